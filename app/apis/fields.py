@@ -71,7 +71,9 @@ def invalid(path: Path, value: Any, detail: str) -> FieldError:
 
 def required(path: Path, detail: str = "") -> FieldError:
     """The field must be set."""
-    return FieldError(path, Cause.REQUIRED, f"Required value: {detail}" if detail else "Required value")
+    return FieldError(
+        path, Cause.REQUIRED, f"Required value: {detail}" if detail else "Required value"
+    )
 
 
 def forbidden(path: Path, detail: str) -> FieldError:

@@ -1,0 +1,179 @@
+"""The kinds that a ModelBooster owns: where they are kept, and the names and labels they carry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any
+
+from app.apis.canonical import BackendForm, Model
+from app.apis.meta import Object, Resource, labels_of, owner_references
+
+WORKLOAD = "workload.serving.volcano.sh"
+NETWORKING = "networking.serving.volcano.sh"
+
+MODEL_BOOSTER = Resource(WORKLOAD, "v1alpha1", "modelboosters", "ModelBooster")
+MODEL_SERVING = Resource(WORKLOAD, "v1alpha1", "modelservings", "ModelServing")
+MODEL_SERVER = Resource(NETWORKING, "v1alpha1", "modelservers", "ModelServer")
+MODEL_ROUTE = Resource(NETWORKING, "v1alpha1", "modelroutes", "ModelRoute")
+AUTOSCALING_POLICY = Resource(WORKLOAD, "v1alpha1", "autoscalingpolicies", "AutoscalingPolicy")
+AUTOSCALING_POLICY_BINDING = Resource(
+    WORKLOAD, "v1alpha1", "autoscalingpolicybindings", "AutoscalingPolicyBinding"
+)
+
+CHILDREN: tuple[Resource, ...] = (
+    AUTOSCALING_POLICY,  # before its binding, whose own webhook asks for it
+    AUTOSCALING_POLICY_BINDING,
+    MODEL_SERVING,
+    MODEL_SERVER,
+    MODEL_ROUTE,
+)
+"""Every kind that we make, in the order in which it is rendered and applied."""
+
+MODEL_NAME = f"{WORKLOAD}/model-name"
+BACKEND_NAME = f"{WORKLOAD}/backend-name"
+MODEL_UID = f"{WORKLOAD}/model-uid"
+MANAGED_BY = f"{WORKLOAD}/managed-by"
+REVISION = f"{WORKLOAD}/revision"
+REGISTRY_MANAGED_BY = "registry.volcano.sh/managed-by"
+DELETION_PROTECTION = f"{WORKLOAD}/deletion-protection"
+
+GROUP_NAME = "modelserving.volcano.sh/group-name"
+ROLE = "modelserving.volcano.sh/role"
+ENTRY = "modelserving.volcano.sh/entry"
+"""Set to "true" by the serving controller on the first pod of each group, the one to talk to."""
+
+SELECTOR = MANAGED_BY
+"""Label that every child carries; what informers of children select by."""
+
+
+class Profile(StrEnum):
+    """The child kinds' shape, by the kthena release that is installed.
+
+    Only the autoscaling kinds differ: A (v0.1.0), B (v0.2.0 to v0.4.0), C (v1.0.0 and later).
+    """
+
+    A = "A"
+    B = "B"
+    C = "C"
+
+
+PROFILES: dict[str, Profile] = {
+    "v0.1.0": Profile.A,
+    "v0.2.0": Profile.B,
+    "v0.3.0": Profile.B,
+    "v0.4.0": Profile.B,
+    "v1.0.0": Profile.C,
+}
+"""The kthena releases that can be named, and the profile of each."""
+
+DEFAULT_RELEASE = "v0.4.0"
+"""The newest release whose children can say all that a ModelBooster can."""
+
+
+def backend_child_name(model: Model, backend: BackendForm) -> str:
+    """Returns the name of what is made for one backend: ``<model>-<backend>``."""
+    return f"{model.name}-{backend.name}"
+
+
+def pod_labels(model: Model, backend: BackendForm | None) -> dict[str, str]:
+    """Returns the four labels of entry pods; with ``backend`` None those of the whole model.
+
+    Nothing that changes without need is among them: a changed pod template restarts pods.
+    """
+    return {
+        MODEL_NAME: model.name,
+        BACKEND_NAME: backend.name if backend else "",
+        MODEL_UID: model.uid,
+        MANAGED_BY: WORKLOAD,
+    }
+
+
+def child(
+    model: Model,
+    resource: Resource,
+    name: str,
+    spec: Object,
+    *,
+    backend: BackendForm | None = None,
+    unstamped: tuple[str, ...] = (),
+) -> Object:
+    """Returns a child of a ModelBooster: ``spec`` with name, labels and owner reference.
+
+    Args:
+        model: whose child it is.
+        resource: its kind.
+        name: its name; it stands in the namespace of the model.
+        spec: its spec.
+        backend: the backend it is made for; None if for all of them.
+        unstamped: fields of ``spec`` that do not count in the revision, because somebody else
+            may write them (``replicas`` under an autoscaler).
+    """
+    return {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {
+            "name": name,
+            "namespace": model.namespace,
+            "labels": {
+                **pod_labels(model, backend),
+                REVISION: revision(
+                    {key: value for key, value in spec.items() if key not in unstamped}
+                ),
+                REGISTRY_MANAGED_BY: "registry.volcano.sh",
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": MODEL_BOOSTER.api_version,
+                    "kind": MODEL_BOOSTER.kind,
+                    "name": model.name,
+                    "uid": model.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "spec": spec,
+    }
+
+
+def revision(spec: Any) -> str:
+    """Returns 16 hexadecimal digits that tell specs apart.
+
+    As a label it is part of what we want, so a field that we stopped wanting shows as a difference.
+    """
+    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_ours(obj: Object, uid: str) -> bool:
+    """Whether an object belongs to the ModelBooster with this uid.
+
+    It does if an owner reference names the uid, whatever its flags, or if no controller and no
+    ModelBooster owns it and the label model-uid does. Never if another object controls it.
+    """
+    refs = list(owner_references(obj))
+    if any(ref.get("controller") and ref.get("uid") != uid for ref in refs):
+        return False
+    if any(ref.get("uid") == uid for ref in refs):
+        return True
+    return not any(map(is_booster_reference, refs)) and labels_of(obj).get(MODEL_UID) == uid
+
+
+def is_booster_reference(ref: Object) -> bool:
+    """Whether an owner reference names a ModelBooster."""
+    group = str(ref.get("apiVersion", "")).partition("/")[0]
+    return ref.get("kind") == MODEL_BOOSTER.kind and group == MODEL_BOOSTER.group
+
+
+def owner_uids(obj: Object) -> Iterator[str]:
+    """Yields the uids of the ModelBoosters that a child may belong to: what stores index by."""
+    seen = False
+    for ref in owner_references(obj):
+        if is_booster_reference(ref) and (uid := ref.get("uid")):
+            seen = True
+            yield uid
+    if not seen and (uid := labels_of(obj).get(MODEL_UID)):
+        yield uid

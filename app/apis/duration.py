@@ -1,0 +1,64 @@
+"""Durations as Go writes them: ``90s``, ``1m30s``, ``1h0m0s``.
+
+Grammar and printed form are those of Go's ``time.ParseDuration`` and ``Duration.String``
+(https://pkg.go.dev/time), which is what the child kinds are read and rewritten with.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+DURATION_PATTERN = r"^[-+]?(0|(([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$"
+"""What the CRD's rule R11 asks of a duration."""
+
+_NANOSECONDS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,
+    "μs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
+# fullmatch instead of the pattern's "$", which in Python also matches before a last newline.
+_WHOLE = re.compile(DURATION_PATTERN[1:-1], re.ASCII)
+_PART = re.compile(r"([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+
+
+def parse_duration(text: str) -> int | None:
+    """Returns a duration in nanoseconds, or None if ``text`` is none.
+
+    Parts of a nanosecond are cut off, as Go does. Values that Go's 64 bits cannot hold are none.
+    """
+    if not _WHOLE.fullmatch(text):
+        return None
+    total = sum(int(Decimal(number) * _NANOSECONDS[unit]) for number, unit in _PART.findall(text))
+    if total >= 2**63:
+        return None
+    return -total if text.startswith("-") else total
+
+
+def canonical_duration(nanoseconds: int) -> str:
+    """Returns the form that Go prints: ``31m0s`` for 1 860 000 000 000."""
+    if nanoseconds < 0:
+        return "-" + canonical_duration(-nanoseconds)
+    if nanoseconds == 0:
+        return "0s"
+    if nanoseconds < 10**9:
+        for unit in ("ms", "µs", "ns"):
+            if nanoseconds >= _NANOSECONDS[unit]:
+                return _number(nanoseconds, _NANOSECONDS[unit]) + unit
+    minutes, rest = divmod(nanoseconds, 60 * 10**9)
+    hours, minutes = divmod(minutes, 60)
+    seconds = _number(rest, 10**9) + "s"
+    if hours:
+        return f"{hours}h{minutes}m{seconds}"
+    return f"{minutes}m{seconds}" if minutes else seconds
+
+
+def _number(amount: int, unit: int) -> str:
+    whole, rest = divmod(amount, unit)
+    digits = len(str(unit)) - 1
+    return f"{whole}.{rest:0{digits}d}".rstrip("0").rstrip(".") if rest else str(whole)

@@ -1,0 +1,64 @@
+"""What every type of the API is built from: the base class, and marks that the CRD schema carries.
+
+Strict on purpose: the API server takes ``"1"`` for no integer and ``1`` for no string, so neither
+do we. Fields that a type does not know are dropped, as the API server prunes them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+"""A DNS-1123 label, as the API has always asked of names."""
+
+QUANTITY_PATTERN = (
+    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
+    r"(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
+)
+"""Kubernetes' own pattern of a quantity (apimachinery, ``resource.Quantity``)."""
+
+
+class Fields(BaseModel):
+    """Base of every type: frozen, camelCase outside, docstrings become descriptions."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        use_attribute_docstrings=True,
+    )
+
+
+def _marks(**marks: Any) -> dict[str, Any]:
+    return {f"x-kubernetes-{name.replace('_', '-')}": value for name, value in marks.items()}
+
+
+LIST_BY_NAME = _marks(list_type="map", list_map_keys=["name"])
+"""A list whose items are told apart by ``name``: appliers own items, not the whole list."""
+
+ATOMIC_LIST = _marks(list_type="atomic")
+"""A list that is one value."""
+
+ATOMIC_MAP = _marks(map_type="atomic")
+"""An object that is one value."""
+
+FREE_FORM = _marks(preserve_unknown_fields=True)
+"""An object whose fields nobody prunes."""
+
+INT_OR_STRING = _marks(int_or_string=True)
+
+
+Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1, json_schema_extra={"format": "int32"})]
+Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1, json_schema_extra={"format": "int64"})]
+
+Quantity = (
+    Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+    | Annotated[str, Field(pattern=QUANTITY_PATTERN)]
+)
+"""An amount: ``2``, ``500m``, ``16Gi``."""
