@@ -1,0 +1,92 @@
+# What a developer types. "make help" lists it; CONTRIBUTING.md says when to use what.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON := .venv/bin/python
+# Any Python from 3.11 on. Only `make install` uses it; everything else runs in the virtual environment.
+SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+UV_VERSION := 0.13.8
+CRD := charts/model-booster/templates/crds.yaml
+CODE := app webhook controller certs tests $(wildcard bench)
+# Test processes at a time; each starts a control plane of its own (0.5 GB).
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+.PHONY: help
+help: ## List the targets.
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
+
+.PHONY: install
+install: .venv/installed ## Make the virtual environment .venv with everything pinned; needs only Python 3.11.
+
+.venv/installed: requirements-dev.txt pyproject.toml
+	@$(SYSTEM_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or later is needed, and "$(SYSTEM_PYTHON)" is not: make install SYSTEM_PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@[ -x $(PYTHON) ] || $(SYSTEM_PYTHON) -m venv .venv || { echo 'the module venv does not work (on Debian: apt-get install python3-venv)' >&2; rm -rf .venv; exit 1; }
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: fmt
+fmt: install ## Format the code and mend what the linter can mend.
+	$(PYTHON) -m ruff format $(CODE)
+	$(PYTHON) -m ruff check --fix $(CODE)
+
+.PHONY: lint
+lint: install ## Check format, style and YAML.
+	$(PYTHON) -m ruff format --check $(CODE)
+	$(PYTHON) -m ruff check $(CODE)
+	$(PYTHON) -m yamllint --strict .
+
+.PHONY: type
+type: install ## Check the types.
+	$(PYTHON) -m mypy
+
+.PHONY: control-plane
+control-plane: install ## Find or build etcd, kube-apiserver and the rest that tests and demo run (first time: about 5 minutes).
+	@$(PYTHON) -m tests.controlplane prepare
+
+.PHONY: test-unit
+test-unit: install ## Run the tests that need no control plane (seconds).
+	$(PYTHON) -m pytest tests/unit tests/golden tests/test_layering.py $(PYTEST_ARGS)
+
+.PHONY: test
+test: lint type control-plane ## Run everything that a change must pass.
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+.PHONY: golden
+golden: install ## Rewrite the golden files; read the diff before you commit it.
+	$(PYTHON) -m tests.golden.rewrite
+
+.PHONY: generate
+generate: install ## Write the files that are generated from the code.
+	@$(PYTHON) -m app crd --chart > $(CRD).new && mv $(CRD).new $(CRD)
+
+.PHONY: verify
+verify: generate ## Fail if a generated file is not up to date.
+	@git diff --exit-code -- $(CRD) || { echo 'commit what "make generate" wrote' >&2; exit 1; }
+
+.PHONY: chart
+chart: install ## Check the Helm chart with the real helm.
+	$(PYTHON) -m pytest tests/test_chart.py $(PYTEST_ARGS)
+
+.PHONY: demo
+demo: control-plane ## Show the whole way on a real API server; KEEP=1 leaves it running to play with.
+	@KEEP=$(KEEP) $(PYTHON) -m tests.demo
+
+.PHONY: bench
+bench: control-plane ## Measure speed.
+	$(PYTHON) -m bench
+
+.PHONY: lock
+lock: ## Pin the dependencies anew, with hashes (LOCK_ARGS=--upgrade takes the newest).
+	@[ -x build/lock/bin/uv ] || { $(SYSTEM_PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
+	build/lock/bin/uv pip compile --quiet $(LOCK_ARGS) --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command 'make lock' pyproject.toml -o requirements.txt
+	build/lock/bin/uv pip compile --quiet $(LOCK_ARGS) --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command 'make lock' --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+.PHONY: clean
+clean: ## Remove what the targets made here (not the cache of built programs outside).
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info .coverage
+	find . -name __pycache__ -prune -exec rm -rf {} +
