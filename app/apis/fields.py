@@ -103,3 +103,11 @@ def too_long(path: Path, limit: int) -> FieldError:
 def too_many(path: Path, count: int, limit: int) -> FieldError:
     """The list has more than ``limit`` items."""
     return FieldError(path, Cause.TOO_MANY, f"Too many: {count}: must have at most {limit} items")
+
+
+class SpecError(ValueError):
+    """A spec from which something cannot be worked out; the fault says where and why."""
+
+    def __init__(self, fault: FieldError) -> None:
+        super().__init__(str(fault))
+        self.fault = fault

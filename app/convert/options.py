@@ -1,0 +1,35 @@
+"""What an operator of the cluster may choose about the children, the same for every ModelBooster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from app.apis.meta import Object
+
+DOWNLOADER_IMAGE = "ghcr.io/volcano-sh/downloader:v0.4.0"
+RUNTIME_IMAGE = "ghcr.io/volcano-sh/runtime:v0.4.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Settings that conversion reads; a changed image restarts every model.
+
+    Args:
+        downloader_image: image of the init containers that fetch models and adapters.
+        runtime_image: image of the sidecar that serves metrics.
+        image_pull_policy: pull policy of these two; ``""`` leaves it to Kubernetes.
+        downloader_resources: resources of the downloaders.
+        downloader_args: arguments added to each downloader's own.
+        default_scheduler_name: scheduler of pods for which the user names none.
+        kv_events: whether engines publish KV-cache events, which the router scores pods by.
+        host_path_prefixes: folders of nodes that ``hostpath://`` may name; empty means all.
+    """
+
+    downloader_image: str = DOWNLOADER_IMAGE
+    runtime_image: str = RUNTIME_IMAGE
+    image_pull_policy: str = ""
+    downloader_resources: Object = field(default_factory=dict)
+    downloader_args: tuple[str, ...] = ()
+    default_scheduler_name: str = "default-scheduler"
+    kv_events: bool = True
+    host_path_prefixes: tuple[str, ...] = ()
