@@ -5,6 +5,7 @@
     │  ├─ NotFound 404   ├─ Conflict 409   ├─ Gone 410   ├─ Forbidden 403
     │  └─ Invalid        400, 422, or 500 for a field that the child's schema lacks
     ├─ Unreachable         no answer at all; the pass is retried
+    │  └─ Garbled          an answer that makes no sense; what it was about must be read anew
     ├─ TerminalError       trying again cannot help until something changes
     │  ├─ InvalidSpec      the ModelBooster breaks a rule
     │  ├─ ChildConflict    a child's name is taken by an object that is not ours
@@ -79,6 +80,10 @@ class Invalid(ApiError):
 
 class Unreachable(OperatorError):
     """No answer: refused, reset, timed out, not trusted, or cut in the middle."""
+
+
+class Garbled(Unreachable):
+    """Bytes came, but no answer: HTML, half a document, another kind of object."""
 
 
 class TerminalError(OperatorError):

@@ -1,0 +1,20 @@
+"""The API server: the only part of the program that knows kubernetes_asyncio and aiohttp."""
+
+from app.kube.answers import is_too_large_version, is_unknown_kind
+from app.kube.client import FIELD_MANAGER, Kube, connect
+from app.kube.objects import Document, Event, ObjectList
+from app.kube.pace import Backoff, Bucket, least_wait_seconds
+
+__all__ = [
+    "FIELD_MANAGER",
+    "Backoff",
+    "Bucket",
+    "Document",
+    "Event",
+    "Kube",
+    "ObjectList",
+    "connect",
+    "is_too_large_version",
+    "is_unknown_kind",
+    "least_wait_seconds",
+]

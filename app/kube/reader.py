@@ -1,0 +1,197 @@
+"""What is read from the API server: objects, lists, watches, documents.
+
+No generated class stands between: an object is the JSON that the server sent. Each method is one
+request; trying again is the business of who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from app.apis.meta import Object, Resource
+from app.kube.answers import Lines
+from app.kube.objects import (
+    Document,
+    Event,
+    ObjectList,
+    checked,
+    event_in,
+    good,
+    path_to,
+    version_of,
+)
+from app.kube.transport import LIST_SECONDS, REQUEST_SECONDS, Request, Transport
+
+WATCH_GRACE_SECONDS = 30.0
+"""How much longer than its own limit a watch may last before we call its connection dead."""
+
+_ONLY_VERSIONS = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+class Reader:
+    """Reads objects.
+
+    Every method may raise ``ApiError`` or one of its kinds, and ``Unreachable``.
+
+    Args:
+        transport: the connections.
+        seconds: time limit of a single request.
+    """
+
+    def __init__(self, transport: Transport, seconds: float = REQUEST_SECONDS) -> None:
+        self._transport = transport
+        self._seconds = seconds
+
+    @property
+    def refused_seconds(self) -> float:
+        """How long the server has been answering 401 to us; 0 while it does not."""
+        return self._transport.refused_seconds
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        """Returns one object."""
+        return checked(resource.kind, await self._get(path_to(resource, namespace, name)))
+
+    async def list(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str | None = None,
+    ) -> ObjectList:
+        """Returns all objects of a kind.
+
+        Args:
+            resource: the kind.
+            namespace: None for all namespaces.
+            label_selector: only objects with these labels.
+            field_selector: only objects with these fields.
+            resource_version: None: as of now, at the price of a quorum read; ``"0"``: whatever the
+                server has at hand; else: not older than this.
+        """
+        value = await self._list(
+            resource, namespace, label_selector, field_selector, resource_version
+        )
+        items = checked(resource.kind + "List", value).get("items") or []
+        for item in items:  # lists of built-in kinds leave these two out
+            item.setdefault("apiVersion", resource.api_version)
+            item.setdefault("kind", resource.kind)
+        return ObjectList(items, version_of(value))
+
+    async def versions(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str | None = None,
+    ) -> dict[str, str]:
+        """Returns uid and resource version of every object: a list at a fraction of its size."""
+        value = await self._list(
+            resource,
+            namespace,
+            label_selector,
+            field_selector,
+            resource_version,
+            accept=_ONLY_VERSIONS,
+        )
+        metadata = [item["metadata"] for item in value.get("items") or []]
+        return {m["uid"]: m["resourceVersion"] for m in metadata}
+
+    async def watch(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str | None,
+        initial_events: bool = False,
+        timeout_seconds: int,
+        grace_seconds: float = WATCH_GRACE_SECONDS,
+    ) -> AsyncGenerator[Event, None]:
+        """Yields what happens to the objects of a kind, until the server ends the watch.
+
+        Args:
+            resource: the kind.
+            namespace: None for all namespaces.
+            label_selector: only objects with these labels.
+            field_selector: only objects with these fields.
+            resource_version: begin after this version.
+            initial_events: begin with an ADDED event for every object that exists, and a bookmark
+                with the annotation ``k8s.io/initial-events-end`` after the last of them.
+            timeout_seconds: the server ends the watch after this time.
+            grace_seconds: if it does not within this time more, the connection is dead.
+
+        Raises:
+            ApiError: the watch was refused, or an ERROR event came; ``Gone`` for version too old.
+            Garbled: a line that is no event of this kind; what was missed is unknown.
+            Unreachable: the connection broke or was silent for too long.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "labelSelector": label_selector,
+            "fieldSelector": field_selector,
+            "resourceVersion": resource_version or "",
+            "timeoutSeconds": str(timeout_seconds),
+        }
+        if initial_events:
+            query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+        request = Request(
+            method="GET",
+            path=path_to(resource, namespace),
+            query=query,
+            seconds=timeout_seconds + grace_seconds,
+        )
+        lines = Lines()
+        async with aclosing(self._transport.stream(request)) as pieces:
+            async for piece in pieces:
+                for line in lines.feed(piece):
+                    yield event_in(resource, line)
+
+    async def read(self, path: str, *, etag: str | None = None) -> Document:
+        """Reads a document that is no object: discovery, OpenAPI, version.
+
+        Args:
+            path: path and query.
+            etag: of the version that we have; the server then sends only a newer one.
+        """
+        headers = {"If-None-Match": etag} if etag else {}
+        request = Request(method="GET", path=path, headers=headers, seconds=LIST_SECONDS)
+        answer = await self._transport.send(request)
+        if answer.status == 304:
+            return Document(False, etag or "", {})
+        return Document(True, answer.headers.get("ETag", ""), good(answer))
+
+    async def _list(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        label_selector: str,
+        field_selector: str,
+        resource_version: str | None,
+        accept: str | None = None,
+    ) -> Object:
+        not_older = resource_version not in (None, "0")
+        request = Request(
+            method="GET",
+            path=path_to(resource, namespace),
+            query={
+                "labelSelector": label_selector,
+                "fieldSelector": field_selector,
+                "resourceVersion": resource_version or "",
+                "resourceVersionMatch": "NotOlderThan" if not_older else "",
+            },
+            headers={"Accept": accept} if accept else {},
+            seconds=LIST_SECONDS,
+            silence_seconds=REQUEST_SECONDS,
+        )
+        return good(await self._transport.send(request))
+
+    async def _get(self, path: str) -> Object:
+        request = Request(method="GET", path=path, seconds=self._seconds)
+        return good(await self._transport.send(request))
