@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from app.errors import UsageError
 
@@ -116,7 +118,7 @@ class Credentials:
             authorization=token.strip() if token else None,
             tls=tls,
             tls_name=configuration.tls_server_name or None,
-            proxy=configuration.proxy or None,
+            proxy=configuration.proxy or _environment_proxy(configuration.host),
         )
 
 
@@ -148,6 +150,17 @@ def _loader(kubeconfig: str | None) -> Callable[[Any], Awaitable[None]]:
             await loader.load_and_set(configuration)
 
     return from_file
+
+
+def _environment_proxy(server: str) -> str | None:
+    """The proxy that ``HTTPS_PROXY`` and ``NO_PROXY`` ask for.
+
+    aiohttp would look it up for every request, in a thread: that costs more than the request.
+    """
+    parts = urlsplit(server)
+    if parts.hostname is None or proxy_bypass(parts.netloc):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def _contents(configuration: Any) -> tuple[Any, ...]:

@@ -26,7 +26,6 @@ def session(limit: int) -> aiohttp.ClientSession:
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         read_bufsize=1 << 20,
-        trust_env=True,
     )
 
 
