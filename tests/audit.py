@@ -1,0 +1,124 @@
+"""Reads the API server's audit log: the server's own record of who asked what of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from app.apis.meta import Object
+from tests.controlplane.plane import ControlPlane
+
+WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, as the server saw it.
+
+    Args:
+        user: who asked: ``system:serviceaccount:<namespace>:<name>`` for a service account.
+        verb: the API's verb: get, list, watch, create, update, patch, delete, deletecollection.
+        resource: plural name, ``""`` for a request to no resource (``/version``).
+        subresource: ``status`` for instance, ``""`` if there is none.
+        namespace: ``""`` for cluster-scoped objects and lists over all namespaces.
+        name: ``""`` where the request names none; the server fills in the names of created objects.
+        code: HTTP status code; 0 for a watch that has not ended.
+        at: when the request came.
+        uri: path and query.
+        agent: the client's User-Agent.
+    """
+
+    user: str
+    verb: str
+    group: str
+    resource: str
+    subresource: str
+    namespace: str
+    name: str
+    code: int
+    at: datetime
+    uri: str
+    agent: str
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it asked for a change; a dry run does not."""
+        return self.verb in WRITES and "dryRun=All" not in self.uri
+
+    def __str__(self) -> str:
+        path = "/".join(part for part in (self.resource, self.name, self.subresource) if part)
+        return f"{self.code} {self.verb} {path or self.uri}"
+
+
+def now(plane: ControlPlane) -> datetime:
+    """Returns a moment by the server's clock after all that was answered before; for ``since``."""
+    return _marker(plane).at
+
+
+def requests(
+    plane: ControlPlane,
+    *,
+    user: str | None = None,
+    since: datetime | None = None,
+    namespace: str | None = None,
+) -> list[Request]:
+    """Returns every request that the server has answered, in the order in which they came.
+
+    Args:
+        plane: whose log to read.
+        user: only this user's.
+        since: only those after this moment, see ``now``.
+        namespace: only those to objects of this namespace.
+    """
+    _marker(plane)
+    return sorted(
+        (
+            request
+            for request in _read(plane)
+            if (user is None or request.user == user)
+            and (since is None or request.at > since)
+            and (namespace is None or request.namespace == namespace)
+        ),
+        key=lambda request: request.at,
+    )
+
+
+def _marker(plane: ControlPlane) -> Request:
+    """Sends a request that can be told from all others, and returns it as the log shows it.
+
+    The server writes a line as soon as the answer is complete. So whatever was answered before this
+    is in the log when this is.
+    """
+    path = f"/version?marker={uuid4().hex}"
+    plane.api.request("GET", path)
+    return next(request for request in _read(plane) if request.uri == path)
+
+
+def _read(plane: ControlPlane) -> Iterator[Request]:
+    events: dict[str, Object] = {}
+    for line in plane.audit_log.read_text().splitlines():
+        event = json.loads(line)
+        events[event["auditID"]] = event  # a watch has two: when it began and when it ended
+    return map(_request, events.values())
+
+
+def _request(event: Object) -> Request:
+    at = datetime.strptime(event["requestReceivedTimestamp"], "%Y-%m-%dT%H:%M:%S.%fZ")
+    ended = event["stage"] != "ResponseStarted"
+    ref = event.get("objectRef", {})
+    return Request(
+        user=event["user"].get("username", ""),
+        verb=event["verb"],
+        group=ref.get("apiGroup", ""),
+        resource=ref.get("resource", ""),
+        subresource=ref.get("subresource", ""),
+        namespace=ref.get("namespace", ""),
+        name=ref.get("name", ""),
+        code=event.get("responseStatus", {}).get("code", 0) if ended else 0,
+        at=at.replace(tzinfo=UTC),
+        uri=event["requestURI"],
+        agent=event.get("userAgent", ""),
+    )

@@ -1,0 +1,98 @@
+"""What tests share: one real control plane per test process, and a namespace for each test."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.controlplane import clients, crds
+from tests.controlplane.plane import ControlPlane
+from tests.world import Admin, World
+
+PROFILE = "B"
+"""The child profile whose CRDs the shared control plane has."""
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
+    """A control plane with garbage collection, the child CRDs of profile B and our own CRD."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    # A first build takes minutes: whoever waits should see it go on.
+    with capture.global_and_fixture_disabled():
+        new = ControlPlane()
+    with new:
+        crds.install(new.api, [*crds.children(PROFILE), crds.model_booster()])
+        # After the CRDs: it looks for kinds to collect when it starts, and then twice a minute.
+        new.start_controllers()
+        yield new
+
+
+@pytest.fixture
+def namespace(plane: ControlPlane) -> Iterator[str]:
+    """A new namespace, deleted after the test without waiting for it."""
+    made = plane.api.request("POST", "/api/v1/namespaces", {"metadata": {"generateName": "test-"}})
+    name: str = made["metadata"]["name"]
+    yield name
+    plane.api.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def admin(plane: ControlPlane, namespace: str) -> Admin:
+    """The administrator in the test's namespace, for tests without an event loop."""
+    return Admin(plane.api, namespace)
+
+
+@pytest.fixture
+def world(admin: Admin) -> World:
+    """The administrator in the test's namespace, for tests with an event loop."""
+    return World(admin)
+
+
+@pytest.fixture
+def kubeconfig(plane: ControlPlane, namespace: str, tmp_path: Path) -> Path:
+    """The administrator's kubeconfig, with the test's namespace as the default."""
+    return plane.kubeconfig_for(plane.token, tmp_path / "kubeconfig", namespace)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a program said and how it ended."""
+
+    stdout: str
+    stderr: str
+    code: int
+
+
+class Kubectl(Protocol):
+    def __call__(self, *args: str, stdin: str | None = None) -> Ran: ...
+
+
+@pytest.fixture
+def kubectl(kubeconfig: Path, tmp_path: Path) -> Kubectl:
+    """The real kubectl as the administrator, in the test's namespace."""
+    program = clients.kubectl()
+    environment = {"KUBECONFIG": str(kubeconfig), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+
+    def run(*args: str, stdin: str | None = None) -> Ran:
+        done = subprocess.run(
+            [program, *args],
+            input=stdin or "",
+            text=True,
+            capture_output=True,
+            env=environment,
+            timeout=100,
+            check=False,
+        )
+        return Ran(done.stdout, done.stderr, done.returncode)
+
+    return run

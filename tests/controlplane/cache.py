@@ -1,0 +1,73 @@
+"""Where programs that take long to get are kept: outside the repository, named by their recipe.
+
+Every entry is a folder that appears whole or not at all, so a reader needs no lock. Makers hold a
+file lock: of two test runs that need the same entry at once, one makes it and the other waits.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def root() -> Path:
+    """Returns the cache folder, made if need be: ours in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    path = Path(base) / "model-booster"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def say(text: str) -> None:
+    """Tells the person who waits; stdout stays free for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Holds the lock of this name; waits, and says so, while another process holds it."""
+    with (root() / f"{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another run is making {name}; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def entry(name: str, make: Callable[[Path], None]) -> Path:
+    """Returns the folder ``name`` of the cache; lets ``make`` fill it if there is none.
+
+    Args:
+        name: names the content; it must change when the content would.
+        make: fills the empty folder it is given. If it raises, nothing is kept.
+    """
+    path = root() / name
+    if path.is_dir():
+        return path
+    with locked(name):
+        if path.is_dir():
+            return path
+        staging = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=root()))
+        try:
+            make(staging)
+            staging.chmod(0o755)
+            staging.rename(path)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return path
+
+
+def digest(parts: Iterable[bytes]) -> str:
+    """Returns a short name for some content, on this kind of machine."""
+    sums = [hashlib.sha256(part).hexdigest() for part in parts]
+    sums += [platform.system(), platform.machine()]
+    return hashlib.sha256("\n".join(sums).encode()).hexdigest()[:16]
