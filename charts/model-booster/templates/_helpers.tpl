@@ -1,0 +1,157 @@
+{{- define "model-booster.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 44 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The beginning of all names. Services allow 63 characters, and "-controller-metrics" is the longest ending. */}}
+{{- define "model-booster.fullname" -}}
+{{- $name := .Values.nameOverride | default .Chart.Name }}
+{{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
+{{- .Values.fullnameOverride | default $full | trunc 44 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Of (list $ "webhook"): what selects the pods of a component; it can never change. */}}
+{{- define "model-booster.selectorLabels" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ include "model-booster.name" $root }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{/* Of (list $ "webhook"), or (list $ "") for what belongs to no component. */}}
+{{- define "model-booster.labels" -}}
+{{- $root := index . 0 -}}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/name: {{ include "model-booster.name" $root }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+{{- with index . 1 }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+app.kubernetes.io/part-of: model-booster
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Of (list $ "webhook"). */}}
+{{- define "model-booster.serviceAccountName" -}}
+{{- $root := index . 0 }}
+{{- $account := (index $root.Values (index . 1)).serviceAccount }}
+{{- $made := printf "%s-%s" (include "model-booster.fullname" $root) (index . 1) }}
+{{- $account.name | default ($account.create | ternary $made "default") }}
+{{- end }}
+
+{{- define "model-booster.image" -}}
+{{- with .Values.image -}}
+{{ with .registry }}{{ . }}/{{ end }}{{ .repository }}
+{{- if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* The names that webhook pods and the objects around them must agree on. */}}
+{{- define "model-booster.authoritySecret" -}}
+{{ include "model-booster.fullname" . }}-webhook-ca
+{{- end }}
+
+{{- define "model-booster.servingSecret" -}}
+{{- $given := .Values.webhook.certManagement.provided.secretName }}
+{{- $provided := eq .Values.webhook.certManagement.mode "provided" }}
+{{- $provided | ternary $given (printf "%s-webhook-tls" (include "model-booster.fullname" .)) }}
+{{- end }}
+
+{{/* Environment that both processes read. Lists and maps go in the form that app/settings.py reads. */}}
+{{- define "model-booster.commonEnv" -}}
+- name: MODELBOOSTER_LOG_LEVEL
+  value: {{ .Values.logLevel | quote }}
+- name: MODELBOOSTER_LOG_FORMAT
+  value: {{ .Values.logFormat | quote }}
+- name: MODELBOOSTER_PROBE_PORT
+  value: {{ .Values.metrics.port | quote }}
+- name: MODELBOOSTER_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: MODELBOOSTER_NAMESPACES
+  value: {{ join "," .Values.watchNamespaces | quote }}
+- name: MODELBOOSTER_KUBE_API_QPS
+  value: {{ .Values.kubeAPI.qps | quote }}
+- name: MODELBOOSTER_KUBE_API_BURST
+  value: {{ .Values.kubeAPI.burst | quote }}
+{{- with .Values.kthena }}
+- name: MODELBOOSTER_KTHENA_RELEASE
+  value: {{ .release | quote }}
+- name: MODELBOOSTER_DOWNLOADER_IMAGE
+  value: {{ .downloaderImage | quote }}
+- name: MODELBOOSTER_RUNTIME_IMAGE
+  value: {{ .runtimeImage | quote }}
+- name: MODELBOOSTER_IMAGE_PULL_POLICY
+  value: {{ .imagePullPolicy | quote }}
+- name: MODELBOOSTER_DOWNLOADER_RESOURCES
+  value: {{ .downloaderResources | toJson | quote }}
+- name: MODELBOOSTER_DOWNLOADER_ARGS
+  value: {{ .downloaderArgs | toJson | quote }}
+- name: MODELBOOSTER_DEFAULT_SCHEDULER_NAME
+  value: {{ .defaultSchedulerName | quote }}
+- name: MODELBOOSTER_KV_EVENTS
+  value: {{ .kvEvents | quote }}
+- name: MODELBOOSTER_HOST_PATH_PREFIXES
+  value: {{ join "," .hostPathPrefixes | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Of the values of a component. */}}
+{{- define "model-booster.strategy" -}}
+{{- with .strategy }}
+{{- toYaml . }}
+{{- else -}}
+type: RollingUpdate
+rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
+{{- end }}
+{{- end }}
+
+{{/* Probes of both processes. Liveness never looks at the API server: its outage must not restart us. */}}
+{{- define "model-booster.probes" -}}
+startupProbe:
+  httpGet: {path: /livez, port: http}
+  periodSeconds: 1
+  timeoutSeconds: 2
+  failureThreshold: 60
+livenessProbe:
+  httpGet: {path: /livez, port: http}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+readinessProbe:
+  httpGet: {path: /readyz, port: http}
+  periodSeconds: 2
+  timeoutSeconds: 2
+  failureThreshold: 2
+{{- end }}
+
+{{/* Of (list $ "webhook"): where the pods of a component run. */}}
+{{- define "model-booster.scheduling" -}}
+{{- $root := index . 0 }}
+{{- $component := index . 1 }}
+{{- $values := index $root.Values $component -}}
+topologySpreadConstraints:
+{{- with $values.topologySpreadConstraints }}
+  {{- toYaml . | nindent 2 }}
+{{- else }}
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{- include "model-booster.selectorLabels" (list $root $component) | nindent 8 }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end }}
