@@ -8,13 +8,14 @@ a mapping is an error, where kubectl silently drops the first.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import isinf
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 import yaml
@@ -136,6 +137,32 @@ def _content(path: Path) -> bytes:
 
 
 def _objects(name: str, content: bytes) -> Iterator[Document]:
+    yield from _json_objects(name, content) or _yaml_objects(name, content)
+
+
+def _json_objects(name: str, content: bytes) -> list[Document]:
+    """Returns the objects of JSON texts, one behind the other; none if it is anything else."""
+    if not content.lstrip().startswith(b"{"):
+        return []
+    found: list[Document] = []
+    decoder = json.JSONDecoder(parse_constant=_no_number)
+    try:
+        text = content.decode()
+        at = len(text) - len(text.lstrip())
+        while at < len(text):
+            value, end = decoder.raw_decode(text, at)
+            found += _flat(Document(f"{name}:{text.count(chr(10), 0, at) + 1}", value))
+            at = end + len(text[end:]) - len(text[end:].lstrip())
+    except ValueError:
+        return []  # a mapping in YAML's short form may begin like JSON
+    return found
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _yaml_objects(name: str, content: bytes) -> Iterator[Document]:
     try:
         # All at once: nothing of a file that is broken further down shall be acted on.
         nodes = [node for node in yaml.compose_all(content, Loader=_Loader) if node is not None]

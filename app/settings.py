@@ -207,8 +207,10 @@ def _variable(field: str) -> str:
 
 
 def _nearest(name: str, known: set[str]) -> str:
-    near = get_close_matches(name.upper(), known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    # Without the prefix: with it, everything looks alike.
+    rest = [setting.removeprefix(PREFIX) for setting in known]
+    near = get_close_matches(name.upper().removeprefix(PREFIX), rest, n=1, cutoff=0.5)
+    return f"; did you mean {PREFIX}{near[0]}?" if near else ""
 
 
 def _said(error: Any) -> str:
