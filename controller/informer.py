@@ -1,0 +1,266 @@
+"""Keeps a store of one kind as the API server has it: lists, then watches, for ever.
+
+What a failure costs is decided here. A broken connection is taken up again where it broke; only
+where the server says that this is impossible, or where we may have missed something, everything is
+listed anew, and then the store is replaced in one step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from typing import TypedDict
+
+from app.apis.meta import Key, Object, Resource, key_of
+from app.errors import ApiError, Forbidden, Garbled, Gone, Invalid, Unreachable
+from app.kube import Event, Kube, is_too_large_version, is_unknown_kind
+from controller.audit import audit
+from controller.pace import PACE, Pace
+from controller.recovery import Recovery
+from controller.store import Change, Store
+
+log = logging.getLogger(__name__)
+
+Changed = Callable[[Object | None, Object | None], None]
+"""Told of every change: the object before, None if it is new, and after, None if it is gone."""
+
+Count = Callable[[str, str], None]
+"""Told of what is worth counting: the resource and a word for what happened."""
+
+_UNKNOWN_KIND_SECONDS = 15.0
+"""Longest pause before we look again for a kind that the server does not know."""
+
+
+def without_managed_fields(obj: Object) -> Object:
+    """Drops who owns which field: nobody here reads it, and it is half of the object."""
+    obj["metadata"].pop("managedFields", None)
+    return obj
+
+
+class _Scope(TypedDict):
+    namespace: str | None
+    label_selector: str
+    field_selector: str
+
+
+class Informer:
+    """Lists and watches one kind.
+
+    Args:
+        kube: the API server.
+        resource: the kind.
+        store: where the objects go.
+        changed: told of every change, after the store holds it.
+        label_selector: only objects with these labels.
+        field_selector: only objects with these fields.
+        namespace: None for all namespaces.
+        shape: what of an object goes into the store; may change the one it is given.
+        pace: time limits.
+        count: told of failures, for metrics.
+    """
+
+    def __init__(
+        self,
+        kube: Kube,
+        resource: Resource,
+        store: Store,
+        changed: Changed,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        namespace: str | None = None,
+        shape: Callable[[Object], Object] = without_managed_fields,
+        pace: Pace = PACE,
+        count: Count = lambda resource, what: None,
+    ) -> None:
+        self.resource = resource
+        self.store = store
+        self.synced = asyncio.Event()
+        """Set after the first listing, or once the server says that there is no such kind."""
+        self._kube = kube
+        self._changed = changed
+        self._scope = _Scope(
+            namespace=namespace, label_selector=label_selector, field_selector=field_selector
+        )
+        self._shape = shape
+        self._pace = pace
+        self._count = count
+        self._recovery = Recovery(pace)
+        self._since: str | None = None  # resume from here; None: list anew
+        self._floor: str | None = None  # oldest listing to accept; None: any, "": as of now
+        self._no_stream: str | None = None  # the server version that refused a streaming list
+        self._unknown = 0  # how many times in a row the server did not know the kind
+        self._heard_at = time.monotonic()
+        self._patience: asyncio.Timeout | None = None  # ends what is going on; None in a pause
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the server last said anything about this kind."""
+        return time.monotonic() - self._heard_at
+
+    async def run(self) -> None:
+        """Keeps the store for ever; ends only by cancellation or a bug."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow())
+            group.create_task(audit(self._versions, self.store, self._relist, self._pace))
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(None) as self._patience:
+                    if self._since is None:
+                        await self._list()
+                    else:
+                        await self._watch()
+            except TimeoutError:  # the audit found us out
+                self._count(self.resource.plural, "audit")
+                self._floor, self._since = "", None
+            except (ApiError, Unreachable) as exc:
+                self._patience = None
+                pause = self._after(exc)
+                if pause > 0:
+                    log.warning("%s: %s; next try in %.3g s", self.resource, exc, pause)
+                await asyncio.sleep(pause)
+
+    def _after(self, error: ApiError | Unreachable) -> float:
+        """Decides whether to list anew after a failure, and returns how long to wait first."""
+        self._count(self.resource.plural, type(error).__name__)
+        if self._since is not None:
+            must_list, pause = self._recovery.after(error)
+            if must_list:
+                self._floor, self._since = self._since, None
+            return pause
+        pause = self._recovery.pause_after(error)
+        if not (isinstance(error, ApiError) and is_unknown_kind(error)):
+            self._unknown = 0
+            return pause
+        # A kind that is not served has no objects; but one such answer may be a server's start.
+        self._unknown += 1
+        if self._unknown > 1 or not self.synced.is_set():
+            self._swap([])
+        return min(pause, _UNKNOWN_KIND_SECONDS)
+
+    async def _list(self) -> None:
+        """Lists everything; with a streaming list, goes on to watch what follows."""
+        while True:
+            try:
+                if not await self._stream():
+                    listed = await self._kube.list(
+                        self.resource,
+                        resource_version={None: "0", "": None}.get(self._floor, self._floor),
+                        **self._scope,
+                    )
+                    items = listed.items
+                    for i, item in enumerate(items):  # in place: no second list beside the first
+                        items[i] = self._shape(item)
+                    self._arrived(items, listed.resource_version)
+                return
+            except ApiError as exc:
+                is_old = isinstance(exc, Gone) or is_too_large_version(exc)
+                if self._since is not None or not is_old or self._floor == "":
+                    raise
+                self._floor = ""  # this server cannot say how it was then: ask how it is now
+
+    async def _stream(self) -> bool:
+        """Tries a streaming list, and returns whether it came to its end."""
+        if self._no_stream is not None and self._no_stream == await self._server():
+            return False
+        collected: dict[Key, Object] = {}
+        try:
+            async with aclosing(self._events(self._floor or "", initial=True)) as events:
+                async with asyncio.timeout(self._pace.listing_seconds):
+                    version = await self._collect(events, collected)
+                self._arrived(list(collected.values()), version)
+                await self._take_all(events)
+        except Invalid as exc:
+            if self._since is not None:
+                raise
+            self._no_stream = await self._server()
+            log.info("%s: no streaming lists here (%s); using plain ones", self.resource, exc)
+        except (Forbidden, Unreachable, TimeoutError) as exc:
+            if self._since is not None:
+                raise
+            log.info(
+                "%s: the streaming list broke off (%s); trying a plain one", self.resource, exc
+            )
+        return self._since is not None
+
+    async def _collect(self, events: AsyncIterator[Event], into: dict[Key, Object]) -> str:
+        """Gathers the objects that exist, and returns the version at which they did."""
+        async for kind, obj in events:
+            metadata = obj["metadata"]
+            if kind == "BOOKMARK":
+                annotations = metadata.get("annotations") or {}
+                if annotations.get("k8s.io/initial-events-end") == "true":
+                    return _version(obj)
+            elif kind == "DELETED":
+                into.pop(key_of(obj), None)
+            else:
+                into[key_of(obj)] = self._shape(obj)
+        raise Unreachable("the watch ended before everything was listed")
+
+    async def _watch(self) -> None:
+        async with aclosing(self._events(self._since)) as events:
+            await self._take_all(events)
+
+    def _events(self, version: str | None, *, initial: bool = False) -> AsyncGenerator[Event, None]:
+        return self._kube.watch(
+            self.resource,
+            resource_version=version,
+            initial_events=initial,
+            timeout_seconds=random.randint(*self._pace.watch_seconds),  # noqa: S311 - jitter
+            grace_seconds=self._pace.grace_seconds,
+            **self._scope,
+        )
+
+    async def _take_all(self, events: AsyncIterator[Event]) -> None:
+        started, is_empty = time.monotonic(), True
+        async for kind, obj in events:
+            is_empty = False
+            self._heard_at = time.monotonic()
+            version = _version(obj)
+            if kind == "DELETED":
+                self._tell(self.store.remove(obj))
+            elif kind != "BOOKMARK":
+                self._tell(self.store.put(self._shape(obj)))
+            self._since = version
+        if is_empty and time.monotonic() - started < self._pace.shortest_watch_seconds:
+            # Twice in a row this is a proxy that cuts streams: without a pause we would spin.
+            raise Unreachable("the watch ended at once")
+
+    def _arrived(self, objects: list[Object], version: str) -> None:
+        self._since, self._floor = version, None
+        self._heard_at = time.monotonic()
+        self._recovery.listed()
+        self._unknown = 0
+        self._swap(objects)
+
+    def _swap(self, objects: list[Object]) -> None:
+        self._tell(self.store.replace(objects))
+        self.synced.set()
+
+    def _tell(self, changes: list[Change]) -> None:
+        for change in changes:
+            self._changed(*change)
+
+    def _relist(self, why: str) -> None:
+        log.warning("%s: %s; listing anew", self.resource, why)
+        if self._patience is not None and self._since is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time())
+
+    async def _versions(self) -> dict[str, str]:
+        return await self._kube.versions(self.resource, resource_version="0", **self._scope)
+
+    async def _server(self) -> str:
+        return str((await self._kube.read("/version")).body.get("gitVersion", ""))
+
+
+def _version(obj: Object) -> str:
+    version = obj["metadata"].get("resourceVersion")
+    if not isinstance(version, str):
+        raise Garbled("an object without a resource version")
+    return version
