@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.apis.meta import Object
-from app.documents import read, to_json, to_yaml
+from app.dialect import to_json, to_yaml
+from app.documents import read
 from app.errors import UsageError
 
 
