@@ -12,6 +12,7 @@ import pytest
 
 from tests.controlplane import clients, crds
 from tests.controlplane.plane import ControlPlane
+from tests.proxy import Proxy
 from tests.world import Admin, World
 
 PROFILE = "B"
@@ -62,6 +63,13 @@ def world(admin: Admin) -> World:
 def kubeconfig(plane: ControlPlane, namespace: str, tmp_path: Path) -> Path:
     """The administrator's kubeconfig, with the test's namespace as the default."""
     return plane.kubeconfig_for(plane.token, tmp_path / "kubeconfig", namespace)
+
+
+@pytest.fixture
+def proxy(plane: ControlPlane, tmp_path: Path) -> Iterator[Proxy]:
+    """A proxy in front of the control plane that can fail on purpose; ``proxy.kubeconfig``."""
+    with Proxy(plane, tmp_path) as started:
+        yield started
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from app.apis.meta import Object, Resource
 from tests.controlplane.api import APPLY, MERGE_PATCH, Api, Refused
 
 PATIENCE_SECONDS = 30
-"""How long ``until`` waits: far longer than anything takes, for a busy machine must fail no test."""
+"""How long ``until`` waits: far longer than anything takes, so a busy machine fails no test."""
 
 Predicate = Callable[[Object], Any]
 Objects = list[Object]

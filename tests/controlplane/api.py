@@ -48,7 +48,7 @@ class Api:
     """
 
     def __init__(self, server: str, ca_file: Path, token: str) -> None:
-        self._client = httpx.Client(
+        self.client = httpx.Client(
             base_url=server,
             verify=ssl.create_default_context(cafile=str(ca_file)),
             headers={"Authorization": f"Bearer {token}", "User-Agent": "tests"},
@@ -58,7 +58,7 @@ class Api:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._client.close()
+        self.client.close()
 
     def request(
         self,
@@ -75,7 +75,7 @@ class Api:
             Refused: the answer is an error.
             httpx.TransportError: there is no answer.
         """
-        response = self._client.request(
+        response = self.client.request(
             method,
             path,
             content=None if body is None else json.dumps(body).encode(),
