@@ -6,21 +6,9 @@ No defaults: the API server's are applied where these values end, in the pods.
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import ConfigDict
 
-from pydantic import ConfigDict, Field
-
-from app.apis.schema import (
-    ATOMIC_LIST,
-    ATOMIC_MAP,
-    LIST_BY_NAME,
-    Fields,
-    Int32,
-    Int64,
-    Quantity,
-)
-
-Strings = Annotated[list[str], Field(json_schema_extra=ATOMIC_LIST)]
+from app.apis.schema import ATOMIC_MAP, Atomic, ByName, Fields, Int32, Int64, Quantity
 
 
 class _Reference(Fields):
@@ -133,7 +121,7 @@ class ResourceRequirements(Fields):
     """The most it may use, by resource: cpu, memory, nvidia.com/gpu, huawei.com/ascend-1980 ..."""
     requests: dict[str, Quantity] | None = None
     """What is kept for it; the limit if absent."""
-    claims: Annotated[list[ResourceClaim] | None, Field(json_schema_extra=LIST_BY_NAME)] = None
+    claims: ByName[ResourceClaim] | None = None
     """Claims of the pod that it uses."""
 
 
@@ -159,26 +147,23 @@ class SelectorRequirement(Fields):
     """The label or field."""
     operator: str
     """In, NotIn, Exists, DoesNotExist; for nodes also Gt and Lt."""
-    values: Strings | None = None
+    values: Atomic[str] | None = None
     """What it is compared with."""
-
-
-Requirements = Annotated[list[SelectorRequirement], Field(json_schema_extra=ATOMIC_LIST)]
 
 
 class NodeSelectorTerm(_Reference):
     """Conditions on one node, all of which must hold."""
 
-    match_expressions: Requirements | None = None
+    match_expressions: Atomic[SelectorRequirement] | None = None
     """On its labels."""
-    match_fields: Requirements | None = None
+    match_fields: Atomic[SelectorRequirement] | None = None
     """On its fields."""
 
 
 class NodeSelector(_Reference):
     """Nodes for which at least one term holds."""
 
-    node_selector_terms: Annotated[list[NodeSelectorTerm], Field(json_schema_extra=ATOMIC_LIST)]
+    node_selector_terms: Atomic[NodeSelectorTerm]
     """The terms."""
 
 
@@ -196,9 +181,7 @@ class NodeAffinity(Fields):
 
     required_during_scheduling_ignored_during_execution: NodeSelector | None = None
     """Where it may run."""
-    preferred_during_scheduling_ignored_during_execution: Annotated[
-        list[PreferredNodes] | None, Field(json_schema_extra=ATOMIC_LIST)
-    ] = None
+    preferred_during_scheduling_ignored_during_execution: Atomic[PreferredNodes] | None = None
     """Where it should rather run."""
 
 
@@ -207,7 +190,7 @@ class LabelSelector(_Reference):
 
     match_labels: dict[str, str] | None = None
     """Labels with these values."""
-    match_expressions: Requirements | None = None
+    match_expressions: Atomic[SelectorRequirement] | None = None
     """Conditions on labels."""
 
 
@@ -216,13 +199,13 @@ class PodAffinityTerm(Fields):
 
     label_selector: LabelSelector | None = None
     """Which pods."""
-    match_label_keys: Strings | None = None
+    match_label_keys: Atomic[str] | None = None
     """Labels of the new pod whose values the others must share."""
-    mismatch_label_keys: Strings | None = None
+    mismatch_label_keys: Atomic[str] | None = None
     """Labels of the new pod whose values the others must not share."""
     namespace_selector: LabelSelector | None = None
     """In which namespaces, by their labels."""
-    namespaces: Strings | None = None
+    namespaces: Atomic[str] | None = None
     """In which namespaces, by name."""
     topology_key: str
     """Label of nodes that says what "near" is, for instance kubernetes.io/hostname."""
@@ -240,13 +223,11 @@ class WeightedPodAffinityTerm(Fields):
 class PodAffinity(Fields):
     """Pods to be near to, or away from."""
 
-    required_during_scheduling_ignored_during_execution: Annotated[
-        list[PodAffinityTerm] | None, Field(json_schema_extra=ATOMIC_LIST)
-    ] = None
+    required_during_scheduling_ignored_during_execution: Atomic[PodAffinityTerm] | None = None
     """What must hold."""
-    preferred_during_scheduling_ignored_during_execution: Annotated[
-        list[WeightedPodAffinityTerm] | None, Field(json_schema_extra=ATOMIC_LIST)
-    ] = None
+    preferred_during_scheduling_ignored_during_execution: Atomic[WeightedPodAffinityTerm] | None = (
+        None
+    )
     """What should rather hold."""
 
 

@@ -21,10 +21,13 @@ from app.apis.schema import (
     FREE_FORM,
     LIST_BY_NAME,
     NAME_PATTERN,
+    UNIQUE_NAMES,
+    Atomic,
+    ByName,
     Fields,
-    Int64,
     Quantity,
 )
+from app.apis.status import Status
 
 MODEL_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """A DNS-1035 label: the generated Services need a name that begins with a letter."""
@@ -48,172 +51,199 @@ NotNegative = Annotated[int, _count(0, 2**31 - 1)]
 
 
 class StringMatch(Fields):
-    """How a string must look; the first of exact, prefix and regex that is set decides."""
+    """What a string must be: the first of exact, prefix and regex that is set decides."""
 
     exact: str | None = None
-    """It is this."""
+    """It is exactly this."""
     prefix: str | None = None
     """It begins with this."""
     regex: str | None = None
-    """This regular expression (RE2 syntax) matches somewhere in it."""
+    """This regular expression (RE2 syntax) matches somewhere in it; put it between ^ and $ to match
+    all of it."""
 
 
 class BodyMatch(Fields):
     """What the body of a request must hold."""
 
     model: str | None = None
-    """Value of its field model. With several backends this is always the model's own name."""
+    """What its field model must be. With several backends this is always the name that clients ask
+    for, whatever is written here."""
 
 
 class ModelMatch(Fields):
-    """Which requests the model's route takes, besides those that ask for it by name."""
+    """What a request must look like, besides asking for the model by its name."""
 
     headers: dict[str, StringMatch] | None = None
-    """How headers must look, by name."""
+    """What headers must be, by header name."""
     uri: StringMatch | None = None
-    """How the path must look."""
+    """What the path must be, for instance prefix: /v1/chat."""
     body: BodyMatch | None = None
     """What the body must hold."""
 
 
 class Metric(Fields):
-    """A metric of the pods and what it should be kept at."""
+    """A metric of the engines, and the value to keep it at."""
 
     metric_name: str
-    """Its name, for instance kthena:num_requests_waiting."""
+    """Its name as the engines publish it, for instance kthena:num_requests_waiting."""
     target_value: Quantity
-    """What it should be per pod; greater than 0."""
+    """The value per pod that is aimed at, greater than 0: above it replicas are added, below it
+    removed."""
 
 
 class StablePolicy(Fields):
-    """Reserved: ModelBooster refuses behavior."""
+    """How fast replicas may change. Not supported here."""
 
     instances: NotNegative | None = None
-    """Most replicas to add or remove per period."""
+    """The most replicas to add or remove per period."""
     percent: PerMille | None = None
-    """Most replicas to add or remove per period, in percent of those there are."""
+    """The same in percent of the replicas there are."""
     period: str | None = None
-    """Length of the period, for instance 15s."""
+    """How long a period is, for instance 15s."""
     select_policy: Literal["Or", "And"] | None = None
-    """Whether the larger (Or) or the smaller (And) of the two limits holds."""
+    """Which of the two limits counts: the larger (Or) or the smaller (And)."""
     stabilization_window: str | None = None
-    """How long the past is looked at, for instance 5m."""
+    """How much of the past is looked at before anything changes, for instance 5m."""
 
 
 class PanicPolicy(Fields):
-    """Reserved: ModelBooster refuses panicPolicy."""
+    """How replicas are added under sudden load. Not supported here."""
 
     percent: PerMille | None = None
-    """Most replicas to add per period, in percent of those there are."""
+    """The most replicas to add per period, in percent of those there are."""
     period: str | None = None
-    """Length of the period."""
+    """How long a period is, for instance 5s."""
     panic_threshold_percent: Annotated[int, _count(110, 1000)] | None = None
-    """Load, in percent of the target, from which panic mode holds."""
+    """The load, in percent of the target, at which panic mode begins."""
     panic_mode_hold: str | None = None
-    """How long panic mode is kept."""
+    """How long panic mode lasts, for instance 60s."""
 
 
 class ScaleUp(Fields):
-    """Reserved: ModelBooster refuses behavior."""
+    """How replicas are added. Not supported here."""
 
     stable_policy: StablePolicy | None = None
-    """How replicas are added."""
+    """Not supported here."""
     panic_policy: PanicPolicy | None = None
-    """How replicas are added under sudden load."""
+    """Not supported here: create an AutoscalingPolicy and its AutoscalingPolicyBinding yourself."""
 
 
 class Behavior(Fields):
-    """Reserved: ModelBooster refuses behavior; make your own AutoscalingPolicy to set it."""
+    """How fast replicas change. Not supported here; {} is taken for absent."""
 
     scale_up: ScaleUp | None = None
-    """How replicas are added."""
+    """Not supported here."""
     scale_down: StablePolicy | None = None
-    """How replicas are removed."""
+    """Not supported here."""
 
 
 class AutoscalingPolicySpec(Fields):
     """When replicas are added and removed."""
 
     tolerance_percent: Percent | None = None
-    """Deviation from the targets, in percent, that changes nothing; 10 if absent."""
+    """How far, in percent, a metric may be off its target before anything changes; 10 if absent."""
     metrics: Annotated[list[Metric], Field(min_length=1, max_length=32)]
-    """What is looked at."""
+    """What is measured, each under another name."""
     behavior: Behavior | None = None
-    """Not supported: create AutoscalingPolicy and AutoscalingPolicyBinding directly."""
+    """Not supported here: to choose it, leave out autoscalingPolicy and create an AutoscalingPolicy
+    and its AutoscalingPolicyBinding yourself."""
 
 
 class LoraAdapter(Fields):
-    """A LoRA adapter that the engines load beside the model."""
+    """A LoRA adapter that the engines serve beside the model."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=253)]
-    """What clients ask for as model to get it; differs from the model's names."""
+    """What clients send as model to get it. No adapter of the backend and no model may have the
+    same name."""
     artifact_url: Annotated[str, Field(alias="artifactURL", pattern=SOURCE_PATTERN)]
-    """Where it comes from, as modelURI."""
+    """Where it is downloaded from, written as modelURI is."""
 
 
 class Worker(Fields):
-    """One kind of pods in a backend."""
+    """One kind of pods of a backend."""
 
     type: WorkerType | None = None
-    """What the pods do; server if absent."""
+    """What the pods do; server if absent. Type vLLM wants one worker of type server,
+    vLLMDisaggregated one of type prefill and one of type decode."""
     image: str | None = None
-    """Image of the engine."""
+    """Container image with the engine, for instance vllm/vllm-openai:v0.9.2."""
     replicas: Replicas | None = None
-    """How many groups of such pods one replica of the backend has; 1 if absent or 0."""
+    """How many engines of this kind one replica of the backend has; 1 if absent or 0."""
     pods: Replicas | None = None
-    """How many pods a group has: more than 1 for an engine over several nodes. 1 if absent or 0."""
+    """How many pods one engine is spread over: 1 for an engine on one node, more for one over
+    several nodes. 1 if absent or 0."""
     resources: ResourceRequirements | None = None
-    """What each engine container needs."""
+    """What the engine container of each pod needs: cpu, memory, GPUs or NPUs."""
     affinity: Affinity | None = None
-    """Where the pods may and should run."""
-    tolerations: Annotated[list[Toleration] | None, Field(json_schema_extra=ATOMIC_LIST)] = None
+    """On which nodes the pods may and should run."""
+    tolerations: Atomic[Toleration] | None = None
     """Taints of nodes that do not keep the pods away."""
-    config: Annotated[dict[str, Any] | None, Field(json_schema_extra=FREE_FORM)] = None
-    """Arguments of the engine: max-model-len: 32768 becomes --max-model-len 32768, and a key with
-    an empty string becomes a bare switch."""
+    config: Annotated[dict[str, Any], Field(json_schema_extra=FREE_FORM)] | None = None
+    """Arguments of the engine, by name, with - or _ between words: max-model-len: 32768 is passed
+    on as --max-model-len 32768. An empty string makes a switch without a value: trust-remote-code:
+    "" is passed on as --trust-remote-code."""
 
 
 class Backend(Fields):
-    """One set of engines that serve the model: same source, same kind of pods, own replicas."""
+    """Engines that serve the model from one source with one set-up, and how many of them.
+
+    Set either replicas, or minReplicas and maxReplicas.
+    """
 
     name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=63)]
-    """Ends the names of what is made for it: <model>-<backend>."""
+    """Names what is made for it, together with the ModelBooster: <ModelBooster>-<backend>. A change
+    removes all its pods and makes new ones."""
     type: BackendType
-    """Which engine, and how its work is spread over pods."""
+    """Which engine serves, and how: vLLM, or vLLMDisaggregated with prefill and decode in pods of
+    their own. The others are reserved and not served yet."""
     model_uri: Annotated[str, Field(alias="modelURI", pattern=SOURCE_PATTERN)]
-    """Where the model comes from: hf://owner/repository, s3://bucket/path, obs://bucket/path,
-    ms://owner/repository, pvc://claim/path."""
-    cache_uri: Annotated[str | None, Field(alias="cacheURI", pattern=CACHE_PATTERN)] = None
-    """Where it is kept between starts of pods: hostpath:///path/on/node or pvc://claim. If absent,
-    every pod downloads it anew."""
-    env_from: Annotated[list[EnvFromSource] | None, Field(json_schema_extra=ATOMIC_LIST)] = None
-    """ConfigMaps and Secrets that become environment variables of downloader and engine."""
-    env: Annotated[list[EnvVar] | None, Field(json_schema_extra=LIST_BY_NAME)] = None
-    """Environment variables of downloader and engine."""
-    min_replicas: Replicas | None = None
-    """Fewest replicas. Set either replicas, or minReplicas and maxReplicas."""
-    max_replicas: MaxReplicas | None = None
-    """Most replicas."""
-    replicas: Replicas | None = None
-    """How many replicas, where nothing scales them."""
-    scaling_cost: NotNegative | None = None
-    """What one replica costs, in any unit that all backends share; for the policy of the model."""
-    route_weight: Percent | None = None
-    """Share of the requests, in proportion to the other backends' weights; 100 if absent."""
-    scale_to_zero_grace_period: Annotated[str, Field(max_length=64)] | None = None
-    """How long to wait before scaling to zero, for instance 30s; 0s to 1800s."""
-    autoscaling_policy: AutoscalingPolicySpec | None = None
-    """When replicas of this backend are added and removed."""
-    lora_adapters: Annotated[
-        list[LoraAdapter] | None, Field(max_length=10, json_schema_extra=ATOMIC_LIST)
+    """Where the model comes from: hf://owner/repository (Hugging Face), ms://owner/repository
+    (ModelScope), s3://bucket/path or obs://bucket/path (object store; its address stands in env as
+    ENDPOINT, ACCESS_KEY and SECRET_KEY in a Secret that envFrom names), or pvc://claim/path, a path
+    below the claim that cacheURI names."""
+    cache_uri: Annotated[
+        Annotated[str, Field(pattern=CACHE_PATTERN)] | None, Field(alias="cacheURI")
     ] = None
-    """LoRA adapters that its engines load."""
+    """Where the model is kept from one start of a pod to the next: hostpath:///path (a folder of
+    each node) or pvc://claim (a PersistentVolumeClaim of the namespace). If absent, every start of
+    a pod downloads it again."""
+    env_from: Atomic[EnvFromSource] | None = None
+    """ConfigMaps and Secrets whose entries become environment variables of download and engine, for
+    instance a Secret with HF_AUTH_TOKEN."""
+    env: ByName[EnvVar] | None = None
+    """Environment variables of download and engine. With a meaning of their own: ENDPOINT,
+    HF_ENDPOINT, HF_REVISION, MS_REVISION for the download; RUNTIME_PORT (8100), RUNTIME_URL and
+    RUNTIME_METRICS_PATH (/metrics) for the runtime beside the engine."""
+    min_replicas: Replicas | None = None
+    """The fewest replicas; together with maxReplicas. Less than maxReplicas needs an
+    autoscalingPolicy."""
+    max_replicas: MaxReplicas | None = None
+    """The most replicas; together with minReplicas."""
+    replicas: Replicas | None = None
+    """How many replicas, if nothing scales them; instead of minReplicas and maxReplicas."""
+    scaling_cost: NotNegative | None = None
+    """What one replica costs, in any unit that all backends share. Needed with
+    spec.autoscalingPolicy beside backends, which weighs them by it; without it, to be left out."""
+    route_weight: Percent | None = None
+    """Share of the requests, in proportion to the weights of the other backends; 100 if absent, 0
+    for none."""
+    scale_to_zero_grace_period: Annotated[str, Field(max_length=64)] | None = None
+    """How long to wait before the last replica goes: 0s to 1800s, for instance 1m30s; 30s if
+    absent. Only with spec.autoscalingPolicy beside backends. No release of kthena acts on it."""
+    autoscaling_policy: AutoscalingPolicySpec | None = None
+    """When replicas of this backend are added and removed, within minReplicas and maxReplicas. Not
+    together with spec.autoscalingPolicy."""
+    lora_adapters: (
+        Annotated[list[LoraAdapter], Field(max_length=10, json_schema_extra=ATOMIC_LIST)] | None
+    ) = None
+    """LoRA adapters that its engines serve beside the model."""
     scheduler_name: str | None = None
-    """Scheduler of the pods."""
+    """Scheduler of the pods; the cluster's own if absent, volcano with gangScheduling."""
     gang_scheduling: bool | None = None
-    """Whether the pods of a replica start all together or not at all; needs Volcano."""
+    """Whether the pods of a replica start all together or not at all. Needs Volcano in the
+    cluster."""
     runtime_class_name: str | None = None
-    """RuntimeClass of the pods."""
+    """RuntimeClass of the pods, for instance nvidia."""
     workers: Annotated[
         list[Worker], Field(min_length=1, max_length=1000, json_schema_extra=ATOMIC_LIST)
     ]
@@ -221,123 +251,60 @@ class Backend(Fields):
 
 
 class Spec(Fields):
-    """What is to be served, and how."""
+    """Which model is served under which name, and by what. Set either backends or backend."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)] | None = None
-    """What clients ask for as model; the object's own name if absent."""
+    """What clients send as model to be served by it; metadata.name if absent. Clients get no answer
+    for a moment while it changes."""
     owner: str | None = None
-    """Who answers for it; for people only."""
-    backends: Annotated[
-        list[Backend] | None,
-        Field(min_length=1, max_length=16, json_schema_extra=LIST_BY_NAME),
-    ] = None
-    """The sets of engines that serve it. Set either backends or backend."""
+    """Who answers for it, for people to read; it has no effect."""
+    backends: (
+        Annotated[
+            list[Backend],
+            Field(min_length=1, max_length=16, json_schema_extra=LIST_BY_NAME),
+            UNIQUE_NAMES,
+        ]
+        | None
+    ) = None
+    """What serves the model: one entry per source and kind of engine, at most 16. Requests are
+    spread over them by routeWeight."""
     backend: Backend | None = None
-    """The one set of engines that serves it, as kthena v0.2.0 and later write it."""
+    """The same for a single one, as kthena from v0.2.0 on writes it; instead of backends."""
     autoscaling_policy: AutoscalingPolicySpec | None = None
-    """When replicas are added and removed. Beside backends it weighs all of them by scalingCost;
-    beside backend it is that backend's own."""
+    """When replicas are added and removed. Beside backends it scales all of them together, weighed
+    by scalingCost; beside backend it scales that one."""
     cost_expansion_rate_percent: PerMille | None = None
-    """How much the cost may grow when the policy of the model adds replicas, in percent; 200 if
-    absent."""
+    """How much the cost may grow, in percent, when autoscalingPolicy adds replicas to backends; 200
+    if absent. Only with autoscalingPolicy beside backends."""
     model_match: ModelMatch | None = None
-    """Which requests the model's route takes, besides those that ask for it by name."""
-
-
-class Condition(Fields):
-    """One statement about the ModelBooster."""
-
-    type: Annotated[
-        str,
-        Field(
-            max_length=316,
-            pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
-            r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
-        ),
-    ]
-    """Initialized, Active, Failed or Ready; Stalled while Failed is True."""
-    status: Literal["True", "False", "Unknown"]
-    """Whether it holds."""
-    reason: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=1024,
-            pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
-        ),
-    ]
-    """Why, in one word."""
-    message: Annotated[str, Field(max_length=32768)]
-    """Why, for people; with the next thing to do where there is one."""
-    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    """When status last changed."""
-    observed_generation: Annotated[Int64, Field(ge=0)] | None = None
-    """Generation of the ModelBooster that was looked at."""
-
-
-class BackendStatus(Fields):
-    """What is known of one backend."""
-
-    name: str
-    """Its name in the spec."""
-    model_serving: str | None = None
-    """The ModelServing that runs its pods."""
-    replicas: Annotated[int, _count(-(2**31), 2**31 - 1)]
-    """How many replicas there are."""
-    ready_replicas: Annotated[int, _count(-(2**31), 2**31 - 1)] | None = None
-    """How many of them are ready."""
-    ready: bool | None = None
-    """Whether it can serve."""
-    message: str | None = None
-    """Why not, if it cannot."""
-
-
-class Status(Fields):
-    """What the controller found."""
-
-    observed_generation: Int64 | None = None
-    """Generation that has been acted on."""
-    model_name: str | None = None
-    """What clients ask for as model."""
-    conditions: Annotated[
-        list[Condition] | None,
-        Field(
-            json_schema_extra={
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["type"],
-            }
-        ),
-    ] = None
-    """Initialized, Active, Failed and Ready, once anything was written."""
-    backend_statuses: Annotated[
-        list[BackendStatus] | None, Field(json_schema_extra=LIST_BY_NAME)
-    ] = None
-    """The backends, in the order of the spec."""
+    """What requests must look like, besides asking for the model by its name; if absent, all that
+    ask for it are served."""
 
 
 class Metadata(Fields):
     """The parts of metadata that mean something here; the API server keeps the rest."""
 
     name: Annotated[str, Field(pattern=MODEL_NAME_PATTERN, max_length=63)] | None = None
-    """Begins the names of what is made for it."""
+    """Names everything that is made for it, and is what clients send as model unless spec.name is
+    set. Keep it short: together with the longest name of a backend some 45 characters fit."""
     namespace: str | None = None
-    """Where it and all that is made for it stand."""
+    """Where it stands, and all that is made for it."""
     uid: str | None = None
-    """Told apart by it from others that had the same name."""
+    """Tells it from others that had or will have its name."""
     generation: int | None = None
     """Counts the changes of spec."""
 
 
 class ModelBooster(Fields):
-    """Says "serve this model": where it comes from, which engines serve it, and how many."""
+    """Serves a model: where it comes from, which engines serve it, and how many of them."""
 
     api_version: str | None = None
-    """workload.serving.volcano.sh/v1alpha1."""
+    """workload.serving.volcano.sh/v1alpha1"""
     kind: str | None = None
-    """ModelBooster."""
+    """ModelBooster"""
     metadata: Metadata
-    """Name and namespace."""
+    """Name and namespace, labels, annotations."""
     spec: Spec | None = None
-    """What is to be served, and how."""
+    """Which model is served under which name, and by what. Set either backends or backend."""
     status: Status | None = None
     """What the controller found."""

@@ -6,9 +6,9 @@ do we. Fields that a type does not know are dropped, as the API server prunes th
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -42,6 +42,9 @@ def _marks(**marks: Any) -> dict[str, Any]:
 LIST_BY_NAME = _marks(list_type="map", list_map_keys=["name"])
 """A list whose items are told apart by ``name``: appliers own items, not the whole list."""
 
+LIST_BY_TYPE = _marks(list_type="map", list_map_keys=["type"])
+"""The same by ``type``, for conditions."""
+
 ATOMIC_LIST = _marks(list_type="atomic")
 """A list that is one value."""
 
@@ -51,9 +54,25 @@ ATOMIC_MAP = _marks(map_type="atomic")
 FREE_FORM = _marks(preserve_unknown_fields=True)
 """An object whose fields nobody prunes."""
 
-INT_OR_STRING = _marks(int_or_string=True)
+
+def _names_differ(items: list[Any]) -> list[Any]:
+    if len({item.name for item in items}) < len(items):
+        raise ValueError("two items have the same name")
+    return items
 
 
+UNIQUE_NAMES = AfterValidator(_names_differ)
+"""What the API server holds of a list by name, and a JSON schema cannot say."""
+
+T = TypeVar("T")
+ByName = Annotated[list[T], Field(json_schema_extra=LIST_BY_NAME), UNIQUE_NAMES]
+"""A list whose items are told apart by their names."""
+
+Atomic = Annotated[list[T], Field(json_schema_extra=ATOMIC_LIST)]
+"""A list that is one value: who applies it owns all of it."""
+
+# The API server knows the formats and holds neither; of int64 it takes no more than fits, since
+# its numbers have no more bits. The bounds of int32 must therefore be said.
 Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1, json_schema_extra={"format": "int32"})]
 Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1, json_schema_extra={"format": "int64"})]
 

@@ -1,0 +1,199 @@
+"""What the API server says of an object that does not fit the schema, in its own words.
+
+pydantic decides whether an object fits; it stops at the first fault of a value and words it its own
+way. So what does not fit is looked at once more here, against the schema of the CRD, as the server
+does: every fault, and one cause for each. Tests hold both to the verdict of a real server.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.apis.crd import model_booster_schema
+from app.apis.fields import (
+    Cause,
+    FieldError,
+    Path,
+    duplicate,
+    invalid,
+    not_supported,
+    required,
+    too_long,
+    too_many,
+)
+from app.apis.meta import Object
+
+_SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+_LONGEST_SUBDOMAIN = 253
+
+HIDES_RULES = frozenset(
+    {
+        Cause.REQUIRED,
+        Cause.NOT_SUPPORTED,
+        Cause.TOO_LONG,
+        Cause.TOO_MANY,
+        Cause.TYPE_INVALID,
+    }
+)
+"""Faults of the schema beside which the server does not even look at the CEL rules."""
+
+
+def schema_faults(obj: Object, refusal: ValidationError | None = None) -> list[FieldError]:
+    """Returns every fault that the API server finds in a ModelBooster by its schema.
+
+    The CEL rules are not looked at (``app.apis.cel``), nor is metadata but for the name.
+
+    Args:
+        obj: the object as the server stores it (``app.apis.pruning``): a null field is a fault.
+        refusal: what pydantic said of it. It is told as it stands where the schema finds nothing,
+            so that no refusal can ever come without a fault.
+    """
+    found = [*_name_faults(obj), *_faults(obj, model_booster_schema(), Path())]
+    if found or refusal is None:
+        return found
+    return [
+        FieldError(Path(".".join(map(str, error["loc"]))), Cause.INVALID, error["msg"])
+        for error in refusal.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def _name_faults(obj: Object) -> Iterator[FieldError]:
+    """Yields what the server asks of every name, whatever the kind."""
+    metadata = obj.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not isinstance(name, str) or not name:
+        return
+    path = Path("metadata.name")
+    if len(name) > _LONGEST_SUBDOMAIN:
+        yield invalid(path, name, f"must be no more than {_LONGEST_SUBDOMAIN} characters")
+    if not re.fullmatch(_SUBDOMAIN, name, re.ASCII):
+        yield invalid(
+            path,
+            name,
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
+            "'-' or '.', and must start and end with an alphanumeric character "
+            f"(e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')",
+        )
+
+
+def _faults(value: Any, schema: Object, path: Path) -> Iterator[FieldError]:
+    kind = _kind(value)
+    wanted = ("integer", "string") if "anyOf" in schema else (schema["type"],)
+    if kind not in wanted:
+        detail = f'{path} in body must be of type {",".join(wanted)}: "{kind}"'
+        yield FieldError(path, Cause.TYPE_INVALID, f'Invalid value: "{kind}": {detail}')
+    if "enum" in schema and value not in schema["enum"]:
+        yield not_supported(path, value, schema["enum"])
+    if kind == "string":
+        yield from _string_faults(value, schema, path)
+    elif kind in ("integer", "number"):
+        yield from _number_faults(value, schema, path, as_float=kind == "number")
+    elif kind == "array":
+        yield from _list_faults(value, schema, path)
+    elif kind == "object":
+        yield from _object_faults(value, schema, path)
+
+
+def _string_faults(value: str, schema: Object, path: Path) -> Iterator[FieldError]:
+    """Yields one fault at most: the server does not look at the pattern of what is too long."""
+    if len(value) > schema.get("maxLength", len(value)):
+        yield too_long(path, schema["maxLength"])
+    elif len(value) < schema.get("minLength", 0):
+        least = schema["minLength"]
+        yield invalid(path, value, f"{path} in body should be at least {least} chars long")
+    elif "pattern" in schema and not _pattern(schema["pattern"]).search(value):
+        yield invalid(path, value, f"{path} in body should match '{schema['pattern']}'")
+
+
+def _number_faults(
+    value: float, schema: Object, path: Path, *, as_float: bool
+) -> Iterator[FieldError]:
+    said = _go_float if as_float else str
+    for bound, held, words in (
+        (schema.get("minimum"), operator.ge, "greater than or equal to"),
+        (schema.get("maximum"), operator.le, "less than or equal to"),
+    ):
+        if bound is not None and not held(value, bound):
+            text = f"Invalid value: {said(value)}: {path} in body should be {words} {said(bound)}"
+            yield FieldError(path, Cause.INVALID, text)
+
+
+def _list_faults(value: list[Any], schema: Object, path: Path) -> Iterator[FieldError]:
+    if len(value) < schema.get("minItems", 0):
+        yield invalid(
+            path, len(value), f"{path} in body should have at least {schema['minItems']} items"
+        )
+    if len(value) > schema.get("maxItems", len(value)):
+        yield too_many(path, len(value), schema["maxItems"])
+    for position, item in enumerate(value if "items" in schema else ()):
+        yield from _faults(item, schema["items"], path.index(position))
+    if schema.get("x-kubernetes-list-type") == "map":
+        yield from _key_faults(value, schema["x-kubernetes-list-map-keys"], path)
+
+
+def _key_faults(items: list[Any], keys: list[str], path: Path) -> Iterator[FieldError]:
+    """Yields items with the keys of an earlier one, each set of keys once."""
+    for position, item in enumerate(items):
+        if item is not None and not isinstance(item, dict):
+            detail = "must be an object for an array of list-type map"
+            yield invalid(path.index(position), item, detail)
+            return
+    seen: dict[str, int] = {}
+    for position, item in enumerate(items):
+        if item is None:
+            continue
+        found = {key: item[key] for key in keys if key in item}
+        text = json.dumps(found, sort_keys=True, default=str)
+        seen[text] = seen.get(text, 0) + 1
+        if seen[text] == 2:
+            yield duplicate(path.index(position), found)
+
+
+def _object_faults(value: Object, schema: Object, path: Path) -> Iterator[FieldError]:
+    for name in schema.get("required", ()):
+        if name not in value:
+            yield required(path.child(name))
+    fields = schema.get("properties", {})
+    others = schema.get("additionalProperties")
+    for name, inner in value.items():
+        below = fields.get(name, others)
+        if below is not None:
+            yield from _faults(inner, below, path.child(str(name)))
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    # In Python "$" also matches before a last newline; in the schema only at the end.
+    return re.compile(text.removesuffix("$") + r"\Z" if text.endswith("$") else text, re.ASCII)
+
+
+def _kind(value: Any) -> str:
+    """Returns the JSON type of a value, in the server's words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer" if -(2**63) <= value < 2**63 else "number"
+    if isinstance(value, float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
+
+
+def _go_float(value: float) -> str:
+    """Returns a number as Go's ``%v`` prints a float: ``1e+06`` for a million."""
+    digits = Decimal(repr(float(value))).normalize()
+    if -4 <= digits.adjusted() < 6:
+        return f"{digits:f}"
+    mantissa, _, exponent = f"{digits:e}".partition("e")
+    return f"{mantissa}e{int(exponent):+03d}"

@@ -1,0 +1,93 @@
+"""An object as the API server would store it, for those who read it from elsewhere.
+
+The server drops null fields and fields that the schema does not know, but not inside ``config``,
+and writes numbers as Go does. Without this the command line would judge and render something else
+than the controller will see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from app.apis.crd import model_booster_schema
+from app.apis.meta import Object
+
+_FREE: Object = {"x-kubernetes-preserve-unknown-fields": True}
+_UNKNOWN: Object = {}
+_METADATA: Object = {"type": "object", "additionalProperties": _FREE}
+"""Metadata has a schema of its own, which is not ours; only its nulls are dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is left of an object.
+
+    Args:
+        object: a copy without null and unknown fields.
+        unknown: paths of the unknown fields, sorted and worded as the server does.
+    """
+
+    object: Object
+    unknown: tuple[str, ...]
+
+
+def stored(obj: Object) -> Stored:
+    """Returns a ModelBooster as the API server would store it, and what it would not.
+
+    Values of a wrong type stay, for validation to report; inside them nothing is known, as the
+    server sees it. Lists keep their nulls. No depth of nesting is too much.
+    """
+    schema = model_booster_schema()
+    root = {**schema, "properties": {**schema["properties"], "metadata": _METADATA}}
+    unknown: list[str] = []
+    result: list[Any] = [None]
+    todo: list[tuple[Any, Object, str, Any, Any]] = [(obj, root, "", result, 0)]
+    while todo:
+        value, schema, path, into, place = todo.pop()
+        if isinstance(value, dict):
+            kept: Object = {}
+            into[place] = kept
+            for name, inner in value.items():
+                below = _field(schema, name)
+                at = f"{path}.{name}"
+                if below is _UNKNOWN:
+                    unknown.append(at.removeprefix("."))
+                elif inner is not None or schema is _FREE:
+                    kept[name] = None  # holds the place, so that the order stays
+                    todo.append((inner, below, at, kept, name))
+        elif isinstance(value, list):
+            into[place] = items = [None] * len(value)
+            below = schema if schema is _FREE else schema.get("items", _UNKNOWN)
+            todo += [
+                (inner, below, f"{path}[{position}]", items, position)
+                for position, inner in enumerate(value)
+            ]
+        else:
+            into[place] = _number(value) if isinstance(value, int | float) else value
+    return Stored(result[0], tuple(sorted(unknown)))
+
+
+def _field(schema: Object, name: Any) -> Object:
+    """Returns the schema of a field; ``_UNKNOWN`` if there is none."""
+    if schema is _FREE:
+        return _FREE
+    below: Object | None = schema.get("properties", {}).get(name)
+    if below is None:
+        below = schema.get("additionalProperties")
+    if below is None:
+        return _UNKNOWN
+    return _FREE if "x-kubernetes-preserve-unknown-fields" in below else below
+
+
+def _number(value: float) -> float:
+    """Returns a number as Go reads and writes it: 64 bits, and whole floats without a point."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        if -(2**63) <= value < 2**63 or abs(value) > 10**300:
+            return value
+        value = float(value)
+    # The shortest digits that tell the float apart, not its exact value; from 1e21 on an exponent.
+    return int(Decimal(repr(value))) if value.is_integer() and abs(value) < 1e21 else value
