@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -71,6 +72,29 @@ PROFILES: dict[str, Profile] = {
 
 DEFAULT_RELEASE = "v0.4.0"
 """The newest release whose children can say all that a ModelBooster can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A child as it should be.
+
+    Args:
+        resource: its kind.
+        object: the whole child, to be sent as it stands.
+        replica_bounds: fewest and most replicas where an autoscaler writes ``spec.replicas`` of a
+            ModelServing; the object then holds the value to begin with, the revision leaves it
+            out, and whoever sends it puts in the live value, clamped. None where we decide.
+    """
+
+    resource: Resource
+    object: Object
+    replica_bounds: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """The child's name."""
+        name: str = self.object["metadata"]["name"]
+        return name
 
 
 def backend_child_name(model: Model, backend: BackendForm) -> str:

@@ -1,0 +1,51 @@
+"""What a ModelBooster turns into.
+
+For whoever writes children into a cluster:
+
+* ``desired_children`` returns ``Desired`` records (``app.apis.children``): the kind, the whole
+  object, and ``replica_bounds``.
+* ``replica_bounds`` is None where we decide about ``spec.replicas``. Where an autoscaler does, it
+  is (fewest, most): the object holds the fewest, the revision label leaves ``replicas`` out, and
+  what is sent must hold the live value, clamped into the bounds.
+* A stored ``gangPolicy`` of a ModelServing can be neither changed nor removed. ``gang.kept`` says
+  whether it can be sent back with the new roles; else the ModelServing is deleted and made anew.
+* SpecError carries the fault. Backends of types that are not served yet are left out, as are
+  policies that the installed autoscaler could not follow (``derive.autoscaled``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from app.apis.canonical import Model
+from app.apis.children import Desired, Profile
+from app.convert.autoscaling import autoscaling_policies, autoscaling_policy_bindings
+from app.convert.model_route import model_routes
+from app.convert.model_server import model_servers
+from app.convert.model_serving import model_servings
+from app.convert.options import Options
+
+Converter = Callable[[Model, Profile, Options], Iterator[Desired]]
+
+CONVERTERS: tuple[Converter, ...] = (
+    autoscaling_policies,
+    autoscaling_policy_bindings,
+    model_servings,
+    model_servers,
+    model_routes,
+)
+"""One for each kind of child, in the order in which children are rendered and applied."""
+
+
+def desired_children(model: Model, profile: Profile, options: Options) -> list[Desired]:
+    """Returns everything that should be there for a ModelBooster.
+
+    Args:
+        model: what it means.
+        profile: the shape of the children, by the release of kthena that is installed.
+        options: what the operator of the cluster chose.
+
+    Raises:
+        SpecError: something in it cannot be turned into a child; the fault says where and why.
+    """
+    return [child for convert in CONVERTERS for child in convert(model, profile, options)]

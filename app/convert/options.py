@@ -1,4 +1,4 @@
-"""What an operator of the cluster may choose about the children, the same for every ModelBooster."""
+"""What the operator of a cluster may choose about the children, the same for all of them."""
 
 from __future__ import annotations
 

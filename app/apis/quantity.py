@@ -1,0 +1,118 @@
+"""Amounts as Kubernetes writes them: ``500m``, ``2``, ``16Gi``.
+
+Grammar, rounding and printed form are those of ``resource.Quantity`` in Kubernetes' apimachinery
+(https://pkg.go.dev/k8s.io/apimachinery/pkg/api/resource). Children are written in that form only:
+kthena's autoscaler reads and rewrites a whole ModelServing through Go types, and a spelling that
+those would change restarts every pod.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+_BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_SUFFIXES = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
+
+_WHOLE = re.compile(
+    r"([+-]?)([0-9]*)(?:\.([0-9]*))?([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?", re.ASCII
+)
+_LONGEST = 100
+"""More characters than any amount needs; bounds the work that one value can ask for."""
+
+_SMALLEST = -9
+"""Exponent of the smallest part that is kept; anything below rounds up."""
+
+_LARGEST_BINARY = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Amount:
+    """``digits`` x 10^``exponent``, and how it was written."""
+
+    negative: bool
+    digits: int
+    exponent: int
+    binary: bool
+    scientific: bool
+
+
+def parse_quantity(value: object) -> Decimal | None:
+    """Returns an amount as an exact number, or None if ``value`` is none.
+
+    Parts below 10^-9 round away from zero, as Kubernetes does.
+    """
+    amount = _parse(value)
+    if amount is None:
+        return None
+    digits = tuple(map(int, str(amount.digits)))
+    return Decimal((int(amount.negative), digits, amount.exponent))
+
+
+def canonical_quantity(value: object) -> str:
+    """Returns the form that a Go client writes: ``500m`` for 0.5, ``1Gi`` for ``1024Mi``.
+
+    Raises:
+        ValueError: ``value`` is no amount.
+    """
+    amount = _parse(value)
+    if amount is None:
+        raise ValueError(f"{value!r} is not a quantity")
+    if not amount.digits:
+        return "0"
+    return ("-" if amount.negative else "") + (_in_1024s(amount) or _in_thousands(amount))
+
+
+def _parse(value: object) -> _Amount | None:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    text = str(value) if isinstance(value, str) or abs(value) < 10**_LONGEST else ""
+    match = _WHOLE.fullmatch(text) if len(text) <= _LONGEST else None
+    if match is None:
+        return None
+    sign, whole, fraction, suffix = match.group(1), match.group(2), match.group(3), match.group(4)
+    if not whole and not fraction:
+        return None
+    suffix = suffix or ""
+    fraction = (fraction or "").rstrip("0")
+    digits, exponent = int(whole + fraction or "0"), -len(fraction)
+    scientific = suffix not in _DECIMAL and suffix not in _BINARY
+    if scientific:
+        if len(suffix) > 4:
+            return None
+        exponent += int(suffix[1:])
+    elif suffix in _BINARY:
+        digits <<= _BINARY[suffix]
+    else:
+        exponent += _DECIMAL[suffix]
+    if exponent < _SMALLEST:
+        kept, lost = divmod(digits, 10 ** (_SMALLEST - exponent))
+        digits, exponent = kept + bool(lost), _SMALLEST
+    if suffix in _BINARY and digits > _LARGEST_BINARY * 10**-exponent:
+        digits, exponent = _LARGEST_BINARY, 0
+    return _Amount(sign == "-", digits, exponent, suffix in _BINARY, scientific)
+
+
+def _in_1024s(amount: _Amount) -> str:
+    """Returns ``16Gi`` and the like; ``""`` if the amount was or can not be written so."""
+    number, rest = divmod(amount.digits, 10**-amount.exponent) if amount.binary else (0, 0)
+    if rest or number < 1024:
+        return ""
+    # Without a suffix it is read back as a decimal amount, and 64000 of those is 64k.
+    for suffix in ("", *_BINARY):
+        if number % 1024:
+            return f"{number}{suffix}" if suffix else ""
+        number //= 1024
+    return ""
+
+
+def _in_thousands(amount: _Amount) -> str:
+    digits, exponent = amount.digits, amount.exponent
+    while digits % 10 == 0:
+        digits, exponent = digits // 10, exponent + 1
+    digits, exponent = digits * 10 ** (exponent % 3), exponent - exponent % 3
+    if amount.scientific or exponent not in _SUFFIXES:
+        return f"{digits}e{exponent}" if exponent else str(digits)
+    return f"{digits}{_SUFFIXES[exponent]}"

@@ -1,0 +1,133 @@
+"""Where models and adapters lie: in which volume, under which path, and whether they are fetched.
+
+A cache is mounted in the pod under the path that its URI names. What is fetched gets a folder in
+it, named after the URI that it came from; what already lies on the cache's own claim is used there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.apis.canonical import BackendForm
+from app.apis.fields import Path, SpecError, forbidden, invalid
+from app.apis.meta import Object
+
+EPHEMERAL_PATH = "/models-cache"
+"""Where the cache stands that lives as long as its pod."""
+
+SHARED_MEMORY_PATH = "/dev/shm"  # noqa: S108
+"""Where shared memory is mounted in the pod; not a file of ours."""
+
+_CLAIM = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """The volume of a backend's pods that holds models.
+
+    Args:
+        path: where it is mounted in every container that reads or writes it.
+        volume: its source, as a pod names it.
+        claim: name of the PersistentVolumeClaim; None if it is none.
+    """
+
+    path: str
+    volume: Object
+    claim: str | None = None
+
+
+def cache_of(backend: BackendForm, allowed_prefixes: Sequence[str] = ()) -> Cache:
+    """Returns the cache of a backend; without ``cacheURI`` one that lives as long as the pod.
+
+    Args:
+        backend: the backend to look at.
+        allowed_prefixes: folders of nodes that may be used; empty means all.
+
+    Raises:
+        SpecError: ``cacheURI`` names no folder and no claim that can be mounted.
+    """
+    uri, path = backend.cache_uri, backend.path.child("cacheURI")
+    if not uri:
+        return Cache(EPHEMERAL_PATH, {"emptyDir": {}})
+    scheme, _, rest = uri.partition("://")
+    if scheme == "pvc":
+        claim = rest.strip("/")
+        if len(claim) > 253 or not _CLAIM.fullmatch(claim):
+            detail = "pvc:// cacheURI must name exactly one claim, for instance pvc://models"
+            raise SpecError(invalid(path, uri, detail))
+        return Cache(f"/{claim}", {"persistentVolumeClaim": {"claimName": claim}}, claim)
+    if scheme != "hostpath":
+        raise SpecError(invalid(path, uri, "must begin with hostpath:// or pvc://"))
+    folder = _host_path(uri, rest, path)
+    prefixes = [posixpath.normpath(prefix) for prefix in allowed_prefixes]
+    if prefixes and not any(_is_below(folder, prefix) for prefix in prefixes):
+        detail = f"host path {folder} is not below {' or '.join(prefixes)}, the ones allowed here"
+        raise SpecError(forbidden(path, detail))
+    return Cache(folder, {"hostPath": {"path": folder, "type": "DirectoryOrCreate"}})
+
+
+def _host_path(uri: str, rest: str, path: Path) -> str:
+    written = rest.partition("://")[0]
+    if ".." in written.split("/"):
+        raise SpecError(invalid(path, uri, "hostpath:// must not contain '..' path segments"))
+    folder = _absolute(written)
+    if folder == "/":
+        raise SpecError(invalid(path, uri, "hostpath:// must name a folder below /"))
+    if "\0" in folder or folder == SHARED_MEMORY_PATH:
+        raise SpecError(invalid(path, uri, "this folder cannot be mounted in a pod"))
+    return folder
+
+
+def model_path(backend: BackendForm, cache: Cache) -> str:
+    """Returns where the engine finds the model.
+
+    Raises:
+        SpecError: the model is said to lie on a claim that the pod does not mount.
+    """
+    return _found(backend, cache, backend.model_uri, backend.path.child("modelURI"))
+
+
+def adapter_path(backend: BackendForm, cache: Cache, position: int) -> str:
+    """Returns where the engine finds an adapter; raises like ``model_path``."""
+    path = backend.path.child("loraAdapters").index(position).child("artifactURL")
+    return _found(backend, cache, backend.lora_adapters[position].artifact_url, path)
+
+
+def is_in_place(uri: str) -> bool:
+    """Whether a source is used where it lies, so that nothing is fetched."""
+    return uri.startswith("pvc://")
+
+
+def _found(backend: BackendForm, cache: Cache, uri: str, path: Path) -> str:
+    if "\0" in uri:
+        raise SpecError(invalid(path, uri, "must not hold the character NUL"))
+    if not is_in_place(uri):
+        name = hashlib.md5(uri.encode(), usedforsecurity=False).hexdigest()
+        return f"{cache.path}/{name}"
+    field = path.text.rpartition(".")[2]
+    if cache.claim is None:
+        detail = (
+            f"must also be pvc:// when {field} is: the pod mounts only the cache, for instance "
+            f"cacheURI pvc://models and {field} pvc://models/my-model"
+        )
+        raise SpecError(invalid(backend.path.child("cacheURI"), backend.cache_uri, detail))
+    source = uri.removeprefix("pvc://")
+    if ".." in source.split("/"):
+        raise SpecError(invalid(path, uri, f"pvc:// {field} must not contain '..' path segments"))
+    source = _absolute(source)
+    if not _is_below(source, cache.path):
+        detail = f"{source} does not lie in {cache.path}, where claim {cache.claim} is mounted"
+        raise SpecError(invalid(path, uri, detail))
+    return source
+
+
+def _absolute(path: str) -> str:
+    return posixpath.normpath("/" + path.strip("/"))
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")

@@ -1,0 +1,202 @@
+"""AutoscalingPolicies and their bindings: what is measured, and which replicas follow it.
+
+The three shapes of these kinds, by the release of kthena that is installed, differ in names and in
+where the target stands; ``SHAPES`` holds all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from app.apis.canonical import BackendForm, Model
+from app.apis.children import (
+    AUTOSCALING_POLICY,
+    AUTOSCALING_POLICY_BINDING,
+    MODEL_SERVING,
+    ROLE,
+    Desired,
+    Profile,
+    backend_child_name,
+    child,
+)
+from app.apis.derive import RUNTIME_PORT, autoscaled, is_disaggregated, runtime_port, served
+from app.apis.fields import Path, SpecError, duplicate, invalid
+from app.apis.meta import Object, Resource
+from app.apis.modelbooster import AutoscalingPolicySpec
+from app.apis.quantity import canonical_quantity, parse_quantity
+from app.convert.core import compact
+from app.convert.options import Options
+
+
+class Shape(NamedTuple):
+    """How a release of kthena spells autoscaling.
+
+    Args:
+        metric: field that names a metric.
+        one: field for a target that is scaled by itself.
+        several: field for targets that are weighed against each other by cost.
+        bound: whether targets stand in a binding; else in the policy itself.
+    """
+
+    metric: str
+    one: str
+    several: str
+    bound: bool
+
+
+SHAPES = {
+    Profile.A: Shape("metricName", "scalingConfiguration", "optimizerConfiguration", bound=True),
+    Profile.B: Shape("metricName", "homogeneousTarget", "heterogeneousTarget", bound=True),
+    Profile.C: Shape("name", "homogeneousTarget", "heterogeneousTarget", bound=False),
+}
+
+CALM = {
+    "scaleUp": {
+        "stablePolicy": {
+            "instances": 4,
+            "percent": 100,
+            "period": "1m0s",
+            "selectPolicy": "Or",
+            "stabilizationWindow": "0s",
+        },
+        "panicPolicy": {
+            "percent": 0,
+            "period": "0s",
+            "panicThresholdPercent": 200,
+            "panicModeHold": "0s",
+        },
+    },
+    "scaleDown": {
+        "instances": 0,
+        "percent": 100,
+        "period": "1m0s",
+        "selectPolicy": "Or",
+        "stabilizationWindow": "5m0s",
+    },
+}
+"""How fast replicas follow: what kthena fills in for a policy that says nothing, panic mode off.
+
+Said in full, because the defaults of schema and webhook differ, and kthena v0.1.0 has neither.
+"""
+
+
+class Scaling(NamedTuple):
+    """One policy and what it scales: ``backends`` by cost if ``backend`` is None, else that one."""
+
+    name: str
+    policy: AutoscalingPolicySpec
+    path: Path
+    backend: BackendForm | None
+    backends: tuple[BackendForm, ...]
+
+
+def autoscaling_policies(model: Model, profile: Profile, _options: Options) -> Iterator[Desired]:
+    """Yields one policy for all backends together, or one for each that has its own."""
+    shape = SHAPES[profile]
+    for scaling in _scalings(model, profile):
+        spec = compact(
+            tolerancePercent=scaling.policy.tolerance_percent,
+            metrics=_metrics(scaling, shape),
+            behavior=CALM,
+        )
+        if not shape.bound:
+            spec |= _target(model, scaling, profile)
+        yield _desired(model, AUTOSCALING_POLICY, scaling, spec)
+
+
+def autoscaling_policy_bindings(
+    model: Model, profile: Profile, _options: Options
+) -> Iterator[Desired]:
+    """Yields what ties each policy to its targets, where the policy itself cannot."""
+    if not SHAPES[profile].bound:
+        return
+    for scaling in _scalings(model, profile):
+        spec = {"policyRef": {"name": scaling.name}, **_target(model, scaling, profile)}
+        yield _desired(model, AUTOSCALING_POLICY_BINDING, scaling, spec)
+
+
+def _desired(model: Model, resource: Resource, scaling: Scaling, spec: Object) -> Desired:
+    return Desired(resource, child(model, resource, scaling.name, spec, backend=scaling.backend))
+
+
+def _scalings(model: Model, profile: Profile) -> Iterator[Scaling]:
+    backends = tuple(b for b in served(model) if autoscaled(model, b, profile))
+    if model.policy is not None:
+        if backends:
+            path = Path("spec.autoscalingPolicy")
+            yield Scaling(model.name, model.policy, path, None, backends)
+        return
+    for backend in backends:
+        if backend.policy is not None and backend.policy_path is not None:
+            name = backend_child_name(model, backend)
+            yield Scaling(name, backend.policy, backend.policy_path, backend, (backend,))
+
+
+def _metrics(scaling: Scaling, shape: Shape) -> list[Object]:
+    """Returns the metrics of a policy; raises SpecError for what kthena's webhook refuses."""
+    written: dict[str, Object] = {}
+    for position, metric in enumerate(scaling.policy.metrics):
+        path, name = scaling.path.child("metrics").index(position), metric.metric_name
+        if not name:
+            raise SpecError(invalid(path.child("metricName"), name, "must not be empty"))
+        if name in written:
+            raise SpecError(duplicate(path.child("metricName"), name))
+        value = parse_quantity(metric.target_value)
+        if value is None or value <= 0:
+            detail = "metric target value must be greater than 0 and not equal to infinity"
+            raise SpecError(invalid(path.child("targetValue"), metric.target_value, detail))
+        written[name] = {
+            shape.metric: name,
+            "targetValue": canonical_quantity(metric.target_value),
+        }
+    return list(written.values())
+
+
+def _target(model: Model, scaling: Scaling, profile: Profile) -> Object:
+    shape, metrics = SHAPES[profile], [metric.metric_name for metric in scaling.policy.metrics]
+    params = [
+        compact(
+            cost=backend.scaling_cost or None if scaling.backend is None else None,
+            minReplicas=backend.min_replicas,
+            maxReplicas=backend.max_replicas,
+            target=_pods(model, backend, profile, metrics),
+        )
+        for backend in scaling.backends
+    ]
+    if scaling.backend is not None:
+        return {shape.one: params[0]}
+    return {
+        shape.several: {
+            "costExpansionRatePercent": model.cost_expansion_rate_percent,
+            "params": params,
+        }
+    }
+
+
+def _pods(model: Model, backend: BackendForm, profile: Profile, metrics: list[str]) -> Object:
+    """Returns which ModelServing follows a policy, and where its pods say how they are.
+
+    The pods of a disaggregated backend have no role ``leader``; without a filter the autoscaler
+    takes the first pod of each group, which is right for both.
+    """
+    name, port = backend_child_name(model, backend), runtime_port(backend)
+    leader = None if is_disaggregated(backend) else {ROLE: "leader"}
+    selector = {"matchLabels": leader} if leader else None
+    target: Object = {"targetRef": {"kind": MODEL_SERVING.kind, "name": name}}
+    if profile is Profile.C:
+        return target | {
+            "metricSources": {
+                metric: {"pod": compact(uri="/metrics", port=port, labelSelector=selector)}
+                for metric in metrics
+            }
+        }
+    # An endpoint that is there, even if empty, gets its defaults from the schema.
+    other_port = port if port != RUNTIME_PORT else None
+    if profile is Profile.B:
+        endpoint = compact(port=other_port, labelSelector=selector)
+        return target | {"metricEndpoint": endpoint}
+    return target | {
+        "additionalMatchLabels": leader,
+        "metricEndpoint": compact(port=other_port),
+    }

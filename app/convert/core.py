@@ -1,0 +1,105 @@
+"""core/v1 values as Kubernetes' own types write them.
+
+kthena's autoscaler reads and rewrites the whole ModelServing through Go types. What those would
+change on the way must not be there, or the rewrite changes the hash of the roles and every pod
+restarts: no empty string or list where Go leaves it out, no quantity but in canonical form.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.apis.canonical import BackendForm
+from app.apis.children import Profile
+from app.apis.fields import Path, SpecError, forbidden, invalid
+from app.apis.meta import Object
+from app.apis.quantity import canonical_quantity
+
+_EMPTY: tuple[Any, ...] = ("", [])
+_WRITTEN_EVEN_IF_EMPTY = frozenset(
+    {
+        "name",
+        "key",
+        "operator",
+        "topologyKey",
+        "fieldPath",
+        "resource",
+        "path",
+        "volumeName",
+        "nodeSelectorTerms",
+    }
+)
+
+
+def compact(**fields: Any) -> Object:
+    """Returns the fields that are there: not None, ``""`` or ``[]``. ``{}`` is kept."""
+    return {key: item for key, item in fields.items() if item is not None and item not in _EMPTY}
+
+
+def env_of(backend: BackendForm, profile: Profile) -> list[Object]:
+    """Returns the user's environment variables, in the user's order.
+
+    Raises:
+        SpecError: a unit of a resource is no quantity, or the installed kthena does not know
+            ``fileKeyRef``.
+    """
+    entries = []
+    for position, entry in enumerate(backend.env):
+        path = backend.path.child("env").index(position).child("valueFrom")
+        source, written = entry.get("valueFrom") or {}, as_written(entry)
+        if "fileKeyRef" in source and profile is Profile.A:
+            detail = "kthena v0.1.0, which is installed, does not know it"
+            raise SpecError(forbidden(path.child("fileKeyRef"), detail))
+        if "resourceFieldRef" in source:
+            # Go always writes the unit, and "0" for one that is not there.
+            at = path.child("resourceFieldRef", "divisor")
+            divisor = _amount(source["resourceFieldRef"].get("divisor", 0), at)
+            written["valueFrom"]["resourceFieldRef"]["divisor"] = divisor
+        entries.append(written)
+    return entries
+
+
+def env_from_of(backend: BackendForm) -> list[Object]:
+    """Returns the ConfigMaps and Secrets whose keys become environment variables."""
+    return [as_written(source) for source in backend.env_from]
+
+
+def resources_of(resources: Object, path: Path) -> Object:
+    """Returns what a container needs, ``{}`` if nothing is asked for.
+
+    Raises:
+        SpecError: an amount is no quantity.
+    """
+    written: Object = {}
+    for part in ("limits", "requests"):
+        if amounts := resources.get(part):
+            written[part] = {
+                name: _amount(amount, path.child(part).key(name))
+                for name, amount in amounts.items()
+            }
+    if claims := resources.get("claims"):
+        written["claims"] = as_written(claims)
+    return written
+
+
+def as_written(value: Any) -> Any:
+    """Returns a copy of a value of core/v1 without what Go leaves out; quantities stay."""
+    if isinstance(value, list):
+        return [as_written(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    written = {}
+    for key, item in value.items():
+        if key == "matchLabels":  # a map: its values mean something even if they are empty
+            if item:
+                written[key] = dict(item)
+        elif key in _WRITTEN_EVEN_IF_EMPTY or item not in _EMPTY:
+            written[key] = as_written(item)
+    return written
+
+
+def _amount(value: object, path: Path) -> str:
+    try:
+        return canonical_quantity(value)
+    except ValueError:
+        raise SpecError(invalid(path, value, "must be an amount such as 500m, 2 or 16Gi")) from None

@@ -1,0 +1,78 @@
+"""The ModelRoute: which requests go to which backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from app.apis.canonical import BackendForm, Model
+from app.apis.children import MODEL_ROUTE, Desired, Profile, backend_child_name, child
+from app.apis.derive import adapter_names, served
+from app.apis.fields import SpecError, invalid
+from app.apis.meta import Object
+from app.convert.core import compact
+from app.convert.options import Options
+
+
+def model_routes(model: Model, _profile: Profile, _options: Options) -> Iterator[Desired]:
+    """Yields the one ModelRoute; none while there is nobody to send requests to."""
+    backends, adapters = served(model), adapter_names(model)
+    if not backends:
+        return
+    spec = compact(
+        modelName=model.route_name,
+        loraAdapters=adapters,
+        rules=list(_rules(model, backends, adapters)),
+    )
+    yield Desired(MODEL_ROUTE, child(model, MODEL_ROUTE, model.name, spec))
+
+
+def _rules(
+    model: Model, backends: Sequence[BackendForm], adapters: Sequence[str]
+) -> Iterator[Object]:
+    """Yields the rules, of which the first that matches decides.
+
+    One backend takes every request that asks for the model or one of its adapters. Of several,
+    those that have an adapter take the requests for it, so each rule names what the body says.
+    """
+    if len(backends) == 1:
+        match = model.model_match
+        yield compact(name="default", modelMatch=match, targetModels=_targets(model, backends))
+        return
+    yield {
+        "name": "default",
+        "modelMatch": _match(model, model.route_name),
+        "targetModels": _targets(model, backends),
+    }
+    for adapter in adapters:
+        having = [b for b in backends if any(a.name == adapter for a in b.lora_adapters)]
+        _check_reachable(having, adapter)
+        yield {
+            "name": adapter,
+            "modelMatch": _match(model, adapter),
+            "targetModels": _targets(model, having),
+        }
+
+
+def _match(model: Model, name: str) -> Object:
+    match = model.model_match or {}
+    return {**match, "body": {**match.get("body", {}), "model": name}}
+
+
+def _targets(model: Model, backends: Sequence[BackendForm]) -> list[Object]:
+    return [
+        {"modelServerName": backend_child_name(model, backend), "weight": backend.route_weight}
+        for backend in backends
+    ]
+
+
+def _check_reachable(having: Sequence[BackendForm], adapter: str) -> None:
+    """Raises SpecError if nobody would get the requests for an adapter.
+
+    The router of v0.1.0 panics where all weights are 0; later releases refuse such a rule.
+    """
+    if any(backend.route_weight for backend in having):
+        return
+    position = next(i for i, a in enumerate(having[0].lora_adapters) if a.name == adapter)
+    path = having[0].path.child("loraAdapters").index(position).child("name")
+    detail = "every backend that has this adapter has routeWeight 0, so no request would reach it"
+    raise SpecError(invalid(path, adapter, detail))

@@ -1,0 +1,54 @@
+"""ModelServers: how traffic finds the pods of a backend, and how it talks to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.apis.canonical import BackendForm, Model
+from app.apis.children import (
+    BACKEND_NAME,
+    ENTRY,
+    GROUP_NAME,
+    MODEL_SERVER,
+    MODEL_UID,
+    ROLE,
+    Desired,
+    Profile,
+    backend_child_name,
+    child,
+)
+from app.apis.connector import connector
+from app.apis.derive import engine_port, is_disaggregated, served, served_model_name
+from app.apis.meta import Object
+from app.convert.core import compact
+from app.convert.options import Options
+
+
+def model_servers(model: Model, _profile: Profile, _options: Options) -> Iterator[Desired]:
+    """Yields one ModelServer per backend."""
+    for backend in served(model):
+        kind = connector(backend)
+        spec = compact(
+            model=served_model_name(model, backend),
+            inferenceEngine="vLLM",
+            workloadSelector=_selector(model, backend),
+            workloadPort={"port": engine_port(backend)},
+            # The retry interval must be said: left out, it is 100 ms.
+            trafficPolicy={"retry": {"attempts": 5, "retryInterval": "0s"}},
+            kvConnector={"type": kind} if kind else None,
+        )
+        name = backend_child_name(model, backend)
+        yield Desired(MODEL_SERVER, child(model, MODEL_SERVER, name, spec, backend=backend))
+
+
+def _selector(model: Model, backend: BackendForm) -> Object:
+    """Returns what only the pods of this backend that take requests carry."""
+    groups = {
+        "groupKey": GROUP_NAME,
+        "prefillLabels": {ROLE: "prefill"},
+        "decodeLabels": {ROLE: "decode"},
+    }
+    return compact(
+        matchLabels={MODEL_UID: model.uid, BACKEND_NAME: backend.name, ENTRY: "true"},
+        pdGroup=groups if is_disaggregated(backend) else None,
+    )

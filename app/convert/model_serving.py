@@ -1,0 +1,60 @@
+"""ModelServings: the pods of each backend, in groups that live and die together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.apis.canonical import BackendForm, Model
+from app.apis.children import MODEL_SERVING, Desired, Profile, backend_child_name, child
+from app.apis.derive import Role, autoscaled, check_name_budget, roles, served
+from app.apis.meta import Object
+from app.convert.core import compact
+from app.convert.options import Options
+from app.convert.pods import entry_pod, follower_pod
+from app.convert.serving import Serving, serving
+
+
+def model_servings(model: Model, profile: Profile, options: Options) -> Iterator[Desired]:
+    """Yields one ModelServing per backend."""
+    for backend in served(model):
+        check_name_budget(model, backend)
+        scaled = autoscaled(model, backend, profile)
+        yield Desired(
+            MODEL_SERVING,
+            child(
+                model,
+                MODEL_SERVING,
+                backend_child_name(model, backend),
+                _spec(serving(model, backend, profile, options)),
+                backend=backend,
+                unstamped=("replicas",) if scaled else (),
+            ),
+            (backend.min_replicas, backend.max_replicas) if scaled else None,
+        )
+
+
+def _spec(serving: Serving) -> Object:
+    backend = serving.backend
+    return {
+        "replicas": backend.min_replicas,
+        "schedulerName": backend.scheduler_name,
+        "template": compact(
+            restartGracePeriodSeconds=60,
+            gangPolicy=_gang_policy(backend) if backend.gang_scheduling else None,
+            roles=[_role(serving, role) for role in roles(backend)],
+        ),
+    }
+
+
+def _gang_policy(backend: BackendForm) -> Object:
+    return {"minRoleReplicas": {role.name: role.worker.replicas for role in roles(backend)}}
+
+
+def _role(serving: Serving, role: Role) -> Object:
+    return compact(
+        name=role.name,
+        replicas=role.worker.replicas,
+        entryTemplate=entry_pod(serving, role),
+        workerReplicas=role.followers,
+        workerTemplate=follower_pod(serving, role) if role.followers else None,
+    )

@@ -1,0 +1,156 @@
+"""The pods of a ModelServing: the metrics sidecar, the engine, and where they run."""
+
+from __future__ import annotations
+
+from app.apis.children import pod_labels
+from app.apis.derive import Role, engine_port, env_value, is_disaggregated, runtime_port
+from app.apis.fields import SpecError, required
+from app.apis.meta import Object
+from app.convert.core import as_written, compact, env_from_of, env_of, resources_of
+from app.convert.downloads import downloads
+from app.convert.drain import GRACE_SECONDS, drain_script
+from app.convert.environment import engine_env
+from app.convert.serving import Serving
+from app.convert.vllm import engine_command, follower_command
+from app.convert.volumes import engine_mounts, volumes, weights_mount
+
+_STARTUP_SECONDS = 180
+"""How long an engine is not asked whether it is well: it loads the model."""
+
+
+def entry_pod(serving: Serving, role: Role) -> Object:
+    """Returns the template of the pods that take requests: the first of each group."""
+    disaggregated = is_disaggregated(serving.backend)
+    engine = _disaggregated_engine if disaggregated else _engine
+    return {
+        "metadata": {"labels": pod_labels(serving.model, serving.backend)},
+        "spec": compact(
+            initContainers=list(downloads(serving)),
+            terminationGracePeriodSeconds=None if disaggregated else GRACE_SECONDS,
+            volumes=volumes(serving.cache),
+            containers=[_runtime(serving, role), engine(serving, role)],
+            **_placement(serving, role),
+        ),
+    }
+
+
+def follower_pod(serving: Serving, role: Role) -> Object:
+    """Returns the template of a group's other pods.
+
+    They carry no labels, so nothing takes them for pods that answer requests. The scheduler stands
+    in them too: kthena v0.1.0 does not hand it down.
+    """
+    backend = serving.backend
+    return {
+        "spec": compact(
+            schedulerName=backend.scheduler_name,
+            initContainers=list(downloads(serving)),
+            volumes=volumes(serving.cache),
+            containers=[
+                compact(
+                    name="worker",
+                    image=_image(role),
+                    command=follower_command(),
+                    env=env_of(backend, serving.profile),
+                    resources=_resources(role),
+                    volumeMounts=engine_mounts(backend, serving.cache),
+                )
+            ],
+            **_placement(serving, role),
+        )
+    }
+
+
+def _runtime(serving: Serving, role: Role) -> Object:
+    """Returns the sidecar that serves the engine's metrics and loads adapters."""
+    model, backend, options = serving.model, serving.backend, serving.options
+    port = runtime_port(backend)
+    engine = f"http://localhost:{engine_port(backend)}"
+    probe = {
+        "httpGet": {"path": "/health", "port": port},
+        "initialDelaySeconds": 5,
+        "periodSeconds": 10,
+    }
+    return compact(
+        name="runtime",
+        image=options.runtime_image,
+        imagePullPolicy=options.image_pull_policy,
+        ports=[{"containerPort": port}],
+        env=engine_env(backend, role, serving.profile),
+        envFrom=env_from_of(backend),
+        args=[
+            *("--port", str(port)),
+            *("--engine", backend.type.lower()),
+            *("--engine-base-url", env_value(backend, "RUNTIME_URL", engine)),
+            *("--engine-metrics-path", env_value(backend, "RUNTIME_METRICS_PATH", "/metrics")),
+            *("--pod", "$(POD_NAME).$(NAMESPACE)"),
+            *("--model", model.name),
+        ],
+        readinessProbe=None if is_disaggregated(backend) else probe,
+        resources={},
+        volumeMounts=[weights_mount(serving.cache)],
+    )
+
+
+def _engine(serving: Serving, role: Role) -> Object:
+    port = engine_port(serving.backend)
+    return compact(
+        name="engine",
+        image=_image(role),
+        command=engine_command(serving, role),
+        env=engine_env(serving.backend, role, serving.profile),
+        resources=_resources(role),
+        volumeMounts=engine_mounts(serving.backend, serving.cache),
+        readinessProbe={
+            "httpGet": {"path": "/health", "port": port, "scheme": "HTTP"},
+            "initialDelaySeconds": _STARTUP_SECONDS,
+            "periodSeconds": 5,
+            "timeoutSeconds": 1,
+            "successThreshold": 1,
+            "failureThreshold": 3,
+        },
+        lifecycle={"preStop": {"exec": {"command": ["/bin/sh", "-c", drain_script(port)]}}},
+    )
+
+
+def _disaggregated_engine(serving: Serving, role: Role) -> Object:
+    port = engine_port(serving.backend)
+    return compact(
+        name="vllm",
+        image=_image(role),
+        imagePullPolicy="IfNotPresent",
+        ports=[{"containerPort": port}],
+        command=engine_command(serving, role),
+        env=engine_env(serving.backend, role, serving.profile),
+        resources=_resources(role),
+        volumeMounts=engine_mounts(serving.backend, serving.cache),
+        readinessProbe=_health(port, delay_seconds=5),
+        livenessProbe=_health(port, delay_seconds=_STARTUP_SECONDS),
+    )
+
+
+def _health(port: int, *, delay_seconds: int) -> Object:
+    return {
+        "httpGet": {"path": "/health", "port": port},
+        "initialDelaySeconds": delay_seconds,
+        "periodSeconds": 5,
+        "failureThreshold": 3,
+    }
+
+
+def _placement(serving: Serving, role: Role) -> Object:
+    return compact(
+        affinity=as_written(role.worker.affinity),
+        tolerations=as_written(role.worker.tolerations),
+        runtimeClassName=serving.backend.runtime_class_name,
+    )
+
+
+def _image(role: Role) -> str:
+    if not role.worker.image:
+        raise SpecError(required(role.worker.path.child("image"), "the image of the engine"))
+    return role.worker.image
+
+
+def _resources(role: Role) -> Object:
+    return resources_of(role.worker.resources, role.worker.path.child("resources"))
