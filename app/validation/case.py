@@ -1,0 +1,135 @@
+"""What rules look at: the object as written, what it means, and what else is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.apis.canonical import BackendForm, Model, canonical
+from app.apis.children import DEFAULT_RELEASE, PROFILES, Profile
+from app.apis.fields import FieldError, Path
+from app.apis.meta import Key, Object, Resource
+from app.apis.modelbooster import Backend, ModelBooster, Spec
+from app.convert.options import Options
+from app.validation.config import config_fault
+
+
+class Lookup(Protocol):
+    """Questions about other objects of the cluster, each answered from an index.
+
+    Objects that are being deleted are left out of every answer. ``app.lookup`` answers them.
+    """
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything that exists has been seen once."""
+
+    def child(self, resource: Resource, key: Key) -> Object | None:
+        """Returns the object of this kind and name, whoever made it."""
+
+    def makers(self, resource: Resource, key: Key) -> Iterable[Object]:
+        """Returns the ModelBoosters for which an object of this kind and name is made."""
+
+    def routing(self, resource: Resource, model_name: str) -> Iterable[Object]:
+        """Returns the objects of this kind, of all namespaces, that route a model."""
+
+    def adapting(self, resource: Resource, name: str) -> Iterable[Object]:
+        """Returns the objects of this kind, of all namespaces, that route an adapter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a verdict depends on besides the object.
+
+    Args:
+        options: what the operator of the cluster chose.
+        profile: shape of the child kinds; None as long as nobody knows, then the default's.
+        lookup: questions about other objects; None if there is nobody to ask.
+    """
+
+    options: Options = field(default_factory=Options)
+    profile: Profile | None = None
+    lookup: Lookup | None = None
+
+    @property
+    def release_profile(self) -> Profile:
+        """The profile to convert for."""
+        return self.profile or PROFILES[DEFAULT_RELEASE]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One ModelBooster before the rules.
+
+    Args:
+        obj: as the API server would store it.
+        booster: the same, typed.
+        model: what it means.
+        context: what else is known.
+        update: whether it replaces an object that is stored already.
+        config_faults: which config of a worker nothing but a rule may read, and why.
+    """
+
+    obj: Object
+    booster: ModelBooster
+    model: Model
+    context: Context
+    update: bool
+    config_faults: tuple[tuple[Path, str], ...]
+
+    @property
+    def spec(self) -> Spec:
+        """What the user wrote; empty if there is no spec at all."""
+        return self.booster.spec or Spec()
+
+    @property
+    def model_scope(self) -> bool:
+        """Whether one policy scales all backends, by their cost."""
+        return self.model.policy is not None
+
+    def written(self) -> Iterator[tuple[Path, Backend]]:
+        """Yields every backend as it was written, also where both forms are used at once."""
+        for position, backend in enumerate(self.spec.backends or ()):
+            yield Path(f"spec.backends[{position}]"), backend
+        if self.spec.backend is not None:
+            yield Path("spec.backend"), self.spec.backend
+
+    def listed(self) -> Iterator[tuple[BackendForm, Backend]]:
+        """Yields the backends that count: what each means, and how it was written."""
+        several = self.spec.backends
+        single = [self.spec.backend] if self.spec.backend else []
+        yield from zip(self.model.backends, single if several is None else several, strict=True)
+
+    def backends_path(self) -> Path:
+        """Returns where the backends stand as a whole."""
+        return Path("spec.backend" if self.spec.backends is None else "spec.backends")
+
+
+def case_of(obj: Object, context: Context, *, update: bool = False) -> Case:
+    """Returns the case of an object.
+
+    Raises:
+        pydantic.ValidationError: the schema does not accept it.
+    """
+    booster = ModelBooster.model_validate(obj)
+    model = canonical(booster, default_scheduler_name=context.options.default_scheduler_name)
+    return Case(obj, booster, model, context, update, tuple(_config_faults(model)))
+
+
+def _config_faults(model: Model) -> Iterator[tuple[Path, str]]:
+    for backend in model.backends:
+        for worker in backend.workers:
+            fault = config_fault(worker.config)
+            if fault is not None:
+                yield worker.path.child("config"), fault
+
+
+Rule = Callable[[Case], Iterator[FieldError]]
+"""Yields what must not be; an object is refused for any of it."""
+
+Advice = Callable[[Case], Iterator[str]]
+"""Yields what is allowed and may surprise; one line each, of some 120 characters."""
+
+Change = Callable[[Case, Case], Iterator[str]]
+"""Yields what an edit will do that may surprise; takes the object before and after it."""

@@ -1,0 +1,62 @@
+"""Whether a worker's ``config``, which no schema describes, can become arguments at all.
+
+Asked before anything else reads it: what passes here is small, flat and printable.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+MOST_BYTES = 64 * 1024
+"""Of one worker's config, as compact JSON; no list of engine arguments is longer."""
+
+MOST_LEVELS = 32
+"""Of lists and objects in one another; far more than any engine argument has."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def config_fault(config: Any) -> str | None:
+    """Returns why no program could be given this, or None if one can.
+
+    Walks level by level and without recursion, so that neither depth nor size can do harm.
+    """
+    size = 0
+    level: list[Any] = [config]
+    for _ in range(MOST_LEVELS + 1):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                size += 1 + 2 * len(value)
+                inner.extend(value)
+                inner.extend(value.values())
+            elif isinstance(value, list):
+                size += 1 + len(value)
+                inner.extend(value)
+            elif isinstance(value, str):
+                if "\0" in value:
+                    return "must not contain the character NUL, which no argument can hold"
+                if not value.isascii() and _SURROGATE.search(value):
+                    return "must not contain half of a surrogate pair"
+                size += len(value) if value.isascii() else len(value.encode())
+            else:
+                fault = _number_fault(value)
+                if fault is not None:
+                    return fault
+                size += 1
+        if size > MOST_BYTES:
+            return f"must not be larger than {MOST_BYTES // 1024} KiB"
+        if not inner:
+            return None
+        level = inner
+    return f"must not be nested more than {MOST_LEVELS} levels deep"
+
+
+def _number_fault(value: Any) -> str | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must not contain numbers that are not finite"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "must not contain whole numbers beyond 64 bits"
+    return None

@@ -1,0 +1,89 @@
+"""Names, and what the route makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import re2
+
+from app.apis.derive import SERVED_TYPES, adapter_names, check_name_budget
+from app.apis.fields import FieldError, Path, SpecError, invalid
+from app.apis.modelbooster import StringMatch
+from app.validation.case import Case
+
+GENERATED_SUFFIX = "x" * 5
+"""Stands for what the API server puts after ``metadata.generateName``."""
+
+
+def names_leave_room(case: Case) -> Iterator[FieldError]:
+    """Counts the name as it will be: a generated one gets five more characters."""
+    begin = case.obj["metadata"].get("generateName")
+    model = case.model
+    if not model.name and isinstance(begin, str):
+        model = replace(model, name=begin + GENERATED_SUFFIX)
+    for form, _ in case.listed():
+        if form.type in SERVED_TYPES:
+            try:
+                check_name_budget(model, form)
+            except SpecError as exc:
+                # A missing worker is another rule's.
+                if exc.fault.path == form.path.child("name"):
+                    yield exc.fault
+
+
+def lora_names_differ_from_model(case: Case) -> Iterator[FieldError]:
+    """Upstream's D1, and the same for ``spec.name``: the router looks for models first."""
+    taken = {case.model.name, case.model.route_name}
+    for form, _ in case.listed():
+        for position, adapter in enumerate(form.lora_adapters):
+            if adapter.name in taken:
+                at = form.path.child("loraAdapters").index(position).child("name")
+                yield invalid(at, adapter.name, "lora name cannot be the same as model name")
+
+
+def lora_names_are_few(case: Case) -> Iterator[FieldError]:
+    """Each adapter has a rule of its own in the ModelRoute."""
+    try:
+        adapter_names(case.model)
+    except SpecError as exc:
+        yield exc.fault
+
+
+def some_backend_has_weight(case: Case) -> Iterator[FieldError]:
+    """Traffic is shared by weight among the backends that are served."""
+    weights = [form.route_weight for form, _ in case.listed() if form.type in SERVED_TYPES]
+    if weights and not any(weights):
+        single = case.spec.backends is None
+        yield invalid(
+            Path("spec.backend.routeWeight" if single else "spec.backends"),
+            0,
+            "at least one backend needs a routeWeight greater than 0",
+        )
+
+
+def match_patterns_compile(case: Case) -> Iterator[FieldError]:
+    """RE2, the dialect of the router; checked in linear time as well."""
+    match = case.spec.model_match
+    if match is None:
+        return
+    at = Path("spec.modelMatch")
+    if match.uri is not None:
+        yield from _pattern_fault(at.child("uri"), match.uri)
+    for name, header in (match.headers or {}).items():
+        yield from _pattern_fault(at.child("headers").key(name), header)
+
+
+def _pattern_fault(at: Path, match: StringMatch) -> Iterator[FieldError]:
+    if match.regex is None:
+        return
+    try:
+        re2.compile(match.regex, _QUIETLY)
+    except re2.error as exc:
+        reason = exc.args[0] if exc.args else "it does not compile"
+        text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        yield invalid(at.child("regex"), match.regex, f"invalid regular expression: {text}")
+
+
+_QUIETLY = re2.Options()
+_QUIETLY.log_errors = False

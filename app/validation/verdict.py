@@ -1,0 +1,152 @@
+"""The one way in: an object goes through every rule, and comes out with all that they say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.apis.canonical import Model
+from app.apis.faults import schema_faults
+from app.apis.fields import Cause, FieldError, Path, SpecError
+from app.apis.meta import Object
+from app.convert import desired_children
+from app.errors import InvalidSpec
+from app.validation.case import Case, Context, case_of
+from app.validation.rules import ADVICE, CHANGES, RULES
+
+MOST_FAULTS = 20
+"""Faults that are told at once; a screen holds no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be said about an object.
+
+    Args:
+        model: what it means; None if the schema does not accept it, or nobody looked.
+        faults: why it is refused; none if it is not.
+        warnings: what is allowed and may surprise.
+    """
+
+    model: Model | None
+    faults: tuple[FieldError, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def judge(obj: Object, context: Context, *, old: Object | None = None) -> Verdict:
+    """Returns what is to be said about an object, all of it at once.
+
+    Args:
+        obj: the object as the API server stores it (``app.apis.pruning.stored`` if it is another
+            source's).
+        context: what the verdict depends on besides.
+        old: the object that it replaces; what was wrong with that one already does not stand in
+            the way of an edit. Of an object that is being deleted nothing is asked any more.
+    """
+    if _dict(obj.get("metadata")).get("deletionTimestamp"):
+        return Verdict(None)
+    case, faults = _looked_at(obj, context, update=old is not None)
+    before: Case | None = None
+    if old is not None:
+        before, known = _looked_at(old, context, update=True) if faults else (None, ())
+        faults = _without(faults, known, obj, old)
+    if faults:
+        return Verdict(case.model if case else None, _at_most(faults))
+    if case is None:
+        return Verdict(None)
+    return Verdict(case.model, (), tuple(_warnings(case, before, old, context)))
+
+
+def accepted(obj: Object, context: Context) -> Model:
+    """Returns what an object means.
+
+    Raises:
+        InvalidSpec: it breaks a rule; holds every fault.
+    """
+    verdict = judge(obj, context)
+    if verdict.faults or verdict.model is None:
+        raise InvalidSpec(verdict.faults)
+    return verdict.model
+
+
+def _looked_at(
+    obj: Object, context: Context, *, update: bool
+) -> tuple[Case | None, tuple[FieldError, ...]]:
+    try:
+        case = case_of(obj, context, update=update)
+    except ValidationError as exc:
+        # The schema's words; pydantic's, should it ever refuse what the schema does not.
+        return None, tuple(schema_faults(obj)) or tuple(_pydantic_faults(exc))
+    faults = tuple(dict.fromkeys(fault for rule in RULES for fault in rule(case)))
+    return case, faults or tuple(_conversion_faults(case))
+
+
+def _pydantic_faults(error: ValidationError) -> Iterator[FieldError]:
+    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+        path = Path()
+        for step in detail["loc"]:
+            path = path.index(step) if isinstance(step, int) else path.child(step)
+        yield FieldError(path, Cause.INVALID, f"Invalid value: {detail['msg']}")
+
+
+def _conversion_faults(case: Case) -> Iterator[FieldError]:
+    """What no rule has foreseen: conversion is asked whether it can be done."""
+    try:
+        desired_children(case.model, case.context.release_profile, case.context.options)
+    except SpecError as exc:
+        yield exc.fault
+
+
+def _warnings(
+    case: Case, before: Case | None, old: Object | None, context: Context
+) -> Iterator[str]:
+    if old is not None and before is None:
+        try:
+            before = case_of(old, context, update=True)
+        except ValidationError:
+            before = None
+    if before is not None:
+        for change in CHANGES:
+            yield from change(before, case)
+    for piece in ADVICE:
+        yield from piece(case)
+
+
+_BACKEND = re.compile(r"spec\.backend(?:s\[([0-9]+)\])?(?=[.\[]|$)")
+
+
+def _without(
+    faults: tuple[FieldError, ...], known: tuple[FieldError, ...], obj: Object, old: Object
+) -> tuple[FieldError, ...]:
+    """Returns the faults that the old object did not have, wherever its backends stood."""
+    before = {_aligned(fault, old) for fault in known}
+    return tuple(fault for fault in faults if _aligned(fault, obj) not in before)
+
+
+def _aligned(fault: FieldError, obj: Object) -> tuple[str, str]:
+    """Returns a fault with its backend called by name instead of by position."""
+    path = str(fault.path)
+    match = _BACKEND.match(path)
+    if match is None:
+        return path, fault.message
+    spec = _dict(obj.get("spec"))
+    listed = spec.get("backends") if match[1] else [spec.get("backend")]
+    position = int(match[1] or 0)
+    backend = listed[position] if isinstance(listed, list) and position < len(listed) else None
+    return f"{_dict(backend).get('name')}{path[match.end() :]}", fault.message
+
+
+def _at_most(faults: tuple[FieldError, ...]) -> tuple[FieldError, ...]:
+    left_out = len(faults) - (MOST_FAULTS - 1)
+    if left_out <= 1:
+        return faults
+    rest = FieldError(Path("spec"), Cause.INVALID, f"Invalid value: {left_out} more faults")
+    return (*faults[: MOST_FAULTS - 1], rest)
+
+
+def _dict(value: Any) -> Object:
+    return value if isinstance(value, dict) else {}

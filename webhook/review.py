@@ -1,0 +1,205 @@
+"""An AdmissionReview in, an AdmissionReview out: a function of the request and what we know.
+
+Refusals have the form of the API server's own (422 with a cause for each fault, 403 for what may
+not be done now), because kubectl then prints them like its own. The request is never echoed.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import orjson
+
+from app.apis.children import DELETION_PROTECTION, MODEL_BOOSTER
+from app.apis.fields import FieldError
+from app.apis.meta import Object
+from app.defaults import defaults
+from app.validation import Context, judge
+
+MOST_WARNINGS = 5
+MOST_WARNING_BYTES = 256
+"""A longer warning may be cut by the API server, wherever that happens to be."""
+
+MOST_MESSAGE_CHARACTERS = 4000
+MOST_FIELD_CHARACTERS = 250
+MOST_CAUSE_CHARACTERS = 1000
+MOST_UID_CHARACTERS = 128
+
+EXEMPT_USERS = frozenset(
+    {
+        "system:serviceaccount:kube-system:namespace-controller",
+        "system:serviceaccount:kube-system:generic-garbage-collector",
+        "system:kube-controller-manager",
+    }
+)
+"""Who may delete a protected object: without them a namespace would never end."""
+
+_KIND = {"group": MODEL_BOOSTER.group, "kind": MODEL_BOOSTER.kind}
+
+
+class NotAReview(ValueError):
+    """The request is no AdmissionReview; the text says why and echoes nothing of it."""
+
+
+def validated(review: Any, context: Context) -> Object:
+    """Returns the answer to a review of the validating webhook.
+
+    Args:
+        review: the request's body, as decoded JSON of any shape.
+        context: what the verdict depends on besides.
+
+    Raises:
+        NotAReview: it is none.
+    """
+    request = _request(review)
+    if not _is_ours(request):
+        return _allowed(request)
+    if request.get("operation") == "DELETE":
+        return _deletion(request)
+    obj, old = request.get("object"), request.get("oldObject")
+    if not isinstance(obj, dict):
+        return _denied(request, _status(422, "Invalid", "the request holds no object"))
+    verdict = judge(obj, context, old=old if isinstance(old, dict) else None)
+    if verdict.faults:
+        return _denied(request, invalid_status(name_of(obj), verdict.faults))
+    return _allowed(request, verdict.warnings)
+
+
+def mutated(review: Any) -> Object:
+    """Returns the answer to a review of the mutating webhook: always allowed.
+
+    The object was checked by nothing yet; what is wrong with it is said by those who come later.
+
+    Raises:
+        NotAReview: it is none.
+    """
+    request = _request(review)
+    answer = _allowed(request)
+    if _is_ours(request) and request.get("operation") == "CREATE":
+        patch = defaults(request.get("object"))
+        if patch:
+            encoded = base64.b64encode(orjson.dumps(patch)).decode()
+            answer["response"].update(patchType="JSONPatch", patch=encoded)
+    return answer
+
+
+def unreadable(uid: str, why: str) -> Object:
+    """Returns the refusal of a review of which no more than its uid could be read."""
+    return _denied({"uid": uid}, _status(422, "Invalid", why))
+
+
+def invalid_status(name: str, faults: tuple[FieldError, ...]) -> Object:
+    """Returns the Status that says what is wrong with an object, a cause for each fault."""
+    lines = list(dict.fromkeys(str(fault) for fault in faults))
+    said = lines[0] if len(lines) == 1 else f"[{', '.join(lines)}]"
+    causes = [
+        {
+            "reason": str(fault.cause),
+            "message": _cut(fault.message, MOST_CAUSE_CHARACTERS),
+            "field": _cut(str(fault.path), MOST_FIELD_CHARACTERS),
+        }
+        for fault in faults
+    ]
+    message = f'{MODEL_BOOSTER.kind}.{MODEL_BOOSTER.group} "{name}" is invalid: {said}'
+    return _status(422, "Invalid", message, {**_KIND, "name": name, "causes": causes})
+
+
+def name_of(obj: Object) -> str:
+    """Returns what to call an object: its name, else the beginning of what it will be called."""
+    metadata = _dict(obj.get("metadata"))
+    name = metadata.get("name") or metadata.get("generateName")
+    return _cut(name, MOST_FIELD_CHARACTERS) if isinstance(name, str) else ""
+
+
+def _request(review: Any) -> Object:
+    if not isinstance(review, dict):
+        raise NotAReview("the body is not a JSON object")
+    if review.get("apiVersion") != "admission.k8s.io/v1" or review.get("kind") != "AdmissionReview":
+        raise NotAReview("the body is not an AdmissionReview of admission.k8s.io/v1")
+    request = review.get("request")
+    if not isinstance(request, dict):
+        raise NotAReview("the AdmissionReview holds no request")
+    uid = request.get("uid")
+    if not isinstance(uid, str) or not 0 < len(uid) <= MOST_UID_CHARACTERS:
+        raise NotAReview("the request has no uid")
+    return request
+
+
+def _is_ours(request: Object) -> bool:
+    """Whether we have anything to say: of other kinds and of subresources we know nothing."""
+    kind = _dict(request.get("kind"))
+    known = (kind.get("group"), kind.get("version"), kind.get("kind"))
+    ours = (MODEL_BOOSTER.group, MODEL_BOOSTER.version, MODEL_BOOSTER.kind)
+    return (
+        known == ours
+        and not request.get("subResource")
+        and request.get("operation") in ("CREATE", "UPDATE", "DELETE")
+    )
+
+
+def _deletion(request: Object) -> Object:
+    old = _dict(request.get("oldObject"))  # a deletion of many carries no name but this
+    metadata = _dict(old.get("metadata"))
+    user = _dict(request.get("userInfo")).get("username")
+    if (
+        _dict(metadata.get("annotations")).get(DELETION_PROTECTION) != "true"
+        or metadata.get("deletionTimestamp")
+        or (isinstance(user, str) and user in EXEMPT_USERS)
+    ):
+        return _allowed(request)
+    name, plural = name_of(old), MODEL_BOOSTER.plural
+    why = f"deletion protection is enabled; remove the annotation {DELETION_PROTECTION} first"
+    message = f'{MODEL_BOOSTER} "{name}" is forbidden: {why}'
+    details = {"group": MODEL_BOOSTER.group, "kind": plural, "name": name}
+    return _denied(request, _status(403, "Forbidden", message, details))
+
+
+def _allowed(request: Object, warnings: tuple[str, ...] = ()) -> Object:
+    response: Object = {"uid": request["uid"], "allowed": True}
+    if warnings:
+        response["warnings"] = shown_warnings(warnings)
+    return _answer(response)
+
+
+def _denied(request: Object, status: Object) -> Object:
+    return _answer({"uid": request["uid"], "allowed": False, "status": status})
+
+
+def _answer(response: Object) -> Object:
+    return {
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "response": response,
+    }
+
+
+def _status(code: int, reason: str, message: str, details: Object | None = None) -> Object:
+    text = _cut(message, MOST_MESSAGE_CHARACTERS)
+    status: Object = {"status": "Failure", "code": code, "reason": reason, "message": text}
+    return status if details is None else {**status, "details": details}
+
+
+def shown_warnings(warnings: tuple[str, ...]) -> list[str]:
+    """Returns warnings as the API server passes them on: few, short, in one line each."""
+    shown = warnings[:MOST_WARNINGS]
+    if len(warnings) > MOST_WARNINGS:
+        left_out = len(warnings) - MOST_WARNINGS + 1
+        shown = (*warnings[: MOST_WARNINGS - 1], f"{left_out} more warnings are not shown")
+    return [_one_line(text) for text in shown]
+
+
+def _one_line(text: str) -> str:
+    printable = "".join(char if char.isprintable() else " " for char in text[:MOST_WARNING_BYTES])
+    whole = printable.encode()
+    if len(whole) <= MOST_WARNING_BYTES and len(text) <= MOST_WARNING_BYTES:
+        return printable
+    return whole[: MOST_WARNING_BYTES - 3].decode(errors="ignore") + "..."
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def _dict(value: Any) -> Object:
+    return value if isinstance(value, dict) else {}
