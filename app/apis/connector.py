@@ -74,7 +74,7 @@ def _transfer(backend: BackendForm, worker: WorkerForm) -> dict[str, Any] | None
         return None
     try:
         value = json.loads(given.value) if isinstance(given.value, str) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         detail = f"kv-transfer-config of the {worker.type} worker must be a string that holds JSON"
