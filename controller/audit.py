@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from app.errors import ApiError, Unreachable
 from controller.pace import Pace
-from controller.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ def differences(
 
 async def audit(
     versions: Callable[[], Awaitable[dict[str, str]]],
-    store: Store,
+    held: Callable[[], dict[str, str]],
     relist: Callable[[str], None],
     pace: Pace,
 ) -> None:
@@ -42,18 +41,18 @@ async def audit(
 
     Args:
         versions: asks the server for the version of every object, by uid.
-        store: what we hold.
+        held: says what we hold, in the same form.
         relist: told why, when the store is wrong.
         pace: how often to look.
     """
     while True:
         await asyncio.sleep(random.uniform(*pace.audit_seconds))  # noqa: S311 - jitter
         try:
-            suspicious = differences(await versions(), store.versions())
+            suspicious = differences(await versions(), held())
             if not suspicious:
                 continue
             await asyncio.sleep(pace.audit_again_seconds)
-            wrong = suspicious & differences(await versions(), store.versions())
+            wrong = suspicious & differences(await versions(), held())
         except (ApiError, Unreachable) as exc:
             log.info("cannot audit now: %s", exc)
             continue

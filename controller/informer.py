@@ -53,7 +53,7 @@ class Informer:
     Args:
         kube: the API server.
         resource: the kind.
-        store: where the objects go.
+        store: where the objects go; informers of different namespaces may share one.
         changed: told of every change, after the store holds it.
         label_selector: only objects with these labels.
         field_selector: only objects with these fields.
@@ -106,7 +106,7 @@ class Informer:
         """Keeps the store for ever; ends only by cancellation or a bug."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
-            group.create_task(audit(self._versions, self.store, self._relist, self._pace))
+            group.create_task(audit(self._versions, self._held, self._relist, self._pace))
 
     async def _follow(self) -> None:
         while True:
@@ -240,7 +240,7 @@ class Informer:
         self._swap(objects)
 
     def _swap(self, objects: list[Object]) -> None:
-        self._tell(self.store.replace(objects))
+        self._tell(self.store.replace(objects, self._scope["namespace"]))
         self.synced.set()
 
     def _tell(self, changes: list[Change]) -> None:
@@ -254,6 +254,9 @@ class Informer:
 
     async def _versions(self) -> dict[str, str]:
         return await self._kube.versions(self.resource, resource_version="0", **self._scope)
+
+    def _held(self) -> dict[str, str]:
+        return self.store.versions(self._scope["namespace"])
 
     async def _server(self) -> str:
         return str((await self._kube.read("/version")).body.get("gitVersion", ""))

@@ -68,9 +68,13 @@ class Store:
         """Returns the objects with an owner reference to this uid."""
         return self.by("owner", uid)
 
-    def versions(self) -> dict[str, str]:
-        """Returns the resource version of every object, by uid."""
-        return {uid_of(obj): obj["metadata"]["resourceVersion"] for obj in self._objects.values()}
+    def versions(self, namespace: str | None = None) -> dict[str, str]:
+        """Returns the resource version of every object, or of those in a namespace, by uid."""
+        return {
+            uid_of(obj): obj["metadata"]["resourceVersion"]
+            for key, obj in self._objects.items()
+            if namespace in (None, key.namespace)
+        }
 
     def put(self, obj: Object) -> list[Change]:
         """Takes in an object as it is now, and returns what that changes.
@@ -106,14 +110,18 @@ class Store:
         self._take_out(key, old)
         return [Change(old, None)]
 
-    def replace(self, objects: Iterable[Object]) -> list[Change]:
-        """Puts a new listing in place of everything, at once for all who read.
+    def replace(self, objects: Iterable[Object], namespace: str | None = None) -> list[Change]:
+        """Puts a new listing in place of what stood here, at once for all who read.
+
+        Args:
+            objects: everything that exists.
+            namespace: what the listing covers; None for all namespaces. What lies outside stays.
 
         Returns:
             What that changes, the objects that vanished first, with their last known state.
         """
         before = self._objects
-        after: dict[Key, Object] = {}
+        after = {key: obj for key, obj in before.items() if namespace not in (None, key.namespace)}
         added: list[Change] = []
         for listed in objects:
             key, uid = key_of(listed), uid_of(listed)

@@ -55,7 +55,8 @@ LAYERS = {
         ours=("app.errors", "app.apis", "app.convert"), others=("pydantic", "pydantic_settings")
     ),
     "app.log": Layer(ours=("app.errors",), others=("orjson",)),
-    "app.metrics": Layer(ours=("app.errors",), others=("prometheus_client", "fastapi")),
+    "app.metrics": Layer(ours=("app.errors",), others=("prometheus_client",)),
+    "app.probes": Layer(ours=("app.metrics",), others=("prometheus_client", "fastapi")),
     # Files and YAML are the command line's.
     "app.dialect": Layer(ours=("app.apis", "app.errors"), others=("yaml", "orjson")),
     "app.documents": Layer(ours=("app.apis", "app.errors", "app.dialect")),
@@ -78,11 +79,13 @@ PURE = (
     "app.dialect",
     "webhook.review",
     "webhook.patch",
+    "controller.lease",
     "controller.plan",
     "controller.readiness",
     "controller.status",
     "controller.store",
     "controller.takeover",
+    "controller.turns",
     "certs.pki",
     "certs.policy",
 )
