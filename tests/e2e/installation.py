@@ -1,0 +1,90 @@
+"""The chart, installed by the real helm on a real control plane, its pods run by our kubelet."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.controlplane import clients
+from tests.controlplane.plane import ControlPlane
+from tests.e2e.kubelet import Kubelet
+
+ROOT = Path(__file__).parents[2]
+NAMESPACE = "model-booster-system"
+RELEASE = "model-booster"
+WEBHOOK_PORT = 9443
+"""Of the Service: its cluster IP is an address of this machine, where low ports need root."""
+
+HELM_ARGUMENTS = (
+    *("install", RELEASE, "charts/model-booster"),
+    *("--namespace", NAMESPACE, "--create-namespace"),
+    *("--set", f"webhook.servicePort={WEBHOOK_PORT}"),
+    *("--set", "webhook.replicaCount=1"),  # a cluster IP is listened on by one process
+)
+
+
+class Installation:
+    """What ``helm install`` brings, running.
+
+    Args:
+        plane: where to install; it runs, kube-controller-manager included.
+        folder: where logs and kubeconfigs go.
+        values: more values for the chart, ``controller.replicaCount`` for instance.
+    """
+
+    def __init__(
+        self, plane: ControlPlane, folder: Path, values: Mapping[str, object] | None = None
+    ) -> None:
+        self.plane = plane
+        self.kubelet = Kubelet(plane.api, plane.kubeconfig_for, NAMESPACE, folder)
+        self._values = values or {}
+        self._environment = {
+            "KUBECONFIG": str(plane.kubeconfig),
+            "HOME": str(folder),
+            "PATH": "/usr/bin:/bin",
+        }
+
+    def install(self) -> None:
+        """Installs the chart and waits until both Deployments are available."""
+        values = [f"--set={name}={value}" for name, value in self._values.items()]
+        self.helm(*HELM_ARGUMENTS, *values, "--wait", "--timeout", "90s")
+        # Which else looks for kinds whose garbage to collect only twice a minute.
+        self.plane.restart_controllers()
+
+    def helm(self, *arguments: str) -> str:
+        """Runs helm; returns what it printed.
+
+        Raises:
+            AssertionError: it failed; the text has what it and our processes said.
+        """
+        done = subprocess.run(
+            [clients.helm(), *arguments],
+            cwd=ROOT,
+            env=self._environment,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise AssertionError(f"{done.stdout}{done.stderr}\n{self.kubelet.logs()}")
+        return done.stdout
+
+    def __enter__(self) -> Self:
+        self.kubelet.start()
+        try:
+            self.install()
+        except BaseException:
+            self.kubelet.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kubelet.stop()

@@ -1,0 +1,235 @@
+"""Runs the pods of one namespace as processes of this machine.
+
+The control plane of the tests has no nodes, so somebody has to do what a kubelet does: start what
+the pod says, with its environment and the token of its service account; ask its probes; report;
+end it when it is deleted. Then Deployments roll out as in a cluster, and `helm install --wait` and
+`kubectl rollout` mean what they say. Only addresses differ: all pods share this machine's, so each
+gets a port of its own for its probes, and the webhook listens on its Service's cluster IP.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from app.apis.meta import Object, is_terminating
+from tests.controlplane import processes
+from tests.controlplane.api import Api, Refused
+from tests.controlplane.ports import LOOPBACK, Port
+
+LOOK_SECONDS = 0.1
+RESTART_SECONDS = 1.0
+"""Shortest time between two starts of a pod's process."""
+
+TOKEN_SECONDS = 24 * 3600
+PROGRAM = Path(sys.executable).with_name("model-booster")
+
+KubeconfigFor = Callable[[str, Path, str], Path]
+"""Writes a kubeconfig for a token into a file, with a default namespace."""
+
+
+class Kubelet:
+    """Plays the kubelet for the pods of one namespace.
+
+    Args:
+        api: the administrator's connection.
+        kubeconfig_for: makes the kubeconfig of a process.
+        namespace: whose pods to run.
+        folder: where logs and kubeconfigs go.
+    """
+
+    def __init__(
+        self, api: Api, kubeconfig_for: KubeconfigFor, namespace: str, folder: Path
+    ) -> None:
+        self._api = api
+        self._kubeconfig_for = kubeconfig_for
+        self._path = f"/api/v1/namespaces/{namespace}"
+        self._namespace = namespace
+        self._folder = folder
+        self._pods: dict[str, _Pod] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kubelet")
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def start(self) -> None:
+        """Begins to look after the pods."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends every process at once, without telling the API server."""
+        self._stopping.set()
+        self._thread.join()
+
+    def logs(self, component: str = "") -> str:
+        """Returns what the pods of a component, or all of them, have written so far."""
+        return "".join(path.read_text() for path in sorted(self._folder.glob(f"*{component}*.log")))
+
+    def processes(self, component: str) -> dict[str, int]:
+        """Returns the process ids of a component's running pods, by the pod's name."""
+        return {
+            name: pod.process.pid
+            for name, pod in self._pods.items()
+            if f"-{component}-" in name and pod.process is not None
+        }
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.wait(LOOK_SECONDS):
+                try:
+                    self._look()
+                except (Refused, httpx.TransportError):
+                    continue  # the API server is away, or somebody was quicker
+        finally:
+            for pod in self._pods.values():
+                pod.kill()
+
+    def _look(self) -> None:
+        seen = {}
+        for obj in self._api.request("GET", f"{self._path}/pods")["items"]:
+            name = obj["metadata"]["name"]
+            seen[name] = obj
+            if name not in self._pods and not is_terminating(obj):
+                self._pods[name] = _Pod(name, obj, self._environment(obj), self._folder)
+        for name, pod in list(self._pods.items()):
+            current = seen.get(name)
+            if current is None:
+                self._pods.pop(name).kill()
+            elif is_terminating(current):
+                if pod.has_ended():
+                    self._pods.pop(name).kill()
+                    body = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+                    self._api.request("DELETE", f"{self._path}/pods/{name}", body)
+            elif pod.refresh():
+                kind = "application/strategic-merge-patch+json"
+                body = {"status": pod.status()}
+                path = f"{self._path}/pods/{name}/status"
+                self._api.request("PATCH", path, body, content_type=kind)
+
+    def _environment(self, obj: Object) -> dict[str, str]:
+        """Returns the environment of a pod's process, with what differs on this machine."""
+        spec, metadata = obj["spec"], obj["metadata"]
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self._folder),
+            "PYTHONWARNINGS": "default",
+        }
+        for entry in spec["containers"][0].get("env", []):
+            field = entry.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
+            value = metadata[field.removeprefix("metadata.")] if field else entry.get("value", "")
+            environment[entry["name"]] = value
+        name = metadata["name"]
+        environment["KUBECONFIG"] = str(
+            self._kubeconfig_for(
+                self._token(spec["serviceAccountName"]),
+                self._folder / f"{name}.kubeconfig",
+                self._namespace,
+            )
+        )
+        environment["MODELBOOSTER_PROBE_HOST"] = LOOPBACK
+        service = environment.get("MODELBOOSTER_WEBHOOK_SERVICE")
+        if service:
+            found = self._api.request("GET", f"{self._path}/services/{service}")["spec"]
+            environment["MODELBOOSTER_WEBHOOK_HOST"] = found["clusterIP"]
+            environment["MODELBOOSTER_WEBHOOK_PORT"] = str(found["ports"][0]["port"])
+        return environment
+
+    def _token(self, account: str) -> str:
+        path = f"{self._path}/serviceaccounts/{account}/token"
+        body = {"spec": {"expirationSeconds": TOKEN_SECONDS}}
+        token: str = self._api.request("POST", path, body)["status"]["token"]
+        return token
+
+
+class _Pod:
+    """One pod and its process."""
+
+    def __init__(self, name: str, obj: Object, environment: dict[str, str], folder: Path) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self._container = obj["spec"]["containers"][0]
+        self._grace_seconds = obj["spec"]["terminationGracePeriodSeconds"]
+        self._probe_port = Port()
+        self._environment = {
+            **environment,
+            "MODELBOOSTER_PROBE_PORT": str(self._probe_port),
+        }
+        self._log = folder / f"{name}.log"
+        self._restarts = -1
+        self._started = ""
+        self._ready = False
+        self._reported: tuple[bool, int] | None = None
+        self._kill_at: float | None = None
+        self._start_at = 0.0
+
+    def refresh(self) -> bool:
+        """Starts the process if it does not run, asks its probe; returns whether to report."""
+        if (self.process is None or self.process.poll() is not None) and self._may_start():
+            self._restarts += 1
+            self._started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            self._probe_port.release()
+            command = [PROGRAM, *self._container["args"]]
+            self.process = processes.launch(command, self._log, self._environment)
+        self._ready = self._answers("/readyz")
+        return (self._ready, self._restarts) != self._reported
+
+    def status(self) -> Object:
+        """Returns the pod's status as a kubelet would report it."""
+        self._reported = (self._ready, self._restarts)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        ready = "True" if self._ready else "False"
+        return {
+            "phase": "Running",
+            "startTime": self._started,
+            "conditions": [
+                {"type": kind, "status": ready, "lastTransitionTime": now}
+                for kind in ("Ready", "ContainersReady")
+            ],
+            "containerStatuses": [
+                {
+                    "name": self._container["name"],
+                    "image": self._container["image"],
+                    "imageID": "",
+                    "ready": self._ready,
+                    "started": True,
+                    "restartCount": self._restarts,
+                    "state": {"running": {"startedAt": self._started}},
+                }
+            ],
+        }
+
+    def has_ended(self) -> bool:
+        """Asks the process to end, the first time, and returns whether it has."""
+        if self.process is None or self.process.poll() is not None:
+            return True
+        if self._kill_at is None:
+            self._kill_at = time.monotonic() + self._grace_seconds
+            self.process.terminate()
+        return time.monotonic() > self._kill_at
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        if self.process is not None:
+            processes.end(self.process)
+
+    def _may_start(self) -> bool:
+        now = time.monotonic()
+        if now < self._start_at:
+            return False
+        self._start_at = now + RESTART_SECONDS
+        return True
+
+    def _answers(self, path: str) -> bool:
+        try:
+            answer = httpx.get(
+                f"http://{LOOPBACK}:{self._probe_port}{path}", timeout=1, trust_env=False
+            )
+        except httpx.TransportError:
+            return False
+        return answer.is_success
