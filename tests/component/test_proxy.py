@@ -34,9 +34,8 @@ CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
 @pytest.fixture
 def through(plane: ControlPlane, proxy: Proxy, namespace: str) -> Iterator[Admin]:
     """The administrator, speaking to the server through the proxy."""
-    api = Api(proxy.url, plane.ca_file, plane.token)
-    yield Admin(api, namespace)
-    api.close()
+    with Api(proxy.url, plane.ca_file, plane.token) as api:
+        yield Admin(api, namespace)
 
 
 def config_map(name: str) -> dict[str, object]:
@@ -183,16 +182,17 @@ def test_a_delay_lets_the_request_through(through: Admin, proxy: Proxy) -> None:
 
 def test_chance_is_repeatable(plane: ControlPlane, tmp_path: Path) -> None:
     def failures(seed: int) -> list[int]:
-        with Proxy(plane, tmp_path, seed) as proxy:
+        failed = []
+        with (
+            Proxy(plane, tmp_path, seed) as proxy,
+            Api(proxy.url, plane.ca_file, plane.token) as api,
+        ):
             proxy.add(Rule(Answer(503), verb="get", times=None, chance=0.5))
-            api = Api(proxy.url, plane.ca_file, plane.token)
-            failed = []
             for number in range(20):
                 try:
                     api.request("GET", "/version")
                 except Refused:
                     failed.append(number)
-            api.close()
         return failed
 
     first = failures(1)

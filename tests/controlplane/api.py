@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import ssl
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import httpx
 
@@ -59,6 +60,17 @@ class Api:
     def close(self) -> None:
         """Closes the connections."""
         self.client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def request(
         self,
