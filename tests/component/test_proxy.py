@@ -80,7 +80,7 @@ def test_without_rules_everything_passes_and_is_counted(through: Admin, proxy: P
     assert proxy.count(verb="get") == 2
 
 
-def test_kubectl_works_through_it(through: Admin, proxy: Proxy) -> None:
+def test_kubectl_works_through_it(through: Admin, proxy: Proxy, tmp_path: Path) -> None:
     through.create(CONFIG_MAP, config_map("a"))
     kubectl: list[str | Path] = [clients.kubectl(), "--kubeconfig", proxy.kubeconfig]
     done = subprocess.run(
@@ -88,7 +88,7 @@ def test_kubectl_works_through_it(through: Admin, proxy: Proxy) -> None:
         text=True,
         capture_output=True,
         check=True,
-        env={},
+        env={"HOME": str(tmp_path)},
     )
     assert "configmap/a\n" in done.stdout
 

@@ -1,0 +1,63 @@
+"""Files that are made from others are what those others say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+CHART_CRD = ROOT / "charts/model-booster/templates/crds.yaml"
+
+
+def printed(*arguments: str) -> str:
+    command = [sys.executable, "-m", "app", *arguments]
+    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout
+
+
+def test_the_charts_crd_is_what_the_types_say() -> None:
+    assert CHART_CRD.read_text() == printed("crd", "--chart"), 'run "make generate"'
+
+
+def declared(*extras: str) -> list[Requirement]:
+    """Returns the dependencies that pyproject.toml declares, with those of some extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = [project["dependencies"], *(project["optional-dependencies"][e] for e in extras)]
+    return [Requirement(line) for some in lists for line in some]
+
+
+def pinned(file: str) -> dict[str, str]:
+    """Returns name and version of every pin of a requirements file."""
+    pins = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / file).read_text(), re.M)
+    return {canonicalize_name(name): version for name, version in pins}
+
+
+@pytest.mark.parametrize(
+    ("file", "extras"), [("requirements.txt", []), ("requirements-dev.txt", ["dev"])]
+)
+def test_every_dependency_is_pinned_as_declared(file: str, extras: list[str]) -> None:
+    pins = pinned(file)
+    wrong = [
+        str(requirement)
+        for requirement in declared(*extras)
+        if not requirement.specifier.contains(pins.get(canonicalize_name(requirement.name), "0"))
+    ]
+    assert wrong == [], 'run "make lock"'
+
+
+def test_tests_run_with_the_versions_that_run_in_a_cluster() -> None:
+    assert pinned("requirements.txt").items() <= pinned("requirements-dev.txt").items()
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+def test_pins_have_hashes_and_name_no_index(file: str) -> None:
+    text = (ROOT / file).read_text()
+    blocks = re.split(r"\n(?=\S)", text)
+    assert [b for b in blocks if "==" in b and "--hash=sha256:" not in b] == []
+    assert not re.search(r"^\s*--(?!hash)|://", text, re.M)
