@@ -1,6 +1,6 @@
 """The CustomResourceDefinition, made from the types.
 
-What pydantic emits and what the API server takes as a structural schema differ. ``_structural``
+What pydantic emits and what the API server takes as a structural schema differ. ``structural``
 turns the one into the other and raises where it cannot, so that no type silently loses a
 constraint. What pydantic cannot know stands here: names, columns, places of the CEL rules. The
 schema has no defaults in ``spec``: what the server stores shows in every later diff.
@@ -15,6 +15,7 @@ from app.apis.cel import rules_at
 from app.apis.children import MODEL_BOOSTER
 from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
+from app.apis.schema import Fields
 
 NAME = str(MODEL_BOOSTER)
 
@@ -110,8 +111,7 @@ def model_booster_crd() -> Object:
 @cache
 def model_booster_schema() -> Object:
     """Returns the structural schema of a ModelBooster. Do not change it."""
-    emitted = ModelBooster.model_json_schema(by_alias=True)
-    schema = _structural(emitted, emitted["$defs"], "ModelBooster")
+    schema = structural(ModelBooster)
     del schema["required"]  # metadata, which the server always has; a spec is R12's
     properties = schema["properties"]
     # Of metadata a schema may constrain the name and nothing else, not even describe it.
@@ -142,6 +142,16 @@ def chart_template(document: str) -> str:
     )
 
 
+def structural(model: type[Fields]) -> Object:
+    """Returns the structural schema of a type, with the CEL rules that stand on it and below it.
+
+    Raises:
+        ValueError: it uses something that no structural schema can say.
+    """
+    emitted = model.model_json_schema(by_alias=True)
+    return _structural(emitted, emitted.get("$defs", {}), model.__name__)
+
+
 def _structural(node: Object, types: Object, place: str = "") -> Object:
     """Returns a part of a JSON schema as the API server wants it.
 
@@ -149,9 +159,6 @@ def _structural(node: Object, types: Object, place: str = "") -> Object:
         node: what pydantic emitted.
         types: the types that it refers to by name.
         place: the name of the type or field that ``node`` describes, for the CEL rules.
-
-    Raises:
-        ValueError: a keyword that has no structural form.
     """
     node, place = _resolved(node, types, place)
     if "anyOf" in node:
@@ -159,7 +166,7 @@ def _structural(node: Object, types: Object, place: str = "") -> Object:
     schema = {key: _copy(node[key]) for key in _KEPT if key in node}
     low, high = _NATURAL_BOUNDS.get(node.get("format", ""), (None, None))
     for key, bound in (("minimum", low), ("maximum", high)):
-        # The format says it already, and the server holds it.
+        # The server's numbers have no more bits.
         if key in schema and schema[key] == bound:
             del schema[key]
     if "description" in schema:
@@ -174,6 +181,8 @@ def _structural(node: Object, types: Object, place: str = "") -> Object:
     values = node.get("additionalProperties")
     if isinstance(values, dict):
         schema["additionalProperties"] = _structural(values, types)
+    elif values is not None and "x-kubernetes-preserve-unknown-fields" not in node:
+        raise ValueError(f"{place}: free-form objects need the mark FREE_FORM")
     if "items" in node:
         schema["items"] = _structural(node["items"], types)
     schema |= _marks(node)
@@ -204,7 +213,7 @@ def _resolved(node: Object, types: Object, place: str) -> tuple[Object, str]:
 def _int_or_string(node: Object) -> Object:
     """Returns the schema of a quantity, the only choice between types that we have."""
     branches = [b for b in node["anyOf"] if b["type"] != "null"]
-    if [b["type"] for b in branches] != ["integer", "string"]:
+    if [b.get("type") for b in branches] != ["integer", "string"]:
         raise ValueError(f"no structural schema says {node['anyOf']}")
     described = {"description": node["description"]} if "description" in node else {}
     return {
