@@ -1,0 +1,170 @@
+"""Who may lead, decided from what was seen of the lease and from one's own clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from app.apis.meta import Key, Object
+from app.errors import LeadershipLost, UsageError
+from controller.leadership import Leadership
+from controller.lease import Move, Sighting, Term, held, holder_of, next_move, released
+
+KEY = Key("ns", "lease")
+TERM = Term()
+AT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+LATER = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def lease(holder: str | None, version: str = "1", **spec: Any) -> Object:
+    if holder is not None:
+        spec["holderIdentity"] = holder
+    metadata = {"namespace": "ns", "name": "lease", "uid": "u", "resourceVersion": version}
+    return {"metadata": metadata, "spec": spec}
+
+
+THEIRS = lease("other", leaseDurationSeconds=15)
+
+
+@pytest.mark.parametrize(
+    ("seen", "age", "want"),
+    [
+        pytest.param(Sighting(None, 0), 0, Move.CREATE, id="none"),
+        pytest.param(Sighting(lease("me"), 0), 99, Move.RENEW, id="ours"),
+        pytest.param(Sighting(lease(""), 0), 0, Move.TAKE, id="released"),
+        pytest.param(Sighting(lease(None), 0), 0, Move.TAKE, id="made empty by the chart"),
+        pytest.param(Sighting({"metadata": {}}, 0), 0, Move.TAKE, id="without a spec"),
+        pytest.param(Sighting(THEIRS, 0), 14.9, Move.WAIT, id="just before it runs out"),
+        pytest.param(Sighting(THEIRS, 0), 15, Move.TAKE, id="run out"),
+        pytest.param(
+            Sighting(lease("other", leaseDurationSeconds=60), 0), 59, Move.WAIT, id="a longer term"
+        ),
+        pytest.param(
+            Sighting(lease("other", renewTime="1999-01-01T00:00:00.000000Z"), 0),
+            14.9,
+            Move.WAIT,
+            id="an old time in it says nothing",
+        ),
+        pytest.param(Sighting(lease("other"), 0), 15, Move.TAKE, id="without a term"),
+        pytest.param(
+            Sighting(lease("other", leaseDurationSeconds="x"), 0), 14, Move.WAIT, id="an odd term"
+        ),
+        pytest.param(
+            Sighting(None, 0, THEIRS), 14.9, Move.WAIT, id="deleted under a leader that may live"
+        ),
+        pytest.param(Sighting(None, 0, THEIRS), 15, Move.CREATE, id="deleted, and run out"),
+        pytest.param(Sighting(None, 0, lease("me")), 0, Move.CREATE, id="ours was deleted"),
+        pytest.param(Sighting(None, 0, lease("")), 0, Move.CREATE, id="released, then deleted"),
+    ],
+)
+def test_next_move(seen: Sighting, age: float, want: Move) -> None:
+    assert next_move(seen, "me", age, TERM) is want
+
+
+def test_a_lease_ages_from_when_it_was_seen_to_change() -> None:
+    seen = Sighting(lease("other", "1"), 100)
+    assert seen.followed_by(lease("other", "1"), 107) is seen
+    assert seen.followed_by(lease("other", "2"), 107) == Sighting(lease("other", "2"), 107)
+
+
+def test_a_lease_that_vanished_is_remembered_until_there_is_another() -> None:
+    gone = Sighting(THEIRS, 100).followed_by(None, 103)
+    assert gone == Sighting(None, 103, THEIRS)
+    assert gone.followed_by(None, 110) is gone
+    assert gone.followed_by(lease("me"), 111) == Sighting(lease("me"), 111)
+
+
+def test_a_new_lease_says_all_that_others_need() -> None:
+    made = held(None, KEY, "me", AT, TERM)
+    assert made == {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"namespace": "ns", "name": "lease"},
+        "spec": {
+            "holderIdentity": "me",
+            "leaseDurationSeconds": 15,
+            "acquireTime": "2026-01-02T03:04:05.000678Z",
+            "renewTime": "2026-01-02T03:04:05.000678Z",
+            "leaseTransitions": 0,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "transitions", "acquired"),
+    [
+        pytest.param("me", 4, "2020-01-01T00:00:00.000000Z", id="renewed"),
+        pytest.param("other", 5, "2027-01-01T00:00:00.000000Z", id="taken"),
+        pytest.param("", 5, "2027-01-01T00:00:00.000000Z", id="free"),
+    ],
+)
+def test_a_change_of_holder_is_counted(before: str, transitions: int, acquired: str) -> None:
+    old = lease(before, leaseTransitions=4, acquireTime="2020-01-01T00:00:00.000000Z")
+    new = held(old, KEY, "me", LATER, TERM)
+    assert new["metadata"] == old["metadata"]
+    assert new["spec"]["leaseTransitions"] == transitions
+    assert new["spec"]["acquireTime"] == acquired
+    assert new["spec"]["renewTime"] == "2027-01-01T00:00:00.000000Z"
+
+
+def test_what_others_wait_for_is_never_shorter_than_what_we_count_on() -> None:
+    term = Term(lease_seconds=1.2, renew_seconds=1, retry_seconds=0.2)
+    assert held(None, KEY, "me", AT, term)["spec"]["leaseDurationSeconds"] == 2
+
+
+def test_a_released_lease_is_free_at_once() -> None:
+    free = released(held(lease("other"), KEY, "me", AT, TERM), LATER)
+    assert holder_of(free) == ""
+    assert free["spec"]["leaseDurationSeconds"] == 1
+    assert next_move(Sighting(free, 0), "other", 0, TERM) is Move.TAKE
+
+
+@pytest.mark.parametrize(
+    "seconds", [(10, 10, 2), (15, 2.4, 2), (15, 16, 2), (15, 10, 0), (-1, -2, -3)]
+)
+def test_a_term_with_which_two_could_lead_is_refused(seconds: tuple[float, float, float]) -> None:
+    lease_seconds, renew, retry = seconds
+    with pytest.raises(UsageError, match="the lease must last longer"):
+        Term(lease_seconds=lease_seconds, renew_seconds=renew, retry_seconds=retry)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_write_is_let_through_until_the_renewal_is_overdue() -> None:
+    clock, told = Clock(), list[bool]()
+    leadership = Leadership(KEY, "me", TERM, told.append, clock)
+    with pytest.raises(LeadershipLost):
+        leadership.guard()
+
+    leadership.renewed(clock.now)
+    assert leadership.guard() == 15  # seconds: it must be done before another may lead
+    clock.now += 9.9
+    assert leadership.guard() == pytest.approx(5.1)
+    clock.now += 0.1
+    with pytest.raises(LeadershipLost):
+        leadership.guard()
+
+    leadership.renewed(clock.now)
+    assert leadership.guard() == 15
+    leadership.ended()
+    with pytest.raises(LeadershipLost):
+        leadership.guard()
+    assert told == [True, False]
+
+
+def test_a_leader_that_has_not_renewed_for_a_whole_term_should_be_restarted() -> None:
+    clock = Clock()
+    leadership = Leadership(KEY, "me", TERM, clock=clock)
+    assert leadership.fault() is None  # whoever does not lead need not renew
+    leadership.renewed(clock.now)
+    clock.now += 15
+    assert leadership.fault() is None
+    clock.now += 1
+    assert leadership.fault() == "the lease was renewed 16 s ago, and it lasts 15 s"

@@ -1,0 +1,183 @@
+"""A store tells what changed, finds by index, and is not fooled by old news."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.apis.meta import Key, Object
+from controller.store import Change, Store
+
+
+def obj(name: str = "a", uid: str = "u1", version: str = "1", **labels: str) -> Object:
+    metadata = {"namespace": "ns", "name": name, "uid": uid, "resourceVersion": version}
+    return {"metadata": {**metadata, "labels": labels}}
+
+
+def owned(by: str, name: str = "a") -> Object:
+    child = obj(name, uid=f"uid-of-{name}")
+    child["metadata"]["ownerReferences"] = [{"uid": "somebody"}, {"uid": by, "controller": True}]
+    return child
+
+
+def by_label(o: Object) -> list[str]:
+    labels: dict[str, str] = o["metadata"]["labels"]
+    return [labels["team"]] if "team" in labels else []
+
+
+V1, V2, OTHER = obj(version="1"), obj(version="2"), obj(uid="u2", version="3")
+
+
+@pytest.mark.parametrize(
+    ("held", "new", "want"),
+    [
+        pytest.param([], V1, [Change(None, V1)], id="new"),
+        pytest.param([V1], V2, [Change(V1, V2)], id="changed"),
+        pytest.param([V1], obj(version="1"), [], id="told twice"),
+        pytest.param(
+            [V1], OTHER, [Change(V1, None), Change(None, OTHER)], id="another of the same name"
+        ),
+    ],
+)
+def test_put(held: list[Object], new: Object, want: list[Change]) -> None:
+    store = Store()
+    store.replace(held)
+    assert store.put(new) == want
+    assert store.get(Key("ns", "a")) == new
+
+
+def test_what_is_removed_is_told_as_it_was_last_known() -> None:
+    store = Store()
+    store.put(V1)
+    assert store.remove(V2) == [Change(V1, None)]
+    assert store.get(Key("ns", "a")) is None
+
+
+def test_the_deletion_of_a_predecessor_does_not_take_its_successor_away() -> None:
+    store = Store()
+    store.put(OTHER)
+    assert store.remove(V2) == []
+    assert store.get(Key("ns", "a")) is OTHER
+
+
+def test_old_news_of_a_predecessor_do_not_bring_it_back() -> None:
+    store = Store()
+    store.put(V1)
+    store.remove(V1)
+    store.put(OTHER)
+    assert store.put(V2) == []
+    assert store.replace([OTHER, obj("b", uid="u1")]) == []
+    assert store.get(Key("ns", "a")) is OTHER
+
+
+def test_an_object_that_lost_its_label_may_get_it_back() -> None:
+    store = Store()
+    store.put(V1)
+    store.remove(V1)
+    assert store.put(V2) == [Change(None, V2)]
+
+
+def test_a_listing_tells_only_what_is_different() -> None:
+    same, changed, gone, replaced = (obj(n, uid=f"u-{n}") for n in "abcd")
+    changed_later = obj("b", uid="u-b", version="2")
+    successor = obj("d", uid="u-new", version="9")
+    new = obj("e", uid="u-e")
+    store = Store()
+    store.replace([same, changed, gone, replaced])
+
+    changes = store.replace([obj("a", uid="u-a"), changed_later, successor, new])
+
+    assert changes == [
+        Change(gone, None),
+        Change(replaced, None),
+        Change(changed, changed_later),
+        Change(None, successor),
+        Change(None, new),
+    ]
+    assert store.get(Key("ns", "a")) is same  # the object that others may hold already
+
+
+def test_a_listing_of_one_namespace_leaves_the_others_alone() -> None:
+    elsewhere = obj("x", uid="ux")
+    elsewhere["metadata"]["namespace"] = "other"
+    store = Store()
+    store.put(elsewhere)
+    store.put(V1)
+    assert store.replace([], "ns") == [Change(V1, None)]
+    assert list(store.all()) == [elsewhere]
+    assert store.versions("other") == {"ux": "1"}
+    assert store.versions("ns") == {}
+
+
+def test_readers_of_the_old_listing_are_not_disturbed() -> None:
+    store = Store()
+    store.replace([obj("a", uid="ua"), obj("b", uid="ub")])
+    seen = iter(store.all())
+    next(seen)
+    store.replace([obj("c", uid="uc")])
+    assert next(seen)["metadata"]["name"] == "b"
+
+
+def test_children_are_found_by_any_of_their_owners() -> None:
+    store = Store()
+    mine, also_mine, yours = owned("me", "a"), owned("me", "b"), owned("you", "c")
+    for child in (mine, also_mine, yours):
+        store.put(child)
+    assert store.by_owner("me") == [mine, also_mine]
+    assert len(store.by_owner("somebody")) == 3
+    assert store.by_owner("nobody") == []
+
+
+def test_an_index_follows_what_changes() -> None:
+    store = Store({"team": by_label})
+    store.put(obj(version="1", team="red"))
+    store.put(obj(version="2", team="blue"))
+    assert store.by("team", "red") == []
+    assert len(store.by("team", "blue")) == 1
+    store.replace([])
+    assert store.by("team", "blue") == []
+
+
+def test_an_index_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        Store().by("team", "red")
+
+
+NAMES = st.sampled_from("abc")
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "remove", "replace"]),
+        NAMES,
+        st.sampled_from(["u1", "u2", "u3"]),
+        st.integers(1, 5).map(str),
+        st.sampled_from(["red", "blue"]),
+    )
+)
+
+
+@given(EVENTS)
+def test_changes_told_and_indexes_always_agree_with_what_is_held(
+    events: list[tuple[str, str, str, str, str]],
+) -> None:
+    store = Store({"team": by_label})
+    mirror: dict[str, Object] = {}  # what a listener believes who is only told of changes
+    for what, name, uid, version, team in events:
+        new = obj(name, uid=uid + name, version=version, team=team)
+        if what == "put":
+            changes = store.put(new)
+        elif what == "remove":
+            changes = store.remove(new)
+        else:
+            changes = store.replace([new])
+        for old, now in changes:
+            if old is not None and now is None:
+                assert mirror.pop(old["metadata"]["name"]) is old
+            elif now is not None:
+                assert mirror.get(now["metadata"]["name"]) is old
+                mirror[now["metadata"]["name"]] = now
+    held = {o["metadata"]["name"]: o for o in store.all()}
+    assert mirror == held
+    for team in ("red", "blue"):
+        found = sorted(o["metadata"]["name"] for o in store.by("team", team))
+        assert found == sorted(n for n, o in held.items() if by_label(o) == [team])

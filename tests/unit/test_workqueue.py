@@ -1,0 +1,297 @@
+"""Each key once, never twice at a time, later after a failure; and nobody waits for a neighbour."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.apis.meta import Key
+from controller.workqueue import QueueShutDown, WorkQueue
+
+A, B, C = Key("ns", "a"), Key("ns", "b"), Key("ns", "c")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def queue(clock: Clock) -> WorkQueue:
+    return WorkQueue(clock=clock, dice=lambda: 0.5)  # in the middle: no jitter
+
+
+def all_of(queue: WorkQueue) -> list[Key]:
+    taken = []
+    while (key := queue.take()) is not None:
+        taken.append(key)
+    return taken
+
+
+def test_a_key_added_twice_is_handed_out_once(queue: WorkQueue) -> None:
+    for key in (A, B, A):
+        queue.add(key)
+    assert all_of(queue) == [A, B]
+
+
+def test_a_key_that_is_out_waits_until_it_is_back(queue: WorkQueue) -> None:
+    queue.add(A)
+    assert queue.take() == A
+    queue.add(A)
+    queue.add(A)
+    assert queue.take() is None
+    queue.done(A)
+    assert all_of(queue) == [A]
+
+
+def test_a_key_that_is_done_does_not_come_back_by_itself(queue: WorkQueue) -> None:
+    queue.add(A)
+    queue.done(queue.take() or B)
+    assert queue.take() is None
+
+
+def test_what_changed_goes_before_what_was_only_listed(queue: WorkQueue) -> None:
+    queue.add(A, low=True)
+    queue.add(B, low=True)
+    queue.add(C)
+    assert all_of(queue) == [C, A, B]
+
+
+def test_a_change_moves_a_listed_key_up(queue: WorkQueue) -> None:
+    queue.add(A, low=True)
+    queue.add(B, low=True)
+    queue.add(B)
+    assert all_of(queue) == [B, A]
+
+
+def test_a_listing_does_not_move_a_changed_key_down(queue: WorkQueue) -> None:
+    queue.add(A)
+    queue.add(A, low=True)
+    queue.add(B)
+    assert all_of(queue) == [A, B]
+
+
+@pytest.mark.parametrize(
+    ("added", "want"),
+    [
+        pytest.param([True], [C, A], id="only listed meanwhile"),
+        pytest.param([True, False], [A, C], id="changed meanwhile"),
+        pytest.param([False, True], [A, C], id="changed, then listed"),
+    ],
+)
+def test_how_a_key_comes_back_that_was_added_while_it_was_out(
+    queue: WorkQueue, added: list[bool], want: list[Key]
+) -> None:
+    queue.add(A)
+    queue.take()
+    for low in added:
+        queue.add(A, low=low)
+    queue.done(A)
+    queue.add(C)
+    assert all_of(queue) == want
+
+
+def test_a_busy_tenant_delays_another_by_one_key_only(queue: WorkQueue) -> None:
+    for i in range(10_000):
+        queue.add(Key("busy", f"m{i}"))
+    queue.add(Key("calm", "m"))
+    assert [queue.take() for _ in range(3)] == [
+        Key("busy", "m0"),
+        Key("calm", "m"),
+        Key("busy", "m1"),
+    ]
+
+
+def test_a_key_added_for_later_comes_then(queue: WorkQueue, clock: Clock) -> None:
+    queue.add_after(A, 10)
+    clock.now += 9.9
+    assert queue.take() is None
+    clock.now += 0.2
+    assert queue.take() == A
+
+
+@pytest.mark.parametrize("delays", [(10, 3), (3, 10)])
+def test_of_several_times_the_earliest_counts(
+    queue: WorkQueue, clock: Clock, delays: tuple[float, float]
+) -> None:
+    for delay in delays:
+        queue.add_after(A, delay)
+    clock.now += 3.1
+    assert queue.take() == A
+    queue.done(A)
+    clock.now += 100
+    assert queue.take() is None
+
+
+def test_a_key_whose_time_comes_while_it_is_out_comes_back_once(
+    queue: WorkQueue, clock: Clock
+) -> None:
+    queue.add(A)
+    queue.take()
+    queue.add_after(A, 1)
+    clock.now += 2
+    assert queue.take() is None
+    queue.done(A)
+    assert all_of(queue) == [A]
+
+
+def pauses(queue: WorkQueue, clock: Clock, count: int, **retry: float) -> list[float]:
+    """How long a key that always fails waits, each time."""
+    found = []
+    queue.add(A)
+    for _ in range(count):
+        assert queue.take() == A
+        queue.retry(A, **retry)
+        queue.done(A)
+        left = queue.next_due_seconds()
+        assert left is not None
+        found.append(round(left, 6))
+        clock.now += left
+    return found
+
+
+def test_each_failure_waits_twice_as_long_up_to_two_minutes(queue: WorkQueue, clock: Clock) -> None:
+    assert pauses(queue, clock, 17) == [
+        *(0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96),
+        *(81.92, 120, 120),
+    ]
+    assert queue.failures(A) == 17
+
+
+def test_a_failure_after_a_thousand_is_still_a_number(queue: WorkQueue, clock: Clock) -> None:
+    assert pauses(queue, clock, 1200)[-1] == 120
+
+
+def test_what_the_failure_asks_for_is_waited(queue: WorkQueue, clock: Clock) -> None:
+    assert pauses(queue, clock, 2, at_least_seconds=60) == [60, 60]
+
+
+def test_a_success_makes_the_next_failure_the_first(queue: WorkQueue, clock: Clock) -> None:
+    pauses(queue, clock, 5)
+    queue.forget(A)
+    assert queue.failures(A) == 0
+    queue.take()
+    queue.done(A)
+    assert pauses(queue, clock, 1) == [0.005]
+
+
+@pytest.mark.parametrize(("dice", "want"), [(0.0, 0.004), (0.9999999, 0.006)])
+def test_pauses_are_spread_by_a_fifth(clock: Clock, dice: float, want: float) -> None:
+    queue = WorkQueue(clock=clock, dice=lambda: dice)
+    queue.retry(A)
+    assert queue.next_due_seconds() == pytest.approx(want)
+
+
+def test_only_so_many_retries_a_second_are_let_through(queue: WorkQueue, clock: Clock) -> None:
+    for i in range(300):
+        queue.retry(Key("ns", f"m{i}"))
+    clock.now += 1
+    assert len(all_of(queue)) == pytest.approx(110, abs=1)
+    clock.now += 1
+    assert len(all_of(queue)) == pytest.approx(10, abs=1)
+
+
+def test_changes_are_not_held_back_by_others_retries(queue: WorkQueue) -> None:
+    for i in range(300):
+        queue.retry(Key("ns", f"m{i}"))
+    queue.add(A)
+    assert queue.take() == A
+
+
+class Counted:
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def added(self) -> None:
+        self.said.append("added")
+
+    def started(self, waited_seconds: float) -> None:
+        self.said.append(f"waited {waited_seconds:g}")
+
+    def finished(self, worked_seconds: float) -> None:
+        self.said.append(f"worked {worked_seconds:g}")
+
+    def retried(self) -> None:
+        self.said.append("retried")
+
+
+def test_whoever_measures_is_told(clock: Clock) -> None:
+    counted = Counted()
+    queue = WorkQueue(counted, clock)
+    queue.add(A)
+    clock.now += 2
+    queue.take()
+    clock.now += 3
+    assert queue.running == {A: 3}
+    queue.retry(A)
+    queue.done(A)
+    assert counted.said == ["added", "waited 2", "retried", "worked 3"]
+    assert queue.running == {}
+
+
+# What waits on an event loop.
+
+
+@pytest.mark.anyio
+async def test_whoever_waits_is_woken_in_turn() -> None:
+    queue = WorkQueue()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        waiting = [group.create_task(queue.get()) for _ in range(2)]
+        await asyncio.sleep(0)
+        queue.add(A)
+        queue.add_after(B, 0.01)
+    assert sorted(task.result() for task in waiting) == [A, B]
+
+
+@pytest.mark.anyio
+async def test_a_key_is_not_lost_with_a_worker_that_is_cancelled_as_it_is_woken() -> None:
+    queue = WorkQueue()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        first = group.create_task(queue.get())
+        second = group.create_task(queue.get())
+        await asyncio.sleep(0)
+        queue.add(A)  # wakes the first
+        first.cancel()
+        assert await second == A
+
+
+@pytest.mark.anyio
+async def test_shutting_down_ends_who_waits_and_who_asks_later() -> None:
+    queue = WorkQueue()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        waiting = group.create_task(wait_for_the_end(queue))
+        await asyncio.sleep(0)
+        queue.shut_down()
+    assert waiting.result()
+    queue.add(A)
+    queue.retry(B)
+    assert await wait_for_the_end(queue)
+    assert len(queue) == 0
+
+
+async def wait_for_the_end(queue: WorkQueue) -> bool:
+    try:
+        await queue.get()
+    except QueueShutDown:
+        return True
+    return False
+
+
+@pytest.mark.anyio
+async def test_what_is_out_at_the_end_can_still_be_settled() -> None:
+    queue = WorkQueue()
+    queue.add(A)
+    assert await queue.get() == A
+    queue.shut_down()
+    queue.retry(A)
+    queue.done(A)
+    assert queue.running == {}
