@@ -5,9 +5,8 @@ from __future__ import annotations
 GRACE_SECONDS = 300
 """How long Kubernetes waits for a pod to stop before it kills it."""
 
-_PAUSE_SECONDS = 5
-_LAST_LOOK = (GRACE_SECONDS - 20) // _PAUSE_SECONDS
-"""Looks after which the pod stops all the same: some of the grace is left to the engine itself."""
+_PATIENCE_SECONDS = GRACE_SECONDS - 20
+"""How long it waits for requests to end; the rest of the grace is the engine's own."""
 
 _SCRIPT = """\
 total() {{
@@ -17,8 +16,8 @@ total() {{
 say() {{
   echo "$1" 2>/dev/null >>/proc/1/fd/1 || true
 }}
-look=0
-while [ "$look" -lt {looks} ]; do
+end=$(($(date +%s) + {patience}))
+while [ "$(date +%s)" -lt "$end" ]; do
   metrics=$(curl -s --max-time 2 http://localhost:{port}/metrics) || metrics=
   running=$(total vllm:num_requests_running)
   waiting=$(total vllm:num_requests_waiting)
@@ -27,8 +26,7 @@ while [ "$look" -lt {looks} ]; do
     exit 0
   fi
   say "draining: running=$running waiting=$waiting"
-  look=$((look + 1))
-  sleep {pause}
+  sleep 5
 done
 say 'not drained: requests were left when time ran out'
 """
@@ -37,7 +35,7 @@ say 'not drained: requests were left when time ran out'
 def drain_script(port: int) -> str:
     """Returns a shell script that ends when the engine on ``port`` has no request left.
 
-    It also ends when the engine does not answer any more, and some time before the grace period
-    does; so it never keeps a pod from stopping.
+    It also ends when the engine does not answer any more, and before the grace period does, so it
+    never keeps a pod from stopping.
     """
-    return _SCRIPT.format(port=port, looks=_LAST_LOOK, pause=_PAUSE_SECONDS)
+    return _SCRIPT.format(port=port, patience=_PATIENCE_SECONDS)

@@ -1,0 +1,166 @@
+"""What we make is what the real child CRDs of each kthena release accept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.apis.canonical import canonical
+from app.apis.children import CHILDREN, MODEL_BOOSTER, Profile
+from app.apis.fields import SpecError
+from app.apis.meta import Object
+from app.apis.modelbooster import ModelBooster
+from app.convert import desired_children
+from app.convert.options import Options
+from tests.builders import backend, booster_object, disaggregated, policy, worker
+from tests.controlplane import crds
+from tests.controlplane.api import Refused
+from tests.controlplane.plane import ControlPlane
+from tests.golden.cases import CASES, booster, kept
+from tests.world import Admin
+
+RESOURCES = {(resource.api_version, resource.kind): resource for resource in CHILDREN}
+SHIPPED = sorted((Path(__file__).parents[1] / "crds" / "examples").glob("*/*.yaml"))
+TOO_LONG = SHIPPED.pop(0)
+"""Of kthena's examples the one whose pods could never be named."""
+
+DRY = {"fieldValidation": "Strict", "dryRun": "All"}
+APPLY = {"fieldValidation": "Strict", "fieldManager": "model-booster-controller", "force": "true"}
+
+
+class Cluster:
+    """A control plane on which one release of kthena is installed."""
+
+    def __init__(self, plane: ControlPlane, profile: Profile) -> None:
+        self.plane = plane
+        self.profile = profile
+
+    def admin(self) -> Admin:
+        """Returns the administrator in a namespace of its own."""
+        body = {"metadata": {"generateName": "children-"}}
+        made = self.plane.api.request("POST", "/api/v1/namespaces", body)
+        return Admin(self.plane.api, made["metadata"]["name"])
+
+
+@pytest.fixture(scope="module", params=list(Profile))
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    if request.param is Profile.B:
+        yield Cluster(request.getfixturevalue("plane"), Profile.B)
+        return
+    with ControlPlane() as plane:
+        crds.install(plane.api, [*crds.children(request.param), crds.model_booster()])
+        yield Cluster(plane, request.param)
+
+
+def stored(admin: Admin, written: Object) -> Object:
+    """Stores a ModelBooster and returns it as it is then, with its uid."""
+    metadata = {**written["metadata"], "namespace": admin.namespace}
+    metadata.pop("uid", None)
+    return admin.create(MODEL_BOOSTER, {**written, "metadata": metadata})
+
+
+def children(obj: Object, profile: Profile) -> list[Object]:
+    model = canonical(ModelBooster.model_validate(obj))
+    return [child.object for child in desired_children(model, profile, Options())]
+
+
+def path(admin: Admin, child: Object, *, named: bool = True) -> str:
+    name = child["metadata"]["name"] if named else None
+    return admin.path(RESOURCES[child["apiVersion"], child["kind"]], name)
+
+
+def apply(admin: Admin, child: Object) -> Object:
+    kind = "application/apply-patch+yaml"
+    return admin.api.request("PATCH", path(admin, child), child, content_type=kind, params=APPLY)
+
+
+def apply_all(admin: Admin, wanted: list[Object]) -> None:
+    for child in wanted:
+        apply(admin, child)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_golden_children_are_accepted(cluster: Cluster, case: str) -> None:
+    admin = cluster.admin()
+    for child in kept(case, cluster.profile):
+        moved = {**child, "metadata": {**child["metadata"], "namespace": admin.namespace}}
+        admin.api.request("POST", path(admin, child, named=False), moved, params=DRY)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_applied_twice_they_change_nothing(cluster: Cluster, case: str) -> None:
+    admin = cluster.admin()
+    for child in children(stored(admin, booster(case)), cluster.profile):
+        first = apply(admin, child)
+        second = apply(admin, child)
+        assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+        assert holds(first["spec"], child["spec"])
+
+
+def holds(there: object, wanted: object) -> bool:
+    """Whether everything we want stands there; what the schema defaults may stand beside it."""
+    if isinstance(wanted, dict) and isinstance(there, dict):
+        return all(key in there and holds(there[key], wanted[key]) for key in wanted)
+    if isinstance(wanted, list) and isinstance(there, list):
+        return len(there) == len(wanted) and all(map(holds, there, wanted))
+    return there == wanted
+
+
+@pytest.mark.parametrize("example", SHIPPED, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_what_kthena_ships_is_served(cluster: Cluster, example: Path) -> None:
+    admin = cluster.admin()
+    apply_all(admin, children(stored(admin, yaml.safe_load(example.read_text())), cluster.profile))
+
+
+def test_of_what_kthena_ships_one_has_names_too_long_for_pods() -> None:
+    with pytest.raises(SpecError, match="62 characters, at most 50 are allowed"):
+        children(yaml.safe_load(TOO_LONG.read_text()), Profile.A)
+
+
+def test_sixteen_backends_are_served(cluster: Cluster) -> None:
+    admin = cluster.admin()
+    several = [backend(f"b{n}", scalingCost=1) for n in range(16)]
+    obj = stored(admin, booster_object("demo", *several, autoscalingPolicy=policy()))
+    apply_all(admin, children(obj, cluster.profile))
+
+
+def test_children_of_another_release_are_refused(cluster: Cluster) -> None:
+    """Else it would be for nothing to find out which one is installed."""
+    admin = cluster.admin()
+    scaled = backend(minReplicas=1, maxReplicas=3, autoscalingPolicy=policy())
+    obj = stored(admin, booster_object("demo", scaled))
+    for other in set(Profile) - {cluster.profile}:
+        wanted = [c for c in children(obj, other) if c["kind"].startswith("AutoscalingPolicy")]
+        with pytest.raises(Refused):
+            apply_all(admin, wanted)
+
+
+def test_a_stored_gang_policy_cannot_be_changed(cluster: Cluster) -> None:
+    """Why ``gang.kept`` exists."""
+    admin = cluster.admin()
+    gang = backend(gangScheduling=True, workers=[worker(replicas=2)])
+    obj = stored(admin, booster_object("demo", gang))
+    serving = next(c for c in children(obj, cluster.profile) if c["kind"] == "ModelServing")
+    apply(admin, serving)
+    template = serving["spec"]["template"]
+
+    for policy_now in ({"minRoleReplicas": {"leader": 1}}, None):
+        changed = {**template, "gangPolicy": policy_now}
+        if policy_now is None:
+            del changed["gangPolicy"]
+        with pytest.raises(Refused):
+            apply(admin, {**serving, "spec": {**serving["spec"], "template": changed}})
+
+
+def test_a_backend_can_change_its_type(cluster: Cluster) -> None:
+    admin = cluster.admin()
+    obj = stored(admin, booster_object("demo", backend("b1")))
+    apply_all(admin, children(obj, cluster.profile))
+    obj["spec"]["backends"] = [disaggregated("b1")]
+
+    for child in children(obj, cluster.profile):
+        after = apply(admin, child)
+        assert holds(after["spec"], child["spec"])

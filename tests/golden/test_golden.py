@@ -1,0 +1,18 @@
+"""Every child of every case is what the golden files say; ``make golden`` writes them anew."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.golden.cases import CASES, FOLDER, files
+
+
+def test_there_are_enough_cases() -> None:
+    assert len(CASES) >= 40
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_children(case: str) -> None:
+    there = {p: p.read_text() for p in (FOLDER / case).glob("*.yaml") if p.name != "input.yaml"}
+
+    assert dict(files(case)) == there
