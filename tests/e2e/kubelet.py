@@ -70,7 +70,11 @@ class Kubelet:
 
     def logs(self, component: str = "") -> str:
         """Returns what the pods of a component, or all of them, have written so far."""
-        return "".join(path.read_text() for path in sorted(self._folder.glob(f"*{component}*.log")))
+        return "".join(
+            path.read_text()
+            for path in sorted(self._folder.glob("*.log"))
+            if component in path.name
+        )
 
     def processes(self, component: str) -> dict[str, int]:
         """Returns the process ids of a component's running pods, by the pod's name."""

@@ -1,0 +1,145 @@
+"""A process: its parts, run together until it is told to end.
+
+One event loop, one task group: if a part ends with an error, or ends at all before its time, the
+others are cancelled and the process ends with it, to be started anew. SIGTERM is handled once,
+here: readiness goes false, the parts finish what they have begun, the lease is released. A second
+signal ends the process at once; being killed at any moment does no harm either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Coroutine
+from enum import Flag, auto
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from app.errors import OperatorError, UsageError
+from app.kube import connect
+from app.log import configure
+from app.metrics import Metrics
+from app.parts.controller import ControllerPart, leadership_of
+from app.parts.probes import Probes
+from app.parts.webhook import WebhookPart
+from app.probes import ReadyCheck
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FAILED = 1
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Part(Flag):
+    """What a process does."""
+
+    WEBHOOK = auto()
+    CONTROLLER = auto()
+
+
+def start(settings: Settings, part: Part, kubeconfig: str | None = None) -> int:
+    """Runs a process to its end; returns its exit code.
+
+    Args:
+        settings: what was chosen.
+        part: what it does.
+        kubeconfig: path of one; None: what the environment offers.
+
+    Raises:
+        UsageError: it was set up in a way that cannot work.
+    """
+    sink = configure(settings.log_level, settings.log_format)
+    try:
+        _on_a_loop(_run(settings, part, kubeconfig))
+    except BaseExceptionGroup as group:
+        return _told(_first(group))
+    except OperatorError as exc:
+        return _told(exc)
+    finally:
+        sink.close()
+    return 0
+
+
+async def _run(settings: Settings, part: Part, kubeconfig: str | None) -> None:
+    stopping = asyncio.Event()
+    _heed_signals(stopping)
+    metrics = Metrics(_version())
+    leadership = leadership_of(settings, metrics) if Part.CONTROLLER in part else None
+    guard = leadership.guard if leadership is not None else None
+    async with connect(
+        kubeconfig,
+        qps=settings.kube_api_qps,
+        burst=settings.kube_api_burst,
+        guard=guard,
+        observe=metrics.observe_request,
+    ) as kube:
+        parts: list[WebhookPart | ControllerPart] = []
+        if Part.WEBHOOK in part:
+            parts.append(WebhookPart(kube.unguarded(), settings, metrics))
+        if leadership is not None:
+            parts.append(ControllerPart(kube, settings, metrics, leadership))
+        running = ReadyCheck("shutdown", lambda: "told to end" if stopping.is_set() else None)
+        ready = [running, *(check for each in parts for check in each.ready)]
+        live = [check for each in parts for check in each.live]
+        async with asyncio.TaskGroup() as group:
+            probes = group.create_task(Probes(settings, metrics, ready, live).run())
+            work = [group.create_task(_whole(each.run(stopping), stopping)) for each in parts]
+            await asyncio.wait(work)
+            probes.cancel()
+    log.info("ended in order")
+
+
+async def _whole(work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
+    """Runs a part, which may end only when it was told to."""
+    await work
+    if not stopping.is_set():
+        raise RuntimeError("a part of the process has ended though nobody told it to")
+
+
+def _heed_signals(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def heed(received: signal.Signals) -> None:
+        if stopping.is_set():
+            os._exit(128 + received)
+        log.info("%s: ending; a second signal ends at once", received.name)
+        stopping.set()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, heed, number)
+
+
+def _on_a_loop(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop
+    except ImportError:  # not made for this machine
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Returns what went wrong first; what it brought about beside it is only noise."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _told(error: BaseException) -> int:
+    """Says why the process ends; returns its exit code."""
+    if isinstance(error, UsageError):
+        raise error
+    if isinstance(error, OperatorError):
+        log.error("the process ends: %s", error)
+    else:
+        log.error("the process ends: this is a bug", exc_info=error)
+    return FAILED
+
+
+def _version() -> str:
+    try:
+        return version("model-booster")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"

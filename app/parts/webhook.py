@@ -1,0 +1,97 @@
+"""The webhook's part of a process: HTTPS, certificates, and what the rules ask about."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from app.apis.children import Profile
+from app.errors import ApiError, Unreachable
+from app.kube import Kube
+from app.metrics import Metrics
+from app.parts.neighbours import Neighbours
+from app.parts.tasks import beside, port_errors
+from app.probes import ReadyCheck
+from app.settings import Settings
+from app.validation import Context
+from certs.objects import Place
+from certs.rotator import rotate
+from controller.profiles import Detection
+from webhook.server import serve_https, webhook_app
+from webhook.tls import ServingContext
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 30.0
+"""Time between two looks at which kthena is installed."""
+
+
+class WebhookPart:
+    """Answers the API server's questions.
+
+    Args:
+        kube: the API server.
+        settings: what was chosen.
+        metrics: what is counted.
+    """
+
+    def __init__(self, kube: Kube, settings: Settings, metrics: Metrics) -> None:
+        self._kube = kube
+        self._settings = settings
+        self._metrics = metrics
+        self._serving = ServingContext()
+        self._certificate_fault: str | None = "there is no serving certificate yet"
+        self._neighbours = Neighbours(kube, settings.namespaces, metrics)
+        self._profile: Profile | None = settings.profile
+        self.ready = (
+            ReadyCheck("certificate", lambda: self._certificate_fault),
+            ReadyCheck("informers", self._neighbours.fault),
+        )
+        self.live: tuple[ReadyCheck, ...] = ()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Serves until ``stopping`` is set, and a while longer.
+
+        Raises:
+            UsageError: the port cannot be had.
+        """
+        chosen = self._settings
+        async with beside(self._certificates(), self._neighbours.run(), self._detect()):
+            with port_errors(chosen.webhook_host, chosen.webhook_port):
+                await serve_https(
+                    webhook_app(self._context, self._metrics),
+                    host=chosen.webhook_host,
+                    port=chosen.webhook_port,
+                    serving=self._serving,
+                    stopping=stopping,
+                    drain_seconds=chosen.drain_seconds,
+                )
+
+    def _context(self) -> Context:
+        return Context(self._settings.options, self._profile, self._neighbours.lookup)
+
+    async def _certificates(self) -> None:
+        chosen = self._settings
+        place = Place(
+            namespace=chosen.namespace,
+            service=chosen.webhook_service,
+            secret=chosen.certificate_secret,
+            validating=chosen.validating_webhook_configuration,
+            mutating=chosen.mutating_webhook_configuration,
+        )
+        await rotate(self._kube, place, self._serving.use, self._set_certificate_fault)
+
+    def _set_certificate_fault(self, fault: str | None) -> None:
+        if fault != self._certificate_fault:
+            log.info("admission is %s", "ready" if fault is None else f"not ready: {fault}")
+        self._certificate_fault = fault
+
+    async def _detect(self) -> None:
+        """Follows which kthena is installed: the last rule converts for that release."""
+        detection = Detection(self._kube, self._settings.profile)
+        while True:
+            try:
+                self._profile = (await detection.look()).profile
+            except (ApiError, Unreachable) as exc:
+                log.warning("the installed kthena is not known: %s", exc)
+            await asyncio.sleep(LOOK_SECONDS)
