@@ -66,7 +66,8 @@ LAYERS = {
     "webhook": Layer(
         ours=(*MEANING, "app.metrics"), others=("fastapi", "uvicorn", "pydantic", "orjson")
     ),
-    "controller": Layer(ours=(*MEANING, "app.kube", "app.metrics")),
+    # Every line of a pass says what it is about.
+    "controller": Layer(ours=(*MEANING, "app.kube", "app.metrics", "app.log")),
     "certs": Layer(ours=("app.apis", "app.kube", "app.errors"), others=("cryptography",)),
 }
 
@@ -80,6 +81,12 @@ PURE = (
     "webhook.review",
     "webhook.patch",
     "controller.lease",
+    "controller.comparison",
+    "controller.failure",
+    "controller.finding",
+    "controller.intent",
+    "controller.memory",
+    "controller.outcome",
     "controller.plan",
     "controller.readiness",
     "controller.status",

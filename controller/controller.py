@@ -1,0 +1,275 @@
+"""Queue and workers: what turns changes into passes, and settles how those end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+import time
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from app.apis.children import Profile
+from app.apis.meta import Key, Object
+from app.convert.options import Options
+from app.errors import ApiError, Conflict, InvalidSpec, LeadershipLost, TerminalError, Unreachable
+from app.kube import Kube
+from app.log import about
+from app.metrics import Metrics
+from app.validation import Context
+from controller.events import Recorder
+from controller.informers import Informers
+from controller.intent import Intent, intent_of
+from controller.pace import PACE, Pace
+from controller.profiles import Detection, Installed
+from controller.reconciler import Reconciler, Result
+from controller.reporter import Reporter
+from controller.workqueue import QueueShutDown, WorkQueue
+from controller.writer import Writer
+
+log = logging.getLogger(__name__)
+
+NAME = "modelbooster"
+"""What logs and metrics call this controller."""
+
+LOOK_SECONDS = 600.0
+"""How often we look which kthena is installed."""
+
+SOON_SECONDS = 15.0
+"""The same while the server does not take a child, or nothing was found yet."""
+
+SWEEP_SECONDS = 15.0
+"""How often we look for writes that the watch should have shown by now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """What a controller works on, and how.
+
+    Args:
+        options: what conversion reads.
+        profile: the shape of the children; None for what is installed.
+        namespaces: where ModelBoosters are served; everywhere if empty.
+        workers: how many of them are worked on at a time.
+        resync_seconds: after how long one is looked at again although nothing changed.
+        instance: name of this replica.
+        pace: patience of the informers.
+    """
+
+    options: Options = field(default_factory=Options)
+    profile: Profile | None = None
+    namespaces: tuple[str, ...] = ()
+    workers: int = 16
+    resync_seconds: float = 36000
+    instance: str = NAME
+    pace: Pace = PACE
+
+
+class Controller:
+    """Keeps the children of every ModelBooster as they should be.
+
+    ``follow`` keeps the view of the cluster up to date, in every replica; ``work`` acts on it, in
+    the one that leads.
+
+    Args:
+        kube: the API server.
+        scope: what to work on.
+        metrics: where to count.
+    """
+
+    def __init__(
+        self, kube: Kube, scope: Scope | None = None, metrics: Metrics | None = None
+    ) -> None:
+        self._scope = scope or Scope()
+        self._metrics = metrics or Metrics()
+        self._queue = WorkQueue(self._metrics.queue(NAME))
+        self._metrics.follow_queue(
+            NAME, lambda: len(self._queue), lambda: list(self._queue.running.values())
+        )
+        self._informers = Informers(
+            kube,
+            lambda key, is_first: self._queue.add(key, low=is_first),
+            self._scope.namespaces,
+            self._scope.pace,
+            self._metrics.count_informer,
+        )
+        self._detection = Detection(kube, self._scope.profile)
+        self._installed: Installed | None = None
+        self._looked = asyncio.Event()
+        self._recorder = Recorder(kube, self._scope.instance)
+        view = self._informers.view
+        self._reconciler = Reconciler(
+            view,
+            self._intend,
+            Writer(kube, view),
+            Reporter(kube, view, self._recorder.record),
+        )
+
+    async def follow(self) -> None:
+        """Keeps the view of the cluster up to date, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look())
+            group.create_task(self._sweep())
+            group.create_task(self._informers.run())
+
+    async def work(self) -> None:
+        """Works until ``stop`` is called, and then to the end of the passes that are under way.
+
+        Raises:
+            LeadershipLost: nothing may be written any more.
+        """
+        await self._looked.wait()
+        for informer in self._informers.unsynced():
+            await informer.synced.wait()
+        # What is there by now stays: to look through it again and again would make long pauses.
+        gc.collect()
+        gc.freeze()
+        log.info("everything is listed; %d workers begin", self._scope.workers)
+        self._metrics.max_workers.labels(controller=NAME).set(self._scope.workers)
+        try:
+            async with asyncio.TaskGroup() as group:
+                sending = group.create_task(self._recorder.run())
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(self._scope.workers):
+                        workers.create_task(self._work())
+                sending.cancel()
+        except* LeadershipLost as lost:
+            raise _first(lost) from None
+
+    def stop(self) -> None:
+        """Lets the workers end when they have finished what they are at."""
+        self._queue.shut_down()
+
+    def fault(self) -> str | None:
+        """Returns what is not known of the cluster yet; None if all that is needed is."""
+        if self._installed is None:
+            return "the API server has not said yet which kinds it serves"
+        missing = sorted({str(informer.resource) for informer in self._informers.unsynced()})
+        return f"not listed yet: {', '.join(missing)}" if missing else None
+
+    # The loops.
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                key = await self._queue.get()
+            except QueueShutDown:
+                return
+            try:
+                with (
+                    about(
+                        controller=NAME,
+                        namespace=key.namespace,
+                        name=key.name,
+                        reconcile_id=uuid4().hex,
+                    ),
+                    self._metrics.active_workers.labels(controller=NAME).track_inprogress(),
+                    self._metrics.reconcile_seconds.labels(controller=NAME).time(),
+                ):
+                    self._settle(key, await self._passed(key))
+            finally:
+                self._queue.done(key)
+
+    async def _passed(self, key: Key) -> Result:
+        try:
+            return await self._reconciler.reconcile(key)
+        except LeadershipLost:
+            raise
+        except Exception as exc:
+            log.exception("a bug: the pass broke off")
+            return Result(exc)
+
+    async def _look(self) -> None:
+        """Looks from time to time which kthena is installed."""
+        looked_at = -LOOK_SECONDS
+        while True:
+            refused = list(self._reconciler.refused())
+            if refused or not self._installed or time.monotonic() - looked_at >= LOOK_SECONDS:
+                try:
+                    self._found(await self._detection.look(), refused)
+                    looked_at = time.monotonic()
+                except (ApiError, Unreachable) as exc:
+                    log.warning("which kthena is installed is not known: %s", exc)
+            await asyncio.sleep(SOON_SECONDS if self._installed else 1.0)
+
+    def _found(self, found: Installed, refused: list[Key]) -> None:
+        if found == self._installed:
+            return
+        log.info(
+            "kthena of profile %s is installed, with %s",
+            found.profile or "unknown",
+            ", ".join(map(str, found.kinds)) or "no kinds at all",
+        )
+        if not found.booster_is_ours:
+            log.error("the CustomResourceDefinition of ModelBooster is kthena's own, not ours")
+        is_first = self._installed is None
+        self._installed = found
+        self._informers.are_served(found)
+        self._looked.set()
+        for key in refused:
+            self._reconciler.forget_refusals(key)
+        if not is_first:
+            for key in self._informers.boosters():
+                self._queue.add(key, low=True)
+
+    async def _sweep(self) -> None:
+        """Looks again at whatever the watch has not shown in time."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            for uid in self._informers.view.expired(time.monotonic()):
+                key = self._informers.booster_of(uid)
+                if key is not None:
+                    log.warning("%s: a write was not seen in the watch for a minute", key)
+                    self._queue.add(key, low=True)
+
+    # One pass.
+
+    def _intend(self, booster: Object) -> Intent:
+        profile = self._installed.profile if self._installed else self._scope.profile
+        return intent_of(booster, Context(self._scope.options, profile))
+
+    def _settle(self, key: Key, result: Result) -> None:
+        """Decides when a key comes again, by how its pass ended."""
+        error, wait = result.error, result.wait_seconds
+        if error is None:
+            self._queue.forget(key)
+            self._count("success" if wait is None else "requeue_after")
+            if result.is_gone:
+                return
+            later = self._scope.resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+            self._queue.add_after(key, later if wait is None else wait, low=wait is None)
+            return
+        self._count("error")
+        if isinstance(error, TerminalError):
+            self._metrics.terminal_errors.labels(controller=NAME).inc()
+        else:
+            self._metrics.reconcile_errors.labels(controller=NAME).inc()
+        if isinstance(error, InvalidSpec):
+            self._queue.forget(key)  # nothing comes of it before somebody edits it
+            if wait is not None:
+                self._queue.add_after(key, wait)
+            log.info("refused: %s", error.message)
+            return
+        self._queue.retry(key, at_least_seconds=wait or 0)
+        level = logging.DEBUG if isinstance(error, Conflict) else logging.WARNING
+        log.log(level, "%s; tried %d times", error, self._queue.failures(key))
+
+    def _count(self, result: str) -> None:
+        self._metrics.reconciles.labels(controller=NAME, result=result).inc()
+
+
+def _first(group: BaseExceptionGroup[LeadershipLost]) -> LeadershipLost:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, LeadershipLost)  # noqa: S101 - for the type checker
+    return error
+
+
+async def control(kube: Kube, scope: Scope | None = None, metrics: Metrics | None = None) -> None:
+    """Follows and works at once, for ever: a controller without an election."""
+    controller = Controller(kube, scope, metrics)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(controller.follow())
+        group.create_task(controller.work())

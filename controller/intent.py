@@ -1,0 +1,61 @@
+"""What a stored ModelBooster asks for: every decision of a pass that looks at the spec alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.apis.canonical import Model
+from app.apis.children import Desired, Profile
+from app.apis.derive import SERVED_TYPES, autoscaled, served, unserved
+from app.apis.fields import SpecError, not_supported
+from app.apis.meta import Object
+from app.convert import desired_children
+from app.errors import InvalidSpec
+from app.validation import Context, accepted
+from controller.finding import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a ModelBooster asks for.
+
+    Args:
+        model: what it means.
+        children: the children that should be.
+        notes: sentences that its status should carry.
+    """
+
+    model: Model
+    children: tuple[Desired, ...]
+    notes: tuple[str, ...]
+
+
+def intent_of(booster: Object, context: Context) -> Intent:
+    """Returns what a stored ModelBooster asks for.
+
+    Raises:
+        InvalidSpec: it breaks a rule, cannot be converted, or all its backends are of types that
+            are not served yet.
+    """
+    model = accepted(booster, context)
+    if not served(model):
+        types = sorted(SERVED_TYPES)
+        raise InvalidSpec(
+            [not_supported(b.path.child("type"), b.type, types) for b in unserved(model)],
+            Reason.UNSUPPORTED_TYPE,
+        )
+    profile = context.release_profile
+    try:
+        children = desired_children(model, profile, context.options)
+    except SpecError as exc:
+        raise InvalidSpec([exc.fault]) from exc
+    return Intent(model, tuple(children), tuple(_notes(model, profile)))
+
+
+def _notes(model: Model, profile: Profile) -> list[str]:
+    return [
+        f"backend {backend.name} is not scaled: the autoscaler of the installed kthena finds no "
+        "pods of a disaggregated backend"
+        for backend in served(model)
+        if model.scaled(backend) and not autoscaled(model, backend, profile)
+    ]

@@ -1,0 +1,159 @@
+"""Reports: writes the status of a ModelBooster when it has something new to say, and Events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from app.apis.canonical import Model
+from app.apis.children import MODEL_BOOSTER
+from app.apis.meta import Object, key_of, uid_of
+from app.kube import Kube
+from app.kube.pace import Clock
+from controller.finding import TRUE, Finding
+from controller.memory import Memory
+from controller.outcome import Done
+from controller.status import Difference, condition, difference, status_of, stored_status
+from controller.view import View
+
+HOLD_SECONDS = 10.0
+"""How long a change of mere counters or messages waits for company."""
+
+REPORTS, PER_SECONDS = 2, 2.0
+"""So many reports in such a time; more often, only whoever makes a status flap would notice."""
+
+
+class Record(Protocol):
+    """Lets an Event be sent about a ModelBooster: kind, reason, note."""
+
+    def __call__(self, booster: Object, kind: str, reason: str, note: str) -> None:
+        """Takes it in; never waits."""
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class Reporter:
+    """Writes statuses.
+
+    Args:
+        kube: the API server.
+        view: where the ModelBoosters are, and what our writes made of them.
+        record: takes in Events.
+        clock: the time, in seconds, for pauses.
+        wall_clock: the time that conditions carry.
+    """
+
+    def __init__(
+        self,
+        kube: Kube,
+        view: View,
+        record: Record,
+        clock: Clock = time.monotonic,
+        wall_clock: Callable[[], datetime] = _wall_clock,
+    ) -> None:
+        self._kube = kube
+        self._view = view
+        self._record = record
+        self._clock = clock
+        self._wall_clock = wall_clock
+
+    async def report(
+        self,
+        booster: Object,
+        finding: Finding,
+        memory: Memory,
+        model: Model | None = None,
+        done: Done | None = None,
+    ) -> float | None:
+        """Writes the status, if it says something new and it is time to.
+
+        Args:
+            booster: the ModelBooster as the pass saw it.
+            finding: what the pass found.
+            memory: what is remembered of it.
+            model: what it means, if that is known.
+            done: what the pass did, for the Event.
+
+        Returns:
+            In how many seconds it will be time to write what has been held back; None if nothing
+            was.
+
+        Raises:
+            ApiError, Unreachable: it could not be written.
+        """
+        current = self._view.get(MODEL_BOOSTER, key_of(booster))
+        if current is None or not _is_same(current, booster):
+            return None  # what was found is about a spec of the past; its change woke the key
+        now = self._clock()
+        status = status_of(current, finding, f"{self._wall_clock():%Y-%m-%dT%H:%M:%SZ}", model)
+        change = difference(current, status)
+        held = self._held_seconds(change, memory, now)
+        if change is Difference.NONE or held > 0:
+            self._tell_of_children(current, done)
+            return held or None
+        memory.held_since = None
+        memory.reported = (*memory.reported[1 - REPORTS :], now)
+        await self._write(current, status)
+        self._tell(current, finding, done)
+        return None
+
+    def _held_seconds(self, change: Difference, memory: Memory, now: float) -> float:
+        """Returns for how long a change is held back, 0 if it is not."""
+        if change is Difference.NONE:
+            memory.held_since = None
+            return 0
+        full = len(memory.reported) == REPORTS
+        crowd = memory.reported[0] + PER_SECONDS - now if full else 0
+        if change is Difference.DETAILS:
+            if memory.held_since is None:
+                memory.held_since = now
+            return max(crowd, memory.held_since + HOLD_SECONDS - now, 0)
+        return max(crowd, 0)
+
+    async def _write(self, booster: Object, status: Object) -> None:
+        key, metadata = key_of(booster), booster["metadata"]
+        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": status}
+        with self._view.writing(MODEL_BOOSTER, key) as write:
+            obj = await self._kube.merge_patch(
+                MODEL_BOOSTER, key.namespace, key.name, patch, subresource="status"
+            )
+            obj["metadata"].pop("managedFields", None)
+            self._view.made(uid_of(booster), MODEL_BOOSTER, obj, write, self._clock())
+
+    def _tell(self, before: Object, finding: Finding, done: Done | None) -> None:
+        """Records the one Event of a pass that has changed the status."""
+        made = _what_was_done(done)
+        for kind, about, now in (
+            ("Warning", "Failed", finding.failed),
+            ("Normal", "Active", finding.active),
+        ):
+            then = condition(stored_status(before), about)
+            is_news = (then.get("status"), then.get("reason")) != (now.status, now.reason)
+            if now.status == TRUE and is_news:
+                note = f"{now.message}; {made}" if made else now.message
+                self._record(before, kind, str(now.reason), note)
+                return
+        self._tell_of_children(before, done)
+
+    def _tell_of_children(self, booster: Object, done: Done | None) -> None:
+        if note := _what_was_done(done):
+            reason = "ChildrenCreated" if done and done.created else "ChildrenDeleted"
+            self._record(booster, "Normal", reason, note)
+
+
+def _what_was_done(done: Done | None) -> str:
+    """Returns what a pass has made and deleted, in words; ``""`` if nothing."""
+    if done is None:
+        return ""
+    parts = {"created": done.created, "deleted": done.deleted}
+    return "; ".join(f"{word} {', '.join(names)}" for word, names in parts.items() if names)
+
+
+def _is_same(left: Object, right: Object) -> bool:
+    """Whether both have the same spec."""
+    generations = {obj["metadata"].get("generation") for obj in (left, right)}
+    return uid_of(left) == uid_of(right) and len(generations) == 1

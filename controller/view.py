@@ -1,0 +1,194 @@
+"""The cluster as a pass sees it: the stores, and what our own writes have made of them since.
+
+A store is always a little late. Until the watch shows what a write returned, that stands in for the
+store's object; else the next pass would write the same again. Versions are opaque, so the watch has
+caught up when it shows the very version that the write returned, or when something has happened
+that can only have come later. After a minute at the latest the store is believed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from app.apis.children import MODEL_BOOSTER
+from app.apis.meta import Key, Object, Resource, key_of, uid_of
+from controller.store import Store
+
+EXPECT_SECONDS = 60.0
+"""After this long a write that the watch has not shown is no longer taken for the truth."""
+
+BOOSTER_INDEX = "booster"
+"""Index of the child stores: the uids of the ModelBoosters that a child may belong to."""
+
+Place = tuple[str, Key]
+"""Kind and key: names one object."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """What a write made of an object: ``obj`` is None if it deleted the one with this uid."""
+
+    owner: str
+    uid: str
+    obj: Object | None
+    until: float
+
+
+@dataclass(slots=True)
+class Write:
+    """A write that is under way, and what the watch shows of its object meanwhile."""
+
+    versions: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+
+
+class View:
+    """Reads objects as they are after our own writes.
+
+    Args:
+        stores: the stores of each kind, by namespace; None is the store of all namespaces.
+    """
+
+    def __init__(self, stores: Mapping[str, Mapping[str | None, Store]]) -> None:
+        self._stores = stores
+        self._expected: dict[Place, _Expected] = {}
+        self._places: dict[str, set[Place]] = {}  # of what is expected, by owner
+        self._under_way: dict[Place, list[Write]] = {}
+
+    def get(self, resource: Resource, key: Key) -> Object | None:
+        """Returns an object, None if there is none."""
+        expected = self._expected.get((resource.kind, key))
+        if expected is None:
+            return self._stored(resource.kind, key)
+        return expected.obj
+
+    def children(self, uid: str) -> Iterator[Object]:
+        """Yields the children of the ModelBooster with this uid."""
+        overlaid = self._places.get(uid, set())
+        for kind, stores in self._stores.items():
+            if kind == MODEL_BOOSTER.kind:
+                continue
+            for store in stores.values():
+                for obj in store.by(BOOSTER_INDEX, uid):
+                    if (kind, key_of(obj)) not in overlaid:
+                        yield obj
+        for place in overlaid:
+            obj_now = self._expected[place].obj
+            if obj_now is not None and uid_of(obj_now) != uid:  # not the ModelBooster itself
+                yield obj_now
+
+    @contextmanager
+    def writing(self, resource: Resource, key: Key) -> Iterator[Write]:
+        """Notes what the watch shows of an object while we write it; see ``made``."""
+        place, write = (resource.kind, key), Write()
+        self._under_way.setdefault(place, []).append(write)
+        try:
+            yield write
+        finally:
+            others = self._under_way[place]
+            others.remove(write)
+            if not others:
+                del self._under_way[place]
+
+    def made(self, owner: str, resource: Resource, obj: Object, write: Write, now: float) -> bool:
+        """Takes in what a write returned.
+
+        Args:
+            owner: uid of the ModelBooster.
+            resource: kind of the object.
+            obj: what the server returned.
+            write: the write, from ``writing``.
+            now: the time, in seconds.
+
+        Returns:
+            Whether the watch has shown something else of this object meanwhile.
+        """
+        key, version = key_of(obj), obj["metadata"]["resourceVersion"]
+        self._drop((resource.kind, key))
+        stored = self._stored(resource.kind, key)
+        shown = write.versions | {stored["metadata"]["resourceVersion"] if stored else ""}
+        if version not in shown and uid_of(obj) not in write.gone:
+            self._expect(resource, key, _Expected(owner, uid_of(obj), obj, now + EXPECT_SECONDS))
+        return bool(write.versions - {version} or write.gone)
+
+    def deleted(
+        self, owner: str, resource: Resource, key: Key, uid: str, write: Write, now: float
+    ) -> bool:
+        """Takes in that a delete of the object with this uid succeeded; returns as ``made``."""
+        self._drop((resource.kind, key))
+        stored = self._stored(resource.kind, key)
+        if stored is not None and uid_of(stored) == uid and uid not in write.gone:
+            self._expect(resource, key, _Expected(owner, uid, None, now + EXPECT_SECONDS))
+        return bool(write.versions)
+
+    def noticed(self, resource: Resource, old: Object | None, new: Object | None) -> bool:
+        """Takes in what the watch shows; returns whether that is news to us.
+
+        Args:
+            resource: kind of the object.
+            old: the object before, None if it is new.
+            new: the object after, None if it is gone.
+        """
+        obj = new or old
+        if obj is None:
+            return False
+        place = (resource.kind, key_of(obj))
+        if writes := self._under_way.get(place):
+            for write in writes:
+                if new is None:
+                    write.gone.add(uid_of(obj))
+                else:
+                    write.versions.add(new["metadata"]["resourceVersion"])
+            return False  # whoever writes will know when the answer is here
+        expected = self._expected.get(place)
+        if expected is None:
+            return True
+        if expected.obj is None:
+            if new is None or uid_of(new) != expected.uid:
+                self._drop(place)
+                return new is not None
+            return True  # an older event, or a finalizer keeps it: the store shows which
+        if new is None:
+            if uid_of(obj) == expected.uid:
+                self._drop(place)
+            return True
+        if new["metadata"]["resourceVersion"] == expected.obj["metadata"]["resourceVersion"]:
+            self._drop(place)
+            return False
+        if uid_of(new) == expected.uid and _generation(new) > _generation(expected.obj):
+            self._drop(place)
+        return True
+
+    def expired(self, now: float) -> set[str]:
+        """Stops expecting what is overdue; returns the uids of the ModelBoosters concerned."""
+        overdue = [place for place, e in self._expected.items() if e.until <= now]
+        owners = {self._expected[place].owner for place in overdue}
+        for place in overdue:
+            self._drop(place)
+        return owners
+
+    def _stored(self, kind: str, key: Key) -> Object | None:
+        stores = self._stores.get(kind, {})
+        store = stores.get(None if None in stores else key.namespace)
+        return store.get(key) if store is not None else None
+
+    def _expect(self, resource: Resource, key: Key, expected: _Expected) -> None:
+        place = (resource.kind, key)
+        self._expected[place] = expected
+        self._places.setdefault(expected.owner, set()).add(place)
+
+    def _drop(self, place: Place) -> None:
+        expected = self._expected.pop(place, None)
+        if expected is None:
+            return
+        places = self._places[expected.owner]
+        places.discard(place)
+        if not places:
+            del self._places[expected.owner]
+
+
+def _generation(obj: Object) -> int:
+    generation: int = obj["metadata"].get("generation", 0)
+    return generation

@@ -1,0 +1,209 @@
+"""Carries out a plan: the only place from which children are written."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.apis.canonical import Model
+from app.apis.children import AUTOSCALING_POLICY, AUTOSCALING_POLICY_BINDING, MODEL_SERVING, Desired
+from app.apis.meta import Key, Object, Resource, key_of, owner_references
+from app.errors import (
+    ApiError,
+    ChildConflict,
+    Conflict,
+    LeadershipLost,
+    NotFound,
+    TerminalError,
+    Unreachable,
+)
+from app.kube import FIELD_MANAGER, Kube, least_wait_seconds
+from app.kube.pace import Clock
+from controller.failure import Failure, Weight, weight_of
+from controller.memory import Memory
+from controller.outcome import Done
+from controller.plan import (
+    Apply,
+    Delete,
+    Plan,
+    Replace,
+    Step,
+    Taken,
+    TakeOver,
+    Wait,
+    applied_over,
+    named,
+    step_for,
+)
+from controller.takeover import take_over_patch
+from controller.view import View, Write
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 120.0
+"""Longest pause before we look again whether a name is free."""
+
+
+class Writer:
+    """Writes children.
+
+    Args:
+        kube: the API server.
+        view: where what the writes return is noted.
+        clock: the time, in seconds.
+    """
+
+    def __init__(self, kube: Kube, view: View, clock: Clock = time.monotonic) -> None:
+        self._kube = kube
+        self._view = view
+        self._clock = clock
+
+    async def carry_out(self, model: Model, todo: Plan, memory: Memory) -> Done:
+        """Carries out a plan as far as it goes, and returns how far that was.
+
+        Everything goes at once, but for two things: a binding waits for the policies, because its
+        own webhook asks for them, and nothing is deleted before all that should be is there.
+
+        Raises:
+            LeadershipLost: nothing may be written any more.
+        """
+        work = _Work(model, memory, Done())
+        bindings = [step for step in todo.steps if _is_binding(step)]
+        await self._all(work, [step for step in todo.steps if not _is_binding(step)])
+        if not any(f.what.startswith(AUTOSCALING_POLICY.kind) for f in work.done.failures):
+            await self._all(work, bindings)
+        if not work.done.failures:
+            await self._all(work, todo.deletes)
+        return work.done
+
+    async def _all(self, work: _Work, steps: Sequence[Step | Delete]) -> None:
+        if len(steps) == 1:
+            await self._write(work, steps[0])
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                for step in steps:
+                    group.create_task(self._write(work, step))
+        except* LeadershipLost as lost:
+            raise lost.exceptions[0] from None
+
+    async def _write(self, work: _Work, step: Step | Delete) -> None:
+        """Carries out one step; what goes wrong is noted, not raised."""
+        try:
+            await self._do(work, step)
+        except (ApiError, Unreachable, TerminalError) as exc:
+            work.done.failures.append(Failure(_named(step), exc))
+
+    async def _do(self, work: _Work, step: Step | Delete) -> None:
+        match step:
+            case Apply():
+                await self._apply(work, step)
+            case TakeOver():
+                await self._take_over(work, step)
+            case Replace(delete=delete, create=create):
+                await self._delete(work, delete)
+                await self._apply(work, create)
+            case Delete():
+                await self._delete(work, step)
+            case Wait():
+                work.done.waiting.append(step)
+            case Taken(resource=resource, live=live):
+                raise ChildConflict(resource.kind, key_of(live).name, _owner_of(live))
+
+    async def _apply(self, work: _Work, step: Apply) -> None:
+        """Applies a child, unless the server has just refused the very same."""
+        child, memory = step.child.object, work.memory
+        if refusal := memory.standing_refusal(child, self._clock()):
+            raise refusal.error
+        try:
+            await self._send(work, step)
+        except (ApiError, TerminalError) as exc:
+            if weight_of(exc) in (Weight.REFUSED, Weight.TERMINAL):
+                tries = memory.tries(child) + 1
+                pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(tries, 20), LONGEST_PAUSE_SECONDS)
+                pause = max(pause, least_wait_seconds(exc, tries))
+                memory.refuse(child, exc, tries, self._clock() + pause)
+            raise
+        memory.took(child)
+
+    async def _send(self, work: _Work, step: Apply) -> None:
+        resource, old = step.child.resource, step.old
+        try:
+            with self._view.writing(resource, key_of(step.body)) as write:
+                obj = await self._kube.apply(resource, step.body)
+                self._note(work, resource, obj, write)
+        except Conflict:
+            if old is not None:
+                raise  # it has moved on; the watch will show how it is now
+            await self._look_first(work, step.child)
+            return
+        (work.done.changed if old else work.done.created).append(_named(step))
+        generation = obj["metadata"].get("generation", 0)
+        was = old["metadata"].get("generation") if old else None
+        if resource is MODEL_SERVING and generation != was:
+            work.memory.written[step.child.name] = generation
+
+    async def _look_first(self, work: _Work, child: Desired) -> None:
+        """Looks at what stands where we wanted to create, and does what is right then."""
+        live = await self._kube.get(child.resource, work.model.namespace, child.name)
+        step = step_for(work.model, child, live)
+        if step is not None:
+            await self._do(work, step)
+            return
+        # It is what an earlier write of ours made, whose answer was lost.
+        with self._view.writing(child.resource, key_of(live)) as write:
+            self._note(work, child.resource, live, write)
+
+    async def _take_over(self, work: _Work, step: TakeOver) -> None:
+        resource, key = step.child.resource, key_of(step.child.object)
+        live = await self._kube.get(resource, key.namespace, key.name)
+        if patch := take_over_patch(live, FIELD_MANAGER):
+            live = await self._kube.json_patch(resource, key.namespace, key.name, patch)
+        await self._apply(work, applied_over(step.child, live))
+
+    async def _delete(self, work: _Work, step: Delete) -> None:
+        key = Key(work.model.namespace, step.name)
+        with self._view.writing(step.resource, key) as write:
+            try:
+                await self._kube.delete(step.resource, key.namespace, key.name, uid=step.uid)
+            except NotFound:
+                return  # somebody was quicker, and the watch will show it
+            now = self._clock()
+            if self._view.deleted(work.model.uid, step.resource, key, step.uid, write, now):
+                work.done.overtaken = True
+        work.done.deleted.append(_named(step))
+
+    def _note(self, work: _Work, resource: Resource, obj: Object, write: Write) -> None:
+        obj["metadata"].pop("managedFields", None)
+        if self._view.made(work.model.uid, resource, obj, write, self._clock()):
+            work.done.overtaken = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One plan being carried out."""
+
+    model: Model
+    memory: Memory
+    done: Done
+
+
+def _named(step: Step | Delete) -> str:
+    match step:
+        case Apply(child=child) | TakeOver(child=child) | Replace(create=Apply(child=child)):
+            return named(child.resource, child.name)
+        case Taken(resource=resource, live=live):
+            return named(resource, key_of(live).name)
+        case Delete(resource=resource, name=name) | Wait(resource=resource, name=name):
+            return named(resource, name)
+
+
+def _is_binding(step: Step) -> bool:
+    return isinstance(step, Apply | TakeOver) and step.child.resource is AUTOSCALING_POLICY_BINDING
+
+
+def _owner_of(live: Object) -> str:
+    """Returns who owns an object, in words; ``""`` if nobody does."""
+    refs = sorted(owner_references(live), key=lambda ref: not ref.get("controller"))
+    return f'{refs[0].get("kind")} "{refs[0].get("name")}"' if refs else ""
