@@ -42,7 +42,12 @@ class Probes:
             UsageError: the port cannot be had.
         """
         config = uvicorn.Config(
-            self._app, lifespan="off", log_config=None, access_log=False, server_header=False
+            self._app,
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
         )
         with port_errors(self._host, self._port):
             listening = socket.create_server((self._host, self._port), reuse_port=False)

@@ -1,0 +1,31 @@
+"""A control plane of its own, with the chart installed: webhooks hold for the whole cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import PROFILE
+from tests.controlplane import crds
+from tests.controlplane.plane import ControlPlane
+from tests.e2e.installation import Installation
+
+
+@pytest.fixture(scope="session")
+def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
+    """kthena's CRDs and our chart, installed; its pods run."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        plane = ControlPlane()
+    with plane:
+        crds.install(plane.api, crds.children(PROFILE))
+        plane.start_controllers()
+        with Installation(plane, plane.folder / "pods") as installed:
+            yield installed
+
+
+@pytest.fixture(scope="session")
+def plane(installation: Installation) -> ControlPlane:
+    """The control plane that the chart is installed on."""
+    return installation.plane
