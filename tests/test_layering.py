@@ -55,16 +55,20 @@ LAYERS = {
         ours=("app.errors", "app.apis", "app.convert"), others=("pydantic", "pydantic_settings")
     ),
     "app.log": Layer(ours=("app.errors",), others=("orjson",)),
-    "app.metrics": Layer(ours=("app.errors",), others=("prometheus_client",)),
-    "app.probes": Layer(ours=("app.metrics",), others=("prometheus_client", "fastapi")),
+    "app.metrics": Layer(others=("prometheus_client",)),
+    "app.probes": Layer(ours=("app.metrics",), others=("fastapi", "prometheus_client")),
     # Files and YAML are the command line's.
     "app.dialect": Layer(ours=("app.apis", "app.errors"), others=("yaml", "orjson")),
     "app.documents": Layer(ours=("app.apis", "app.errors", "app.dialect")),
     "app.offline": Layer(ours=(*MEANING, "app.documents")),
-    "app.main": Layer(ours=PARTS, others=("uvicorn", "click", "yaml", "orjson")),
-    "app.__main__": Layer(ours=PARTS, others=("uvicorn", "click", "yaml", "orjson")),
+    # The joints: they put the parts together, each in a process of its own or all in one.
+    "app.parts": Layer(ours=PARTS, others=("fastapi", "uvicorn")),
+    "app.main": Layer(ours=PARTS, others=("uvloop",)),
+    "app.__main__": Layer(ours=PARTS, others=("click",)),
+    # prometheus_client: the type of the counters that app.metrics hands out.
     "webhook": Layer(
-        ours=(*MEANING, "app.metrics"), others=("fastapi", "uvicorn", "pydantic", "orjson")
+        ours=(*MEANING, "app.metrics"),
+        others=("fastapi", "uvicorn", "pydantic", "orjson", "prometheus_client"),
     ),
     # Every line of a pass says what it is about.
     "controller": Layer(ours=(*MEANING, "app.kube", "app.metrics", "app.log")),
@@ -79,7 +83,6 @@ PURE = (
     "app.lookup",
     "app.dialect",
     "webhook.review",
-    "webhook.patch",
     "controller.lease",
     "controller.comparison",
     "controller.failure",
@@ -93,6 +96,9 @@ PURE = (
     "controller.store",
     "controller.takeover",
     "controller.turns",
+    "controller.view",
+    "controller.turns",
+    "certs.objects",
     "certs.pki",
     "certs.policy",
 )
@@ -101,12 +107,12 @@ PURE = (
 IMPURE = frozenset({"asyncio", "logging", "os", "time", "random", "ssl", "socket"})
 
 
-def faults(root: Path) -> list[str]:
-    """Returns every import of the program below ``root`` that breaks a rule."""
+def faults(root: Path, pattern: str = "*.py") -> list[str]:
+    """Returns every import below ``root`` that breaks a rule, in the files that match."""
     return sorted(
         fault
         for part in PARTS
-        for path in (root / part).rglob("*.py")
+        for path in (root / part).rglob(pattern)
         for fault in _faults_of(path, root)
     )
 
@@ -240,10 +246,10 @@ def test_the_tables_name_what_exists() -> None:
 )
 def test_a_forbidden_import_is_found(tmp_path: Path, file: str, line: str, want: str) -> None:
     for part in PARTS:
-        shutil.copytree(ROOT / part, tmp_path / part)
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     path = tmp_path / file
     before = path.read_text() if path.exists() else ""
     path.write_text(f"{before}{line}\n")
     at = len(path.read_text().splitlines())
 
-    assert set(faults(tmp_path)) - set(faults(ROOT)) == {want.format(at)}
+    assert faults(tmp_path, path.name) == [want.format(at)]
