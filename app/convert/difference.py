@@ -1,0 +1,155 @@
+"""What an edit of a ModelBooster would do to its children, and whose pods would restart.
+
+kthena rolls the pods of a ModelServing when one of its roles changes in anything but ``replicas``;
+that is what counts here as a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from app.apis.children import BACKEND_NAME, MODEL_ROUTE, MODEL_SERVING, Desired
+from app.apis.fields import Path, shown
+from app.apis.meta import Object, labels_of
+from app.convert.gang import kept
+
+
+class Verb(StrEnum):
+    """What happens to a child. One that is replaced is deleted and made anew."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    REPLACE = "replace"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One field that becomes another; None stands for a field that is not there."""
+
+    path: Path
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        if self.old is None:
+            return f"{self.path}: set to {shown(self.new)}"
+        if self.new is None:
+            return f"{self.path}: no longer set, was {shown(self.old)}"
+        return f"{self.path}: {shown(self.old)} becomes {shown(self.new)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to one child.
+
+    Args:
+        verb: in one word.
+        kind: the child's kind.
+        name: its name.
+        backend: the backend it was made for, ``""`` if for all.
+        edits: the fields that differ; none where it is created or deleted.
+        restarts: whether pods that run now are stopped to be started anew.
+    """
+
+    verb: Verb
+    kind: str
+    name: str
+    backend: str
+    edits: tuple[Edit, ...] = ()
+    restarts: bool = False
+
+    def __str__(self) -> str:
+        pods = " (its pods restart)" if self.restarts else ""
+        return "\n".join([f"{self.verb} {self.kind} {self.name}{pods}", *self._lines()])
+
+    def _lines(self) -> Iterator[str]:
+        for edit in self.edits:
+            yield f"  {edit}"
+
+
+def changes(old: Sequence[Desired], new: Sequence[Desired]) -> list[Change]:
+    """Returns what would happen, in the order in which it would: writes, then deletes.
+
+    Args:
+        old: the children as they should be now.
+        new: the children as they should be after the edit.
+    """
+    before = {(child.resource, child.name): child for child in old}
+    after = {(child.resource, child.name): child for child in new}
+    found = [_change(before.get(key), child) for key, child in after.items()]
+    gone = [_whole(Verb.DELETE, child) for key, child in before.items() if key not in after]
+    return [change for change in found if change is not None] + gone
+
+
+def restarting_backends(found: Sequence[Change]) -> list[str]:
+    """Returns the backends whose running pods stop to be started anew, sorted."""
+    return sorted({change.backend for change in found if change.restarts})
+
+
+def _whole(verb: Verb, child: Desired) -> Change:
+    return Change(verb, child.resource.kind, child.name, _backend(child))
+
+
+def _backend(child: Desired) -> str:
+    return labels_of(child.object).get(BACKEND_NAME, "")
+
+
+def _change(old: Desired | None, new: Desired) -> Change | None:
+    if old is None:
+        return _whole(Verb.CREATE, new)
+    was, becomes = _spec(old), _spec(new)
+    verb = Verb.CHANGE
+    if new.resource == MODEL_SERVING:
+        template = kept(was["template"], becomes["template"])
+        verb = Verb.REPLACE if template is None else verb
+        becomes = {**becomes, "template": template or becomes["template"]}
+    elif new.resource == MODEL_ROUTE and was.get("modelName") != becomes.get("modelName"):
+        verb = Verb.REPLACE  # its API server lets nobody change that
+    edits = tuple(_edits(Path("spec"), was, becomes))
+    if not edits:
+        return None
+    restarts = new.resource == MODEL_SERVING and (
+        verb is Verb.REPLACE or _pods(was) != _pods(becomes)
+    )
+    return Change(verb, new.resource.kind, new.name, _backend(new), edits, restarts)
+
+
+def _spec(child: Desired) -> Object:
+    """Returns what stands in ``spec``; the bounds of what an autoscaler writes as ``replicas``."""
+    spec: Object = child.object["spec"]
+    if child.replica_bounds is None:
+        return spec
+    least, most = child.replica_bounds
+    return {**spec, "replicas": f"{least} to {most}, as load asks"}
+
+
+def _pods(serving: Object) -> list[Object]:
+    roles: list[Object] = serving["template"]["roles"]
+    return [{key: item for key, item in role.items() if key != "replicas"} for role in roles]
+
+
+def _edits(path: Path, old: Any, new: Any) -> Iterator[Edit]:
+    """Yields the smallest parts that differ; items of lists are told apart by name if they can."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in {**old, **new}:
+            yield from _edits(path.child(key), old.get(key), new.get(key))
+        return
+    if isinstance(old, list) and isinstance(new, list):
+        before, after = _by_name(old), _by_name(new)
+        if before is not None and after is not None:
+            for name in {**before, **after}:
+                yield from _edits(path.key(name), before.get(name), after.get(name))
+            return
+    if old != new:
+        yield Edit(path, old, new)
+
+
+def _by_name(items: list[Any]) -> dict[str, Any] | None:
+    if not all(isinstance(item, dict) and "name" in item for item in items):
+        return None
+    named = {item["name"]: item for item in items}
+    return named if len(named) == len(items) else None

@@ -1,0 +1,336 @@
+"""How our children differ from those that kthena v0.1.0's own controller makes: thus, and not else.
+
+Each difference is a function that changes kthena's children into ours. All of them together must
+give exactly what we make, and without any one of them something must be missing.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.apis.canonical import canonical
+from app.apis.children import Profile
+from app.apis.meta import Object
+from app.apis.modelbooster import ModelBooster
+from app.convert import desired_children
+from app.convert.options import Options
+from tests.golden.cases import booster
+
+CASES = ("hugging-face-host-path", "scaled-by-cost-with-adapter-and-nodes", "disaggregated-nixl")
+OPTIONS = Options(
+    downloader_image="kthena/downloader:latest", runtime_image="kthena/runtime:latest"
+)
+"""kthena's built-in images."""
+
+WORKLOAD = "workload.serving.volcano.sh"
+SCRIPT = "examples/online_serving/multi-node-serving.sh"
+KV_EVENTS = '{"enable_kv_cache_events":true,"publisher":"zmq","topic":"kv-events","endpoint":"tcp://*:5557"}'
+
+Children = list[Object]
+
+
+def revision(children: Children) -> None:
+    """The label ``revision`` holds a hash of what is sent; it stands on no pod."""
+    for child in children:
+        child["metadata"]["labels"].pop(f"{WORKLOAD}/revision")
+    for template in entries(children):
+        template.get("metadata", {}).get("labels", {}).pop(f"{WORKLOAD}/revision", None)
+
+
+def sixth_label(children: Children) -> None:
+    """Children carry the label that kthena's documents name, too."""
+    for child in children:
+        child["metadata"]["labels"]["registry.volcano.sh/managed-by"] = "registry.volcano.sh"
+
+
+def owner_flags(children: Children) -> None:
+    """The owner reference says that we control the child, on every kind."""
+    for child in children:
+        child["metadata"]["ownerReferences"][0].update(controller=True, blockOwnerDeletion=True)
+
+
+def scheduler(children: Children) -> None:
+    """An unset scheduler is named; kthena sends an empty string."""
+    for serving in servings(children):
+        serving["spec"]["schedulerName"] = serving["spec"]["schedulerName"] or "default-scheduler"
+
+
+def no_spread(children: Children) -> None:
+    """No topologySpreadConstraints: nothing reads them."""
+    for serving in servings(children):
+        serving["spec"].pop("topologySpreadConstraints", None)
+
+
+def no_gang(children: Children) -> None:
+    """No gangPolicy unless it is asked for."""
+    for serving in servings(children):
+        serving["spec"]["template"].pop("gangPolicy")
+
+
+def no_empty_followers(children: Children) -> None:
+    """No template for followers where there are none."""
+    for role in roles(children):
+        if role["workerReplicas"] == 0:
+            del role["workerTemplate"]
+
+
+def entry_labels(children: Children) -> None:
+    """The pods that take requests carry labels, disaggregated ones too."""
+    for serving in servings(children):
+        labels = serving["metadata"]["labels"]
+        kept = {f"{WORKLOAD}/{name}" for name in ("model-name", "backend-name", "model-uid")}
+        kept.add(f"{WORKLOAD}/managed-by")
+        for template in entries([serving]):
+            template["metadata"] = {"labels": {k: v for k, v in labels.items() if k in kept}}
+
+
+def names(children: Children) -> None:
+    """Containers and volumes have constant names, so they do not limit the user's."""
+    for pod in pods(children):
+        for container in containers(pod):
+            for ending in ("model-downloader", "vllm-worker"):
+                if container["name"].endswith(ending):
+                    container["name"] = ending.removeprefix("vllm-")
+            if "lora-downloader" in container["name"]:
+                container["name"] = container["name"][container["name"].index("lora") :]
+            for mount in container.get("volumeMounts", []):
+                mount["name"] = "weights"
+        for volume in pod["volumes"]:
+            volume["name"] = "weights"
+
+
+def interpreter(children: Children) -> None:
+    """``python3``, as later releases of kthena."""
+    for engine in engines(children):
+        if engine["command"][0] == "python":
+            engine["command"][0] = "python3"
+
+
+def patience(children: Children) -> None:
+    """Engines have 180 s to load their model, as in later releases of kthena."""
+    for engine in engines(children):
+        for probe in ("readinessProbe", "livenessProbe"):
+            if engine.get(probe, {}).get("initialDelaySeconds") == 90:
+                engine[probe]["initialDelaySeconds"] = 180
+
+
+def shared_memory(children: Children) -> None:
+    """Engines share memory between their processes, as in later releases of kthena."""
+    for pod in pods(children):
+        pod["volumes"].append({"name": "dshm", "emptyDir": {"medium": "Memory"}})
+        for container in pod["containers"]:
+            if container["name"] != "runtime":
+                container["volumeMounts"].append({"name": "dshm", "mountPath": "/dev/shm"})
+
+
+def resources(children: Children) -> None:
+    """Every container says what it needs, if it is nothing: a Go client would add that."""
+    for pod in pods(children):
+        for container in containers(pod):
+            container.setdefault("resources", {})
+
+
+def nodes(children: Children) -> None:
+    """Over several nodes: the relative script, and the whole command, quoted, inside of it."""
+    for pod in pods(children):
+        for container in pod["containers"]:
+            if container.get("command", [""])[0] != "bash":
+                continue
+            script, extra = container["command"][2], container["command"][3:]
+            script = script.replace(f"/vllm-workspace/vllm/{SCRIPT}", SCRIPT)
+            script = script.replace("python -m", "python3 -m")
+            container["command"][2:] = [" ".join([script, *map(shlex.quote, extra)])]
+
+
+def sidecar_sees_the_cache(children: Children) -> None:
+    """The sidecar mounts the cache: adapters that it fetches must be the engine's to read."""
+    for pod in pods(children):
+        for container in pod["containers"]:
+            if container["name"] == "runtime":
+                mounts = pod["initContainers"][0]["volumeMounts"]
+                container["volumeMounts"] = json.loads(json.dumps(mounts))
+
+
+def credentials(children: Children) -> None:
+    """The downloader gets all of ``env``; kthena hands on two of its variables."""
+    for serving in servings(children):
+        if serving["metadata"]["name"] == "chat-a100":
+            for pod in pods([serving]):
+                pod["initContainers"][0]["env"] = [{"name": "RUNTIME_PORT", "value": "8900"}]
+
+
+def prefill_sidecar(children: Children) -> None:
+    """The sidecars of prefill and decode both get ``envFrom``."""
+    for role in roles(children):
+        if role["name"] == "prefill":
+            pod = role["entryTemplate"]["spec"]
+            pod["containers"][0]["envFrom"] = pod["initContainers"][0]["envFrom"]
+
+
+def follower_scheduler(children: Children) -> None:
+    """The scheduler stands in the template of followers, too: kthena v0.1.0 does not copy it."""
+    for serving in servings(children):
+        for role in roles([serving]):
+            if "workerTemplate" in role:
+                scheduler_name = serving["spec"]["schedulerName"]
+                role["workerTemplate"]["spec"]["schedulerName"] = scheduler_name
+
+
+def no_forced_nodes(children: Children) -> None:
+    """Disaggregated pods are not forced onto Ascend nodes."""
+    for role in roles(children):
+        if role["name"] != "leader":
+            del role["entryTemplate"]["spec"]["affinity"]
+
+
+def drain(children: Children) -> None:
+    """The drain script is another, which ends."""
+    for engine in engines(children):
+        if "lifecycle" in engine:
+            engine["lifecycle"]["preStop"]["exec"]["command"][2] = "<DRAIN_SCRIPT>, bounded"
+
+
+def selector(children: Children) -> None:
+    """A ModelServer selects the entry pods of its own backend, not all pods of the model."""
+    for server in of_kind(children, "ModelServer"):
+        labels = server["spec"]["workloadSelector"]["matchLabels"]
+        backend = f"{WORKLOAD}/backend-name"
+        labels[backend] = server["metadata"]["labels"][backend]
+        labels["modelserving.volcano.sh/entry"] = "true"
+
+
+def connector(children: Children) -> None:
+    """NIXL is known, as in later releases of kthena."""
+    for server in of_kind(children, "ModelServer"):
+        if "pdGroup" in server["spec"]["workloadSelector"]:
+            server["spec"]["kvConnector"] = {"type": "nixl"}
+
+
+def behavior(children: Children) -> None:
+    """How fast replicas follow is said in full, with panic mode off."""
+    slow = {"percent": 100, "period": "1m0s", "selectPolicy": "Or"}
+    panic = {"percent": 0, "period": "0s", "panicThresholdPercent": 200, "panicModeHold": "0s"}
+    for policy in of_kind(children, "AutoscalingPolicy"):
+        policy["spec"]["behavior"] = {
+            "scaleUp": {
+                "stablePolicy": {**slow, "instances": 4, "stabilizationWindow": "0s"},
+                "panicPolicy": panic,
+            },
+            "scaleDown": {**slow, "instances": 0, "stabilizationWindow": "5m0s"},
+        }
+
+
+def amounts(children: Children) -> None:
+    """Amounts are written as Kubernetes prints them: the same value, in quotes."""
+    for policy in of_kind(children, "AutoscalingPolicy"):
+        for metric in policy["spec"]["metrics"]:
+            metric["targetValue"] = str(metric["targetValue"])
+
+
+def metrics_port(children: Children) -> None:
+    """The autoscaler is told where metrics are if that is not port 8100."""
+    for binding in of_kind(children, "AutoscalingPolicyBinding"):
+        for param in binding["spec"]["optimizerConfiguration"]["params"]:
+            if param["target"]["targetRef"]["name"] == "chat-a100":
+                param["target"]["metricEndpoint"]["port"] = 8900
+
+
+Difference = Callable[[Children], None]
+
+DIFFERENCES: tuple[Difference, ...] = (
+    *(revision, sixth_label, owner_flags),
+    *(scheduler, no_spread, no_gang, no_empty_followers),
+    *(entry_labels, names, interpreter, patience, shared_memory, resources, nodes),
+    *(sidecar_sees_the_cache, credentials, prefill_sidecar, follower_scheduler),
+    *(no_forced_nodes, drain, selector, connector, behavior, amounts, metrics_port),
+)
+
+
+def of_kind(children: Children, kind: str) -> Iterator[Object]:
+    return (child for child in children if child["kind"] == kind)
+
+
+def servings(children: Children) -> Iterator[Object]:
+    return of_kind(children, "ModelServing")
+
+
+def roles(children: Children) -> Iterator[Object]:
+    for serving in servings(children):
+        yield from serving["spec"]["template"]["roles"]
+
+
+def entries(children: Children) -> Iterator[Object]:
+    return (role["entryTemplate"] for role in roles(children))
+
+
+def pods(children: Children) -> Iterator[Object]:
+    for role in roles(children):
+        for part in ("entryTemplate", "workerTemplate"):
+            spec = role.get(part, {}).get("spec", {})
+            if spec.get("containers"):
+                yield spec
+
+
+def containers(pod: Object) -> Children:
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+def engines(children: Children) -> Iterator[Object]:
+    for pod in pods(children):
+        yield from (c for c in pod["containers"] if c["name"] in {"engine", "vllm"})
+
+
+def theirs(case: str) -> Children:
+    path = Path(__file__).parent / "upstream" / f"{case}.yaml"
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+@cache
+def ours(case: str) -> str:
+    model = canonical(ModelBooster.model_validate(booster(case)))
+    children = [child.object for child in desired_children(model, Profile.A, OPTIONS)]
+    for child in children:
+        child["metadata"]["labels"].pop(f"{WORKLOAD}/revision")
+    for engine in engines(children):
+        if "lifecycle" in engine:
+            engine["lifecycle"]["preStop"]["exec"]["command"][2] = "<DRAIN_SCRIPT>, bounded"
+    return as_text(children)
+
+
+def changed(case: str, differences: tuple[Difference, ...]) -> str:
+    children = theirs(case)
+    for difference in differences:
+        difference(children)
+    return as_text(children)
+
+
+def as_text(children: Children) -> str:
+    """Children by kind and name, fields sorted: the order of maps and objects means nothing."""
+    ordered = sorted(children, key=lambda child: (child["kind"], child["metadata"]["name"]))
+    return json.dumps(ordered, sort_keys=True, indent=1)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ours_are_theirs_with_the_written_differences(case: str) -> None:
+    assert ours(case) == changed(case, DIFFERENCES)
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda difference: difference.__name__)
+def test_each_difference_is_one(difference: Difference) -> None:
+    others = tuple(other for other in DIFFERENCES if other is not difference)
+
+    assert any(ours(case) != attempt(case, others) for case in CASES)
+
+
+def attempt(case: str, differences: tuple[Difference, ...]) -> str:
+    try:
+        return changed(case, differences)
+    except KeyError:
+        return "one of them is what another starts from"
