@@ -15,6 +15,7 @@ from app.probes import ReadyCheck
 from app.settings import Settings
 from app.validation import Context
 from certs.objects import Place
+from certs.provided import follow
 from certs.rotator import rotate
 from controller.profiles import Detection
 from webhook.server import serve_https, webhook_app
@@ -79,7 +80,12 @@ class WebhookPart:
             validating=chosen.validating_webhook_configuration,
             mutating=chosen.mutating_webhook_configuration,
         )
-        await rotate(self._kube, place, self._serving.use, self._set_certificate_fault)
+        use, ready = self._serving.use, self._set_certificate_fault
+        if chosen.certificate_mode == "provided" and chosen.certificate_dir is not None:
+            # The API server asks for the first name only; the others are a courtesy of our own.
+            await follow(chosen.certificate_dir, place.names[:1], use, ready)
+        else:
+            await rotate(self._kube, place, use, ready)
 
     def _set_certificate_fault(self, fault: str | None) -> None:
         if fault != self._certificate_fault:

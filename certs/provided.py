@@ -1,0 +1,63 @@
+"""A serving certificate that somebody else makes: cert-manager, or a hand, into a mounted Secret.
+
+The kubelet replaces the files in one step when the Secret changes. They are read again all the
+time rather than watched: it costs nothing, and works on every kind of volume.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from certs.pki import KeyPair
+from certs.policy import serving_fault
+from certs.rotator import LOOK_SECONDS, Ready, Use
+
+log = logging.getLogger(__name__)
+
+
+async def follow(
+    directory: Path,
+    names: Sequence[str],
+    use: Use,
+    ready: Ready,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    look_seconds: float = LOOK_SECONDS,
+) -> None:
+    """Serves what lies in a folder, until it is cancelled; what cannot serve is not taken.
+
+    Args:
+        directory: folder with ``tls.crt`` and ``tls.key``.
+        names: DNS names that the certificate must be for.
+        use: gets each new certificate.
+        ready: told at every look whether the certificate in use can serve.
+        clock: the present time.
+        look_seconds: time between two looks.
+    """
+    seen: KeyPair | None = None
+    used: KeyPair | None = None
+    while True:
+        found = _read(directory)
+        fault = serving_fault(found, names, clock())
+        if found is not None and fault is None and found != used:
+            use(found)
+            used = found
+            log.info("a new serving certificate is used, from %s", directory)
+        elif fault is not None and found != seen:
+            log.error("the certificate in %s cannot be used: %s", directory, fault)
+        seen = found
+        in_use = serving_fault(used, names, clock())
+        ready(f"serving certificate: {fault or in_use}" if in_use else None)
+        await asyncio.sleep(look_seconds)
+
+
+def _read(directory: Path) -> KeyPair | None:
+    try:
+        pair = KeyPair((directory / "tls.crt").read_bytes(), (directory / "tls.key").read_bytes())
+    except OSError:
+        return None
+    return pair if pair.cert or pair.key else None

@@ -1,0 +1,466 @@
+"""Certificates on a real API server: made, put where they belong, put back, replaced."""
+
+import asyncio
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.apis.meta import Object
+from app.kube import connect
+from certs.objects import MUTATING, SECRET, VALIDATING, Place
+from certs.pki import (
+    KeyPair,
+    certificates,
+    is_issued_by,
+    new_authority,
+    new_leaf,
+    own_certificate,
+    private_key,
+)
+from certs.policy import AUTHORITY_LIFE, LEAF_LIFE, authority_fault, leaf_fault
+from certs.rotator import SPREAD, rotate
+from tests.controlplane.api import JSON_PATCH, Refused
+from tests.controlplane.plane import ControlPlane
+from tests.proxy import Answer, CutAnswer, Proxy, Rule
+from tests.world import World
+
+pytestmark = pytest.mark.anyio
+
+REPAIR_SECONDS = 2
+"""What is promised for a bundle that somebody took out."""
+
+NOW = datetime.now(UTC)
+SOUND = new_authority("ca", NOW, AUTHORITY_LIFE)
+OTHER = new_authority("ca", NOW, AUTHORITY_LIFE)
+FOREIGN = "foreign.tests.example.com"
+"""An entry in our configurations that somebody else put there."""
+
+
+def encoded(value: bytes) -> str:
+    return b64encode(value).decode()
+
+
+def entry(name: str, **config: str) -> Object:
+    """A webhook that nothing calls: its rules are for a group that does not exist."""
+    service = {"name": "webhook", "namespace": "nowhere"}
+    rule = {"apiGroups": ["tests.example.com"], "apiVersions": ["v1"]}
+    return {
+        "name": name,
+        "clientConfig": {"service": service, **config},
+        "rules": [{**rule, "resources": ["nothings"], "operations": ["CREATE"]}],
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+    }
+
+
+@dataclass
+class Clock:
+    """The time, which a test moves."""
+
+    ahead: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@dataclass
+class Replica:
+    """What one replica of the webhook was told."""
+
+    used: list[KeyPair] = field(default_factory=list)
+    said: list[str | None] = field(default_factory=list)
+
+    @property
+    def leaf(self) -> KeyPair:
+        return self.used[-1]
+
+    @property
+    def is_ready(self) -> bool:
+        return bool(self.said) and self.said[-1] is None
+
+
+class Scene:
+    """A namespace with a Secret and the two configurations, as the chart makes them."""
+
+    def __init__(self, world: World, plane: ControlPlane) -> None:
+        self.world = world
+        self.plane = plane
+        self.clock = Clock()
+        name = world.namespace
+        self.place = Place(name, "webhook", "ca", validating=name, mutating=name)
+
+    def configuration(self, *names: str) -> Object:
+        return {
+            "metadata": {"name": self.place.validating},
+            "webhooks": [
+                entry(f"{name}-modelbooster.workload.serving.volcano.sh") for name in names
+            ]
+            + [entry(FOREIGN, caBundle=encoded(OTHER.cert))],
+        }
+
+    async def put_configurations(self) -> None:
+        validating = self.configuration("validate", "protect")
+        await self.world.put(VALIDATING, {**validating, "kind": VALIDATING.kind})
+        await self.world.put(MUTATING, {**self.configuration("mutate"), "kind": MUTATING.kind})
+
+    async def put_secret(self, pair: KeyPair | None) -> None:
+        data = {"ca.crt": encoded(pair.cert), "ca.key": encoded(pair.key)} if pair else {}
+        secret = {"kind": "Secret", "metadata": {"name": self.place.secret}, "data": data}
+        await self.world.put(SECRET, secret)
+
+    async def secret(self, right: Callable[[KeyPair], object] = bool, within: float = 5) -> KeyPair:
+        """The authority that the Secret holds, once it is sound and right."""
+
+        def is_right(obj: Object) -> bool:
+            pair = pair_of(obj)
+            return authority_fault(pair, self.clock()) is None and bool(right(pair))
+
+        found = await self.world.until(SECRET, self.place.secret, is_right, seconds=within)
+        return pair_of(found)
+
+    async def trusted(self, bundle: bytes, within: float = REPAIR_SECONDS) -> None:
+        """Waits until the bundle stands in all our entries, and checks that it does in no other."""
+        for resource in (VALIDATING, MUTATING):
+            obj = await self.world.until(
+                resource,
+                self.place.validating,
+                lambda o: all(b == bundle for n, b in bundles(o) if n != FOREIGN),
+                seconds=within,
+            )
+            assert [b for n, b in bundles(obj) if n == FOREIGN] == [OTHER.cert]
+
+    async def versions(self) -> list[str]:
+        """What changes with every write to any of the three."""
+        names = [(SECRET, "ca"), (VALIDATING, self.place.validating)]
+        found = [await self.world.get(r, n) for r, n in [*names, (MUTATING, self.place.mutating)]]
+        return [obj["metadata"]["resourceVersion"] for obj in found if obj]
+
+    @asynccontextmanager
+    async def replica(self, kubeconfig: Path | None = None) -> AsyncIterator[Replica]:
+        """Runs a replica of the webhook's rotator."""
+        new = Replica()
+        async with connect(str(kubeconfig or self.plane.kubeconfig)) as kube:
+            task = asyncio.create_task(
+                rotate(
+                    kube,
+                    self.place,
+                    new.used.append,
+                    new.said.append,
+                    clock=self.clock,
+                    look_seconds=0.1,
+                )
+            )
+            try:
+                yield new
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+
+def pair_of(secret: Object) -> KeyPair:
+    data = secret.get("data", {})
+    return KeyPair(b64decode(data.get("ca.crt", "")), b64decode(data.get("ca.key", "")))
+
+
+def bundles(configuration: Object) -> Iterator[tuple[str, bytes]]:
+    for webhook in configuration["webhooks"]:
+        yield webhook["name"], b64decode(webhook["clientConfig"].get("caBundle", ""))
+
+
+async def until(right: Callable[[], object], seconds: float = 10) -> None:
+    """Waits for what a replica is told; it is told from this very event loop."""
+    async with asyncio.timeout(seconds):
+        while not right():  # noqa: ASYNC110 - what is waited for is a plain list
+            await asyncio.sleep(0.01)
+
+
+def signed_by(leaf: KeyPair, authority: KeyPair) -> bool:
+    return is_issued_by(own_certificate(leaf.cert), own_certificate(authority.cert))
+
+
+@pytest.fixture
+async def scene(world: World, plane: ControlPlane) -> AsyncIterator[Scene]:
+    made = Scene(world, plane)
+    yield made
+    for resource in (VALIDATING, MUTATING):
+        with suppress(Refused):
+            await world.delete(resource, made.place.validating)
+
+
+@pytest.mark.parametrize("secret", ["empty", "absent"])
+async def test_a_first_start_makes_an_authority_and_puts_its_trust_out(
+    scene: Scene, secret: str
+) -> None:
+    if secret == "empty":
+        await scene.put_secret(None)
+    await scene.put_configurations()
+
+    async with scene.replica() as replica:
+        authority = await scene.secret()
+        await scene.trusted(authority.cert, within=5)
+        await until(lambda: replica.is_ready)
+
+    assert len(replica.used) == 1
+    assert leaf_fault(replica.leaf, scene.place.names, authority.cert, NOW) is None
+    namespace = scene.place.namespace
+    assert scene.place.names[:2] == (
+        f"webhook.{namespace}.svc",
+        f"webhook.{namespace}.svc.cluster.local",
+    )
+
+
+async def test_a_restart_uses_the_authority_that_is_there_and_writes_nothing(scene: Scene) -> None:
+    await scene.put_secret(SOUND)
+    await scene.put_configurations()
+    async with scene.replica() as first:
+        await until(lambda: first.is_ready)
+    before = await scene.versions()
+
+    async with scene.replica() as second:
+        await until(lambda: second.is_ready)
+
+    assert signed_by(second.leaf, SOUND)
+    assert second.leaf != first.leaf
+    assert await scene.versions() == before
+
+
+async def test_not_ready_before_the_bundle_stands_in_both_configurations(scene: Scene) -> None:
+    await scene.put_secret(SOUND)
+    validating = {**scene.configuration("validate", "protect"), "kind": VALIDATING.kind}
+    await scene.world.put(VALIDATING, validating)
+
+    async with scene.replica() as replica:
+        await until(lambda: replica.said)
+        assert (
+            replica.said[-1]
+            == f"MutatingWebhookConfiguration {scene.place.mutating} does not exist"
+        )
+        mutating = {**scene.configuration(), "kind": MUTATING.kind}
+        await scene.world.put(MUTATING, mutating)
+        await until(lambda: replica.said[-1] and "no entry that calls us" in replica.said[-1])
+        assert not any(said is None for said in replica.said)
+
+        await scene.put_configurations()
+
+        await until(lambda: replica.is_ready)
+
+
+async def test_two_replicas_on_an_empty_secret_agree_on_one_authority(
+    scene: Scene, plane: ControlPlane, tmp_path: Path
+) -> None:
+    await scene.put_secret(None)
+    await scene.put_configurations()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with Proxy(plane, tmp_path / "a") as one, Proxy(plane, tmp_path / "b") as two:
+        async with scene.replica(one.kubeconfig) as first, scene.replica(two.kubeconfig) as second:
+            await until(lambda: first.is_ready and second.is_ready)
+            authority = await scene.secret()
+            for replica in (first, second):
+                assert signed_by(replica.leaf, authority)
+            assert len(certificates(authority.cert)) == 1
+            await scene.trusted(authority.cert)
+        for proxy in (one, two):
+            assert proxy.count(resource="secrets", code=409) <= 1
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(KeyPair(b"", b""), id="emptied"),
+        pytest.param(KeyPair(SOUND.cert[:300], SOUND.key), id="truncated"),
+        pytest.param(KeyPair(SOUND.cert, OTHER.key), id="key of another pair"),
+        pytest.param(KeyPair(SOUND.cert, b""), id="without key"),
+        pytest.param(new_leaf(SOUND, ["webhook"], NOW, LEAF_LIFE), id="not an authority"),
+        pytest.param(new_authority("ca", NOW, timedelta(seconds=5)), id="about to end"),
+        pytest.param(None, id="deleted"),
+    ],
+)
+async def test_a_broken_secret_is_replaced_and_what_is_served_stays_trusted(
+    scene: Scene, bad: KeyPair | None
+) -> None:
+    await scene.put_secret(SOUND)
+    await scene.put_configurations()
+    async with scene.replica() as replica:
+        await until(lambda: replica.is_ready)
+        old = replica.leaf
+
+        if bad is None:
+            await scene.world.delete(SECRET, scene.place.secret)
+        else:
+            await scene.put_secret(bad)
+
+        new = await scene.secret()
+        assert not signed_by(old, new)
+        await scene.trusted(new.cert)
+        assert leaf_fault(old, scene.place.names, new.cert, NOW) is None
+        assert replica.leaf == old
+        scene.clock.ahead = SPREAD
+        await until(lambda: signed_by(replica.leaf, new))
+        assert replica.is_ready
+
+
+@pytest.mark.parametrize("value", ["", encoded(OTHER.cert)], ids=["emptied", "replaced"])
+@pytest.mark.parametrize("resource", [VALIDATING, MUTATING], ids=lambda r: r.kind)
+async def test_a_bundle_that_was_taken_out_is_back_within_two_seconds(
+    scene: Scene, resource: object, value: str
+) -> None:
+    assert resource in (VALIDATING, MUTATING)
+    of = VALIDATING if resource == VALIDATING else MUTATING
+    await scene.put_secret(SOUND)
+    await scene.put_configurations()
+    async with scene.replica() as replica:
+        await until(lambda: replica.is_ready)
+        path = "/webhooks/0/clientConfig/caBundle"
+
+        await scene.world.patch(
+            of,
+            scene.place.validating,
+            [{"op": "add", "path": path, "value": value}],
+            kind=JSON_PATCH,
+        )
+
+        await scene.trusted(SOUND.cert)
+        assert replica.is_ready
+
+
+async def test_configurations_deleted_and_made_again_get_the_bundle(scene: Scene) -> None:
+    await scene.put_secret(SOUND)
+    await scene.put_configurations()
+    async with scene.replica() as replica:
+        await until(lambda: replica.is_ready)
+        for resource in (VALIDATING, MUTATING):
+            await scene.world.delete(resource, scene.place.validating)
+            await scene.world.until_gone(resource, scene.place.validating)
+
+        await scene.put_configurations()
+
+        await scene.trusted(SOUND.cert)
+        # The other configuration's calls would fail if all replicas left the Service for this.
+        assert not any(replica.said[replica.said.index(None) :])
+
+
+async def test_a_new_authority_is_trusted_before_anything_it_signed_is_served(scene: Scene) -> None:
+    await scene.put_secret(SOUND)
+    await scene.put_configurations()
+    async with scene.replica() as replica:
+        await until(lambda: replica.is_ready)
+
+        scene.clock.ahead = AUTHORITY_LIFE * 2 / 3
+
+        new = await scene.secret()
+        assert certificates(new.cert)[1:] == certificates(SOUND.cert)
+        await scene.trusted(new.cert)
+        # The old leaf has ended too by then, so this replica needs another at once.
+        await until(lambda: signed_by(replica.leaf, new))
+        scene.clock.ahead += LEAF_LIFE
+        served = len(replica.used)
+        await until(lambda: len(replica.used) > served)
+        assert signed_by(replica.leaf, new)
+
+
+async def test_an_authority_that_has_ended_leaves_the_bundle(scene: Scene) -> None:
+    short = new_authority("ca", datetime.now(UTC), timedelta(days=1))
+    bundle = KeyPair(SOUND.cert + short.cert, SOUND.key)
+    await scene.put_secret(bundle)
+    await scene.put_configurations()
+    async with scene.replica() as replica:
+        await until(lambda: replica.is_ready)
+        await scene.trusted(bundle.cert)
+
+        scene.clock.ahead = timedelta(days=2)
+
+        left = await scene.secret(lambda pair: len(certificates(pair.cert)) == 1)
+        assert left == SOUND
+        await scene.trusted(SOUND.cert)
+
+
+async def test_a_leaf_is_renewed_at_two_thirds_of_its_life_without_a_write(scene: Scene) -> None:
+    await scene.put_secret(SOUND)
+    await scene.put_configurations()
+    async with scene.replica() as replica:
+        await until(lambda: replica.is_ready)
+        before = await scene.versions()
+        scene.clock.ahead = LEAF_LIFE * 2 / 3 - timedelta(minutes=1)
+        looks = len(replica.said)
+        await until(lambda: len(replica.said) > looks + 2)
+        assert len(replica.used) == 1
+
+        scene.clock.ahead = LEAF_LIFE * 2 / 3
+
+        await until(lambda: len(replica.used) == 2)
+        assert leaf_fault(replica.leaf, scene.place.names, SOUND.cert, scene.clock()) is None
+        assert await scene.versions() == before
+
+
+async def test_a_paused_machine_catches_up(scene: Scene) -> None:
+    await scene.put_secret(SOUND)
+    await scene.put_configurations()
+    async with scene.replica() as replica:
+        await until(lambda: replica.is_ready)
+
+        scene.clock.ahead = LEAF_LIFE + timedelta(days=1)
+
+        await until(lambda: len(replica.used) == 2)
+        await until(lambda: replica.is_ready)
+        assert leaf_fault(replica.leaf, scene.place.names, SOUND.cert, scene.clock()) is None
+
+
+async def test_without_the_right_to_create_the_secret_the_rest_goes_on(
+    scene: Scene, plane: ControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await scene.put_secret(SOUND)
+    await scene.put_configurations()
+    with Proxy(plane, tmp_path) as proxy:
+        refusal = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "not you"}
+        proxy.add(Rule(Answer(403, refusal), verb="create", resource="secrets", times=None))
+        async with scene.replica(proxy.kubeconfig) as replica:
+            await until(lambda: replica.is_ready)
+            await scene.world.delete(SECRET, scene.place.secret)
+            await until(lambda: "not you" in caplog.text)
+
+            await scene.put_configurations()  # without bundles
+
+            await scene.trusted(SOUND.cert)
+            scene.clock.ahead = LEAF_LIFE * 2 / 3
+            await until(lambda: len(replica.used) == 2)
+            assert signed_by(replica.leaf, SOUND)
+            await scene.put_secret(None)
+            await scene.secret()
+
+
+async def test_a_watch_that_is_cut_does_not_lose_what_happened_meanwhile(
+    scene: Scene, plane: ControlPlane, tmp_path: Path
+) -> None:
+    await scene.put_secret(SOUND)
+    await scene.put_configurations()
+    with Proxy(plane, tmp_path) as proxy:
+        proxy.add(Rule(CutAnswer(0), verb="watch", resource=VALIDATING.plural, times=2))
+        async with scene.replica(proxy.kubeconfig) as replica:
+            await until(lambda: replica.is_ready)
+            await scene.put_configurations()  # without bundles
+            await scene.trusted(SOUND.cert, within=10)
+
+
+async def test_no_key_gets_into_the_log(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    await scene.put_configurations()
+    async with scene.replica() as replica:
+        authority = await scene.secret()
+        await until(lambda: replica.is_ready)
+        await scene.put_secret(KeyPair(authority.cert, OTHER.key))
+        new = await scene.secret()
+        scene.clock.ahead = SPREAD
+        await until(lambda: signed_by(replica.leaf, new))
+    assert "replaced: its key belongs to another certificate" in caplog.text
+    for pair in (authority, OTHER, new, *replica.used):
+        assert private_key(pair.key)
+        for line in pair.key.splitlines()[1:-1]:
+            assert line.decode() not in caplog.text
+            assert encoded(line) not in caplog.text
