@@ -1,0 +1,499 @@
+"""The adapter on a real API server: verbs, errors, credentials, limits, answers that are none."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.apis.meta import Object, Resource
+from app.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    Garbled,
+    Gone,
+    Invalid,
+    LeadershipLost,
+    NotFound,
+    Unreachable,
+    UsageError,
+)
+from app.kube import Event, Kube, connect, is_unknown_kind
+from tests import audit
+from tests.controlplane.credentials import Authority, write_kubeconfig
+from tests.controlplane.plane import ControlPlane
+from tests.controlplane.ports import LOOPBACK, Port
+from tests.proxy import Answer, CutAnswer, Delay, Proxy, ResetAfterCommit, Rule
+from tests.world import World
+
+pytestmark = pytest.mark.anyio
+
+CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
+ROUTE = Resource("networking.serving.volcano.sh", "v1alpha1", "modelroutes", "ModelRoute")
+NOWHERE = Resource("no.such.group", "v1", "things", "Thing")
+
+
+@pytest.fixture
+async def kube(kubeconfig: Path) -> AsyncIterator[Kube]:
+    async with connect(str(kubeconfig)) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def through(proxy: Proxy) -> AsyncIterator[Kube]:
+    """The adapter, speaking to the server through the proxy."""
+    async with connect(str(proxy.kubeconfig)) as connected:
+        yield connected
+
+
+def config_map(namespace: str, name: str = "m", **values: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"namespace": namespace, "name": name, "labels": {"team": "red"}},
+        "data": values,
+    }
+
+
+# Verbs
+
+
+async def test_an_object_that_is_applied_exists_and_the_fields_are_ours(
+    kube: Kube, world: World, namespace: str
+) -> None:
+    applied = await kube.apply(CONFIG_MAP, config_map(namespace, a="1"))
+    stored = await world.until(CONFIG_MAP, "m", lambda o: o["data"] == {"a": "1"})
+    assert stored["metadata"]["uid"] == applied["metadata"]["uid"]
+    assert [(m["manager"], m["operation"]) for m in stored["metadata"]["managedFields"]] == [
+        ("model-booster-controller", "Apply")
+    ]
+    again = await kube.apply(CONFIG_MAP, config_map(namespace, a="1"))
+    assert again["metadata"]["resourceVersion"] == applied["metadata"]["resourceVersion"]
+
+
+async def test_what_others_have_set_is_taken_over(kube: Kube, world: World, namespace: str) -> None:
+    await world.apply(CONFIG_MAP, config_map(namespace, a="theirs", b="kept"), manager="other")
+    applied = await kube.apply(CONFIG_MAP, config_map(namespace, a="ours"))
+    assert applied["data"] == {"a": "ours", "b": "kept"}
+
+
+async def test_an_apply_that_may_only_create_leaves_what_exists_alone(
+    kube: Kube, namespace: str
+) -> None:
+    create_only = config_map(namespace, a="1")
+    create_only["metadata"]["resourceVersion"] = "1"
+    await kube.apply(CONFIG_MAP, create_only)
+    with pytest.raises(Conflict):
+        await kube.apply(CONFIG_MAP, {**create_only, "data": {"a": "2"}})
+
+
+async def test_a_second_object_of_a_name_is_a_conflict(kube: Kube, namespace: str) -> None:
+    made = await kube.create(CONFIG_MAP, config_map(namespace, a="1"))
+    assert made["data"] == {"a": "1"}
+    with pytest.raises(Conflict):
+        await kube.create(CONFIG_MAP, config_map(namespace, a="2"))
+
+
+async def test_a_replacement_of_an_old_version_is_a_conflict(kube: Kube, namespace: str) -> None:
+    first = await kube.create(CONFIG_MAP, config_map(namespace, a="1"))
+    second = await kube.replace(CONFIG_MAP, {**first, "data": {"a": "2"}})
+    assert second["data"] == {"a": "2"}
+    with pytest.raises(Conflict):
+        await kube.replace(CONFIG_MAP, {**first, "data": {"a": "3"}})
+
+
+async def test_patches_of_both_kinds(kube: Kube, namespace: str) -> None:
+    made = await kube.create(CONFIG_MAP, config_map(namespace, a="1", b="2"))
+    merged = await kube.merge_patch(CONFIG_MAP, namespace, "m", {"data": {"a": None, "c": "3"}})
+    assert merged["data"] == {"b": "2", "c": "3"}
+    stale = {"metadata": {"resourceVersion": made["metadata"]["resourceVersion"]}, "data": {}}
+    with pytest.raises(Conflict):
+        await kube.merge_patch(CONFIG_MAP, namespace, "m", stale)
+    patched = await kube.json_patch(
+        CONFIG_MAP, namespace, "m", [{"op": "replace", "path": "/data/c", "value": "4"}]
+    )
+    assert patched["data"] == {"b": "2", "c": "4"}
+
+
+async def test_a_status_is_patched_apart_from_the_spec(kube: Kube, namespace: str) -> None:
+    spec = {"modelName": "m", "rules": [{"name": "r", "targetModels": [{"modelServerName": "s"}]}]}
+    route = {
+        "apiVersion": ROUTE.api_version,
+        "kind": ROUTE.kind,
+        "metadata": {"namespace": namespace, "name": "m"},
+        "spec": spec,
+    }
+    made = await kube.create(ROUTE, route)
+    patched = await kube.merge_patch(
+        ROUTE, namespace, "m", {"status": {}, "spec": {"modelName": "x"}}, subresource="status"
+    )
+    assert patched["spec"] == made["spec"]
+
+
+async def test_only_the_object_that_was_meant_is_deleted(kube: Kube, namespace: str) -> None:
+    made = await kube.create(CONFIG_MAP, config_map(namespace))
+    with pytest.raises(Conflict):
+        await kube.delete(CONFIG_MAP, namespace, "m", uid="00000000-0000-0000-0000-000000000000")
+    await kube.delete(CONFIG_MAP, namespace, "m", uid=made["metadata"]["uid"])
+    with pytest.raises(NotFound):
+        await kube.get(CONFIG_MAP, namespace, "m")
+
+
+async def test_lists_are_selected_and_complete(kube: Kube, namespace: str) -> None:
+    made = {n: await kube.create(CONFIG_MAP, config_map(namespace, n)) for n in ("a", "b")}
+    await kube.merge_patch(CONFIG_MAP, namespace, "b", {"metadata": {"labels": {"team": "blue"}}})
+
+    red = await kube.list(CONFIG_MAP, namespace=namespace, label_selector="team in (red,green)")
+    assert [(o["kind"], o["metadata"]["name"]) for o in red.items] == [("ConfigMap", "a")]
+    one = await kube.list(CONFIG_MAP, namespace=namespace, field_selector="metadata.name=b")
+    assert [o["metadata"]["name"] for o in one.items] == ["b"]
+    not_older = await kube.list(
+        CONFIG_MAP, namespace=namespace, resource_version=red.resource_version
+    )
+    assert {"a", "b"} <= {o["metadata"]["name"] for o in not_older.items}
+
+    versions = await kube.versions(CONFIG_MAP, namespace=namespace, label_selector="team=red")
+    assert versions == {made["a"]["metadata"]["uid"]: made["a"]["metadata"]["resourceVersion"]}
+
+
+async def test_a_watch_tells_what_exists_and_then_what_happens(kube: Kube, namespace: str) -> None:
+    await kube.create(CONFIG_MAP, config_map(namespace))
+    events: list[Event] = []
+    async with (
+        asyncio.timeout(20),
+        aclosing(
+            kube.watch(
+                CONFIG_MAP,
+                namespace=namespace,
+                label_selector="team",
+                resource_version=None,
+                initial_events=True,
+                timeout_seconds=20,
+            )
+        ) as watch,
+    ):
+        async for event in watch:
+            events.append(event)
+            if event.type == "BOOKMARK":
+                await kube.apply(CONFIG_MAP, config_map(namespace, a="ä 模"))
+            elif event.type == "MODIFIED":
+                await kube.delete(CONFIG_MAP, namespace, "m")
+            elif event.type == "DELETED":
+                break
+    assert [event.type for event in events] == ["ADDED", "BOOKMARK", "MODIFIED", "DELETED"]
+    assert events[2].object["data"] == {"a": "ä 模"}
+
+
+async def test_a_watch_ends_when_its_time_is_over(kube: Kube, namespace: str) -> None:
+    listed = await kube.list(CONFIG_MAP, namespace=namespace)
+    watch = kube.watch(
+        CONFIG_MAP,
+        namespace=namespace,
+        label_selector="team",
+        resource_version=listed.resource_version,
+        timeout_seconds=1,
+    )
+    async with asyncio.timeout(20):
+        assert [event.type async for event in watch if event.type != "BOOKMARK"] == []
+
+
+async def test_a_version_that_the_server_has_forgotten_is_gone(kube: Kube, namespace: str) -> None:
+    watch = kube.watch(ROUTE, namespace=namespace, resource_version="1", timeout_seconds=10)
+    with pytest.raises(Gone):
+        await anext(watch)
+
+
+async def test_documents_are_read_only_when_they_have_changed(kube: Kube) -> None:
+    first = await kube.read("/openapi/v3/apis/apps/v1")
+    assert first.changed
+    assert "paths" in first.body
+    second = await kube.read("/openapi/v3/apis/apps/v1", etag=first.etag)
+    assert (second.changed, second.etag, second.body) == (False, first.etag, {})
+
+
+# Errors
+
+
+async def test_an_object_and_a_kind_that_do_not_exist_are_told_apart(
+    kube: Kube, namespace: str
+) -> None:
+    with pytest.raises(NotFound) as no_object:
+        await kube.get(CONFIG_MAP, namespace, "none")
+    with pytest.raises(NotFound) as no_kind:
+        await kube.list(NOWHERE, namespace=namespace)
+    assert not is_unknown_kind(no_object.value)
+    assert is_unknown_kind(no_kind.value)
+
+
+async def test_a_namespace_that_does_not_exist_is_named(kube: Kube) -> None:
+    with pytest.raises(NotFound) as refused:
+        await kube.create(CONFIG_MAP, config_map("no-such-namespace"))
+    assert refused.value.details["kind"] == "namespaces"
+
+
+async def test_a_field_that_the_schema_lacks_is_never_worth_a_second_try(
+    kube: Kube, namespace: str
+) -> None:
+    with pytest.raises(Invalid, match="field not declared in schema") as refused:
+        await kube.apply(CONFIG_MAP, {**config_map(namespace), "nonsense": 1})
+    assert refused.value.status == 500
+
+
+async def test_what_the_schema_forbids_is_refused_with_its_causes(
+    kube: Kube, namespace: str
+) -> None:
+    bad = config_map(namespace, **{"no/such/key": "1"})
+    with pytest.raises(Invalid) as refused:
+        await kube.create(CONFIG_MAP, bad)
+    assert refused.value.status == 422
+    assert refused.value.details["causes"]
+
+
+async def test_whoever_may_not_is_told_so(
+    plane: ControlPlane, world: World, namespace: str, tmp_path: Path
+) -> None:
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    api = plane.api
+    await asyncio.to_thread(api.request, "POST", accounts, {"metadata": {"name": "nobody"}})
+    issued = await asyncio.to_thread(api.request, "POST", f"{accounts}/nobody/token", {})
+    path = plane.kubeconfig_for(issued["status"]["token"], tmp_path / "nobody", namespace)
+    async with connect(str(path)) as nobody:
+        with pytest.raises(Forbidden, match="nobody"):
+            await nobody.get(CONFIG_MAP, namespace, "m")
+
+
+# Credentials and connections
+
+
+async def test_without_any_configuration_the_way_out_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(UsageError, match="KUBECONFIG"):
+        async with connect():
+            raise AssertionError("connected to nothing")
+
+
+async def test_the_environment_names_the_kubeconfig(
+    monkeypatch: pytest.MonkeyPatch, kubeconfig: Path, namespace: str
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    async with connect() as kube:
+        assert await kube.list(CONFIG_MAP, namespace=namespace)
+
+
+async def test_a_server_that_is_not_there_is_unreachable(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    port = Port()  # reserved, and nobody listens
+    server = f"https://{LOOPBACK}:{port}"
+    path = write_kubeconfig(tmp_path / "k", server, plane.ca_file, "t", "default")
+    async with connect(str(path)) as kube:
+        with pytest.raises(Unreachable, match=server):
+            await kube.read("/version")
+    port.release()
+
+
+def token_file_config(proxy: Proxy, token_file: Path) -> str:
+    """A kubeconfig like that of the proxy, whose token stands in a file of its own."""
+    config = yaml.safe_load(proxy.kubeconfig.read_text())
+    config["users"][0]["user"] = {"tokenFile": str(token_file)}
+    path = token_file.with_suffix(".kubeconfig")
+    path.write_text(yaml.safe_dump(config))
+    return str(path)
+
+
+async def test_a_token_that_was_renewed_on_disk_costs_one_refusal(
+    plane: ControlPlane, proxy: Proxy, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("expired\n")
+    async with connect(token_file_config(proxy, token)) as kube:
+        with pytest.raises(ApiError) as refused:
+            await kube.read("/api/v1/namespaces")
+        assert refused.value.status == 401
+        assert kube.refused_seconds > 0
+        proxy.counts.clear()
+
+        token.write_text(plane.token + "\n")  # the line end must not matter
+        answers = await asyncio.gather(*(kube.read("/api/v1/namespaces") for _ in range(5)))
+
+        assert all(answer.body["items"] for answer in answers)
+        assert kube.refused_seconds == 0
+        await kube.read("/api/v1/namespaces")
+        assert proxy.count(code=401) <= 5  # those that were under way; none after
+        proxy.counts.clear()
+        await kube.read("/api/v1/namespaces")
+        assert proxy.count(code=401) == 0
+
+
+async def test_an_authority_that_was_replaced_on_disk_is_read_again(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other")
+    trusted = tmp_path / "trusted.crt"
+    trusted.write_bytes(other.ca_file.read_bytes())
+    path = write_kubeconfig(tmp_path / "k", plane.url, trusted, plane.token, "default")
+    async with connect(str(path)) as kube:
+        with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
+            await kube.read("/version")
+        trusted.write_bytes(plane.ca_file.read_bytes())
+        assert (await kube.read("/version")).body["gitVersion"]
+
+
+async def test_the_server_knows_us_by_name(kube: Kube, plane: ControlPlane, namespace: str) -> None:
+    since = await asyncio.to_thread(audit.now, plane)
+    await kube.list(CONFIG_MAP, namespace=namespace)
+    seen = await asyncio.to_thread(audit.requests, plane, since=since, namespace=namespace)
+    assert [r.agent.partition("/")[0] for r in seen if r.resource == "configmaps"] == [
+        "model-booster"
+    ]
+
+
+# Limits and guards
+
+
+async def test_a_request_that_takes_too_long_is_given_up(through: Kube, proxy: Proxy) -> None:
+    proxy.add(Rule(Delay(30)))
+    begun = time.monotonic()
+    with pytest.raises(Unreachable, match="Timeout"):
+        await through.unguarded(0.3).get(CONFIG_MAP, "default", "m")
+    assert time.monotonic() - begun < 5
+
+
+async def test_a_write_that_the_guard_forbids_is_not_sent(proxy: Proxy, namespace: str) -> None:
+    def forbid() -> float:
+        raise LeadershipLost("somebody else leads")
+
+    async with connect(str(proxy.kubeconfig), guard=forbid) as kube:
+        for write in (
+            kube.create(CONFIG_MAP, config_map(namespace)),
+            kube.apply(CONFIG_MAP, config_map(namespace)),
+            kube.replace(CONFIG_MAP, config_map(namespace)),
+            kube.merge_patch(CONFIG_MAP, namespace, "m", {}),
+            kube.json_patch(CONFIG_MAP, namespace, "m", []),
+            kube.delete(CONFIG_MAP, namespace, "m"),
+        ):
+            with pytest.raises(LeadershipLost):
+                await write
+        assert not proxy.counts
+        assert (await kube.list(CONFIG_MAP, namespace=namespace)).resource_version
+        assert await kube.unguarded().apply(CONFIG_MAP, config_map(namespace))
+
+
+async def test_a_write_is_given_up_when_the_time_that_the_guard_leaves_is_over(
+    proxy: Proxy, world: World, namespace: str
+) -> None:
+    proxy.add(Rule(Delay(2), verb="create"))
+    async with connect(str(proxy.kubeconfig), guard=lambda: 0.3) as kube:
+        with pytest.raises(Unreachable, match="Timeout"):
+            await kube.create(CONFIG_MAP, config_map(namespace))
+    # What waits at the proxy is lost with its connection, as on a real way that is cut.
+    assert await world.get(CONFIG_MAP, "m") is None
+
+
+async def test_the_rate_of_all_requests_together_is_limited(kubeconfig: Path) -> None:
+    async with connect(str(kubeconfig), qps=20, burst=2) as kube:
+        begun = time.monotonic()
+        await asyncio.gather(*(kube.read("/version") for _ in range(12)))
+        assert time.monotonic() - begun >= 0.5
+
+
+async def test_every_answer_is_counted(proxy: Proxy, namespace: str) -> None:
+    seen: list[tuple[str, str]] = []
+    proxy.add(Rule(CutAnswer(3), verb="list"))
+
+    def observe(method: str, host: str, code: str, seconds: float) -> None:
+        assert host == proxy.url.removeprefix("https://")
+        assert 0 <= seconds < 60
+        seen.append((method, code))
+
+    async with connect(str(proxy.kubeconfig), observe=observe) as kube:
+        await kube.apply(CONFIG_MAP, config_map(namespace))
+        with pytest.raises(NotFound):
+            await kube.get(CONFIG_MAP, namespace, "none")
+        with pytest.raises(Unreachable):
+            await kube.list(CONFIG_MAP, namespace=namespace)
+    assert seen == [("PATCH", "201"), ("GET", "404"), ("GET", "<error>")]
+
+
+# Faults on the way (spec rows F10, F12)
+
+
+async def test_f10_a_write_whose_answer_was_lost_can_be_repeated(
+    through: Kube, proxy: Proxy, world: World, namespace: str
+) -> None:
+    proxy.add(Rule(ResetAfterCommit(), verb="patch"))
+    with pytest.raises(Unreachable):
+        await through.apply(CONFIG_MAP, config_map(namespace, a="1"))
+    done = await world.until(CONFIG_MAP, "m")
+    again = await through.apply(CONFIG_MAP, config_map(namespace, a="1"))
+    assert again["metadata"]["resourceVersion"] == done["metadata"]["resourceVersion"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Answer(200, "<html>Welcome</html>"), id="HTML"),
+        pytest.param(Answer(200, '{"kind":"ConfigMap","metadata":{"na'), id="half a document"),
+        pytest.param(Answer(200, ""), id="nothing"),
+        pytest.param(Answer(200, "[]"), id="a list"),
+        pytest.param(Answer(200, {"kind": "Secret", "metadata": {}}), id="another kind"),
+        pytest.param(Answer(200, {"kind": "ConfigMap"}), id="no metadata"),
+        pytest.param(Answer(200, {"kind": "ConfigMapList", "metadata": {}}), id="no version"),
+    ],
+)
+async def test_f12_an_answer_that_makes_no_sense_is_none(
+    through: Kube, proxy: Proxy, answer: Answer
+) -> None:
+    proxy.add(Rule(answer, times=None))
+    with pytest.raises(Garbled):
+        await through.get(CONFIG_MAP, "default", "m")
+    with pytest.raises(Garbled):
+        await through.list(CONFIG_MAP, namespace="default")
+
+
+async def test_f12_headers_without_end_are_not_read(through: Kube, proxy: Proxy) -> None:
+    proxy.add(Rule(Answer(200, {}, headers={"X-Long": "x" * 100_000})))
+    with pytest.raises(Unreachable):
+        await through.get(CONFIG_MAP, "default", "m")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param('{"type":"ADDED","obj\n', id="no JSON"),
+        pytest.param('{"type":"ADDED"}\n', id="no object"),
+        pytest.param('{"type":"RENAMED","object":{"kind":"ConfigMap"}}\n', id="unknown type"),
+        pytest.param('{"type":"ADDED","object":{"kind":"Pod","metadata":{}}}\n', id="other kind"),
+    ],
+)
+async def test_f12_a_watch_is_never_read_past_a_line_that_makes_no_sense(
+    through: Kube, proxy: Proxy, line: str
+) -> None:
+    good = '{"type":"DELETED","object":{"kind":"ConfigMap","metadata":{"name":"a"}}}\n'
+    proxy.add(Rule(Answer(200, good + line + good), verb="watch"))
+    watch = through.watch(CONFIG_MAP, resource_version="1", timeout_seconds=10)
+    assert (await anext(watch)).type == "DELETED"
+    with pytest.raises(Garbled):
+        await anext(watch)
+
+
+async def test_f07_the_pause_that_a_busy_server_asks_for_is_passed_on(
+    through: Kube, proxy: Proxy
+) -> None:
+    for header, want in (("7", 7), ("1000000000", 60), ("soon", None)):
+        proxy.add(Rule(Answer(429, headers={"Retry-After": header})))
+        with pytest.raises(ApiError) as busy:
+            await through.get(CONFIG_MAP, "default", "m")
+        assert (busy.value.status, busy.value.retry_after_seconds) == (429, want)
