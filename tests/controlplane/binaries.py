@@ -132,6 +132,18 @@ def _build(parts: list[str], folder: Path) -> None:
     raise _none_works("\n".join(failures))
 
 
+def go_environment() -> dict[str, str]:
+    """Returns the environment in which ``go build`` works: the Go on PATH, else the package's.
+
+    Raises:
+        Unobtainable: neither can be had.
+    """
+    try:
+        return _own_go()
+    except Unobtainable:
+        return _packaged_go()
+
+
 def _own_go() -> dict[str, str]:
     """Returns the environment to build in with the Go on PATH."""
     go = shutil.which("go")
