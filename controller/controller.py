@@ -97,6 +97,7 @@ class Controller:
         self._detection = Detection(kube, self._scope.profile)
         self._installed: Installed | None = None
         self._looked = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._recorder = Recorder(kube, self._scope.instance)
         view = self._informers.view
         self._reconciler = Reconciler(
@@ -119,9 +120,8 @@ class Controller:
         Raises:
             LeadershipLost: nothing may be written any more.
         """
-        await self._looked.wait()
-        for informer in self._informers.unsynced():
-            await informer.synced.wait()
+        if not await self._synced():
+            return
         # What is there by now stays: to look through it again and again would make long pauses.
         gc.collect()
         gc.freeze()
@@ -139,7 +139,13 @@ class Controller:
 
     def stop(self) -> None:
         """Lets the workers end when they have finished what they are at."""
+        self._stopping.set()
         self._queue.shut_down()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything is listed, and no key waits or is being worked on."""
+        return self.fault() is None and not self._queue and not self._queue.running
 
     def fault(self) -> str | None:
         """Returns what is not known of the cluster yet; None if all that is needed is."""
@@ -149,6 +155,22 @@ class Controller:
         return f"not listed yet: {', '.join(missing)}" if missing else None
 
     # The loops.
+
+    async def _synced(self) -> bool:
+        """Waits until all is listed; returns False if we are to stop before."""
+
+        async def listed() -> None:
+            await self._looked.wait()
+            for informer in self._informers.unsynced():
+                await informer.synced.wait()
+
+        waiting = {asyncio.create_task(listed()), asyncio.create_task(self._stopping.wait())}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+        return not self._stopping.is_set()
 
     async def _work(self) -> None:
         while True:

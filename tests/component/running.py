@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
+from app.apis.meta import Object
 from app.kube import connect
 from controller.controller import Controller, Scope
 from tests import audit
 from tests.controlplane.plane import ControlPlane
+from tests.world import PATIENCE_SECONDS
 
 AGENT = "model-booster/"
 
@@ -32,6 +34,38 @@ async def running(kubeconfig: Path, namespace: str, **scope: object) -> AsyncIte
             for result in ended:
                 if isinstance(result, Exception):
                     raise result
+
+
+async def until_idle(controller: Controller) -> None:
+    """Waits until a controller has listed everything and has nothing left to look at."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not controller.is_idle:  # noqa: ASYNC110 - polls as ``World.until`` does
+            await asyncio.sleep(0.02)
+
+
+def condition(booster: Object, kind: str) -> Object:
+    """Returns a condition of a ModelBooster; KeyError if it is not there yet."""
+    found: Object = {c["type"]: c for c in booster["status"]["conditions"]}[kind]
+    return found
+
+
+def state(booster: Object) -> tuple[str, str]:
+    """Initialized, Active and Failed in one letter each, and the reason of Active."""
+    kinds = ("Initialized", "Active", "Failed")
+    letters = "".join(condition(booster, kind)["status"][0] for kind in kinds)
+    return letters, condition(booster, "Active")["reason"]
+
+
+DEPLOYING = ("TFF", "ModelProcessing")
+ACTIVE = ("TTF", "ModelAvailable")
+
+
+def is_in(wanted: tuple[str, str], generation: int | None = None) -> Callable[[Object], bool]:
+    """Whether a ModelBooster is in a state, if given that of a generation."""
+    return lambda booster: (
+        state(booster) == wanted
+        and generation in (None, condition(booster, "Active")["observedGeneration"])
+    )
 
 
 def asked(plane: ControlPlane, namespace: str, since: datetime | None = None) -> list[str]:
