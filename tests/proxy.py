@@ -288,10 +288,14 @@ class Proxy:
             case Delay(seconds):
                 await asyncio.sleep(seconds)
         body = await request.read()
+        headers = _passed_on(request.headers)
+        if isinstance(fault, Rewrite):
+            headers["Accept-Encoding"] = "identity"
         async with self._session.request(
             request.method,
             URL(self._plane.url + request.raw_path, encoded=True),
-            headers=_passed_on(request.headers),
+            headers=headers,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             data=body or None,
         ) as answer:
             if fault == ResetAfterCommit():

@@ -174,6 +174,14 @@ def test_a_body_is_rewritten(through: Admin, proxy: Proxy) -> None:
     assert obj["metadata"]["name"] == "z"
 
 
+def test_a_large_list_is_rewritten_too(through: Admin, proxy: Proxy) -> None:
+    # The server compresses answers of this size for whoever lets it.
+    through.create(CONFIG_MAP, {**config_map("a"), "data": {"k": "v" * 200_000}})
+    proxy.add(Rule(Rewrite(lambda body: body.replace(b'"a"', b'"z"')), verb="list"))
+    assert "z" in {obj["metadata"]["name"] for obj in through.list(CONFIG_MAP)}
+    assert "a" in {obj["metadata"]["name"] for obj in through.list(CONFIG_MAP)}
+
+
 def test_a_delay_lets_the_request_through(through: Admin, proxy: Proxy) -> None:
     proxy.add(Rule(Delay(0.2), verb="create"))
     through.create(CONFIG_MAP, config_map("a"))
