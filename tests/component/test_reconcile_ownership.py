@@ -1,0 +1,296 @@
+"""Whose a child is: what is left alone, what is waited for, and what is taken over."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+from app.apis.children import (
+    MANAGED_BY,
+    MODEL_BOOSTER,
+    MODEL_ROUTE,
+    MODEL_SERVER,
+    MODEL_SERVING,
+    MODEL_UID,
+    REGISTRY_MANAGED_BY,
+    Profile,
+    is_ours,
+)
+from app.apis.meta import Object, Resource, key_of, uid_of
+from app.convert import desired_children
+from app.convert.options import Options
+from app.kube import FIELD_MANAGER
+from controller.controller import Controller
+from tests import audit
+from tests.builders import backend, booster_object, model, worker
+from tests.component.running import (
+    ACTIVE,
+    DEPLOYING,
+    condition,
+    is_in,
+    running,
+    until_idle,
+    written,
+)
+from tests.controlplane.plane import ControlPlane
+from tests.world import World
+
+pytestmark = pytest.mark.anyio
+
+CONFLICT = ("FFT", "ChildNameConflict")
+
+
+@pytest.fixture
+async def controller(kubeconfig: Path, namespace: str) -> AsyncIterator[Controller]:
+    async with running(kubeconfig, namespace) as controller:
+        yield controller
+
+
+def made_by_hand(name: str = "m") -> Object:
+    """A ModelRoute as a user writes one."""
+    return {
+        "apiVersion": MODEL_ROUTE.api_version,
+        "kind": MODEL_ROUTE.kind,
+        "metadata": {"name": name},
+        "spec": {
+            "modelName": "mine",
+            "rules": [{"name": "mine", "targetModels": [{"modelServerName": "mine"}]}],
+        },
+    }
+
+
+@pytest.mark.usefixtures("controller")
+async def test_a_foreign_object_of_our_name_is_left_alone_until_it_goes(world: World) -> None:
+    theirs = await world.put(MODEL_ROUTE, made_by_hand())
+
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+
+    booster = await world.until(MODEL_BOOSTER, "m", is_in(CONFLICT))
+    assert 'ModelRoute "m" exists' in condition(booster, "Failed")["message"]
+    await world.until(MODEL_SERVING, "m-b1")  # the others are made all the same
+    assert await world.get(MODEL_ROUTE, "m") == theirs
+
+    await world.delete(MODEL_ROUTE, "m")
+    await world.until(MODEL_ROUTE, "m", lambda o: o["spec"]["modelName"] == "m")
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+
+
+@pytest.mark.usefixtures("controller")
+async def test_of_two_models_that_make_one_name_the_first_keeps_it(world: World) -> None:
+    first = await world.put(MODEL_BOOSTER, booster_object("a", backend("b-c")))
+    await world.until(MODEL_BOOSTER, "a", is_in(DEPLOYING))
+
+    await world.put(MODEL_BOOSTER, booster_object("a-b", backend("c")))
+
+    booster = await world.until(MODEL_BOOSTER, "a-b", is_in(CONFLICT))
+    assert 'belongs to ModelBooster "a"' in condition(booster, "Failed")["message"]
+    serving = await world.until(MODEL_SERVING, "a-b-c")
+    assert is_ours(serving, uid_of(first))
+
+    await world.delete(MODEL_BOOSTER, "a")
+    second = await world.until(MODEL_BOOSTER, "a-b", is_in(DEPLOYING))
+    serving = await world.until(MODEL_SERVING, "a-b-c")
+    assert is_ours(serving, uid_of(second))
+
+
+@pytest.mark.usefixtures("controller")
+async def test_an_orphan_of_a_predecessor_is_not_adopted(world: World) -> None:
+    orphan = made_by_hand()
+    orphan["metadata"]["labels"] = {
+        MANAGED_BY: "workload.serving.volcano.sh",
+        MODEL_UID: "11111111-2222-4333-8444-555555555555",
+    }
+    orphan = await world.put(MODEL_ROUTE, orphan)
+
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+
+    await world.until(MODEL_BOOSTER, "m", is_in(CONFLICT))
+    assert await world.get(MODEL_ROUTE, "m") == orphan
+
+
+@pytest.mark.usefixtures("controller")
+async def test_a_child_with_neither_owner_nor_label_is_ours_no_more(world: World) -> None:
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+    route = await world.until(MODEL_ROUTE, "m")
+
+    stray = deepcopy(route)
+    del stray["metadata"]["labels"], stray["metadata"]["ownerReferences"]
+    stray = await world.put(MODEL_ROUTE, stray)
+
+    await world.until(MODEL_BOOSTER, "m", is_in(CONFLICT))
+    assert await world.get(MODEL_ROUTE, "m") == stray
+
+
+@pytest.mark.usefixtures("controller")
+async def test_a_child_given_to_another_model_is_not_taken_back_but_made_anew(
+    world: World,
+) -> None:
+    booster = await world.put(MODEL_BOOSTER, booster_object("m"))
+    other = await world.put(MODEL_BOOSTER, booster_object("other"))
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+    await world.until(MODEL_BOOSTER, "other", is_in(DEPLOYING))
+    route = await world.until(MODEL_ROUTE, "m")
+
+    given = deepcopy(route)
+    given["metadata"]["ownerReferences"][0] |= {"name": "other", "uid": uid_of(other)}
+    await world.put(MODEL_ROUTE, given)
+
+    # The other model has no use for it and deletes it; then the name is free.
+    new = await world.until(MODEL_ROUTE, "m", lambda o: uid_of(o) != uid_of(route))
+    assert is_ours(new, uid_of(booster))
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+
+
+@pytest.mark.usefixtures("controller")
+async def test_a_child_of_a_deleted_predecessor_is_waited_for(world: World) -> None:
+    theirs = made_by_hand()
+    theirs["metadata"] |= {
+        "finalizers": ["example.com/mine"],  # so that the garbage collector cannot be too quick
+        "labels": {MANAGED_BY: "workload.serving.volcano.sh"},
+        "ownerReferences": [
+            {
+                "apiVersion": MODEL_BOOSTER.api_version,
+                "kind": MODEL_BOOSTER.kind,
+                "name": "m",
+                "uid": "11111111-2222-4333-8444-555555555555",
+                "controller": True,
+            }
+        ],
+    }
+    await world.put(MODEL_ROUTE, theirs)
+
+    booster = await world.put(MODEL_BOOSTER, booster_object("m"))
+
+    waiting = await world.until(MODEL_BOOSTER, "m", is_in(("UUU", "StatusUnknown")))
+    assert condition(waiting, "Initialized")["reason"] == "RetryingTransientError"
+    await world.until(MODEL_SERVING, "m-b1")
+
+    await world.patch(MODEL_ROUTE, "m", {"metadata": {"finalizers": None}})
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+    route = await world.until(MODEL_ROUTE, "m")
+    assert is_ours(route, uid_of(booster))
+
+
+async def test_a_child_that_is_slow_to_go_is_waited_for_without_a_request(
+    controller: Controller, world: World, plane: ControlPlane
+) -> None:
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+    await world.patch(MODEL_ROUTE, "m", {"metadata": {"finalizers": ["example.com/mine"]}})
+    await until_idle(controller)
+    begun = audit.now(plane)
+
+    await world.delete(MODEL_ROUTE, "m")
+    # Something happens meanwhile, and is dealt with.
+    await world.serve(MODEL_SERVING, "m-b1")
+    await world.until(MODEL_BOOSTER, "m", is_in(ACTIVE))
+    await until_idle(controller)
+    assert written(plane, world.namespace, begun) == ["200 patch modelboosters/m/status"]
+    await world.patch(MODEL_ROUTE, "m", {"metadata": {"finalizers": None}})
+
+    await world.until(MODEL_ROUTE, "m", lambda o: "deletionTimestamp" not in o["metadata"])
+
+
+def as_kthena_made(booster: Object) -> list[Object]:
+    """What kthena v0.4.0's own controller makes of a ModelBooster, as far as it differs."""
+    meaning = model("m", backend(), metadata={k: booster["metadata"][k] for k in ("uid",)})
+    children = []
+    for desired in desired_children(meaning, Profile.B, Options()):
+        child = deepcopy(desired.object)
+        metadata, spec = child["metadata"], child["spec"]
+        metadata["namespace"] = booster["metadata"]["namespace"]
+        del metadata["labels"][REGISTRY_MANAGED_BY]
+        metadata["labels"]["workload.serving.volcano.sh/revision"] = "9d57cbc67"
+        if desired.resource in (MODEL_SERVING, MODEL_ROUTE):
+            for flag in ("controller", "blockOwnerDeletion"):
+                del metadata["ownerReferences"][0][flag]
+        if desired.resource is MODEL_SERVING:
+            spec["template"]["gangPolicy"] = {"minRoleReplicas": {"leader": 1}}
+            spec["template"]["restartGracePeriodSeconds"] = 7
+        if desired.resource is MODEL_SERVER:
+            spec["kvConnector"] = {"type": "nixl"}
+            spec["workloadSelector"]["matchLabels"] = {MODEL_UID: booster["metadata"]["uid"]}
+        if desired.resource is MODEL_ROUTE:
+            spec["loraAdapters"] = ["gone"]
+        children.append(child)
+    return children
+
+
+async def test_what_kthenas_own_controller_made_is_taken_over_whole(
+    world: World, kubeconfig: Path
+) -> None:
+    booster = await world.put(MODEL_BOOSTER, booster_object("m"))
+    resources = {r.kind: r for r in (MODEL_SERVING, MODEL_SERVER, MODEL_ROUTE)}
+    made = as_kthena_made(booster)
+    uids = [uid_of(await world.put(resources[child["kind"]], child)) for child in made]
+
+    async with running(kubeconfig, world.namespace):
+        await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+
+    for child, uid in zip(made, uids, strict=True):
+        after = await world.until(resources[child["kind"]], key_of(child).name)
+        assert uid_of(after) == uid
+        assert REGISTRY_MANAGED_BY in after["metadata"]["labels"]
+        assert after["metadata"]["ownerReferences"][0]["controller"] is True
+        assert holders_of_spec(after) == {FIELD_MANAGER}
+    serving, server, route = [
+        await world.until(resources[child["kind"]], key_of(child).name) for child in made
+    ]
+    # The one thing that no server lets go of.
+    assert serving["spec"]["template"]["gangPolicy"] == {"minRoleReplicas": {"leader": 1}}
+    assert serving["spec"]["template"]["restartGracePeriodSeconds"] == 60
+    assert "kvConnector" not in server["spec"]
+    assert len(server["spec"]["workloadSelector"]["matchLabels"]) == 3
+    assert "loraAdapters" not in route["spec"]
+
+
+def holders_of_spec(obj: Object) -> set[str]:
+    """The field managers that hold anything of an object's spec."""
+    entries = obj["metadata"]["managedFields"]
+    return {entry["manager"] for entry in entries if "f:spec" in entry["fieldsV1"]}
+
+
+@pytest.mark.usefixtures("controller")
+async def test_a_gang_stays_while_it_fits_and_costs_the_serving_when_it_does_not(
+    world: World,
+) -> None:
+    gang = backend(gangScheduling=True, workers=[worker(replicas=2)])
+    await world.put(MODEL_BOOSTER, booster_object("m", gang))
+    first = await world.until(MODEL_SERVING, "m-b1")
+    assert first["spec"]["template"]["gangPolicy"] == {"minRoleReplicas": {"leader": 2}}
+
+    await world.put(MODEL_BOOSTER, booster_object("m", backend(workers=[worker(replicas=2)])))
+    after = await world.until(
+        MODEL_SERVING, "m-b1", lambda o: o["spec"]["schedulerName"] != "volcano"
+    )
+    assert uid_of(after) == uid_of(first)
+    assert "gangPolicy" in after["spec"]["template"]
+
+    await world.put(MODEL_BOOSTER, booster_object("m", backend(workers=[worker(replicas=1)])))
+    after = await world.until(MODEL_SERVING, "m-b1", lambda o: uid_of(o) != uid_of(first))
+    assert "gangPolicy" not in after["spec"]["template"]
+
+
+@pytest.mark.parametrize(
+    "resource", [MODEL_SERVING, MODEL_SERVER, MODEL_ROUTE], ids=lambda r: r.kind
+)
+async def test_what_happened_while_nobody_looked_is_made_up_for(
+    resource: Resource, world: World, kubeconfig: Path
+) -> None:
+    name = "m" if resource is MODEL_ROUTE else "m-b1"
+    async with running(kubeconfig, world.namespace):
+        await world.put(MODEL_BOOSTER, booster_object("m"))
+        await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+    before = await world.until(resource, name)
+    await world.delete(resource, name)
+    await world.put(MODEL_BOOSTER, booster_object("m", backend("b1"), backend("b2")))
+
+    async with running(kubeconfig, world.namespace):
+        await world.until(MODEL_SERVING, "m-b2")
+        after = await world.until(resource, name)
+
+    assert uid_of(after) != uid_of(before)
