@@ -17,6 +17,7 @@ import json
 import random
 import ssl
 import threading
+import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -256,9 +257,13 @@ class Proxy:
 
     async def _open(self) -> None:
         trust = ssl.create_default_context(cafile=str(self._plane.ca_file))
+        with warnings.catch_warnings():
+            # Else connections in their TLS shutdown are left over (see app/kube/sockets.py).
+            warnings.simplefilter("ignore", DeprecationWarning)
+            connector = aiohttp.TCPConnector(ssl=trust, limit=0, enable_cleanup_closed=True)
         self._session = await self._stack.enter_async_context(
             aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=trust, limit=0),
+                connector=connector,
                 timeout=aiohttp.ClientTimeout(total=None),
                 auto_decompress=False,
             )
