@@ -1,0 +1,186 @@
+"""Whatever a user writes reaches the engine as exactly one argument.
+
+The generated command lines really run, after the kubelet's part is done, through the real bash.
+In the places of Ray's script and of Python stand programs that note their arguments.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.apis.arguments import argument_text
+from app.apis.children import Profile
+from app.apis.meta import Object
+from app.convert import desired_children
+from app.convert.options import Options
+from tests.builders import backend, lora, model, worker
+
+AWKWARD = [
+    *(
+        "",
+        " ",
+        "a b",
+        "it's",
+        '"',
+        "''",
+        "\\",
+        "\\'",
+        "$HOME",
+        "${HOME}",
+        "$(id)",
+        "`id`",
+        "$$",
+        "$",
+    ),
+    *("$$(HOME)", "$(", "$(a", ")", "a\nb", "\n", "\t", "\r", "{a,b}", '{"a":["b"]}', "[x]*?", "~"),
+    *("!", "!!", "#", "# x", ";", "&&", "||", "|", ">", "<", ">(x)", "<<E", "&", "-", "--", "-x"),
+    *(
+        "--help",
+        "=",
+        "a=b",
+        "%s",
+        "ü",
+        "日本",
+        "🐍",
+        "\x7f",
+        "\x01",
+        "\u2028",
+        "\ufeff",
+        "(",
+        "((",
+        "))",
+    ),
+]
+CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+TEXTS = st.one_of(
+    st.sampled_from(AWKWARD), st.text(CHARACTERS), st.text("'\"\\$`(){} \nab", max_size=9)
+)
+KEYS = st.one_of(
+    st.sampled_from(["max-model-len", "a_b", "Upper", "x y", "it's", "$(id)", "--dashed", ""]),
+    st.text(CHARACTERS.filter(lambda c: c not in "-_"), min_size=1, max_size=6),
+)
+JSON = st.recursive(
+    st.one_of(TEXTS, st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=4,
+)
+CONFIGS = st.dictionaries(KEYS, JSON, max_size=5)
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory like that of an engine's image."""
+    folder = tmp_path_factory.mktemp("image")
+    script = folder / "examples" / "online_serving" / "multi-node-serving.sh"
+    script.parent.mkdir(parents=True)
+    noting = '#!/bin/bash\nprintf \'%s\\0\' "${0##*/}" "$@" >> "$NOTES"\n'
+    for path in (script, folder / "python3"):
+        path.write_text(noting)
+    (folder / "python3").chmod(0o755)
+    script.chmod(0o644)  # the command itself makes it executable
+    return folder
+
+
+def run(image: Path, command: list[str], env: Mapping[str, str]) -> list[list[str]]:
+    """Returns the program names and arguments of what a container's command starts."""
+    notes = image / "notes"
+    notes.unlink(missing_ok=True)
+    path = {"PATH": f"{image}:/usr/bin:/bin", "NOTES": str(notes), "HOME": "/wrong"}
+    expanded = [expand(word, env) for word in command]
+    subprocess.run(expanded, cwd=image, env=path, check=True, capture_output=True, timeout=30)
+    words = notes.read_bytes().decode().split("\0")[:-1]
+    starts = [i for i, word in enumerate(words) if word in {"multi-node-serving.sh", "python3"}]
+    return [words[a:b] for a, b in zip(starts, [*starts[1:], len(words)], strict=True)]
+
+
+def expand(text: str, env: Mapping[str, str]) -> str:
+    """Does what the kubelet does to a command: ``$(NAME)`` where there is one, ``$$`` is ``$``.
+
+    https://github.com/kubernetes/kubernetes/blob/master/third_party/forked/golang/expansion/expand.go
+    """
+    done, rest = "", text
+    while "$" in rest:
+        before, _, rest = rest.partition("$")
+        done += before
+        if rest.startswith("$"):
+            done, rest = done + "$", rest[1:]
+        elif rest.startswith("(") and ")" in rest:
+            name, _, rest = rest[1:].partition(")")
+            done += env.get(name, f"$({name})")
+        else:
+            done, rest = done + "$" + rest[:1], rest[1:]
+    return done + rest
+
+
+def engine_commands(config: Object, **fields: int) -> list[list[str]]:
+    """The commands of engine and follower, if there is one."""
+    workers = [worker(config=config, **fields)]
+    served = model("demo", backend(workers=workers, loraAdapters=[lora("sql")]))
+    (serving, *_) = desired_children(served, Profile.B, Options())
+    (role,) = serving.object["spec"]["template"]["roles"]
+    pods = [role[part]["spec"] for part in ("entryTemplate", "workerTemplate") if part in role]
+    return [pod["containers"][-1]["command"] for pod in pods]
+
+
+def wanted(config: Object) -> list[str]:
+    """What ``config`` should look like to the engine, in its place among the arguments."""
+    words = []
+    for key in sorted(config):
+        words.append("--" + key.replace("_", "-"))
+        if text := argument_text(config[key]):
+            words.append(text)
+    return words
+
+
+RUN = settings(max_examples=40, deadline=None)
+ENV = {"POD_NAME": "demo-b1-0-leader-0-0"}
+
+
+@RUN
+@given(config=CONFIGS)
+def test_one_node(image: Path, config: Object) -> None:
+    """The container's command is the engine's, word for word."""
+    (command,) = engine_commands(config)
+
+    after_model = command.index("--model") + 2
+    assert command[after_model : after_model + len(wanted(config))] == wanted(config)
+    assert run(image, command, ENV) == [[expand(word, ENV) for word in command]]
+
+
+@RUN
+@given(config=CONFIGS)
+def test_several_nodes(image: Path, config: Object) -> None:
+    """Through bash the engine gets what it would get on one node, and Ray's switch besides."""
+    (alone,) = engine_commands(config)
+    leader, follower = engine_commands(config, pods=3)
+
+    ray, engine = run(image, leader, ENV)
+
+    at = alone.index("--served-model-name") + 2
+    several = [*alone[:at], "--distributed_executor_backend", "ray", *alone[at:]]
+    assert ray == ["multi-node-serving.sh", "leader", "--ray_cluster_size=3", "--num-gpus=0"]
+    assert engine == [expand(word, ENV) for word in several]
+    assert run(image, follower, {"ENTRY_ADDRESS": "demo-b1-0-leader-0-0.default"}) == [
+        ["multi-node-serving.sh", "worker", "--ray_address=demo-b1-0-leader-0-0.default"]
+    ]
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_awkward_texts(image: Path, text: str) -> None:
+    """The same with each of the texts that break shells, and none of them expanded."""
+    _, engine = run(image, engine_commands({"x": text or "-"}, pods=2)[0], {})
+
+    assert engine[engine.index("--x") + 1] == expand(text or "-", {})
+
+
+def test_kubernetes_puts_in_variables() -> None:
+    """As in every command of a pod, also inside the script that bash runs."""
+    assert expand("a $(POD_NAME) $$(POD_NAME) $(OTHER) $", ENV) == (
+        "a demo-b1-0-leader-0-0 $(POD_NAME) $(OTHER) $"
+    )
