@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,8 +23,21 @@ HELM_ARGUMENTS = (
     *("install", RELEASE, "charts/model-booster"),
     *("--namespace", NAMESPACE, "--create-namespace"),
     *("--set", f"webhook.servicePort={WEBHOOK_PORT}"),
+    *("--set", "webhook.drainSeconds=2"),
     *("--set", "webhook.replicaCount=1"),  # a cluster IP is listened on by one process
 )
+
+
+def eventually(right: Callable[[], object], seconds: float = 30) -> None:
+    """Waits until something is so.
+
+    Raises:
+        AssertionError: it never was.
+    """
+    deadline = time.monotonic() + seconds
+    while not right():
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.05)
 
 
 class Installation:

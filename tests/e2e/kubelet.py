@@ -54,7 +54,7 @@ class Kubelet:
         self._path = f"/api/v1/namespaces/{namespace}"
         self._namespace = namespace
         self._folder = folder
-        self._pods: dict[str, _Pod] = {}
+        self._pods: dict[str, Pod] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kubelet")
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,11 +76,11 @@ class Kubelet:
             if component in path.name
         )
 
-    def processes(self, component: str) -> dict[str, int]:
-        """Returns the process ids of a component's running pods, by the pod's name."""
+    def pods(self, component: str) -> dict[str, Pod]:
+        """Returns a component's running pods by name."""
         return {
-            name: pod.process.pid
-            for name, pod in self._pods.items()
+            name: pod
+            for name, pod in list(self._pods.items())
             if f"-{component}-" in name and pod.process is not None
         }
 
@@ -101,16 +101,12 @@ class Kubelet:
             name = obj["metadata"]["name"]
             seen[name] = obj
             if name not in self._pods and not is_terminating(obj):
-                self._pods[name] = _Pod(name, obj, self._environment(obj), self._folder)
+                self._pods[name] = Pod(name, obj, self._environment(obj), self._folder)
         for name, pod in list(self._pods.items()):
-            current = seen.get(name)
-            if current is None:
-                self._pods.pop(name).kill()
-            elif is_terminating(current):
+            # No scheduler puts pods on nodes here, and the server deletes those at once.
+            if name not in seen or is_terminating(seen[name]):
                 if pod.has_ended():
                     self._pods.pop(name).kill()
-                    body = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
-                    self._api.request("DELETE", f"{self._path}/pods/{name}", body)
             elif pod.refresh():
                 kind = "application/strategic-merge-patch+json"
                 body = {"status": pod.status()}
@@ -152,11 +148,19 @@ class Kubelet:
         return token
 
 
-class _Pod:
-    """One pod and its process."""
+class Pod:
+    """One pod and its process.
+
+    Args:
+        name: the pod's name.
+        obj: the pod.
+        environment: of its process.
+        folder: where its log goes.
+    """
 
     def __init__(self, name: str, obj: Object, environment: dict[str, str], folder: Path) -> None:
         self.process: subprocess.Popen[bytes] | None = None
+        """What it runs as; another one after a restart."""
         self._container = obj["spec"]["containers"][0]
         self._grace_seconds = obj["spec"]["terminationGracePeriodSeconds"]
         self._probe_port = Port()
@@ -180,7 +184,7 @@ class _Pod:
             self._probe_port.release()
             command = [PROGRAM, *self._container["args"]]
             self.process = processes.launch(command, self._log, self._environment)
-        self._ready = self._answers("/readyz")
+        self._ready = self.is_ready()
         return (self._ready, self._restarts) != self._reported
 
     def status(self) -> Object:
@@ -229,11 +233,18 @@ class _Pod:
         self._start_at = now + RESTART_SECONDS
         return True
 
-    def _answers(self, path: str) -> bool:
+    def ask(self, path: str) -> httpx.Response:
+        """Asks the port for probes and metrics.
+
+        Raises:
+            httpx.TransportError: nobody answers.
+        """
+        url = f"http://{LOOPBACK}:{self._probe_port}{path}"
+        return httpx.get(url, timeout=1, trust_env=False)
+
+    def is_ready(self) -> bool:
+        """Whether its readiness probe succeeds."""
         try:
-            answer = httpx.get(
-                f"http://{LOOPBACK}:{self._probe_port}{path}", timeout=1, trust_env=False
-            )
+            return self.ask("/readyz").is_success
         except httpx.TransportError:
             return False
-        return answer.is_success

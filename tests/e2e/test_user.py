@@ -12,6 +12,7 @@ from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SE
 from app.apis.meta import Object
 from tests.builders import booster_object
 from tests.conftest import Kubectl
+from tests.e2e.installation import eventually
 from tests.world import Admin
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -118,10 +119,11 @@ def _condition(booster: Object, kind: str) -> Object:
 )
 def test_what_is_refused_and_how(kubectl: Kubectl, admin: Admin, file: str, said: str) -> None:
     assert kubectl("apply", "-f", GOOD).code == 0
-    # The webhook compares names by what its informers have seen; the children come after that.
-    admin.until(MODEL_ROUTE, "qwen")
+    path = str(EXAMPLES / "refused" / file)
+    # The webhook compares names by what its informers have seen, so it may take a moment.
+    eventually(lambda: kubectl("apply", "--dry-run=server", "-f", path).code == 1)
 
-    refused = kubectl("apply", "-f", str(EXAMPLES / "refused" / file))
+    refused = kubectl("apply", "-f", path)
 
     assert (refused.stdout, refused.stderr, refused.code) == (
         "",

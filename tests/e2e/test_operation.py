@@ -1,0 +1,216 @@
+"""What whoever runs the program relies on: rights, restarts, failover, and what reaches it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from datetime import datetime
+
+import yaml
+
+from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
+from app.apis.meta import Object, Resource
+from tests import audit
+from tests.builders import booster_object
+from tests.conftest import Kubectl
+from tests.controlplane.plane import ControlPlane
+from tests.e2e.installation import NAMESPACE, ROOT, Installation, eventually
+from tests.world import Admin
+
+LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+CONTROLLER = f"system:serviceaccount:{NAMESPACE}:model-booster-controller"
+OURS = f"system:serviceaccount:{NAMESPACE}:"
+BESIDE = {"leases", "events"}
+"""What is written beside the work; it stands outside of every budget."""
+
+
+def _is_active(booster: Object) -> bool:
+    conditions = {c["type"]: c["status"] for c in booster["status"]["conditions"]}
+    return bool(conditions["Active"] == "True")
+
+
+def _serve(admin: Admin, name: str) -> None:
+    """Applies a ModelBooster and plays the serving controller until it is Active."""
+    admin.create(MODEL_BOOSTER, booster_object(name, namespace=admin.namespace))
+    admin.until(MODEL_SERVING, f"{name}-b1")
+    admin.serve(MODEL_SERVING, f"{name}-b1", "Progressing")
+    admin.serve(MODEL_SERVING, f"{name}-b1")
+    admin.until(MODEL_BOOSTER, name, _is_active)
+
+
+def _work(plane: ControlPlane, since: datetime, namespace: str) -> list[audit.Request]:
+    """Returns what the controller asked of a namespace, leases and Events not counted."""
+    return [
+        request
+        for request in audit.requests(plane, user=CONTROLLER, since=since, namespace=namespace)
+        if request.resource not in BESIDE
+    ]
+
+
+def _program(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_a_new_one_costs_its_children_and_two_writes(plane: ControlPlane, admin: Admin) -> None:
+    since = audit.now(plane)
+    _serve(admin, "m")
+    asked = _work(plane, since, admin.namespace)
+    assert sorted(map(str, asked)) == sorted(
+        [
+            "201 patch modelservings/m-b1",
+            "201 patch modelservers/m-b1",
+            "201 patch modelroutes/m",
+            "200 patch modelboosters/m/status",
+            "200 patch modelboosters/m/status",
+        ]
+    )
+
+
+def test_another_leader_takes_over_and_writes_nothing(
+    installation: Installation, plane: ControlPlane, admin: Admin, kubectl: Kubectl
+) -> None:
+    _serve(admin, "m")
+    system = Admin(plane.api, NAMESPACE)
+    lease = system.until(LEASE, "model-booster-controller")
+    leader = lease["spec"]["holderIdentity"]
+    assert leader in installation.kubelet.pods("controller")
+    since = audit.now(plane)
+
+    said = kubectl("delete", "pod", leader, "-n", NAMESPACE, "--wait=false")
+    assert said.code == 0
+
+    # It released the lease on its way out: nobody had to wait for it to run out.
+    lease = system.until(
+        LEASE,
+        "model-booster-controller",
+        lambda obj: obj["spec"]["holderIdentity"] not in ("", leader),
+        seconds=10,
+    )
+    text = installation.kubelet.logs(leader)
+    assert f"{leader} has released the lease" in text
+    assert "ended in order" in text
+    # The new leader works...
+    edited = booster_object("m", namespace=admin.namespace)
+    edited["spec"]["backends"][0]["routeWeight"] = 50
+    admin.put(MODEL_BOOSTER, edited)
+    admin.until(
+        MODEL_ROUTE,
+        "m",
+        lambda obj: obj["spec"]["rules"][0]["targetModels"][0]["weight"] == 50,
+    )
+    # ... and had nothing to write before it was given something to do.
+    first, *_ = [r for r in _work(plane, since, admin.namespace) if r.is_write]
+    assert str(first) == "200 patch modelroutes/m"
+
+
+def test_a_killed_process_is_back_and_what_happened_meanwhile_is_done(
+    installation: Installation, admin: Admin
+) -> None:
+    for pod in installation.kubelet.pods("controller").values():
+        assert pod.process is not None
+        pod.process.kill()
+
+    admin.create(MODEL_BOOSTER, booster_object("m", namespace=admin.namespace))
+
+    admin.until(MODEL_ROUTE, "m", seconds=60)
+
+
+def test_what_others_change_is_put_right_and_what_they_add_stays(admin: Admin) -> None:
+    _serve(admin, "m")
+    route = admin.until(MODEL_ROUTE, "m")
+
+    admin.patch(
+        MODEL_ROUTE,
+        "m",
+        {"spec": {"rules": []}, "metadata": {"labels": {"mine": "stays"}}},
+    )
+    admin.delete(MODEL_SERVER, "m-b1")
+
+    found = admin.until(MODEL_ROUTE, "m", lambda obj: obj["spec"] == route["spec"])
+    assert found["metadata"]["labels"]["mine"] == "stays"
+    admin.until(MODEL_SERVER, "m-b1")
+
+
+def test_only_what_can_be_refused_or_changed_reaches_the_webhook(
+    installation: Installation, kubectl: Kubectl, admin: Admin
+) -> None:
+    def calls() -> float:
+        (pod,) = installation.kubelet.pods("webhook").values()
+        counted = re.findall(
+            r"^controller_runtime_webhook_requests_total\{.*\} (\S+)$",
+            pod.ask("/metrics").text,
+            re.MULTILINE,
+        )
+        return sum(map(float, counted))
+
+    text = yaml.safe_dump(booster_object("m"))
+    before = calls()
+    assert kubectl("apply", "-f", "-", stdin=text).code == 0
+    assert calls() == before + 1
+
+    assert kubectl("apply", "-f", "-", stdin=text).code == 0
+    assert kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text).code == 0
+    assert kubectl("label", "mb/m", "a=b").code == 0
+    assert kubectl("annotate", "mb/m", "c=d").code == 0
+    admin.serve(MODEL_SERVING, "m-b1")
+    admin.until(MODEL_BOOSTER, "m", _is_active)  # status writes
+    assert kubectl("delete", "mb/m").code == 0
+    assert calls() == before + 1
+
+
+def test_what_render_prints_the_server_accepts(kubectl: Kubectl) -> None:
+    files = sorted(map(str, (ROOT / "examples").glob("*.yaml")))
+    rendered = _program("render", *files)
+    said = kubectl("apply", "--dry-run=server", "-f", "-", stdin=rendered)
+    assert said.stderr == ""
+    lines = said.stdout.splitlines()
+    assert len(lines) == rendered.count("\nkind: ")
+    assert all(line.endswith(" created (server dry run)") for line in lines)
+
+
+def test_every_example_is_admitted(kubectl: Kubectl) -> None:
+    said = kubectl("apply", "--dry-run=server", "-f", str(ROOT / "examples"))
+    assert said.code == 0, said.stderr
+    assert len(said.stdout.splitlines()) == len(list((ROOT / "examples").glob("*.yaml")))
+
+
+def test_the_chart_grants_all_that_is_needed(
+    installation: Installation, plane: ControlPlane, admin: Admin
+) -> None:
+    _serve(admin, "m")
+    admin.delete(MODEL_BOOSTER, "m")
+    admin.until_gone(MODEL_ROUTE, "m")
+
+    # In namespaces of other tests, which are being deleted, nobody may create anything any more.
+    places = ("", NAMESPACE, admin.namespace)
+    asked = [r for r in audit.requests(plane) if r.user.startswith(OURS)]
+    assert {r.user.removeprefix(OURS) for r in asked} == {
+        "model-booster-controller",
+        "model-booster-webhook",
+    }
+    assert [str(r) for r in asked if r.code in (401, 403) and r.namespace in places] == []
+    lines = installation.kubelet.logs().splitlines()
+    assert [line for line in lines if "orbidden" in line and "being terminated" not in line] == []
+    assert [line for line in lines if "this is a bug" in line] == []
+
+
+def test_the_processes_end_when_asked(installation: Installation, kubectl: Kubectl) -> None:
+    (name,) = installation.kubelet.pods("webhook")
+    said = kubectl("delete", "pod", name, "-n", NAMESPACE, "--wait=false")
+    assert said.code == 0
+    eventually(lambda: name not in installation.kubelet.pods("webhook"), seconds=60)
+    text = installation.kubelet.logs(name)
+    assert "SIGTERM: ending" in text
+    assert "ended in order" in text
+    eventually(
+        lambda: any(p.is_ready() for p in installation.kubelet.pods("webhook").values()),
+        seconds=60,
+    )
