@@ -7,6 +7,7 @@ variable of that name, as in every command of a pod; ``$$(NAME)`` stands for the
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from app.apis.arguments import Argument, arguments
@@ -20,6 +21,9 @@ KV_EVENTS = (
     '"endpoint":"tcp://*:5557"}'
 )
 """Where an engine says which prefixes it has cached; the router scores pods by it."""
+
+_OPEN = re.compile(r"\$\$|\$\(")
+"""What Kubernetes reads in a command: ``$$`` for a dollar, ``$(`` for the start of a name."""
 
 RAY_SCRIPT = "examples/online_serving/multi-node-serving.sh"
 """Part of vLLM's images, below their working directory: starts Ray on the nodes of a group."""
@@ -73,4 +77,17 @@ def _after_ray_has_started(role: Role, command: list[str]) -> list[str]:
     """Returns a shell command that starts Ray, waits for the followers, then runs ``command``."""
     size = f"--ray_cluster_size={role.followers + 1} --num-gpus={devices(role.worker)}"
     start = f"chmod u+x {RAY_SCRIPT} && {RAY_SCRIPT} leader {size}"
-    return ["bash", "-c", f"{start} && {shlex.join(command)}"]
+    return ["bash", "-c", f"{start} && {shlex.join(map(_closed, command))}"]
+
+
+def _closed(word: str) -> str:
+    """Returns a word in which ``$(`` without an end is escaped.
+
+    Kubernetes looks for the end in the whole script, and would take in the words that follow.
+    """
+    head, end, rest = word.rpartition(")")
+    return head + end + _OPEN.sub(_escaped, rest)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return "$$(" if match[0] == "$(" else match[0]

@@ -171,6 +171,20 @@ def test_several_nodes(image: Path, config: Object) -> None:
     ]
 
 
+@RUN
+@given(
+    words=st.lists(st.text("$()a' ", max_size=5), min_size=1, max_size=4),
+)
+def test_no_word_takes_in_the_next(image: Path, words: list[str]) -> None:
+    """Kubernetes reads the whole script: ``$(`` in one word must not end in another."""
+    config = {f"x{position}": word for position, word in enumerate(words)}
+    env = {"a": "value", "": "empty"}
+
+    _, engine = run(image, engine_commands(config, pods=2)[0], env)
+
+    assert engine[5 : 5 + len(wanted(config))] == [expand(word, env) for word in wanted(config)]
+
+
 @pytest.mark.parametrize("text", AWKWARD)
 def test_awkward_texts(image: Path, text: str) -> None:
     """The same with each of the texts that break shells, and none of them expanded."""
