@@ -1,0 +1,126 @@
+"""Whether a backend serves, by what its ModelServing says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.apis.meta import Object
+from controller.readiness import Ready, readiness, reports
+from tests.builders import backend, model
+
+YES, NO, UNKNOWN = Ready.YES, Ready.NO, Ready.UNKNOWN
+
+
+def conditions(**statuses: bool) -> list[Object]:
+    return [{"type": kind, "status": str(status)} for kind, status in statuses.items()]
+
+
+def serving(
+    *, generation: int = 3, seen: int = 3, wanted: int = 2, available: int = 0, **statuses: bool
+) -> Object:
+    status: Object = {"observedGeneration": seen, "replicas": 2, "availableReplicas": available}
+    return {
+        "kind": "ModelServing",
+        "metadata": {"name": "m-b1", "generation": generation},
+        "spec": {"replicas": wanted},
+        "status": {**status, "conditions": conditions(**statuses)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("obj", "want"),
+    [
+        pytest.param(serving(Available=True), YES, id="available"),
+        pytest.param(serving(Progressing=True), NO, id="progressing"),
+        pytest.param(serving(Available=False, Progressing=True), NO, id="available no more"),
+        pytest.param(serving(UpdateInProgress=True), NO, id="updating"),
+        pytest.param(serving(), UNKNOWN, id="no condition"),
+        pytest.param(serving(Odd=True), UNKNOWN, id="a condition that nobody knows"),
+        pytest.param(serving(seen=2, Available=True), NO, id="available, but about an older spec"),
+        pytest.param(serving(seen=4, Available=True), YES, id="about a newer spec"),
+        pytest.param(serving(wanted=0, seen=0), YES, id="no replicas wanted, no status"),
+        pytest.param(
+            {**serving(Available=True), "metadata": {"name": "m", "deletionTimestamp": "x"}},
+            NO,
+            id="being deleted",
+        ),
+    ],
+)
+def test_readiness(obj: Object, want: Ready) -> None:
+    assert readiness(obj, None, 0, was_ready=False)[0] is want
+
+
+@pytest.mark.parametrize(
+    ("least", "available", "updating", "want"),
+    [
+        pytest.param(1, 1, False, YES, id="enough serve while others start"),
+        pytest.param(1, 0, False, NO, id="too few"),
+        pytest.param(2, 1, False, NO, id="fewer than the least"),
+        pytest.param(1, 1, True, NO, id="an update, not a scaling"),
+        pytest.param(None, 1, False, NO, id="no autoscaler"),
+    ],
+)
+def test_scaling_is_no_outage(
+    least: int | None, available: int, updating: bool, want: Ready
+) -> None:
+    obj = serving(available=available, Progressing=True, UpdateInProgress=updating)
+    assert readiness(obj, least, 0, was_ready=True)[0] is want
+
+
+@pytest.mark.parametrize(
+    ("was_ready", "written", "want"),
+    [
+        pytest.param(True, 0, YES, id="somebody else's change: as before, ready"),
+        pytest.param(False, 0, NO, id="somebody else's change: as before, not ready"),
+        pytest.param(True, 3, NO, id="our own change: not ready"),
+        pytest.param(True, 2, YES, id="ours was seen, somebody else's was not"),
+    ],
+)
+def test_a_status_about_an_older_spec(was_ready: bool, written: int, want: Ready) -> None:
+    obj = serving(generation=3, seen=2, Available=True)
+    assert readiness(obj, None, written, was_ready=was_ready)[0] is want
+
+
+ABSURD: list[Any] = [
+    None,
+    {},
+    "text",
+    [],
+    {"conditions": None},
+    {"conditions": "text", "observedGeneration": 3},
+    {"conditions": [None, "text", 3, {}, {"type": 3}], "observedGeneration": 3},
+    {"conditions": [{"type": "Available", "status": True}], "observedGeneration": 3},
+    {"conditions": [{"type": "Available", "status": "True"}], "observedGeneration": "3"},
+    {"conditions": [{"type": "Available"}], "observedGeneration": 3, "replicas": "many"},
+]
+
+
+@pytest.mark.parametrize("status", ABSURD, ids=repr)
+def test_an_absurd_status_is_not_taken_for_ready(status: Any) -> None:
+    obj = {**serving(), "status": status}
+    assert readiness(obj, 1, 0, was_ready=False)[0] is not YES
+
+
+def test_reports_follow_the_order_of_the_spec() -> None:
+    meaning = model("m", backend("z"), backend("s", type="SGLang"), backend("a"))
+    found = reports(meaning, {"m-a": serving(available=2, Available=True)}, {}, {}, {})
+    assert [report.as_stored() for report in found] == [
+        {
+            "name": "z",
+            "modelServing": "m-z",
+            "replicas": 0,
+            "readyReplicas": 0,
+            "ready": False,
+            "message": 'ModelServing "m-z" does not exist',
+        },
+        {
+            "name": "s",
+            "replicas": 0,
+            "readyReplicas": 0,
+            "ready": False,
+            "message": "type SGLang is not served yet",
+        },
+        {"name": "a", "modelServing": "m-a", "replicas": 2, "readyReplicas": 2, "ready": True},
+    ]

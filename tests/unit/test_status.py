@@ -1,0 +1,424 @@
+"""What the status says: every state, and every way from one to another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.apis.children import MODEL_ROUTE
+from app.apis.meta import Object
+from app.errors import (
+    ApiError,
+    ChildConflict,
+    Conflict,
+    Forbidden,
+    Invalid,
+    InvalidSpec,
+    NotFound,
+    Unreachable,
+)
+from controller.failure import Failure
+from controller.finding import Finding, deployed, reconciling, retrying, stuck, unclear
+from controller.outcome import Done, Trouble, conclude
+from controller.plan import Wait
+from controller.readiness import BackendReport, Ready
+from controller.status import MAX_MESSAGE, Difference, difference, status_of
+from tests.builders import model, stored_object
+
+NOW, LATER = "2031-01-01T00:00:00Z", "2031-01-01T00:01:00Z"
+
+
+def report(name: str = "a", ready: Ready = Ready.YES, **more: Any) -> BackendReport:
+    return BackendReport(name, f"m-{name}", ready, **more)
+
+
+READY = (report(),)
+NOT_READY = (report(ready=Ready.NO, message="why"),)
+NOT_KNOWN = (report(ready=Ready.UNKNOWN),)
+AT_ZERO = (report(scaled_to_zero=True),)
+
+
+def booster(finding: Finding | None = None, generation: int = 1) -> Object:
+    """A ModelBooster of generation 1 or later, whose generation 1 was reported on."""
+    obj = stored_object("m")
+    if finding is not None:
+        obj["status"] = status_of(obj, finding, NOW, model("m"))
+    else:
+        obj["status"] = {"observedGeneration": -1}
+    obj["metadata"]["generation"] = generation
+    return obj
+
+
+def said(status: Object) -> list[tuple[str, str, str]]:
+    return [(c["type"], c["status"], c["reason"]) for c in status["conditions"]]
+
+
+STATES = {
+    "S1": (reconciling(), "UUU", ["Reconciling"] * 3),
+    "S2": (retrying("x"), "UUU", ["RetryingTransientError", "StatusUnknown"]),
+    "S4": (deployed(NOT_READY), "TFF", ["ModelCreating", "ModelProcessing", "NoFailure"]),
+    "S5": (deployed(READY), "TTF", ["ModelCreating", "ModelAvailable", "NoFailure"]),
+    "S6": (deployed(AT_ZERO), "TTF", ["ModelCreating", "ScaledToZero", "NoFailure"]),
+    "S7": (deployed(NOT_KNOWN), "TUF", ["ModelCreating", "StatusUnknown", "NoFailure"]),
+    "S7 by error": (unclear("x", READY), "TUF", ["ModelCreating", "StatusUnknown", "NoFailure"]),
+    "S8": (stuck("ValidationFailed", "x"), "FFT", ["ValidationFailed"] * 3),
+    "S9": (stuck("ChildApplyFailed", "x"), "FFT", ["ChildApplyFailed"] * 3),
+}
+
+
+@pytest.mark.parametrize(("finding", "letters", "reasons"), STATES.values(), ids=STATES)
+def test_each_state_says_everything(finding: Finding, letters: str, reasons: list[str]) -> None:
+    status = status_of(booster(), finding, NOW, model("m"))
+    full = {"T": "True", "F": "False", "U": "Unknown"}
+    if len(reasons) == 2:
+        reasons = [*reasons, reasons[0]]
+    kinds = ["Initialized", "Active", "Failed", "Ready"]
+    want = [
+        (kind, full[letter], reason)
+        for kind, letter, reason in zip(
+            kinds, [*letters, letters[1]], [*reasons, reasons[1]], strict=True
+        )
+    ]
+    if letters == "FFT":
+        want.append(("Stalled", "True", reasons[2]))
+    assert said(status) == want
+    assert {c["observedGeneration"] for c in status["conditions"]} == {1}
+    assert {c["lastTransitionTime"] for c in status["conditions"]} == {NOW}
+    assert status["observedGeneration"] == (-1 if letters == "UUU" else 1)
+    assert status["modelName"] == "m"
+
+
+@pytest.mark.parametrize("finding", [state[0] for state in STATES.values()], ids=STATES)
+def test_no_state_contradicts_itself(finding: Finding) -> None:
+    status = {c["type"]: c["status"] for c in status_of(booster(), finding, NOW)["conditions"]}
+    initialized, active, failed = (status[k] for k in ("Initialized", "Active", "Failed"))
+    assert not (failed == "True" and active == "True")
+    assert initialized != "False" or failed == "True"
+    assert active != "True" or (initialized == "True" and failed == "False")
+    assert ("Stalled" in status) == (failed == "True")
+
+
+@pytest.mark.parametrize(
+    ("backends", "letters", "message"),
+    [
+        pytest.param([Ready.YES, Ready.YES], "TTF", "ModelBooster is ready", id="all ready"),
+        pytest.param([Ready.YES, Ready.NO], "TFF", "1/2 backends ready; not ready: b1", id="mixed"),
+        pytest.param(
+            [Ready.UNKNOWN, Ready.NO], "TFF", "0/2 backends ready; not ready: b1", id="no beats ?"
+        ),
+        pytest.param([Ready.YES, Ready.UNKNOWN], "TUF", "nothing is reported about: b1", id="?"),
+    ],
+)
+def test_the_worst_backend_decides(backends: list[Ready], letters: str, message: str) -> None:
+    reports = tuple(report(f"b{i}", ready) for i, ready in enumerate(backends))
+    finding = deployed(reports)
+    three = (finding.initialized, finding.active, finding.failed)
+    assert "".join(s.status[0] for s in three) == letters
+    assert finding.active.message == message
+
+
+def test_some_at_zero_is_not_scaled_to_zero() -> None:
+    assert deployed((*AT_ZERO, report("b"))).active.reason == "ModelAvailable"
+
+
+@pytest.mark.parametrize("ready", [Ready.YES, Ready.NO], ids=["ready", "not ready"])
+def test_a_type_that_is_not_served_fails_beside_what_is_served(ready: Ready) -> None:
+    unserved = BackendReport("s", "", Ready.NO, unserved_type="SGLang")
+    finding = deployed((report(ready=ready), unserved))
+    assert finding.initialized.status == "True"
+    assert (finding.active.status, finding.active.reason) == ("False", "UnsupportedBackendType")
+    assert (finding.failed.status, finding.failed.reason) == ("True", "UnsupportedBackendType")
+    assert "s (SGLang)" in finding.failed.message
+
+
+def test_notes_go_with_active() -> None:
+    assert deployed(READY, ["note"]).active.message == "ModelBooster is ready; note"
+
+
+# From one state to another: what the pass met, by what the status said before.
+
+REFUSED = Failure('ModelRoute "m"', Invalid(422, "Invalid", "bad"))
+BUSY = Failure('ModelRoute "m"', ApiError(503, "", "busy"))
+MOVED = Failure('ModelRoute "m"', Conflict(409, "Conflict", "moved"))
+FOREIGN = Failure("", ChildConflict("ModelRoute", "m"))
+
+BEFORE = {
+    "S0": booster(),
+    "S1": booster(reconciling()),
+    "S2": booster(retrying("x")),
+    "S4": booster(deployed(NOT_READY)),
+    "S5": booster(deployed(READY)),
+    "S7": booster(deployed(NOT_KNOWN)),
+    "S8": booster(stuck("ValidationFailed", "x")),
+    "S9": booster(stuck("ChildApplyFailed", "x")),
+    "S5, edited": booster(deployed(READY), generation=2),
+    "S9, edited": booster(stuck("ChildApplyFailed", "x"), generation=2),
+}
+A_WHILE = Trouble(failures=2, failing_seconds=1)
+OFTEN = Trouble(failures=5, failing_seconds=1)
+LONG = Trouble(failures=2, failing_seconds=61)
+
+MET: dict[str, tuple[list[Failure], Trouble | None, tuple[BackendReport, ...], dict[str, str]]] = {
+    "all is well": ([], None, READY, dict.fromkeys(BEFORE, "S5")),
+    "some backend is not ready": ([], None, NOT_READY, dict.fromkeys(BEFORE, "S4")),
+    "readiness is not known": ([], None, NOT_KNOWN, dict.fromkeys(BEFORE, "S7")),
+    "all at zero": ([], None, AT_ZERO, dict.fromkeys(BEFORE, "S6")),
+    "a child is refused": ([REFUSED], None, READY, dict.fromkeys(BEFORE, "S9")),
+    "a name is taken": ([FOREIGN], None, READY, dict.fromkeys(BEFORE, "S8")),
+    "a conflict": ([MOVED], None, READY, dict.fromkeys(BEFORE, "=")),
+    "a passing error": (
+        [BUSY],
+        A_WHILE,
+        READY,
+        {
+            **dict.fromkeys(BEFORE, "="),
+            **dict.fromkeys(("S0", "S1", "S2", "S5, edited", "S9, edited"), "S2"),
+        },
+    ),
+    "an error that comes again": (
+        [BUSY],
+        OFTEN,
+        READY,
+        {**dict.fromkeys(BEFORE, "S9"), "S5": "S7", "S7": "S7"},
+    ),
+    "an error that lasts": (
+        [BUSY],
+        LONG,
+        READY,
+        {**dict.fromkeys(BEFORE, "S9"), "S5": "S7"},
+    ),
+}
+
+
+def name_of(finding: Finding | None) -> str:
+    if finding is None:
+        return "="
+    letters = "".join(s.status[0] for s in (finding.initialized, finding.active, finding.failed))
+    reason = finding.active.reason
+    if letters == "UUU":
+        return "S1" if reason == "Reconciling" else "S2"
+    if letters == "FFT":
+        return "S9" if reason == "ChildApplyFailed" else "S8"
+    return {"TFF": "S4", "TUF": "S7"}.get(letters) or ("S6" if "Zero" in reason else "S5")
+
+
+@pytest.mark.parametrize(
+    ("met", "before", "want"),
+    [
+        pytest.param(met, before, want, id=f"{before}: {met}")
+        for met, (_, _, _, wanted) in MET.items()
+        for before, want in wanted.items()
+    ],
+)
+def test_transitions(met: str, before: str, want: str) -> None:
+    failures, trouble, backends, _ = MET[met]
+    finding = conclude(BEFORE[before], Done(failures=failures), backends, (), trouble)
+    assert name_of(finding) == want
+
+
+@pytest.mark.parametrize(
+    ("ours", "seconds", "before", "want"),
+    [
+        pytest.param(False, 1, "S0", "S2", id="a predecessor's child, new"),
+        pytest.param(False, 1, "S5", "S5", id="a predecessor's child, settled"),
+        pytest.param(False, 60, "S5", "S8", id="a predecessor's child that does not go"),
+        pytest.param(True, 1, "S2", "S2", id="our own child, new"),
+        pytest.param(True, 59, "S5", "S5", id="our own child, settled"),
+        pytest.param(True, 60, "S5", "S9", id="our own child that does not go"),
+    ],
+)
+def test_waiting(ours: bool, seconds: float, before: str, want: str) -> None:
+    done = Done(waiting=[Wait(MODEL_ROUTE, "m", ours)])
+    finding = conclude(BEFORE[before], done, READY, (), Trouble(waiting_seconds=seconds))
+    assert name_of(finding) == want
+    assert finding is not None
+    if want in ("S2", "S8", "S9"):
+        assert 'waiting for ModelRoute "m"' in finding.initialized.message
+
+
+# What a message says.
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "message"),
+    [
+        pytest.param(
+            Invalid(422, "Invalid", "bad"),
+            "ChildApplyFailed",
+            'Rejected: ModelRoute "m": bad',
+            id="422",
+        ),
+        pytest.param(
+            Invalid(500, "", "failed to create typed patch object: x"),
+            "ChildApplyFailed",
+            'Rejected: ModelRoute "m": failed to create typed patch object: x',
+            id="a field that the schema lacks",
+        ),
+        pytest.param(
+            Invalid(400, "BadRequest", "bad"), "ChildApplyFailed", 'ModelRoute "m": bad', id="400"
+        ),
+        pytest.param(
+            Forbidden(403, "Forbidden", "may not"),
+            "ChildApplyFailed",
+            'Forbidden: ModelRoute "m": may not',
+            id="403",
+        ),
+        pytest.param(
+            Forbidden(403, "Forbidden", "exceeded quota: q"),
+            "ChildApplyFailed",
+            'QuotaExceeded: ModelRoute "m": exceeded quota: q',
+            id="quota",
+        ),
+        pytest.param(
+            NotFound(404, "", "404 page not found"),
+            "ChildApplyFailed",
+            'KindUnavailable: ModelRoute "m": 404 page not found',
+            id="no such kind",
+        ),
+        pytest.param(
+            ChildConflict("ModelRoute", "m", 'Other "x"'),
+            "ChildNameConflict",
+            'ModelRoute "m" exists and belongs to Other "x"; it is left alone: delete or rename '
+            "one of the two",
+            id="a taken name",
+        ),
+    ],
+)
+def test_what_a_refusal_says(error: Exception, reason: str, message: str) -> None:
+    done = Done(failures=[BUSY, Failure('ModelRoute "m"', error), MOVED])
+    finding = conclude(booster(), done, ())
+    assert finding is not None
+    assert (finding.failed.reason, finding.failed.message) == (reason, message)
+
+
+def test_all_refusals_are_said_and_one_only_once() -> None:
+    other = replace(REFUSED, what='ModelServer "s"')
+    finding = conclude(booster(), Done(failures=[REFUSED, other, REFUSED]), ())
+    assert finding is not None
+    assert finding.failed.message == (
+        'Rejected: ModelRoute "m": bad; Rejected: ModelServer "s": bad'
+    )
+
+
+def test_what_goes_on_serving_is_said() -> None:
+    backends = (report(ready_replicas=1),)
+    finding = conclude(booster(), Done(failures=[REFUSED]), backends)
+    assert finding is not None
+    assert finding.failed.message.endswith("left as it is, and goes on serving")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotFound(404, "NotFound", "x", details={"kind": "namespaces", "name": "n"}),
+        Forbidden(403, "Forbidden", "x", details={"causes": [{"reason": "NamespaceTerminating"}]}),
+    ],
+    ids=["gone", "terminating"],
+)
+def test_a_namespace_on_its_way_out_is_nothing_to_report(error: Exception) -> None:
+    assert conclude(booster(), Done(failures=[BUSY, Failure("", error)]), READY) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Conflict(409, "Conflict", "x"),
+        NotFound(404, "NotFound", "x", details={"name": "m", "kind": "modelroutes"}),
+        Invalid(422, "Invalid", "x", details={"causes": [{"field": "metadata.uid"}]}),
+    ],
+    ids=["moved on", "gone", "another has its name"],
+)
+def test_an_old_view_is_nothing_to_report(error: Exception) -> None:
+    assert conclude(booster(), Done(failures=[Failure("", error)]), READY) is None
+
+
+def test_no_answer_is_a_passing_error() -> None:
+    done = Done(failures=[Failure('ModelRoute "m"', Unreachable("reset"))])
+    finding = conclude(booster(), done, READY)
+    assert finding is not None
+    assert finding.initialized.message == 'ModelRoute "m": reset'
+
+
+# Times, and what is worth a write.
+
+
+def test_a_transition_time_moves_only_with_its_status() -> None:
+    before = booster(deployed(NOT_READY))
+    times = {
+        c["type"]: c["lastTransitionTime"]
+        for c in status_of(before, deployed(READY), LATER)["conditions"]
+    }
+    assert times == {"Initialized": NOW, "Active": LATER, "Failed": NOW, "Ready": LATER}
+
+
+def test_a_clock_that_was_set_back_does_not_turn_time_around() -> None:
+    before = booster(deployed(NOT_READY))
+    status = status_of(before, deployed(READY), "2030-01-01T00:00:00Z")
+    assert {c["lastTransitionTime"] for c in status["conditions"]} == {NOW}
+
+
+def test_a_message_is_cut_to_what_the_server_takes() -> None:
+    status = status_of(booster(), stuck("ValidationFailed", "x" * 40000), NOW)
+    assert {len(c["message"]) for c in status["conditions"]} == {MAX_MESSAGE}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "generation", "want"),
+    [
+        pytest.param(READY, READY, 1, Difference.NONE, id="nothing new"),
+        pytest.param(READY, READY, 2, Difference.STATE, id="a new generation"),
+        pytest.param(NOT_READY, READY, 1, Difference.STATE, id="another state"),
+        pytest.param(READY, (report("b"),), 1, Difference.STATE, id="another backend"),
+        pytest.param(READY, (report(replicas=2),), 1, Difference.DETAILS, id="a counter"),
+        pytest.param(
+            NOT_READY, (report(ready=Ready.NO, message="y"),), 1, Difference.DETAILS, id="a message"
+        ),
+    ],
+)
+def test_difference(
+    before: tuple[BackendReport, ...],
+    after: tuple[BackendReport, ...],
+    generation: int,
+    want: Difference,
+) -> None:
+    obj = booster(deployed(before), generation)
+    assert difference(obj, status_of(obj, deployed(after), LATER, model("m"))) is want
+
+
+def test_what_kthena_left_in_the_status_is_replaced() -> None:
+    obj = booster()
+    obj["status"] = {
+        "observedGeneration": 1,
+        "conditions": [
+            {
+                "type": "Failed",
+                "status": "True",
+                "reason": "ModelAbnormal",
+                "message": "x",
+                "lastTransitionTime": NOW,
+            }
+        ],
+        "backendStatuses": [{"name": "m-a", "replicas": 1}],
+    }
+    status = status_of(obj, deployed(READY), LATER, model("m"))
+    assert difference(obj, status) is Difference.STATE
+    assert ("Failed", "False", "NoFailure") in said(status)
+    assert [b["name"] for b in status["backendStatuses"]] == ["a"]
+
+
+def test_a_refused_spec_keeps_what_was_known_of_its_backends() -> None:
+    obj = booster(deployed(READY), generation=2)
+    status = status_of(obj, stuck("ValidationFailed", str(InvalidSpec([]))), LATER)
+    assert status["backendStatuses"] == obj["status"]["backendStatuses"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "want"),
+    [({"name": "qwen"}, "qwen"), ({}, "m"), ({"name": 3}, "m"), (None, "m"), ([], "m")],
+    ids=repr,
+)
+def test_the_name_for_clients_is_told_even_of_a_refused_spec(spec: Any, want: str) -> None:
+    obj = {**booster(), "spec": spec}
+    assert status_of(obj, stuck("ValidationFailed", "x"), NOW)["modelName"] == want
