@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from app.apis.children import MODEL_BOOSTER
-from app.apis.meta import Key, Object, Resource, key_of, uid_of
+from app.apis.meta import Key, Object, Resource, is_terminating, key_of, uid_of
 from controller.store import Store
 
 EXPECT_SECONDS = 60.0
@@ -146,10 +146,10 @@ class View:
         if expected is None:
             return True
         if expected.obj is None:
-            if new is None or uid_of(new) != expected.uid:
+            # A finalizer may keep it for a while; otherwise the same uid is news from before.
+            if new is None or uid_of(new) != expected.uid or is_terminating(new):
                 self._drop(place)
-                return new is not None
-            return True  # an older event, or a finalizer keeps it: the store shows which
+            return new is not None
         if new is None:
             if uid_of(obj) == expected.uid:
                 self._drop(place)

@@ -1,0 +1,99 @@
+"""Which kthena is installed, told from discovery and the published schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.apis.children import (
+    AUTOSCALING_POLICY,
+    AUTOSCALING_POLICY_BINDING,
+    CHILDREN,
+    MODEL_BOOSTER,
+    MODEL_ROUTE,
+    Profile,
+)
+from app.apis.crd import model_booster_crd
+from app.apis.meta import Object, Resource
+from controller.profiles import installed
+
+CRDS = Path(__file__).parents[1] / "crds"
+
+
+def schemas_of(profile: str, *kinds: Resource) -> Object:
+    """OpenAPI schemas as the server publishes them, of a release's CRDs; of all kinds if none."""
+    found: Object = {}
+    for path in sorted((CRDS / profile).glob("*.yaml")):
+        crd = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+        if not kinds or crd["spec"]["names"]["kind"] in {kind.kind for kind in kinds}:
+            found |= published(crd)
+    return found
+
+
+def published(crd: Object) -> Object:
+    spec = crd["spec"]
+    version = spec["versions"][0]
+    mark = {"group": spec["group"], "version": version["name"], "kind": spec["names"]["kind"]}
+    schema = {
+        **version["schema"]["openAPIV3Schema"],
+        "x-kubernetes-group-version-kind": [mark],
+    }
+    return {f"io.serving.{mark['kind']}": schema}
+
+
+EVERYTHING = [str(resource) for resource in CHILDREN]
+WITHOUT_BINDINGS = [name for name in EVERYTHING if name != str(AUTOSCALING_POLICY_BINDING)]
+WITHOUT_SCALING = [name for name in WITHOUT_BINDINGS if name != str(AUTOSCALING_POLICY)]
+LEFT_OVER = schemas_of("B", AUTOSCALING_POLICY_BINDING)
+
+
+@pytest.mark.parametrize(
+    ("served", "schemas", "want"),
+    [
+        pytest.param(EVERYTHING, schemas_of("A"), Profile.A, id="v0.1.0"),
+        pytest.param(EVERYTHING, schemas_of("B"), Profile.B, id="v0.4.0"),
+        pytest.param(WITHOUT_BINDINGS, schemas_of("C"), Profile.C, id="v1.0.0"),
+        pytest.param(
+            EVERYTHING, {**schemas_of("C"), **LEFT_OVER}, Profile.C, id="bindings left over"
+        ),
+        pytest.param(WITHOUT_BINDINGS, schemas_of("B"), None, id="bindings lost"),
+        pytest.param(WITHOUT_SCALING, schemas_of("C", MODEL_ROUTE), None, id="no scaling at all"),
+        pytest.param([], {}, None, id="nothing"),
+        pytest.param(EVERYTHING, {}, Profile.B, id="bindings, and no schemas to read"),
+        pytest.param(WITHOUT_BINDINGS, {}, Profile.C, id="no bindings, and no schemas to read"),
+    ],
+)
+def test_profile(served: Collection[str], schemas: Object, want: Profile | None) -> None:
+    assert installed(served, schemas).profile is want
+
+
+@pytest.mark.parametrize("served", [EVERYTHING, WITHOUT_BINDINGS, []], ids=len)
+def test_kinds_that_are_served(served: list[str]) -> None:
+    assert [str(resource) for resource in installed(served, {}).kinds] == served
+
+
+def test_references_in_schemas_are_followed() -> None:
+    whole = schemas_of("C", AUTOSCALING_POLICY)
+    (name,) = whole
+    spec = whole[name]["properties"]["spec"]
+    whole[name]["properties"]["spec"] = {"allOf": [{"$ref": "#/components/schemas/spec"}]}
+    assert installed(EVERYTHING, {**whole, "spec": spec}).profile is Profile.C
+
+
+@pytest.mark.parametrize(
+    ("fields", "want"),
+    [(["backends", "backend"], True), (["backends"], True), (["backend"], False)],
+    ids=["ours", "v0.1.0's", "a later kthena's"],
+)
+def test_whose_model_booster_it_is(fields: list[str], want: bool) -> None:
+    crd: Any = deepcopy(model_booster_crd())
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    properties = schema["properties"]["spec"]["properties"]
+    schema["properties"]["spec"]["properties"] = {name: properties[name] for name in fields}
+    found = installed([*EVERYTHING, str(MODEL_BOOSTER)], published(crd))
+    assert found.booster_is_ours is want

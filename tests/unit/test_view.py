@@ -1,0 +1,180 @@
+"""What a pass sees between a write and the watch that shows it."""
+
+from __future__ import annotations
+
+from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, owner_uids
+from app.apis.meta import Key, Object
+from controller.store import Store
+from controller.view import BOOSTER_INDEX, EXPECT_SECONDS, View, Write
+
+OWNER = "owner-uid"
+KEY = Key("ns", "m")
+
+
+def route(version: str, uid: str = "u1", generation: int = 1) -> Object:
+    return {
+        "kind": "ModelRoute",
+        "metadata": {
+            "namespace": "ns",
+            "name": "m",
+            "uid": uid,
+            "resourceVersion": version,
+            "generation": generation,
+            "ownerReferences": [
+                {
+                    "apiVersion": MODEL_BOOSTER.api_version,
+                    "kind": "ModelBooster",
+                    "name": "m",
+                    "uid": OWNER,
+                }
+            ],
+        },
+    }
+
+
+class Cluster:
+    """A store of routes, the view on it, and a watch that shows what the test says."""
+
+    def __init__(self, *routes: Object) -> None:
+        self.store = Store({BOOSTER_INDEX: owner_uids})
+        self.view = View({"ModelRoute": {None: self.store}})
+        for obj in routes:
+            self.store.put(obj)
+
+    def shows(self, obj: Object) -> list[bool]:
+        return [self.view.noticed(MODEL_ROUTE, *change) for change in self.store.put(obj)]
+
+    def shows_gone(self, obj: Object) -> list[bool]:
+        return [self.view.noticed(MODEL_ROUTE, *change) for change in self.store.remove(obj)]
+
+    def made(self, obj: Object, write: Write | None = None) -> bool:
+        return self.view.made(OWNER, MODEL_ROUTE, obj, write or Write(), now=0)
+
+    def deleted(self, uid: str = "u1") -> bool:
+        return self.view.deleted(OWNER, MODEL_ROUTE, KEY, uid, Write(), now=0)
+
+    def sees(self) -> list[str]:
+        """The version that a pass sees, by name and among the children."""
+        one = self.view.get(MODEL_ROUTE, KEY)
+        several = [obj["metadata"]["resourceVersion"] for obj in self.view.children(OWNER)]
+        assert ([one["metadata"]["resourceVersion"]] if one else []) == several
+        return several
+
+
+def test_a_created_child_is_there_at_once_and_its_event_is_no_news() -> None:
+    cluster = Cluster()
+    assert cluster.made(route("5")) is False
+    assert cluster.sees() == ["5"]
+
+    assert cluster.shows(route("5")) == [False]
+    assert cluster.sees() == ["5"]
+    assert cluster.shows(route("6")) == [True]
+    assert cluster.sees() == ["6"]
+
+
+def test_an_older_event_does_not_undo_a_write() -> None:
+    cluster = Cluster(route("1"))
+    cluster.made(route("5"))
+
+    assert cluster.shows(route("3")) == [True]
+    assert cluster.sees() == ["5"]
+    assert cluster.shows(route("5")) == [False]
+    assert cluster.sees() == ["5"]
+
+
+def test_a_write_that_changed_nothing_is_nothing_to_wait_for() -> None:
+    cluster = Cluster(route("5"))
+    cluster.made(route("5"))
+    assert cluster.shows(route("6")) == [True]
+    assert cluster.sees() == ["6"]
+
+
+def test_what_the_watch_showed_before_the_answer_came_is_not_waited_for() -> None:
+    cluster = Cluster(route("1"))
+    with cluster.view.writing(MODEL_ROUTE, KEY) as write:
+        assert cluster.shows(route("5")) == [False]
+        assert cluster.made(route("5"), write) is False
+    assert cluster.sees() == ["5"]
+
+
+def test_what_somebody_did_right_after_is_told_when_the_answer_comes() -> None:
+    cluster = Cluster(route("1"))
+    with cluster.view.writing(MODEL_ROUTE, KEY) as write:
+        assert cluster.shows(route("5")) == [False]
+        assert cluster.shows(route("6")) == [False]
+        assert cluster.made(route("5"), write) is True
+    assert cluster.sees() == ["6"]
+
+
+def test_a_deletion_right_after_is_told_when_the_answer_comes() -> None:
+    cluster = Cluster(route("1"))
+    with cluster.view.writing(MODEL_ROUTE, KEY) as write:
+        cluster.shows(route("5"))
+        cluster.shows_gone(route("6"))
+        assert cluster.made(route("5"), write) is True
+    assert cluster.sees() == []
+
+
+def test_a_new_generation_is_later_for_sure() -> None:
+    cluster = Cluster(route("1"))
+    cluster.made(route("5", generation=2))
+    assert cluster.shows(route("9", generation=3)) == [True]
+    assert cluster.sees() == ["9"]
+
+
+def test_a_deleted_child_is_gone_at_once_and_its_event_is_no_news() -> None:
+    cluster = Cluster(route("1"))
+    assert cluster.deleted() is False
+    assert cluster.sees() == []
+
+    assert cluster.shows(route("2")) == [True]  # an edit from before the deletion
+    assert cluster.sees() == []
+    assert cluster.shows_gone(route("3")) == [False]
+    assert cluster.sees() == []
+
+
+def test_a_deleted_child_that_a_finalizer_keeps_is_seen_going() -> None:
+    cluster = Cluster(route("1"))
+    cluster.deleted()
+    going = route("2")
+    going["metadata"]["deletionTimestamp"] = "2031-01-01T00:00:00Z"
+    assert cluster.shows(going) == [True]
+    assert cluster.sees() == ["2"]
+
+
+def test_a_child_that_is_deleted_and_made_anew_is_the_new_one() -> None:
+    cluster = Cluster(route("1"))
+    cluster.deleted()
+    cluster.made(route("5", uid="u2"))
+    assert cluster.sees() == ["5"]
+
+    cluster.shows_gone(route("3"))
+    assert cluster.sees() == ["5"]
+    assert cluster.shows(route("5", uid="u2")) == [False]
+    assert cluster.sees() == ["5"]
+
+
+def test_somebody_elses_deletion_ends_what_we_expect() -> None:
+    cluster = Cluster(route("1"))
+    cluster.made(route("5"))
+    assert cluster.shows_gone(route("6")) == [True]
+    assert cluster.sees() == []
+
+
+def test_after_a_minute_the_store_is_believed_again() -> None:
+    cluster = Cluster(route("1"))
+    cluster.made(route("5"))
+    assert cluster.view.expired(EXPECT_SECONDS - 1) == set()
+    assert cluster.sees() == ["5"]
+    assert cluster.view.expired(EXPECT_SECONDS) == {OWNER}
+    assert cluster.sees() == ["1"]
+
+
+def test_a_store_for_each_namespace() -> None:
+    here, there = Store({BOOSTER_INDEX: owner_uids}), Store({BOOSTER_INDEX: owner_uids})
+    here.put(route("1"))
+    view = View({"ModelRoute": {"ns": here, "other": there}})
+    assert view.get(MODEL_ROUTE, KEY) == route("1")
+    assert view.get(MODEL_ROUTE, Key("other", "m")) is None
+    assert view.get(MODEL_ROUTE, Key("third", "m")) is None
+    assert list(view.children(OWNER)) == [route("1")]
