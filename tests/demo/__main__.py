@@ -55,6 +55,9 @@ def main(arguments: list[str]) -> int:
     stage = Stage(programs, environment, ROOT)
     try:
         return _show(stage, folder, keep=keep)
+    except KeyboardInterrupt:
+        print("\n   interrupted; nothing is left behind", file=sys.stderr)
+        return 128 + signal.SIGINT
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
@@ -76,9 +79,6 @@ def _show(stage: Stage, folder: Path, *, keep: bool) -> int:
         print(f"\n   ✗ {exc}", file=sys.stderr)
         _show_logs(folder)
         return 1
-    except KeyboardInterrupt:
-        print("\n   interrupted: cleaning up", file=sys.stderr)
-        return 130
     finally:
         if not kept:
             close_room(room)

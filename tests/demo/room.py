@@ -54,11 +54,14 @@ def open_room(folder: Path, *, keep: bool) -> subprocess.Popen[bytes]:
     else:
         process = processes.launch(command, log, os.environ)
     deadline = time.monotonic() + START_SECONDS
-    while not (folder / "pid").exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            close_room(process)
-            raise NotReady(log.read_text()[-3000:])
-        time.sleep(0.05)
+    try:
+        while not (folder / "pid").exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise NotReady(log.read_text()[-3000:])
+            time.sleep(0.05)
+    except BaseException:
+        close_room(process)
+        raise
     return process
 
 
