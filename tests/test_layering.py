@@ -39,7 +39,8 @@ MEANING = ("app.apis", "app.convert", "app.validation", "app.defaults", "app.loo
 LAYERS = {
     # A fault is part of the error that carries it; for the type checker only.
     "app.errors": Layer(ours=("app.apis.fields",)),
-    "app.apis": Layer(others=("pydantic",)),
+    # orjson: the revision of a child is a hash of its spec, and is made at every pass and review.
+    "app.apis": Layer(others=("pydantic", "orjson")),
     "app.convert": Layer(ours=("app.apis",)),
     "app.lookup": Layer(ours=("app.apis",)),
     # re2: users' patterns are checked by the engine that the router runs, in linear time.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from app.apis.canonical import WorkerForm
+from app.apis.canonical import WorkerForm, once
 from app.apis.fields import Path, SpecError, duplicate, invalid
 
 
@@ -29,6 +29,7 @@ class Argument:
         return [self.flag, self.text] if self.text else [self.flag]
 
 
+@once
 def arguments(worker: WorkerForm) -> dict[str, Argument]:
     """Returns a worker's arguments by name (``max-model-len``), sorted as the user wrote them.
 

@@ -7,9 +7,11 @@ cannot disagree. It is never written back: a stored default would show in every 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 from app.apis.duration import parse_duration
 from app.apis.fields import Path
@@ -29,6 +31,10 @@ DEFAULT_COST_EXPANSION_RATE_PERCENT = 200
 DEFAULT_GRACE_PERIOD = "30s"
 GANG_SCHEDULER = "volcano"
 """The only scheduler that knows gangs of pods."""
+
+
+Facts = dict[Callable[..., Any], Any]
+"""What ``once`` has worked out from a form; a form never changes, so it stays true."""
 
 
 class Scope(StrEnum):
@@ -52,6 +58,7 @@ class WorkerForm:
     affinity: Object | None
     tolerations: list[Object]
     config: dict[str, Any]
+    facts: Facts = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class BackendForm:
     scheduler_name: str
     gang_scheduling: bool
     runtime_class_name: str | None
+    facts: Facts = field(default_factory=dict, compare=False, repr=False)
 
     def worker(self, kind: str) -> WorkerForm | None:
         """Returns the worker of a type; of several the last."""
@@ -110,6 +118,27 @@ class Model:
     def scaled(self, backend: BackendForm) -> bool:
         """Whether an autoscaler writes the replicas of this backend."""
         return self.policy is not None or backend.policy is not None
+
+
+_Form = TypeVar("_Form", WorkerForm, BackendForm)
+_Fact = TypeVar("_Fact")
+
+
+def once(fact: Callable[[_Form], _Fact]) -> Callable[[_Form], _Fact]:
+    """Makes a function work out each form's fact once.
+
+    A dozen rules and every converter ask for the same few. The answer is shared: do not change it.
+    """
+
+    @wraps(fact)
+    def known(form: _Form) -> _Fact:
+        try:
+            return form.facts[fact]  # type: ignore[no-any-return]  # what fact returned
+        except KeyError:
+            answer = form.facts[fact] = fact(form)
+            return answer
+
+    return known
 
 
 def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-scheduler") -> Model:

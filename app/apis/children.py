@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import orjson
 
 from app.apis.canonical import BackendForm, Model
 from app.apis.meta import Object, Resource, labels_of, owner_references
@@ -168,8 +169,8 @@ def revision(spec: Any) -> str:
 
     As a label it is part of what we want, so a field that we stopped wanting shows as a difference.
     """
-    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    text = orjson.dumps(spec, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def is_ours(obj: Object, uid: str) -> bool:

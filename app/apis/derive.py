@@ -11,7 +11,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import NamedTuple
 
 from app.apis.arguments import Argument, arguments
-from app.apis.canonical import BackendForm, Model, WorkerForm
+from app.apis.canonical import BackendForm, Model, WorkerForm, once
 from app.apis.children import Profile, backend_child_name
 from app.apis.fields import Path, SpecError, invalid, required, too_many
 from app.apis.quantity import parse_quantity
@@ -69,6 +69,7 @@ def autoscaled(model: Model, backend: BackendForm, profile: Profile) -> bool:
     return backend.type in SERVED_TYPES and model.scaled(backend) and not blind
 
 
+@once
 def roles(backend: BackendForm) -> tuple[Role, ...]:
     """Returns the roles of a backend's pods, in the order in which they are written.
 
@@ -79,6 +80,14 @@ def roles(backend: BackendForm) -> tuple[Role, ...]:
         return tuple(Role(kind, _worker(backend, kind), 0) for kind in ("prefill", "decode"))
     worker = _worker(backend, "server")
     return (Role("leader", worker, worker.pods - 1),)
+
+
+def has_its_workers(backend: BackendForm) -> bool:
+    """Whether every role of a backend has a worker that describes it."""
+    try:
+        return bool(roles(backend))
+    except SpecError:
+        return False
 
 
 def _worker(backend: BackendForm, kind: str) -> WorkerForm:
@@ -133,6 +142,7 @@ def served_model_name(model: Model, backend: BackendForm) -> str:
     return found.text if found else model.name
 
 
+@once
 def engine_port(backend: BackendForm) -> int:
     """Returns the TCP port on which the engines of a backend listen.
 
@@ -170,6 +180,7 @@ def env_value(backend: BackendForm, name: str, default: str) -> str:
     return default
 
 
+@once
 def runtime_port(backend: BackendForm) -> int:
     """Returns the TCP port of the metrics sidecar: RUNTIME_PORT of ``env``, or 8100.
 

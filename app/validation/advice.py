@@ -26,7 +26,7 @@ HUB_VARIABLE = "HF_AUTH_TOKEN"
 
 def types_are_served(case: Case) -> Iterator[str]:
     """The API reserves more types than there are engines for."""
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         if form.type not in SERVED_TYPES:
             yield f"{form.path}.type: {form.type} is not served yet; nothing is made for it"
 
@@ -54,7 +54,7 @@ def devices_fit_parallelism(case: Case) -> Iterator[str]:
 
 def images_are_named(case: Case) -> Iterator[str]:
     """Somebody else's webhook may fill it in; mostly it was forgotten."""
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         for worker in form.workers:
             if not worker.image:
                 yield f"{worker.path}.image: there is no image; the pods cannot start without one"
@@ -62,7 +62,7 @@ def images_are_named(case: Case) -> Iterator[str]:
 
 def gated_models_have_tokens(case: Case) -> Iterator[str]:
     """A download that is refused ends only after all its retries."""
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         model = form.model_uri.removeprefix("hf://")
         if (
             model != form.model_uri
@@ -94,7 +94,7 @@ def autoscaler_finds_pods(case: Case) -> Iterator[str]:
     """The autoscaler of kthena v0.1.0 looks for pods of the role leader only."""
     if case.context.profile is not Profile.A:
         return
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         if is_disaggregated(form) and case.model.scaled(form):
             yield (
                 f"{form.path}: the kthena release in this cluster cannot scale vLLMDisaggregated; "
@@ -104,7 +104,7 @@ def autoscaler_finds_pods(case: Case) -> Iterator[str]:
 
 def somebody_wakes_it(case: Case) -> Iterator[str]:
     """Metrics come from pods; where there is none, none will ever ask for one."""
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         if form.type not in SERVED_TYPES or form.min_replicas > 0:
             continue
         if form.policy is not None:
@@ -118,7 +118,7 @@ def somebody_wakes_it(case: Case) -> Iterator[str]:
 
 def bounds_have_policy(case: Case) -> Iterator[str]:
     """Where others have a policy, this one was perhaps forgotten."""
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         if not case.model.scaled(form) and form.min_replicas != form.max_replicas:
             yield (
                 f"{form.path}: without an autoscalingPolicy of its own it stays at minReplicas, "
@@ -134,7 +134,7 @@ def cost_rate_has_policy(case: Case) -> Iterator[str]:
 
 def gangs_have_their_scheduler(case: Case) -> Iterator[str]:
     """Other schedulers know no gangs."""
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         if form.gang_scheduling and form.scheduler_name != GANG_SCHEDULER:
             yield (
                 f"{form.path}.gangScheduling: no gang is formed by scheduler "
@@ -144,7 +144,7 @@ def gangs_have_their_scheduler(case: Case) -> Iterator[str]:
 
 def counts_are_not_zero(case: Case) -> Iterator[str]:
     """Upstream made no pods of them."""
-    for form, backend in case.listed():
+    for form, backend in case.listed:
         for worker, written in zip(form.workers, backend.workers, strict=True):
             for field, count in (("replicas", written.replicas), ("pods", written.pods)):
                 if count == 0:
@@ -160,7 +160,7 @@ def pods_mean_something(case: Case) -> Iterator[str]:
 
 def nodes_share_no_host_path(case: Case) -> Iterator[str]:
     """Each node has a disk of its own."""
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         pods = max(form.max_replicas, form.min_replicas) * sum(
             worker.replicas * (1 if is_disaggregated(form) else worker.pods)
             for worker in form.workers
@@ -173,7 +173,7 @@ def nodes_share_no_host_path(case: Case) -> Iterator[str]:
 
 
 def _engines(case: Case) -> Iterator[tuple[BackendForm, WorkerForm]]:
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         if form.type in SERVED_TYPES:
             for worker in form.workers:
                 yield form, worker

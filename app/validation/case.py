@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from app.apis.canonical import BackendForm, Model, canonical
 from app.apis.children import DEFAULT_RELEASE, PROFILES, Profile
+from app.apis.derive import has_its_workers, served
 from app.apis.fields import FieldError, Path
 from app.apis.meta import Key, Object, Resource
 from app.apis.modelbooster import Backend, ModelBooster, Spec
@@ -58,7 +60,7 @@ class Context:
         return self.profile or PROFILES[DEFAULT_RELEASE]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """One ModelBooster before the rules.
 
@@ -78,7 +80,8 @@ class Case:
     update: bool
     config_faults: tuple[tuple[Path, str], ...]
 
-    @property
+    # Forty rules ask for these again and again, hence cached.
+    @cached_property
     def spec(self) -> Spec:
         """What the user wrote; empty if there is no spec at all."""
         return self.booster.spec or Spec()
@@ -88,18 +91,33 @@ class Case:
         """Whether one policy scales all backends, by their cost."""
         return self.model.policy is not None
 
-    def written(self) -> Iterator[tuple[Path, Backend]]:
-        """Yields every backend as it was written, also where both forms are used at once."""
-        for position, backend in enumerate(self.spec.backends or ()):
-            yield Path(f"spec.backends[{position}]"), backend
-        if self.spec.backend is not None:
-            yield Path("spec.backend"), self.spec.backend
+    @cached_property
+    def written(self) -> tuple[tuple[Path, Backend], ...]:
+        """Every backend as it was written, also where both forms are used at once."""
+        listed = [
+            (Path(f"spec.backends[{position}]"), backend)
+            for position, backend in enumerate(self.spec.backends or ())
+        ]
+        single = [(Path("spec.backend"), self.spec.backend)] if self.spec.backend else []
+        return (*listed, *single)
 
-    def listed(self) -> Iterator[tuple[BackendForm, Backend]]:
-        """Yields the backends that count: what each means, and how it was written."""
+    @cached_property
+    def listed(self) -> tuple[tuple[BackendForm, Backend], ...]:
+        """The backends that count: what each means, and how it was written."""
         several = self.spec.backends
         single = [self.spec.backend] if self.spec.backend else []
-        yield from zip(self.model.backends, single if several is None else several, strict=True)
+        return tuple(zip(self.model.backends, single if several is None else several, strict=True))
+
+    @cached_property
+    def readable(self) -> tuple[BackendForm, ...]:
+        """The served backends that have their workers and whose config can be read."""
+        unreadable = {path for path, _ in self.config_faults}
+        return tuple(
+            form
+            for form in served(self.model)
+            if has_its_workers(form)
+            and not any(worker.path.child("config") in unreadable for worker in form.workers)
+        )
 
     def backends_path(self) -> Path:
         """Returns where the backends stand as a whole."""

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from app.apis.arguments import arguments
-from app.apis.canonical import BackendForm
 from app.apis.connector import connector
 from app.apis.derive import (
-    SERVED_TYPES,
     engine_port,
-    roles,
     runtime_port,
     served_model_name,
 )
@@ -25,7 +22,7 @@ from app.validation.case import Case
 
 def images_are_references(case: Case) -> Iterator[FieldError]:
     """Upstream's A5 and H1."""
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         for worker in form.workers:
             if any(map(str.isspace, worker.image)):
                 blank = worker.image.isspace()
@@ -45,46 +42,46 @@ def config_is_plain(case: Case) -> Iterator[FieldError]:
 
 def arguments_are_said_once(case: Case) -> Iterator[FieldError]:
     """``max_model_len`` and ``max-model-len`` are the same argument."""
-    for form in _readable(case):
+    for form in case.readable:
         for worker in form.workers:
             yield from _fault(arguments, worker)
 
 
 def engine_ports_agree(case: Case) -> Iterator[FieldError]:
     """Upstream's H2 and H3."""
-    for form in _readable(case):
+    for form in case.readable:
         yield from _fault(engine_port, form)
 
 
 def sidecar_has_a_port(case: Case) -> Iterator[FieldError]:
     """RUNTIME_PORT of ``env``."""
-    for form in _readable(case):
+    for form in case.readable:
         if not any(_fault(engine_port, form)):
             yield from _fault(runtime_port, form)
 
 
 def served_names_agree(case: Case) -> Iterator[FieldError]:
     """Prefill and decode answer to one name."""
-    for form in _readable(case):
+    for form in case.readable:
         yield from _fault(served_model_name, case.model, form)
 
 
 def transfers_fit(case: Case) -> Iterator[FieldError]:
     """Upstream's H5."""
-    for form in _readable(case):
+    for form in case.readable:
         yield from _fault(connector, form)
 
 
 def caches_are_usable(case: Case) -> Iterator[FieldError]:
     """Upstream's H8, and the folders of nodes that the operator of the cluster allows."""
     prefixes = case.context.options.host_path_prefixes
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         yield from _fault(cache_of, form, prefixes)
 
 
 def claims_hold_their_models(case: Case) -> Iterator[FieldError]:
     """Upstream's H6, H7 and H9, for adapters too."""
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         try:
             cache = cache_of(form)
         except SpecError:
@@ -92,18 +89,6 @@ def claims_hold_their_models(case: Case) -> Iterator[FieldError]:
         yield from _fault(model_path, form, cache)
         for position in range(len(form.lora_adapters)):
             yield from _fault(adapter_path, form, cache, position)
-
-
-def _readable(case: Case) -> Iterator[BackendForm]:
-    """Yields the served backends that have their workers and whose config can be read."""
-    unreadable = {path for path, _ in case.config_faults}
-    for form, _ in case.listed():
-        if (
-            form.type in SERVED_TYPES
-            and not any(worker.path.child("config") in unreadable for worker in form.workers)
-            and not any(_fault(roles, form))
-        ):
-            yield form
 
 
 def _fault(fact: Callable[..., object], *of: object) -> Iterator[FieldError]:

@@ -72,7 +72,7 @@ def generated_names_are_free(case: Case) -> Iterator[FieldError]:
     if case.model_scope:
         at = Path("metadata.name")
         yield from _clashes(case, lookup, _POLICY_CHILDREN, model.name, at, model.name)
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         if form.type not in SERVED_TYPES:
             continue
         kinds = _BACKEND_CHILDREN + (() if form.policy is None else _POLICY_CHILDREN)
@@ -127,7 +127,7 @@ def lora_names_are_free(case: Case) -> Iterator[str]:
     lookup, model = _asked(case), case.model
     if lookup is None:
         return
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         for position, adapter in enumerate(form.lora_adapters):
             names = sorted(
                 {

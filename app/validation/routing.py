@@ -22,7 +22,7 @@ def names_leave_room(case: Case) -> Iterator[FieldError]:
     model = case.model
     if not model.name and isinstance(begin, str):
         model = replace(model, name=begin + GENERATED_SUFFIX)
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         if form.type in SERVED_TYPES:
             try:
                 check_name_budget(model, form)
@@ -35,7 +35,7 @@ def names_leave_room(case: Case) -> Iterator[FieldError]:
 def lora_names_differ_from_model(case: Case) -> Iterator[FieldError]:
     """Upstream's D1, and the same for ``spec.name``: the router looks for models first."""
     taken = {case.model.name, case.model.route_name}
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         for position, adapter in enumerate(form.lora_adapters):
             if adapter.name in taken:
                 at = form.path.child("loraAdapters").index(position).child("name")
@@ -52,7 +52,7 @@ def lora_names_are_few(case: Case) -> Iterator[FieldError]:
 
 def some_backend_has_weight(case: Case) -> Iterator[FieldError]:
     """Traffic is shared by weight among the backends that are served."""
-    weights = [form.route_weight for form, _ in case.listed() if form.type in SERVED_TYPES]
+    weights = [form.route_weight for form, _ in case.listed if form.type in SERVED_TYPES]
     if weights and not any(weights):
         single = case.spec.backends is None
         yield invalid(

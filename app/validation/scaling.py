@@ -27,7 +27,7 @@ def one_level_of_policies(case: Case) -> Iterator[FieldError]:
     """Upstream's B11."""
     if case.spec.autoscaling_policy is None:
         return
-    if any(backend.autoscaling_policy for _, backend in case.written()):
+    if any(backend.autoscaling_policy for _, backend in case.written):
         other = "spec.backend" if case.spec.backends is None else "spec.backends[]"
         yield forbidden(
             Path("spec.autoscalingPolicy"),
@@ -40,7 +40,7 @@ def bounds_are_equal_without_policy(case: Case) -> Iterator[FieldError]:
     """Upstream's B5: only where no backend at all has a policy."""
     if any(case.model.scaled(backend) for backend in case.model.backends):
         return
-    for form, backend in case.listed():
+    for form, backend in case.listed:
         least, most = backend.min_replicas, backend.max_replicas
         # Where the bounds are not in order, that is fault enough.
         if backend.replicas is None and least is not None and most is not None and least < most:
@@ -53,7 +53,7 @@ def bounds_are_equal_without_policy(case: Case) -> Iterator[FieldError]:
 
 def replicas_are_bounds_under_policy(case: Case) -> Iterator[FieldError]:
     """A policy needs room between two bounds."""
-    for form, backend in case.listed():
+    for form, backend in case.listed:
         if backend.replicas is not None and case.model.scaled(form):
             yield forbidden(
                 form.path.child("replicas"),
@@ -66,7 +66,7 @@ def backend_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
     """Upstream's B4; the single form may go down to 0, as kthena v0.2.0 and later let it."""
     if case.model_scope or case.spec.backends is None:
         return
-    for form, backend in case.listed():
+    for form, backend in case.listed:
         if form.policy is not None and backend.min_replicas == 0:
             yield invalid(
                 form.path.child("minReplicas"),
@@ -79,7 +79,7 @@ def model_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
     """Upstream's B9."""
     if not _by_cost(case):
         return
-    bounds = [b.min_replicas for _, b in case.listed() if b.min_replicas is not None]
+    bounds = [b.min_replicas for _, b in case.listed if b.min_replicas is not None]
     # Without any bound at all, replicas_or_bounds has spoken.
     if bounds and sum(bounds) < 1:
         yield invalid(
@@ -93,7 +93,7 @@ def model_policy_has_costs(case: Case) -> Iterator[FieldError]:
     """Upstream's B7."""
     if not _by_cost(case):
         return
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         if form.scaling_cost == 0:
             yield required(
                 form.path.child("scalingCost"),
@@ -105,7 +105,7 @@ def costs_have_model_policy(case: Case) -> Iterator[FieldError]:
     """Upstream's B1."""
     if case.spec.autoscaling_policy is not None or case.spec.backends is None:
         return
-    for form, _ in case.listed():
+    for form, _ in case.listed:
         if form.scaling_cost != 0:
             yield forbidden(
                 form.path.child("scalingCost"),
@@ -117,7 +117,7 @@ def grace_period_has_model_policy(case: Case) -> Iterator[FieldError]:
     """Upstream's B2."""
     if case.spec.autoscaling_policy is not None or case.spec.backends is None:
         return
-    for form, backend in case.listed():
+    for form, backend in case.listed:
         if backend.scale_to_zero_grace_period is not None:
             yield forbidden(
                 form.path.child("scaleToZeroGracePeriod"),

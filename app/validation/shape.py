@@ -39,7 +39,7 @@ def one_form_of_backends(case: Case) -> Iterator[FieldError]:
 
 def replicas_or_bounds(case: Case) -> Iterator[FieldError]:
     """R1."""
-    for path, backend in case.written():
+    for path, backend in case.written:
         bounds = (backend.min_replicas is not None) + (backend.max_replicas is not None)
         if bounds != (2 if backend.replicas is None else 0):
             yield _fault(R1, path)
@@ -47,7 +47,7 @@ def replicas_or_bounds(case: Case) -> Iterator[FieldError]:
 
 def replica_bounds_in_order(case: Case) -> Iterator[FieldError]:
     """R2, upstream's A3."""
-    for path, backend in case.written():
+    for path, backend in case.written:
         least, most = backend.min_replicas, backend.max_replicas
         if least is not None and most is not None and least > most:
             yield _fault(R2, path, least)
@@ -55,7 +55,7 @@ def replica_bounds_in_order(case: Case) -> Iterator[FieldError]:
 
 def workers_fit_type(case: Case) -> Iterator[FieldError]:
     """R5, R6, R7; upstream's C1 to C4."""
-    for path, backend in case.written():
+    for path, backend in case.written:
         rule = _broken_by_workers(backend)
         if rule is not None:
             yield _fault(rule, path)
@@ -72,7 +72,7 @@ def _broken_by_workers(backend: Backend) -> CelRule | None:
 
 def lora_names_differ_within_backend(case: Case) -> Iterator[FieldError]:
     """R8, upstream's D2."""
-    for path, backend in case.written():
+    for path, backend in case.written:
         names = Counter(adapter.name for adapter in backend.lora_adapters or ())
         if any(count > 1 for count in names.values()):
             yield _fault(R8, path)
@@ -80,7 +80,7 @@ def lora_names_differ_within_backend(case: Case) -> Iterator[FieldError]:
 
 def grace_period_in_range(case: Case) -> Iterator[FieldError]:
     """R11, R3, R4; upstream's A1 and A2."""
-    for path, backend in case.written():
+    for path, backend in case.written:
         text = backend.scale_to_zero_grace_period
         rule = None if text is None else _broken_by_grace(text)
         if rule is not None:
@@ -102,7 +102,7 @@ def policies(case: Case) -> Iterator[tuple[Path, AutoscalingPolicySpec]]:
     """Yields every autoscaling policy of the object, and where it stands."""
     if case.spec.autoscaling_policy is not None:
         yield Path("spec.autoscalingPolicy"), case.spec.autoscaling_policy
-    for path, backend in case.written():
+    for path, backend in case.written:
         if backend.autoscaling_policy is not None:
             yield path.child("autoscalingPolicy"), backend.autoscaling_policy
 
