@@ -287,7 +287,8 @@ class Proxy:
                 return _answer(status, body, headers)
             case ErrorEvent():
                 self._count(call, 200)
-                return web.json_response(_error_event(fault))
+                line = json.dumps(_error_event(fault)).encode() + b"\n"
+                return web.Response(body=line, content_type="application/json")
             case ResetBeforeCommit():
                 return self._reset(request, call)
             case Delay(seconds):
