@@ -1,0 +1,82 @@
+"""Whatever is asked, the API server and we say the same.
+
+The objects are generated. `pytest --hypothesis-profile=thorough tests/component/test_verdicts.py`
+asks about many more of them.
+"""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, example, given, settings
+from pydantic import ValidationError
+
+from app.apis.faults import HIDES_RULES, schema_faults
+from app.apis.fields import Cause
+from app.apis.meta import Object
+from app.apis.modelbooster import ModelBooster
+from app.apis.pruning import stored
+from app.validation import Context, judge
+from tests.builders import backend, booster_object, worker
+from tests.controlplane.plane import ControlPlane
+from tests.generated import BOOSTERS, mangled
+from tests.verdicts import Answer, Said, ask, said
+
+
+def objects(least: int) -> settings:
+    """How many objects: at least so many, more if the profile asks for them."""
+    wanted = settings.default.max_examples if settings.default else 0
+    return settings(
+        max_examples=max(least, wanted), deadline=None, suppress_health_check=list(HealthCheck)
+    )
+
+
+@given(obj=mangled())
+@objects(300)
+@example(obj=booster_object("m", backends=[3, backend(), backend()]))
+@example(obj=booster_object("m", backends=[backend(), None, backend()]))
+@example(obj=booster_object("m", backend(workers=[worker(resources={"limits": {"cpu": 2.5}})])))
+@example(obj=booster_object("m", backend(minReplicas=1, routeWeight=101)))
+def test_server_and_types_are_of_one_mind(plane: ControlPlane, obj: Object) -> None:
+    kept, answer = stored(obj), ask(plane.api, obj)
+    assert kept.unknown == answer.unknown
+    if answer.object is not None:
+        assert answer.object["spec"] == kept.object["spec"]
+    _same_faults(kept.object, answer)
+
+
+@given(obj=BOOSTERS)
+@objects(100)
+def test_what_is_right_is_taken_as_it_is(plane: ControlPlane, obj: Object) -> None:
+    answer = ask(plane.api, obj)
+    assert answer.faults == frozenset()
+    assert answer.object is not None
+    assert answer.object["spec"] == stored(obj).object["spec"]
+    assert schema_faults(stored(obj).object) == []
+
+
+def _same_faults(obj: Object, answer: Answer) -> None:
+    ours = {said(fault) for fault in schema_faults(obj)}
+    theirs = {fault for fault in answer.faults if not fault.by_rule}
+    assert ours <= theirs
+    assert [fault for fault in theirs - ours if not _is_said_of_both_types(fault, ours)] == []
+    assert _fits(obj) == (not theirs)
+
+    rules = answer.faults - theirs
+    if not theirs:
+        twins = {said(fault) for fault in judge(obj, Context()).faults}
+        assert {fault for fault in twins if fault.by_rule} == rules
+    elif any(Cause(fault.cause) in HIDES_RULES for fault in ours):
+        assert rules == set()
+
+
+def _fits(obj: Object) -> bool:
+    try:
+        ModelBooster.model_validate(obj)
+    except ValidationError:
+        return False
+    return True
+
+
+def _is_said_of_both_types(fault: Said, ours: set[Said]) -> bool:
+    """Whether it repeats for one type that a quantity may have what we say once of both."""
+    both = fault.words.replace("of type integer:", "of type integer,string:")
+    return both != fault.words and fault._replace(words=both) in ours

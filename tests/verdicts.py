@@ -1,0 +1,78 @@
+"""The API server's answer to a ModelBooster, in a form that can be compared with ours."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from app.apis.cel import CEL_RULES
+from app.apis.children import MODEL_BOOSTER
+from app.apis.fields import FieldError
+from app.apis.meta import Object
+from tests.controlplane.api import Api
+
+_RULE_TEXTS = tuple(rule.message for rule in CEL_RULES)
+
+
+class Said(NamedTuple):
+    """One fault: where, of which kind, and the words about it without the value."""
+
+    path: str
+    cause: str
+    words: str
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether a CEL rule says so, and not the schema."""
+        return self.words.endswith(_RULE_TEXTS)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server says.
+
+    Args:
+        object: what it would store; None if it refuses.
+        faults: why it refuses.
+        unknown: paths of the fields that it would drop.
+    """
+
+    object: Object | None
+    faults: frozenset[Said]
+    unknown: tuple[str, ...]
+
+
+def ask(api: Api, obj: Object, namespace: str = "default") -> Answer:
+    """Returns the server's answer to the creation of a ModelBooster; nothing is created."""
+    response = api.client.post(
+        MODEL_BOOSTER.path(namespace),
+        params={"dryRun": "All", "fieldValidation": "Warn"},
+        json=obj,
+    )
+    body = response.json()
+    assert response.status_code in {201, 422}, body
+    warnings = (line.partition(" - ")[2] for line in response.headers.get_list("Warning"))
+    unknown = (re.fullmatch(r'unknown field "(.*)"', json.loads(text)) for text in warnings)
+    causes = body.get("details", {}).get("causes", ())
+    return Answer(
+        body if response.status_code == 201 else None,
+        # Without those of no field: they say what else was not looked at.
+        frozenset(
+            Said(cause["field"], cause["reason"], without_value(cause["message"]))
+            for cause in causes
+            if cause["field"] != "<nil>"
+        ),
+        tuple(sorted(match[1] for match in unknown if match)),
+    )
+
+
+def said(fault: FieldError) -> Said:
+    """Returns a fault of ours in the same form."""
+    return Said(str(fault.path), str(fault.cause), without_value(fault.message))
+
+
+def without_value(message: str) -> str:
+    """Returns a message without the value; servers of different age print it differently."""
+    return re.sub(r'^Invalid value: ("(\\.|[^"\\])*"|[^" ]+): ', "Invalid value: ", message)
