@@ -68,7 +68,7 @@ verify: generate ## Fail if a generated file is not up to date.
 
 .PHONY: chart
 chart: install ## Check the Helm chart with the real helm.
-	$(PYTHON) -m pytest tests/test_chart.py $(PYTEST_ARGS)
+	$(PYTHON) -m pytest tests/test_chart*.py $(PYTEST_ARGS)
 
 .PHONY: demo
 demo: control-plane ## Show the whole way on a real API server; KEEP=1 leaves it running to play with.

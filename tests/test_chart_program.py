@@ -1,0 +1,291 @@
+"""Chart and program agree: on how they are called, on settings, names and versions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from base64 import b64decode
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.apis.meta import Object
+from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE
+from app.settings import PREFIX, Settings, read_settings
+from certs.objects import ENTRIES
+from tests.chart import (
+    CHART,
+    CONTROLLER,
+    NAMESPACE,
+    VALUES_FILES,
+    WEBHOOK,
+    container,
+    deployments,
+    helm,
+    of_kind,
+    one,
+    render,
+    rendered,
+)
+
+ROOT = CHART.parents[1]
+FILES = pytest.mark.parametrize("file", VALUES_FILES)
+
+# How the API server calls us.
+
+REGISTERED = """
+- name: validate-modelbooster.workload.serving.volcano.sh
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  failurePolicy: Fail
+  matchPolicy: Equivalent
+  timeoutSeconds: 5
+  rules:
+  - apiGroups: [workload.serving.volcano.sh]
+    apiVersions: [v1alpha1]
+    resources: [modelboosters]
+    operations: [CREATE, UPDATE]
+    scope: Namespaced
+  matchConditions:
+  - name: not-being-deleted
+    expression: "!has(object.metadata.deletionTimestamp)"
+  - name: created-or-spec-changed
+    expression: "request.operation == 'CREATE' || has(object.spec) != has(oldObject.spec) || (has(object.spec) && object.spec != oldObject.spec)"
+- name: protect-modelbooster.workload.serving.volcano.sh
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  failurePolicy: Fail
+  matchPolicy: Equivalent
+  timeoutSeconds: 5
+  rules:
+  - apiGroups: [workload.serving.volcano.sh]
+    apiVersions: [v1alpha1]
+    resources: [modelboosters]
+    operations: [DELETE]
+    scope: Namespaced
+  matchConditions:
+  - name: protected
+    expression: "has(oldObject.metadata.annotations) && 'workload.serving.volcano.sh/deletion-protection' in oldObject.metadata.annotations && oldObject.metadata.annotations['workload.serving.volcano.sh/deletion-protection'] == 'true'"
+  - name: not-being-deleted
+    expression: "!has(oldObject.metadata.deletionTimestamp)"
+  - name: not-by-the-control-plane
+    expression: "!(request.userInfo.username in ['system:serviceaccount:kube-system:namespace-controller', 'system:serviceaccount:kube-system:generic-garbage-collector', 'system:kube-controller-manager'])"
+- name: mutate-modelbooster.workload.serving.volcano.sh
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  failurePolicy: Ignore
+  matchPolicy: Equivalent
+  reinvocationPolicy: Never
+  timeoutSeconds: 2
+  rules:
+  - apiGroups: [workload.serving.volcano.sh]
+    apiVersions: [v1alpha1]
+    resources: [modelboosters]
+    operations: [CREATE]
+    scope: Namespaced
+  matchConditions:
+  - name: lacks-cost-rate
+    expression: "has(object.spec) && has(object.spec.autoscalingPolicy) && has(object.spec.backends) && !has(object.spec.costExpansionRatePercent)"
+"""  # noqa: E501 - one expression is one line
+
+
+def entries(objects: tuple[Object, ...] | list[Object]) -> dict[str, Object]:
+    """The entries of both configurations, by name."""
+    configurations = of_kind(objects, "ValidatingWebhookConfiguration")
+    configurations += of_kind(objects, "MutatingWebhookConfiguration")
+    return {entry["name"]: entry for c in configurations for entry in c["webhooks"]}
+
+
+def test_the_webhooks_are_registered_as_the_api_says() -> None:
+    found = entries(rendered())
+    assert set(found) == ENTRIES
+    wanted = yaml.load(REGISTERED, Loader=yaml.CSafeLoader)
+    without = [{k: v for k, v in e.items() if k != "clientConfig"} for e in found.values()]
+    assert without == wanted
+    for name, entry in found.items():
+        path = "/mutate/modelbooster" if name.startswith("mutate") else "/validate/modelbooster"
+        service = {"name": WEBHOOK, "namespace": NAMESPACE, "path": path, "port": 443}
+        assert entry["clientConfig"] == {"service": service}
+
+
+def test_what_may_be_chosen_about_the_webhooks() -> None:
+    objects = render(
+        "--set=webhook.failurePolicy=Ignore",
+        "--set=webhook.timeoutSeconds=9",
+        "--set=webhook.namespaceSelector.matchLabels.team=a",
+    )
+    for name, entry in entries(objects).items():
+        is_mutate = name.startswith("mutate")
+        assert entry["failurePolicy"] == "Ignore"
+        assert entry["timeoutSeconds"] == (2 if is_mutate else 9)
+        assert entry["namespaceSelector"] == {"matchLabels": {"team": "a"}}
+
+
+def test_with_a_list_of_namespaces_the_webhooks_are_called_for_these_only() -> None:
+    name = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["team-a", "team-b"]}
+    for entry in entries(rendered("namespaces-values.yaml")).values():
+        assert entry["namespaceSelector"] == {"matchExpressions": [name]}
+
+
+def test_a_bundle_of_ones_own_is_put_into_every_entry() -> None:
+    for entry in entries(rendered("provided-values.yaml")).values():
+        assert b64decode(entry["clientConfig"]["caBundle"]).startswith(b"-----BEGIN CERTIFICATE")
+
+
+@pytest.mark.parametrize(
+    ("file", "issuer"),
+    [
+        ("cert-manager-values.yaml", {"kind": "Issuer", "name": WEBHOOK}),
+        ("cert-manager-issuer-values.yaml", {"kind": "ClusterIssuer", "name": "company"}),
+    ],
+)
+def test_cert_manager_makes_the_certificate_and_injects_its_authority(
+    file: str, issuer: Object
+) -> None:
+    objects = rendered(file)
+    certificate = one(objects, "Certificate", WEBHOOK)["spec"]
+    assert certificate["issuerRef"] == issuer
+    assert f"{WEBHOOK}.{NAMESPACE}.svc" in certificate["dnsNames"]
+    for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
+        annotations = one(objects, kind, WEBHOOK)["metadata"]["annotations"]
+        assert annotations == {"cert-manager.io/inject-ca-from": f"{NAMESPACE}/{WEBHOOK}"}
+    for entry in entries(objects).values():
+        assert "caBundle" not in entry["clientConfig"]
+    pod = one(objects, "Deployment", WEBHOOK)["spec"]["template"]["spec"]
+    (volume,) = [v for v in pod["volumes"] if v["name"] == "tls"]
+    assert volume["secret"]["secretName"] == certificate["secretName"]
+
+
+# Chart and program agree.
+
+
+def environment(deployment: Object) -> dict[str, str]:
+    """The container's environment as the kubelet would fill it in."""
+    fields = {"metadata.namespace": NAMESPACE, "metadata.name": "pod-0"}
+    return {
+        entry["name"]: entry["value"]
+        if "value" in entry
+        else fields[entry["valueFrom"]["fieldRef"]["fieldPath"]]
+        for entry in container(deployment)["env"]
+    }
+
+
+def settings(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]) -> Settings:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    return read_settings()
+
+
+@FILES
+def test_the_program_takes_the_environment_that_the_chart_gives(
+    file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for deployment in deployments(file):
+        with monkeypatch.context() as patch:
+            assert settings(patch, environment(deployment)).namespace == NAMESPACE
+
+
+def test_no_setting_is_forgotten() -> None:
+    given = {name for d in deployments() for name in environment(d)}
+    given |= {name for d in deployments("provided-values.yaml") for name in environment(d)}
+    left = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} - given
+    # The pod's own address is the right one; the Lease stands where the pod is.
+    assert left == {
+        "MODELBOOSTER_PROBE_HOST",
+        "MODELBOOSTER_WEBHOOK_HOST",
+        "MODELBOOSTER_RESYNC_SECONDS",
+        "MODELBOOSTER_LEASE_NAMESPACE",
+    }
+
+
+def test_values_mean_to_the_program_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    for deployment in deployments("everything-values.yaml"):
+        with monkeypatch.context() as patch:
+            read = settings(patch, environment(deployment))
+            assert read.log_level == "debug"
+            assert read.log_format == "text"
+            assert read.kube_api_qps == 12.5
+            assert read.kthena_release == "v0.3.0"
+            options = read.options
+            assert options.downloader_image == "registry.example.com/downloader:v0.4.0"
+            assert options.runtime_image == "registry.example.com/runtime:v0.4.0"
+            assert options.image_pull_policy == "Always"
+            assert options.downloader_resources == {"requests": {"cpu": "1", "memory": "2Gi"}}
+            assert options.downloader_args == ("--max-workers", "4")
+            assert options.default_scheduler_name == "volcano"
+            assert options.kv_events is False
+            assert options.host_path_prefixes == ("/mnt/models", "/srv/cache")
+
+
+def test_the_names_that_the_program_is_told_are_those_of_the_objects(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    objects = rendered()
+    with monkeypatch.context() as patch:
+        webhook = settings(patch, environment(one(objects, "Deployment", WEBHOOK)))
+    one(objects, "Secret", webhook.certificate_secret)
+    one(objects, "Service", webhook.webhook_service)
+    one(objects, "ValidatingWebhookConfiguration", webhook.validating_webhook_configuration)
+    one(objects, "MutatingWebhookConfiguration", webhook.mutating_webhook_configuration)
+    with monkeypatch.context() as patch:
+        controller = settings(patch, environment(one(objects, "Deployment", CONTROLLER)))
+    one(objects, "Lease", controller.lease_name)
+    assert controller.identity == "pod-0"
+
+
+def test_a_certificate_of_ones_own_is_read_from_where_it_is_mounted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deployment = one(rendered("provided-values.yaml"), "Deployment", WEBHOOK)
+    (mount,) = [m for m in container(deployment)["volumeMounts"] if m["name"] == "tls"]
+    with monkeypatch.context() as patch:
+        read = settings(patch, environment(deployment))
+    assert read.certificate_mode == "provided"
+    assert read.certificate_dir == Path(mount["mountPath"])
+
+
+def test_the_images_of_models_are_pinned() -> None:
+    values = yaml.load((CHART / "values.yaml").read_text(), Loader=yaml.CSafeLoader)
+    assert values["kthena"]["downloaderImage"] == DOWNLOADER_IMAGE
+    assert values["kthena"]["runtimeImage"] == RUNTIME_IMAGE
+
+
+def version() -> str:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found: str = project["version"]
+    return found
+
+
+def test_the_chart_is_of_the_programs_version() -> None:
+    chart = yaml.load((CHART / "Chart.yaml").read_text(), Loader=yaml.CSafeLoader)
+    assert chart["appVersion"] == version()
+    assert chart["kubeVersion"] == ">=1.30.0-0"
+
+
+def test_the_crd_is_a_template_that_uninstalling_keeps() -> None:
+    (crd,) = of_kind(rendered(), "CustomResourceDefinition")
+    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    (crd,) = of_kind(render("--set=crds.keep=false"), "CustomResourceDefinition")
+    assert "helm.sh/resource-policy" not in crd["metadata"].get("annotations", {})
+    assert not of_kind(render("--set=crds.install=false"), "CustomResourceDefinition")
+
+
+def validate(text: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "app", "validate", "--strict", "-"]
+    return subprocess.run(
+        command, cwd=ROOT, input=text, text=True, capture_output=True, check=False
+    )
+
+
+def test_the_examples_that_the_chart_shows_are_good() -> None:
+    chart = yaml.load((CHART / "Chart.yaml").read_text(), Loader=yaml.CSafeLoader)
+    examples = yaml.safe_load(chart["annotations"]["artifacthub.io/crdsExamples"])
+    said = helm("install", "r", str(CHART), "--dry-run=client")
+    notes = said.stdout.partition("NOTES:")[2]
+    shown = notes.partition("<<EOF\n")[2].partition("\n  EOF")[0]
+    for text in (yaml.safe_dump(examples[0]), shown):
+        assert "kind: ModelBooster" in text
+        judged = validate(text)
+        assert judged.returncode == 0, judged.stdout + judged.stderr

@@ -1,0 +1,144 @@
+"""Who may do what with the chart installed: no more than what the code needs."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.apis.children import CHILDREN, MODEL_BOOSTER
+from tests.chart import (
+    CONTROLLER,
+    FULLNAME,
+    NAMESPACE,
+    VALUES_FILES,
+    WEBHOOK,
+    of_kind,
+    one,
+    rendered,
+)
+
+Rights = dict[tuple[str, ...], str]
+"""(namespace if limited to one, group, resource, name if limited to one) -> verbs."""
+
+FILES = pytest.mark.parametrize("file", VALUES_FILES)
+
+LOOKUPS: Rights = {
+    ("workload.serving.volcano.sh", "modelboosters"): "list watch",
+    ("workload.serving.volcano.sh", "modelservings"): "list watch",
+    ("workload.serving.volcano.sh", "autoscalingpolicies"): "list watch",
+    ("workload.serving.volcano.sh", "autoscalingpolicybindings"): "list watch",
+    ("networking.serving.volcano.sh", "modelservers"): "list watch",
+    ("networking.serving.volcano.sh", "modelroutes"): "list watch",
+}
+CONTROL: Rights = {
+    ("workload.serving.volcano.sh", "modelboosters"): "get list watch",
+    ("workload.serving.volcano.sh", "modelboosters/status"): "patch",
+    ("workload.serving.volcano.sh", "modelboosters/finalizers"): "update",
+    ("workload.serving.volcano.sh", "modelservings"): "create delete get list patch watch",
+    ("workload.serving.volcano.sh", "autoscalingpolicies"): "create delete get list patch watch",
+    (
+        "workload.serving.volcano.sh",
+        "autoscalingpolicybindings",
+    ): "create delete get list patch watch",
+    ("networking.serving.volcano.sh", "modelservers"): "create delete get list patch watch",
+    ("networking.serving.volcano.sh", "modelroutes"): "create delete get list patch watch",
+    ("events.k8s.io", "events"): "create patch",
+    ("", "pods"): "list watch",
+}
+REGISTRATION = "admissionregistration.k8s.io"
+CERTIFICATES: Rights = {
+    (REGISTRATION, "validatingwebhookconfigurations", WEBHOOK): "get list patch watch",
+    (REGISTRATION, "mutatingwebhookconfigurations", WEBHOOK): "get list patch watch",
+    (NAMESPACE, "", "secrets", f"{WEBHOOK}-ca"): "get list update watch",
+}
+LEADING: Rights = {(NAMESPACE, "coordination.k8s.io", "leases", CONTROLLER): "get update"}
+
+
+def rights(file: str, account: str) -> Rights:
+    """Returns what a service account may do."""
+    objects = rendered(file)
+    found: dict[tuple[str, ...], set[str]] = {}
+    for binding in of_kind(objects, "RoleBinding") + of_kind(objects, "ClusterRoleBinding"):
+        subject = {"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}
+        assert len(binding["subjects"]) == 1
+        if binding["subjects"] != [subject]:
+            continue
+        namespace = binding["metadata"].get("namespace", "")
+        role = next(
+            obj
+            for obj in of_kind(objects, binding["roleRef"]["kind"])
+            if obj["metadata"]["name"] == binding["roleRef"]["name"]
+            and obj["metadata"].get("namespace", "") == namespace
+        )
+        for rule in role["rules"]:
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    for name in rule.get("resourceNames", [""]):
+                        limits = ((namespace,) if namespace else (), (name,) if name else ())
+                        key = (*limits[0], group, resource, *limits[1])
+                        found.setdefault(key, set()).update(rule["verbs"])
+    return {key: " ".join(sorted(verbs)) for key, verbs in found.items()}
+
+
+def limited(to: Rights, *namespaces: str) -> Rights:
+    return {(namespace, *key): verbs for namespace in namespaces for key, verbs in to.items()}
+
+
+def test_the_webhook_may_only_look_and_keep_its_certificates() -> None:
+    assert rights("default-values.yaml", WEBHOOK) == {**LOOKUPS, **CERTIFICATES}
+
+
+def test_the_controller_may_only_do_its_work() -> None:
+    assert rights("default-values.yaml", CONTROLLER) == {**CONTROL, **LEADING}
+
+
+def test_with_a_list_of_namespaces_no_right_on_models_reaches_further() -> None:
+    webhook = rights("namespaces-values.yaml", WEBHOOK)
+    assert webhook == {**limited(LOOKUPS, "team-a", "team-b"), **CERTIFICATES}
+    controller = rights("namespaces-values.yaml", CONTROLLER)
+    assert controller == {**limited(CONTROL, "team-a", "team-b"), **LEADING}
+
+
+@pytest.mark.parametrize(
+    "file", ["cert-manager-values.yaml", "cert-manager-issuer-values.yaml", "provided-values.yaml"]
+)
+def test_who_gets_its_certificates_from_others_may_not_touch_them(file: str) -> None:
+    assert rights(file, WEBHOOK) == LOOKUPS
+    assert not of_kind(rendered(file), "Secret")
+
+
+def test_without_leader_election_and_pods_the_rights_go_too() -> None:
+    wanted = {key: verbs for key, verbs in CONTROL.items() if key[1] != "pods"}
+    assert rights("small-values.yaml", CONTROLLER) == wanted
+
+
+@FILES
+def test_no_role_has_a_wildcard_or_a_way_to_more_rights(file: str) -> None:
+    forbidden = {"*", "escalate", "bind", "impersonate"}
+    for role in of_kind(rendered(file), "Role") + of_kind(rendered(file), "ClusterRole"):
+        for rule in role["rules"]:
+            assert not forbidden & {*rule["verbs"], *rule["apiGroups"], *rule["resources"]}
+            if "secrets" in rule["resources"]:
+                assert rule["resourceNames"]
+
+
+def test_users_roles_cover_model_boosters() -> None:
+    view = one(rendered(), "ClusterRole", f"{FULLNAME}-view")
+    edit = one(rendered(), "ClusterRole", f"{FULLNAME}-edit")
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    assert {k for k in view["metadata"]["labels"] if k.startswith(prefix)} == {
+        f"{prefix}{role}" for role in ("view", "edit", "admin")
+    }
+    assert {k for k in edit["metadata"]["labels"] if k.startswith(prefix)} == {
+        f"{prefix}{role}" for role in ("edit", "admin")
+    }
+    names = {
+        o["metadata"]["name"] for o in of_kind(rendered("namespaces-values.yaml"), "ClusterRole")
+    }
+    assert names == {f"{WEBHOOK}-configurations"}
+
+
+def test_every_kind_that_the_code_knows_is_covered() -> None:
+    for resource in CHILDREN:
+        assert (resource.group, resource.plural) in LOOKUPS
+        assert (resource.group, resource.plural) in CONTROL
+    assert (MODEL_BOOSTER.group, MODEL_BOOSTER.plural) in LOOKUPS
