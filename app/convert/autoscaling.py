@@ -51,35 +51,6 @@ SHAPES = {
     Profile.C: Shape("name", "homogeneousTarget", "heterogeneousTarget", bound=False),
 }
 
-CALM = {
-    "scaleUp": {
-        "stablePolicy": {
-            "instances": 4,
-            "percent": 100,
-            "period": "1m0s",
-            "selectPolicy": "Or",
-            "stabilizationWindow": "0s",
-        },
-        "panicPolicy": {
-            "percent": 0,
-            "period": "0s",
-            "panicThresholdPercent": 200,
-            "panicModeHold": "0s",
-        },
-    },
-    "scaleDown": {
-        "instances": 0,
-        "percent": 100,
-        "period": "1m0s",
-        "selectPolicy": "Or",
-        "stabilizationWindow": "5m0s",
-    },
-}
-"""How fast replicas follow: what kthena fills in for a policy that says nothing, panic mode off.
-
-Said in full, because the defaults of schema and webhook differ, and kthena v0.1.0 has neither.
-"""
-
 
 class Scaling(NamedTuple):
     """One policy and what it scales: ``backends`` by cost if ``backend`` is None, else that one."""
@@ -98,7 +69,7 @@ def autoscaling_policies(model: Model, profile: Profile, _options: Options) -> I
         spec = compact(
             tolerancePercent=scaling.policy.tolerance_percent,
             metrics=_metrics(scaling, shape),
-            behavior=CALM,
+            behavior=_behavior(),
         )
         if not shape.bound:
             spec |= _target(model, scaling, profile)
@@ -118,6 +89,35 @@ def autoscaling_policy_bindings(
 
 def _desired(model: Model, resource: Resource, scaling: Scaling, spec: Object) -> Desired:
     return Desired(resource, child(model, resource, scaling.name, spec, backend=scaling.backend))
+
+
+def _behavior() -> Object:
+    """Returns how fast replicas follow: what kthena fills in by itself, with panic mode off.
+
+    Said in full, because the defaults of schema and webhook differ, and kthena v0.1.0 has neither.
+    """
+    return {
+        "scaleUp": {
+            "stablePolicy": _pace(instances=4, window="0s"),
+            "panicPolicy": {
+                "percent": 0,
+                "period": "0s",
+                "panicThresholdPercent": 200,
+                "panicModeHold": "0s",
+            },
+        },
+        "scaleDown": _pace(instances=0, window="5m0s"),
+    }
+
+
+def _pace(*, instances: int, window: str) -> Object:
+    return {
+        "instances": instances,
+        "percent": 100,
+        "period": "1m0s",
+        "selectPolicy": "Or",
+        "stabilizationWindow": window,
+    }
 
 
 def _scalings(model: Model, profile: Profile) -> Iterator[Scaling]:
@@ -175,28 +175,31 @@ def _target(model: Model, scaling: Scaling, profile: Profile) -> Object:
 
 
 def _pods(model: Model, backend: BackendForm, profile: Profile, metrics: list[str]) -> Object:
-    """Returns which ModelServing follows a policy, and where its pods say how they are.
-
-    The pods of a disaggregated backend have no role ``leader``; without a filter the autoscaler
-    takes the first pod of each group, which is right for both.
-    """
+    """Returns which ModelServing follows a policy, and where its pods say how they are."""
     name, port = backend_child_name(model, backend), runtime_port(backend)
-    leader = None if is_disaggregated(backend) else {ROLE: "leader"}
-    selector = {"matchLabels": leader} if leader else None
-    target: Object = {"targetRef": {"kind": MODEL_SERVING.kind, "name": name}}
-    if profile is Profile.C:
-        return target | {
-            "metricSources": {
-                metric: {"pod": compact(uri="/metrics", port=port, labelSelector=selector)}
-                for metric in metrics
-            }
-        }
     # An endpoint that is there, even if empty, gets its defaults from the schema.
     other_port = port if port != RUNTIME_PORT else None
+    target: Object = {"targetRef": {"kind": MODEL_SERVING.kind, "name": name}}
+    if profile is Profile.A:
+        return target | {
+            "additionalMatchLabels": {ROLE: "leader"},
+            "metricEndpoint": compact(port=other_port),
+        }
     if profile is Profile.B:
-        endpoint = compact(port=other_port, labelSelector=selector)
+        endpoint = compact(port=other_port, labelSelector=_selector(backend))
         return target | {"metricEndpoint": endpoint}
     return target | {
-        "additionalMatchLabels": leader,
-        "metricEndpoint": compact(port=other_port),
+        "metricSources": {
+            metric: {"pod": compact(uri="/metrics", port=port, labelSelector=_selector(backend))}
+            for metric in metrics
+        }
     }
+
+
+def _selector(backend: BackendForm) -> Object | None:
+    """Returns what chooses the pods to ask.
+
+    The pods of a disaggregated backend have no role ``leader``; without a selector the autoscaler
+    asks the first pod of each group.
+    """
+    return None if is_disaggregated(backend) else {"matchLabels": {ROLE: "leader"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 
 from app.apis.canonical import BackendForm, Model
 from app.apis.children import MODEL_ROUTE, Desired, Profile, backend_child_name, child
@@ -35,7 +36,7 @@ def _rules(
     those that have an adapter take the requests for it, so each rule names what the body says.
     """
     if len(backends) == 1:
-        match = model.model_match
+        match = deepcopy(model.model_match)
         yield compact(name="default", modelMatch=match, targetModels=_targets(model, backends))
         return
     yield {
@@ -54,7 +55,7 @@ def _rules(
 
 
 def _match(model: Model, name: str) -> Object:
-    match = model.model_match or {}
+    match = deepcopy(model.model_match or {})
     return {**match, "body": {**match.get("body", {}), "model": name}}
 
 

@@ -1,0 +1,242 @@
+"""What holds for all children, whatever the ModelBooster says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.apis.children import CHILDREN, Profile
+from app.apis.fields import SpecError
+from app.apis.meta import Object
+from app.apis.quantity import canonical_quantity
+from app.convert import desired_children
+from app.convert.gang import kept
+from app.convert.options import Options
+from tests.builders import backend, disaggregated, lora, model, policy, worker
+from tests.golden.cases import CASES, PROFILES, children
+
+EVERY = pytest.mark.parametrize("case", CASES)
+DURATION = re.compile(r"0s|([1-9][0-9]*h)?([0-9]+m)?[0-9]+s")
+
+
+def all_children(case: str) -> list[Object]:
+    return [child for profile in PROFILES for child in children(case, profile)]
+
+
+def walk(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, value
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from walk(item, (*path, key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from walk(item, path)
+
+
+@EVERY
+def test_kinds_come_in_the_order_in_which_they_are_applied(case: str) -> None:
+    order = [resource.kind for resource in CHILDREN]
+    for profile in PROFILES:
+        kinds = [order.index(child["kind"]) for child in children(case, profile)]
+        assert kinds == sorted(kinds)
+        assert kinds.count(order.index("ModelRoute")) == 1
+
+
+@EVERY
+def test_the_same_input_gives_the_same_bytes(case: str) -> None:
+    assert json.dumps(all_children(case)) == json.dumps(all_children(case))
+
+
+@EVERY
+def test_no_part_stands_in_a_child_twice(case: str) -> None:
+    """Else YAML would show anchors, and a change of one place would show in another."""
+    for child in all_children(case):
+        parts = [id(value) for _, value in walk(child) if isinstance(value, dict | list)]
+        assert len(parts) == len(set(parts))
+
+
+@EVERY
+def test_what_is_absent_is_not_sent(case: str) -> None:
+    """No null, and nothing that Go would drop: an empty list, or an empty text but in a map."""
+    for child in all_children(case):
+        for path, value in walk(child["spec"]):
+            assert value is not None, path
+            assert value != [], path
+            assert value != "" or path[-1] in {"value", "args"} or "matchLabels" in path, path
+
+
+@EVERY
+def test_pods_hold_nothing_that_changes_without_need(case: str) -> None:
+    four = {"model-name", "backend-name", "model-uid", "managed-by"}
+    for child in all_children(case):
+        for path, value in walk(child["spec"]):
+            if path[-1:] == ("labels",):
+                assert {name.removeprefix("workload.serving.volcano.sh/") for name in value} == four
+            assert "annotations" not in path
+
+
+@EVERY
+def test_amounts_and_durations_are_as_go_prints_them(case: str) -> None:
+    for child in all_children(case):
+        for path, value in walk(child["spec"]):
+            if {"limits", "requests"} & set(path[-2:-1]) or path[-1:] in {
+                ("targetValue",),
+                ("divisor",),
+            }:
+                assert value == canonical_quantity(value)
+            if path[-1:] in {("period",), ("retryInterval",), ("panicModeHold",)}:
+                assert DURATION.fullmatch(value)
+
+
+AMOUNT = st.one_of(
+    st.integers(0, 2**40),
+    st.builds(
+        "{}{}".format,
+        st.decimals(0, 10**6, places=3),
+        st.sampled_from(["", "m", "k", "M", "G", "Ki", "Mi", "Gi", "e3"]),
+    ),
+)
+
+
+@given(limits=st.dictionaries(st.sampled_from(["cpu", "memory", "nvidia.com/gpu"]), AMOUNT))
+def test_whatever_the_user_writes_amounts_are_canonical(limits: Object) -> None:
+    pods = [worker(pods=2, resources={"limits": limits, "requests": limits})]
+    options = Options(downloader_resources={"limits": limits})
+    env = [
+        {"name": name, "valueFrom": {"resourceFieldRef": {"resource": "a", "divisor": amount}}}
+        for name, amount in limits.items()
+    ]
+    made = desired_children(model("demo", backend(workers=pods, env=env)), Profile.B, options)
+
+    seen = 0
+    for child in made:
+        for path, value in walk(child.object["spec"]):
+            if path[-2:-1] in {("limits",), ("requests",)} or path[-1:] == ("divisor",):
+                assert value == canonical_quantity(value)
+                seen += 1
+    assert seen >= 6 * len(limits)
+
+
+@EVERY
+def test_every_container_says_what_it_needs(case: str) -> None:
+    for child in all_children(case):
+        for path, value in walk(child["spec"]):
+            if path[-1:] in {("containers",), ("initContainers",)} and isinstance(value, list):
+                assert all("resources" in container for container in value)
+
+
+def test_what_the_operator_chooses_for_downloads() -> None:
+    options = Options(
+        downloader_image="d:1",
+        runtime_image="r:1",
+        image_pull_policy="Always",
+        downloader_resources={"limits": {"memory": "1024Mi"}},
+        downloader_args=("--max-workers", "4"),
+    )
+    own = model("demo", backend(loraAdapters=[lora("sql")]))
+    (serving, *_) = desired_children(own, Profile.B, options)
+    pod = serving.object["spec"]["template"]["roles"][0]["entryTemplate"]["spec"]
+    sidecar, engine = pod["containers"]
+
+    for container in pod["initContainers"]:
+        assert (container["image"], container["imagePullPolicy"]) == ("d:1", "Always")
+        assert container["resources"] == {"limits": {"memory": "1Gi"}}
+        assert container["args"][-2:] == ["--max-workers", "4"]
+    assert (sidecar["image"], sidecar["imagePullPolicy"]) == ("r:1", "Always")
+    assert "imagePullPolicy" not in engine
+
+
+def test_events_of_the_cache_can_be_turned_off() -> None:
+    quiet = Options(kv_events=False)
+    (serving, *_) = desired_children(model("demo", disaggregated()), Profile.B, quiet)
+    assert "kv-events" not in json.dumps(serving.object)
+
+
+@pytest.mark.parametrize(
+    ("own", "at"),
+    [
+        pytest.param(
+            backend(workers=[worker(image=None)]), "workers[0].image", id="an engine has an image"
+        ),
+        pytest.param(
+            backend(workers=[worker(image="")]), "workers[0].image", id="and it has a name"
+        ),
+        pytest.param(
+            backend(workers=[worker(config={"lora_modules": "a=b"})], loraAdapters=[lora("c")]),
+            "workers[0].config.lora_modules",
+            id="adapters are named in one place",
+        ),
+        pytest.param(
+            backend(workers=[worker(resources={"limits": {"cpu": "1e1.5"}})]),
+            "workers[0].resources.limits[cpu]",
+            id="an amount that the schema lets pass",
+        ),
+    ],
+)
+def test_what_cannot_be_converted(own: Object, at: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        desired_children(model("demo", own), Profile.B, Options())
+    assert str(caught.value.fault.path) == f"spec.backends[0].{at}"
+
+
+def test_an_env_file_is_unknown_to_the_first_release() -> None:
+    key = {"fileKeyRef": {"key": "k", "path": "p", "volumeName": "v"}}
+    own = model("demo", backend(env=[{"name": "A", "valueFrom": key}]))
+    with pytest.raises(SpecError, match=r"env\[0\]\.valueFrom\.fileKeyRef: Forbidden"):
+        desired_children(own, Profile.A, Options())
+    assert desired_children(own, Profile.B, Options())
+
+
+@pytest.mark.parametrize(
+    ("metrics", "at"),
+    [
+        ([{"metricName": "m", "targetValue": 0}], "metrics[0].targetValue"),
+        ([{"metricName": "m", "targetValue": "-1"}], "metrics[0].targetValue"),
+        ([{"metricName": "", "targetValue": 1}], "metrics[0].metricName"),
+        ([{"metricName": "m", "targetValue": 1}] * 2, "metrics[1].metricName"),
+    ],
+)
+def test_metrics_that_kthena_would_refuse(metrics: list[Object], at: str) -> None:
+    own = backend(minReplicas=1, maxReplicas=2, autoscalingPolicy=policy(metrics=metrics))
+    with pytest.raises(SpecError) as caught:
+        desired_children(model("demo", own), Profile.B, Options())
+    assert str(caught.value.fault.path) == f"spec.backends[0].autoscalingPolicy.{at}"
+
+
+def test_an_adapter_that_no_request_would_reach() -> None:
+    several = [backend("a"), backend("b", routeWeight=0, loraAdapters=[lora("law"), lora("sql")])]
+    with pytest.raises(SpecError) as caught:
+        desired_children(model("demo", *several), Profile.B, Options())
+    assert str(caught.value.fault.path) == "spec.backends[1].loraAdapters[0].name"
+
+
+@pytest.mark.parametrize(
+    ("least", "replicas", "stays"),
+    [
+        pytest.param({"leader": 2}, 2, True, id="as many"),
+        pytest.param({"leader": 1}, 2, True, id="fewer"),
+        pytest.param({"leader": 3}, 2, False, id="more than there will be"),
+        pytest.param({"leader": 1, "prefill": 1}, 2, False, id="a role that is gone"),
+        pytest.param({}, 2, True, id="none"),
+    ],
+)
+def test_a_stored_gang_policy_is_kept_while_it_fits(
+    least: dict[str, int], replicas: int, stays: bool
+) -> None:
+    wanted = {"roles": [{"name": "leader", "replicas": replicas}]}
+    policy_now = {"minRoleReplicas": least}
+
+    found = kept({"gangPolicy": policy_now, "roles": []}, wanted)
+
+    assert found == ({**wanted, "gangPolicy": policy_now} if stays else None)
+
+
+def test_without_a_stored_gang_policy_ours_stands() -> None:
+    wanted = {"roles": [], "gangPolicy": {"minRoleReplicas": {}}}
+    assert kept(None, wanted) == kept({"roles": []}, wanted) == wanted

@@ -1,0 +1,432 @@
+"""What kthena's own controllers got wrong, one test each, numbered as in docs/differences.md."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.apis.canonical import canonical
+from app.apis.children import Desired, Profile
+from app.apis.fields import SpecError
+from app.apis.meta import Object
+from app.apis.modelbooster import ModelBooster
+from app.convert import desired_children
+from app.convert.options import Options
+from tests.builders import (
+    UID,
+    backend,
+    disaggregated,
+    lora,
+    model,
+    policy,
+    stored_object,
+    worker,
+)
+
+NIXL = '{"kv_connector":"NixlConnector","kv_role":"kv_both"}'
+GPU = {"limits": {"nvidia.com/gpu": "1"}}
+
+
+def made(*backends: Object, profile: Profile = Profile.B, **spec: Any) -> list[Desired]:
+    return desired_children(model("demo", *backends, **spec), profile, Options())
+
+
+def specs(kind: str, *backends: Object, **fields: Any) -> list[Object]:
+    children = made(*backends, **fields)
+    return [child.object["spec"] for child in children if child.resource.kind == kind]
+
+
+def roles(*backends: Object, **fields: Any) -> Iterator[Object]:
+    for serving in specs("ModelServing", *backends, **fields):
+        yield from serving["template"]["roles"]
+
+
+def pods(*backends: Object, **fields: Any) -> list[Object]:
+    """The specs of all pods, entries and followers."""
+    parts = ("entryTemplate", "workerTemplate")
+    return [r[part]["spec"] for r in roles(*backends, **fields) for part in parts if part in r]
+
+
+def containers(name: str, *backends: Object, **fields: Any) -> list[Object]:
+    found = []
+    for pod in pods(*backends, **fields):
+        found += [c for c in pod["initContainers"] + pod["containers"] if c["name"] == name]
+    return found
+
+
+def engine(**fields: Any) -> Object:
+    """The engine's container of one backend."""
+    (container,) = containers("engine", backend(**fields))
+    return container
+
+
+@pytest.mark.parametrize("uri", ["pvc://c", "pvc:///c", "pvc:///c/"])
+def test_d1_a_claim_is_mounted_under_its_name(uri: str) -> None:
+    (pod,) = pods(backend(cacheURI=uri))
+
+    assert pod["volumes"][0]["persistentVolumeClaim"] == {"claimName": "c"}
+    assert engine(cacheURI=uri)["volumeMounts"][0] == {"name": "weights", "mountPath": "/c"}
+
+
+def test_d2_without_a_cache_the_model_has_a_place_all_the_same() -> None:
+    (pod,) = pods(backend())
+
+    assert pod["volumes"][0] == {"name": "weights", "emptyDir": {}}
+    assert {m["mountPath"] for c in pod["containers"] for m in c["volumeMounts"]} == {
+        "/models-cache",
+        "/dev/shm",
+    }
+    assert engine()["command"][4].startswith("/models-cache/")
+
+
+def test_d3_nothing_is_installed_at_start_and_json_stays_one_argument() -> None:
+    config = {"kv-transfer-config": NIXL}
+    pair = [worker(kind, config=config, resources=GPU) for kind in ("prefill", "decode")]
+
+    for container in containers("vllm", disaggregated(workers=pair)):
+        assert container["command"][0] == "python3"
+        assert container["command"].count(NIXL) == 1
+
+
+def test_d3b_each_model_server_selects_its_own_pods() -> None:
+    """Weights mean something only if no pod belongs to two backends, and each belongs to one."""
+    several = [
+        backend("a", routeWeight=95),
+        backend("b", routeWeight=5, workers=[worker(pods=3)]),
+        disaggregated("c"),
+    ]
+    selectors = [s["workloadSelector"]["matchLabels"] for s in specs("ModelServer", *several)]
+
+    for serving in (c.object for c in made(*several) if c.resource.kind == "ModelServing"):
+        for labels, entry in pods_made_of(serving):
+            chosen = [s for s in selectors if s.items() <= labels.items()]
+            assert len(chosen) == (1 if entry else 0)
+
+
+def pods_made_of(serving: Object) -> Iterator[tuple[dict[str, str], bool]]:
+    """Labels of the pods that kthena makes of a ModelServing, and whether each is an entry."""
+    own = "modelserving.volcano.sh"
+    for role in serving["spec"]["template"]["roles"]:
+        ours = {f"{own}/name": serving["metadata"]["name"], f"{own}/role": role["name"]}
+        labels = role["entryTemplate"]["metadata"]["labels"]
+        yield {**ours, **labels, f"{own}/entry": "true"}, True
+        for _ in range(role["workerReplicas"]):
+            yield {**ours, **role["workerTemplate"].get("metadata", {}).get("labels", {})}, False
+
+
+def test_d4_the_engine_serves_the_name_that_the_router_sends() -> None:
+    for config in ({}, {"served-model-name": "x"}, {"served_model_name": "x"}):
+        own = backend(workers=[worker(config=config)])
+        (server,) = specs("ModelServer", own, name="for-clients")
+        command = engine(workers=[worker(config=config)])["command"]
+        assert command.count("--served-model-name") == 1
+        assert command[command.index("--served-model-name") + 1] == server["model"]
+
+
+def test_d4_prefill_serves_it_too_if_only_decode_names_it() -> None:
+    one_named = [worker("prefill"), worker("decode", config={"served-model-name": "x"})]
+    for container in containers("vllm", disaggregated(workers=one_named)):
+        command = container["command"]
+        assert command[command.index("--served-model-name") + 1] == "x"
+
+
+def test_d5_numbers_in_full_and_json_as_json() -> None:
+    config = {"a": 1048576, "b": 1e6, "c": None, "d": [1, "x"], "e": {"k": True}}
+    command = engine(workers=[worker(config=config)])["command"]
+
+    assert command[5:15] == [
+        *("--a", "1048576", "--b", "1000000", "--c", "null"),
+        *("--d", '[1,"x"]', "--e", '{"k":true}'),
+    ]
+
+
+def test_d6_over_several_nodes_the_whole_command_is_in_the_script() -> None:
+    several = {
+        "workers": [worker(pods=2, config={"x": "a b"})],
+        "loraAdapters": [lora("sql")],
+    }
+    command = engine(**several)["command"]
+
+    assert command[:2] == ["bash", "-c"]
+    assert len(command) == 3
+    words = shlex.split(command[2].split(" && ")[2])
+    assert words[:3] == ["python3", "-m", "vllm.entrypoints.openai.api_server"]
+    assert words[words.index("--x") + 1] == "a b"
+    assert json.loads(words[words.index("--kv-events-config") + 1])["publisher"] == "zmq"
+    assert words[-3:-1] == ["--enable-lora", "--lora-modules"]
+
+
+def test_d7_the_users_variable_wins_and_stands_there_once() -> None:
+    names = ["POD_NAME", "NAMESPACE", "VLLM_USE_V1", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"]
+    names += ["HF_HUB_OFFLINE", "HCCL_IF_IP", "GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME"]
+    env = [{"name": name, "value": "mine"} for name in [*names, "HCCL_SOCKET_IFNAME"]]
+
+    for pod in pods(backend(env=env), disaggregated(env=env)):
+        for container in pod["containers"]:
+            assert container["env"] == env
+
+
+def test_d8_no_gang_policy_unless_it_is_asked_for() -> None:
+    for template in (s["template"] for s in specs("ModelServing", backend(), disaggregated())):
+        assert "gangPolicy" not in template
+
+
+def test_d8_a_gang_is_all_replicas_of_each_role() -> None:
+    pair = [worker("prefill", replicas=3), worker("decode", replicas=2)]
+    several = [
+        backend("a", gangScheduling=True, workers=[worker(replicas=2, pods=2)]),
+        disaggregated("b", gangScheduling=True, workers=pair, schedulerName="own"),
+    ]
+    first, second = specs("ModelServing", *several)
+
+    assert first["template"]["gangPolicy"] == {"minRoleReplicas": {"leader": 2}}
+    assert second["template"]["gangPolicy"] == {"minRoleReplicas": {"prefill": 3, "decode": 2}}
+    assert (first["schedulerName"], second["schedulerName"]) == ("volcano", "own")
+
+
+@pytest.mark.parametrize(
+    "text", ["${ENGINE_ENV}", "${X", "a${MODEL_NAME}b", "$(POD_NAME)", "{{x}}"]
+)
+def test_d9_what_users_write_is_not_read_again(text: str) -> None:
+    container = engine(
+        env=[{"name": "X", "value": text}],
+        workers=[worker(image=text, config={"chat-template": text})],
+    )
+
+    assert container["image"] == text
+    assert container["env"][0] == {"name": "X", "value": text}
+    assert container["command"][5:7] == ["--chat-template", text]
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_d9b_the_autoscalers_value_can_be_kept(profile: Profile) -> None:
+    """Who applies a ModelServing learns the bounds, and replicas change no revision."""
+
+    def serving(least: int) -> Desired:
+        scaled = backend(minReplicas=least, maxReplicas=5, autoscalingPolicy=policy())
+        children = made(scaled, profile=profile)
+        return next(child for child in children if child.resource.kind == "ModelServing")
+
+    revision = "workload.serving.volcano.sh/revision"
+    first, second = serving(1), serving(2)
+    assert (first.replica_bounds, second.replica_bounds) == ((1, 5), (2, 5))
+    assert first.object["spec"]["replicas"] == 1
+    labels = [child.object["metadata"]["labels"][revision] for child in (first, second)]
+    assert labels[0] == labels[1]
+
+
+def test_d9b_nobody_else_writes_replicas_without_a_policy() -> None:
+    assert {child.replica_bounds for child in made(backend(), disaggregated())} == {None}
+
+
+def test_d11_disaggregated_pods_are_labelled_and_not_tied_to_ascend() -> None:
+    for role in roles(disaggregated()):
+        labels = role["entryTemplate"]["metadata"]["labels"]
+        assert labels["workload.serving.volcano.sh/model-uid"] == UID
+        assert "affinity" not in role["entryTemplate"]["spec"]
+
+
+def test_d12_followers_are_no_endpoints() -> None:
+    (role,) = roles(backend(workers=[worker(pods=2)]))
+    assert "metadata" not in role["workerTemplate"]
+
+
+def test_d13_the_sidecar_shares_adapters_with_the_engine() -> None:
+    (sidecar,) = containers("runtime", backend(cacheURI="hostpath:///c"))
+    assert sidecar["volumeMounts"] == [{"name": "weights", "mountPath": "/c"}]
+
+
+@pytest.mark.parametrize("kind", ["vLLM", "vLLMDisaggregated"])
+def test_d14_everything_follows_the_engines_port(kind: str) -> None:
+    config = {"port": 9000}
+    if kind == "vLLM":
+        own = backend(workers=[worker(config=config)])
+    else:
+        own = disaggregated(workers=[worker(k, config=config) for k in ("prefill", "decode")])
+    (server,) = specs("ModelServer", own)
+
+    assert server["workloadPort"] == {"port": 9000}
+    for pod in pods(own):
+        sidecar, container = pod["containers"]
+        assert "http://localhost:9000" in sidecar["args"]
+        assert container["readinessProbe"]["httpGet"]["port"] == 9000
+        assert (
+            container.get("livenessProbe", container["readinessProbe"])["httpGet"]["port"] == 9000
+        )
+        assert container.get("ports", [{"containerPort": 9000}]) == [{"containerPort": 9000}]
+        if kind == "vLLM":
+            assert (
+                "localhost:9000/metrics" in container["lifecycle"]["preStop"]["exec"]["command"][2]
+            )
+
+
+def target_of(own: Object, profile: Profile) -> Object:
+    kind = "AutoscalingPolicy" if profile is Profile.C else "AutoscalingPolicyBinding"
+    (spec,) = specs(kind, own, profile=profile)
+    part = "scalingConfiguration" if profile is Profile.A else "homogeneousTarget"
+    target: Object = spec[part]["target"]
+    return target
+
+
+SCALED = {"minReplicas": 1, "maxReplicas": 2, "autoscalingPolicy": policy()}
+METRIC = "kthena:num_requests_waiting"
+
+
+def test_d14b_the_autoscaler_asks_where_metrics_are() -> None:
+    own = backend(**SCALED, env=[{"name": "RUNTIME_PORT", "value": "9100"}])
+
+    assert target_of(own, Profile.A)["metricEndpoint"] == {"port": 9100}
+    assert target_of(own, Profile.B)["metricEndpoint"]["port"] == 9100
+    assert target_of(own, Profile.C)["metricSources"][METRIC]["pod"]["port"] == 9100
+
+
+def test_d14c_no_filter_hides_disaggregated_pods() -> None:
+    own = disaggregated(**SCALED)
+
+    assert made(own, profile=Profile.A) == made(disaggregated(), profile=Profile.A)
+    assert target_of(own, Profile.B)["metricEndpoint"] == {}
+    assert target_of(own, Profile.C)["metricSources"][METRIC]["pod"] == {
+        "uri": "/metrics",
+        "port": 8100,
+    }
+
+
+def test_d15_all_of_env_reaches_the_downloaders() -> None:
+    env = [
+        {"name": "HF_AUTH_TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+        {"name": "ACCESS_KEY", "value": "a"},
+    ]
+    own = backend(env=env, loraAdapters=[lora("sql")])
+    for name in ("model-downloader", "lora-downloader-0"):
+        (container,) = containers(name, own)
+        assert container["env"] == env
+
+
+def test_d16_a_role_has_a_replica_unless_it_has_more() -> None:
+    assert [r["replicas"] for r in roles(backend(workers=[worker(replicas=0)]))] == [1]
+    assert [r["replicas"] for r in roles(disaggregated())] == [1, 1]
+
+
+@pytest.mark.parametrize(("pods", "followers"), [(None, 0), (0, 0), (1, 0), (2, 1), (9, 8)])
+def test_d17_never_fewer_than_no_followers(pods: int | None, followers: int) -> None:
+    (role,) = roles(backend(workers=[worker(pods=pods)]))
+    assert role["workerReplicas"] == followers
+    assert ("workerTemplate" in role) == (followers > 0)
+
+
+def test_d18_affinity_reaches_entries_and_followers() -> None:
+    nothing: Object = {"requiredDuringSchedulingIgnoredDuringExecution": []}
+    affinity = {"nodeAffinity": {}, "podAntiAffinity": nothing}
+    placed = {"affinity": affinity, "tolerations": [{"operator": "Exists"}]}
+    for pod in pods(backend(workers=[worker(pods=2, **placed)], runtimeClassName="r")):
+        assert pod["affinity"] == {"nodeAffinity": {}, "podAntiAffinity": {}}
+        assert pod["tolerations"] == [{"operator": "Exists"}]
+        assert pod["runtimeClassName"] == "r"
+
+
+@pytest.mark.parametrize(("given", "want"), [(None, 200), (0, 0), (150, 150)])
+def test_d19_how_much_the_cost_may_grow_is_always_said(given: int | None, want: int) -> None:
+    own = backend(minReplicas=1, maxReplicas=2, scalingCost=1)
+    spec = {"autoscalingPolicy": policy(), "costExpansionRatePercent": given}
+    parts = {
+        Profile.A: ("AutoscalingPolicyBinding", "optimizerConfiguration"),
+        Profile.B: ("AutoscalingPolicyBinding", "heterogeneousTarget"),
+        Profile.C: ("AutoscalingPolicy", "heterogeneousTarget"),
+    }
+    for profile, (kind, part) in parts.items():
+        (bound,) = specs(kind, own, profile=profile, **spec)
+        assert bound[part]["costExpansionRatePercent"] == want
+
+
+def test_d29_a_new_image_changes_the_children() -> None:
+    plain = model("demo", backend())
+    labels = set()
+    for options in (Options(), Options(runtime_image="r:2"), Options(downloader_image="d:2")):
+        (serving, *_) = desired_children(plain, Profile.B, options)
+        labels.add(serving.object["metadata"]["labels"]["workload.serving.volcano.sh/revision"])
+    assert len(labels) == 3
+
+
+def test_d29_routing_and_scaling_change_no_pod() -> None:
+    def templates(**fields: Any) -> list[Object]:
+        scaled = {"minReplicas": 1, "maxReplicas": 2, "autoscalingPolicy": policy()}
+        return list(roles(backend(**{**scaled, **fields})))
+
+    assert templates() == templates(routeWeight=1, maxReplicas=9, minReplicas=2)
+    assert "revision" not in json.dumps(templates())
+
+
+@pytest.mark.parametrize("config", [None, {}])
+def test_d32_a_worker_without_config_is_served(config: Object | None) -> None:
+    pair = [worker(kind, config=config) for kind in ("prefill", "decode")]
+    assert made(backend(workers=[worker(config=config)]), disaggregated(workers=pair))
+
+
+def test_d32_a_worker_of_the_wrong_type_is_named() -> None:
+    with pytest.raises(SpecError, match="server worker not found in backend: b1"):
+        made(backend(workers=[worker("decode")]))
+
+
+@pytest.mark.parametrize("uri", ["hostpath:///", "hostpath:///a/../.."])
+def test_d33_the_nodes_root_is_not_mounted(uri: str) -> None:
+    with pytest.raises(SpecError, match=r"spec\.backends\[0\]\.cacheURI"):
+        made(backend(cacheURI=uri))
+
+
+def test_d33_the_operator_says_which_host_paths() -> None:
+    own = model("demo", backend(cacheURI="hostpath:///etc"))
+    with pytest.raises(SpecError, match="host path /etc is not below /mnt"):
+        desired_children(own, Profile.B, Options(host_path_prefixes=("/mnt",)))
+
+
+def test_d35_followers_name_the_scheduler() -> None:
+    (_, follower) = pods(backend(schedulerName="volcano", workers=[worker(pods=2)]))
+    assert follower["schedulerName"] == "volcano"
+
+
+def test_d36_the_scheduler_is_never_left_to_a_default() -> None:
+    booster = ModelBooster.model_validate(stored_object("demo", backend(schedulerName="")))
+    for name in ("default-scheduler", "own"):
+        meant = canonical(booster, default_scheduler_name=name)
+        (serving, *_) = desired_children(meant, Profile.B, Options())
+        assert serving.object["spec"]["schedulerName"] == name
+
+
+@pytest.mark.parametrize("other", ["MooncakeConnector", "LMCacheConnectorV1"])
+def test_d37_two_connectors_are_refused(other: str) -> None:
+    configs = [
+        {"kv-transfer-config": NIXL.replace("NixlConnector", n)} for n in ("NixlConnector", other)
+    ]
+    pair = [worker(k, config=c) for k, c in zip(("prefill", "decode"), configs, strict=True)]
+    with pytest.raises(SpecError, match="prefill and decode use different connectors"):
+        made(disaggregated(workers=pair))
+
+
+def test_d39_a_type_not_served_yet_stops_no_other() -> None:
+    several = made(backend("a", type="SGLang"), backend("b"), backend("c", type="MindIE"))
+
+    assert {child.name for child in several} == {"demo", "demo-b"}
+    (route,) = (child.object for child in several if child.resource.kind == "ModelRoute")
+    targets = [
+        t["modelServerName"] for rule in route["spec"]["rules"] for t in rule["targetModels"]
+    ]
+    assert targets == ["demo-b"]
+
+
+def test_d39_with_nobody_served_there_is_nothing() -> None:
+    assert made(backend("a", type="SGLang")) == []
+
+
+def test_a_uid_is_part_of_what_is_wanted() -> None:
+    """A predecessor's children never look like ours (kthena's revision did not see the uid)."""
+    plain = model("demo", backend())
+    first, second = (
+        desired_children(replace(plain, uid=uid), Profile.B, Options()) for uid in ("a", "b")
+    )
+    for one, other in zip(first, second, strict=True):
+        assert one.object["metadata"]["labels"] != other.object["metadata"]["labels"]
