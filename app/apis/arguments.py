@@ -34,7 +34,7 @@ def arguments(worker: WorkerForm) -> dict[str, Argument]:
     """Returns a worker's arguments by name (``max-model-len``), sorted as the user wrote them.
 
     Raises:
-        SpecError: one stands there in both spellings, or holds a character no program can get.
+        SpecError: one stands there in both spellings, or holds what no program can get.
     """
     found: dict[str, Argument] = {}
     for key in sorted(worker.config):
@@ -42,7 +42,10 @@ def arguments(worker: WorkerForm) -> dict[str, Argument]:
         name, value = key.replace("_", "-"), worker.config[key]
         if name in found:
             raise SpecError(duplicate(path, key, f"it means the same as {found[name].path}"))
-        text = argument_text(value)
+        try:
+            text = argument_text(value)
+        except RecursionError:
+            raise SpecError(invalid(path, key, "is nested too deeply")) from None
         if "\0" in key or "\0" in text:
             raise SpecError(invalid(path, value, "must not hold the character NUL"))
         found[name] = Argument(path, f"--{name}", value, text)

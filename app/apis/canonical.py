@@ -58,7 +58,7 @@ class WorkerForm:
     affinity: Object | None
     tolerations: list[Object]
     config: dict[str, Any]
-    facts: Facts = field(default_factory=dict, compare=False, repr=False)
+    facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class BackendForm:
     scheduler_name: str
     gang_scheduling: bool
     runtime_class_name: str | None
-    facts: Facts = field(default_factory=dict, compare=False, repr=False)
+    facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def worker(self, kind: str) -> WorkerForm | None:
         """Returns the worker of a type; of several the last."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,6 +144,23 @@ def test_an_argument_in_both_spellings() -> None:
         f"{W0}.config.max_model_len",
         f'Duplicate value: "max_model_len": it means the same as {W0}.config.max-model-len',
     )
+
+
+def test_an_argument_without_a_bottom() -> None:
+    value: object = 1
+    for _ in range(5000):
+        value = [value]
+    (deep,) = (replace(w, config={"seed": value}) for w in engine().workers)
+    assert fault(lambda: arguments(deep)) == (
+        f"{W0}.config.seed",
+        'Invalid value: "seed": is nested too deeply',
+    )
+
+
+def test_a_changed_form_has_facts_of_its_own() -> None:
+    (given,) = engine(seed=1).workers
+    assert list(arguments(given)) == ["seed"]
+    assert list(arguments(replace(given, config={"x": 1}))) == ["x"]
 
 
 def test_an_argument_that_no_program_can_get() -> None:

@@ -1,0 +1,99 @@
+"""What a conversion costs: from the stored object to all children, and from its meaning alone.
+
+Limits: a typical ModelBooster with two backends takes less than 1 ms, one with sixteen less than
+10 ms. Prints a table; ends with 1 if one of the limits is broken.
+
+    python -m bench.convert [--seconds 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+from app.apis.canonical import canonical
+from app.apis.children import Profile
+from app.apis.meta import Object
+from app.apis.modelbooster import ModelBooster
+from app.convert import desired_children
+from app.convert.options import Options
+from tests.builders import backend, disaggregated, lora, policy, stored_object, worker
+
+LIMITS_MS = {"two backends": 1.0, "sixteen backends": 10.0}
+OPTIONS = Options()
+
+
+def typical(name: str, **fields: object) -> Object:
+    """A backend as people write them: a cache, credentials, resources, some arguments."""
+    config = {
+        "served-model-name": "qwen3-8b",
+        "max-model-len": 32768,
+        "gpu-memory-utilization": 0.9,
+        "tensor-parallel-size": 2,
+        "enable-prefix-caching": "",
+    }
+    resources = {"limits": {"nvidia.com/gpu": "2", "memory": "64Gi"}, "requests": {"cpu": "8"}}
+    return backend(
+        name,
+        cacheURI="hostpath:///var/cache/models",
+        envFrom=[{"secretRef": {"name": "hugging-face"}}],
+        env=[{"name": "HF_ENDPOINT", "value": "https://hf.example"}],
+        workers=[worker(config=config, resources=resources)],
+        **{"minReplicas": 1, "maxReplicas": 4, "scalingCost": 10, **fields},
+    )
+
+
+def cases() -> dict[str, Object]:
+    """The ModelBoosters that are measured."""
+    two = [typical("b0", loraAdapters=[lora("sql")]), typical("b1", routeWeight=50)]
+    sixteen = [typical(f"b{n}", loraAdapters=[lora(f"a{n % 8}")]) for n in range(16)]
+    return {
+        "least": stored_object("demo"),
+        "two backends": stored_object("demo", *two, autoscalingPolicy=policy()),
+        "disaggregated": stored_object("demo", disaggregated()),
+        "sixteen backends": stored_object("demo", *sixteen, autoscalingPolicy=policy()),
+    }
+
+
+def median_ms(work: Callable[[], object], seconds: float) -> float:
+    """Returns how long ``work`` takes, as the median over many runs, in milliseconds."""
+    times: list[int] = []
+    end = time.perf_counter() + seconds
+    while len(times) < 5 or time.perf_counter() < end:
+        # The process's own time: what else runs on the machine does not count.
+        begin = time.process_time_ns()
+        work()
+        times.append(time.process_time_ns() - begin)
+    return statistics.median(times) / 1e6
+
+
+def main() -> int:
+    """Measures every case; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=2, help="per figure")
+    seconds = parser.parse_args().seconds
+    print(f"{'ms, median':<18}{'convert':>10}{'parse too':>12}{'limit':>8}")
+    code = 0
+    for name, obj in cases().items():
+        model = canonical(ModelBooster.model_validate(obj))
+
+        def convert(model: object = model) -> object:
+            return desired_children(model, Profile.B, OPTIONS)  # type: ignore[arg-type]
+
+        def whole(obj: Object = obj) -> object:
+            parsed = canonical(ModelBooster.model_validate(obj))
+            return desired_children(parsed, Profile.B, OPTIONS)
+
+        took, limit = median_ms(convert, seconds), LIMITS_MS.get(name)
+        print(f"{name:<18}{took:>10.3f}{median_ms(whole, seconds):>12.3f}{limit or '':>8}")
+        if limit and took > limit:
+            print(f"{name}: {took:.3f} ms is more than {limit} ms", file=sys.stderr)
+            code = 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
