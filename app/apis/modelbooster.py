@@ -208,12 +208,12 @@ class Backend(Fields):
     each node) or pvc://claim (a PersistentVolumeClaim of the namespace). If absent, every start of
     a pod downloads it again."""
     env_from: Atomic[EnvFromSource] | None = None
-    """ConfigMaps and Secrets whose entries become environment variables of download and engine, for
-    instance a Secret with HF_AUTH_TOKEN."""
+    """ConfigMaps and Secrets whose entries become environment variables of the downloads and of the
+    runtime beside the engine, not of the engine; for instance a Secret with HF_AUTH_TOKEN."""
     env: ByName[EnvVar] | None = None
-    """Environment variables of download and engine. With a meaning of their own: ENDPOINT,
-    HF_ENDPOINT, HF_REVISION, MS_REVISION for the download; RUNTIME_PORT (8100), RUNTIME_URL and
-    RUNTIME_METRICS_PATH (/metrics) for the runtime beside the engine."""
+    """Environment variables of downloads, runtime and engine. With a meaning of their own:
+    ENDPOINT, HF_ENDPOINT, HF_REVISION, MS_REVISION for the downloads; RUNTIME_PORT (8100),
+    RUNTIME_URL and RUNTIME_METRICS_PATH (/metrics) for the runtime beside the engine."""
     min_replicas: Replicas | None = None
     """The fewest replicas; together with maxReplicas. Less than maxReplicas needs an
     autoscalingPolicy."""
