@@ -84,11 +84,12 @@ async def _run(settings: Settings, part: Part, kubeconfig: str | None) -> None:
         running = ReadyCheck("shutdown", lambda: "told to end" if stopping.is_set() else None)
         ready = [running, *(check for each in parts for check in each.ready)]
         live = [check for each in parts for check in each.live]
+        probes = Probes(settings, metrics, ready, live)
         async with asyncio.TaskGroup() as group:
-            probes = group.create_task(Probes(settings, metrics, ready, live).run())
+            probing = group.create_task(probes.run())
             work = [group.create_task(_whole(each.run(stopping), stopping)) for each in parts]
             await asyncio.wait(work)
-            probes.cancel()
+            probing.cancel()
     log.info("ended in order")
 
 

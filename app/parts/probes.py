@@ -23,6 +23,9 @@ class Probes:
         metrics: what to show.
         ready: what must hold for requests, or work, to be sent here.
         live: what must hold for the process to be left running.
+
+    Raises:
+        UsageError: the port cannot be had.
     """
 
     def __init__(
@@ -33,14 +36,12 @@ class Probes:
         live: Sequence[ReadyCheck],
     ) -> None:
         self._app: FastAPI = observe_app(metrics, ready, live)
-        self._host, self._port = settings.probe_host, settings.probe_port
+        host, port = settings.probe_host, settings.probe_port
+        with port_errors(host, port):
+            self._listening = socket.create_server((host, port))
 
     async def run(self) -> None:
-        """Serves until it is cancelled.
-
-        Raises:
-            UsageError: the port cannot be had.
-        """
+        """Serves until it is cancelled."""
         config = uvicorn.Config(
             self._app,
             lifespan="off",
@@ -49,9 +50,7 @@ class Probes:
             access_log=False,
             server_header=False,
         )
-        with port_errors(self._host, self._port):
-            listening = socket.create_server((self._host, self._port), reuse_port=False)
-        await _Server(config).serve([listening])
+        await _Server(config).serve([self._listening])
 
 
 class _Server(uvicorn.Server):

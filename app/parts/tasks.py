@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -16,7 +17,7 @@ def port_errors(host: str, port: int) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        why = exc.strerror or exc
+        why = os.strerror(exc.errno) if exc.errno else exc
         raise UsageError(f"{host} port {port} cannot be listened on: {why}") from exc
 
 

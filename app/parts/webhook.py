@@ -56,17 +56,26 @@ class WebhookPart:
         Raises:
             UsageError: the port cannot be had.
         """
+        up = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            # Before anything is asked of the API server: a port that is taken is a sudden end.
+            serving = group.create_task(self._serve(stopping, up))
+            await up.wait()
+            async with beside(self._certificates(), self._neighbours.run(), self._detect()):
+                await serving
+
+    async def _serve(self, stopping: asyncio.Event, up: asyncio.Event) -> None:
         chosen = self._settings
-        async with beside(self._certificates(), self._neighbours.run(), self._detect()):
-            with port_errors(chosen.webhook_host, chosen.webhook_port):
-                await serve_https(
-                    webhook_app(self._context, self._metrics),
-                    host=chosen.webhook_host,
-                    port=chosen.webhook_port,
-                    serving=self._serving,
-                    stopping=stopping,
-                    drain_seconds=chosen.drain_seconds,
-                )
+        with port_errors(chosen.webhook_host, chosen.webhook_port):
+            await serve_https(
+                webhook_app(self._context, self._metrics),
+                host=chosen.webhook_host,
+                port=chosen.webhook_port,
+                serving=self._serving,
+                stopping=stopping,
+                drain_seconds=chosen.drain_seconds,
+                listening=lambda port: up.set(),
+            )
 
     def _context(self) -> Context:
         return Context(self._settings.options, self._profile, self._neighbours.lookup)
