@@ -114,7 +114,7 @@ def _found(backend: BackendForm, cache: Cache, uri: str, path: Path) -> str:
             f"must also be pvc:// when {field} is: the pod mounts only the cache, for instance "
             f"cacheURI pvc://models and {field} pvc://models/my-model"
         )
-        raise SpecError(invalid(backend.path.child("cacheURI"), backend.cache_uri, detail))
+        raise SpecError(invalid(backend.path.child("cacheURI"), backend.cache_uri or "", detail))
     source = uri.removeprefix("pvc://")
     if ".." in source.split("/"):
         raise SpecError(invalid(path, uri, f"pvc:// {field} must not contain '..' path segments"))
