@@ -110,6 +110,21 @@ def test_a_controller_that_only_waits_ends_as_well(start: Start) -> None:
     assert first.process.poll() is None
 
 
+def test_a_controller_that_loses_its_lease_ends_to_be_started_anew(
+    start: Start, plane: ControlPlane, namespace: str
+) -> None:
+    running = start("controller", lease_seconds=5, lease_renew_seconds=3, lease_retry_seconds=0.2)
+    running.until_ready()
+    eventually(lambda: "leads now" in running.log)
+    system = Admin(plane.api, namespace)
+
+    system.patch(LEASE, "model-booster-controller", {"spec": {"holderIdentity": "another"}})
+
+    assert running.process.wait(15) == 1
+    assert "the process ends: another holds the lease now" in running.log
+    assert "stacktrace" not in running.log
+
+
 def test_readiness_goes_first_and_a_second_signal_does_not_wait(
     start: Start, certificate: Path
 ) -> None:
