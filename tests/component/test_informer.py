@@ -1,0 +1,135 @@
+"""An informer on a real API server, in good weather; the bad is in tests/faults."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime
+from functools import partial
+
+import pytest
+
+from app.kube import Kube, connect
+from controller.pace import Pace
+from controller.store import Store
+from tests import audit
+from tests.controlplane.plane import ControlPlane
+from tests.following import CONFIG_MAP, config_map, eventually, following, listings
+from tests.proxy import Proxy, Rewrite, Rule
+from tests.world import World
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def kube(proxy: Proxy) -> AsyncIterator[Kube]:
+    """The API server through the proxy."""
+    async with connect(str(proxy.kubeconfig)) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def since(plane: ControlPlane) -> datetime:
+    return await asyncio.to_thread(audit.now, plane)
+
+
+async def test_what_exists_is_there_when_the_informer_is_synced_and_what_happens_follows(
+    kube: Kube, world: World, namespace: str
+) -> None:
+    await world.put(CONFIG_MAP, config_map("a", n="1"))
+    await world.put(CONFIG_MAP, {**config_map("unlabelled"), "metadata": {"name": "unlabelled"}})
+    async with following(kube, namespace) as followed:
+        assert followed.names == {"a"}
+        assert followed.numbers == [1]
+        await world.put(CONFIG_MAP, config_map("a", n="2"))
+        await world.put(CONFIG_MAP, config_map("b", n="3"))
+        await followed.until(lambda: followed.numbers == [1, 2, 3])
+        await world.delete(CONFIG_MAP, "a")
+        await followed.until(lambda: followed.deleted == ["a"])
+        assert followed.names == {"b"}
+        assert "managedFields" not in (followed.get("b") or {})["metadata"]
+
+
+async def test_an_object_that_loses_its_label_looks_deleted_until_it_gets_it_back(
+    kube: Kube, world: World, namespace: str
+) -> None:
+    await world.put(CONFIG_MAP, config_map("a"))
+    async with following(kube, namespace) as followed:
+        await world.patch(CONFIG_MAP, "a", {"metadata": {"labels": {"team": None}}})
+        await followed.until(lambda: followed.deleted == ["a"])
+        await world.patch(CONFIG_MAP, "a", {"metadata": {"labels": {"team": "red"}}})
+        await followed.until(lambda: followed.get("a"))
+
+
+async def test_a_watch_that_the_server_ends_is_taken_up_again_without_a_listing(
+    kube: Kube, world: World, plane: ControlPlane, namespace: str, since: datetime
+) -> None:
+    pace = Pace(watch_seconds=(1, 1), first_pause_seconds=0.02)
+    async with following(kube, namespace, pace) as followed:
+        for n in range(1, 9):
+            await world.put(CONFIG_MAP, config_map("a", n=str(n)))
+            await followed.until(partial(followed.was_told, n))
+            await asyncio.sleep(0.35)  # over the ends of several watches
+        assert followed.numbers == list(range(1, 9))
+        assert followed.counted == []
+    assert await listings(plane, namespace, since) == 1
+
+
+async def test_informers_of_two_namespaces_can_share_a_store(
+    kube: Kube, world: World, plane: ControlPlane, namespace: str
+) -> None:
+    other = f"{namespace}-2"
+    path = "/api/v1/namespaces"
+    await asyncio.to_thread(plane.api.request, "POST", path, {"metadata": {"name": other}})
+    await asyncio.to_thread(
+        plane.api.request, "POST", f"{path}/{other}/configmaps", config_map("there")
+    )
+    await world.put(CONFIG_MAP, config_map("here"))
+    store = Store()
+    async with following(kube, namespace, store=store), following(kube, other, store=store):
+        assert {o["metadata"]["name"] for o in store.all()} == {"here", "there"}
+    await asyncio.to_thread(plane.api.request, "DELETE", f"{path}/{other}")
+
+
+AUDITED = Pace(
+    watch_seconds=(60, 60), first_pause_seconds=0.02, audit_seconds=(1, 1), audit_again_seconds=0.3
+)
+
+
+class Swallowed:
+    """Loses one deletion."""
+
+    is_done = False
+
+    def __call__(self, piece: bytes) -> bytes:
+        out = b""
+        for line in piece.splitlines(keepends=True):
+            if not self.is_done and json.loads(line)["type"] == "DELETED":
+                self.is_done = True
+            else:
+                out += line
+        return out
+
+
+async def test_an_event_that_never_came_is_found_by_the_audit(
+    kube: Kube, proxy: Proxy, world: World, namespace: str
+) -> None:
+    await world.put(CONFIG_MAP, config_map("a"))
+    proxy.add(Rule(Rewrite(Swallowed()), verb="watch"))
+    async with following(kube, namespace, AUDITED) as followed:
+        await world.delete(CONFIG_MAP, "a")
+        await followed.until(lambda: followed.deleted == ["a"])
+        assert followed.counted == ["audit"]
+
+
+async def test_an_audit_that_finds_nothing_disturbs_nothing(
+    kube: Kube, proxy: Proxy, world: World, plane: ControlPlane, namespace: str, since: datetime
+) -> None:
+    pace = Pace(watch_seconds=(60, 60), audit_seconds=(0.2, 0.2), audit_again_seconds=0.1)
+    async with following(kube, namespace, pace) as followed:
+        for n in range(40):  # while things change the two are never quite the same
+            await world.put(CONFIG_MAP, config_map("a", n=str(n)))
+        await followed.until(lambda: followed.numbers[-1] == 39)
+        await eventually(lambda: proxy.count(verb="list") >= 5)
+        assert followed.counted == []

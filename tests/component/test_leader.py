@@ -1,0 +1,339 @@
+"""Candidates for one lease on a real API server: who works, who waits, who must end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from app.apis.meta import Key, Object, Resource
+from app.errors import LeadershipLost, Unreachable
+from app.kube import Kube, connect
+from controller.leader import lead
+from controller.leadership import Leadership
+from controller.lease import LEASE, Term
+from tests.following import eventually
+from tests.proxy import Answer, Delay, Proxy, ResetAfterCommit, ResetBeforeCommit, Rule
+from tests.world import World
+
+pytestmark = pytest.mark.anyio
+
+CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
+TERM = Term(lease_seconds=3, renew_seconds=2, retry_seconds=0.2)
+
+
+class Candidate:
+    """One replica: a connection, a leadership, and work that notes that it goes on."""
+
+    def __init__(self, kube: Kube, leadership: Leadership) -> None:
+        self.kube = kube
+        self.leadership = leadership
+        self.works = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.ended_at = 0.0
+        self.running: asyncio.Task[None]
+
+    async def _work(self) -> None:
+        self.works.set()
+        try:
+            await self.may_end.wait()
+        finally:
+            self.works.clear()
+            self.ended_at = time.monotonic()
+
+    def start(self, work: Callable[[], Awaitable[None]] | None = None) -> Candidate:
+        self.running = asyncio.create_task(lead(self.kube, self.leadership, work or self._work))
+        return self
+
+    async def until_it_works(self) -> None:
+        async with asyncio.timeout(30):
+            await self.works.wait()
+
+    async def until_it_ends(self) -> BaseException | None:
+        await asyncio.wait([self.running], timeout=30)
+        return self.running.exception()
+
+
+@asynccontextmanager
+async def candidate(kubeconfig: Path, namespace: str, me: str) -> AsyncIterator[Candidate]:
+    leadership = Leadership(Key(namespace, "lease"), me, TERM)
+    async with connect(str(kubeconfig), guard=leadership.guard) as kube:
+        one = Candidate(kube, leadership)
+        one.start()
+        yield one
+        one.running.cancel()
+        with suppress(asyncio.CancelledError, LeadershipLost):
+            await one.running
+
+
+async def holder(world: World) -> str:
+    lease = await world.until(LEASE, "lease")
+    return str(lease["spec"].get("holderIdentity", ""))
+
+
+def _is_another_than(uid: str, lease: Object) -> bool:
+    return bool(lease["metadata"]["uid"] != uid)
+
+
+def _is_renewed_since(time: str, lease: Object) -> bool:
+    return bool(lease["spec"]["renewTime"] > time)
+
+
+def config_map(namespace: str, name: str = "written") -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"namespace": namespace, "name": name},
+    }
+
+
+async def test_one_works_and_when_it_stops_the_next_need_not_wait(
+    kubeconfig: Path, world: World, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with candidate(kubeconfig, namespace, "one") as one:
+        await one.until_it_works()
+        assert await holder(world) == "one"
+        async with candidate(kubeconfig, namespace, "two") as two:
+            await eventually(lambda: "two waits: one leads" in caplog.text)
+            assert not two.works.is_set()
+            one.may_end.set()
+            assert await one.until_it_ends() is None
+            released_at = time.monotonic()
+            await two.until_it_works()
+            assert time.monotonic() - released_at < TERM.lease_seconds
+            lease = await world.until(LEASE, "lease")
+            assert lease["spec"]["holderIdentity"] == "two"
+            assert lease["spec"]["leaseTransitions"] == 1
+            assert one.leadership.renewal_left() <= 0
+
+
+async def test_a_lease_that_the_chart_made_empty_is_taken(
+    kubeconfig: Path, world: World, namespace: str
+) -> None:
+    await world.create(LEASE, {"metadata": {"name": "lease"}})
+    async with candidate(kubeconfig, namespace, "one") as one:
+        await one.until_it_works()
+        assert await holder(world) == "one"
+
+
+async def test_a_leader_that_died_is_waited_for_and_then_followed(
+    kubeconfig: Path, world: World, namespace: str
+) -> None:
+    dead = {
+        "holderIdentity": "dead",
+        "leaseDurationSeconds": 2,
+        "renewTime": "1999-01-01T00:00:00.000000Z",  # its clock may have been wrong
+        "leaseTransitions": 7,
+    }
+    await world.create(LEASE, {"metadata": {"name": "lease"}, "spec": dead})
+    begun = time.monotonic()
+    async with candidate(kubeconfig, namespace, "one") as one:
+        await one.until_it_works()
+        assert time.monotonic() - begun >= 2
+        lease = await world.until(LEASE, "lease")
+        assert lease["spec"]["leaseTransitions"] == 8
+
+
+async def test_of_many_that_start_at_once_one_works(
+    kubeconfig: Path, world: World, namespace: str
+) -> None:
+    async with (
+        candidate(kubeconfig, namespace, "a") as a,
+        candidate(kubeconfig, namespace, "b") as b,
+        candidate(kubeconfig, namespace, "c") as c,
+    ):
+        everyone = {"a": a, "b": b, "c": c}
+        while everyone:
+            await eventually(lambda: any(one.works.is_set() for one in everyone.values()))
+            working = [name for name, one in everyone.items() if one.works.is_set()]
+            assert working == [await holder(world)]
+            everyone[working[0]].may_end.set()
+            assert await everyone.pop(working[0]).until_it_ends() is None
+
+
+async def test_work_that_fails_takes_its_error_out_and_frees_the_lease(
+    kubeconfig: Path, world: World, namespace: str
+) -> None:
+    async def fail() -> None:
+        raise ValueError("a bug")
+
+    leadership = Leadership(Key(namespace, "lease"), "one", TERM)
+    async with connect(str(kubeconfig)) as kube:
+        with pytest.raises(ExceptionGroup) as caught:
+            await lead(kube, leadership, fail)
+    assert caught.value.subgroup(ValueError) is not None
+    assert await holder(world) == ""
+
+
+async def test_work_that_is_cancelled_frees_the_lease(
+    kubeconfig: Path, world: World, namespace: str
+) -> None:
+    async with candidate(kubeconfig, namespace, "one") as one:
+        await one.until_it_works()
+        one.running.cancel()
+        await asyncio.wait([one.running])
+        assert one.running.cancelled()
+        assert await holder(world) == ""
+
+
+# Trouble with the server
+
+
+async def test_a_leader_bears_a_short_outage(proxy: Proxy, world: World, namespace: str) -> None:
+    async with candidate(proxy.kubeconfig, namespace, "one") as one:
+        await one.until_it_works()
+        out = proxy.add(Rule(Answer(503), resource="leases", times=4))
+        await eventually(lambda: out.acted == 4)
+        renewed = (await world.until(LEASE, "lease"))["spec"]["renewTime"]
+        await world.until(LEASE, "lease", partial(_is_renewed_since, renewed))
+        assert one.works.is_set()
+        assert (await world.until(LEASE, "lease"))["spec"]["leaseTransitions"] == 0
+
+
+async def test_a_renewal_whose_answer_was_lost_is_still_a_renewal(
+    proxy: Proxy, world: World, namespace: str
+) -> None:
+    async with candidate(proxy.kubeconfig, namespace, "one") as one:
+        await one.until_it_works()
+        lost = proxy.add(Rule(ResetAfterCommit(), verb="update", resource="leases", times=2))
+        await eventually(lambda: lost.acted == 2)
+        renewed = (await world.until(LEASE, "lease"))["spec"]["renewTime"]
+        await world.until(LEASE, "lease", partial(_is_renewed_since, renewed))
+        assert one.works.is_set()
+
+
+async def test_f24_a_leader_that_is_cut_off_ends_before_the_next_may_begin(
+    proxy: Proxy, kubeconfig: Path, world: World, namespace: str
+) -> None:
+    async with (
+        candidate(proxy.kubeconfig, namespace, "one") as one,
+        candidate(kubeconfig, namespace, "two") as two,
+    ):
+        # Whoever is first: it must be the one behind the proxy.
+        await eventually(lambda: one.works.is_set() or two.works.is_set())
+        if two.works.is_set():
+            two.may_end.set()
+            await two.until_it_ends()
+            await one.until_it_works()
+            two = Candidate(two.kube, two.leadership).start()
+        proxy.add(Rule(ResetBeforeCommit(), times=None))
+        cut_at = time.monotonic()
+        await two.until_it_works()
+        began_at = time.monotonic()
+        assert one.ended_at < began_at
+        assert began_at - cut_at < TERM.lease_seconds + 2
+
+        error = await one.until_it_ends()
+        assert isinstance(error, LeadershipLost)
+        proxy.clear()
+        with pytest.raises(LeadershipLost):  # what the old leader still wants to say
+            await one.kube.apply(CONFIG_MAP, config_map(namespace))
+        assert await holder(world) == "two"
+        two.running.cancel()
+        await asyncio.wait([two.running])
+
+
+async def test_f21_no_write_lands_after_the_lease_has_run_out(
+    proxy: Proxy, world: World, namespace: str
+) -> None:
+    failed: list[BaseException] = []
+
+    async def write() -> None:
+        try:
+            await one.kube.apply(CONFIG_MAP, config_map(namespace))
+        except BaseException as exc:
+            failed.append(exc)
+            raise
+
+    leadership = Leadership(Key(namespace, "lease"), "one", TERM)
+    async with connect(str(proxy.kubeconfig), guard=leadership.guard) as kube:
+        proxy.add(Rule(Answer(503), verb="update", resource="leases", times=None))
+        proxy.add(Rule(Answer(503), verb="get", resource="leases", skip=1, times=None))
+        proxy.add(Rule(Delay(TERM.lease_seconds + 0.5), verb="patch", resource="configmaps"))
+        one = Candidate(kube, leadership)
+        begun = time.monotonic()
+        error = await one.start(write).until_it_ends()
+        assert time.monotonic() - begun < TERM.lease_seconds
+    assert isinstance(error, LeadershipLost)
+    assert isinstance(failed[0], asyncio.CancelledError | Unreachable)
+    await asyncio.sleep(begun + TERM.lease_seconds + 1.5 - time.monotonic())  # the delay is over
+    assert await world.get(CONFIG_MAP, "written") is None
+
+
+# F23: hands on the lease
+
+
+async def test_f23_a_deleted_lease_is_made_anew_by_who_leads_and_nobody_else(
+    kubeconfig: Path, world: World, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with candidate(kubeconfig, namespace, "one") as one:
+        await one.until_it_works()
+        async with candidate(kubeconfig, namespace, "two") as two:
+            await eventually(lambda: "two waits: one leads" in caplog.text)
+            for _ in range(5):
+                uid = (await world.until(LEASE, "lease"))["metadata"]["uid"]
+                await world.delete(LEASE, "lease")
+                await world.until(LEASE, "lease", partial(_is_another_than, uid))
+                assert await holder(world) == "one"
+            assert one.works.is_set()
+            assert not two.works.is_set()
+
+
+async def test_f23_a_leader_whose_name_was_struck_out_ends(
+    kubeconfig: Path, world: World, namespace: str
+) -> None:
+    async with candidate(kubeconfig, namespace, "one") as one:
+        await one.until_it_works()
+        await world.patch(LEASE, "lease", {"spec": {"holderIdentity": "somebody else"}})
+        error = await one.until_it_ends()
+        assert isinstance(error, LeadershipLost)
+        assert "somebody else" in str(error)
+        assert await holder(world) == "somebody else"  # not released: it is not ours
+
+
+async def test_f23_an_edit_that_changes_nothing_of_ours_is_borne(
+    kubeconfig: Path, world: World, namespace: str
+) -> None:
+    async with candidate(kubeconfig, namespace, "one") as one:
+        await one.until_it_works()
+        for n in range(5):
+            await world.patch(LEASE, "lease", {"metadata": {"labels": {"n": str(n)}}})
+            renewed = (await world.until(LEASE, "lease"))["spec"]["renewTime"]
+            await world.until(LEASE, "lease", partial(_is_renewed_since, renewed))
+        assert one.works.is_set()
+        lease = await world.until(LEASE, "lease")
+        assert lease["metadata"]["labels"] == {"n": "4"}
+        assert lease["spec"]["leaseTransitions"] == 0
+
+
+async def test_f27_however_often_the_lease_is_lost_nobody_is_missing_in_the_end(
+    kubeconfig: Path, world: World, namespace: str
+) -> None:
+    async with connect(str(kubeconfig)) as kube:
+
+        def fresh(round_: int) -> Candidate:
+            """What the kubelet starts when a process has ended."""
+            key = Key(namespace, "lease")
+            return Candidate(kube, Leadership(key, f"process-{round_}", TERM)).start()
+
+        pool = [fresh(-1), fresh(-2)]
+        for round_ in range(20):
+            await eventually(lambda: any(one.works.is_set() for one in pool))
+            leader = next(one for one in pool if one.works.is_set())
+            await world.patch(LEASE, "lease", {"spec": {"holderIdentity": "thief"}})
+            assert isinstance(await leader.until_it_ends(), LeadershipLost)
+            pool.remove(leader)
+            assert [one.running.done() for one in pool] == [False]
+            pool.append(fresh(round_))
+            await world.patch(LEASE, "lease", {"spec": {"holderIdentity": ""}})
+        for one in pool:
+            one.running.cancel()
+        await asyncio.wait([one.running for one in pool])

@@ -1,0 +1,136 @@
+"""Runs an informer in a test, with all that it tells and all that it asks of the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import pytest
+
+from app.apis.meta import Key, Object, Resource
+from app.kube import Kube
+from controller.informer import Informer
+from controller.pace import Pace
+from controller.store import Store
+from tests import audit
+from tests.controlplane.plane import ControlPlane
+
+CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
+
+QUICK = Pace(
+    watch_seconds=(1, 1),
+    grace_seconds=1,
+    listing_seconds=3,
+    shortest_watch_seconds=0.05,
+    first_pause_seconds=0.02,
+    longest_pause_seconds=0.2,
+)
+"""What takes minutes in a cluster takes seconds here; audits are as rare as there."""
+
+
+class Followed:
+    """An informer at work and all that it has told."""
+
+    def __init__(self, kube: Kube, namespace: str, pace: Pace, store: Store | None = None) -> None:
+        self.store = Store() if store is None else store
+        self.told: list[tuple[Object | None, Object | None]] = []
+        self.counted: list[str] = []
+        self._namespace = namespace
+        self._something = asyncio.Event()
+        self.informer = Informer(
+            kube,
+            CONFIG_MAP,
+            self.store,
+            self._changed,
+            label_selector="team",
+            namespace=namespace,
+            pace=pace,
+            count=self._count,
+        )
+
+    def _count(self, resource: str, what: str) -> None:
+        assert resource == "configmaps"
+        self.counted.append(what)
+        self._something.set()
+
+    def _changed(self, old: Object | None, new: Object | None) -> None:
+        self.told.append((old, new))
+        self._something.set()
+
+    def get(self, name: str) -> Object | None:
+        return self.store.get(Key(self._namespace, name))
+
+    @property
+    def names(self) -> set[str]:
+        return {o["metadata"]["name"] for o in self.store.all()}
+
+    @property
+    def deleted(self) -> list[str]:
+        return [o["metadata"]["name"] for o, new in self.told if o is not None and new is None]
+
+    @property
+    def numbers(self) -> list[int]:
+        """The values of ``data.n`` in the order in which they were told."""
+        return [int(new["data"]["n"]) for _, new in self.told if new and "n" in new["data"]]
+
+    def was_told(self, number: int) -> bool:
+        return number in self.numbers
+
+    async def until(self, right: Callable[[], object]) -> None:
+        try:
+            async with asyncio.timeout(40):
+                while not right():
+                    self._something.clear()
+                    await self._something.wait()
+        except TimeoutError:
+            pytest.fail(f"held: {self.names}, told: {len(self.told)}, counted: {self.counted}")
+
+
+@asynccontextmanager
+async def following(
+    kube: Kube, namespace: str, pace: Pace = QUICK, store: Store | None = None
+) -> AsyncIterator[Followed]:
+    """Runs an informer on the labelled ConfigMaps of a namespace, from its first listing on."""
+    followed = Followed(kube, namespace, pace, store)
+    running = asyncio.create_task(followed.informer.run())
+    try:
+        async with asyncio.timeout(40):
+            await followed.informer.synced.wait()
+        yield followed
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        assert running.cancelled(), running.exception()
+
+
+async def uris(
+    plane: ControlPlane, namespace: str, since: datetime, *words: str, verb: str = ""
+) -> list[str]:
+    """What reached the server of the informer's requests, and has all these words in its URI."""
+    seen = await asyncio.to_thread(audit.requests, plane, since=since, namespace=namespace)
+    return [
+        r.uri
+        for r in seen
+        if r.agent.startswith("model-booster")
+        and verb in ("", r.verb)
+        and all(word in r.uri for word in words)
+    ]
+
+
+async def listings(plane: ControlPlane, namespace: str, since: datetime) -> int:
+    """How often everything was listed, in whichever way."""
+    plain = await uris(plane, namespace, since, verb="list")
+    return len(plain) + len(await uris(plane, namespace, since, "sendInitialEvents=true"))
+
+
+def config_map(name: str, **values: str) -> Object:
+    return {"metadata": {"name": name, "labels": {"team": "red"}}, "data": values}
+
+
+async def eventually(right: Callable[[], object]) -> None:
+    """Waits for the proxy, which works in another thread and cannot wake us."""
+    async with asyncio.timeout(40):
+        while not right():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
