@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import settings
 
 from tests.controlplane import clients, crds
 from tests.controlplane.plane import ControlPlane
@@ -17,6 +18,9 @@ from tests.world import Admin, World
 
 PROFILE = "B"
 """The child profile whose CRDs the shared control plane has."""
+
+# pytest --hypothesis-profile=thorough --timeout=0: many more generated objects, for an hour off.
+settings.register_profile("thorough", max_examples=5000)
 
 
 @pytest.fixture(scope="session")

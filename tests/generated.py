@@ -215,6 +215,27 @@ FIELDS = (
 """Names of fields that may be put where they do not belong."""
 
 
+_METRICS = {"metrics": [{"metricName": "m", "targetValue": 1}]}
+BREAKS: tuple[Object, ...] = (
+    {"minReplicas": 3, "maxReplicas": 2},
+    {"replicas": 1, "minReplicas": 1},
+    {"type": "vLLMDisaggregated"},
+    {"type": "MindIEDisaggregated"},
+    {"type": "vLLM"},
+    {"type": "TGI"},
+    {"name": "b1"},
+    {"scaleToZeroGracePeriod": "31m"},
+    {"scaleToZeroGracePeriod": "-1s"},
+    {"scaleToZeroGracePeriod": "1d"},
+    {"env": [{"name": "A"}, {"name": "A"}]},
+    {"loraAdapters": [{"name": "l", "artifactURL": "hf://a/b"}] * 2},
+    {"autoscalingPolicy": {**_METRICS, "behavior": {"scaleUp": {"panicPolicy": {}}}}},
+    {"autoscalingPolicy": {**_METRICS, "behavior": {"scaleUp": {"stablePolicy": {}}}}},
+    {"autoscalingPolicy": {**_METRICS, "behavior": {"scaleDown": {"percent": 5}}}},
+)
+"""Fields of a backend that are right one by one, and break a rule together or in most places."""
+
+
 def _slots(value: Any) -> list[tuple[Any, Any]]:
     """Returns each place in a value: the dict or list, and the key in it."""
     found: list[tuple[Any, Any]] = []
@@ -228,14 +249,23 @@ def _slots(value: Any) -> list[tuple[Any, Any]]:
     return found
 
 
+def _backends(spec: Any) -> list[Object]:
+    if not isinstance(spec, dict):
+        return []
+    listed = spec.get("backends")
+    found = [*(listed if isinstance(listed, list) else ()), spec.get("backend")]
+    return [backend for backend in found if isinstance(backend, dict)]
+
+
 @st.composite
 def mangled(draw: st.DrawFn) -> Object:
     """A ModelBooster in which one to three places are wrong, or at least odd."""
     obj = copy.deepcopy(draw(BOOSTERS))
     root = {"spec": obj.pop("spec")}
     for _ in range(draw(st.integers(1, 3))):
-        slots = _slots(root)
-        change = draw(st.sampled_from(["replace", "remove", "repeat", "add", "rename"]))
+        # Leaves first: what is drawn most often should not be the whole spec.
+        slots = _slots(root)[::-1]
+        change = draw(st.sampled_from(["replace", "break", "remove", "repeat", "add", "rename"]))
         if not slots or change == "rename":
             obj["metadata"]["name"] = draw(st.sampled_from(ODD_NAMES))
             continue
@@ -244,6 +274,9 @@ def mangled(draw: st.DrawFn) -> Object:
         odd = copy.deepcopy(draw(st.sampled_from(ODD)))
         if change == "replace":
             at[key] = odd
+        elif change == "break":
+            for each in _backends(root.get("spec")):
+                each.update(copy.deepcopy(draw(st.sampled_from(BREAKS))))
         elif change == "remove":
             at.pop(key)
         elif change == "repeat" and isinstance(at, list):

@@ -75,4 +75,5 @@ def said(fault: FieldError) -> Said:
 
 def without_value(message: str) -> str:
     """Returns a message without the value; servers of different age print it differently."""
-    return re.sub(r'^Invalid value: ("(\\.|[^"\\])*"|[^" ]+): ', "Invalid value: ", message)
+    value = r'"(\\.|[^"\\])*"|[^" ]+'
+    return re.sub(rf"^(Invalid|Unsupported) value: ({value}): ", r"\1 value: ", message)
