@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -77,11 +77,22 @@ def validate(
 @cli.command()
 @_files
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml")
+@click.option(
+    "--diff",
+    nargs=2,
+    metavar="OLD NEW",
+    help="Print instead what an edit from OLD to NEW would change, and which backends restart.",
+)
 @_kthena
 @_strict
 @_namespace
 def render(
-    files: tuple[str, ...], output: str, kthena: str | None, strict: bool, namespace: str
+    files: tuple[str, ...],
+    output: str,
+    diff: tuple[str, str] | None,
+    kthena: str | None,
+    strict: bool,
+    namespace: str,
 ) -> None:
     """Print the children, without a cluster.
 
@@ -90,14 +101,36 @@ def render(
     from app.dialect import to_json, to_yaml
     from app.offline import children
 
+    if diff is not None:
+        if files:
+            raise UsageError("--diff takes two files, and no others can be named beside it")
+        _diff(*diff, output, kthena, strict=strict, namespace=namespace)
     answers = _answers(files, kthena, strict=strict, namespace=namespace)
     for answer in answers:
-        if not answer.allowed or answer.warnings:
-            click.echo(answer.text(), nl=False, err=True)
+        _say_what_is_wrong(answer)
         rendered = children(answer)
         text = to_yaml(rendered) if output == "yaml" else "".join(map(to_json, rendered))
         click.echo(text, nl=False)
     sys.exit(0 if all(answer.allowed for answer in answers) else REFUSED)
+
+
+def _diff(old: str, new: str, output: str, kthena: str | None, **choices: Any) -> NoReturn:
+    from app.dialect import to_json
+    from app.preview import previews
+
+    before, after = (_answers((file,), kthena, **choices) for file in (old, new))
+    for answer in (*(a for a in before if not a.allowed), *after):
+        _say_what_is_wrong(answer)
+    if not all(answer.allowed for answer in (*before, *after)):
+        sys.exit(REFUSED)
+    for preview in previews(before, after):
+        click.echo(to_json(preview.summary()) if output == "json" else preview.text(), nl=False)
+    sys.exit(0)
+
+
+def _say_what_is_wrong(answer: Answer) -> None:
+    if not answer.allowed or answer.warnings:
+        click.echo(answer.text(), nl=False, err=True)
 
 
 @cli.command()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from app.apis.canonical import Model
-from app.apis.children import MODEL_BOOSTER
+from app.apis.children import MODEL_BOOSTER, Desired
 from app.apis.fields import Cause, FieldError, Path, required
 from app.apis.meta import Key, Object
 from app.apis.pruning import stored
@@ -114,11 +114,16 @@ def answers(
 
 def children(answer: Answer) -> list[Object]:
     """Returns the children that the controller would make; none of what is refused."""
+    uid = answer.model.uid if answer.model else ""
+    return [child.object for child in desired(answer, uid or NO_UID)]
+
+
+def desired(answer: Answer, uid: str) -> list[Desired]:
+    """Returns the same children as they are wanted, of a ModelBooster with this uid."""
     if not answer.allowed or answer.model is None:
         return []
-    model = replace(answer.model, uid=answer.model.uid or NO_UID)
-    desired = desired_children(model, answer.context.release_profile, answer.context.options)
-    return [child.object for child in desired]
+    model = replace(answer.model, uid=uid)
+    return desired_children(model, answer.context.release_profile, answer.context.options)
 
 
 def is_booster(obj: Object) -> bool:

@@ -62,6 +62,7 @@ LAYERS = {
     "app.dialect": Layer(ours=("app.apis", "app.errors"), others=("yaml", "orjson")),
     "app.documents": Layer(ours=("app.apis", "app.errors", "app.dialect")),
     "app.offline": Layer(ours=(*MEANING, "app.documents")),
+    "app.preview": Layer(ours=(*MEANING, "app.offline")),
     # The joints: they put the parts together, each in a process of its own or all in one.
     "app.parts": Layer(ours=PARTS, others=("fastapi", "uvicorn")),
     "app.main": Layer(ours=PARTS, others=("uvloop",)),

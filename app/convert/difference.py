@@ -140,7 +140,13 @@ def _edits(path: Path, old: Any, new: Any) -> Iterator[Edit]:
         return
     if isinstance(old, list) and isinstance(new, list):
         before, after = _by_name(old), _by_name(new)
-        if before is not None and after is not None:
+        # What stays must stay in its order, else the lists differ as a whole.
+        if (
+            before is not None
+            and after is not None
+            and [name for name in before if name in after]
+            == [name for name in after if name in before]
+        ):
             for name in {**before, **after}:
                 yield from _edits(path.key(name), before.get(name), after.get(name))
             return
@@ -149,7 +155,9 @@ def _edits(path: Path, old: Any, new: Any) -> Iterator[Edit]:
 
 
 def _by_name(items: list[Any]) -> dict[str, Any] | None:
-    if not all(isinstance(item, dict) and "name" in item for item in items):
-        return None
-    named = {item["name"]: item for item in items}
-    return named if len(named) == len(items) else None
+    """Returns the items of a list by name, or None if not each has one of its own."""
+    for field in ("name", "modelServerName"):
+        if all(isinstance(item, dict) and field in item for item in items):
+            named = {item[field]: item for item in items}
+            return named if len(named) == len(items) else None
+    return None

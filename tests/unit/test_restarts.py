@@ -216,7 +216,12 @@ ROWS = (
     Row("modelMatch.body.model", match(body={"model": "a"}), match(body={"model": "b"}), {ROUTE}),
 )
 
+A, B = ({"name": name, "value": "1"} for name in "AB")
+
 MORE_ROWS = (
+    Row("variables in another order", one(env=[A, B]), one(env=[B, A]), {SERVING}, restarts=True),
+    Row("a variable less", one(env=[A, B]), one(env=[B]), {SERVING}, restarts=True),
+    Row("backends in another order", whole(*B1_AND_B2), whole(*reversed(B1_AND_B2)), {ROUTE}),
     Row("a fixed backend grows", one(), one(minReplicas=2, maxReplicas=2), {SERVING}),
     Row(
         "gangs are given up",
