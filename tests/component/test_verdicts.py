@@ -1,7 +1,7 @@
 """Whatever is asked, the API server and we say the same.
 
-The objects are generated. `pytest --hypothesis-profile=thorough --timeout=0` on this file asks about
-many more of them.
+The objects are generated. `pytest --hypothesis-profile=thorough --timeout=0` on this file asks
+about many more of them.
 """
 
 from __future__ import annotations
