@@ -1,0 +1,350 @@
+"""The webhook's server on real sockets: bad framing, slow clients, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+
+import orjson
+import pytest
+
+from tests.webhook import GOOD, UID, Client, Server, request, review, serving
+from webhook.connection import Limits
+from webhook.server import MUTATE, VALIDATE
+
+pytestmark = pytest.mark.anyio
+
+QUICK = Limits(header_seconds=0.3, body_seconds=0.3, handshake_seconds=0.3, closing_seconds=0.3)
+BODY = orjson.dumps(review())
+HOST = b"Host: x\r\nContent-Type: application/json\r\n"
+
+
+async def test_one_connection_carries_many_requests() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        for _ in range(3):
+            status, headers, body = await client.ask(GOOD)
+            assert status == 200
+            assert "connection" not in headers
+            assert orjson.loads(body)["response"] == {"uid": UID, "allowed": True}
+            assert len(body) <= 200
+        client.close()
+
+
+async def test_an_idle_connection_is_kept_longer_than_the_time_for_a_header() -> None:
+    async with serving(limits=QUICK) as server:
+        client = await server.connect()
+        await client.ask(GOOD)
+        assert not await client.closed(within=3 * QUICK.header_seconds)
+        assert (await client.ask(GOOD))[0] == 200
+        client.close()
+
+
+async def test_a_request_may_come_byte_by_byte() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        for byte in GOOD:
+            client.writer.write(bytes([byte]))
+            await client.writer.drain()
+        assert (await client.answer())[0] == 200
+        client.close()
+
+
+async def test_expectation_of_a_body_is_answered() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        head, _, body = GOOD.partition(b"\r\n\r\n")
+        client.writer.write(head + b"\r\nExpect: 100-continue\r\n\r\n")
+        assert (await client.answer())[0] == 100
+        assert (await client.ask(body))[0] == 200
+        client.close()
+
+
+async def test_chunks_are_read() -> None:
+    async with serving() as server:
+        half = len(BODY) // 2
+        parts = (BODY[:half], BODY[half:], b"")
+        chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)
+        head = f"POST {VALIDATE} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n".encode() + HOST
+        status, _, body = await server.ask(head + b"\r\n" + chunks)
+        assert (status, orjson.loads(body)["response"]["allowed"]) == (200, True)
+
+
+TOO_LONG = 8 * 1024 * 1024 + 1
+
+
+async def test_a_body_that_says_it_is_too_long_is_not_waited_for() -> None:
+    async with serving() as server:
+        head = f"POST {VALIDATE} HTTP/1.1\r\nContent-Length: {TOO_LONG}\r\n".encode() + HOST
+        status, headers, _ = await server.ask(head + b"\r\n")
+        assert (status, headers["connection"]) == (413, "close")
+
+
+async def test_a_body_of_exactly_the_limit_is_read() -> None:
+    async with serving() as server:
+        body = BODY + b" " * (TOO_LONG - 1 - len(BODY))
+        assert (await server.ask(request(body)))[0] == 200
+
+
+async def test_chunks_that_go_on_and_on_are_cut() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        head = f"POST {VALIDATE} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n".encode() + HOST
+        client.writer.write(head + b"\r\n")
+        sent = 0
+        chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+        try:
+            while sent < 10 * TOO_LONG and not client.reader.at_eof():
+                client.writer.write(chunk)
+                await client.writer.drain()
+                sent += 0x10000
+        except OSError:
+            pass
+        assert sent < 4 * TOO_LONG  # what lies in the buffers of two kernels included
+        client.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param("Content-Length: 5\r\nContent-Length: 6\r\n", id="two lengths"),
+        pytest.param("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", id="length and chunks"),
+        pytest.param("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", id="chunks and length"),
+        pytest.param("Content-Length: -5\r\n", id="negative length"),
+        pytest.param("Content-Length: 0x5\r\n", id="hexadecimal length"),
+        pytest.param("Content-Length: 99999999999999999999999\r\n", id="overflowing length"),
+        pytest.param("Transfer-Encoding: gzip\r\n", id="unknown encoding"),
+        pytest.param("Content-Length : 5\r\n", id="blank before the colon"),
+        pytest.param("X: a\r\n Content-Length: 5\r\n", id="folded line"),
+        pytest.param("X: a\x00b\r\nContent-Length: 0\r\n", id="NUL"),
+        pytest.param("Connection: upgrade\r\nUpgrade: h2c\r\n", id="upgrade"),
+        pytest.param("X: " + "a" * 17_000 + "\r\n", id="long field"),
+        pytest.param("".join(f"X{i}: a\r\n" for i in range(65)), id="many fields"),
+    ],
+)
+async def test_what_cannot_be_framed_ends_the_connection(head: str) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        status, headers, body = await client.ask(
+            f"POST {VALIDATE} HTTP/1.1\r\n{head}".encode() + HOST + b"\r\nhello"
+        )
+        assert (status, headers["connection"]) == (400, "close")
+        assert b"hello" not in body
+        assert await client.closed(within=5)
+        client.close()
+        assert (await server.ask(GOOD))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2 preface"),
+        pytest.param(b"\x16\x03\x01\x00\xa5", id="TLS in TLS"),
+        pytest.param(b"hello\r\n\r\n", id="no HTTP"),
+        pytest.param(b"CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n", id="CONNECT"),
+        pytest.param(b"POST /" + b"a" * 17_000, id="endless path"),
+        pytest.param(b"POST / HTTP/1.1\r\nX: " + b"a" * 40_000, id="endless field"),
+        pytest.param(
+            f"POST {VALIDATE} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n".encode()
+            + HOST
+            + b"\r\nzz\r\n",
+            id="bad chunk",
+        ),
+    ],
+)
+async def test_what_is_no_request_ends_the_connection(raw: bytes) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.writer.write(raw)
+        assert await client.closed(within=2)
+        client.close()
+        assert (await server.ask(GOOD))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "want"),
+    [
+        pytest.param("GET", VALIDATE, 405, id="GET"),
+        pytest.param("PUT", VALIDATE, 405, id="PUT"),
+        pytest.param("OPTIONS", MUTATE, 405, id="OPTIONS"),
+        pytest.param("DELETE", MUTATE, 405, id="DELETE"),
+        pytest.param("POST", "/", 404, id="root"),
+        pytest.param("POST", "/" + VALIDATE, 404, id="two slashes"),
+        pytest.param("POST", VALIDATE + "/", 404, id="slash at the end"),
+        pytest.param("POST", "/%2e" + VALIDATE, 404, id="escaped dot"),
+        pytest.param("POST", "/x/.." + VALIDATE, 404, id="two dots"),
+        pytest.param("POST", "/docs", 404, id="documentation"),
+        pytest.param("POST", VALIDATE + "?timeout=5s", 200, id="with a time"),
+        pytest.param("POST", f"https://x{VALIDATE}", 200, id="absolute form"),
+    ],
+)
+async def test_two_paths_take_one_method(method: str, path: str, want: int) -> None:
+    async with serving() as server:
+        status, headers, _ = await server.ask(request(BODY, path, method=method))
+        assert status == want
+        assert headers.get("allow") == ("POST" if want == 405 else None)
+
+
+async def test_an_old_client_is_answered_and_let_go() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        status, headers, _ = await client.ask(GOOD.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        assert (status, headers["connection"]) == (200, "close")
+        assert await client.closed(within=2)
+        client.close()
+
+
+async def _silent_in_tcp(server: Server) -> bool:
+    """Whether a client that never begins its handshake is let go."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    closed = await Client(reader, writer).closed(within=3)
+    writer.close()
+    return closed
+
+
+async def _silent_after(server: Server, said: bytes) -> bool:
+    client = await server.connect()
+    client.writer.write(said)
+    closed = await client.closed(within=3)
+    client.close()
+    return closed
+
+
+async def _dripping(server: Server, said: bytes) -> bool:
+    """Whether a client is let go that keeps sending, one byte at a time."""
+    client = await server.connect()
+    client.writer.write(said)
+    begin = time.monotonic()
+    try:
+        while time.monotonic() < begin + 3:
+            client.writer.write(b"a")
+            await client.writer.drain()
+            if await client.closed(within=0.02):
+                return True
+    except OSError:
+        return True
+    finally:
+        client.close()
+    return False
+
+
+async def test_whoever_keeps_silent_or_drips_is_let_go_while_others_are_served() -> None:
+    half = GOOD[: len(GOOD) // 2]
+    async with serving(limits=QUICK) as server:
+        async with asyncio.TaskGroup() as group:
+            slow = [
+                group.create_task(client)
+                for _ in range(20)
+                for client in (
+                    _silent_in_tcp(server),
+                    _silent_after(server, b""),
+                    _silent_after(server, b"POST / HT"),
+                    _silent_after(server, half),
+                    _dripping(server, b"POST / HTTP/1.1\r\nX: "),
+                    _dripping(server, half),
+                )
+            ]
+            good = await server.connect()
+            waits = []
+            while not all(task.done() for task in slow):
+                begin = time.monotonic()
+                assert (await good.ask(GOOD))[0] == 200
+                waits.append(time.monotonic() - begin)
+                await asyncio.sleep(0.01)
+            good.close()
+        assert all(task.result() for task in slow)
+        assert sorted(waits)[len(waits) // 2] < 0.05
+
+
+async def test_when_it_is_full_the_longest_idle_goes() -> None:
+    async with serving(limits=Limits(connections=3)) as server:
+        clients = []
+        for _ in range(3):
+            clients.append(await server.connect())
+            assert (await clients[-1].ask(GOOD))[0] == 200
+        assert (await clients[0].ask(GOOD))[0] == 200  # so the second is the longest idle now
+        assert (await server.ask(GOOD))[0] == 200
+        assert await clients[1].closed(within=2)
+        assert (await clients[0].ask(GOOD))[0] == 200
+        assert (await clients[2].ask(GOOD))[0] == 200
+        for client in clients:
+            client.close()
+
+
+async def test_when_all_are_busy_a_new_connection_is_refused() -> None:
+    async with serving(limits=Limits(connections=2)) as server:
+        busy = [await server.connect() for _ in range(2)]
+        for client in busy:
+            client.writer.write(GOOD[:-1])
+            await client.writer.drain()
+        await asyncio.sleep(0.1)  # for the server to have read so far; there is no sign of it
+        refused = await server.connect()
+        assert await refused.closed(within=2)
+        refused.close()
+        for client in busy:
+            assert (await client.ask(GOOD[-1:]))[0] == 200
+            client.close()
+
+
+async def test_while_it_drains_it_serves_and_says_goodbye() -> None:
+    async with serving(drain_seconds=0.5) as server:
+        pooled = await server.connect()
+        assert "connection" not in (await pooled.ask(GOOD))[1]
+        server.stopping.set()
+        await asyncio.sleep(0)
+        status, headers, _ = await pooled.ask(GOOD)
+        assert (status, headers["connection"]) == (200, "close")
+        assert await pooled.closed(within=1)
+        pooled.close()
+        status, headers, _ = await server.ask(GOOD)
+        assert (status, headers["connection"]) == (200, "close")
+        async with asyncio.timeout(3):
+            await server.done
+        with pytest.raises(OSError, match=r".*"):
+            await server.connect()
+
+
+async def test_half_open_clients_do_not_delay_the_end() -> None:
+    limits = Limits(closing_seconds=0.3, handshake_seconds=0.2)
+    async with serving(limits=limits) as server:
+        idle, half_header, half_body = [await server.connect() for _ in range(3)]
+        await idle.ask(GOOD)
+        half_header.writer.write(GOOD[:10])
+        half_body.writer.write(GOOD[:-10])
+        deaf = socket.create_connection(("127.0.0.1", server.port))
+        begin = time.monotonic()
+        server.stopping.set()
+        await server.done
+        assert time.monotonic() - begin < 2
+        for client in (idle, half_header, half_body):
+            assert await client.closed(within=1)
+            client.close()
+        deaf.close()
+        await asyncio.sleep(2 * limits.handshake_seconds)  # asyncio's handshake outlives the server
+
+
+async def test_resets_leave_nothing_behind() -> None:
+    async with serving() as server:
+        before = len(asyncio.all_tasks())
+        for _ in range(50):
+            client = await server.connect()
+            raw = client.writer.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+            client.writer.write(GOOD)
+            await client.reader.read(1)
+            client.writer.transport.abort()
+        assert (await server.ask(GOOD))[0] == 200
+        assert len(asyncio.all_tasks()) <= before + 2
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
+        pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
+    ],
+)
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    """The process takes uvloop where there is one; its TLS is another than asyncio's."""
+    return request.param

@@ -1,0 +1,173 @@
+"""The webhook's server on a real socket, and clients that behave as badly as a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+
+from app.apis.meta import Object
+from app.metrics import Metrics
+from app.validation import Context
+from certs.pki import KeyPair, new_authority, new_leaf
+from tests.builders import booster_object
+from webhook.connection import Limits
+from webhook.server import VALIDATE, serve_https, webhook_app
+from webhook.tls import ServingContext
+
+NAME = "model-booster-webhook.model-booster.svc"
+UID = "705ab4f5-6393-11e8-b7cc-42010a800002"
+
+
+def review(obj: Any = None, *, operation: str = "CREATE", **request: Any) -> Object:
+    """An AdmissionReview as the API server sends it."""
+    kind = {"group": "workload.serving.volcano.sh", "version": "v1alpha1", "kind": "ModelBooster"}
+    return {
+        "kind": "AdmissionReview",
+        "apiVersion": "admission.k8s.io/v1",
+        "request": {
+            "uid": UID,
+            "kind": kind,
+            "resource": {**kind, "resource": "modelboosters"},
+            "namespace": "default",
+            "operation": operation,
+            "userInfo": {"username": "kubernetes-admin"},
+            "object": booster_object() if obj is None and operation != "DELETE" else obj,
+            "oldObject": None,
+            "dryRun": False,
+            **request,
+        },
+    }
+
+
+def request(body: bytes, path: str = VALIDATE, *, method: str = "POST", headers: str = "") -> bytes:
+    """The bytes of a request; ``headers`` are added, each ended by CRLF."""
+    return (
+        f"{method} {path} HTTP/1.1\r\nHost: {NAME}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n{headers}\r\n"
+    ).encode() + body
+
+
+GOOD = request(orjson.dumps(review()))
+"""A request that is answered with "allowed"."""
+
+
+@cache
+def _authority() -> KeyPair:
+    return new_authority("test", datetime.now(UTC), timedelta(days=1))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Args:
+        port: where it listens.
+        stopping: set it, and the server drains.
+        done: ends when the server has ended.
+        metrics: what it counts.
+    """
+
+    port: int
+    stopping: asyncio.Event
+    done: asyncio.Task[None]
+    metrics: Metrics
+
+    async def connect(self, *, limit: int = 2**16) -> Client:
+        """Returns a new connection with its handshake done."""
+        trust = ssl.create_default_context(cadata=_authority().cert.decode())
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, ssl=trust, server_hostname=NAME, limit=limit
+        )
+        return Client(reader, writer)
+
+    async def ask(self, raw: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Sends a request on a connection of its own and returns the answer."""
+        client = await self.connect()
+        try:
+            return await client.ask(raw)
+        finally:
+            client.close()
+
+
+@dataclass(frozen=True)
+class Client:
+    """One connection to a server."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def ask(self, raw: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Sends a request and returns status, headers and body of the answer."""
+        self.writer.write(raw)
+        return await self.answer()
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """Returns the next answer.
+
+        Raises:
+            OSError: the connection ended.
+            asyncio.IncompleteReadError: it ended in the middle, or before the beginning.
+        """
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {
+            name.lower(): value
+            for name, _, value in (line.partition(": ") for line in head[1:] if line)
+        }
+        body = await self.reader.readexactly(int(headers.get("content-length", 0)))
+        return int(head[0].split()[1]), headers, body
+
+    async def closed(self, within: float) -> bool:
+        """Whether the server ends the connection in time, however it does so."""
+        try:
+            async with asyncio.timeout(within):
+                while await self.reader.read(2**16):
+                    pass
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def close(self) -> None:
+        """Ends the connection without waiting."""
+        self.writer.close()
+
+
+@asynccontextmanager
+async def serving(
+    *,
+    context: Callable[[], Context] = Context,
+    limits: Limits | None = None,
+    drain_seconds: float = 0.0,
+    app: FastAPI | None = None,
+) -> AsyncIterator[Server]:
+    """Runs the server for as long as the block lasts."""
+    secret = ServingContext()
+    now = datetime.now(UTC)
+    secret.use(new_leaf(_authority(), [NAME], now, timedelta(days=1)))
+    metrics, stopping = Metrics(), asyncio.Event()
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    async with asyncio.TaskGroup() as group:
+        done = group.create_task(
+            serve_https(
+                app or webhook_app(context, metrics),
+                host="127.0.0.1",
+                port=0,
+                serving=secret,
+                stopping=stopping,
+                drain_seconds=drain_seconds,
+                limits=limits,
+                listening=port.set_result,
+            )
+        )
+        yield Server(await port, stopping, done, metrics)
+        stopping.set()
