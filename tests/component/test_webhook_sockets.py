@@ -17,7 +17,7 @@ from webhook.server import MUTATE, VALIDATE
 
 pytestmark = pytest.mark.anyio
 
-QUICK = Limits(header_seconds=0.3, body_seconds=0.3, handshake_seconds=0.3, closing_seconds=0.3)
+QUICK = Limits(header_seconds=1.0, body_seconds=1.0, handshake_seconds=1.0, closing_seconds=0.5)
 BODY = orjson.dumps(review())
 HOST = b"Host: x\r\nContent-Type: application/json\r\n"
 
@@ -38,7 +38,7 @@ async def test_an_idle_connection_is_kept_longer_than_the_time_for_a_header() ->
     async with serving(limits=QUICK) as server:
         client = await server.connect()
         await client.ask(GOOD)
-        assert not await client.closed(within=3 * QUICK.header_seconds)
+        assert not await client.closed(within=2 * QUICK.header_seconds)
         assert (await client.ask(GOOD))[0] == 200
         client.close()
 
@@ -200,7 +200,7 @@ async def test_an_old_client_is_answered_and_let_go() -> None:
 async def _silent_in_tcp(server: Server) -> bool:
     """Whether a client that never begins its handshake is let go."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    closed = await Client(reader, writer).closed(within=3)
+    closed = await Client(reader, writer).closed(within=10)
     writer.close()
     return closed
 
@@ -208,7 +208,7 @@ async def _silent_in_tcp(server: Server) -> bool:
 async def _silent_after(server: Server, said: bytes) -> bool:
     client = await server.connect()
     client.writer.write(said)
-    closed = await client.closed(within=3)
+    closed = await client.closed(within=10)
     client.close()
     return closed
 
@@ -219,7 +219,7 @@ async def _dripping(server: Server, said: bytes) -> bool:
     client.writer.write(said)
     begin = time.monotonic()
     try:
-        while time.monotonic() < begin + 3:
+        while time.monotonic() < begin + 10:
             client.writer.write(b"a")
             await client.writer.drain()
             if await client.closed(within=0.02):
@@ -237,7 +237,7 @@ async def test_whoever_keeps_silent_or_drips_is_let_go_while_others_are_served()
         async with asyncio.TaskGroup() as group:
             slow = [
                 group.create_task(client)
-                for _ in range(20)
+                for _ in range(10)
                 for client in (
                     _silent_in_tcp(server),
                     _silent_after(server, b""),
@@ -256,7 +256,7 @@ async def test_whoever_keeps_silent_or_drips_is_let_go_while_others_are_served()
                 await asyncio.sleep(0.01)
             good.close()
         assert all(task.result() for task in slow)
-        assert sorted(waits)[len(waits) // 2] < 0.05
+        assert sorted(waits)[len(waits) // 2] < QUICK.header_seconds / 4
 
 
 async def test_when_it_is_full_the_longest_idle_goes() -> None:
