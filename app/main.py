@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from app.errors import OperatorError, UsageError
-from app.kube import connect
+from app.kube import Kube, connect
 from app.log import configure
 from app.metrics import Metrics
 from app.parts.controller import ControllerPart, leadership_of
@@ -30,6 +30,9 @@ from app.settings import Settings
 log = logging.getLogger(__name__)
 
 FAILED = 1
+REFUSED_SECONDS = 60.0
+"""After so long without valid credentials somebody must look."""
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -81,8 +84,11 @@ async def _run(settings: Settings, part: Part, kubeconfig: str | None) -> None:
             parts.append(WebhookPart(kube.unguarded(), settings, metrics))
         if leadership is not None:
             parts.append(ControllerPart(kube, settings, metrics, leadership))
-        running = ReadyCheck("shutdown", lambda: "told to end" if stopping.is_set() else None)
-        ready = [running, *(check for each in parts for check in each.ready)]
+        ready = [
+            ReadyCheck("shutdown", lambda: "told to end" if stopping.is_set() else None),
+            ReadyCheck("credentials", lambda: _refused(kube)),
+            *(check for each in parts for check in each.ready),
+        ]
         live = [check for each in parts for check in each.live]
         probes = Probes(settings, metrics, ready, live)
         async with asyncio.TaskGroup() as group:
@@ -91,6 +97,12 @@ async def _run(settings: Settings, part: Part, kubeconfig: str | None) -> None:
             await asyncio.wait(work)
             probing.cancel()
     log.info("ended in order")
+
+
+def _refused(kube: Kube) -> str | None:
+    if kube.refused_seconds <= REFUSED_SECONDS:
+        return None
+    return f"the API server has not known us for {kube.refused_seconds:.0f} s"
 
 
 async def _whole(work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Iterable, Sequence
 
@@ -59,6 +60,11 @@ class Neighbours:
         async with asyncio.TaskGroup() as group:
             for informer in self._informers:
                 group.create_task(informer.run())
+            for informer in self._informers:
+                await informer.synced.wait()
+            # What is there stays; looking through it again and again would make reviews wait.
+            gc.collect()
+            gc.freeze()
 
     def fault(self) -> str | None:
         """Returns why admission should wait: objects are still being read, and not for long."""
