@@ -20,6 +20,7 @@ from certs.pki import (
     is_authority,
     is_issued_by,
     matches,
+    new_authority,
     own_certificate,
     pem_of,
     private_key,
@@ -50,6 +51,29 @@ def authority_fault(pair: KeyPair | None, now: datetime) -> str | None:
     if isinstance(key, str):
         return key
     return _pair_fault(cert, key, now) or _age_fault(cert, now)
+
+
+def wanted_authority(
+    stored: KeyPair | None, trusted: Iterable[bytes], name: str, now: datetime
+) -> tuple[KeyPair, str | None]:
+    """Returns the authority to have, with its whole bundle, and why it is not ``stored`` itself.
+
+    Args:
+        stored: what is there, sound or not.
+        trusted: PEM of authorities that are trusted elsewhere; a new one stands beside them, since
+            what they signed may be served somewhere.
+        name: common name of a new one.
+        now: the present time.
+    """
+    fault = authority_fault(stored, now)
+    if stored is None or fault is not None:
+        made = new_authority(name, now, AUTHORITY_LIFE)
+        before = [stored.cert, *trusted] if stored is not None else trusted
+        return KeyPair(bundle_of(made.cert, before, now), made.key), f"a new authority: {fault}"
+    bundle = bundle_of(stored.cert, (), now)
+    if bundle != stored.cert:
+        return KeyPair(bundle, stored.key), "an authority of its bundle has ended"
+    return stored, None
 
 
 def leaf_fault(

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from certs.pki import KeyPair
+from certs.pki import KeyPair, own_certificate
 from certs.policy import serving_fault
-from certs.rotator import LOOK_SECONDS, Ready, Use
+from certs.rotator import LOOK_SECONDS, Ends, Ready, Use
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ async def follow(
     use: Use,
     ready: Ready,
     *,
+    refused: Callable[[], None] = lambda: None,
+    ends: Ends = lambda _which, _end: None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     look_seconds: float = LOOK_SECONDS,
 ) -> None:
@@ -35,6 +37,8 @@ async def follow(
         names: DNS names that the certificate must be for.
         use: gets each new certificate.
         ready: told at every look whether the certificate in use can serve.
+        refused: called when what lies there begins to be at fault.
+        ends: told when a certificate that is taken into use ends.
         clock: the present time.
         look_seconds: time between two looks.
     """
@@ -46,8 +50,10 @@ async def follow(
         if found is not None and fault is None and found != used:
             use(found)
             used = found
+            ends("serving", own_certificate(found.cert).not_valid_after_utc)
             log.info("a new serving certificate is used, from %s", directory)
         elif fault is not None and found != seen:
+            refused()
             log.error("the certificate in %s cannot be used: %s", directory, fault)
         seen = found
         in_use = serving_fault(used, names, clock())

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from app.errors import ApiError, Conflict, Unreachable
@@ -32,15 +32,14 @@ from certs.objects import (
     pair_in,
     with_pair,
 )
-from certs.pki import KeyPair, new_authority, new_leaf
+from certs.pki import KeyPair, new_leaf, own_certificate
 from certs.policy import (
-    AUTHORITY_LIFE,
     LEAF_LIFE,
     authority_fault,
-    bundle_of,
     leaf_due,
     leaf_fault,
     serving_fault,
+    wanted_authority,
 )
 
 log = logging.getLogger(__name__)
@@ -61,6 +60,9 @@ Use = Callable[[KeyPair], None]
 Ready = Callable[[str | None], None]
 """Told why admission is not ready, or None when it is."""
 
+Ends = Callable[[str, datetime], None]
+"""Told when a certificate in use ends: ``authority`` or ``serving``."""
+
 
 async def rotate(
     kube: Kube,
@@ -68,6 +70,7 @@ async def rotate(
     use: Use,
     ready: Ready,
     *,
+    ends: Ends = lambda _which, _end: None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     look_seconds: float = LOOK_SECONDS,
 ) -> None:
@@ -78,11 +81,12 @@ async def rotate(
         place: the objects to look after.
         use: gets each new serving certificate.
         ready: told whenever it is decided whether admission is ready.
+        ends: told at every look when the certificates in use end.
         clock: the present time; the wall clock, so that a paused machine catches up.
         look_seconds: time between two looks at the clock; events are looked at at once.
     """
     wake = asyncio.Event()
-    rotator = Rotator(kube, place, use, ready, wake.set)
+    rotator = Rotator(kube, place, use, wake.set)
     backoff = Backoff()
     async with asyncio.TaskGroup() as group:
         for followed in rotator.followed:
@@ -101,6 +105,9 @@ async def rotate(
                 if str(exc) != complaint:  # once, not at every try
                     complaint = str(exc)
                     log.error("certificates: %s; going on with what there is", complaint)
+            ready(rotator.fault(clock()))
+            for which, end in rotator.ends():
+                ends(which, end)
             try:
                 async with asyncio.timeout(pause):
                     await wake.wait()
@@ -111,13 +118,10 @@ async def rotate(
 class Rotator:
     """What ``rotate`` does at every look; it never waits for anything but its own requests."""
 
-    def __init__(
-        self, kube: Kube, place: Place, use: Use, ready: Ready, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, kube: Kube, place: Place, use: Use, changed: Callable[[], None]) -> None:
         self._kube = kube
         self._place = place
         self._use = use
-        self._ready = ready
         self._secret = Followed(kube, SECRET, place.namespace, place.secret, changed)
         self._configurations = (
             Followed(kube, VALIDATING, None, place.validating, changed),
@@ -126,6 +130,7 @@ class Rotator:
         self._authority: KeyPair | None = None
         self._leaf: KeyPair | None = None
         self._standing_since: tuple[bytes, datetime] | None = None
+        self._missing: str | None = "there is no certificate authority yet"
         self._was_ready = False
 
     @property
@@ -147,49 +152,63 @@ class Rotator:
             errors.append(exc)
         if self._authority is not None:
             missing = [
-                await self._publish(c, self._authority.cert, errors) for c in self.followed[1:]
+                await self._publish(c, self._authority.cert, errors) for c in self._configurations
             ]
-            self._note_standing(not any(missing), now)
+            self._missing = next(filter(None, missing), None)
+            self._note_standing(self._authority.cert, now)
             self._serve(self._authority, now)
-            self._report(next(filter(None, missing), None), now)
         if errors:
             raise errors[0]
+
+    def fault(self, now: datetime) -> str | None:
+        """Returns why admission is not ready, None if it is.
+
+        Once it was, only our own certificate makes it not so. A configuration that was taken away
+        or emptied is mended in a moment, and brings no calls meanwhile; to leave the Service for it
+        would only take the other configuration's calls from every replica at once.
+        """
+        fault = serving_fault(self._leaf, self._place.names, now)
+        if fault is None:
+            fault = None if self._was_ready else self._missing
+            self._was_ready = self._was_ready or fault is None
+            return fault
+        return f"serving certificate: {fault}"
+
+    def ends(self) -> Iterator[tuple[str, datetime]]:
+        """Yields when the certificates in use end."""
+        for which, pair in (("authority", self._authority), ("serving", self._leaf)):
+            if pair is not None:
+                yield which, own_certificate(pair.cert).not_valid_after_utc
 
     async def _sound_authority(self, now: datetime) -> KeyPair:
         """Returns the authority of the Secret; writes a new one if that is at fault."""
         for tries_left in reversed(range(TRIES)):
             secret = self._secret.newest
             stored = pair_in(secret)
-            wanted = self._wanted_authority(stored, now)
+            wanted, why = wanted_authority(stored, self._trusted(), self._place.names[0], now)
             if wanted is stored:
-                break
+                return wanted
             try:
                 if secret is None:
                     new = with_pair(new_secret(self._place), wanted)
                     self._secret.saw(await self._kube.create(SECRET, new))
                 else:
                     self._secret.saw(await self._kube.replace(SECRET, with_pair(secret, wanted)))
-                break
+                log.info("%s was written anew: %s", self._secret, why)
+                return wanted
             except Conflict:
                 # Another replica was quicker: what it wrote is as good as ours.
                 if not tries_left:
                     raise
                 await self._secret.read()
-        return wanted
+        raise AssertionError("the last try returns or raises")
 
-    def _wanted_authority(self, stored: KeyPair | None, now: datetime) -> KeyPair:
-        """Returns what the Secret should hold: ``stored`` itself if that may stay."""
-        fault = authority_fault(stored, now)
-        if stored is not None and fault is None:
-            bundle = bundle_of(stored.cert, (), now)
-            return stored if bundle == stored.cert else KeyPair(bundle, stored.key)
-        log.warning("the certificate authority is replaced: %s", fault)
-        place = self._place
-        made = new_authority(f"{place.service} of {place.namespace}", now, AUTHORITY_LIFE)
-        # What is trusted now stays trusted: other replicas may serve what it signed.
-        before = [pair.cert for pair in (stored, self._authority) if pair is not None]
-        before += [pem for c in self._configurations for pem in bundles_in(c.newest)]
-        return KeyPair(bundle_of(made.cert, before, now), made.key)
+    def _trusted(self) -> Iterator[bytes]:
+        """Yields the authorities that somebody may trust now, besides those of the Secret."""
+        if self._authority is not None:
+            yield self._authority.cert
+        for configuration in self._configurations:
+            yield from bundles_in(configuration.newest)
 
     async def _publish(
         self, followed: Followed, bundle: bytes, errors: list[ApiError | Unreachable]
@@ -222,9 +241,8 @@ class Rotator:
                 await followed.read()
         return None
 
-    def _note_standing(self, stands: bool, now: datetime) -> None:
-        bundle = self._authority.cert if self._authority else b""
-        if not stands:
+    def _note_standing(self, bundle: bytes, now: datetime) -> None:
+        if self._missing is not None:
             self._standing_since = None
         elif self._standing_since is None or self._standing_since[0] != bundle:
             self._standing_since = bundle, now
@@ -243,14 +261,3 @@ class Rotator:
 
     def _has_spread(self, now: datetime) -> bool:
         return self._standing_since is not None and now - self._standing_since[1] >= SPREAD
-
-    def _report(self, missing: str | None, now: datetime) -> None:
-        # Once ready, only our own certificate makes it not so. A configuration that was taken
-        # away or emptied is mended in a moment, and calls nobody meanwhile; to leave the Service
-        # for it would only take the other configuration's calls from every replica at once.
-        fault = serving_fault(self._leaf, self._place.names, now)
-        if fault is not None:
-            fault = f"serving certificate: {fault}"
-        reason = fault or (None if self._was_ready else missing)
-        self._was_ready = self._was_ready or reason is None
-        self._ready(reason)

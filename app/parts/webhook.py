@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import datetime
 
 from app.apis.children import Profile
 from app.errors import ApiError, Unreachable
@@ -15,6 +16,7 @@ from app.probes import ReadyCheck
 from app.settings import Settings
 from app.validation import Context
 from certs.objects import Place
+from certs.pki import KeyPair
 from certs.provided import follow
 from certs.rotator import rotate
 from controller.profiles import Detection
@@ -89,12 +91,21 @@ class WebhookPart:
             validating=chosen.validating_webhook_configuration,
             mutating=chosen.mutating_webhook_configuration,
         )
-        use, ready = self._serving.use, self._set_certificate_fault
+        ready, ends = self._set_certificate_fault, self._set_certificate_end
         if chosen.certificate_mode == "provided" and chosen.certificate_dir is not None:
             # The API server asks for the first name only; the others are a courtesy of our own.
-            await follow(chosen.certificate_dir, place.names[:1], use, ready)
+            refused = self._metrics.certificate_errors.inc
+            names, folder = place.names[:1], chosen.certificate_dir
+            await follow(folder, names, self._use, ready, refused=refused, ends=ends)
         else:
-            await rotate(self._kube, place, use, ready)
+            await rotate(self._kube, place, self._use, ready, ends=ends)
+
+    def _use(self, pair: KeyPair) -> None:
+        self._serving.use(pair)
+        self._metrics.certificate_reads.inc()
+
+    def _set_certificate_end(self, which: str, end: datetime) -> None:
+        self._metrics.certificate_ends.labels(certificate=which).set(end.timestamp())
 
     def _set_certificate_fault(self, fault: str | None) -> None:
         if fault != self._certificate_fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -192,6 +193,13 @@ class Calls:
         )
         return int(value or 0)
 
+    def days_left(self, certificate: str) -> float:
+        """Returns what the metrics say of a certificate's end."""
+        end = self._metrics.registry.get_sample_value(
+            "modelbooster_certificate_expiry_timestamp_seconds", {"certificate": certificate}
+        )
+        return ((end or 0) - time.time()) / 86400
+
     @asynccontextmanager
     async def expected(self, **wanted: int) -> AsyncIterator[None]:
         """Holds that the block brings so many calls: ``validate=1``, ``mutate=0``."""
@@ -261,6 +269,8 @@ async def test_only_what_can_be_refused_or_changed_reaches_the_webhook(
         await world.patch(MODEL_BOOSTER, "demo", body, subresource=subresource)
 
     async with running(release, tmp_path) as calls:
+        for certificate in ("authority", "serving"):
+            assert calls.days_left(certificate) > 29
         text = json.dumps(booster_object())
         async with calls.expected(validate=1):
             assert "created" in await say("apply", "-f", "-", stdin=text)

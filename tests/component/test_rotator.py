@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from app.apis.meta import Object
+from app.errors import Conflict
 from app.kube import connect
-from certs.objects import MUTATING, SECRET, VALIDATING, Place
+from certs.objects import MUTATING, SECRET, VALIDATING, Place, bundle_patch
 from certs.pki import (
     KeyPair,
     certificates,
@@ -448,6 +449,20 @@ async def test_a_watch_that_is_cut_does_not_lose_what_happened_meanwhile(
             await scene.trusted(SOUND.cert, within=10)
 
 
+async def test_a_patch_made_from_an_older_version_is_refused(
+    scene: Scene, plane: ControlPlane
+) -> None:
+    await scene.put_configurations()
+    async with connect(str(plane.kubeconfig)) as kube:
+        old = await kube.get(VALIDATING, None, scene.place.validating)
+        await scene.world.put(
+            VALIDATING, {**scene.configuration("protect", "validate"), "kind": VALIDATING.kind}
+        )
+        patch = bundle_patch(old, SOUND.cert)
+        with pytest.raises(Conflict):
+            await kube.json_patch(VALIDATING, None, scene.place.validating, patch)
+
+
 async def test_no_key_gets_into_the_log(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     await scene.put_configurations()
@@ -458,7 +473,7 @@ async def test_no_key_gets_into_the_log(scene: Scene, caplog: pytest.LogCaptureF
         new = await scene.secret()
         scene.clock.ahead = SPREAD
         await until(lambda: signed_by(replica.leaf, new))
-    assert "replaced: its key belongs to another certificate" in caplog.text
+    assert "a new authority: its key belongs to another certificate" in caplog.text
     for pair in (authority, OTHER, new, *replica.used):
         assert private_key(pair.key)
         for line in pair.key.splitlines()[1:-1]:

@@ -10,6 +10,7 @@ from certs.policy import (
     leaf_due,
     leaf_fault,
     serving_fault,
+    wanted_authority,
 )
 
 BORN = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -173,6 +174,35 @@ def test_a_replaced_authority_stays_in_the_bundle_until_it_ends() -> None:
 def test_leaves_junk_and_doubles_do_not_get_into_the_bundle() -> None:
     others = [LEAF.cert, b"junk", CA.cert, CA.cert + NEXT_CA.cert]
     assert certificates(bundle_of(NEXT_CA.cert, others, BORN)) == own(NEXT_CA, CA)
+
+
+def test_an_authority_without_fault_stays() -> None:
+    assert wanted_authority(CA, [NEXT_CA.cert], "new", BORN + DAY) == (CA, None)
+
+
+def test_a_first_authority_stands_alone() -> None:
+    made, why = wanted_authority(None, [], "new", BORN)
+    assert authority_fault(made, BORN) is None
+    assert len(certificates(made.cert)) == 1
+    assert why == "a new authority: there is none yet"
+
+
+def test_a_new_authority_stands_before_all_that_were_trusted() -> None:
+    at = BORN + 240 * DAY
+    made, why = wanted_authority(CA, [NEXT_CA.cert, LEAF.cert, b"junk"], "new", at)
+    assert why == "a new authority: it ends at 2030-12-27T12:00:00Z"
+    assert certificates(made.cert)[1:] == own(NEXT_CA, CA)
+    assert authority_fault(made, at) is None
+
+
+def test_an_authority_that_has_ended_is_taken_out_of_the_bundle_of_one_that_stays() -> None:
+    old = new_authority("ca", BORN, DAY)
+    both = KeyPair(CA.cert + old.cert, CA.key)
+    assert wanted_authority(both, [], "new", BORN) == (both, None)
+    assert wanted_authority(both, [], "new", BORN + 2 * DAY) == (
+        CA,
+        "an authority of its bundle has ended",
+    )
 
 
 def test_the_same_bundle_comes_out_of_itself() -> None:
