@@ -31,6 +31,8 @@ def gap(wanted: Any, live: Any, key: str = "") -> Gap:
         live: what stands there; None if nothing does.
         key: the field's name.
     """
+    if wanted == live and isinstance(wanted, bool) == isinstance(live, bool):
+        return Gap.NONE  # nearly always, and for a whole pod at once
     if isinstance(wanted, dict):
         if not isinstance(live, dict):
             return Gap.FIELDS
@@ -41,5 +43,4 @@ def gap(wanted: Any, live: Any, key: str = "") -> Gap:
             return Gap.FIELDS
         found = max(map(gap, wanted, live), default=Gap.NONE)
         return min(found, Gap.FIELDS)  # a list is one value: an apply replaces it whole
-    same = wanted == live and isinstance(wanted, bool) == isinstance(live, bool)
-    return Gap.NONE if same else Gap.FIELDS
+    return Gap.FIELDS

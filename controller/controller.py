@@ -39,6 +39,9 @@ LOOK_SECONDS = 600.0
 SOON_SECONDS = 15.0
 """The same while the server does not take a child, or nothing was found yet."""
 
+MOST_INTENTS = 256
+"""How many are kept, at some 50 KB each, for the pass that soon follows the first."""
+
 SWEEP_SECONDS = 15.0
 """How often we look for writes that the watch should have shown by now."""
 
@@ -96,6 +99,7 @@ class Controller:
         )
         self._detection = Detection(kube, self._scope.profile)
         self._installed: Installed | None = None
+        self._intents: dict[tuple[str, int, Profile | None], Intent] = {}  # the oldest first
         self._looked = asyncio.Event()
         self._stopping = asyncio.Event()
         self._recorder = Recorder(kube, self._scope.instance)
@@ -248,8 +252,17 @@ class Controller:
     # One pass.
 
     def _intend(self, booster: Object) -> Intent:
+        """Returns what a ModelBooster asks for; mostly it was asked a moment ago."""
         profile = self._installed.profile if self._installed else self._scope.profile
-        return intent_of(booster, Context(self._scope.options, profile))
+        metadata = booster["metadata"]
+        of = (metadata["uid"], metadata["generation"], profile)
+        intent = self._intents.pop(of, None)
+        if intent is None:
+            intent = intent_of(booster, Context(self._scope.options, profile))
+        self._intents[of] = intent
+        if len(self._intents) > MOST_INTENTS:
+            del self._intents[next(iter(self._intents))]
+        return intent
 
     def _settle(self, key: Key, result: Result) -> None:
         """Decides when a key comes again, by how its pass ended."""

@@ -77,7 +77,7 @@ class Difference(IntEnum):
 
     NONE = 0
     DETAILS = 1
-    """Counters and messages only."""
+    """What is known of single backends, and messages; no condition moves."""
     STATE = 2
 
 
@@ -123,10 +123,6 @@ def _essence(status: Object) -> Any:
         [
             (c.get("type"), c.get("status"), c.get("reason"), c.get("observedGeneration"))
             for c in status.get("conditions") or ()
-        ],
-        [
-            (b.get("name"), b.get("modelServing"), b.get("ready"))
-            for b in status.get("backendStatuses") or ()
         ],
     )
 

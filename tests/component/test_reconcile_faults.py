@@ -169,11 +169,10 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("answer", "prefix"), REFUSALS)
-@pytest.mark.usefixtures("controller")
 async def test_one_refused_child_is_named_and_the_others_are_made(
-    answer: Answer, prefix: str, world: World, proxy: Proxy
+    answer: Answer, prefix: str, world: World, proxy: Proxy, controller: Controller
 ) -> None:
-    refused = proxy.add(Rule(answer, verb="patch", resource="modelroutes", times=2))
+    refused = proxy.add(Rule(answer, verb="patch", resource="modelroutes", name="m", times=2))
 
     await world.put(MODEL_BOOSTER, booster_object("m"))
 
@@ -184,7 +183,9 @@ async def test_one_refused_child_is_named_and_the_others_are_made(
     if prefix == "Rejected: ":
         # The same would be refused again; another spec might not be.
         await world.serve(MODEL_SERVING, "m-b1")
-        await world.until(MODEL_BOOSTER, "m", lambda o: o["status"]["backendStatuses"][0]["ready"])
+        await world.put(MODEL_BOOSTER, booster_object("after"))
+        await world.until(MODEL_BOOSTER, "after", is_in(DEPLOYING))
+        await until_idle(controller)
         assert refused.acted == 1
         proxy.clear()
         await world.put(MODEL_BOOSTER, booster_object("m", name="qwen"))
@@ -194,7 +195,6 @@ async def test_one_refused_child_is_named_and_the_others_are_made(
         assert refused.acted == 2
 
 
-@pytest.mark.usefixtures("controller")
 async def test_a_namespace_on_its_way_out_is_left_in_peace(
     controller: Controller, world: World, proxy: Proxy
 ) -> None:

@@ -370,7 +370,13 @@ def test_a_message_is_cut_to_what_the_server_takes() -> None:
         pytest.param(READY, READY, 1, Difference.NONE, id="nothing new"),
         pytest.param(READY, READY, 2, Difference.STATE, id="a new generation"),
         pytest.param(NOT_READY, READY, 1, Difference.STATE, id="another state"),
-        pytest.param(READY, (report("b"),), 1, Difference.STATE, id="another backend"),
+        pytest.param(
+            (report(), report("b", Ready.NO), report("c", Ready.NO)),
+            (report(), report("b"), report("c", Ready.NO)),
+            1,
+            Difference.DETAILS,
+            id="one backend more is ready, but not all",
+        ),
         pytest.param(READY, (report(replicas=2),), 1, Difference.DETAILS, id="a counter"),
         pytest.param(
             NOT_READY, (report(ready=Ready.NO, message="y"),), 1, Difference.DETAILS, id="a message"
