@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import TypedDict
 
-from app.apis.meta import Key, Object, Resource, key_of
-from app.errors import ApiError, Forbidden, Garbled, Gone, Invalid, Unreachable
-from app.kube import Event, Kube, is_too_large_version, is_unknown_kind
+from app.apis.meta import Object, Resource
+from app.errors import ApiError, Forbidden, Gone, Invalid, Unreachable
+from app.kube import Event, Kube, ObjectList, is_too_large_version, is_unknown_kind
 from controller.audit import audit
 from controller.pace import PACE, Pace
 from controller.recovery import Recovery
+from controller.source import Source
 from controller.store import Change, Store
 
 log = logging.getLogger(__name__)
@@ -39,12 +38,6 @@ def without_managed_fields(obj: Object) -> Object:
     """Drops who owns which field: nobody here reads it, and it is half of the object."""
     obj["metadata"].pop("managedFields", None)
     return obj
-
-
-class _Scope(TypedDict):
-    namespace: str | None
-    label_selector: str
-    field_selector: str
 
 
 class Informer:
@@ -81,12 +74,16 @@ class Informer:
         self.store = store
         self.synced = asyncio.Event()
         """Set after the first listing, or once the server says that there is no such kind."""
-        self._kube = kube
         self._changed = changed
-        self._scope = _Scope(
-            namespace=namespace, label_selector=label_selector, field_selector=field_selector
+        self._source = Source(
+            kube=kube,
+            resource=resource,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            shape=shape,
+            pace=pace,
         )
-        self._shape = shape
         self._pace = pace
         self._count = count
         self._recovery = Recovery(pace)
@@ -106,7 +103,7 @@ class Informer:
         """Keeps the store for ever; ends only by cancellation or a bug."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
-            group.create_task(audit(self._versions, self._held, self._relist, self._pace))
+            group.create_task(audit(self._source.versions, self._held, self._relist, self._pace))
 
     async def _follow(self) -> None:
         while True:
@@ -139,6 +136,7 @@ class Informer:
             self._unknown = 0
             return pause
         # A kind that is not served has no objects; but one such answer may be a server's start.
+        self._heard_at = time.monotonic()
         self._unknown += 1
         if self._unknown > 1 or not self.synced.is_set():
             self._swap([])
@@ -149,15 +147,8 @@ class Informer:
         while True:
             try:
                 if not await self._stream():
-                    listed = await self._kube.list(
-                        self.resource,
-                        resource_version={None: "0", "": None}.get(self._floor, self._floor),
-                        **self._scope,
-                    )
-                    items = listed.items
-                    for i, item in enumerate(items):  # in place: no second list beside the first
-                        items[i] = self._shape(item)
-                    self._arrived(items, listed.resource_version)
+                    version = {None: "0", "": None}.get(self._floor, self._floor)
+                    self._arrived(await self._source.list(version))
                 return
             except ApiError as exc:
                 is_old = isinstance(exc, Gone) or is_too_large_version(exc)
@@ -167,19 +158,19 @@ class Informer:
 
     async def _stream(self) -> bool:
         """Tries a streaming list, and returns whether it came to its end."""
-        if self._no_stream is not None and self._no_stream == await self._server():
+        if self._no_stream is not None and self._no_stream == await self._source.server_version():
             return False
-        collected: dict[Key, Object] = {}
         try:
-            async with aclosing(self._events(self._floor or "", initial=True)) as events:
+            watch = self._source.watch(self._floor or "", initial_events=True)
+            async with aclosing(watch) as events:
                 async with asyncio.timeout(self._pace.listing_seconds):
-                    version = await self._collect(events, collected)
-                self._arrived(list(collected.values()), version)
+                    listed = await self._source.collect(events)
+                self._arrived(listed)
                 await self._take_all(events)
         except Invalid as exc:
             if self._since is not None:
                 raise
-            self._no_stream = await self._server()
+            self._no_stream = await self._source.server_version()
             log.info("%s: no streaming lists here (%s); using plain ones", self.resource, exc)
         except (Forbidden, Unreachable, TimeoutError) as exc:
             if self._since is not None:
@@ -189,58 +180,34 @@ class Informer:
             )
         return self._since is not None
 
-    async def _collect(self, events: AsyncIterator[Event], into: dict[Key, Object]) -> str:
-        """Gathers the objects that exist, and returns the version at which they did."""
-        async for kind, obj in events:
-            metadata = obj["metadata"]
-            if kind == "BOOKMARK":
-                annotations = metadata.get("annotations") or {}
-                if annotations.get("k8s.io/initial-events-end") == "true":
-                    return _version(obj)
-            elif kind == "DELETED":
-                into.pop(key_of(obj), None)
-            else:
-                into[key_of(obj)] = self._shape(obj)
-        raise Unreachable("the watch ended before everything was listed")
-
     async def _watch(self) -> None:
-        async with aclosing(self._events(self._since)) as events:
+        async with aclosing(self._source.watch(self._since)) as events:
             await self._take_all(events)
-
-    def _events(self, version: str | None, *, initial: bool = False) -> AsyncGenerator[Event, None]:
-        return self._kube.watch(
-            self.resource,
-            resource_version=version,
-            initial_events=initial,
-            timeout_seconds=random.randint(*self._pace.watch_seconds),  # noqa: S311 - jitter
-            grace_seconds=self._pace.grace_seconds,
-            **self._scope,
-        )
 
     async def _take_all(self, events: AsyncIterator[Event]) -> None:
         started, is_empty = time.monotonic(), True
         async for kind, obj in events:
             is_empty = False
             self._heard_at = time.monotonic()
-            version = _version(obj)
             if kind == "DELETED":
                 self._tell(self.store.remove(obj))
             elif kind != "BOOKMARK":
-                self._tell(self.store.put(self._shape(obj)))
-            self._since = version
+                self._tell(self.store.put(self._source.shape(obj)))
+            self._since = obj["metadata"]["resourceVersion"]
+        self._heard_at = time.monotonic()
         if is_empty and time.monotonic() - started < self._pace.shortest_watch_seconds:
             # Twice in a row this is a proxy that cuts streams: without a pause we would spin.
             raise Unreachable("the watch ended at once")
 
-    def _arrived(self, objects: list[Object], version: str) -> None:
-        self._since, self._floor = version, None
+    def _arrived(self, listed: ObjectList) -> None:
+        self._since, self._floor = listed.resource_version, None
         self._heard_at = time.monotonic()
         self._recovery.listed()
         self._unknown = 0
-        self._swap(objects)
+        self._swap(listed.items)
 
     def _swap(self, objects: list[Object]) -> None:
-        self._tell(self.store.replace(objects, self._scope["namespace"]))
+        self._tell(self.store.replace(objects, self._source.namespace))
         self.synced.set()
 
     def _tell(self, changes: list[Change]) -> None:
@@ -252,18 +219,5 @@ class Informer:
         if self._patience is not None and self._since is not None:
             self._patience.reschedule(asyncio.get_running_loop().time())
 
-    async def _versions(self) -> dict[str, str]:
-        return await self._kube.versions(self.resource, resource_version="0", **self._scope)
-
     def _held(self) -> dict[str, str]:
-        return self.store.versions(self._scope["namespace"])
-
-    async def _server(self) -> str:
-        return str((await self._kube.read("/version")).body.get("gitVersion", ""))
-
-
-def _version(obj: Object) -> str:
-    version = obj["metadata"].get("resourceVersion")
-    if not isinstance(version, str):
-        raise Garbled("an object without a resource version")
-    return version
+        return self.store.versions(self._source.namespace)

@@ -70,11 +70,22 @@ def checked(kind: str, value: Object) -> Object:
     return value
 
 
+def sound(obj: Any) -> Object:
+    """Returns an object that can be stored: it has a name, a uid and a version."""
+    metadata = obj.get("metadata") if isinstance(obj, dict) else None
+    if not isinstance(metadata, dict) or not all(
+        isinstance(metadata.get(field), str) for field in ("name", "uid", "resourceVersion")
+    ):
+        raise Garbled("an object without name, uid or version")
+    found: Object = obj
+    return found
+
+
 def version_of(value: Object) -> str:
-    """Returns the version of a collection."""
+    """Returns the version of a collection, or of a bookmark."""
     version: Any = value["metadata"].get("resourceVersion")
     if not isinstance(version, str):
-        raise Garbled("a list without a resource version")
+        raise Garbled("a list, or a bookmark, without a resource version")
     return version
 
 
@@ -88,4 +99,8 @@ def event_in(resource: Resource, line: bytes) -> Event:
         raise error_from_event(obj)
     if kind not in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
         raise Garbled(f"a watch event of unknown type: {kind!r}")
-    return Event(kind, checked(resource.kind, obj))
+    checked(resource.kind, obj)
+    if kind == "BOOKMARK":
+        version_of(obj)
+        return Event(kind, obj)
+    return Event(kind, sound(obj))

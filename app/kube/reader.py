@@ -19,6 +19,7 @@ from app.kube.objects import (
     event_in,
     good,
     path_to,
+    sound,
     version_of,
 )
 from app.kube.transport import LIST_SECONDS, REQUEST_SECONDS, Request, Transport
@@ -76,7 +77,7 @@ class Reader:
         )
         items = checked(resource.kind + "List", value).get("items") or []
         for item in items:  # lists of built-in kinds leave these two out
-            item.setdefault("apiVersion", resource.api_version)
+            sound(item).setdefault("apiVersion", resource.api_version)
             item.setdefault("kind", resource.kind)
         return ObjectList(items, version_of(value))
 
@@ -98,7 +99,7 @@ class Reader:
             resource_version,
             accept=_ONLY_VERSIONS,
         )
-        metadata = [item["metadata"] for item in value.get("items") or []]
+        metadata = [sound(item)["metadata"] for item in value.get("items") or []]
         return {m["uid"]: m["resourceVersion"] for m in metadata}
 
     async def watch(

@@ -10,12 +10,14 @@ from functools import partial
 
 import pytest
 
+from app.apis.meta import Object
 from app.kube import Kube, connect
+from controller.informer import Informer
 from controller.pace import Pace
 from controller.store import Store
 from tests import audit
 from tests.controlplane.plane import ControlPlane
-from tests.following import CONFIG_MAP, config_map, eventually, following, listings
+from tests.following import CONFIG_MAP, QUICK, config_map, eventually, following, listings
 from tests.proxy import Proxy, Rewrite, Rule
 from tests.world import World
 
@@ -133,3 +135,17 @@ async def test_an_audit_that_finds_nothing_disturbs_nothing(
         await followed.until(lambda: followed.numbers[-1] == 39)
         await eventually(lambda: proxy.count(verb="list") >= 5)
         assert followed.counted == []
+
+
+async def test_f29_an_informer_that_is_broken_says_so_and_ends(
+    kube: Kube, world: World, namespace: str
+) -> None:
+    def broken(old: Object | None, new: Object | None) -> None:
+        raise ValueError("a bug")
+
+    await world.put(CONFIG_MAP, config_map("a"))
+    informer = Informer(kube, CONFIG_MAP, Store(), broken, namespace=namespace, pace=QUICK)
+    async with asyncio.timeout(30):
+        with pytest.raises(ExceptionGroup) as caught:
+            await informer.run()
+    assert caught.value.subgroup(ValueError) is not None

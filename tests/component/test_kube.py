@@ -451,6 +451,17 @@ async def test_f10_a_write_whose_answer_was_lost_can_be_repeated(
         pytest.param(Answer(200, {"kind": "Secret", "metadata": {}}), id="another kind"),
         pytest.param(Answer(200, {"kind": "ConfigMap"}), id="no metadata"),
         pytest.param(Answer(200, {"kind": "ConfigMapList", "metadata": {}}), id="no version"),
+        pytest.param(
+            Answer(
+                200,
+                {
+                    "kind": "ConfigMapList",
+                    "metadata": {"resourceVersion": "1"},
+                    "items": [{"metadata": {"name": "a"}}],
+                },
+            ),
+            id="items without uid",
+        ),
     ],
 )
 async def test_f12_an_answer_that_makes_no_sense_is_none(
@@ -476,12 +487,19 @@ async def test_f12_headers_without_end_are_not_read(through: Kube, proxy: Proxy)
         pytest.param('{"type":"ADDED"}\n', id="no object"),
         pytest.param('{"type":"RENAMED","object":{"kind":"ConfigMap"}}\n', id="unknown type"),
         pytest.param('{"type":"ADDED","object":{"kind":"Pod","metadata":{}}}\n', id="other kind"),
+        pytest.param(
+            '{"type":"ADDED","object":{"kind":"ConfigMap","metadata":{}}}\n', id="no name"
+        ),
+        pytest.param(
+            '{"type":"BOOKMARK","object":{"kind":"ConfigMap","metadata":{}}}\n', id="no version"
+        ),
     ],
 )
 async def test_f12_a_watch_is_never_read_past_a_line_that_makes_no_sense(
     through: Kube, proxy: Proxy, line: str
 ) -> None:
-    good = '{"type":"DELETED","object":{"kind":"ConfigMap","metadata":{"name":"a"}}}\n'
+    metadata = '{"name":"a","uid":"u","resourceVersion":"2"}'
+    good = f'{{"type":"DELETED","object":{{"kind":"ConfigMap","metadata":{metadata}}}}}\n'
     proxy.add(Rule(Answer(200, good + line + good), verb="watch"))
     watch = through.watch(CONFIG_MAP, resource_version="1", timeout_seconds=10)
     assert (await anext(watch)).type == "DELETED"

@@ -267,6 +267,30 @@ async def test_f21_no_write_lands_after_the_lease_has_run_out(
     assert await world.get(CONFIG_MAP, "written") is None
 
 
+@pytest.mark.parametrize(
+    ("seconds", "survives"),
+    [
+        pytest.param(1.0, True, id="shorter than a renewal may take"),
+        pytest.param(3.5, False, id="longer than the lease lasts"),
+    ],
+)
+async def test_f20_a_process_that_stood_still_leads_on_or_ends(
+    kubeconfig: Path, world: World, namespace: str, seconds: float, survives: bool
+) -> None:
+    async with candidate(kubeconfig, namespace, "one") as one:
+        await one.until_it_works()
+        time.sleep(seconds)  # noqa: ASYNC251 - that is the fault
+        if survives:
+            assert await one.kube.apply(CONFIG_MAP, config_map(namespace))
+            renewed = (await world.until(LEASE, "lease"))["spec"]["renewTime"]
+            await world.until(LEASE, "lease", partial(_is_renewed_since, renewed))
+            assert one.works.is_set()
+        else:
+            with pytest.raises(LeadershipLost):
+                await one.kube.apply(CONFIG_MAP, config_map(namespace))
+            assert isinstance(await one.until_it_ends(), LeadershipLost)
+
+
 # F23: hands on the lease
 
 

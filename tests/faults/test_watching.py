@@ -19,8 +19,17 @@ from controller.store import Store
 from tests import audit
 from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane
-from tests.following import CONFIG_MAP, QUICK, config_map, eventually, following, listings, uris
-from tests.proxy import Answer, CutAnswer, ErrorEvent, Proxy, Rewrite, Rule, Silence
+from tests.following import (
+    CONFIG_MAP,
+    QUICK,
+    Followed,
+    config_map,
+    eventually,
+    following,
+    listings,
+    uris,
+)
+from tests.proxy import Answer, CutAnswer, Delay, ErrorEvent, Proxy, Rewrite, Rule, Silence
 from tests.world import World
 
 pytestmark = pytest.mark.anyio
@@ -253,6 +262,43 @@ async def test_f08_a_watch_that_the_server_breaks_off_is_resumed_a_few_times(
         await world.put(CONFIG_MAP, config_map("a", n="1"))
         await followed.until(lambda: followed.numbers == [1])
     assert await listings(plane, namespace, since) == 1 + relists
+
+
+@pytest.mark.slow
+async def test_f08_a_server_that_fails_now_and_then_is_neither_lost_nor_flooded(
+    kube: Kube, proxy: Proxy, world: World, namespace: str
+) -> None:
+    async def asked_for_in_six_seconds(followed: Followed, first: int) -> int:
+        before = proxy.count()
+        for n in range(first, first + 12):
+            await world.put(CONFIG_MAP, config_map("a", n=str(n)))
+            await asyncio.sleep(0.5)
+        return proxy.count() - before
+
+    pace = Pace(watch_seconds=(1, 1), first_pause_seconds=0.1, longest_pause_seconds=2)
+    async with following(kube, namespace, pace) as followed:
+        in_peace = await asked_for_in_six_seconds(followed, 1)
+        fault = proxy.add(Rule(Answer(503), times=None, chance=0.3))
+        in_trouble = await asked_for_in_six_seconds(followed, 100)
+        assert fault.acted > 0
+        assert in_trouble <= 3 * in_peace
+        proxy.clear()
+        await followed.until(lambda: followed.numbers[-1] == 111)
+        assert followed.deleted == []
+
+
+async def test_f09_slow_answers_change_nothing_but_the_time(
+    kube: Kube, proxy: Proxy, world: World, namespace: str
+) -> None:
+    for seconds in (0.1, 0.9, 0.3, 0.6):
+        proxy.add(Rule(Delay(seconds), times=2))
+    async with following(kube, namespace) as followed:
+        for n in range(1, 11):
+            await world.put(CONFIG_MAP, config_map("a", n=str(n)))
+            await asyncio.sleep(0.2)
+        await followed.until(lambda: followed.numbers[-1:] == [10])
+        assert followed.numbers == sorted(set(followed.numbers))
+        assert followed.counted == []
 
 
 # F12, F13, F15: events that are not as they should be
