@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from tests.controlplane import crds
 from tests.controlplane.api import Api, Refused
 from tests.controlplane.plane import ControlPlane
 from tests.verdicts import without_value
-from tests.world import Admin
+from tests.world import PATIENCE_SECONDS, Admin
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "crds" / "examples").glob("*/*.yaml"))
 REFUSED_EXAMPLES = {
@@ -130,8 +131,8 @@ CONDITIONS = [
 def test_get_shows_what_one_wants_to_know(admin: Admin, kubectl: Kubectl) -> None:
     admin.create(MODEL_BOOSTER, booster_object("demo"))
     fresh = kubectl("get", "mb").stdout.splitlines()
-    time = {"message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-    status = {"modelName": "chat", "conditions": [{**c, **time} for c in CONDITIONS]}
+    rest = {"message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    status = {"modelName": "chat", "conditions": [{**c, **rest} for c in CONDITIONS]}
     admin.patch(MODEL_BOOSTER, "demo", {"status": status}, subresource="status")
     [head, row] = kubectl("get", "mb").stdout.splitlines()
     [wide_head, wide_row] = kubectl("get", "mb", "-o", "wide").stdout.splitlines()
@@ -380,8 +381,9 @@ def older(plane: ControlPlane, admin: Admin) -> Iterator[Older]:
         admin.create(resource, {**obj, **version})
     crds.install(plane.api, [moved(resource)])
     # The server takes a moment to go by the new schema.
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while _is_taken(plane.api, resource.path(admin.namespace), {**version, **_NO_SPEC}):
-        pass
+        assert time.monotonic() < deadline, "the server still goes by the lenient schema"
     yield Older(admin, resource)
     plane.api.request("DELETE", crds.CRD.path(None, str(resource)))
 
