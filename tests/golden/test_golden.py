@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.golden.cases import CASES, FOLDER, files
+from app.convert.options import Options
+from app.validation import Context, judge
+from tests.golden.cases import CASES, FOLDER, PROFILES, booster, files
 
 
 def test_there_are_enough_cases() -> None:
@@ -16,3 +18,10 @@ def test_children(case: str) -> None:
     there = {p: p.read_text() for p in (FOLDER / case).glob("*.yaml") if p.name != "input.yaml"}
 
     assert dict(files(case)) == there
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_webhook_lets_it_in(case: str) -> None:
+    for profile in PROFILES:
+        context = Context(options=Options(), profile=profile, lookup=None)
+        assert judge(booster(case), context).faults == ()
