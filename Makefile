@@ -70,6 +70,10 @@ verify: generate ## Fail if a generated file is not up to date.
 chart: install ## Check the Helm chart with the real helm.
 	$(PYTHON) -m pytest tests/test_chart*.py $(PYTEST_ARGS)
 
+.PHONY: image
+image: ## Build the image model-booster:dev (DOCKER=podman for another builder).
+	$(or $(DOCKER),docker) build --tag model-booster:dev .
+
 .PHONY: demo
 demo: control-plane ## Show the whole way on a real API server; KEEP=1 leaves it running to play with.
 	@KEEP=$(KEEP) $(PYTHON) -m tests.demo

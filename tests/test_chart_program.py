@@ -289,3 +289,29 @@ def test_the_examples_that_the_chart_shows_are_good() -> None:
         assert "kind: ModelBooster" in text
         judged = validate(text)
         assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+# The image.
+
+
+def test_the_image_holds_what_the_chart_runs() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    copied = {line.split()[1] for line in dockerfile.splitlines() if line.startswith("COPY ")}
+    packages = project["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert {package.rstrip("*") for package in packages} <= copied
+    let_in = {
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    assert {package.rstrip("*") for package in packages} <= let_in
+    (command,) = project["project"]["scripts"]
+    assert f'ENTRYPOINT ["{command}"]' in dockerfile
+    for deployment in deployments():
+        context = deployment["spec"]["template"]["spec"]["securityContext"]
+        assert f"USER {context['runAsUser']}:{context['runAsGroup']}\n" in dockerfile
+        for port in container(deployment)["ports"]:
+            assert (
+                str(port["containerPort"]) in dockerfile.partition("EXPOSE")[2].partition("\n")[0]
+            )
