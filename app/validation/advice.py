@@ -52,14 +52,6 @@ def devices_fit_parallelism(case: Case) -> Iterator[str]:
         )
 
 
-def images_are_named(case: Case) -> Iterator[str]:
-    """Somebody else's webhook may fill it in; mostly it was forgotten."""
-    for form, _ in case.listed:
-        for worker in form.workers:
-            if not worker.image:
-                yield f"{worker.path}.image: there is no image; the pods cannot start without one"
-
-
 def gated_models_have_tokens(case: Case) -> Iterator[str]:
     """A download that is refused ends only after all its retries."""
     for form, _ in case.listed:

@@ -9,12 +9,15 @@ from typing import Protocol
 
 from app.apis.canonical import BackendForm, Model, canonical
 from app.apis.children import DEFAULT_RELEASE, PROFILES, Profile
-from app.apis.derive import has_its_workers, served
+from app.apis.derive import DISAGGREGATED, served
 from app.apis.fields import FieldError, Path
 from app.apis.meta import Key, Object, Resource
 from app.apis.modelbooster import Backend, ModelBooster, Spec
 from app.convert.options import Options
 from app.validation.config import config_fault
+
+_WORKERS = {"vLLM": ["server"], DISAGGREGATED: ["decode", "prefill"]}
+"""What workers a backend of a served type has, as R5 and R6 want it."""
 
 
 class Lookup(Protocol):
@@ -110,12 +113,12 @@ class Case:
 
     @cached_property
     def readable(self) -> tuple[BackendForm, ...]:
-        """The served backends that have their workers and whose config can be read."""
+        """The served backends that have just their workers and whose config can be read."""
         unreadable = {path for path, _ in self.config_faults}
         return tuple(
             form
             for form in served(self.model)
-            if has_its_workers(form)
+            if sorted(worker.type for worker in form.workers) == _WORKERS[form.type]
             and not any(worker.path.child("config") in unreadable for worker in form.workers)
         )
 

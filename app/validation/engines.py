@@ -15,9 +15,17 @@ from app.apis.derive import (
     runtime_port,
     served_model_name,
 )
-from app.apis.fields import Cause, FieldError, SpecError, invalid
+from app.apis.fields import Cause, FieldError, SpecError, invalid, required
 from app.apis.storage import adapter_path, cache_of, model_path
 from app.validation.case import Case
+
+
+def images_are_named(case: Case) -> Iterator[FieldError]:
+    """Of workers that become pods; the others are nobody's yet."""
+    for form in case.readable:
+        for worker in form.workers:
+            if not worker.image:
+                yield required(worker.path.child("image"), "the image of the engine")
 
 
 def images_are_references(case: Case) -> Iterator[FieldError]:

@@ -32,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     scaling.metric_names_differ,  # else kthena's webhook refuses the AutoscalingPolicy
     scaling.metric_targets_are_positive,  # else the autoscaler divides by 0
     # What the pods run.
+    engines.images_are_named,  # else the API server refuses the pods
     engines.images_are_references,  # else no pod starts
     engines.config_is_plain,  # else no command line can hold it
     engines.arguments_are_said_once,  # else one of the two wins silently
@@ -58,7 +59,6 @@ ADVICE: tuple[Advice, ...] = (
     others.model_name_is_free_elsewhere,
     others.lora_names_are_free,
     advice.devices_fit_parallelism,  # what will not start
-    advice.images_are_named,
     advice.gated_models_have_tokens,
     advice.connectors_are_known,
     advice.autoscaler_finds_pods,  # what will not scale
