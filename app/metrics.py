@@ -7,7 +7,7 @@ holds an object's name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,6 +18,8 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 PASS_SECONDS = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8),
@@ -54,6 +56,21 @@ class QueueMetrics:
     def retried(self) -> None:
         """A key is to come back after a failure."""
         self._retries.inc()
+
+
+class _Objects(Collector):
+    """Counts ModelBoosters in one go; a gauge for each pair would go through all of them."""
+
+    def __init__(self, conditions: Callable[[], Mapping[tuple[str, str], int]]) -> None:
+        self._conditions = conditions
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "modelbooster_objects", "ModelBoosters by condition.", labels=("condition", "status")
+        )
+        for pair, number in sorted(self._conditions().items()):
+            family.add_metric(pair, number)
+        yield family
 
 
 class Metrics:
@@ -170,13 +187,7 @@ class Metrics:
         self.informer_silence = gauge(
             "modelbooster_informer_silence_seconds", "Time since the last event.", "resource"
         )
-        self.objects = gauge(
-            "modelbooster_objects", "ModelBoosters by condition.", "condition", "status"
-        )
         self.children = gauge("modelbooster_children", "Child objects by kind.", "kind")
-        self.repairs = counter(
-            "modelbooster_drift_repairs_total", "Children put right after others' edits.", "kind"
-        )
         gauge("modelbooster_build_info", "1, with the version as label.", "version").labels(
             version
         ).set(1)
@@ -189,6 +200,14 @@ class Metrics:
     def count_informer(self, resource: str, reason: str) -> None:
         """Counts a failure of an informer; what ``Informer`` takes as ``count``."""
         self.informer_events.labels(resource=resource, reason=reason).inc()
+
+    def follow_objects(self, conditions: Callable[[], Mapping[tuple[str, str], int]]) -> None:
+        """Reads how many ModelBoosters have which condition, whenever the metrics are read.
+
+        Args:
+            conditions: how many there are, by type and status of a condition.
+        """
+        self.registry.register(_Objects(conditions))
 
     def queue(self, name: str) -> QueueMetrics:
         """Returns what a work queue of this name is to count with."""

@@ -73,6 +73,7 @@ async def test_metrics_have_the_names_that_dashboards_know() -> None:
     metrics.count_informer("modelroutes", "Gone")
     metrics.reconciles.labels("modelbooster", "success").inc()
     metrics.leads.labels("lease").set(1)
+    metrics.follow_objects(lambda: {("Active", "True"): 7, ("Active", "False"): 1})
 
     answer = await got("/metrics", metrics)
 
@@ -91,6 +92,8 @@ async def test_metrics_have_the_names_that_dashboards_know() -> None:
         'rest_client_request_duration_seconds_count{host="10.0.0.1:443",verb="PATCH"} 1.0',
         'leader_election_master_status{name="lease"} 1.0',
         'modelbooster_informer_failures_total{reason="Gone",resource="modelroutes"} 1.0',
+        'modelbooster_objects{condition="Active",status="False"} 1.0',
+        'modelbooster_objects{condition="Active",status="True"} 7.0',
         'modelbooster_build_info{version="1.2.3"} 1.0',
     ):
         assert line in answer.text.splitlines()
