@@ -1,0 +1,101 @@
+"""The demo works, says so when it does not, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.demo.stage import NotAsExpected, Stage
+from tests.e2e.installation import ROOT, eventually
+
+COMMAND = [sys.executable, "-m", "tests.demo"]
+
+
+def _left(folder: Path) -> list[str]:
+    """Returns the processes that still use something below a folder."""
+    found = []
+    for proc in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (proc / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue  # it has ended meanwhile
+        if any(str(folder) in word for word in words):
+            found.append(" ".join(words))
+    return found
+
+
+def test_it_shows_the_whole_way(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "KEEP": ""}
+    done = subprocess.run(
+        COMMAND, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=110, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout  # not a terminal, so no colours
+    assert re.search(r"everything was as it should be\.$", done.stdout)
+    assert done.stdout.count("is invalid: ") == 5
+    assert _left(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "KEEP": ""}
+    process = subprocess.Popen(
+        COMMAND,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        eventually(lambda: any("kube-apiserver" in words for words in _left(tmp_path)), seconds=60)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert said == "\n   interrupted; nothing is left behind\n"
+    assert _left(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage({"sh": Path("/bin/sh")}, {"PATH": "/usr/bin:/bin"}, tmp_path)
+
+
+def test_a_command_is_shown_with_its_output(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.run("sh -c 'echo one; echo two >&2; exit 3'", "one", r"tw.\b", code=3)
+    assert capsys.readouterr().out == (
+        "\n   $ sh -c 'echo one; echo two >&2; exit 3'\n   one\n   two\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "says", "why"),
+    [
+        ("sh -c 'exit 1'", "", "it should have ended with 0, and ended with 1"),
+        ("sh -c 'echo one'", "two", "it should have said 'two'"),
+    ],
+)
+def test_what_is_not_as_it_should_be_ends_the_demo(
+    stage: Stage, command: str, says: str, why: str
+) -> None:
+    with pytest.raises(NotAsExpected, match=re.escape(why)):
+        stage.run(command, says)
+    with pytest.raises(NotAsExpected, match="no such number"):
+        stage.expect([], "no such number")
+
+
+def test_a_command_may_take_its_time(stage: Stage, tmp_path: Path) -> None:
+    stage.run("sh -c 'cat seen; echo x >> seen'", "x\nx", seconds=10)
