@@ -8,9 +8,10 @@ import logging
 import random
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import uuid4
 
-from app.apis.children import Profile
+from app.apis.children import MODEL_BOOSTER, Profile
 from app.apis.meta import Key, Object
 from app.convert.options import Options
 from app.errors import ApiError, Conflict, InvalidSpec, LeadershipLost, TerminalError, Unreachable
@@ -25,6 +26,7 @@ from controller.pace import PACE, Pace
 from controller.profiles import Detection, Installed
 from controller.reconciler import Reconciler, Result
 from controller.reporter import Reporter
+from controller.rivals import Elders
 from controller.workqueue import QueueShutDown, WorkQueue
 from controller.writer import Writer
 
@@ -97,6 +99,7 @@ class Controller:
             self._scope.pace,
             self._metrics.count_informer,
         )
+        self._show()
         self._detection = Detection(kube, self._scope.profile)
         self._installed: Installed | None = None
         self._intents: dict[tuple[str, int, Profile | None], Intent] = {}  # the oldest first
@@ -140,6 +143,15 @@ class Controller:
                 sending.cancel()
         except* LeadershipLost as lost:
             raise _first(lost) from None
+
+    def _show(self) -> None:
+        """Lets the metrics read what the informers know, whenever somebody asks."""
+        self._metrics.follow_objects(self._informers.conditions)
+        for resource, silence in self._informers.silences():
+            self._metrics.informer_silence.labels(resource=resource.plural).set_function(silence)
+            if resource is not MODEL_BOOSTER:
+                count = partial(self._informers.count, resource)
+                self._metrics.children.labels(kind=resource.kind).set_function(count)
 
     def stop(self) -> None:
         """Lets the workers end when they have finished what they are at."""
@@ -254,6 +266,9 @@ class Controller:
     def _intend(self, booster: Object) -> Intent:
         """Returns what a ModelBooster asks for; mostly it was asked a moment ago."""
         profile = self._installed.profile if self._installed else self._scope.profile
+        elders = Elders(booster, self._informers.rivals(booster))
+        if elders.objects:  # nobody need wait for this
+            return intent_of(booster, Context(self._scope.options, profile, elders))
         metadata = booster["metadata"]
         of = (metadata["uid"], metadata["generation"], profile)
         intent = self._intents.pop(of, None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from app.apis.children import (
@@ -15,12 +16,20 @@ from app.apis.children import (
     is_booster_reference,
     owner_uids,
 )
-from app.apis.meta import Key, Object, Resource, key_of, owner_references, uid_of
+from app.apis.meta import (
+    Key,
+    Object,
+    Resource,
+    key_of,
+    owner_references,
+    uid_of,
+)
 from app.kube import Kube
+from app.lookup import routed_by_booster
 from controller.informer import Count, Informer
 from controller.pace import PACE, Pace
 from controller.profiles import Installed
-from controller.store import Store
+from controller.store import Index, Store
 from controller.view import BOOSTER_INDEX, View
 
 log = logging.getLogger(__name__)
@@ -29,6 +38,7 @@ Wake = Callable[[Key, bool], None]
 """Lets a key wait for a pass; True if it is only seen for the first time, and can wait longer."""
 
 _UID_INDEX = "uid"
+_ROUTED_INDEX = "routed"
 
 
 class Informers:
@@ -99,6 +109,24 @@ class Informers:
             if not informer.synced.is_set()
         ]
 
+    def silences(self) -> Iterator[tuple[Resource, Callable[[], float]]]:
+        """Yields every kind, with a function that says how long nothing was heard about it."""
+        for resource, informers in self._informers.items():
+            yield resource, partial(_silence, list(informers.values()))
+
+    def count(self, resource: Resource) -> int:
+        """Returns how many objects of a kind are known."""
+        return sum(len(informer.store) for informer in self._informers[resource].values())
+
+    def conditions(self) -> Counter[tuple[str, str]]:
+        """Returns how many ModelBoosters have which condition with which status."""
+        return Counter(
+            (str(condition.get("type")), str(condition.get("status")))
+            for informer in self._informers[MODEL_BOOSTER].values()
+            for booster in informer.store.all()
+            for condition in (booster.get("status") or {}).get("conditions") or ()
+        )
+
     def boosters(self) -> Iterator[Key]:
         """Yields the key of every ModelBooster."""
         for informer in self._informers[MODEL_BOOSTER].values():
@@ -124,21 +152,41 @@ class Informers:
         keys: set[Key] = set()
         for obj in (old, new):
             if obj is not None:
-                keys.update([key_of(obj)] if resource is MODEL_BOOSTER else self._concerned(obj))
+                keys.update(self._concerned(resource, obj))
         for key in keys:
             self._wake(key, is_first)
 
-    def _concerned(self, child: Object) -> Iterator[Key]:
-        """Yields the ModelBoosters that a child belongs to, or whose predecessor it belongs to."""
-        for uid in owner_uids(child):
+    def rivals(self, booster: Object) -> list[Object]:
+        """Returns the others of the namespace that clients ask for by the same name."""
+        here = key_of(booster)
+        return [
+            other
+            for informer in self._informers[MODEL_BOOSTER].values()
+            for name in routed_by_booster(booster)
+            for other in informer.store.by(_ROUTED_INDEX, name)
+            if key_of(other) != here and key_of(other).namespace == here.namespace
+        ]
+
+    def _concerned(self, resource: Resource, obj: Object) -> Iterator[Key]:
+        """Yields the ModelBoosters that should look when something happens to an object."""
+        if resource is MODEL_BOOSTER:
+            yield key_of(obj)
+            yield from map(key_of, self.rivals(obj))
+            return
+        for uid in owner_uids(obj):
             if key := self.booster_of(uid):
                 yield key
-        for ref in owner_references(child):
-            if is_booster_reference(ref):
-                yield Key(key_of(child).namespace, str(ref.get("name")))
+        for ref in owner_references(obj):
+            if is_booster_reference(ref):  # a predecessor's child: its successor waits for it to go
+                yield Key(key_of(obj).namespace, str(ref.get("name")))
 
 
-def _index(resource: Resource) -> dict[str, Callable[[Object], Sequence[str]]]:
+def _silence(informers: Sequence[Informer]) -> float:
+    """The longest silence; a kind that is not served, or not listed yet, has not begun to talk."""
+    return max((each.silent_seconds for each in informers if each.synced.is_set()), default=0.0)
+
+
+def _index(resource: Resource) -> Mapping[str, Index]:
     if resource is MODEL_BOOSTER:
-        return {_UID_INDEX: lambda obj: [uid_of(obj)]}
-    return {BOOSTER_INDEX: lambda obj: list(owner_uids(obj))}
+        return {_UID_INDEX: lambda obj: [uid_of(obj)], _ROUTED_INDEX: routed_by_booster}
+    return {BOOSTER_INDEX: owner_uids}

@@ -94,6 +94,7 @@ PURE = (
     "controller.outcome",
     "controller.plan",
     "controller.readiness",
+    "controller.rivals",
     "controller.status",
     "controller.store",
     "controller.takeover",

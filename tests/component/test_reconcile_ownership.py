@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from copy import deepcopy
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,7 @@ from tests.component.running import (
     condition,
     is_in,
     running,
+    state,
     until_idle,
     written,
 )
@@ -94,6 +97,47 @@ async def test_of_two_models_that_make_one_name_the_first_keeps_it(world: World)
     second = await world.until(MODEL_BOOSTER, "a-b", is_in(DEPLOYING))
     serving = await world.until(MODEL_SERVING, "a-b-c")
     assert is_ours(serving, uid_of(second))
+
+
+async def second_is_over(obj: Object) -> None:
+    """Waits until the second is over in which an object was made: ages are told in seconds."""
+    born = datetime.fromisoformat(obj["metadata"]["creationTimestamp"])
+    await asyncio.sleep((born + timedelta(seconds=1.1) - datetime.now(UTC)).total_seconds())
+
+
+@pytest.mark.usefixtures("controller")
+async def test_two_models_of_one_second_and_one_name_do_not_keep_each_other_out(
+    world: World,
+) -> None:
+    await asyncio.gather(
+        world.put(MODEL_BOOSTER, booster_object("y", name="qwen")),
+        world.put(MODEL_BOOSTER, booster_object("z", name="qwen")),
+    )
+
+    async def is_one_served(seconds: float) -> bool:
+        found = [await world.until(MODEL_BOOSTER, n, state, seconds=seconds) for n in "yz"]
+        return sorted(map(state, found)) == sorted([DEPLOYING, ("FFT", "ValidationFailed")])
+
+    async with asyncio.timeout(30):
+        while not await is_one_served(30):
+            pass
+
+
+@pytest.mark.usefixtures("controller")
+async def test_of_two_models_that_clients_call_the_same_the_older_is_served(world: World) -> None:
+    await world.put(MODEL_BOOSTER, booster_object("z", name="qwen"))
+    await world.until(MODEL_BOOSTER, "z", is_in(DEPLOYING))
+    await second_is_over(await world.until(MODEL_BOOSTER, "z"))
+
+    await world.put(MODEL_BOOSTER, booster_object("a", name="qwen"))
+
+    booster = await world.until(MODEL_BOOSTER, "a", is_in(("FFT", "ValidationFailed")))
+    assert 'spec.name: Duplicate value: "qwen"' in condition(booster, "Failed")["message"]
+    assert await world.get(MODEL_ROUTE, "a") is None
+    assert is_in(DEPLOYING)(await world.until(MODEL_BOOSTER, "z"))
+
+    await world.delete(MODEL_BOOSTER, "z")
+    await world.until(MODEL_BOOSTER, "a", is_in(DEPLOYING))
 
 
 @pytest.mark.usefixtures("controller")

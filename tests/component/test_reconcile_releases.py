@@ -1,0 +1,157 @@
+"""Which kthena is installed, on a control plane where releases come and go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from app.apis.children import (
+    AUTOSCALING_POLICY,
+    AUTOSCALING_POLICY_BINDING,
+    CHILDREN,
+    MODEL_BOOSTER,
+    MODEL_ROUTE,
+    MODEL_SERVER,
+    MODEL_SERVING,
+    Profile,
+)
+from app.apis.meta import Resource
+from app.kube import connect
+from controller.profiles import Detection, Installed
+from tests.builders import backend, booster_object, policy
+from tests.component.running import DEPLOYING, condition, is_in, running
+from tests.controlplane import crds
+from tests.controlplane.plane import ControlPlane
+from tests.world import PATIENCE_SECONDS, Admin, World
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[ControlPlane]:
+    """A control plane with no kinds but ModelBooster."""
+    with ControlPlane() as plane:
+        crds.install(plane.api, [crds.model_booster()])
+        yield plane
+
+
+@pytest.fixture
+def cluster(bare: ControlPlane) -> Iterator[World]:
+    """A namespace there; whatever child kinds a test installs are gone after it."""
+    made = bare.api.request("POST", "/api/v1/namespaces", {"metadata": {"generateName": "test-"}})
+    yield World(Admin(bare.api, made["metadata"]["name"]))
+    remove(bare, *CHILDREN)
+
+
+def install(plane: ControlPlane, release: str, *resources: Resource) -> None:
+    """Installs child kinds of a release; all that it has if none is named."""
+    names = {resource.kind for resource in resources or CHILDREN}
+    definitions = crds.children(release)
+    crds.install(plane.api, [d for d in definitions if d["spec"]["names"]["kind"] in names])
+
+
+def remove(plane: ControlPlane, *resources: Resource) -> None:
+    """Removes kinds with all their objects."""
+    admin = Admin(plane.api, "")
+    there = {o["metadata"]["name"] for o in admin.list(crds.CRD)}
+    names = [str(resource) for resource in resources if str(resource) in there]
+    for name in names:
+        plane.api.request("DELETE", crds.CRD.path(None, name))
+    for name in names:
+        admin.until_gone(crds.CRD, name)
+
+
+SCALED = backend(minReplicas=1, maxReplicas=3, autoscalingPolicy=policy())
+
+
+async def found(
+    detection: Detection, profile: Profile | None, kinds: int | None = None
+) -> Installed:
+    """Looks until what is wanted is found: discovery takes a moment to follow."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            now = await detection.look()
+            if now.profile is profile and kinds in (None, len(now.kinds)):
+                return now
+
+
+async def test_the_installed_release_is_told(bare: ControlPlane, cluster: World) -> None:
+    async with connect(str(bare.kubeconfig)) as kube:
+        detection = Detection(kube)
+        await found(detection, None, 0)
+        install(bare, "A")
+        first = await found(detection, Profile.A, 5)
+        install(bare, "B")
+        second = await found(detection, Profile.B, 5)
+        install(bare, "C")
+        await found(detection, Profile.C, 5)  # the bindings are left over
+        remove(bare, AUTOSCALING_POLICY_BINDING)
+        await found(detection, Profile.C, 4)
+
+        assert first.booster_is_ours
+        assert first.version != second.version
+        assert await Detection(kube, Profile.A).look() != second
+        assert (await Detection(kube, Profile.A).look()).profile is Profile.A
+
+
+async def test_a_kind_that_comes_and_goes(bare: ControlPlane, cluster: World) -> None:
+    install(bare, "B", MODEL_SERVING, MODEL_SERVER)
+    async with running(bare.kubeconfig, cluster.namespace):
+        await cluster.put(MODEL_BOOSTER, booster_object("m"))
+
+        booster = await cluster.until(MODEL_BOOSTER, "m", is_in(("FFT", "ChildApplyFailed")))
+        message = condition(booster, "Failed")["message"]
+        assert message.startswith('KindUnavailable: ModelRoute "m": ')
+        await cluster.until(MODEL_SERVING, "m-b1")
+        await cluster.until(MODEL_SERVER, "m-b1")
+
+        install(bare, "B", MODEL_ROUTE)
+        await cluster.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+        await cluster.until(MODEL_ROUTE, "m")
+
+        remove(bare, MODEL_ROUTE)
+        await cluster.put(MODEL_BOOSTER, booster_object("m", name="qwen"))
+        await cluster.until(MODEL_BOOSTER, "m", is_in(("FFT", "ChildApplyFailed"), 2))
+        install(bare, "B", MODEL_ROUTE)
+        await cluster.until(MODEL_ROUTE, "m", lambda o: o["spec"]["modelName"] == "qwen")
+        await cluster.until(MODEL_BOOSTER, "m", is_in(DEPLOYING, 2))
+
+
+async def test_an_upgrade_of_kthena_moves_the_policies_over(
+    bare: ControlPlane, cluster: World
+) -> None:
+    install(bare, "B")
+    async with running(bare.kubeconfig, cluster.namespace):
+        await cluster.put(MODEL_BOOSTER, booster_object("m", SCALED))
+        await cluster.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+    serving = await cluster.until(MODEL_SERVING, "m-b1")
+    await cluster.until(AUTOSCALING_POLICY_BINDING, "m-b1")
+
+    install(bare, "C")
+    async with connect(str(bare.kubeconfig)) as kube:
+        await found(Detection(kube), Profile.C)
+    async with running(bare.kubeconfig, cluster.namespace):
+        policy_now = await cluster.until(
+            AUTOSCALING_POLICY, "m-b1", lambda o: o["spec"]["homogeneousTarget"]
+        )
+        await cluster.until_gone(AUTOSCALING_POLICY_BINDING, "m-b1")
+
+    assert [list(metric) for metric in policy_now["spec"]["metrics"]] == [["name", "targetValue"]]
+    # No pod restarts for it.
+    assert (await cluster.until(MODEL_SERVING, "m-b1"))["metadata"] == serving["metadata"]
+
+
+@pytest.mark.parametrize("release", ["A", "C"])
+async def test_everything_works_with_every_release(
+    release: str, bare: ControlPlane, cluster: World
+) -> None:
+    install(bare, release)
+    async with connect(str(bare.kubeconfig)) as kube:
+        await found(Detection(kube), Profile(release), 4 if release == "C" else 5)
+    async with running(bare.kubeconfig, cluster.namespace):
+        await cluster.put(MODEL_BOOSTER, booster_object("m", SCALED))
+        await cluster.serve(MODEL_SERVING, "m-b1")
+        await cluster.until(MODEL_BOOSTER, "m", is_in(("TTF", "ModelAvailable")))
+        await cluster.until(AUTOSCALING_POLICY, "m-b1")
