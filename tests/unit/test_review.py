@@ -1,0 +1,254 @@
+"""Reviews and their answers: what is refused how, and what is passed by."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import orjson
+import pytest
+
+from app.apis.children import DELETION_PROTECTION
+from app.apis.meta import Object
+from app.validation import Context
+from tests.builders import backend, booster_object, policy, worker
+from tests.webhook import UID, review
+from webhook.review import NotAReview, mutated, unreadable, validated
+
+NOW = Context()
+BOUNDS = {"minReplicas": 3, "maxReplicas": 2}
+ALLOWED = {
+    "apiVersion": "admission.k8s.io/v1",
+    "kind": "AdmissionReview",
+    "response": {"uid": UID, "allowed": True},
+}
+
+
+def _status(answer: Object) -> Object:
+    assert answer["response"]["uid"] == UID
+    assert answer["response"]["allowed"] is False
+    status: Object = answer["response"]["status"]
+    assert status["status"] == "Failure"
+    return status
+
+
+def test_an_answer_is_short_and_echoes_nothing() -> None:
+    answer = validated(review(booster_object("demo", backend(routeWeight=77))), NOW)
+    assert answer == ALLOWED
+    assert len(orjson.dumps(answer)) <= 200
+
+
+def test_one_fault() -> None:
+    fault = "Invalid value: 3: minReplicas cannot be greater than maxReplicas"
+    status = _status(validated(review(booster_object("demo", backend(**BOUNDS))), NOW))
+    assert status == {
+        "status": "Failure",
+        "code": 422,
+        "reason": "Invalid",
+        "message": 'ModelBooster.workload.serving.volcano.sh "demo" is invalid: '
+        f"spec.backends[0].minReplicas: {fault}",
+        "details": {
+            "group": "workload.serving.volcano.sh",
+            "kind": "ModelBooster",
+            "name": "demo",
+            "causes": [
+                {
+                    "reason": "FieldValueInvalid",
+                    "message": fault,
+                    "field": "spec.backends[0].minReplicas",
+                }
+            ],
+        },
+    }
+    assert len(orjson.dumps(status)) <= 1500
+
+
+def test_several_faults_are_told_at_once() -> None:
+    obj = booster_object("demo", backend(**BOUNDS, workers=[worker(image=" ")]))
+    status = _status(validated(review(obj), NOW))
+    assert [cause["field"] for cause in status["details"]["causes"]] == [
+        "spec.backends[0].minReplicas",
+        "spec.backends[0].workers[0].image",
+    ]
+    assert status["message"].partition("is invalid: ")[2].startswith("[spec.backends[0].minRep")
+    assert status["message"].endswith("]")
+
+
+def test_a_generated_name_stands_for_the_name() -> None:
+    obj = booster_object(metadata={"name": None, "generateName": "demo-"}, costExpansionRate=1)
+    obj["spec"]["backends"] = []
+    assert _status(validated(review(obj), NOW))["details"]["name"] == "demo-"
+
+
+def test_texts_are_bounded() -> None:
+    match = {"headers": {"h" * 100_000: {"regex": "(" * 100_000}}}
+    obj = booster_object("demo", *[backend(f"b{n}", **BOUNDS) for n in range(16)], modelMatch=match)
+    answer = validated(review(obj), NOW)
+    assert len(_status(answer)["message"].encode()) <= 4096
+    assert len(orjson.dumps(answer)) < 32_768
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [None, 7, "x", []],
+    ids=["null", "number", "string", "list"],
+)
+@pytest.mark.parametrize("operation", ["CREATE", "UPDATE"])
+def test_no_object_is_refused(obj: Any, operation: str) -> None:
+    sent = review(operation=operation)
+    sent["request"]["object"] = obj
+    assert _status(validated(sent, NOW))["code"] == 422
+    assert mutated(sent) == ALLOWED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param([], id="a list"),
+        pytest.param(None, id="null"),
+        pytest.param({}, id="empty"),
+        pytest.param({**review(), "apiVersion": "admission.k8s.io/v1beta1"}, id="v1beta1"),
+        pytest.param({**review(), "kind": "Review"}, id="another kind"),
+        pytest.param({**review(), "request": None}, id="no request"),
+        pytest.param({**review(), "request": "x"}, id="a string for a request"),
+        pytest.param(review(uid=""), id="empty uid"),
+        pytest.param(review(uid=7), id="a number for a uid"),
+        pytest.param(review(uid="x" * 129), id="endless uid"),
+        pytest.param({**review(), "request": {"object": {}}}, id="no uid"),
+    ],
+)
+def test_what_is_no_review(body: Any) -> None:
+    for answer in (lambda: validated(body, NOW), lambda: mutated(body)):
+        with pytest.raises(NotAReview) as caught:
+            answer()
+        assert 0 < len(str(caught.value)) <= 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"operation": "CONNECT"}, id="another operation"),
+        pytest.param({"operation": 7}, id="no operation"),
+        pytest.param({"subResource": "status"}, id="a part of the object"),
+        pytest.param(
+            {"kind": {"group": "apps", "version": "v1", "kind": "Deployment"}}, id="another kind"
+        ),
+        pytest.param({"kind": None}, id="no kind"),
+    ],
+)
+def test_what_is_not_ours_is_passed_by(fields: Object) -> None:
+    sent = review(booster_object("demo", backend(**BOUNDS)), **{"operation": "CREATE", **fields})
+    assert validated(sent, NOW) == ALLOWED
+    assert mutated(sent) == ALLOWED
+
+
+def test_an_update_is_compared_with_what_was() -> None:
+    old = booster_object("demo", backend(**BOUNDS))
+    new = booster_object("demo", backend(**BOUNDS), owner="x")
+    assert validated(review(new, operation="UPDATE", oldObject=old), NOW) == ALLOWED
+    assert _status(validated(review(new, operation="UPDATE"), NOW))["code"] == 422
+
+
+PROTECTED = {"annotations": {DELETION_PROTECTION: "true"}}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "user", "allowed"),
+    [
+        pytest.param(PROTECTED, "alice", False, id="protected"),
+        pytest.param({}, "alice", True, id="not protected"),
+        pytest.param({"annotations": {DELETION_PROTECTION: "false"}}, "alice", True, id="off"),
+        pytest.param({"annotations": {DELETION_PROTECTION: "True"}}, "alice", True, id="no word"),
+        pytest.param({**PROTECTED, "deletionTimestamp": "x"}, "alice", True, id="going already"),
+        *(
+            pytest.param(PROTECTED, user, True, id=user.rpartition(":")[2])
+            for user in (
+                "system:serviceaccount:kube-system:namespace-controller",
+                "system:serviceaccount:kube-system:generic-garbage-collector",
+                "system:kube-controller-manager",
+            )
+        ),
+        pytest.param(
+            PROTECTED, "system:serviceaccount:x:namespace-controller", False, id="a namesake"
+        ),
+    ],
+)
+def test_deletion(metadata: Object, user: str, allowed: bool) -> None:
+    old = booster_object("demo", metadata=metadata)
+    sent = review(operation="DELETE", oldObject=old, userInfo={"username": user})
+    answer = validated(sent, NOW)
+    if allowed:
+        assert answer == ALLOWED
+        return
+    assert _status(answer) == {
+        "status": "Failure",
+        "code": 403,
+        "reason": "Forbidden",
+        "message": 'modelboosters.workload.serving.volcano.sh "demo" is forbidden: deletion '
+        f"protection is enabled; remove the annotation {DELETION_PROTECTION} first",
+        "details": {
+            "group": "workload.serving.volcano.sh",
+            "kind": "modelboosters",
+            "name": "demo",
+        },
+    }
+
+
+@pytest.mark.parametrize("old", [None, 7, {}, {"metadata": 1}, {"metadata": {"annotations": 1}}])
+def test_deletion_of_something_strange(old: Any) -> None:
+    sent = review(operation="DELETE", oldObject=old, userInfo=None)
+    assert validated(sent, NOW) == ALLOWED
+
+
+def test_a_rate_is_stored_once() -> None:
+    obj = booster_object("m", backend(scalingCost=1), autoscalingPolicy=policy())
+    response = mutated(review(obj))["response"]
+    assert response.keys() == {"uid", "allowed", "patchType", "patch"}
+    assert response["patchType"] == "JSONPatch"
+    assert orjson.loads(base64.b64decode(response["patch"])) == [
+        {"op": "add", "path": "/spec/costExpansionRatePercent", "value": 200}
+    ]
+    obj["spec"]["costExpansionRatePercent"] = 200
+    assert mutated(review(obj)) == ALLOWED
+
+
+def test_nothing_is_stored_later() -> None:
+    obj = booster_object("m", backend(scalingCost=1), autoscalingPolicy=policy())
+    assert mutated(review(obj, operation="UPDATE", oldObject=obj)) == ALLOWED
+
+
+@pytest.mark.parametrize("spec", [[], None, 7, {"backends": 3, "autoscalingPolicy": 7}])
+def test_nothing_is_stored_in_what_makes_no_sense(spec: Any) -> None:
+    assert mutated(review({**booster_object(), "spec": spec})) == ALLOWED
+
+
+def _warnings(obj: Object) -> list[str]:
+    answer = validated(review(obj), NOW)
+    assert answer["response"]["allowed"] is True
+    warnings: list[str] = answer["response"]["warnings"]
+    return warnings
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 16])
+def test_warnings_are_few(count: int) -> None:
+    found = _warnings(booster_object("m", *[backend(f"b{n}", replicas=0) for n in range(count)]))
+    assert len(found) == min(count, 5)
+    assert (found[-1] == f"{count - 4} more warnings are not shown") == (count > 5)
+
+
+def test_warnings_are_short_and_in_one_line() -> None:
+    scheduler = "a\nb\u0007\u2028" + "\U0001f600" * 200
+    wanted = backend(gangScheduling=True, schedulerName=scheduler)
+    (text,) = _warnings(booster_object("m", wanted))
+    assert len(text.encode()) <= 256
+    assert text.isprintable()
+    assert text.startswith("spec.backends[0].gangScheduling: ")
+
+
+def test_what_cannot_be_read_is_refused_by_its_uid() -> None:
+    assert _status(unreadable(UID, "too deep")) == {
+        "status": "Failure",
+        "code": 422,
+        "reason": "Invalid",
+        "message": "too deep",
+    }

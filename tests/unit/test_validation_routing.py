@@ -1,0 +1,349 @@
+"""Rules about names and routes, and what other objects have to say about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.apis.children import (
+    AUTOSCALING_POLICY,
+    MODEL_BOOSTER,
+    MODEL_ROUTE,
+    MODEL_SERVER,
+    MODEL_SERVING,
+)
+from app.apis.meta import Object, Resource
+from app.lookup import INDEXES, Listed, StoreLookup
+from app.validation import Context, Verdict, judge
+from tests.builders import UID, backend, booster_object, disaggregated, lora, policy, worker
+
+AT = "spec.backends[0]"
+
+
+def _faults(obj: Object, context: Context | None = None) -> list[str]:
+    return [str(fault) for fault in judge(obj, context or Context()).faults]
+
+
+def _sized(name: int, **fields: Any) -> Object:
+    return booster_object("m", backend("b" * (name - 2), **fields))
+
+
+@pytest.mark.parametrize(
+    ("obj", "room"),
+    [
+        pytest.param(_sized(50), None, id="50"),
+        pytest.param(_sized(51), "50", id="51"),
+        pytest.param(_sized(50, replicas=9), None, id="9 replicas"),
+        pytest.param(_sized(50, replicas=10), "49", id="10 replicas"),
+        pytest.param(_sized(45, replicas=999_999), None, id="999 999 replicas"),
+        pytest.param(_sized(45, replicas=1_000_000), "44", id="a million replicas"),
+        pytest.param(_sized(50, workers=[worker(pods=10)]), None, id="9 followers"),
+        pytest.param(_sized(50, workers=[worker(pods=11)]), "49", id="10 followers"),
+        pytest.param(_sized(50, workers=[worker(replicas=10)]), "49", id="10 groups"),
+        pytest.param(booster_object("m", disaggregated("b" * 47)), None, id="prefill"),
+        pytest.param(booster_object("m", disaggregated("b" * 48)), "49", id="longer prefill"),
+        pytest.param(
+            booster_object(metadata={"name": None, "generateName": "m" * 43}), "50", id="generated"
+        ),
+        pytest.param(
+            booster_object("m", backend("b" * 60, type="SGLang")), None, id="not served yet"
+        ),
+    ],
+)
+def test_names_leave_room(obj: Object, room: str | None) -> None:
+    found = _faults(obj)
+    if room is None:
+        assert found == []
+    else:
+        (fault,) = found
+        assert fault.startswith(f"{AT}.name: Invalid value: ")
+        assert f"at most {room} are allowed for this backend" in fault
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        pytest.param({}, None, id="neither"),
+        pytest.param({"name": "a"}, f"{AT}.loraAdapters[0].name", id="spec.name"),
+        pytest.param({"name": "m2"}, None, id="another spec.name"),
+    ],
+)
+def test_an_adapter_is_not_called_like_the_model(fields: Object, where: str | None) -> None:
+    obj = booster_object("m", backend(loraAdapters=[lora("a"), lora("b")]), **fields)
+    assert [fault.partition(": ")[0] for fault in _faults(obj)] == ([where] if where else [])
+
+
+@pytest.mark.parametrize(
+    ("counts", "refused"),
+    [
+        pytest.param((10, 0), False, id="10"),
+        pytest.param((10, 1), True, id="11"),
+        pytest.param((10, -10), False, id="the same 10 twice"),
+    ],
+)
+def test_adapters_are_few(counts: tuple[int, int], refused: bool) -> None:
+    first, second = counts
+    ours = [lora(f"a{number}") for number in range(first)]
+    theirs = [lora(f"b{number}") for number in range(second)] if second >= 0 else ours
+    obj = booster_object(
+        "m", backend(loraAdapters=ours), backend("b2", loraAdapters=theirs or None)
+    )
+    want = ["spec.backends: Too many: 11: must have at most 10 items"] if refused else []
+    assert _faults(obj) == want
+
+
+def test_an_adapter_stands_once_in_a_backend() -> None:
+    obj = booster_object("m", backend(loraAdapters=[lora("a"), lora("a")]))
+    want = f"{AT}.loraAdapters: Invalid value: lora name must be unique within the backend"
+    assert want in _faults(obj)
+
+
+@pytest.mark.parametrize(
+    ("obj", "where"),
+    [
+        pytest.param(booster_object("m", backend(routeWeight=0)), "spec.backends", id="alone"),
+        pytest.param(
+            booster_object("m", backend(routeWeight=0), backend("b2")), None, id="another has"
+        ),
+        pytest.param(
+            booster_object("m", backend(routeWeight=0), backend("b2", type="SGLang")),
+            "spec.backends",
+            id="another is not served",
+        ),
+        pytest.param(booster_object("m", backend(routeWeight=1)), None, id="some"),
+        pytest.param(
+            booster_object(backend=backend(routeWeight=0)), "spec.backend.routeWeight", id="single"
+        ),
+    ],
+)
+def test_somebody_gets_the_requests(obj: Object, where: str | None) -> None:
+    assert [fault.partition(": ")[0] for fault in _faults(obj)] == ([where] if where else [])
+
+
+@pytest.mark.parametrize(
+    ("regex", "words"),
+    [
+        pytest.param("^/v1/.*$", None, id="good"),
+        pytest.param("", None, id="empty"),
+        pytest.param("(", "missing )", id="open group"),
+        pytest.param("(?=a)", "invalid perl operator", id="lookahead"),
+        pytest.param(r"(a)\1", "invalid escape sequence", id="back reference"),
+        pytest.param("x{1001}", "invalid repetition size", id="many times"),
+        pytest.param("(a+)+" * 50 + "$", None, id="slow elsewhere"),
+    ],
+)
+def test_regular_expressions_are_re2(regex: str, words: str | None) -> None:
+    for where, match in (
+        ("uri.regex", {"uri": {"regex": regex}}),
+        ("headers[x-user].regex", {"headers": {"x-user": {"regex": regex}}}),
+    ):
+        found = _faults(booster_object("m", modelMatch=match))
+        assert len(found) == (words is not None)
+        for fault in found:
+            assert fault.startswith(f"spec.modelMatch.{where}: Invalid value: ")
+            assert words is None or words in fault
+
+
+def _lookup(
+    *boosters: Object, ready: bool = True, **others: tuple[Resource, list[Object]]
+) -> StoreLookup:
+    stores = {MODEL_BOOSTER: Listed(boosters, INDEXES[MODEL_BOOSTER])}
+    for resource, objects in others.values():
+        stores[resource] = Listed(objects, INDEXES.get(resource, {}))
+    return StoreLookup(stores, lambda: ready)
+
+
+def _object(name: str, *, owner: Object | None = None, **spec: Any) -> Object:
+    refs = [owner] if owner else []
+    metadata = {"name": name, "namespace": "default", "ownerReferences": refs}
+    return {"metadata": metadata, "spec": spec}
+
+
+def _owner(name: str, uid: str = "another") -> Object:
+    version = MODEL_BOOSTER.api_version
+    return {"apiVersion": version, "kind": "ModelBooster", "name": name, "uid": uid}
+
+
+def _judge(obj: Object, lookup: StoreLookup) -> Verdict:
+    return judge(obj, Context(lookup=lookup))
+
+
+OURS = booster_object("demo", backend("b1"), namespace="default", metadata={"uid": UID})
+
+
+@pytest.mark.parametrize(
+    ("route", "refused"),
+    [
+        pytest.param(_object("demo", modelName="x"), True, id="nobody's"),
+        pytest.param(_object("demo", owner=_owner("other")), True, id="another model's"),
+        pytest.param(_object("demo", owner=_owner("demo", UID)), False, id="ours"),
+        pytest.param(_object("demo", owner=_owner("demo")), False, id="a predecessor's"),
+        pytest.param(_object("demo2", modelName="x"), False, id="another name"),
+    ],
+)
+def test_our_route_is_not_somebody_elses(route: Object, refused: bool) -> None:
+    want = (
+        'metadata.name: Invalid value: "demo": ModelRoute "demo" already exists in namespace '
+        '"default" and is not managed by a ModelBooster of this name'
+    )
+    verdict = _judge(OURS, _lookup(routes=(MODEL_ROUTE, [route])))
+    assert [str(fault) for fault in verdict.faults] == ([want] if refused else [])
+
+
+ROUTED = 'modelName is already routed by ModelRoute "default/other"'
+
+
+def _named(name: str, route: str | None, namespace: str = "default", **metadata: str) -> Object:
+    return booster_object(
+        name, backend("x"), namespace=namespace, name=route, metadata=dict(metadata)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "want"),
+    [
+        pytest.param(
+            "qwen",
+            _named("other", "qwen"),
+            f'spec.name: Duplicate value: "qwen": {ROUTED}',
+            id="the same name",
+        ),
+        pytest.param(
+            None,
+            _named("other", "demo"),
+            f'metadata.name: Duplicate value: "demo": {ROUTED}',
+            id="our own name",
+        ),
+        pytest.param(
+            "other",
+            _named("other", None),
+            f'spec.name: Duplicate value: "other": {ROUTED}',
+            id="the other's own name",
+        ),
+        pytest.param("qwen", _named("other", "qwen2"), None, id="another name"),
+        pytest.param("qwen", _named("demo", "qwen"), None, id="the object itself"),
+        pytest.param(
+            "qwen",
+            _named("other", "qwen", deletionTimestamp="2026-01-01T00:00:00Z"),
+            None,
+            id="one that is going",
+        ),
+        pytest.param(
+            "qwen",
+            _named("other", "qwen", creationTimestamp="2026-01-01T00:00:02Z"),
+            None,
+            id="one that came later",
+        ),
+        pytest.param(
+            "qwen",
+            _named("other", "qwen", creationTimestamp="2026-01-01T00:00:01Z"),
+            f'spec.name: Duplicate value: "qwen": {ROUTED}',
+            id="one that came at the same time",
+        ),
+    ],
+)
+def test_a_model_name_is_routed_once(name: str | None, other: Object, want: str | None) -> None:
+    obj = _named("demo", name, creationTimestamp="2026-01-01T00:00:01Z")
+    found = [str(fault) for fault in _judge(obj, _lookup(other)).faults]
+    assert found == ([want] if want else [])
+
+
+def test_a_route_made_by_hand_counts_and_one_of_a_model_does_not() -> None:
+    by_hand = _object("other", modelName="demo")
+    of_model = _object("third", owner=_owner("gone"), modelName="demo")
+    verdict = _judge(OURS, _lookup(routes=(MODEL_ROUTE, [by_hand, of_model])))
+    want = f'metadata.name: Duplicate value: "demo": {ROUTED}'
+    assert [str(fault) for fault in verdict.faults] == [want]
+
+
+def test_another_namespace_is_warned_of_and_not_named() -> None:
+    verdict = _judge(OURS, _lookup(_named("secret", "demo", namespace="tenant")))
+    assert verdict.faults == ()
+    assert verdict.warnings == (
+        'modelName "demo" is also routed in another namespace; requests may reach either',
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(booster_object("demo-b", backend("1"), namespace="default"), id="more dashes"),
+        pytest.param(booster_object("de", backend("mo-b1"), namespace="default"), id="other dash"),
+        pytest.param(booster_object("demo-x", backend("b1"), namespace="default"), id="longer"),
+    ],
+)
+def test_names_that_only_look_alike(other: Object) -> None:
+    assert _judge(OURS, _lookup(other)).faults == ()
+
+
+def test_a_policy_of_a_model_and_one_of_a_backend_can_clash() -> None:
+    scaled = backend("b", minReplicas=1, maxReplicas=2, autoscalingPolicy=policy())
+    there = booster_object("a", scaled, namespace="default")
+    obj = booster_object(
+        "a-b",
+        backend("c", minReplicas=1, maxReplicas=2, scalingCost=1),
+        namespace="default",
+        autoscalingPolicy=policy(),
+    )
+    assert [str(fault) for fault in _judge(obj, _lookup(there)).faults] == [
+        'metadata.name: Duplicate value: "a-b": generated name "a-b" (AutoscalingPolicy) '
+        'is already used by ModelBooster "a"'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("resource", "child", "owner"),
+    [
+        pytest.param(
+            MODEL_SERVING, _object("demo-b1"), "an object that no ModelBooster owns", id="nobody's"
+        ),
+        pytest.param(
+            MODEL_SERVER,
+            _object("demo-b1", owner=_owner("other")),
+            'ModelBooster "other"',
+            id="another's",
+        ),
+        pytest.param(MODEL_SERVING, _object("demo-b1", owner=_owner("demo", UID)), None, id="ours"),
+        pytest.param(MODEL_SERVING, _object("demo-b1", owner=_owner("demo")), None, id="old ours"),
+        pytest.param(AUTOSCALING_POLICY, _object("demo-b1"), None, id="a kind we do not make"),
+    ],
+)
+def test_objects_that_are_there_keep_their_names(
+    resource: Resource, child: Object, owner: str | None
+) -> None:
+    found = [str(fault) for fault in _judge(OURS, _lookup(there=(resource, [child]))).faults]
+    want = (
+        f'{AT}.name: Duplicate value: "b1": generated name "demo-b1" ({resource.kind}) '
+        f"is already used by {owner}"
+    )
+    assert found == ([want] if owner else [])
+
+
+def test_an_adapter_that_others_route_is_warned_of() -> None:
+    obj = booster_object("demo", backend(loraAdapters=[lora("x"), lora("y")]), namespace="default")
+    others = [
+        _named("other", "x"),
+        booster_object("third", backend(loraAdapters=[lora("y")]), namespace="default"),
+    ]
+    warnings = _judge(obj, _lookup(*others)).warnings
+    assert [text.partition(";")[0] for text in warnings] == [
+        f'{AT}.loraAdapters[0].name: "x" is already routed by ModelRoute "default/other"',
+        f'{AT}.loraAdapters[1].name: "y" is already routed by ModelRoute "default/third"',
+    ]
+
+
+def test_while_the_cluster_is_being_read_names_are_not_compared() -> None:
+    verdict = _judge(OURS, _lookup(_named("other", "demo"), ready=False))
+    assert verdict.faults == ()
+    assert [text.partition(",")[0] for text in verdict.warnings] == [
+        "names were not compared with those of other objects"
+    ]
+
+
+@pytest.mark.parametrize("spec", [None, [], {"backends": 3}, {"backends": [None, {"name": 1}]}])
+def test_objects_of_others_may_be_of_any_shape(spec: Any) -> None:
+    strange = {"metadata": {"name": "strange", "namespace": "default"}, "spec": spec}
+    route = {"metadata": {"name": "strange", "namespace": "default"}, "spec": spec}
+    lookup = _lookup(strange, routes=(MODEL_ROUTE, [route]))
+    assert _judge(OURS, lookup).faults == ()
