@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlencode, urlsplit
@@ -204,8 +205,7 @@ class Transport:
         headers = {**self._headers, **request.headers}
         if access.authorization:
             headers["Authorization"] = access.authorization
-        query = {name: value for name, value in request.query.items() if value}
-        url = access.server + request.path + ("?" + urlencode(query) if query else "")
+        url = access.server + request.path + _query(tuple(request.query.items()))
         left = guard() if guard is not None else None
         limit = request.seconds if left is None else min(request.seconds, left)
         opening = min(limit, REQUEST_SECONDS)
@@ -227,3 +227,9 @@ class Transport:
     def _count(self, method: str, host: str, code: str, started: float) -> None:
         if self._observe is not None:
             self._observe(method, host, code, time.monotonic() - started)
+
+
+@lru_cache(maxsize=256)  # every write of a kind has the same, and encoding it costs as much as TLS
+def _query(parameters: tuple[tuple[str, str], ...]) -> str:
+    given = [(name, value) for name, value in parameters if value]
+    return "?" + urlencode(given) if given else ""
