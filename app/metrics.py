@@ -187,6 +187,9 @@ class Metrics:
         self.informer_silence = gauge(
             "modelbooster_informer_silence_seconds", "Time since the last event.", "resource"
         )
+        self.repairs = counter(
+            "modelbooster_drift_repairs_total", "Children put right after others' edits.", "kind"
+        )
         self.children = gauge("modelbooster_children", "Child objects by kind.", "kind")
         gauge("modelbooster_build_info", "1, with the version as label.", "version").labels(
             version
