@@ -21,7 +21,10 @@ from app.validation.case import Case
 
 
 def images_are_named(case: Case) -> Iterator[FieldError]:
-    """Of workers that become pods; the others are nobody's yet."""
+    """A worker names its ``image``.
+
+    Only of workers that become pods; the others are nobody's yet.
+    """
     for form in case.readable:
         for worker in form.workers:
             if not worker.image:
@@ -29,7 +32,10 @@ def images_are_named(case: Case) -> Iterator[FieldError]:
 
 
 def images_are_references(case: Case) -> Iterator[FieldError]:
-    """Upstream's A5 and H1."""
+    """An ``image`` has no white space in it.
+
+    Upstream's A5 and H1.
+    """
     for form, _ in case.listed:
         for worker in form.workers:
             if any(map(str.isspace, worker.image)):
@@ -43,52 +49,67 @@ def images_are_references(case: Case) -> Iterator[FieldError]:
 
 
 def config_is_plain(case: Case) -> Iterator[FieldError]:
-    """Without the value: it is what is too large, too deep or not printable."""
+    """``config`` is small and flat enough, and plain enough, to become arguments of a program.
+
+    The fault is told without the value: that is what is too large, too deep or not printable.
+    """
     for path, fault in case.config_faults:
         yield FieldError(path, Cause.INVALID, f"Invalid value: {fault}")
 
 
 def arguments_are_said_once(case: Case) -> Iterator[FieldError]:
-    """``max_model_len`` and ``max-model-len`` are the same argument."""
+    """``config`` has each argument once; ``max_model_len`` and ``max-model-len`` are the same."""
     for form in case.readable:
         for worker in form.workers:
             yield from _fault(arguments, worker)
 
 
 def engine_ports_agree(case: Case) -> Iterator[FieldError]:
-    """Upstream's H2 and H3."""
+    """``port`` in ``config`` is a TCP port, the same for all workers of a backend.
+
+    Upstream's H2 and H3.
+    """
     for form in case.readable:
         yield from _fault(engine_port, form)
 
 
 def sidecar_has_a_port(case: Case) -> Iterator[FieldError]:
-    """RUNTIME_PORT of ``env``."""
+    """``RUNTIME_PORT`` of ``env`` is a TCP port, and not the engine's."""
     for form in case.readable:
         if not any(_fault(engine_port, form)):
             yield from _fault(runtime_port, form)
 
 
 def served_names_agree(case: Case) -> Iterator[FieldError]:
-    """Prefill and decode answer to one name."""
+    """``served-model-name`` is one name of at most 256 characters, the same for all workers."""
     for form in case.readable:
         yield from _fault(served_model_name, case.model, form)
 
 
 def transfers_fit(case: Case) -> Iterator[FieldError]:
-    """Upstream's H5."""
+    """The ``kv-transfer-config`` of prefill and decode fit together.
+
+    Upstream's H5.
+    """
     for form in case.readable:
         yield from _fault(connector, form)
 
 
 def caches_are_usable(case: Case) -> Iterator[FieldError]:
-    """Upstream's H8, and the folders of nodes that the operator of the cluster allows."""
+    """``cacheURI`` names one claim, or a folder of the node that the cluster's operator allows.
+
+    Upstream's H8 for claims.
+    """
     prefixes = case.context.options.host_path_prefixes
     for form, _ in case.listed:
         yield from _fault(cache_of, form, prefixes)
 
 
 def claims_hold_their_models(case: Case) -> Iterator[FieldError]:
-    """Upstream's H6, H7 and H9, for adapters too."""
+    """A model or adapter of ``pvc://`` lies on the claim that ``cacheURI`` names.
+
+    Upstream's H6, H7 and H9.
+    """
     for form, _ in case.listed:
         try:
             cache = cache_of(form)

@@ -29,7 +29,7 @@ _POLICY_CHILDREN = (AUTOSCALING_POLICY, AUTOSCALING_POLICY_BINDING)
 
 
 def route_is_ours(case: Case) -> Iterator[FieldError]:
-    """A ModelRoute of our name that no ModelBooster of our name has made is left alone.
+    """There is no ModelRoute of this name that somebody else has made.
 
     One that a predecessor of this name left behind goes with the garbage; the controller waits.
     """
@@ -47,7 +47,7 @@ def route_is_ours(case: Case) -> Iterator[FieldError]:
 
 
 def model_name_is_free(case: Case) -> Iterator[FieldError]:
-    """The router knows models by this name alone."""
+    """No other model of the namespace is routed under the same name."""
     lookup, model = _asked(case), case.model
     if lookup is None:
         return
@@ -65,7 +65,10 @@ def model_name_is_free(case: Case) -> Iterator[FieldError]:
 
 
 def generated_names_are_free(case: Case) -> Iterator[FieldError]:
-    """``a`` with backend ``b-c`` and ``a-b`` with backend ``c`` would make the same objects."""
+    """Nobody else has the names of the objects that are made.
+
+    ``a`` with backend ``b-c`` and ``a-b`` with backend ``c`` would make the same ones.
+    """
     lookup, model = _asked(case), case.model
     if lookup is None:
         return

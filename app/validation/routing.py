@@ -17,7 +17,10 @@ GENERATED_SUFFIX = "x" * 5
 
 
 def names_leave_room(case: Case) -> Iterator[FieldError]:
-    """Counts the name as it will be: a generated one gets five more characters."""
+    """The names of model and backend leave room for what kthena puts after them.
+
+    A name that the server is to generate counts with its five more characters.
+    """
     begin = case.obj["metadata"].get("generateName")
     model = case.model
     if not model.name and isinstance(begin, str):
@@ -33,7 +36,10 @@ def names_leave_room(case: Case) -> Iterator[FieldError]:
 
 
 def lora_names_differ_from_model(case: Case) -> Iterator[FieldError]:
-    """Upstream's D1, and the same for ``spec.name``: the router looks for models first."""
+    """No adapter is called like the model.
+
+    Upstream's D1, and the same for ``spec.name``: the router looks for models first.
+    """
     taken = {case.model.name, case.model.route_name}
     for form, _ in case.listed:
         for position, adapter in enumerate(form.lora_adapters):
@@ -43,7 +49,10 @@ def lora_names_differ_from_model(case: Case) -> Iterator[FieldError]:
 
 
 def lora_names_are_few(case: Case) -> Iterator[FieldError]:
-    """Each adapter has a rule of its own in the ModelRoute."""
+    """There are at most ten adapters of different names.
+
+    Each has a rule of its own in the ModelRoute.
+    """
     try:
         adapter_names(case.model)
     except SpecError as exc:
@@ -51,7 +60,7 @@ def lora_names_are_few(case: Case) -> Iterator[FieldError]:
 
 
 def some_backend_has_weight(case: Case) -> Iterator[FieldError]:
-    """Traffic is shared by weight among the backends that are served."""
+    """At least one backend that is served has a ``routeWeight`` above 0."""
     weights = [form.route_weight for form, _ in case.listed if form.type in SERVED_TYPES]
     if weights and not any(weights):
         single = case.spec.backends is None
@@ -63,7 +72,10 @@ def some_backend_has_weight(case: Case) -> Iterator[FieldError]:
 
 
 def match_patterns_compile(case: Case) -> Iterator[FieldError]:
-    """RE2, the dialect of the router; checked in linear time as well."""
+    """Every ``regex`` of ``modelMatch`` is a regular expression of RE2.
+
+    The dialect of the router; checked in linear time as well.
+    """
     match = case.spec.model_match
     if match is None:
         return

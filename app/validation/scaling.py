@@ -13,7 +13,10 @@ MOST_REPLICAS = 1_000_000
 
 
 def replicas_add_up(case: Case) -> Iterator[FieldError]:
-    """Upstream's A4."""
+    """All backends together have at most a million replicas.
+
+    Upstream's A4.
+    """
     total = sum(backend.max_replicas for backend in case.model.backends)
     if total > MOST_REPLICAS:
         yield invalid(
@@ -24,7 +27,10 @@ def replicas_add_up(case: Case) -> Iterator[FieldError]:
 
 
 def one_level_of_policies(case: Case) -> Iterator[FieldError]:
-    """Upstream's B11."""
+    """Policies stand at the model or at its backends, not at both.
+
+    Upstream's B11.
+    """
     if case.spec.autoscaling_policy is None:
         return
     if any(backend.autoscaling_policy for _, backend in case.written):
@@ -37,7 +43,10 @@ def one_level_of_policies(case: Case) -> Iterator[FieldError]:
 
 
 def bounds_are_equal_without_policy(case: Case) -> Iterator[FieldError]:
-    """Upstream's B5: only where no backend at all has a policy."""
+    """Without any policy, ``minReplicas`` and ``maxReplicas`` are the same number.
+
+    Upstream's B5: where one backend has a policy, the others only get a warning.
+    """
     if any(case.model.scaled(backend) for backend in case.model.backends):
         return
     for form, backend in case.listed:
@@ -52,7 +61,7 @@ def bounds_are_equal_without_policy(case: Case) -> Iterator[FieldError]:
 
 
 def replicas_are_bounds_under_policy(case: Case) -> Iterator[FieldError]:
-    """A policy needs room between two bounds."""
+    """A backend under a policy has ``minReplicas`` and ``maxReplicas``, not ``replicas``."""
     for form, backend in case.listed:
         if backend.replicas is not None and case.model.scaled(form):
             yield forbidden(
@@ -63,7 +72,10 @@ def replicas_are_bounds_under_policy(case: Case) -> Iterator[FieldError]:
 
 
 def backend_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
-    """Upstream's B4; the single form may go down to 0, as kthena v0.2.0 and later let it."""
+    """A backend of ``backends`` with a policy of its own keeps at least one replica.
+
+    Upstream's B4; the single form may go down to 0, as kthena v0.2.0 and later let it.
+    """
     if case.model_scope or case.spec.backends is None:
         return
     for form, backend in case.listed:
@@ -76,7 +88,10 @@ def backend_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
 
 
 def model_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
-    """Upstream's B9."""
+    """Under a policy of the model at least one backend keeps a replica.
+
+    Upstream's B9.
+    """
     if not _by_cost(case):
         return
     bounds = [b.min_replicas for _, b in case.listed if b.min_replicas is not None]
@@ -90,7 +105,10 @@ def model_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
 
 
 def model_policy_has_costs(case: Case) -> Iterator[FieldError]:
-    """Upstream's B7."""
+    """Under a policy of the model every backend says its ``scalingCost``.
+
+    Upstream's B7.
+    """
     if not _by_cost(case):
         return
     for form, _ in case.listed:
@@ -102,7 +120,10 @@ def model_policy_has_costs(case: Case) -> Iterator[FieldError]:
 
 
 def costs_have_model_policy(case: Case) -> Iterator[FieldError]:
-    """Upstream's B1."""
+    """``scalingCost`` is set only under a policy of the model.
+
+    Upstream's B1.
+    """
     if case.spec.autoscaling_policy is not None or case.spec.backends is None:
         return
     for form, _ in case.listed:
@@ -114,7 +135,10 @@ def costs_have_model_policy(case: Case) -> Iterator[FieldError]:
 
 
 def grace_period_has_model_policy(case: Case) -> Iterator[FieldError]:
-    """Upstream's B2."""
+    """``scaleToZeroGracePeriod`` is set only under a policy of the model.
+
+    Upstream's B2.
+    """
     if case.spec.autoscaling_policy is not None or case.spec.backends is None:
         return
     for form, backend in case.listed:
@@ -127,7 +151,10 @@ def grace_period_has_model_policy(case: Case) -> Iterator[FieldError]:
 
 
 def metric_names_differ(case: Case) -> Iterator[FieldError]:
-    """As the webhook of AutoscalingPolicy asks; an empty name is no metric's."""
+    """The metrics of a policy have names, each another.
+
+    As the webhook of AutoscalingPolicy asks.
+    """
     for path, policy in policies(case):
         seen: set[str] = set()
         for position, metric in enumerate(policy.metrics):
@@ -141,7 +168,10 @@ def metric_names_differ(case: Case) -> Iterator[FieldError]:
 
 
 def metric_targets_are_positive(case: Case) -> Iterator[FieldError]:
-    """As the webhook of AutoscalingPolicy asks."""
+    """A metric's ``targetValue`` is greater than 0.
+
+    As the webhook of AutoscalingPolicy asks.
+    """
     for path, policy in policies(case):
         for position, metric in enumerate(policy.metrics):
             amount = parse_quantity(metric.target_value)

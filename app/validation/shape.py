@@ -25,20 +25,29 @@ _MINDIE_PD_WORKERS = {"prefill", "decode", "controller", "coordinator"}
 
 
 def spec_is_there(case: Case) -> Iterator[FieldError]:
-    """R12."""
+    """A ModelBooster has a ``spec``.
+
+    R12.
+    """
     if case.booster.spec is None:
         yield _fault(R12, Path())
 
 
 def one_form_of_backends(case: Case) -> Iterator[FieldError]:
-    """R0."""
+    """Either ``backends`` or ``backend`` is set.
+
+    R0.
+    """
     spec = case.booster.spec
     if spec is not None and (spec.backends is None) == (spec.backend is None):
         yield _fault(R0, Path("spec"))
 
 
 def replicas_or_bounds(case: Case) -> Iterator[FieldError]:
-    """R1."""
+    """A backend says ``replicas``, or both ``minReplicas`` and ``maxReplicas``.
+
+    R1.
+    """
     for path, backend in case.written:
         bounds = (backend.min_replicas is not None) + (backend.max_replicas is not None)
         if bounds != (2 if backend.replicas is None else 0):
@@ -46,7 +55,10 @@ def replicas_or_bounds(case: Case) -> Iterator[FieldError]:
 
 
 def replica_bounds_in_order(case: Case) -> Iterator[FieldError]:
-    """R2, upstream's A3."""
+    """``minReplicas`` is at most ``maxReplicas``.
+
+    R2, upstream's A3.
+    """
     for path, backend in case.written:
         least, most = backend.min_replicas, backend.max_replicas
         if least is not None and most is not None and least > most:
@@ -54,7 +66,10 @@ def replica_bounds_in_order(case: Case) -> Iterator[FieldError]:
 
 
 def workers_fit_type(case: Case) -> Iterator[FieldError]:
-    """R5, R6, R7; upstream's C1 to C4."""
+    """A backend has the workers that its type runs, no other and none twice.
+
+    R5, R6, R7; upstream's C1 to C4.
+    """
     for path, backend in case.written:
         rule = _broken_by_workers(backend)
         if rule is not None:
@@ -71,7 +86,10 @@ def _broken_by_workers(backend: Backend) -> CelRule | None:
 
 
 def lora_names_differ_within_backend(case: Case) -> Iterator[FieldError]:
-    """R8, upstream's D2."""
+    """No two adapters of a backend have the same name.
+
+    R8, upstream's D2.
+    """
     for path, backend in case.written:
         names = Counter(adapter.name for adapter in backend.lora_adapters or ())
         if any(count > 1 for count in names.values()):
@@ -79,7 +97,10 @@ def lora_names_differ_within_backend(case: Case) -> Iterator[FieldError]:
 
 
 def grace_period_in_range(case: Case) -> Iterator[FieldError]:
-    """R11, R3, R4; upstream's A1 and A2."""
+    """``scaleToZeroGracePeriod`` is a duration between 0 and 30 minutes.
+
+    R11, R3, R4; upstream's A1 and A2.
+    """
     for path, backend in case.written:
         text = backend.scale_to_zero_grace_period
         rule = None if text is None else _broken_by_grace(text)
@@ -108,7 +129,10 @@ def policies(case: Case) -> Iterator[tuple[Path, AutoscalingPolicySpec]]:
 
 
 def panic_policy_is_absent(case: Case) -> Iterator[FieldError]:
-    """R9."""
+    """No policy has a ``panicPolicy``.
+
+    R9.
+    """
     for path, policy in policies(case):
         up = policy.behavior.scale_up if policy.behavior else None
         if up is not None and up.panic_policy is not None:
@@ -116,7 +140,10 @@ def panic_policy_is_absent(case: Case) -> Iterator[FieldError]:
 
 
 def behavior_is_absent(case: Case) -> Iterator[FieldError]:
-    """R10: of one policy either this or R9 speaks; ``behavior: {}`` means nothing."""
+    """No policy has a ``behavior``; ``behavior: {}`` means nothing and is allowed.
+
+    R10: of one policy either this or R9 speaks.
+    """
     for path, policy in policies(case):
         behavior = policy.behavior
         if behavior is None:
