@@ -1,0 +1,190 @@
+"""Secret and webhook configurations as the chart makes them, and replicas that look after them."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from app.apis.meta import Object
+from app.kube import connect
+from certs.objects import MUTATING, SECRET, VALIDATING, Place
+from certs.pki import KeyPair, is_issued_by, new_authority, own_certificate
+from certs.policy import AUTHORITY_LIFE, authority_fault
+from certs.rotator import rotate
+from tests.controlplane.api import Refused
+from tests.controlplane.plane import ControlPlane
+from tests.world import World
+
+REPAIR_SECONDS = 2
+"""What is promised for a bundle that somebody took out."""
+
+NOW = datetime.now(UTC)
+SOUND = new_authority("ca", NOW, AUTHORITY_LIFE)
+OTHER = new_authority("ca", NOW, AUTHORITY_LIFE)
+FOREIGN = "foreign.tests.example.com"
+"""An entry in our configurations that somebody else put there."""
+
+
+def encoded(value: bytes) -> str:
+    return b64encode(value).decode()
+
+
+def entry(name: str, **config: str) -> Object:
+    """A webhook that nothing calls: its rules are for a group that does not exist."""
+    service = {"name": "webhook", "namespace": "nowhere"}
+    rule = {"apiGroups": ["tests.example.com"], "apiVersions": ["v1"]}
+    return {
+        "name": name,
+        "clientConfig": {"service": service, **config},
+        "rules": [{**rule, "resources": ["nothings"], "operations": ["CREATE"]}],
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+    }
+
+
+@dataclass
+class Clock:
+    """The time, which a test moves."""
+
+    ahead: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@dataclass
+class Replica:
+    """What one replica of the webhook was told."""
+
+    used: list[KeyPair] = field(default_factory=list)
+    said: list[str | None] = field(default_factory=list)
+    on_use: Callable[[KeyPair], None] = lambda _: None
+
+    def use(self, pair: KeyPair) -> None:
+        self.used.append(pair)
+        self.on_use(pair)
+
+    @property
+    def leaf(self) -> KeyPair:
+        return self.used[-1]
+
+    @property
+    def is_ready(self) -> bool:
+        return bool(self.said) and self.said[-1] is None
+
+
+class Scene:
+    """A namespace with a Secret and the two configurations, as the chart makes them."""
+
+    def __init__(self, world: World, plane: ControlPlane) -> None:
+        self.world = world
+        self.plane = plane
+        self.clock = Clock()
+        name = world.namespace
+        self.place = Place(name, "webhook", "ca", validating=name, mutating=name)
+
+    def configuration(self, *names: str) -> Object:
+        return {
+            "metadata": {"name": self.place.validating},
+            "webhooks": [
+                entry(f"{name}-modelbooster.workload.serving.volcano.sh") for name in names
+            ]
+            + [entry(FOREIGN, caBundle=encoded(OTHER.cert))],
+        }
+
+    async def put_configurations(self) -> None:
+        validating = self.configuration("validate", "protect")
+        await self.world.put(VALIDATING, {**validating, "kind": VALIDATING.kind})
+        await self.world.put(MUTATING, {**self.configuration("mutate"), "kind": MUTATING.kind})
+
+    async def put_secret(self, pair: KeyPair | None) -> None:
+        data = {"ca.crt": encoded(pair.cert), "ca.key": encoded(pair.key)} if pair else {}
+        secret = {"kind": "Secret", "metadata": {"name": self.place.secret}, "data": data}
+        await self.world.put(SECRET, secret)
+
+    async def secret(self, right: Callable[[KeyPair], object] = bool, within: float = 5) -> KeyPair:
+        """The authority that the Secret holds, once it is sound and right."""
+
+        def is_right(obj: Object) -> bool:
+            pair = pair_of(obj)
+            return authority_fault(pair, self.clock()) is None and bool(right(pair))
+
+        found = await self.world.until(SECRET, self.place.secret, is_right, seconds=within)
+        return pair_of(found)
+
+    async def trusted(self, bundle: bytes, within: float = REPAIR_SECONDS) -> None:
+        """Waits until the bundle stands in all our entries, and checks that it does in no other."""
+        for resource in (VALIDATING, MUTATING):
+            obj = await self.world.until(
+                resource,
+                self.place.validating,
+                lambda o: all(b == bundle for n, b in bundles(o) if n != FOREIGN),
+                seconds=within,
+            )
+            assert [b for n, b in bundles(obj) if n == FOREIGN] == [OTHER.cert]
+
+    async def versions(self) -> list[str]:
+        """What changes with every write to any of the three."""
+        names = [(SECRET, "ca"), (VALIDATING, self.place.validating)]
+        found = [await self.world.get(r, n) for r, n in [*names, (MUTATING, self.place.mutating)]]
+        return [obj["metadata"]["resourceVersion"] for obj in found if obj]
+
+    @asynccontextmanager
+    async def replica(self, kubeconfig: Path | None = None) -> AsyncIterator[Replica]:
+        """Runs a replica of the webhook's rotator."""
+        new = Replica()
+        async with connect(str(kubeconfig or self.plane.kubeconfig)) as kube:
+            task = asyncio.create_task(
+                rotate(
+                    kube,
+                    self.place,
+                    new.use,
+                    new.said.append,
+                    clock=self.clock,
+                    look_seconds=0.1,
+                )
+            )
+            try:
+                yield new
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+
+def pair_of(secret: Object) -> KeyPair:
+    data = secret.get("data", {})
+    return KeyPair(b64decode(data.get("ca.crt", "")), b64decode(data.get("ca.key", "")))
+
+
+def bundles(configuration: Object) -> Iterator[tuple[str, bytes]]:
+    for webhook in configuration["webhooks"]:
+        yield webhook["name"], b64decode(webhook["clientConfig"].get("caBundle", ""))
+
+
+async def until(right: Callable[[], object], seconds: float = 10) -> None:
+    """Waits for what a replica is told; it is told from this very event loop."""
+    async with asyncio.timeout(seconds):
+        while not right():  # noqa: ASYNC110 - what is waited for is a plain list
+            await asyncio.sleep(0.01)
+
+
+def signed_by(leaf: KeyPair, authority: KeyPair) -> bool:
+    return is_issued_by(own_certificate(leaf.cert), own_certificate(authority.cert))
+
+
+@asynccontextmanager
+async def new_scene(world: World, plane: ControlPlane) -> AsyncIterator[Scene]:
+    """Sets a scene, and removes what would outlive the test's namespace."""
+    made = Scene(world, plane)
+    try:
+        yield made
+    finally:
+        for resource in (VALIDATING, MUTATING):
+            with suppress(Refused):
+                await world.delete(resource, made.place.validating)
