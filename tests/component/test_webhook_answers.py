@@ -1,0 +1,271 @@
+"""What the two paths answer to whatever comes in, without a socket."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from app.apis.meta import Object
+from app.metrics import Metrics
+from app.validation import Context
+from tests.builders import backend, booster_object, policy, worker
+from tests.webhook import UID, review
+from webhook.server import MUTATE, VALIDATE, webhook_app
+
+pytestmark = pytest.mark.anyio
+
+JSON = {"content-type": "application/json"}
+
+
+class Broken:
+    """A lookup that fails."""
+
+    @property
+    def ready(self) -> bool:
+        raise RuntimeError("secret details")
+
+
+@asynccontextmanager
+async def _client(
+    metrics: Metrics | None = None, context: Context | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    app = webhook_app(lambda: context or Context(), metrics or Metrics())
+    transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+    async with httpx.AsyncClient(transport=transport, base_url="https://webhook") as client:
+        yield client
+
+
+async def _post(body: bytes, path: str = VALIDATE, **headers: str) -> httpx.Response:
+    async with _client() as client:
+        return await client.post(path, content=body, headers=headers or JSON)
+
+
+@pytest.mark.parametrize(
+    ("headers", "want"),
+    [
+        pytest.param({"content-type": "application/json"}, 200, id="as sent"),
+        pytest.param({"content-type": "application/json; charset=utf-8"}, 200, id="charset"),
+        pytest.param({"content-type": "Application/JSON ;a=b"}, 200, id="capitals"),
+        pytest.param({"x": "y"}, 415, id="none"),
+        pytest.param({"content-type": ""}, 415, id="empty"),
+        pytest.param({"content-type": "text/yaml"}, 415, id="YAML"),
+        pytest.param({"content-type": "application/json-patch+json"}, 415, id="a longer one"),
+        pytest.param({**JSON, "content-encoding": "gzip"}, 415, id="gzip"),
+        pytest.param({**JSON, "content-encoding": "identity"}, 200, id="identity"),
+    ],
+)
+async def test_content(headers: dict[str, str], want: int) -> None:
+    answer = await _post(orjson.dumps(review()), **headers)
+    assert answer.status_code == want
+    assert len(answer.content) <= 200
+
+
+def _with_config(text: str) -> bytes:
+    """A review whose engine argument ``x`` is this piece of JSON, written as it stands."""
+    obj = booster_object("demo", backend(workers=[worker(config={"x": "HERE"})]))
+    return orjson.dumps(review(obj)).replace(b'"HERE"', text.encode())
+
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        pytest.param("[" * 31 + "1" + "]" * 31, True, id="levels that are allowed"),
+        pytest.param("[" * 40 + "1" + "]" * 40, False, id="more levels"),
+        pytest.param("[" * 1000 + "]" * 1000, False, id="a thousand levels"),
+        pytest.param("[" * DEEP + "]" * DEEP, False, id="a hundred thousand levels"),
+        pytest.param('{"a":' * DEEP + "1" + "}" * DEEP, False, id="as many maps"),
+        pytest.param("[" + "[]," * 1_000_000 + "[]]", False, id="a million lists"),
+        pytest.param(
+            "{" + ",".join(f'"{n}":1' for n in range(300_000)) + "}", False, id="many keys"
+        ),
+        pytest.param("9223372036854775807", True, id="2^63 - 1"),
+        pytest.param("9223372036854775808", False, id="2^63"),
+        pytest.param("18446744073709551616", True, id="2^64, a fraction to the API server"),
+        pytest.param("-0", True, id="minus zero"),
+        pytest.param("1e300", True, id="a large fraction"),
+        pytest.param('"\\u0000"', False, id="NUL"),
+        pytest.param('"\\ud83d\\ude00"', True, id="a pair"),
+    ],
+)
+async def test_config_that_can_be_decoded(text: str, want: bool) -> None:
+    body = _with_config(text)
+    begin = time.process_time()
+    answer = await _post(body)
+    assert time.process_time() - begin < 2
+    assert answer.status_code == 200
+    response = answer.json()["response"]
+    assert (response["uid"], response["allowed"]) == (UID, want)
+    if not want:
+        assert response["status"]["code"] == 422
+        assert len(answer.content) < 1500
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("1" * 5000, id="5000 digits"),
+        pytest.param("1e999", id="beyond every number"),
+        pytest.param("NaN", id="NaN"),
+        pytest.param("Infinity", id="Infinity"),
+        pytest.param('"\\ud800"', id="half a pair"),
+        pytest.param('"\x01"', id="a control character"),
+        pytest.param("01", id="a zero before"),
+        pytest.param("1 /* one */", id="a comment"),
+        pytest.param("[1,]", id="a comma at the end"),
+        pytest.param("'x'", id="other quotes"),
+    ],
+)
+async def test_what_is_not_json_is_no_review(text: str) -> None:
+    answer = await _post(_with_config(text))
+    assert (answer.status_code, answer.text) == (400, "the body is not JSON\n")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\xef\xbb\xbf" + orjson.dumps(review()), id="byte order mark"),
+        pytest.param(orjson.dumps(review()) + b"x", id="bytes behind"),
+        pytest.param(orjson.dumps(review()).replace(b"demo", b"\xff"), id="not UTF-8"),
+        pytest.param(b"[" * DEEP, id="depth without a uid"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b'{"kind":"AdmissionReview"}', id="half a review"),
+    ],
+)
+@pytest.mark.parametrize("path", [VALIDATE, MUTATE])
+async def test_what_is_no_review_is_told_so(body: bytes, path: str) -> None:
+    answer = await _post(body, path)
+    assert answer.status_code == 400
+    assert len(answer.content) <= 200
+
+
+async def test_of_a_key_that_comes_twice_the_last_counts() -> None:
+    body = orjson.dumps(review()).replace(b'"uid":', b'"uid":"first","uid":')
+    assert (await _post(body)).json()["response"]["uid"] == UID
+    twice = b'"minReplicas":7,"minReplicas":'
+    body = orjson.dumps(review()).replace(b'"minReplicas":', twice)
+    assert (await _post(body)).json()["response"]["allowed"] is True
+
+
+@pytest.mark.parametrize(
+    ("spec", "allowed"),
+    [
+        pytest.param({"Name": "X Y", "BACKEND": 7}, True, id="other capitals"),
+        pytest.param({"rateLimit": {"inputTokensPerUnit": 1}}, True, id="unknown field"),
+        pytest.param({"name": "X Y"}, False, id="the field itself"),
+    ],
+)
+async def test_fields_that_are_unknown_are_passed_by(spec: Object, allowed: bool) -> None:
+    answer = await _post(orjson.dumps(review(booster_object("demo", **spec))))
+    assert answer.json()["response"]["allowed"] is allowed
+
+
+@pytest.mark.parametrize("size", [1_000_000])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"workers": [worker(image="{}")]}, id="image"),
+        pytest.param({"modelURI": "hf://{}"}, id="source"),
+        pytest.param({"cacheURI": "pvc://{}"}, id="cache"),
+        pytest.param({"name": "{}"}, id="name"),
+        pytest.param({"scaleToZeroGracePeriod": "{}"}, id="duration"),
+    ],
+)
+async def test_long_texts_take_little_time(fields: Object, size: int) -> None:
+    for piece in ("a", "a-", "/", "1h", "-"):
+        text = orjson.dumps(review(booster_object("demo", {**backend(), **fields})))
+        body = text.replace(b"{}", (piece * (size // len(piece))).encode())
+        begin = time.process_time()
+        answer = await _post(body)
+        assert answer.status_code == 200
+        assert time.process_time() - begin < 1
+
+
+async def test_a_huge_object_that_is_right() -> None:
+    env = [{"name": f"V{n}", "value": "x" * 100} for n in range(650)]
+    backends = [backend(f"b{n}", env=env, replicas=1) for n in range(16)]
+    body = orjson.dumps(review(booster_object("demo", *backends)))
+    assert len(body) > 1_200_000
+    begin = time.process_time()
+    answer = await _post(body)
+    assert answer.json()["response"]["allowed"] is True
+    assert time.process_time() - begin < 1
+
+
+@pytest.mark.parametrize("path", [VALIDATE, MUTATE])
+async def test_our_own_mistake_is_no_verdict(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    context = Context(lookup=Broken())  # type: ignore[arg-type]  # that is what is broken
+    metrics = Metrics()
+    async with _client(metrics, context) as client:
+        with caplog.at_level(logging.ERROR):
+            body = orjson.dumps(review())
+            answer = await client.post(path, content=body, headers=JSON)
+        if path == MUTATE:  # asks nobody
+            assert answer.status_code == 200
+            return
+        assert answer.status_code == 500
+        assert "secret" not in answer.text
+        assert caplog.text.count(UID) == 1
+        assert caplog.text.count("RuntimeError: secret details") == 1
+        after = await client.post(MUTATE, content=body, headers=JSON)
+        assert after.status_code == 200
+
+
+async def test_reviews_are_counted() -> None:
+    metrics = Metrics()
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(name, labels)
+
+    wrong = [
+        booster_object("demo", backend(minReplicas=3, maxReplicas=2)),
+        booster_object("demo", backend(minReplicas=1, maxReplicas=2)),
+        {"metadata": {"name": "demo"}},
+    ]
+    async with _client(metrics) as client:
+        for obj in (booster_object(), *wrong):
+            await client.post(VALIDATE, content=orjson.dumps(review(obj)), headers=JSON)
+        await client.post(VALIDATE, content=b"x", headers=JSON)
+        await client.get(VALIDATE)
+    total, denied = (
+        "controller_runtime_webhook_requests_total",
+        "modelbooster_webhook_denials_total",
+    )
+    assert value(total, webhook=VALIDATE, code="200") == 4
+    assert value(total, webhook=VALIDATE, code="400") == 1
+    assert value(total, webhook=MUTATE, code="200") is None
+    assert value(denied, reason="FieldValueInvalid") == 2
+    assert value(denied, reason="FieldValueRequired") == 1
+    assert value("controller_runtime_webhook_latency_seconds_count", webhook=VALIDATE) == 5
+    assert value("controller_runtime_webhook_requests_in_flight", webhook=VALIDATE) == 0
+
+
+async def test_a_verdict_is_the_same_twice() -> None:
+    obj = booster_object(
+        "demo", *[backend(f"b{n}", minReplicas=2, maxReplicas=1) for n in range(3)]
+    )
+    body = orjson.dumps(review(obj))
+    assert (await _post(body)).content == (await _post(body)).content
+
+
+async def test_what_is_stored_is_stored_once() -> None:
+    scaled = backend(minReplicas=1, maxReplicas=2, scalingCost=1)
+    obj: Any = booster_object("demo", scaled, autoscalingPolicy=policy())
+    first = (await _post(orjson.dumps(review(obj)), MUTATE)).json()["response"]
+    assert first["patchType"] == "JSONPatch"
+    obj["spec"]["costExpansionRatePercent"] = 200
+    obj["spec"]["owner"] = "another webhook"
+    second = (await _post(json.dumps(review(obj)).encode(), MUTATE)).json()["response"]
+    assert second == {"uid": UID, "allowed": True}
