@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from kubernetes_asyncio.config import incluster_config
 
 from app.apis.meta import Object, Resource
 from app.errors import (
     ApiError,
     Conflict,
     Forbidden,
-    Garbled,
     Gone,
     Invalid,
     LeadershipLost,
@@ -29,7 +29,7 @@ from tests import audit
 from tests.controlplane.credentials import Authority, write_kubeconfig
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.ports import LOOPBACK, Port
-from tests.proxy import Answer, CutAnswer, Delay, Proxy, ResetAfterCommit, Rule
+from tests.proxy import CutAnswer, Delay, Proxy, Rule
 from tests.world import World
 
 pytestmark = pytest.mark.anyio
@@ -351,6 +351,32 @@ async def test_an_authority_that_was_replaced_on_disk_is_read_again(
         assert (await kube.read("/version")).body["gitVersion"]
 
 
+async def test_a_name_that_nobody_knows_is_unreachable(plane: ControlPlane, tmp_path: Path) -> None:
+    server = "https://no-such-host.invalid:6443"
+    path = write_kubeconfig(tmp_path / "k", server, plane.ca_file, "t", "default")
+    async with connect(str(path)) as kube:
+        with pytest.raises(Unreachable, match="no-such-host"):
+            await kube.read("/version")
+
+
+async def test_in_a_pod_the_service_account_is_used(
+    monkeypatch: pytest.MonkeyPatch, plane: ControlPlane, tmp_path: Path
+) -> None:
+    # What a kubelet gives to a pod: two variables and a folder, here at another place.
+    host, port = plane.url.removeprefix("https://").split(":")
+    token = tmp_path / "token"
+    token.write_text("of yesterday")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(plane.ca_file))
+    async with connect() as kube:
+        with pytest.raises(ApiError, match="401"):
+            await kube.read("/api/v1/namespaces")
+        token.write_text(plane.token)
+        assert (await kube.read("/api/v1/namespaces")).body["items"]
+
+
 async def test_the_server_knows_us_by_name(kube: Kube, plane: ControlPlane, namespace: str) -> None:
     since = await asyncio.to_thread(audit.now, plane)
     await kube.list(CONFIG_MAP, namespace=namespace)
@@ -425,93 +451,3 @@ async def test_every_answer_is_counted(proxy: Proxy, namespace: str) -> None:
         with pytest.raises(Unreachable):
             await kube.list(CONFIG_MAP, namespace=namespace)
     assert seen == [("PATCH", "201"), ("GET", "404"), ("GET", "<error>")]
-
-
-# Faults on the way (spec rows F10, F12)
-
-
-async def test_f10_a_write_whose_answer_was_lost_can_be_repeated(
-    through: Kube, proxy: Proxy, world: World, namespace: str
-) -> None:
-    proxy.add(Rule(ResetAfterCommit(), verb="patch"))
-    with pytest.raises(Unreachable):
-        await through.apply(CONFIG_MAP, config_map(namespace, a="1"))
-    done = await world.until(CONFIG_MAP, "m")
-    again = await through.apply(CONFIG_MAP, config_map(namespace, a="1"))
-    assert again["metadata"]["resourceVersion"] == done["metadata"]["resourceVersion"]
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param(Answer(200, "<html>Welcome</html>"), id="HTML"),
-        pytest.param(Answer(200, '{"kind":"ConfigMap","metadata":{"na'), id="half a document"),
-        pytest.param(Answer(200, ""), id="nothing"),
-        pytest.param(Answer(200, "[]"), id="a list"),
-        pytest.param(Answer(200, {"kind": "Secret", "metadata": {}}), id="another kind"),
-        pytest.param(Answer(200, {"kind": "ConfigMap"}), id="no metadata"),
-        pytest.param(Answer(200, {"kind": "ConfigMapList", "metadata": {}}), id="no version"),
-        pytest.param(
-            Answer(
-                200,
-                {
-                    "kind": "ConfigMapList",
-                    "metadata": {"resourceVersion": "1"},
-                    "items": [{"metadata": {"name": "a"}}],
-                },
-            ),
-            id="items without uid",
-        ),
-    ],
-)
-async def test_f12_an_answer_that_makes_no_sense_is_none(
-    through: Kube, proxy: Proxy, answer: Answer
-) -> None:
-    proxy.add(Rule(answer, times=None))
-    with pytest.raises(Garbled):
-        await through.get(CONFIG_MAP, "default", "m")
-    with pytest.raises(Garbled):
-        await through.list(CONFIG_MAP, namespace="default")
-
-
-async def test_f12_headers_without_end_are_not_read(through: Kube, proxy: Proxy) -> None:
-    proxy.add(Rule(Answer(200, {}, headers={"X-Long": "x" * 100_000})))
-    with pytest.raises(Unreachable):
-        await through.get(CONFIG_MAP, "default", "m")
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        pytest.param('{"type":"ADDED","obj\n', id="no JSON"),
-        pytest.param('{"type":"ADDED"}\n', id="no object"),
-        pytest.param('{"type":"RENAMED","object":{"kind":"ConfigMap"}}\n', id="unknown type"),
-        pytest.param('{"type":"ADDED","object":{"kind":"Pod","metadata":{}}}\n', id="other kind"),
-        pytest.param(
-            '{"type":"ADDED","object":{"kind":"ConfigMap","metadata":{}}}\n', id="no name"
-        ),
-        pytest.param(
-            '{"type":"BOOKMARK","object":{"kind":"ConfigMap","metadata":{}}}\n', id="no version"
-        ),
-    ],
-)
-async def test_f12_a_watch_is_never_read_past_a_line_that_makes_no_sense(
-    through: Kube, proxy: Proxy, line: str
-) -> None:
-    metadata = '{"name":"a","uid":"u","resourceVersion":"2"}'
-    good = f'{{"type":"DELETED","object":{{"kind":"ConfigMap","metadata":{metadata}}}}}\n'
-    proxy.add(Rule(Answer(200, good + line + good), verb="watch"))
-    watch = through.watch(CONFIG_MAP, resource_version="1", timeout_seconds=10)
-    assert (await anext(watch)).type == "DELETED"
-    with pytest.raises(Garbled):
-        await anext(watch)
-
-
-async def test_f07_the_pause_that_a_busy_server_asks_for_is_passed_on(
-    through: Kube, proxy: Proxy
-) -> None:
-    for header, want in (("7", 7), ("1000000000", 60), ("soon", None)):
-        proxy.add(Rule(Answer(429, headers={"Retry-After": header})))
-        with pytest.raises(ApiError) as busy:
-            await through.get(CONFIG_MAP, "default", "m")
-        assert (busy.value.status, busy.value.retry_after_seconds) == (429, want)
