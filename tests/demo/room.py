@@ -88,7 +88,7 @@ def _run(folder: Path) -> None:
                     break
         finally:
             kubelet.stop()
-            (folder / "pid").unlink(missing_ok=True)
+    (folder / "pid").unlink()
 
 
 def _is_served(plane: ControlPlane) -> bool:

@@ -16,15 +16,10 @@ from tests.e2e.kubelet import Kubelet
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "model-booster-system"
 RELEASE = "model-booster"
-WEBHOOK_PORT = 9443
-"""Of the Service: its cluster IP is an address of this machine, where low ports need root."""
-
 HELM_ARGUMENTS = (
     *("install", RELEASE, "charts/model-booster"),
     *("--namespace", NAMESPACE, "--create-namespace"),
-    *("--set", f"webhook.servicePort={WEBHOOK_PORT}"),
-    *("--set", "webhook.drainSeconds=2"),
-    *("--set", "webhook.replicaCount=1"),  # a cluster IP is listened on by one process
+    *("--values", "tests/e2e/values.yaml"),
 )
 
 

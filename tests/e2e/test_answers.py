@@ -1,0 +1,317 @@
+"""What kubectl prints for each rule, word for word: real kubectl, real server, our own webhook.
+
+The cases of the rules stand in ``tests/answers``, beside what ``docs/validation.md`` says of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.apis.children import DEFAULT_RELEASE, MODEL_BOOSTER, MODEL_ROUTE
+from app.apis.meta import Object
+from certs.objects import VALIDATING
+from tests.answers.cases import AnswerCase, cases
+from tests.builders import backend, booster_object, disaggregated, worker
+from tests.conftest import Kubectl, Ran
+from tests.controlplane import crds
+from tests.controlplane.api import JSON_PATCH, Api, Refused
+from tests.controlplane.plane import ControlPlane
+from tests.e2e.installation import RELEASE, eventually
+from tests.world import Admin
+
+KINDS = {resource.kind: resource for resource in (MODEL_BOOSTER, MODEL_ROUTE)}
+PROTECTION = "workload.serving.volcano.sh/deletion-protection"
+NAMESPACE = "NAMESPACE"
+"""Stands for the test's own in what is expected."""
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where kubectl keeps what it has learnt of the server; asking anew takes longer."""
+    return tmp_path_factory.mktemp("kubectl")
+
+
+@pytest.fixture
+def kubectl(kubectl: Kubectl, cache: Path) -> Kubectl:
+    def run(*args: str, stdin: str | None = None) -> Ran:
+        return kubectl("--cache-dir", str(cache), *args, stdin=stdin)
+
+    return run
+
+
+def apply(kubectl: Kubectl, obj: Object, *flags: str) -> Ran:
+    return kubectl("apply", *flags, "-f", "-", stdin=yaml.safe_dump(obj))
+
+
+def shown(case: AnswerCase, admin: Admin) -> str:
+    return case.kubectl.replace(NAMESPACE, admin.namespace)
+
+
+def put_beside(case: AnswerCase, admin: Admin) -> None:
+    for obj in case.others:
+        namespace = obj["metadata"].get("namespace", admin.namespace)
+        if namespace != admin.namespace:
+            _ensure_namespace(admin.api, namespace)
+        Admin(admin.api, namespace).put(KINDS[obj["kind"]], obj)
+
+
+def _ensure_namespace(api: Api, name: str) -> None:
+    try:
+        api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    except Refused as exc:
+        assert exc.reason == "AlreadyExists"  # noqa: PT017  # the status is what counts
+
+
+RAN = [case for case in cases("rules") if case.kubectl]
+WARNED = [case for case in cases("advice") if case.kubectl]
+CHANGED = [case for case in cases("changes") if case.kubectl]
+
+
+def by_rule(case: AnswerCase) -> str:
+    return case.rule
+
+
+@pytest.mark.parametrize("case", RAN, ids=by_rule)
+def test_what_is_refused(kubectl: Kubectl, admin: Admin, case: AnswerCase) -> None:
+    put_beside(case, admin)
+    if case.beside:  # the webhook compares with what its informers have seen
+        eventually(lambda: apply(kubectl, case.object, "--dry-run=server").code == 1)
+
+    said = apply(kubectl, case.object)
+
+    assert (said.stderr, said.stdout, said.code) == (shown(case, admin), "", 1)
+
+
+@pytest.mark.parametrize("case", WARNED, ids=by_rule)
+def test_what_is_warned_of(kubectl: Kubectl, admin: Admin, case: AnswerCase) -> None:
+    put_beside(case, admin)
+    if case.beside:
+        eventually(lambda: apply(kubectl, case.object, "--dry-run=server").stderr)
+
+    said = apply(kubectl, case.object)
+
+    name = case.object["metadata"]["name"]
+    created = f"modelbooster.workload.serving.volcano.sh/{name} created\n"
+    assert (said.stderr, said.stdout, said.code) == (shown(case, admin), created, 0)
+
+
+@pytest.mark.parametrize("case", CHANGED, ids=by_rule)
+def test_what_an_edit_is_warned_of(kubectl: Kubectl, admin: Admin, case: AnswerCase) -> None:
+    old = case.old
+    assert old is not None
+    admin.create(MODEL_BOOSTER, old)
+
+    said = kubectl("replace", "-f", "-", stdin=yaml.safe_dump(case.object))
+
+    replaced = "modelbooster.workload.serving.volcano.sh/demo replaced\n"
+    assert (said.stderr, said.stdout, said.code) == (shown(case, admin), replaced, 0)
+
+
+def test_every_rule_is_asked_here() -> None:
+    """But for what needs another release of kthena, or a webhook that has only just started."""
+    missing = [
+        case.rule
+        for name in ("rules", "advice", "changes")
+        for case in cases(name)
+        if not case.kubectl and not case.reading and case.release == DEFAULT_RELEASE
+    ]
+    assert missing == []
+
+
+def broken(*more: Object) -> Object:
+    """An object that breaks a rule of the webhook's alone: minReplicas differs from maxReplicas."""
+    return booster_object("demo", backend("b", minReplicas=1, maxReplicas=3), *more)
+
+
+BOUNDS = (
+    '* spec.backends[{}]: Invalid value: "minReplicas=1, maxReplicas=3": '
+    "minReplicas and maxReplicas must be equal and > 0 when no autoscaling is set\n"
+)
+IMAGE = (
+    '* spec.backends[1].workers[0].image: Invalid value: "a b": '
+    "invalid container image reference: image cannot contain whitespace\n"
+)
+SEVERAL = [
+    pytest.param(
+        broken(backend("c", scalingCost=1, workers=[worker(image="a b")])),
+        BOUNDS.format(0)
+        + "* spec.backends[1].scalingCost: Forbidden: scalingCost must not be provided when "
+        "model-level autoscaling is not set\n" + IMAGE,
+        id="three of the webhook",
+    ),
+    pytest.param(
+        booster_object(
+            "demo",
+            backend("b", replicas=1, minReplicas=1),
+            disaggregated("c", workers=[worker("prefill")]),
+        ),
+        '* spec.backends[0]: Invalid value: "object": '
+        "either replicas, or both minReplicas and maxReplicas, must be set\n"
+        '* spec.backends[1].workers: Invalid value: "object": backend type vLLMDisaggregated '
+        "requires exactly one 'prefill' and exactly one 'decode' worker and no other worker type\n",
+        id="two of the definition, which hides the webhook",
+    ),
+]
+
+
+@pytest.mark.parametrize(("obj", "lines"), SEVERAL)
+def test_all_faults_come_at_once(kubectl: Kubectl, obj: Object, lines: str) -> None:
+    said = apply(kubectl, obj)
+    head, *rest = said.stderr.splitlines(keepends=True)
+    assert head == 'The ModelBooster "demo" is invalid: \n'
+    assert sorted(rest) == sorted(lines.splitlines(keepends=True))
+    assert said.code == 1
+
+
+@contextmanager
+def nobody_asked(plane: ControlPlane) -> Iterator[None]:
+    """As before our webhook was installed."""
+    path = VALIDATING.path(None, f"{RELEASE}-webhook")
+    hooks = plane.api.request("GET", path)["webhooks"]
+
+    def select(selectors: list[Object]) -> None:
+        patch = [
+            {"op": "add", "path": f"/webhooks/{position}/namespaceSelector", "value": selector}
+            for position, selector in enumerate(selectors)
+        ]
+        plane.api.request("PATCH", path, patch, content_type=JSON_PATCH)
+
+    select([{"matchLabels": {"tests.example.com/no-namespace": "has-this"}}] * len(hooks))
+    try:
+        yield
+    finally:
+        select([hook.get("namespaceSelector", {}) for hook in hooks])
+
+
+@contextmanager
+def no_spec_demanded(plane: ControlPlane) -> Iterator[None]:
+    """As before our definition was installed: those of kthena demand no spec."""
+    path = crds.CRD.path(None, f"{MODEL_BOOSTER}")
+    at = "/spec/versions/0/schema/openAPIV3Schema/x-kubernetes-validations"
+    schema = plane.api.request("GET", path)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    remove = [{"op": "remove", "path": at}]
+    plane.api.request("PATCH", path, remove, content_type=JSON_PATCH)
+    try:
+        yield
+    finally:
+        add = [{"op": "add", "path": at, "value": schema["x-kubernetes-validations"]}]
+        plane.api.request("PATCH", path, add, content_type=JSON_PATCH)
+
+
+def store_as_of_old(plane: ControlPlane, admin: Admin, obj: Object) -> None:
+    """Stores an object that is older than our webhook and our definition."""
+    with nobody_asked(plane), no_spec_demanded(plane):
+        eventually(lambda: is_taken(admin, obj))
+    probe = {**broken(), "metadata": {"name": "probe"}}
+    without = {key: value for key, value in probe.items() if key != "spec"}
+    for refused in (probe, without):
+        eventually(lambda refused=refused: not is_taken(admin, refused, dryRun="All"))
+
+
+def is_taken(admin: Admin, obj: Object, **params: str) -> bool:
+    try:
+        admin.api.request("POST", admin.path(MODEL_BOOSTER), obj, params=params)
+    except Refused as exc:
+        if exc.status != 422:
+            raise
+        return False
+    return True
+
+
+def test_old_faults_block_no_edit_and_new_ones_do(
+    kubectl: Kubectl, plane: ControlPlane, admin: Admin
+) -> None:
+    store_as_of_old(plane, admin, broken())
+    for command in (
+        ("label", "mb/demo", "team=x"),
+        ("annotate", "mb/demo", "note=y"),
+        ("patch", "mb/demo", "--type=merge", '-p={"metadata":{"finalizers":["example.com/x"]}}'),
+        ("patch", "mb/demo", "--type=merge", '-p={"spec":{"owner":"me"}}'),
+        ("patch", "mb/demo", "--type=merge", '-p={"metadata":{"finalizers":null}}'),
+    ):
+        done = kubectl(*command)
+        assert (done.stderr, done.code) == ("", 0), command
+    # A backend before it moves it, and it is still the same fault.
+    moved = booster_object("demo", backend("a"), *broken()["spec"]["backends"])
+    spec = json.dumps({"spec": moved["spec"]})
+    assert kubectl("patch", "mb/demo", "--type=merge", f"-p={spec}").code == 0
+
+    moved["spec"]["backends"][1]["workers"][0]["image"] = "a b"
+    spec = json.dumps({"spec": moved["spec"]})
+    said = kubectl("patch", "mb/demo", "--type=merge", f"-p={spec}")
+
+    text = IMAGE.removeprefix("* ")
+    assert (said.stderr, said.code) == (f'The ModelBooster "demo" is invalid: {text}', 1)
+    assert kubectl("delete", "mb/demo").code == 0
+
+
+def test_what_is_being_deleted_is_asked_nothing(
+    kubectl: Kubectl, plane: ControlPlane, admin: Admin
+) -> None:
+    kept = broken()
+    kept["metadata"]["finalizers"] = ["example.com/x"]
+    store_as_of_old(plane, admin, kept)
+    assert kubectl("delete", "mb/demo", "--wait=false").code == 0
+
+    worse = json.dumps({"spec": broken(backend("c", workers=[worker(image="a b")]))["spec"]})
+    assert kubectl("patch", "mb/demo", "--type=merge", f"-p={worse}").code == 0
+    done = kubectl("patch", "mb/demo", "--type=merge", '-p={"metadata":{"finalizers":null}}')
+    assert done.code == 0
+    admin.until_gone(MODEL_BOOSTER, "demo")
+
+
+def test_what_has_no_spec_can_be_labelled_finalized_and_deleted(
+    kubectl: Kubectl, plane: ControlPlane, admin: Admin
+) -> None:
+    bare = booster_object("demo")
+    del bare["spec"]
+    store_as_of_old(plane, admin, bare)
+    said = kubectl("label", "mb/demo", "team=x")
+    assert (said.stderr, said.stdout) == (
+        "",
+        "modelbooster.workload.serving.volcano.sh/demo labeled\n",
+    )
+    add, remove = (
+        '{"metadata":{"finalizers":["example.com/x"]}}',
+        '{"metadata":{"finalizers":null}}',
+    )
+    assert kubectl("patch", "mb/demo", "--type=merge", f"-p={add}").code == 0
+    assert kubectl("delete", "mb/demo", "--wait=false").code == 0
+    assert kubectl("patch", "mb/demo", "--type=merge", f"-p={remove}").code == 0
+    admin.until_gone(MODEL_BOOSTER, "demo")
+
+
+FORBIDDEN = (
+    'Error from server (Forbidden): {}admission webhook "protect-modelbooster.workload.serving.'
+    'volcano.sh" denied the request: modelboosters.workload.serving.volcano.sh "demo" is '
+    f"forbidden: deletion protection is enabled; remove the annotation {PROTECTION} first\n"
+)
+
+
+def test_protection_holds_against_every_way_to_delete_but_its_namespaces(
+    kubectl: Kubectl, admin: Admin
+) -> None:
+    mark = {"annotations": {PROTECTION: "true"}}
+    admin.create(MODEL_BOOSTER, booster_object("demo", metadata=mark))
+    collection = admin.path(MODEL_BOOSTER)
+    for command in (
+        ("delete", "mb/demo"),
+        ("delete", "mb", "--all"),
+        ("delete", "mb/demo", "--dry-run=server"),
+        ("delete", "mb/demo", "--force", "--grace-period=0"),
+        ("delete", "--raw", collection),
+        ("delete", "--raw", f"{collection}/demo"),
+    ):
+        said = kubectl(*command)
+        assert said.code == 1, command
+        assert said.stderr.splitlines(keepends=True)[-1] == FORBIDDEN.format(""), command
+    assert admin.get(MODEL_BOOSTER, "demo") is not None
+
+    assert kubectl("delete", "namespace", admin.namespace, "--timeout=60s").code == 0
+    assert admin.get(MODEL_BOOSTER, "demo") is None
