@@ -1,0 +1,75 @@
+"""docs/operations.md against the code: whoever is paged finds every word that they may see."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.metrics_core import Metric
+
+from app.metrics import Metrics
+from controller.finding import Reason
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "operations.md").read_text()
+OF_THE_LIBRARY = ("process_", "python_")
+LOUD = {"warning", "error", "exception", "critical"}
+
+
+def metrics() -> Iterator[Metric]:
+    registry = Metrics("test")
+    registry.follow_objects(dict)
+    yield from registry.registry.collect()
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_reasons_are_explained(reason: Reason) -> None:
+    assert f"| `{reason}` |" in PAGE
+
+
+def test_metrics_are_explained() -> None:
+    names = {
+        metric.name + ("_total" if metric.type == "counter" else "")
+        for metric in metrics()
+        if not metric.name.startswith(OF_THE_LIBRARY)
+    }
+    assert len(names) > 25
+    assert {name for name in names if f"`{name}`" not in PAGE} == set()
+
+
+def test_no_metric_is_explained_that_does_not_exist() -> None:
+    names = {metric.name for metric in metrics()} | {f"{m.name}_total" for m in metrics()}
+    families = r"controller_runtime|workqueue|rest_client|modelbooster|certwatcher|leader_election"
+    named = set(re.findall(rf"`((?:{families})_\w+)`", PAGE))
+    assert named - names == set()
+
+
+def loud_lines() -> Iterator[tuple[str, str]]:
+    """Yields where and what the program logs at WARNING and above."""
+    for part in ("app", "webhook", "controller", "certs"):
+        for path in sorted((ROOT / part).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Attribute)
+                    and isinstance(node.func.value, ast.Name)
+                    and node.func.value.id == "log"
+                    and node.func.attr in LOUD | {"log"}
+                ):
+                    text = node.args[1 if node.func.attr == "log" else 0]
+                    assert isinstance(text, ast.Constant), f"{path}:{node.lineno}"
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", str(text.value)
+
+
+def test_loud_log_lines_are_explained() -> None:
+    page = PAGE.split("## The log")[1].split("## Common cases")[0]
+    known = re.findall(r"`([^`]+)`", page)
+    lines = dict(loud_lines())
+    assert len(lines) > 10
+    unknown = {
+        where: text for where, text in lines.items() if not any(part in text for part in known)
+    }
+    assert unknown == {}
