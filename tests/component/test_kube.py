@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kubernetes_asyncio.config import incluster_config
 
 from app.apis.meta import Object, Resource
 from app.errors import (
@@ -24,7 +23,7 @@ from app.errors import (
     Unreachable,
     UsageError,
 )
-from app.kube import Event, Kube, connect, is_unknown_kind
+from app.kube import Event, Kube, access, connect, is_unknown_kind
 from tests import audit
 from tests.controlplane.credentials import Authority, write_kubeconfig
 from tests.controlplane.plane import ControlPlane
@@ -282,6 +281,31 @@ async def test_without_any_configuration_the_way_out_is_named(
             raise AssertionError("connected to nothing")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(None, id="no such file"),
+        pytest.param("", id="empty"),
+        pytest.param("a: [", id="no YAML"),
+        pytest.param("a list", id="no map"),
+        pytest.param("contexts: []\nclusters: []\nusers: []\n", id="no context"),
+        pytest.param(
+            "current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
+            "clusters: [{name: c, cluster: {server: 'https://h', certificate-authority: /no}}]\n"
+            "users: [{name: u, user: {token: t}}]\n",
+            id="no authority",
+        ),
+    ],
+)
+async def test_a_kubeconfig_that_cannot_be_used_is_named(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "broken"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UsageError, match=str(path)):
+        async with connect(str(path)):
+            raise AssertionError("connected to nothing")
+
+
 async def test_the_environment_names_the_kubeconfig(
     monkeypatch: pytest.MonkeyPatch, kubeconfig: Path, namespace: str
 ) -> None:
@@ -366,10 +390,10 @@ async def test_in_a_pod_the_service_account_is_used(
     host, port = plane.url.removeprefix("https://").split(":")
     token = tmp_path / "token"
     token.write_text("of yesterday")
+    (tmp_path / "ca.crt").write_bytes(plane.ca_file.read_bytes())
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
-    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
-    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(plane.ca_file))
+    monkeypatch.setattr(access, "SERVICE_ACCOUNT", tmp_path)
     async with connect() as kube:
         with pytest.raises(ApiError, match="401"):
             await kube.read("/api/v1/namespaces")
