@@ -8,6 +8,7 @@ PYTHON := .venv/bin/python
 SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 UV_VERSION := 0.13.8
 CRD := charts/model-booster/templates/crds.yaml
+VALIDATION := docs/validation.md
 CODE := app webhook controller certs tests $(wildcard bench)
 # Test processes at a time; each starts a control plane of its own (0.5 GB).
 WORKERS ?= 2
@@ -61,10 +62,11 @@ golden: install ## Rewrite the golden files; read the diff before you commit it.
 .PHONY: generate
 generate: install ## Write the files that are generated from the code.
 	@$(PYTHON) -m app crd --chart > $(CRD).new && mv $(CRD).new $(CRD)
+	@$(PYTHON) -m tests.answers $(VALIDATION)
 
 .PHONY: verify
 verify: generate ## Fail if a generated file is not up to date.
-	@git diff --exit-code -- $(CRD) || { echo 'commit what "make generate" wrote' >&2; exit 1; }
+	@git diff --exit-code -- $(CRD) $(VALIDATION) || { echo 'commit what "make generate" wrote' >&2; exit 1; }
 
 .PHONY: chart
 chart: install ## Check the Helm chart with the real helm.

@@ -12,7 +12,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.answers.__main__ import page
+
 ROOT = Path(__file__).parents[1]
+VALIDATION = ROOT / "docs/validation.md"
 CHART_CRD = ROOT / "charts/model-booster/templates/crds.yaml"
 
 
@@ -23,6 +26,10 @@ def printed(*arguments: str) -> str:
 
 def test_the_charts_crd_is_what_the_types_say() -> None:
     assert CHART_CRD.read_text() == printed("crd", "--chart"), 'run "make generate"'
+
+
+def test_the_page_about_refusals_is_what_the_rules_say() -> None:
+    assert VALIDATION.read_text() == "".join(page()), 'run "make generate"'
 
 
 def declared(*extras: str) -> list[Requirement]:

@@ -1,0 +1,177 @@
+"""Prints ``docs/validation.md``: ``make generate`` writes it.
+
+What a rule asks for is its docstring's first sentence, why is the comment beside it in ``RULES``,
+and what is said is what ``judge`` says of its case, so the page cannot tell what is not so.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from app.apis import cel
+from app.apis.cel import CEL_RULES, CelRule
+from app.apis.meta import Object
+from app.validation import rules as lists
+from app.validation.verdict import MOST_FAULTS
+from tests.answers.cases import LISTS, AnswerCase, cases, rule_name
+from webhook.review import MOST_WARNINGS
+
+HEAD = f"""\
+<!-- Generated from app/validation and tests/answers by "make generate". Do not edit. -->
+# What is refused, what is warned of, and how to mend it
+
+A ModelBooster is refused for what cannot work, and for what would be ignored without a word. All
+faults are told at once ({MOST_FAULTS} at most), in the API server's own form: the field, what is
+wrong with it, and what would be right. Warnings ({MOST_WARNINGS} at most) are printed by kubectl
+and change nothing.
+
+`model-booster validate FILE` says the same without a cluster ([cli.md](cli.md)).
+
+An edit answers only for what it makes worse: a fault that the stored object has already does not
+stand in its way. Labels, annotations, finalizers and status can always be written, and of an object
+that is being deleted nothing is asked.
+
+## Who says what
+
+| | who refuses | without the webhook |
+|---|---|---|
+| types, ranges, patterns, [rules of the definition](#rules-of-the-definition) | the API server | \
+the API server |
+| all other rules | the webhook | the controller: `Failed`, reason `ValidationFailed`, every fault |
+| names that an older ModelBooster has | the webhook | the controller: the same |
+| names of objects that are there | the webhook | the controller: reason `ChildNameConflict` |
+| nothing is refused, but warned of | the webhook prints it | `model-booster validate` |
+
+What the controller refuses it leaves alone: what runs already goes on, and other people's objects
+are never touched. Faults of the first row hide those of the others until they are mended.
+
+Each example below shows what matters of a ModelBooster; all the rest of it is right.
+"""
+
+REFUSED = """
+## Refused
+"""
+
+WARNED = """
+## Warned of
+"""
+
+EDITED = """
+## Edits
+
+Every edit is carried out. Of these you are told what they will do.
+"""
+
+DEFINITION = """
+## Rules of the definition
+
+Held by the API server itself, webhook or not. The value that it prints differs by its release.
+
+| | at | says |
+|---|---|---|
+"""
+
+
+def page() -> Iterator[str]:
+    """Yields the page, piece by piece."""
+    yield HEAD
+    yield REFUSED
+    told = {case.rule: case for name in LISTS for case in cases(name)}
+    for heading, rule, why in commented_rules():
+        if heading:
+            yield f"\n### {heading}\n"
+        yield entry(rule, told[rule_name(rule)], sentence(why))
+    yield WARNED
+    for advice in lists.ADVICE:
+        yield entry(advice, told[rule_name(advice)])
+    yield EDITED
+    for change in lists.CHANGES:
+        yield entry(change, told[rule_name(change)])
+    yield DEFINITION
+    for held in CEL_RULES:
+        yield f"| {cel_name(held)} | `{place(held)}` | {held.message} |\n"
+
+
+def commented_rules() -> Iterator[tuple[str, Callable[..., Any], str]]:
+    """Yields each rule, with the heading above it, if any, and the comment beside it."""
+    source = inspect.getsource(lists)
+    block = source[source.index("\nRULES:") :].partition("\n)\n")[0]
+    by_name = {rule_name(rule): rule for rule in lists.RULES}
+    heading = ""
+    for line in block.splitlines():
+        if match := re.fullmatch(r"    # ([^.:]+)[.:].*", line):
+            heading = match[1]
+        elif match := re.fullmatch(r"    (\w+\.\w+),(?:  # (.*))?", line):
+            yield heading, by_name.pop(match[1]), match[2] or ""
+            heading = ""
+    if by_name:
+        raise AssertionError(f"not in the source as expected: {', '.join(by_name)}")
+
+
+def entry(rule: Callable[..., Any], case: AnswerCase, why: str = "") -> str:
+    """Returns what the page says of one rule."""
+    doc = inspect.getdoc(rule) or ""
+    says = re.sub(r"``", "`", " ".join(doc.partition("\n\n")[0].split()))
+    title = rule.__name__.replace("_", " ")
+    text = wrapped(f"{says} {why}") + "\n\n" + wrapped(f"**Mend:** {case.mend}")
+    there = "".join(f"There is already\n\n{block(obj)}\n" for obj in case.beside)
+    before = "" if case.before is None else f"From\n\n{block(case.before)}\nto\n\n"
+    if case.reading:
+        there = "While the webhook is starting:\n\n"
+    if case.rule == "advice.autoscaler_finds_pods":
+        there = f"With kthena {case.release}:\n\n"
+    said = "\n".join(case.said())
+    return f"\n#### {title}\n\n{text}\n\n{there}{before}{block(case.written)}\n```\n{said}\n```\n"
+
+
+def block(part: Object) -> str:
+    """Returns a part of an object as YAML."""
+    text = yaml.safe_dump(
+        part or {"metadata": {"name": "demo"}},
+        sort_keys=False,
+        default_flow_style=None,
+        width=100,
+        allow_unicode=True,
+    )
+    return f"```yaml\n{text}```\n"
+
+
+def sentence(text: str) -> str:
+    """Returns a comment as a sentence."""
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def wrapped(text: str) -> str:
+    """Returns a paragraph in lines that an editor shows whole."""
+    return textwrap.fill(text.strip(), 120, break_long_words=False, break_on_hyphens=False)
+
+
+def cel_name(rule: CelRule) -> str:
+    """Returns what the code calls a rule of the definition."""
+    return next(name for name, value in vars(cel).items() if value is rule)
+
+
+def place(rule: CelRule) -> str:
+    """Returns which field such a rule complains about."""
+    return f"{rule.at}.{rule.field}" if rule.field else rule.at
+
+
+def main() -> None:
+    """Prints the page, or writes it to the file that is named."""
+    text = "".join(page())
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(text)
+    else:
+        sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

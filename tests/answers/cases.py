@@ -1,0 +1,153 @@
+"""One object for each rule, piece of advice and change: what is said of it, and how to mend it.
+
+The YAML beside this file holds them; ``docs/validation.md`` is made of it, and the real kubectl
+prints what stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, PROFILES, Profile
+from app.apis.meta import Object
+from app.lookup import INDEXES, Listed, StoreLookup
+from app.validation import Context, Verdict, judge
+from app.validation.rules import ADVICE, CHANGES, RULES
+from tests.builders import backend, booster_object, worker
+
+FOLDER = Path(__file__).parent
+LISTS: Mapping[str, tuple[Callable[..., Any], ...]] = {
+    "rules": RULES,
+    "advice": ADVICE,
+    "changes": CHANGES,
+}
+"""The lists of ``app.validation.rules``, by the name of the file that holds their cases."""
+
+
+@dataclass(frozen=True)
+class AnswerCase:
+    """One object that a rule, a piece of advice or a change speaks of.
+
+    Args:
+        rule: who speaks, as ``module.function``.
+        mend: what to do about it.
+        written: the part of the object that matters.
+        kubectl: what kubectl prints on its standard error; "" where it cannot be made to.
+        before: the part that matters of the object that it replaces; None if there is none.
+        beside: other objects that are there already, ModelBoosters or ModelRoutes.
+        release: the kthena release that is installed.
+        reading: whether other objects are still being read.
+    """
+
+    rule: str
+    mend: str
+    written: Object
+    kubectl: str = ""
+    before: Object | None = None
+    beside: tuple[Object, ...] = ()
+    release: str = "v0.4.0"
+    reading: bool = False
+
+    @property
+    def object(self) -> Object:
+        """The whole object."""
+        return whole(self.written)
+
+    @property
+    def placed(self) -> Object:
+        """The whole object, in the namespace ``default``."""
+        return _placed(self.object)
+
+    @property
+    def old(self) -> Object | None:
+        """The whole object that it replaces."""
+        return None if self.before is None else whole(self.before)
+
+    @property
+    def others(self) -> tuple[Object, ...]:
+        """The other objects, whole."""
+        return tuple(map(whole, self.beside))
+
+    @property
+    def profile(self) -> Profile:
+        """The shape of the children."""
+        return PROFILES[self.release]
+
+    def context(self) -> Context:
+        """Returns what the verdict depends on besides."""
+        stores = {
+            resource: Listed(
+                [_placed(obj) for obj in self.others if obj["kind"] == resource.kind],
+                INDEXES[resource],
+            )
+            for resource in (MODEL_BOOSTER, MODEL_ROUTE)
+        }
+        lookup = StoreLookup(stores, lambda: not self.reading)
+        return Context(profile=self.profile, lookup=lookup)
+
+    def verdict(self) -> Verdict:
+        """Returns what is said of the object."""
+        old = self.old
+        return judge(self.placed, self.context(), old=None if old is None else _placed(old))
+
+    def said(self) -> list[str]:
+        """Returns every line that is said of the object."""
+        verdict = self.verdict()
+        return [*map(str, verdict.faults), *verdict.warnings]
+
+
+@cache
+def cases(list_name: str) -> tuple[AnswerCase, ...]:
+    """Returns the cases of one of ``LISTS``, in the order of the file."""
+    entries = yaml.safe_load((FOLDER / f"{list_name}.yaml").read_text())
+    return tuple(
+        AnswerCase(**{**entry, "beside": tuple(entry.get("beside", ()))}) for entry in entries
+    )
+
+
+def rule_name(rule: Callable[..., Any]) -> str:
+    """Returns the name of a rule, of a piece of advice or of a change."""
+    return f"{rule.__module__.rpartition('.')[2]}.{rule.__name__}"
+
+
+def rule_names(rules: Iterable[Callable[..., Any]]) -> list[str]:
+    """Returns their names."""
+    return [rule_name(rule) for rule in rules]
+
+
+def whole(part: Object) -> Object:
+    """Returns a whole object: what a case does not write is as in ``tests.builders``.
+
+    ``spec: null`` means that there is none. Objects of other kinds are whole already.
+    """
+    if part.get("kind", MODEL_BOOSTER.kind) != MODEL_BOOSTER.kind:
+        return part
+    metadata: Object = {"name": "demo", **part.get("metadata", {})}
+    spec: Object = dict(part.get("spec") or {})
+    for form in ("backends", "backend"):
+        if form in spec:
+            several = spec[form] if form == "backends" else [spec[form]]
+            filled = [_backend(**written) for written in several]
+            spec[form] = filled if form == "backends" else filled[0]
+    obj = booster_object(metadata["name"], metadata=metadata, **spec)
+    if "spec" in part and part["spec"] is None:
+        del obj["spec"]
+    return obj
+
+
+def _backend(**written: Any) -> Object:
+    workers = [
+        worker(**{"image": "vllm/vllm-openai:v0.9.2", **each})
+        for each in written.pop("workers", [{}])
+    ]
+    return backend(**{**written, "workers": workers})
+
+
+def _placed(obj: Object) -> Object:
+    return {**obj, "metadata": {"namespace": "default", **obj["metadata"]}}
