@@ -112,6 +112,7 @@ class Controller:
             self._intend,
             Writer(kube, view),
             Reporter(kube, view, self._recorder.record),
+            lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
         )
 
     async def follow(self) -> None:

@@ -56,6 +56,7 @@ class Reconciler:
         intend: what a stored ModelBooster asks for; raises InvalidSpec.
         writer: writes children.
         reporter: writes the status.
+        repaired: told the kind of every child that had to be put right.
         clock: the time, in seconds.
     """
 
@@ -65,12 +66,14 @@ class Reconciler:
         intend: Callable[[Object], Intent],
         writer: Writer,
         reporter: Reporter,
+        repaired: Callable[[str], None] = lambda kind: None,
         clock: Clock = time.monotonic,
     ) -> None:
         self._view = view
         self._intend = intend
         self._writer = writer
         self._reporter = reporter
+        self._repaired = repaired
         self._clock = clock
         self._memories: dict[Key, Memory] = {}
 
@@ -137,7 +140,10 @@ class Reconciler:
         if not todo:
             return Done()
         if is_settled(booster):
-            return await self._writer.carry_out(intent.model, todo, memory)
+            done = await self._writer.carry_out(intent.model, todo, memory)
+            for child in (*done.created, *done.changed):  # the spec had been acted on before
+                self._repaired(child.partition(" ")[0])
+            return done
         finished = asyncio.Event()
         saying = asyncio.create_task(self._say_if_slow(finished, booster, intent, memory))
         try:
