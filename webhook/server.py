@@ -7,6 +7,7 @@ in: a review gets its answer, anything else a short text that echoes nothing of 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import re
 from collections.abc import Callable
@@ -33,6 +34,9 @@ MUTATE = "/mutate/modelbooster"
 MOST_BODY_BYTES = 8 * 1024 * 1024
 """An object and its predecessor, 1.5 MB each at most in etcd, written out and escaped."""
 
+MOST_CONTAINERS = 250_000
+"""Lists and objects in a body: a right one has some thousands, and each takes 64 bytes or more."""
+
 MOST_SECONDS = 10.0
 SPARE_SECONDS = 0.2
 """For the answer to get back before the API server's own time is over."""
@@ -42,7 +46,7 @@ FINISH_SECONDS = 10.0
 
 _UID = re.compile(rb'"request"\s*:\s*\{\s*"uid"\s*:\s*"([0-9A-Za-z-]{1,64})"')
 _UID_WITHIN_BYTES = 4096
-"""Where a review that is too deep for the decoder is looked through for its uid."""
+"""Where the API server writes the uid, so that a review need not be read to be refused."""
 
 
 class _Refused(Exception):
@@ -162,8 +166,8 @@ async def _answered(
         return exc.response
     except NotAReview as exc:
         return PlainTextResponse(f"{exc}\n", 400)
-    except _TooDeep as exc:
-        answered = unreadable(exc.uid, "the object is nested too deeply")
+    except _Unreadable as exc:
+        answered = unreadable(exc.uid, str(exc))
     except TimeoutError:
         return PlainTextResponse("the body took too long\n", 408, {"Connection": "close"})
     except Exception:
@@ -174,22 +178,38 @@ async def _answered(
     return Response(orjson.dumps(answered), media_type="application/json")
 
 
-class _TooDeep(Exception):
-    """More levels than the decoder takes; only the uid could be read."""
+class _Unreadable(Exception):
+    """A review of which no more than the uid is to be read."""
 
-    def __init__(self, uid: str) -> None:
-        super().__init__(uid)
+    def __init__(self, uid: str, why: str) -> None:
+        super().__init__(why)
         self.uid = uid
 
 
 def _decoded(body: bytearray) -> Any:
+    """Returns the JSON of a body.
+
+    Raises:
+        _Unreadable: a review that would take more memory, or more levels, than any right one.
+        _Refused: it is no JSON, or another's.
+    """
+    uid = _UID.search(body, 0, _UID_WITHIN_BYTES)
+    if body.count(b"[") + body.count(b"{") > MOST_CONTAINERS:
+        if uid is None:
+            raise _Refused(400, "the body holds too many lists and objects")
+        raise _Unreadable(uid[1].decode(), "the object holds too many lists and objects")
+    # Each look of the garbage collector would go through all that there is so far, in vain.
+    collects = gc.isenabled()
+    gc.disable()
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as exc:
-        uid = _UID.search(body, 0, _UID_WITHIN_BYTES)
         if uid is not None and exc.msg.startswith("depth limit"):
-            raise _TooDeep(uid[1].decode()) from exc
+            raise _Unreadable(uid[1].decode(), "the object is nested too deeply") from exc
         raise _Refused(400, "the body is not JSON") from exc
+    finally:
+        if collects:
+            gc.enable()
 
 
 async def _body(request: Request) -> bytearray:

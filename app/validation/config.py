@@ -28,13 +28,13 @@ def config_fault(config: Any) -> str | None:
     for _ in range(MOST_LEVELS + 1):
         inner: list[Any] = []
         for value in level:
-            if isinstance(value, dict):
+            if isinstance(value, dict | list):
                 size += 1 + 2 * len(value)
+                if size > MOST_BYTES:
+                    break
                 inner.extend(value)
-                inner.extend(value.values())
-            elif isinstance(value, list):
-                size += 1 + len(value)
-                inner.extend(value)
+                if isinstance(value, dict):
+                    inner.extend(value.values())
             elif isinstance(value, str):
                 if "\0" in value:
                     return "must not contain the character NUL, which no argument can hold"

@@ -86,6 +86,7 @@ DEEP = 100_000
         pytest.param("[" * DEEP + "]" * DEEP, False, id="a hundred thousand levels"),
         pytest.param('{"a":' * DEEP + "1" + "}" * DEEP, False, id="as many maps"),
         pytest.param("[" + "[]," * 1_000_000 + "[]]", False, id="a million lists"),
+        pytest.param("[" + "[]," * 200_000 + "[]]", False, id="two hundred thousand lists"),
         pytest.param(
             "{" + ",".join(f'"{n}":1' for n in range(300_000)) + "}", False, id="many keys"
         ),
