@@ -43,7 +43,7 @@ async def lead(kube: Kube, leadership: Leadership, work: Callable[[], Awaitable[
     Raises:
         LeadershipLost: the lease could not be renewed in time, or another replica has taken it.
     """
-    elector = _Elector(kube.unguarded(REQUEST_SECONDS), leadership)
+    elector = _Elector(kube.unguarded(REQUEST_SECONDS, is_urgent=True), leadership)
     await elector.acquire()
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -29,17 +29,29 @@ class Kube(Reader):
         transport: the connections.
         guard: asked before every write.
         seconds: time limit of a single request.
+        is_urgent: whether requests for single objects go before all limits of their rate.
     """
 
     def __init__(
-        self, transport: Transport, guard: Guard | None = None, seconds: float = REQUEST_SECONDS
+        self,
+        transport: Transport,
+        guard: Guard | None = None,
+        seconds: float = REQUEST_SECONDS,
+        *,
+        is_urgent: bool = False,
     ) -> None:
-        super().__init__(transport, seconds)
+        super().__init__(transport, seconds, is_urgent=is_urgent)
         self._guard = guard
 
-    def unguarded(self, seconds: float = REQUEST_SECONDS) -> Kube:
-        """Returns the same client without a guard, for writes that no leadership is needed for."""
-        return Kube(self._transport, None, seconds)
+    def unguarded(self, seconds: float = REQUEST_SECONDS, *, is_urgent: bool = False) -> Kube:
+        """Returns the same client without a guard, for writes that no leadership is needed for.
+
+        Args:
+            seconds: time limit of a single request.
+            is_urgent: whether such a request goes before all limits of the rate: the lease must
+                be renewed however many writes wait for their turn.
+        """
+        return Kube(self._transport, None, seconds, is_urgent=is_urgent)
 
     async def create(self, resource: Resource, obj: Object) -> Object:
         """Creates an object; ``Conflict`` if there is one of that name."""
@@ -125,6 +137,7 @@ class Kube(Reader):
             body=orjson.dumps(body),
             headers={"Content-Type": content_type},
             seconds=self._seconds,
+            is_urgent=self._is_urgent,
         )
         return good(await self._transport.send(request, self._guard))
 

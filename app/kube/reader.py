@@ -38,11 +38,15 @@ class Reader:
     Args:
         transport: the connections.
         seconds: time limit of a single request.
+        is_urgent: whether reads and writes of single objects go before all limits of their rate.
     """
 
-    def __init__(self, transport: Transport, seconds: float = REQUEST_SECONDS) -> None:
+    def __init__(
+        self, transport: Transport, seconds: float = REQUEST_SECONDS, *, is_urgent: bool = False
+    ) -> None:
         self._transport = transport
         self._seconds = seconds
+        self._is_urgent = is_urgent
 
     @property
     def refused_seconds(self) -> float:
@@ -194,5 +198,5 @@ class Reader:
         return good(await self._transport.send(request))
 
     async def _get(self, path: str) -> Object:
-        request = Request(method="GET", path=path, seconds=self._seconds)
+        request = Request(method="GET", path=path, seconds=self._seconds, is_urgent=self._is_urgent)
         return good(await self._transport.send(request))

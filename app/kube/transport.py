@@ -31,7 +31,9 @@ REQUEST_SECONDS = 10.0
 LIST_SECONDS = 60.0
 """Limit of a list, as long as the fleet is large; ten seconds of silence end it earlier."""
 
-_PARALLEL_REQUESTS = 64
+PARALLEL_WRITES = 64
+"""How many guarded writes are under way at once; more wait for a connection."""
+
 
 Guard = Callable[[], float | None]
 """Says how many seconds a write may take, None for no limit; raises LeadershipLost to forbid it."""
@@ -52,6 +54,7 @@ class Request:
         headers: on top of those that every request has.
         seconds: limit of the whole exchange.
         silence_seconds: limit of the time between two pieces of the answer.
+        is_urgent: goes out at once, whatever the rate of all others is limited to.
     """
 
     method: str
@@ -61,6 +64,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = REQUEST_SECONDS
     silence_seconds: float | None = None
+    is_urgent: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,13 @@ class Answer:
 class Transport:
     """Connections to one API server; to be used as a context manager.
 
-    Watches have connections of their own: they are held for minutes, and must not keep a write
-    waiting for a free one.
+    Watches have connections of their own, which they hold for minutes. So have guarded writes, of
+    which there can be many at once: they must not keep the renewal waiting that they depend on.
 
     Args:
         credentials: where the server is and who we are.
         user_agent: how we call ourselves.
-        bucket: limits the rate of all requests; None for no limit.
+        bucket: limits the rate of all requests that are not urgent; None for no limit.
         observe: told of every answer.
     """
 
@@ -104,12 +108,14 @@ class Transport:
         }
         self._refused_at: float | None = None
         self._exit = AsyncExitStack()
-        self._requests: aiohttp.ClientSession
+        self._writes: aiohttp.ClientSession
+        self._others: aiohttp.ClientSession
         self._watches: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
         await self._credentials.current()
-        self._requests = await self._exit.enter_async_context(session(_PARALLEL_REQUESTS))
+        self._writes = await self._exit.enter_async_context(session(PARALLEL_WRITES))
+        self._others = await self._exit.enter_async_context(session(0))
         self._watches = await self._exit.enter_async_context(session(0))
         return self
 
@@ -138,7 +144,8 @@ class Transport:
             LeadershipLost: the guard forbids it; nothing was sent.
         """
         started = time.monotonic()
-        async with self._exchange(self._requests, request, guard) as (response, host):
+        pool = self._others if guard is None else self._writes
+        async with self._exchange(pool, request, guard) as (response, host):
             body = await response.read()
             self._count(request.method, host, str(response.status), started)
             return Answer(response.status, body, response.headers)
@@ -165,7 +172,7 @@ class Transport:
         self, session: aiohttp.ClientSession, request: Request, guard: Guard | None
     ) -> AsyncIterator[tuple[aiohttp.ClientResponse, str]]:
         """Opens an exchange; while it is open, aiohttp's errors are translated."""
-        if self._bucket is not None:
+        if self._bucket is not None and not request.is_urgent:
             await asyncio.sleep(self._bucket.reserve())
         access = await self._credentials.current()
         started = time.monotonic()

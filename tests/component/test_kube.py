@@ -24,16 +24,19 @@ from app.errors import (
     UsageError,
 )
 from app.kube import Event, Kube, access, connect, is_unknown_kind
+from app.kube.transport import PARALLEL_WRITES
 from tests import audit
 from tests.controlplane.credentials import Authority, write_kubeconfig
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.ports import LOOPBACK, Port
+from tests.following import eventually
 from tests.proxy import CutAnswer, Delay, Proxy, Rule
 from tests.world import World
 
 pytestmark = pytest.mark.anyio
 
 CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
+NAMESPACE = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 ROUTE = Resource("networking.serving.volcano.sh", "v1alpha1", "modelroutes", "ModelRoute")
 NOWHERE = Resource("no.such.group", "v1", "things", "Thing")
 
@@ -452,11 +455,34 @@ async def test_a_write_is_given_up_when_the_time_that_the_guard_leaves_is_over(
     assert await world.get(CONFIG_MAP, "m") is None
 
 
+async def test_however_many_writes_hang_the_lease_can_be_renewed(
+    proxy: Proxy, namespace: str
+) -> None:
+    hanging = proxy.add(Rule(Delay(60), verb="create", times=None))
+    async with connect(str(proxy.kubeconfig), guard=lambda: 20) as kube:
+        writes = [
+            asyncio.create_task(kube.create(CONFIG_MAP, config_map(namespace, f"m{n}")))
+            for n in range(PARALLEL_WRITES + 10)
+        ]
+        await eventually(lambda: hanging.acted == PARALLEL_WRITES)
+        async with asyncio.timeout(5):
+            await kube.unguarded().apply(CONFIG_MAP, config_map(namespace, "lease"))
+            await kube.get(CONFIG_MAP, namespace, "lease")
+        assert not any(write.done() for write in writes)
+        for write in writes:
+            write.cancel()
+        await asyncio.wait(writes)
+
+
 async def test_the_rate_of_all_requests_together_is_limited(kubeconfig: Path) -> None:
-    async with connect(str(kubeconfig), qps=20, burst=2) as kube:
+    async with connect(str(kubeconfig), qps=2, burst=2) as kube:
         begun = time.monotonic()
-        await asyncio.gather(*(kube.read("/version") for _ in range(12)))
-        assert time.monotonic() - begun >= 0.5
+        many = asyncio.gather(*(kube.read("/version") for _ in range(6)))
+        for _ in range(3):  # what is urgent does not wait for them
+            await kube.unguarded(is_urgent=True).get(NAMESPACE, None, "default")
+        assert not many.done()
+        await many
+        assert time.monotonic() - begun >= 1.9
 
 
 async def test_every_answer_is_counted(proxy: Proxy, namespace: str) -> None:
