@@ -89,7 +89,7 @@ def apply_all(admin: Admin, wanted: list[Object]) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_golden_children_are_accepted(cluster: Cluster, case: str) -> None:
-    admin = cluster.admin()
+    admin = Admin(cluster.plane.api, "default")
     for child in kept(case, cluster.profile):
         moved = {**child, "metadata": {**child["metadata"], "namespace": admin.namespace}}
         admin.api.request("POST", path(admin, child, named=False), moved, params=DRY)
