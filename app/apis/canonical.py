@@ -7,7 +7,7 @@ cannot disagree. It is never written back: a stored default would show in every 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import wraps
@@ -208,14 +208,15 @@ def _backend(
     if grace is None and in_model_scope:
         grace = DEFAULT_GRACE_PERIOD
     gang = bool(backend.gang_scheduling)
+    environment = plain(backend, only=_ENVIRONMENT) if backend.env or backend.env_from else {}
     return BackendForm(
         path=path,
         name=backend.name,
         type=backend.type,
         model_uri=backend.model_uri,
         cache_uri=backend.cache_uri,
-        env=[plain(entry) for entry in backend.env or ()],
-        env_from=[plain(entry) for entry in backend.env_from or ()],
+        env=environment.get("env", []),
+        env_from=environment.get("envFrom", []),
         min_replicas=least or 0,
         max_replicas=most or 0,
         fixed=policy is None and not in_model_scope and least == most,
@@ -250,8 +251,17 @@ def _worker(worker: Worker, path: Path) -> WorkerForm:
     )
 
 
-def plain(value: Fields | None) -> Any:
-    """Returns a part of the API as the JSON that the user wrote; None for None."""
+_ENVIRONMENT = frozenset({"env", "env_from"})
+
+
+def plain(value: Fields | None, *, only: Set[str] | None = None) -> Any:
+    """Returns a part of the API as the JSON that the user wrote; None for None.
+
+    Args:
+        value: a part of a ModelBooster.
+        only: the fields of it to return; all if None.
+    """
     if value is None:
         return None
-    return value.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+    include = None if only is None else set(only)
+    return value.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, include=include)

@@ -45,18 +45,23 @@ def env_of(backend: BackendForm, profile: Profile) -> list[Object]:
     """
     entries = []
     for position, entry in enumerate(backend.env):
-        path = backend.path.child("env").index(position).child("valueFrom")
-        source, written = entry.get("valueFrom") or {}, as_written(entry)
-        if "fileKeyRef" in source and profile is Profile.A:
-            detail = "kthena v0.1.0, which is installed, does not know it"
-            raise SpecError(forbidden(path.child("fileKeyRef"), detail))
-        if "resourceFieldRef" in source:
-            # Go always writes the unit, and "0" for one that is not there.
-            at = path.child("resourceFieldRef", "divisor")
-            divisor = _amount(source["resourceFieldRef"].get("divisor", 0), at)
-            written["valueFrom"]["resourceFieldRef"]["divisor"] = divisor
+        source, written = entry.get("valueFrom"), as_written(entry)
+        if source:
+            path = backend.path.child("env").index(position).child("valueFrom")
+            _check_source(source, path, profile)
+            if "resourceFieldRef" in source:
+                # Go always writes the unit, and "0" for one that is not there.
+                at = path.child("resourceFieldRef", "divisor")
+                divisor = _amount(source["resourceFieldRef"].get("divisor", 0), at)
+                written["valueFrom"]["resourceFieldRef"]["divisor"] = divisor
         entries.append(written)
     return entries
+
+
+def _check_source(source: Object, path: Path, profile: Profile) -> None:
+    if "fileKeyRef" in source and profile is Profile.A:
+        detail = "kthena v0.1.0, which is installed, does not know it"
+        raise SpecError(forbidden(path.child("fileKeyRef"), detail))
 
 
 def env_from_of(backend: BackendForm) -> list[Object]:
@@ -88,9 +93,12 @@ def as_written(value: Any) -> Any:
         return [as_written(item) for item in value]
     if not isinstance(value, dict):
         return value
-    written = {}
+    written: Object = {}
     for key, item in value.items():
-        if key == "matchLabels":  # a map: its values mean something even if they are empty
+        if isinstance(item, str):  # most of what there is
+            if item or key in _WRITTEN_EVEN_IF_EMPTY:
+                written[key] = item
+        elif key == "matchLabels":  # a map: its values mean something even if they are empty
             if item:
                 written[key] = dict(item)
         elif key in _WRITTEN_EVEN_IF_EMPTY or item not in _EMPTY:
