@@ -219,7 +219,7 @@ def with_right_metrics(drawn: Object) -> Object:
     return {**drawn, "metrics": metrics}
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(obj=servable())
 def test_whatever_is_admitted_is_accepted(cluster: Cluster, obj: Object) -> None:
     """Else a user would learn of a mistake from the status only, long after the apply."""
