@@ -6,9 +6,12 @@ The cases of the rules stand in ``tests/answers``, beside what ``docs/validation
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -26,6 +29,7 @@ from tests.e2e.installation import RELEASE, eventually
 from tests.world import Admin
 
 KINDS = {resource.kind: resource for resource in (MODEL_BOOSTER, MODEL_ROUTE)}
+EXAMPLES = Path(__file__).parents[2] / "examples"
 PROTECTION = "workload.serving.volcano.sh/deletion-protection"
 NAMESPACE = "NAMESPACE"
 """Stands for the test's own in what is expected."""
@@ -49,68 +53,82 @@ def apply(kubectl: Kubectl, obj: Object, *flags: str) -> Ran:
     return kubectl("apply", *flags, "-f", "-", stdin=yaml.safe_dump(obj))
 
 
-def shown(case: AnswerCase, admin: Admin) -> str:
-    return case.kubectl.replace(NAMESPACE, admin.namespace)
-
-
 def put_beside(case: AnswerCase, admin: Admin) -> None:
     for obj in case.others:
         namespace = obj["metadata"].get("namespace", admin.namespace)
         if namespace != admin.namespace:
-            _ensure_namespace(admin.api, namespace)
+            ensure_namespace(admin.api, namespace)
         Admin(admin.api, namespace).put(KINDS[obj["kind"]], obj)
 
 
-def _ensure_namespace(api: Api, name: str) -> None:
+def ensure_namespace(api: Api, name: str) -> None:
     try:
         api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     except Refused as exc:
         assert exc.reason == "AlreadyExists"  # noqa: PT017  # the status is what counts
 
 
-RAN = [case for case in cases("rules") if case.kubectl]
-WARNED = [case for case in cases("advice") if case.kubectl]
-CHANGED = [case for case in cases("changes") if case.kubectl]
+def asked(list_name: str) -> list[Any]:
+    """Returns the cases that can be shown here."""
+    return [pytest.param(case, id=case.rule) for case in cases(list_name) if case.kubectl]
 
 
-def by_rule(case: AnswerCase) -> str:
-    return case.rule
+@pytest.fixture
+def here(case: AnswerCase, admin: Admin) -> AnswerCase:
+    """The case, with names that no other test's namespace has."""
+    return replace(
+        case,
+        written=_renamed(case.written, admin.namespace),
+        before=None if case.before is None else _renamed(case.before, admin.namespace),
+        beside=tuple(_renamed(obj, admin.namespace) for obj in case.beside),
+        kubectl=_own(case.kubectl, admin.namespace),
+    )
 
 
-@pytest.mark.parametrize("case", RAN, ids=by_rule)
-def test_what_is_refused(kubectl: Kubectl, admin: Admin, case: AnswerCase) -> None:
-    put_beside(case, admin)
-    if case.beside:  # the webhook compares with what its informers have seen
-        eventually(lambda: apply(kubectl, case.object, "--dry-run=server").code == 1)
-
-    said = apply(kubectl, case.object)
-
-    assert (said.stderr, said.stdout, said.code) == (shown(case, admin), "", 1)
+def _renamed(part: Object, namespace: str) -> Object:
+    named = {**part, "metadata": {"name": "demo", **part.get("metadata", {})}}
+    renamed: Object = json.loads(_own(json.dumps(named), namespace))
+    return renamed
 
 
-@pytest.mark.parametrize("case", WARNED, ids=by_rule)
-def test_what_is_warned_of(kubectl: Kubectl, admin: Admin, case: AnswerCase) -> None:
-    put_beside(case, admin)
-    if case.beside:
-        eventually(lambda: apply(kubectl, case.object, "--dry-run=server").stderr)
+def _own(text: str, namespace: str) -> str:
+    return re.sub(r"\bdemo\b", namespace, text).replace(NAMESPACE, namespace)
 
-    said = apply(kubectl, case.object)
 
-    name = case.object["metadata"]["name"]
+@pytest.mark.parametrize("case", asked("rules"))
+def test_what_is_refused(kubectl: Kubectl, admin: Admin, here: AnswerCase) -> None:
+    put_beside(here, admin)
+    if here.beside:  # the webhook compares with what its informers have seen
+        eventually(lambda: apply(kubectl, here.object, "--dry-run=server").code == 1)
+
+    said = apply(kubectl, here.object)
+
+    assert (said.stderr, said.stdout, said.code) == (here.kubectl, "", 1)
+
+
+@pytest.mark.parametrize("case", asked("advice"))
+def test_what_is_warned_of(kubectl: Kubectl, admin: Admin, here: AnswerCase) -> None:
+    put_beside(here, admin)
+    if here.beside:
+        eventually(lambda: apply(kubectl, here.object, "--dry-run=server").stderr)
+
+    said = apply(kubectl, here.object)
+
+    name = here.object["metadata"]["name"]
     created = f"modelbooster.workload.serving.volcano.sh/{name} created\n"
-    assert (said.stderr, said.stdout, said.code) == (shown(case, admin), created, 0)
+    assert (said.stderr, said.stdout, said.code) == (here.kubectl, created, 0)
 
 
-@pytest.mark.parametrize("case", CHANGED, ids=by_rule)
-def test_what_an_edit_is_warned_of(kubectl: Kubectl, admin: Admin, case: AnswerCase) -> None:
-    old = case.old
+@pytest.mark.parametrize("case", asked("changes"))
+def test_what_an_edit_is_warned_of(kubectl: Kubectl, admin: Admin, here: AnswerCase) -> None:
+    old = here.old
     assert old is not None
     admin.create(MODEL_BOOSTER, old)
 
-    said = kubectl("replace", "-f", "-", stdin=yaml.safe_dump(case.object))
+    said = kubectl("replace", "-f", "-", stdin=yaml.safe_dump(here.object))
 
-    replaced = "modelbooster.workload.serving.volcano.sh/demo replaced\n"
-    assert (said.stderr, said.stdout, said.code) == (shown(case, admin), replaced, 0)
+    replaced = f"modelbooster.workload.serving.volcano.sh/{admin.namespace} replaced\n"
+    assert (said.stderr, said.stdout, said.code) == (here.kubectl, replaced, 0)
 
 
 def test_every_rule_is_asked_here() -> None:
@@ -210,8 +228,8 @@ def store_as_of_old(plane: ControlPlane, admin: Admin, obj: Object) -> None:
         eventually(lambda: is_taken(admin, obj))
     probe = {**broken(), "metadata": {"name": "probe"}}
     without = {key: value for key, value in probe.items() if key != "spec"}
-    for refused in (probe, without):
-        eventually(lambda refused=refused: not is_taken(admin, refused, dryRun="All"))
+    eventually(lambda: not is_taken(admin, probe, dryRun="All"))
+    eventually(lambda: not is_taken(admin, without, dryRun="All"))
 
 
 def is_taken(admin: Admin, obj: Object, **params: str) -> bool:
@@ -288,7 +306,7 @@ def test_what_has_no_spec_can_be_labelled_finalized_and_deleted(
 
 
 FORBIDDEN = (
-    'Error from server (Forbidden): {}admission webhook "protect-modelbooster.workload.serving.'
+    'Error from server (Forbidden): admission webhook "protect-modelbooster.workload.serving.'
     'volcano.sh" denied the request: modelboosters.workload.serving.volcano.sh "demo" is '
     f"forbidden: deletion protection is enabled; remove the annotation {PROTECTION} first\n"
 )
@@ -297,6 +315,8 @@ FORBIDDEN = (
 def test_protection_holds_against_every_way_to_delete_but_its_namespaces(
     kubectl: Kubectl, admin: Admin
 ) -> None:
+    admin = Admin(admin.api, f"{admin.namespace}-protected")
+    ensure_namespace(admin.api, admin.namespace)
     mark = {"annotations": {PROTECTION: "true"}}
     admin.create(MODEL_BOOSTER, booster_object("demo", metadata=mark))
     collection = admin.path(MODEL_BOOSTER)
@@ -308,10 +328,38 @@ def test_protection_holds_against_every_way_to_delete_but_its_namespaces(
         ("delete", "--raw", collection),
         ("delete", "--raw", f"{collection}/demo"),
     ):
-        said = kubectl(*command)
+        said = kubectl("-n", admin.namespace, *command)
         assert said.code == 1, command
-        assert said.stderr.splitlines(keepends=True)[-1] == FORBIDDEN.format(""), command
+        assert said.stderr.splitlines(keepends=True)[-1] == FORBIDDEN, command
     assert admin.get(MODEL_BOOSTER, "demo") is not None
 
     assert kubectl("delete", "namespace", admin.namespace, "--timeout=60s").code == 0
     assert admin.get(MODEL_BOOSTER, "demo") is None
+
+
+@pytest.mark.parametrize("mode", ["client-side", "server-side"])
+def test_examples_applied_again_change_nothing(kubectl: Kubectl, admin: Admin, mode: str) -> None:
+    """Else every run of a GitOps tool would write, and show a difference for ever."""
+    flags = (f"--server-side={mode == 'server-side'}".lower(), "-f", str(EXAMPLES))
+    assert kubectl("apply", *flags).code == 0
+    names = [obj["metadata"]["name"] for obj in admin.list(MODEL_BOOSTER)]
+    assert len(names) == len(list(EXAMPLES.glob("*.yaml")))
+    # Then the controller has written all that it will write.
+    before = [admin.until(MODEL_BOOSTER, name, is_reported) for name in names]
+
+    said = kubectl("apply", *flags)
+
+    done = "unchanged" if mode == "client-side" else "serverside-applied"
+    assert said.code == 0
+    assert {line.rpartition(" ")[2] for line in said.stdout.splitlines()} == {done}
+    assert [admin.get(MODEL_BOOSTER, name) for name in names] == before
+    diff = kubectl("diff", *flags)
+    assert (diff.stdout, diff.code) == ("", 0)
+
+
+def is_reported(obj: Object) -> bool:
+    conditions = {entry["type"]: entry["status"] for entry in obj["status"]["conditions"]}
+    return bool(
+        conditions["Initialized"] == "True"
+        and obj["status"]["observedGeneration"] == obj["metadata"]["generation"]
+    )
