@@ -1,0 +1,108 @@
+"""What the webhook knows of other objects, and what of them it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
+from app.apis.meta import Key, Object, key_of
+from app.kube import connect
+from app.metrics import Metrics
+from app.parts.neighbours import Neighbours, claims_only
+from tests.builders import booster_object
+from tests.controlplane.plane import ControlPlane
+from tests.world import PATIENCE_SECONDS, World
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def _neighbours(plane: ControlPlane, *namespaces: str) -> AsyncIterator[Neighbours]:
+    async with connect(str(plane.kubeconfig)) as kube:
+        neighbours = Neighbours(kube, namespaces, Metrics())
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(neighbours.run())
+            yield neighbours
+            running.cancel()
+
+
+async def _until(right: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not right():  # noqa: ASYNC110 - stores tell nobody when they change
+            await asyncio.sleep(0.02)
+
+
+def _keys(objects: object) -> list[Key]:
+    assert isinstance(objects, list)
+    return sorted(map(key_of, objects))
+
+
+async def test_others_are_found_by_what_they_claim(plane: ControlPlane, world: World) -> None:
+    here = world.namespace
+    async with _neighbours(plane) as neighbours:
+        lookup = neighbours.lookup
+        assert not lookup.ready
+        assert "still reading modelboosters" in (neighbours.fault() or "")
+        await _until(lambda: lookup.ready)
+        assert neighbours.fault() is None
+
+        name = f"chat-{here}"
+        await world.create(MODEL_BOOSTER, booster_object("m", namespace=here, name=name))
+        route: Object = {
+            "apiVersion": MODEL_ROUTE.api_version,
+            "kind": MODEL_ROUTE.kind,
+            "metadata": {"name": "mine", "namespace": here},
+            "spec": {
+                "modelName": name,
+                "loraAdapters": [f"sql-{here}"],
+                "rules": [{"name": "r", "targetModels": [{"modelServerName": "s"}]}],
+            },
+        }
+        await world.create(MODEL_ROUTE, route)
+
+        await _until(lambda: lookup.routing(MODEL_BOOSTER, name))
+        await _until(lambda: lookup.routing(MODEL_ROUTE, name))
+        assert _keys(lookup.routing(MODEL_BOOSTER, name)) == [Key(here, "m")]
+        assert _keys(lookup.routing(MODEL_ROUTE, name)) == [Key(here, "mine")]
+        assert _keys(lookup.adapting(MODEL_ROUTE, f"sql-{here}")) == [Key(here, "mine")]
+        assert _keys(lookup.makers(MODEL_SERVING, Key(here, "m-b1"))) == [Key(here, "m")]
+        assert lookup.child(MODEL_ROUTE, Key(here, "mine")) is not None
+        assert lookup.child(MODEL_ROUTE, Key(here, "other")) is None
+
+        await world.delete(MODEL_BOOSTER, "m")
+        await _until(lambda: not lookup.routing(MODEL_BOOSTER, name))
+
+
+async def test_only_the_namespaces_that_are_served_are_read(
+    plane: ControlPlane, world: World
+) -> None:
+    here = world.namespace
+    name = f"chat-{here}"
+    await world.create(MODEL_BOOSTER, booster_object("m", namespace=here, name=name))
+    async with _neighbours(plane, "default", here) as both, _neighbours(plane, "default") as other:
+        await _until(lambda: both.lookup.ready and other.lookup.ready)
+        assert _keys(both.lookup.routing(MODEL_BOOSTER, name)) == [Key(here, "m")]
+        assert both.lookup.child(MODEL_BOOSTER, Key(here, "m")) is not None
+        assert other.lookup.routing(MODEL_BOOSTER, name) == []
+        assert other.lookup.child(MODEL_BOOSTER, Key(here, "m")) is None
+
+
+def test_of_a_child_only_its_name_and_owners_are_kept() -> None:
+    metadata = {"name": "m-b1", "namespace": "ns", "uid": "u", "resourceVersion": "7"}
+    kept = {**metadata, "labels": {"a": "b"}, "ownerReferences": [{"uid": "o"}]}
+    child: Object = {
+        "apiVersion": MODEL_SERVING.api_version,
+        "kind": MODEL_SERVING.kind,
+        "metadata": {**kept, "managedFields": [{}], "annotations": {"c": "d"}},
+        "spec": {"replicas": 1},
+        "status": {},
+    }
+    assert claims_only(child) == {
+        "apiVersion": MODEL_SERVING.api_version,
+        "kind": MODEL_SERVING.kind,
+        "metadata": kept,
+    }
