@@ -129,8 +129,7 @@ def _diff(old: str, new: str, output: str, kthena: str | None, **choices: Any) -
 
 
 def _say_what_is_wrong(answer: Answer) -> None:
-    if not answer.allowed or answer.warnings:
-        click.echo(answer.text(), nl=False, err=True)
+    click.echo(answer.complaints(), nl=False, err=True)
 
 
 @cli.command()

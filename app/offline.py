@@ -60,13 +60,16 @@ class Answer:
 
     def text(self) -> str:
         """Returns the answer as lines in kubectl's words."""
+        verdict = f"{self.document.source}: {self.document} is valid\n" if self.allowed else ""
+        return self.complaints() + verdict
+
+    def complaints(self) -> str:
+        """Returns the lines of it that are no good news; none if all is well."""
         at = self.document.source
         lines = [f"{at}: Warning: {text}" for text in self.warnings]
-        if self.allowed:
-            lines.append(f"{at}: {self.document} is valid")
-        elif len(self.faults) == 1:
+        if len(self.faults) == 1:
             lines.append(f"{at}: The {self.document} is invalid: {self.faults[0]}")
-        else:
+        elif self.faults:
             lines.append(f"{at}: The {self.document} is invalid:")
             lines += [f"* {fault}" for fault in self.faults]
         return "".join(line + "\n" for line in lines)
