@@ -21,7 +21,7 @@ from app.apis.children import (
     Profile,
 )
 from app.apis.meta import Object, Resource
-from app.errors import NotFound
+from app.errors import Forbidden, NotFound
 from app.kube import Kube
 
 GROUPS = (WORKLOAD, NETWORKING)
@@ -135,8 +135,8 @@ class Detection:
             document = await self._kube.read(
                 f"/openapi/v3/apis/{WORKLOAD}/v1alpha1", etag=self._etag
             )
-        except NotFound:
-            return {}
+        except (NotFound, Forbidden):
+            return {}  # what discovery says must do
         if document.changed:
             # Of 0.9 MB only the few kilobytes that are asked about are kept.
             self._etag = document.etag or None

@@ -99,8 +99,8 @@ class Writer:
         match step:
             case Apply():
                 await self._apply(work, step)
-            case TakeOver():
-                await self._take_over(work, step)
+            case TakeOver(child=child):
+                await self._look_first(work, child)
             case Replace(delete=delete, create=create):
                 await self._delete(work, delete)
                 await self._apply(work, create)
@@ -145,22 +145,24 @@ class Writer:
             work.memory.written[step.child.name] = generation
 
     async def _look_first(self, work: _Work, child: Desired) -> None:
-        """Looks at what stands where we wanted to create, and does what is right then."""
+        """Looks at what really stands there, and does what is right then."""
         live = await self._kube.get(child.resource, work.model.namespace, child.name)
         step = step_for(work.model, child, live)
-        if step is not None:
-            await self._do(work, step)
-            return
-        # It is what an earlier write of ours made, whose answer was lost.
-        with self._view.writing(child.resource, key_of(live)) as write:
-            self._note(work, child.resource, live, write)
+        match step:
+            case None:  # what an earlier write of ours made, whose answer was lost
+                with self._view.writing(child.resource, key_of(live)) as write:
+                    self._note(work, child.resource, live, write)
+            case TakeOver():
+                await self._take_over(work, child, live)
+            case _:
+                await self._do(work, step)
 
-    async def _take_over(self, work: _Work, step: TakeOver) -> None:
-        resource, key = step.child.resource, key_of(step.child.object)
-        live = await self._kube.get(resource, key.namespace, key.name)
+    async def _take_over(self, work: _Work, child: Desired, live: Object) -> None:
+        """Makes the fields ours that another manager holds, and then as we want them."""
+        key = key_of(live)
         if patch := take_over_patch(live, FIELD_MANAGER):
-            live = await self._kube.json_patch(resource, key.namespace, key.name, patch)
-        await self._apply(work, applied_over(step.child, live))
+            live = await self._kube.json_patch(child.resource, key.namespace, key.name, patch)
+        await self._apply(work, applied_over(child, live))
 
     async def _delete(self, work: _Work, step: Delete) -> None:
         key = Key(work.model.namespace, step.name)
