@@ -1,0 +1,128 @@
+"""What is admitted can be made: every child is accepted, whichever kthena is installed.
+
+Else a user would learn of a mistake from the status only, long after the apply.
+`pytest --hypothesis-profile=thorough --timeout=0` on this file asks about many more objects.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+
+from app.apis.children import Desired, Profile
+from app.apis.meta import Object
+from app.apis.pruning import stored
+from app.convert import desired_children
+from app.defaults import defaulted
+from app.validation import Context, judge
+from tests.builders import UID
+from tests.controlplane import crds
+from tests.controlplane.api import APPLY, Api
+from tests.controlplane.plane import ControlPlane
+from tests.generated import BOOSTERS
+from tests.kthena import refusals
+
+DRY_APPLY = {
+    "dryRun": "All",
+    "fieldValidation": "Strict",
+    "fieldManager": "model-booster-controller",
+    "force": "true",
+}
+
+
+@pytest.fixture(scope="module")
+def planes(plane: ControlPlane) -> Iterator[Mapping[Profile, Api]]:
+    """A control plane for each shape of the children."""
+    with ExitStack() as stack:
+        found = {Profile.B: plane.api}
+        for profile in (Profile.A, Profile.C):
+            other = stack.enter_context(ControlPlane())
+            crds.install(other.api, crds.children(profile))
+            found[profile] = other.api
+        yield found
+
+
+def admitted(obj: Object, profile: Profile) -> list[Desired] | None:
+    """Returns the children of an object; None if it is refused."""
+    context = Context(profile=profile)
+    verdict = judge(obj, context)
+    if verdict.faults or verdict.model is None:
+        return None
+    return desired_children(verdict.model, profile, context.options)
+
+
+def mended(obj: Object) -> Object:
+    """Returns an object without the faults that generated ones mostly have."""
+    copied = copy.deepcopy(obj)
+    spec = copied["spec"]
+    several, whole = spec.get("backends"), "autoscalingPolicy" in spec
+    for backend in [spec["backend"]] if several is None else several:
+        if whole:
+            backend.pop("autoscalingPolicy", None)
+        if several is not None and not whole:
+            backend.pop("scalingCost", None)
+            backend.pop("scaleToZeroGracePeriod", None)
+        if several is not None and whole:
+            backend["scalingCost"] = backend.get("scalingCost") or 1
+        _mend_replicas(backend, scaled=whole or "autoscalingPolicy" in backend)
+        sources = [backend["modelURI"]]
+        sources += [adapter["artifactURL"] for adapter in backend.get("loraAdapters", ())]
+        if any(source.startswith("pvc://") for source in sources):
+            backend["cacheURI"] = "pvc://claim"
+        for worker in backend["workers"]:
+            worker["image"] = worker.get("image") or "vllm/vllm-openai:v0.9.2"
+        _mend_policy(backend.get("autoscalingPolicy"))
+    _mend_policy(spec.get("autoscalingPolicy"))
+    return copied
+
+
+def _mend_replicas(backend: Object, *, scaled: bool) -> None:
+    fixed = backend.pop("replicas", None)
+    least: int = max(1, backend.get("minReplicas", 1) if fixed is None else fixed)
+    most = max(least, backend.get("maxReplicas", least))
+    backend.update(minReplicas=least, maxReplicas=most if scaled else least)
+
+
+def _mend_policy(written: Object | None) -> None:
+    if written is not None:
+        metrics = {metric["metricName"]: metric for metric in written["metrics"]}
+        written["metrics"] = list(metrics.values())
+        for metric in written["metrics"]:
+            metric["targetValue"] = metric["targetValue"] or 1
+
+
+def apply_dry(api: Api, child: Desired) -> Object:
+    metadata = child.object["metadata"]
+    path = child.resource.path(metadata["namespace"], metadata["name"])
+    return api.request("PATCH", path, child.object, content_type=APPLY, params=DRY_APPLY)
+
+
+def objects(least: int) -> settings:
+    """How many objects: at least so many, more if the profile asks for them."""
+    wanted = settings.default.max_examples if settings.default else 0
+    return settings(
+        max_examples=max(least, wanted), deadline=None, suppress_health_check=list(HealthCheck)
+    )
+
+
+@given(obj=BOOSTERS)
+@objects(80)
+def test_every_child_of_what_is_admitted_is_accepted(
+    planes: Mapping[Profile, Api], obj: Object
+) -> None:
+    for sent in (obj, mended(obj)):
+        kept = stored(defaulted(sent)).object
+        placed = {**kept, "metadata": {**kept["metadata"], "namespace": "default", "uid": UID}}
+        made = {profile: admitted(placed, profile) for profile in Profile}
+        if any(made.values()):
+            break
+    assume(any(made.values()))
+    for profile, children in made.items():
+        if children is not None:
+            assert refusals(children, profile) == []
+            for child in children:
+                apply_dry(planes[profile], child)
