@@ -151,7 +151,10 @@ def _key_faults(items: list[Any], keys: list[str], path: Path) -> Iterator[Field
         if item is None:
             continue
         found = {key: item[key] for key in keys if key in item}
-        text = json.dumps(found, sort_keys=True, default=str)
+        try:
+            text = json.dumps(found, sort_keys=True, default=str)
+        except RecursionError:
+            continue  # no key, and a fault of its own
         seen[text] = seen.get(text, 0) + 1
         if seen[text] == 2:
             yield duplicate(path.index(position), found)

@@ -58,9 +58,13 @@ class FieldError:
 def shown(value: Any) -> str:
     """Returns a value as the API server prints it: strings quoted, the rest as JSON.
 
-    Long values are cut at 200 characters: a refusal must fit on a screen.
+    Long values are cut at 200 characters: a refusal must fit on a screen. Of values that are
+    nested beyond measure nothing is printed.
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    except RecursionError:
+        return "..."
     return text if len(text) <= 200 else text[:197] + "..."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -244,6 +245,37 @@ def test_warnings_are_short_and_in_one_line() -> None:
     assert len(text.encode()) <= 256
     assert text.isprintable()
     assert text.startswith("spec.backends[0].gangScheduling: ")
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    keys = value if isinstance(value, dict) else range(len(value) if isinstance(value, list) else 0)
+    for key in keys:
+        yield (*path, key)
+        yield from _places(value[key], (*path, key))
+
+
+@pytest.mark.parametrize(
+    "piece", [pytest.param(("[", "]"), id="lists"), pytest.param(('{"a":', "}"), id="maps")]
+)
+def test_no_depth_is_too_much_anywhere(piece: tuple[str, str]) -> None:
+    levels = 1000
+    deep = piece[0] * levels + "1" + piece[1] * levels
+    env = [{"name": "A", "value": "b"}, {"name": "B", "value": "c"}]
+    config = {"port": 8001}
+    wanted = backend(env=env, loraAdapters=[], workers=[worker("server", config=config)])
+    obj = booster_object("demo", wanted, modelMatch={"uri": {"regex": "a"}}, name="x")
+    for path in _places(obj):
+        changed = orjson.loads(orjson.dumps(obj))
+        holder = changed
+        for key in path[:-1]:
+            holder = holder[key]
+        holder[path[-1]] = orjson.loads(deep)
+        answer = validated(review(changed), NOW)
+        assert len(orjson.dumps(answer)) < 4096
+        assert answer["response"]["uid"] == mutated(review(changed))["response"]["uid"] == UID
+        # A map in place of a map is one with unknown fields.
+        if piece[0] == "[":
+            assert answer["response"]["allowed"] is False
 
 
 def test_what_cannot_be_read_is_refused_by_its_uid() -> None:
