@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
 import socket
 import time
 import warnings
@@ -305,6 +306,38 @@ async def test_while_it_drains_it_serves_and_says_goodbye() -> None:
             await server.done
         with pytest.raises(OSError, match=r".*"):
             await server.connect()
+
+
+async def test_a_rolling_update_loses_no_request() -> None:
+    """The API server's side: pooled connections, reused until an answer says goodbye."""
+    async with serving(drain_seconds=1.0) as old, serving() as new:
+        pods, asked = [old], 0
+
+        async def ask_on(seed: int) -> None:
+            nonlocal asked
+            chance = random.Random(seed)
+            client = None
+            while not old.done.done():
+                client = client or await chance.choice(pods).connect()
+                status, headers, _ = await client.ask(GOOD)
+                assert status == 200
+                asked += 1
+                if headers.get("connection") == "close":
+                    client.close()
+                    client = None
+                await asyncio.sleep(0.005)
+            if client is not None:
+                client.close()
+
+        async with asyncio.TaskGroup() as group:
+            for seed in range(4):
+                group.create_task(ask_on(seed))
+            await asyncio.sleep(0.2)
+            pods.append(new)
+            old.stopping.set()
+            await asyncio.sleep(0.5)  # so long the Service goes on sending some to the old one
+            pods.remove(old)
+        assert asked > 20
 
 
 async def test_half_open_clients_do_not_delay_the_end() -> None:
