@@ -16,7 +16,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.apis.canonical import plain
 from app.apis.children import PROFILES, Profile
+from app.apis.core import ResourceRequirements
 from app.apis.meta import Object
 from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE, Options
 from app.errors import UsageError
@@ -135,6 +137,22 @@ class Settings(BaseSettings):
             return json.loads(value)
         except ValueError as exc:
             raise ValueError(f"not JSON: {exc}") from exc
+
+    @field_validator("downloader_resources")
+    @classmethod
+    def _resources(cls, value: Object) -> Object:
+        # Else no model could be made, and each one's status would say so.
+        try:
+            known = plain(ResourceRequirements.model_validate(value))
+        except ValidationError as exc:
+            place = [str(part) for part in exc.errors()[0]["loc"]]
+            if place[0] == "claims" or len(place) < 2:
+                raise ValueError(f"{'.'.join(place)} cannot be read") from exc
+            name = ".".join(place[:2])
+            raise ValueError(f"{name} must be an amount such as 500m, 2 or 16Gi") from exc
+        if known != value:
+            raise ValueError("holds something besides limits, requests and claims")
+        return value
 
     @field_validator("kthena_release")
     @classmethod

@@ -76,6 +76,23 @@ def test_what_a_variable_means(
             id="not JSON",
         ),
         pytest.param(
+            {"DOWNLOADER_RESOURCES": '{"limits": {"cpu": "one"}}'},
+            """MODELBOOSTER_DOWNLOADER_RESOURCES='{"limits": {"cpu": "one"}}': """
+            "limits.cpu must be an amount such as 500m, 2 or 16Gi",
+            id="no amount",
+        ),
+        pytest.param(
+            {"DOWNLOADER_RESOURCES": '{"limits": 1}'},
+            """MODELBOOSTER_DOWNLOADER_RESOURCES='{"limits": 1}': limits cannot be read""",
+            id="no resources",
+        ),
+        pytest.param(
+            {"DOWNLOADER_RESOURCES": '{"limit": {"cpu": "1"}}'},
+            """MODELBOOSTER_DOWNLOADER_RESOURCES='{"limit": {"cpu": "1"}}': """
+            "holds something besides limits, requests and claims",
+            id="misspelt resources",
+        ),
+        pytest.param(
             {"LEASE_SECONDS": "10"},
             "MODELBOOSTER_LEASE_SECONDS must be greater than MODELBOOSTER_LEASE_RENEW_SECONDS, "
             "and that greater than 1.2 times MODELBOOSTER_LEASE_RETRY_SECONDS",
