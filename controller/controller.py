@@ -7,15 +7,16 @@ import gc
 import logging
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from uuid import uuid4
 
-from app.apis.children import MODEL_BOOSTER, Profile
+from app.apis.children import CHILDREN, Profile
 from app.apis.meta import Key, Object
 from app.convert.options import Options
 from app.errors import ApiError, Conflict, InvalidSpec, LeadershipLost, TerminalError, Unreachable
-from app.kube import Kube
+from app.kube import Backoff, Kube
 from app.log import about
 from app.metrics import Metrics
 from app.validation import Context
@@ -47,6 +48,9 @@ MOST_INTENTS = 256
 SWEEP_SECONDS = 15.0
 """How often we look for writes that the watch should have shown by now."""
 
+PODS_SECONDS = 5.0
+"""How long the workers wait for the listing of pods, which tell only why something is not ready."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
@@ -60,6 +64,7 @@ class Scope:
         resync_seconds: after how long one is looked at again although nothing changed.
         instance: name of this replica.
         pace: patience of the informers.
+        watch_pods: whether pods are watched, to say why a backend is not ready.
     """
 
     options: Options = field(default_factory=Options)
@@ -69,6 +74,7 @@ class Scope:
     resync_seconds: float = 36000
     instance: str = NAME
     pace: Pace = PACE
+    watch_pods: bool = True
 
 
 class Controller:
@@ -98,6 +104,7 @@ class Controller:
             self._scope.namespaces,
             self._scope.pace,
             self._metrics.count_informer,
+            watch_pods=self._scope.watch_pods,
         )
         self._show()
         self._detection = Detection(kube, self._scope.profile)
@@ -150,7 +157,7 @@ class Controller:
         self._metrics.follow_objects(self._informers.conditions)
         for resource, silence in self._informers.silences():
             self._metrics.informer_silence.labels(resource=resource.plural).set_function(silence)
-            if resource is not MODEL_BOOSTER:
+            if resource in CHILDREN:
                 count = partial(self._informers.count, resource)
                 self._metrics.children.labels(kind=resource.kind).set_function(count)
 
@@ -180,6 +187,9 @@ class Controller:
             await self._looked.wait()
             for informer in self._informers.unsynced():
                 await informer.synced.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PODS_SECONDS):
+                    await self._informers.pods_synced()
 
         waiting = {asyncio.create_task(listed()), asyncio.create_task(self._stopping.wait())}
         try:
@@ -221,7 +231,7 @@ class Controller:
 
     async def _look(self) -> None:
         """Looks from time to time which kthena is installed."""
-        looked_at = -LOOK_SECONDS
+        looked_at, backoff = -LOOK_SECONDS, Backoff(0.5, SOON_SECONDS)
         while True:
             refused = list(self._reconciler.refused())
             if refused or not self._installed or time.monotonic() - looked_at >= LOOK_SECONDS:
@@ -230,7 +240,7 @@ class Controller:
                     looked_at = time.monotonic()
                 except (ApiError, Unreachable) as exc:
                     log.warning("which kthena is installed is not known: %s", exc)
-            await asyncio.sleep(SOON_SECONDS if self._installed else 1.0)
+            await asyncio.sleep(SOON_SECONDS if self._installed else backoff.pause_seconds())
 
     def _found(self, found: Installed, refused: list[Key]) -> None:
         if found == self._installed:

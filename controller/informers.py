@@ -28,6 +28,7 @@ from app.kube import Kube
 from app.lookup import routed_by_booster
 from controller.informer import Count, Informer
 from controller.pace import PACE, Pace
+from controller.pods import POD, model_uid, pod_trouble, slim
 from controller.profiles import Installed
 from controller.store import Index, Store
 from controller.view import BOOSTER_INDEX, View
@@ -35,14 +36,14 @@ from controller.view import BOOSTER_INDEX, View
 log = logging.getLogger(__name__)
 
 Wake = Callable[[Key, bool], None]
-"""Lets a key wait for a pass; True if it is only seen for the first time, and can wait longer."""
+"""Lets a key wait for a pass; True if that can wait longer: nothing new, or mere details."""
 
 _UID_INDEX = "uid"
 _ROUTED_INDEX = "routed"
 
 
 class Informers:
-    """Informers of ModelBooster and of every child kind that is served.
+    """Informers of ModelBooster, of every child kind that is served, and of pods.
 
     Args:
         kube: the API server.
@@ -50,6 +51,7 @@ class Informers:
         namespaces: where; everywhere if empty.
         pace: their patience.
         count: told of their failures.
+        watch_pods: whether to look at pods at all.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class Informers:
         namespaces: Sequence[str] = (),
         pace: Pace = PACE,
         count: Count = lambda resource, what: None,
+        *,
+        watch_pods: bool = True,
     ) -> None:
         self._wake = wake
         self._served = {resource: asyncio.Event() for resource in (MODEL_BOOSTER, *CHILDREN)}
@@ -80,16 +84,37 @@ class Informers:
             }
             for resource in self._served
         }
+        self._pods = {
+            namespace: self._of_pods(kube, namespace, pace, count)
+            for namespace in (namespaces or (None,) if watch_pods else ())
+        }
         self.view = View(
             {
                 resource.kind: {place: informer.store for place, informer in informers.items()}
                 for resource, informers in self._informers.items()
-            }
+            },
+            {place: informer.store for place, informer in self._pods.items()},
+        )
+
+    def _of_pods(self, kube: Kube, namespace: str | None, pace: Pace, count: Count) -> Informer:
+        store = Store({BOOSTER_INDEX: lambda record: [model_uid(record)]})
+        return Informer(
+            kube,
+            POD,
+            store,
+            self._pod_changed,
+            label_selector=f"{SELECTOR}={WORKLOAD}",
+            namespace=namespace,
+            shape=lambda pod: slim(pod, store.get(key_of(pod))),
+            pace=pace,
+            count=count,
         )
 
     async def run(self) -> None:
         """Runs every informer as soon as its kind is served, for ever."""
         async with asyncio.TaskGroup() as group:
+            for pods in self._pods.values():
+                group.create_task(pods.run())
             for resource, informers in self._informers.items():
                 for informer in informers.values():
                     group.create_task(self._follow(resource, informer))
@@ -109,10 +134,17 @@ class Informers:
             if not informer.synced.is_set()
         ]
 
+    async def pods_synced(self) -> None:
+        """Waits until the pods are listed; nothing that matters to what we do depends on them."""
+        for informer in self._pods.values():
+            await informer.synced.wait()
+
     def silences(self) -> Iterator[tuple[Resource, Callable[[], float]]]:
         """Yields every kind, with a function that says how long nothing was heard about it."""
         for resource, informers in self._informers.items():
             yield resource, partial(_silence, list(informers.values()))
+        if self._pods:
+            yield POD, partial(_silence, list(self._pods.values()))
 
     def count(self, resource: Resource) -> int:
         """Returns how many objects of a kind are known."""
@@ -155,6 +187,15 @@ class Informers:
                 keys.update(self._concerned(resource, obj))
         for key in keys:
             self._wake(key, is_first)
+
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        """Wakes a ModelBooster only if there is something new to say of its pods."""
+        record = new or old
+        if record is None or pod_trouble(old) == pod_trouble(new):
+            return
+        key = self.booster_of(model_uid(record))
+        if key is not None and key.namespace == key_of(record).namespace:
+            self._wake(key, True)
 
     def rivals(self, booster: Object) -> list[Object]:
         """Returns the others of the namespace that clients ask for by the same name."""

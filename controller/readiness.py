@@ -1,4 +1,4 @@
-"""Whether a backend can serve, as far as its ModelServing tells.
+"""Whether a backend can serve, as far as its ModelServing tells; its pods tell only why not.
 
 The serving controller only ever sets a condition to True, lets it stand while the spec moves on,
 and writes none at all for a ModelServing that was made with no replicas. So a condition counts only
@@ -7,7 +7,7 @@ if the status is about the present generation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -16,6 +16,7 @@ from app.apis.canonical import BackendForm, Model
 from app.apis.children import backend_child_name
 from app.apis.derive import SERVED_TYPES
 from app.apis.meta import Object, is_terminating
+from controller.pods import MAX_SENTENCE, backend_of, sentence_about
 
 AVAILABLE, PROGRESSING, UPDATING = "Available", "Progressing", "UpdateInProgress"
 
@@ -73,6 +74,7 @@ def reports(
     bounds: Mapping[str, tuple[int, int] | None],
     written: Mapping[str, int],
     stored: Object,
+    pods: Iterable[Object] = (),
 ) -> tuple[BackendReport, ...]:
     """Returns what is known of each backend, in the order of the spec.
 
@@ -82,7 +84,11 @@ def reports(
         bounds: between which replicas an autoscaler may choose, by ModelServing; None if none does.
         written: generation that our own last write gave a ModelServing, by name.
         stored: the stored status of the ModelBooster.
+        pods: the records of its pods.
     """
+    records: dict[str, list[Object]] = {}
+    for record in pods:
+        records.setdefault(backend_of(record), []).append(record)
     before = {
         str(entry.get("name")): entry.get("ready") is True
         for entry in stored.get("backendStatuses") or ()
@@ -94,6 +100,7 @@ def reports(
             servings.get(name),
             bounds.get(name),
             written.get(name, 0),
+            records.get(backend.name, ()),
             was_ready=before.get(backend.name, False),
         )
         for backend in model.backends
@@ -107,6 +114,7 @@ def _report(
     serving: Object | None,
     bounds: tuple[int, int] | None,
     written: int,
+    pods: Iterable[Object],
     *,
     was_ready: bool,
 ) -> BackendReport:
@@ -122,6 +130,9 @@ def _report(
     status = _dict(serving.get("status"))
     least = None if bounds is None else max(1, bounds[0])
     ready, message = readiness(serving, least, written, was_ready=was_ready)
+    if ready is not Ready.YES:
+        why = sentence_about(pods, MAX_SENTENCE - len(message) - len("; "))
+        message = f"{message}; {why}" if why else message
     return BackendReport(
         backend.name,
         name,

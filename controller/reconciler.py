@@ -174,7 +174,14 @@ class Reconciler:
         }
         memory.forget_written(servings)
         bounds = {child.name: child.replica_bounds for child in intent.children}
-        return reports(intent.model, servings, bounds, memory.written, stored_status(booster))
+        return reports(
+            intent.model,
+            servings,
+            bounds,
+            memory.written,
+            stored_status(booster),
+            self._view.pods(booster),
+        )
 
     async def _report(
         self,
@@ -216,6 +223,8 @@ class Reconciler:
 
 
 def _wait_after(failure: Failure, memory: Memory, now: float) -> float:
+    if failure.weight is Weight.STALE:
+        return 0
     if failure.weight in (Weight.REFUSED, Weight.TERMINAL):
         until = memory.next_try()
         return 0 if until is None else max(0, until - now)

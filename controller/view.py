@@ -49,10 +49,16 @@ class View:
 
     Args:
         stores: the stores of each kind, by namespace; None is the store of all namespaces.
+        pods: the same for the records of pods; empty if nobody watches them.
     """
 
-    def __init__(self, stores: Mapping[str, Mapping[str | None, Store]]) -> None:
+    def __init__(
+        self,
+        stores: Mapping[str, Mapping[str | None, Store]],
+        pods: Mapping[str | None, Store] | None = None,
+    ) -> None:
         self._stores = stores
+        self._pods = pods or {}
         self._expected: dict[Place, _Expected] = {}
         self._places: dict[str, set[Place]] = {}  # of what is expected, by owner
         self._under_way: dict[Place, list[Write]] = {}
@@ -78,6 +84,14 @@ class View:
             obj_now = self._expected[place].obj
             if obj_now is not None and uid_of(obj_now) != uid:  # not the ModelBooster itself
                 yield obj_now
+
+    def pods(self, booster: Object) -> Iterator[Object]:
+        """Yields the records of a ModelBooster's pods; anybody may write labels elsewhere."""
+        namespace = key_of(booster).namespace
+        store = self._pods.get(None if None in self._pods else namespace)
+        for record in store.by(BOOSTER_INDEX, uid_of(booster)) if store is not None else ():
+            if key_of(record).namespace == namespace:
+                yield record
 
     @contextmanager
     def writing(self, resource: Resource, key: Key) -> Iterator[Write]:

@@ -59,6 +59,7 @@ class ControllerPart:
             workers=settings.workers,
             resync_seconds=settings.resync_seconds,
             instance=leadership.me,
+            watch_pods=settings.watch_pods,
         )
         self._kube = kube if settings.leader_election else kube.unguarded()
         self._controller = Controller(self._kube, scope, metrics)
