@@ -155,16 +155,17 @@ def _metrics(scaling: Scaling, shape: Shape) -> list[Object]:
 
 def _target(model: Model, scaling: Scaling, profile: Profile) -> Object:
     shape, metrics = SHAPES[profile], [metric.metric_name for metric in scaling.policy.metrics]
+    weighed = scaling.backend is None
     params = [
         compact(
-            cost=backend.scaling_cost or None if scaling.backend is None else None,
+            cost=(backend.scaling_cost or None) if weighed else None,
             minReplicas=backend.min_replicas,
             maxReplicas=backend.max_replicas,
             target=_pods(model, backend, profile, metrics),
         )
         for backend in scaling.backends
     ]
-    if scaling.backend is not None:
+    if not weighed:
         return {shape.one: params[0]}
     return {
         shape.several: {
