@@ -234,5 +234,6 @@ def adapter_names(model: Model) -> list[str]:
     if len(names) > MOST_ADAPTERS:
         path = served(model)[0].path
         path = Path("spec.backends") if path.text.endswith("]") else path.child("loraAdapters")
-        raise SpecError(too_many(path, len(names), MOST_ADAPTERS))
+        of = "LoRA adapters of different names"
+        raise SpecError(too_many(path, len(names), MOST_ADAPTERS, of))
     return names

@@ -104,9 +104,9 @@ def too_long(path: Path, limit: int) -> FieldError:
     return FieldError(path, Cause.TOO_LONG, f"Too long: may not be more than {limit} bytes")
 
 
-def too_many(path: Path, count: int, limit: int) -> FieldError:
-    """The list has more than ``limit`` items."""
-    return FieldError(path, Cause.TOO_MANY, f"Too many: {count}: must have at most {limit} items")
+def too_many(path: Path, count: int, limit: int, of: str = "items") -> FieldError:
+    """The list has more than ``limit`` items, or more of something else."""
+    return FieldError(path, Cause.TOO_MANY, f"Too many: {count}: must have at most {limit} {of}")
 
 
 class SpecError(ValueError):

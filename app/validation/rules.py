@@ -24,7 +24,7 @@ RULES: tuple[Rule, ...] = (
     scaling.replicas_are_bounds_under_policy,  # else the autoscaler has no room
     scaling.bounds_are_equal_without_policy,  # else maxReplicas would never be reached
     scaling.backend_policy_keeps_one_replica,  # else no pod is left whose metrics could wake it
-    scaling.model_policy_keeps_one_replica,  # else the same for the whole model
+    scaling.model_policy_keeps_one_replica,  # else no pod is left at all, as above
     scaling.model_policy_has_costs,  # else the autoscaler cannot compare backends
     scaling.costs_have_model_policy,  # else the cost would be ignored
     scaling.grace_period_has_model_policy,  # else it would be ignored

@@ -33,7 +33,9 @@ faults are told at once ({MOST_FAULTS} at most), in the API server's own form: t
 wrong with it, and what would be right. Warnings ({MOST_WARNINGS} at most) are printed by kubectl
 and change nothing.
 
-`model-booster validate FILE` says the same without a cluster ([cli.md](cli.md)).
+Each text below is one fault. kubectl prints `The ModelBooster "demo" is invalid: ` before it; of
+several faults each stands in a line of its own. `model-booster validate FILE` says the same without
+a cluster ([cli.md](cli.md)).
 
 An edit answers only for what it makes worse: a fault that the stored object has already does not
 stand in its way. Labels, annotations, finalizers and status can always be written, and of an object

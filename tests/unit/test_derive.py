@@ -341,7 +341,7 @@ def test_more_adapters_than_a_route_can_list() -> None:
 
     assert fault(lambda: adapter_names(several)) == (
         "spec.backends",
-        "Too many: 11: must have at most 10 items",
+        "Too many: 11: must have at most 10 LoRA adapters of different names",
     )
 
 
