@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 import orjson
-from fastapi import Request
+
+Message = MutableMapping[str, Any]
+"""A message of ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
+
+Receive = Callable[[], Awaitable[Message]]
 
 MOST_BYTES = 8 * 1024 * 1024
 """An object and its predecessor, 1.5 MB each at most in etcd, written out and escaped."""
@@ -25,13 +30,15 @@ class Refused(Exception):
     Args:
         status: HTTP status code.
         text: why, without anything of the request.
-        headers: further headers of the answer.
+        headers: further headers of the answer, ``_`` standing for ``-``.
     """
 
     def __init__(self, status: int, text: str, **headers: str) -> None:
         super().__init__(text)
         self.status = status
-        self.headers = headers
+        self.headers = [
+            (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
+        ]
 
 
 class Unreadable(Exception):
@@ -42,22 +49,26 @@ class Unreadable(Exception):
         self.uid = uid
 
 
-async def body_of(request: Request) -> bytearray:
+async def body_of(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytearray:
     """Reads the body, and no more of it than there may be.
+
+    Args:
+        headers: the request's; names in small letters.
+        receive: what brings the body, in pieces.
 
     Raises:
         Refused: it is too long, encoded, or says that it is no JSON.
     """
-    headers = request.headers
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refused(415, "no content-encoding is accepted", Connection="close")
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Refused(415, "the content type must be application/json", Connection="close")
-    if int(headers.get("content-length", 0)) > MOST_BYTES:
+    given = dict(headers)
+    if given.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise Refused(415, "no content-encoding is accepted", connection="close")
+    if given.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
+        raise Refused(415, "the content type must be application/json", connection="close")
+    if int(given.get(b"content-length", 0)) > MOST_BYTES:
         raise _too_long()
     body = bytearray()
     while True:
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise Refused(400, "the body ended early")
         body += message.get("body", b"")
@@ -68,7 +79,7 @@ async def body_of(request: Request) -> bytearray:
 
 
 def _too_long() -> Refused:
-    return Refused(413, f"the body is longer than {MOST_BYTES} bytes", Connection="close")
+    return Refused(413, f"the body is longer than {MOST_BYTES} bytes", connection="close")
 
 
 def decoded(body: bytearray) -> Any:

@@ -1,44 +1,50 @@
-"""The two paths that the API server calls, and the HTTPS server around them.
-
-A request is read whole, within bounds of size and time, and answered from memory. Whatever comes
-in: a review gets its answer, anything else a short text that echoes nothing of it.
-"""
+"""The two paths that the API server calls, and the HTTPS server around them."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
-import orjson
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import PlainTextResponse
+from fastapi import FastAPI
 from uvicorn.config import Config
 
-from app.apis.meta import Object
 from app.metrics import Metrics
 from app.validation import Context
-from webhook.body import Refused, Unreadable, body_of, decoded, uid_of
+from webhook.body import Message, Receive
 from webhook.connection import Connections, Limits, connection_factory
-from webhook.review import NotAReview, mutated, unreadable, validated
+from webhook.endpoint import Answer, Endpoint, Send
+from webhook.review import mutated, validated
 from webhook.tls import ServingContext
 from webhook.traffic import Gate, Meter
-
-log = logging.getLogger(__name__)
 
 VALIDATE = "/validate/modelbooster"
 MUTATE = "/mutate/modelbooster"
 
-MOST_SECONDS = 10.0
-SPARE_SECONDS = 0.2
-"""For the answer to get back before the API server's own time is over."""
-
 FINISH_SECONDS = 10.0
 """How long requests under way may take after the drain."""
+
+
+class _WebhookApp(FastAPI):
+    """The two paths are found by one look into a dict, all others by FastAPI's router.
+
+    The router and what stands around it take longer than most answers do.
+    """
+
+    def __init__(self, endpoints: dict[str, Endpoint]) -> None:
+        super().__init__(openapi_url=None, docs_url=None, redoc_url=None)
+        self._endpoints = endpoints
+        self.router.redirect_slashes = False
+        for path, endpoint in endpoints.items():
+            # Of a class Starlette expects what ASGI does, which the annotation does not say.
+            self.add_route(path, endpoint, methods=["POST"])  # type: ignore[arg-type]
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answers a request, as ASGI has it."""
+        if scope["type"] == "http" and scope["method"] == "POST":
+            endpoint = self._endpoints.get(scope["path"])
+            if endpoint is not None:
+                return await endpoint(scope, receive, send)
+        await super().__call__(scope, receive, send)
 
 
 def webhook_app(context: Callable[[], Context], metrics: Metrics) -> FastAPI:
@@ -48,24 +54,14 @@ def webhook_app(context: Callable[[], Context], metrics: Metrics) -> FastAPI:
         context: what verdicts depend on, as it is now; asked at every request.
         metrics: what is counted.
     """
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    app.router.redirect_slashes = False
     gate = Gate()
-
-    def add(path: str, answer: Callable[[Any], Object]) -> None:
-        meter = Meter(metrics, path)
-
-        async def review(request: Request) -> Response:
-            with meter.request() as done:
-                response = await _answered(request, gate, answer, meter)
-                done(response.status_code)
-                return response
-
-        app.add_route(path, review, methods=["POST"])
-
-    add(VALIDATE, lambda review: validated(review, context()))
-    add(MUTATE, mutated)
-    return app
+    answers: dict[str, Answer] = {
+        VALIDATE: lambda review: validated(review, context()),
+        MUTATE: mutated,
+    }
+    return _WebhookApp(
+        {path: Endpoint(answer, gate, Meter(metrics, path)) for path, answer in answers.items()}
+    )
 
 
 async def serve_https(
@@ -126,61 +122,3 @@ async def serve_https(
     finally:
         server.close()
         await connections.finish(FINISH_SECONDS)
-
-
-async def _answered(
-    request: Request, gate: Gate, answer: Callable[[Any], Object], meter: Meter
-) -> Response:
-    """Returns the answer to one request, whatever it is."""
-    uid = ""
-    try:
-        with gate as entered:
-            if not entered:
-                raise Refused(
-                    503,
-                    "too many requests at a time",
-                    **{"Retry-After": "1", "Connection": "close"},
-                )
-            async with asyncio.timeout(_seconds(request)):
-                body = await body_of(request)
-        with _uncollected():
-            review = decoded(body)
-            uid = uid_of(review)
-            answered = answer(review)
-            del review, body
-    except Refused as exc:
-        return PlainTextResponse(f"{exc}\n", exc.status, exc.headers)
-    except NotAReview as exc:
-        return PlainTextResponse(f"{exc}\n", 400)
-    except Unreadable as exc:
-        answered = unreadable(exc.uid, str(exc))
-    except TimeoutError:
-        return PlainTextResponse("the body took too long\n", 408, {"Connection": "close"})
-    except Exception:
-        # Whatever it is, the next request must be answered; the failure policy decides this one.
-        log.exception("a review could not be answered, uid %r", uid)
-        return PlainTextResponse("internal error; the log of the webhook says more\n", 500)
-    meter.denied(answered["response"])
-    return Response(orjson.dumps(answered), media_type="application/json")
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keeps the garbage collector away; it would look through all that is made, in vain.
-
-    What an answer makes is gone with it and holds no cycles. Without this half of the time of a
-    large review was the collector's.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
-
-
-def _seconds(request: Request) -> float:
-    """Returns how long a request may take: what the API server says, and 10 s at most."""
-    given = re.fullmatch(r"([0-9]{1,6})s", request.query_params.get("timeout", ""), re.ASCII)
-    return max((min(float(given[1]), MOST_SECONDS) if given else MOST_SECONDS) - SPARE_SECONDS, 0.1)
