@@ -1,7 +1,9 @@
 """What kthena's own admission webhooks ask of the children, release by release.
 
 They are not part of the CRDs, so no API server of ours says it. Their rules are few and documented
-by their code; here they stand once more, for children that we make.
+by their code; here they stand once more, for children that we make. Left out is what no release
+has ever asked, because its webhook was registered for another group: that v0.1.0 wants the
+scheduler to be volcano, for one.
 """
 
 from __future__ import annotations

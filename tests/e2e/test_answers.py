@@ -131,6 +131,121 @@ def test_what_an_edit_is_warned_of(kubectl: Kubectl, admin: Admin, here: AnswerC
     assert (said.stderr, said.stdout, said.code) == (here.kubectl, replaced, 0)
 
 
+POLICY = {"metrics": [{"metricName": "m", "targetValue": 1}]}
+ROOM: Object = {"minReplicas": 1, "maxReplicas": 3, "scalingCost": 1}
+UNCHECKED = (
+    "* <nil>: Invalid value: null: some validation rules were not checked because the object was "
+    "invalid; correct the existing errors to complete validation\n"
+)
+DEFINED = [
+    pytest.param(
+        booster_object("qwen2.5"),
+        'metadata.name: Invalid value: "qwen2.5": metadata.name in body should match '
+        "'^[a-z]([-a-z0-9]*[a-z0-9])?$'\n",
+        id="a dot in the name",
+    ),
+    pytest.param(
+        booster_object("demo", backend(), backend()),
+        'spec.backends[1]: Duplicate value: {"name":"b1"}\n',
+        id="one name twice",
+    ),
+    pytest.param(
+        booster_object("demo", backend(modelURI="https://x")),
+        'spec.backends[0].modelURI: Invalid value: "https://x": spec.backends[0].modelURI in body '
+        "should match '^(hf://|s3://|obs://|pvc://|ms://).+'\n",
+        id="no source that is known",
+    ),
+    pytest.param(
+        booster_object("demo", backend(type="TGI")),
+        '\n* spec.backends[0].type: Unsupported value: "TGI": supported values: "vLLM", '
+        '"vLLMDisaggregated", "SGLang", "MindIE", "MindIEDisaggregated"\n' + UNCHECKED,
+        id="no type that is known",
+    ),
+    pytest.param(
+        booster_object("demo", backend(routeWeight=101)),
+        "spec.backends[0].routeWeight: Invalid value: 101: spec.backends[0].routeWeight in body "
+        "should be less than or equal to 100\n",
+        id="out of range",
+    ),
+    *(
+        pytest.param(
+            booster_object("demo", backend(**ROOM, **written), autoscalingPolicy=POLICY),
+            f'spec.backends[0].{field}: Invalid value: "{kind}": {detail}\n',
+            id=name,
+        )
+        for name, written, field, kind, detail in (
+            (
+                "negative time",
+                {"scaleToZeroGracePeriod": "-1s"},
+                "scaleToZeroGracePeriod",
+                "string",
+                "scaleToZeroGracePeriod cannot be negative",
+            ),
+            (
+                "no time",
+                {"scaleToZeroGracePeriod": "1d"},
+                "scaleToZeroGracePeriod",
+                "string",
+                "must be a duration such as 30s or 1m30s",
+            ),
+            (
+                "two workers",
+                {"workers": [worker(), worker()]},
+                "workers",
+                "object",
+                "backend types vLLM, SGLang and MindIE require exactly one worker, of type "
+                "'server'",
+            ),
+            (
+                "server among others",
+                {"type": "MindIEDisaggregated"},
+                "workers",
+                "object",
+                "backend type MindIEDisaggregated does not accept a worker of type 'server'",
+            ),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("obj", "text"), DEFINED)
+def test_what_the_definition_refuses(kubectl: Kubectl, obj: Object, text: str) -> None:
+    said = apply(kubectl, obj)
+    name = obj["metadata"]["name"]
+    assert said.stderr == f'The ModelBooster "{name}" is invalid: {text}'
+    assert (said.stdout, said.code) == ("", 1)
+
+
+def test_without_the_webhook_the_controller_says_the_same(
+    plane: ControlPlane, admin: Admin
+) -> None:
+    ours = [case for case in cases("rules") if not is_by_definition(case) and not case.beside]
+    renamed = [
+        replace(case, written=_renamed(case.written, f"c{position}"))
+        for position, case in enumerate(ours)
+    ]
+    assert len(renamed) > 20
+    with nobody_asked(plane):
+        for case in renamed:
+            eventually(lambda: is_taken(admin, case.object))  # noqa: B023  # asked at once
+    for case in renamed:
+        stored = admin.until(MODEL_BOOSTER, case.object["metadata"]["name"], is_failed)
+        conditions = {entry["type"]: entry for entry in stored["status"]["conditions"]}
+        assert conditions["Failed"]["reason"] == "ValidationFailed"
+        assert conditions["Failed"]["message"] == case.said()[0], case.rule
+
+
+def is_by_definition(case: AnswerCase) -> bool:
+    return case.rule.startswith("shape.")
+
+
+def is_failed(obj: Object) -> bool:
+    return any(
+        (entry["type"], entry["status"]) == ("Failed", "True")
+        for entry in obj["status"]["conditions"]
+    )
+
+
 def test_every_rule_is_asked_here() -> None:
     """But for what needs another release of kthena, or a webhook that has only just started."""
     missing = [
