@@ -178,3 +178,20 @@ def test_a_store_for_each_namespace() -> None:
     assert view.get(MODEL_ROUTE, Key("other", "m")) is None
     assert view.get(MODEL_ROUTE, Key("third", "m")) is None
     assert list(view.children(OWNER)) == [route("1")]
+
+
+def test_pods_are_found_by_the_uid_they_name_in_the_same_namespace_only() -> None:
+    def record(namespace: str, name: str) -> Object:
+        return {"metadata": {"namespace": namespace, "name": name, "uid": name, "owner": OWNER}}
+
+    booster = {"metadata": {"namespace": "ns", "name": "m", "uid": OWNER}}
+    everywhere = Store({BOOSTER_INDEX: lambda obj: [obj["metadata"]["owner"]]})
+    everywhere.replace([record("ns", "a"), record("other", "b")])
+    stranger = {**booster, "metadata": {**booster["metadata"], "uid": "stranger"}}
+
+    view = View({}, {None: everywhere})
+
+    assert [obj["metadata"]["name"] for obj in view.pods(booster)] == ["a"]
+    assert list(view.pods(stranger)) == []
+    assert list(View({}, {"other": everywhere}).pods(booster)) == []
+    assert list(View({}).pods(booster)) == []
