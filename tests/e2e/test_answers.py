@@ -472,6 +472,28 @@ def test_examples_applied_again_change_nothing(kubectl: Kubectl, admin: Admin, m
     assert (diff.stdout, diff.code) == ("", 0)
 
 
+@pytest.mark.parametrize("mode", ["client-side", "server-side"])
+def test_the_stored_default_makes_no_difference(
+    kubectl: Kubectl, admin: Admin, tmp_path: Path, mode: str
+) -> None:
+    text = (EXAMPLES / "autoscaled-by-cost.yaml").read_text()
+    file = tmp_path / "without-rate.yaml"
+    file.write_text(re.sub(r"(?m)^ *costExpansionRatePercent:.*\n", "", text))
+    flags = (f"--server-side={mode == 'server-side'}".lower(), "-f", str(file))
+    assert kubectl("diff", *flags).code == 1
+    assert kubectl("apply", *flags).code == 0
+    (stored,) = admin.list(MODEL_BOOSTER)
+    name = stored["metadata"]["name"]
+    before = admin.until(MODEL_BOOSTER, name, is_reported)
+    assert before["spec"]["costExpansionRatePercent"] == 200
+
+    assert kubectl("apply", *flags).code == 0
+
+    assert admin.get(MODEL_BOOSTER, name) == before
+    diff = kubectl("diff", *flags)
+    assert (diff.stdout, diff.code) == ("", 0)
+
+
 def is_reported(obj: Object) -> bool:
     conditions = {entry["type"]: entry["status"] for entry in obj["status"]["conditions"]}
     return bool(
