@@ -125,9 +125,12 @@ class Connection(HttpToolsProtocol):
         if not self._all.entered(self):
             self.transport.abort()
             return
+        # As if it had carried a request: the API server opens some in advance, and a request that
+        # meets a closing connection may be lost.
         self.idle_since = self.loop.time()
-        self._phase = _Phase.HEADER
-        self._watch()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self._limits.idle_seconds, self.timeout_keep_alive_handler
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""

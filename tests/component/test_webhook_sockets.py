@@ -8,6 +8,7 @@ import random
 import socket
 import time
 import warnings
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -37,11 +38,12 @@ async def test_one_connection_carries_many_requests() -> None:
 
 async def test_an_idle_connection_is_kept_longer_than_the_time_for_a_header() -> None:
     async with serving(limits=QUICK) as server:
-        client = await server.connect()
-        await client.ask(GOOD)
-        assert not await client.closed(within=2 * QUICK.header_seconds)
-        assert (await client.ask(GOOD))[0] == 200
-        client.close()
+        used, unused = await server.connect(), await server.connect()
+        await used.ask(GOOD)
+        assert not await used.closed(within=2 * QUICK.header_seconds)
+        for client in (used, unused):
+            assert (await client.ask(GOOD))[0] == 200
+            client.close()
 
 
 async def test_a_request_may_come_byte_by_byte() -> None:
@@ -234,7 +236,7 @@ async def _dripping(server: Server, said: bytes) -> bool:
 
 async def test_whoever_keeps_silent_or_drips_is_let_go_while_others_are_served() -> None:
     half = GOOD[: len(GOOD) // 2]
-    async with serving(limits=QUICK) as server:
+    async with serving(limits=replace(QUICK, idle_seconds=1.0)) as server:
         async with asyncio.TaskGroup() as group:
             slow = [
                 group.create_task(client)
