@@ -1,49 +1,39 @@
-"""Queue and workers: what turns changes into passes, and settles how those end."""
+"""Informers, queue and workers put together, and what is looked after by the clock."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
-import random
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from uuid import uuid4
 
 from app.apis.children import CHILDREN, Profile
-from app.apis.meta import Key, Object
+from app.apis.meta import Key
 from app.convert.options import Options
-from app.errors import ApiError, Conflict, InvalidSpec, LeadershipLost, TerminalError, Unreachable
+from app.errors import ApiError, LeadershipLost, Unreachable
 from app.kube import Backoff, Kube
-from app.log import about
 from app.metrics import Metrics
-from app.validation import Context
 from controller.events import Recorder
 from controller.informers import Informers
-from controller.intent import Intent, intent_of
+from controller.intents import Intents
 from controller.pace import PACE, Pace
 from controller.profiles import Detection, Installed
-from controller.reconciler import Reconciler, Result
+from controller.reconciler import Reconciler
 from controller.reporter import Reporter
-from controller.rivals import Elders
-from controller.workqueue import QueueShutDown, WorkQueue
+from controller.workers import NAME, Workers
+from controller.workqueue import WorkQueue
 from controller.writer import Writer
 
 log = logging.getLogger(__name__)
-
-NAME = "modelbooster"
-"""What logs and metrics call this controller."""
 
 LOOK_SECONDS = 600.0
 """How often we look which kthena is installed."""
 
 SOON_SECONDS = 15.0
 """The same while the server does not take a child, or nothing was found yet."""
-
-MOST_INTENTS = 256
-"""How many are kept, at some 50 KB each, for the pass that soon follows the first."""
 
 SWEEP_SECONDS = 15.0
 """How often we look for writes that the watch should have shown by now."""
@@ -109,17 +99,20 @@ class Controller:
         self._show()
         self._detection = Detection(kube, self._scope.profile)
         self._installed: Installed | None = None
-        self._intents: dict[tuple[str, int, Profile | None], Intent] = {}  # the oldest first
+        self._intents = Intents(self._scope.options, self._scope.profile, self._informers.rivals)
         self._looked = asyncio.Event()
         self._stopping = asyncio.Event()
         self._recorder = Recorder(kube, self._scope.instance)
         view = self._informers.view
         self._reconciler = Reconciler(
             view,
-            self._intend,
+            self._intents.of,
             Writer(kube, view),
             Reporter(kube, view, self._recorder.record),
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
+        )
+        self._workers = Workers(
+            self._queue, self._reconciler.reconcile, self._metrics, self._scope.resync_seconds
         )
 
     async def follow(self) -> None:
@@ -141,16 +134,13 @@ class Controller:
         gc.collect()
         gc.freeze()
         log.info("everything is listed; %d workers begin", self._scope.workers)
-        self._metrics.max_workers.labels(controller=NAME).set(self._scope.workers)
         try:
             async with asyncio.TaskGroup() as group:
                 sending = group.create_task(self._recorder.run())
-                async with asyncio.TaskGroup() as workers:
-                    for _ in range(self._scope.workers):
-                        workers.create_task(self._work())
+                await self._workers.run(self._scope.workers)
                 sending.cancel()
         except* LeadershipLost as lost:
-            raise _first(lost) from None
+            raise lost.exceptions[0] from None
 
     def _show(self) -> None:
         """Lets the metrics read what the informers know, whenever somebody asks."""
@@ -199,36 +189,6 @@ class Controller:
                 task.cancel()
         return not self._stopping.is_set()
 
-    async def _work(self) -> None:
-        while True:
-            try:
-                key = await self._queue.get()
-            except QueueShutDown:
-                return
-            try:
-                with (
-                    about(
-                        controller=NAME,
-                        namespace=key.namespace,
-                        name=key.name,
-                        reconcile_id=uuid4().hex,
-                    ),
-                    self._metrics.active_workers.labels(controller=NAME).track_inprogress(),
-                    self._metrics.reconcile_seconds.labels(controller=NAME).time(),
-                ):
-                    self._settle(key, await self._passed(key))
-            finally:
-                self._queue.done(key)
-
-    async def _passed(self, key: Key) -> Result:
-        try:
-            return await self._reconciler.reconcile(key)
-        except LeadershipLost:
-            raise
-        except Exception as exc:
-            log.exception("a bug: the pass broke off")
-            return Result(exc)
-
     async def _look(self) -> None:
         """Looks from time to time which kthena is installed."""
         looked_at, backoff = -LOOK_SECONDS, Backoff(0.5, SOON_SECONDS)
@@ -253,7 +213,7 @@ class Controller:
         if not found.booster_is_ours:
             log.error("the CustomResourceDefinition of ModelBooster is kthena's own, not ours")
         is_first = self._installed is None
-        self._installed = found
+        self._installed, self._intents.profile = found, found.profile
         self._informers.are_served(found)
         self._looked.set()
         for key in refused:
@@ -271,66 +231,3 @@ class Controller:
                 if key is not None:
                     log.warning("%s: a write was not seen in the watch for a minute", key)
                     self._queue.add(key, low=True)
-
-    # One pass.
-
-    def _intend(self, booster: Object) -> Intent:
-        """Returns what a ModelBooster asks for; mostly it was asked a moment ago."""
-        profile = self._installed.profile if self._installed else self._scope.profile
-        elders = Elders(booster, self._informers.rivals(booster))
-        if elders.objects:  # nobody need wait for this
-            return intent_of(booster, Context(self._scope.options, profile, elders))
-        metadata = booster["metadata"]
-        of = (metadata["uid"], metadata["generation"], profile)
-        intent = self._intents.pop(of, None)
-        if intent is None:
-            intent = intent_of(booster, Context(self._scope.options, profile))
-        self._intents[of] = intent
-        if len(self._intents) > MOST_INTENTS:
-            del self._intents[next(iter(self._intents))]
-        return intent
-
-    def _settle(self, key: Key, result: Result) -> None:
-        """Decides when a key comes again, by how its pass ended."""
-        error, wait = result.error, result.wait_seconds
-        if error is None:
-            self._queue.forget(key)
-            self._count("success" if wait is None else "requeue_after")
-            if result.is_gone:
-                return
-            later = self._scope.resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
-            self._queue.add_after(key, later if wait is None else wait, low=wait is None)
-            return
-        self._count("error")
-        if isinstance(error, TerminalError):
-            self._metrics.terminal_errors.labels(controller=NAME).inc()
-        else:
-            self._metrics.reconcile_errors.labels(controller=NAME).inc()
-        if isinstance(error, InvalidSpec):
-            self._queue.forget(key)  # nothing comes of it before somebody edits it
-            if wait is not None:
-                self._queue.add_after(key, wait)
-            log.info("refused: %s", error.message)
-            return
-        self._queue.retry(key, at_least_seconds=wait or 0)
-        level = logging.DEBUG if isinstance(error, Conflict) else logging.WARNING
-        log.log(level, "%s; tried %d times", error, self._queue.failures(key))
-
-    def _count(self, result: str) -> None:
-        self._metrics.reconciles.labels(controller=NAME, result=result).inc()
-
-
-def _first(group: BaseExceptionGroup[LeadershipLost]) -> LeadershipLost:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, LeadershipLost)  # noqa: S101 - for the type checker
-    return error
-
-
-async def control(kube: Kube, scope: Scope | None = None, metrics: Metrics | None = None) -> None:
-    """Follows and works at once, for ever: a controller without an election."""
-    controller = Controller(kube, scope, metrics)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(controller.follow())
-        group.create_task(controller.work())

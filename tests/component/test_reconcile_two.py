@@ -18,6 +18,9 @@ from app.apis.children import (
     MODEL_SERVING,
 )
 from app.apis.meta import Object, uid_of
+from app.errors import LeadershipLost
+from app.kube import connect
+from controller.controller import Controller, Scope
 from controller.events import EVENT
 from tests import audit
 from tests.builders import backend, booster_object, policy
@@ -72,6 +75,28 @@ async def test_whoever_follows_one_that_died_does_the_rest(
     made = [line for line in written(plane, world.namespace) if line.startswith("201")]
     assert len(made) == 5
     assert not [e for e in await world.list(EVENT) if e["type"] == "Warning"]
+
+
+async def test_who_leads_no_more_writes_no_more(
+    kubeconfig: Path, world: World, plane: ControlPlane
+) -> None:
+    left = 2
+
+    def guard() -> None:
+        nonlocal left
+        if left == 0:
+            raise LeadershipLost("the lease has run out")
+        left -= 1
+
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+    async with connect(str(kubeconfig), guard=guard) as kube:
+        controller = Controller(kube, Scope(namespaces=(world.namespace,)))
+        following = asyncio.create_task(controller.follow())
+        with pytest.raises(LeadershipLost, match="run out"):
+            await controller.work()
+        following.cancel()
+
+    assert len(written(plane, world.namespace)) <= 2
 
 
 def scenes(seed: int) -> Iterator[Object]:
