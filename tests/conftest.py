@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from tests.controlplane import clients, crds
 from tests.controlplane.plane import ControlPlane
+from tests.faults import table as faults
 from tests.proxy import Proxy
 from tests.world import Admin, World
 
@@ -21,6 +22,14 @@ PROFILE = "B"
 
 # pytest --hypothesis-profile=thorough --timeout=0: many more generated objects, for an hour off.
 settings.register_profile("thorough", max_examples=5000)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what became of each row of the fault table."""
+    if table := faults.lines(terminalreporter.stats):
+        terminalreporter.section("faults")
+        for line in table:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")
