@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -89,6 +90,13 @@ def match_patterns_compile(case: Case) -> Iterator[FieldError]:
 def _pattern_fault(at: Path, match: StringMatch) -> Iterator[FieldError]:
     if match.regex is None:
         return
+    if _ONE_BYTE.search(match.regex):
+        yield invalid(
+            at.child("regex"),
+            match.regex,
+            "invalid regular expression: invalid escape sequence: \\C",
+        )
+        return
     try:
         re2.compile(match.regex, _QUIETLY)
     except re2.error as exc:
@@ -96,6 +104,9 @@ def _pattern_fault(at: Path, match: StringMatch) -> Iterator[FieldError]:
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
         yield invalid(at.child("regex"), match.regex, f"invalid regular expression: {text}")
 
+
+_ONE_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
+"""The one thing that RE2 takes and its Go twin does not: any single byte."""
 
 _QUIETLY = re2.Options()
 _QUIETLY.log_errors = False

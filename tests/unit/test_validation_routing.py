@@ -129,6 +129,8 @@ def test_somebody_gets_the_requests(obj: Object, where: str | None) -> None:
         pytest.param("(", "missing )", id="open group"),
         pytest.param("(?=a)", "invalid perl operator", id="lookahead"),
         pytest.param(r"(a)\1", "invalid escape sequence", id="back reference"),
+        pytest.param(r"a\C", r"invalid escape sequence: \C", id="a byte"),
+        pytest.param(r"a\\C", None, id="a backslash and a C"),
         pytest.param("x{1001}", "invalid repetition size", id="many times"),
         pytest.param("(a+)+" * 50 + "$", None, id="slow elsewhere"),
     ],
