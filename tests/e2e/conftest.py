@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROFILE
+from tests.conftest import PROFILE, Kubectl, Ran
 from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import Installation
@@ -29,3 +30,19 @@ def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
 def plane(installation: Installation) -> ControlPlane:
     """The control plane that the chart is installed on."""
     return installation.plane
+
+
+@pytest.fixture(scope="session")
+def kubectl_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where kubectl keeps what it has learnt of the server; asking anew takes longer."""
+    return tmp_path_factory.mktemp("kubectl")
+
+
+@pytest.fixture
+def kubectl(kubectl: Kubectl, kubectl_cache: Path) -> Kubectl:
+    """The real kubectl, which remembers from test to test what kinds there are."""
+
+    def run(*args: str, stdin: str | None = None) -> Ran:
+        return kubectl("--cache-dir", str(kubectl_cache), *args, stdin=stdin)
+
+    return run

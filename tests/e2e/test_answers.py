@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,39 +15,24 @@ import yaml
 
 from app.apis.children import DEFAULT_RELEASE, MODEL_BOOSTER, MODEL_ROUTE
 from app.apis.meta import Object
-from certs.objects import VALIDATING
 from tests.answers.cases import AnswerCase, cases
 from tests.builders import backend, booster_object, disaggregated, worker
-from tests.conftest import Kubectl, Ran
-from tests.controlplane import crds
-from tests.controlplane.api import JSON_PATCH, Api, Refused
+from tests.conftest import Kubectl
 from tests.controlplane.plane import ControlPlane
-from tests.e2e.installation import RELEASE, eventually
+from tests.e2e.admission import (
+    apply,
+    broken,
+    ensure_namespace,
+    is_failed,
+    is_taken,
+    nobody_asked,
+)
+from tests.e2e.installation import eventually
 from tests.world import Admin
 
 KINDS = {resource.kind: resource for resource in (MODEL_BOOSTER, MODEL_ROUTE)}
-EXAMPLES = Path(__file__).parents[2] / "examples"
-PROTECTION = "workload.serving.volcano.sh/deletion-protection"
 NAMESPACE = "NAMESPACE"
 """Stands for the test's own in what is expected."""
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where kubectl keeps what it has learnt of the server; asking anew takes longer."""
-    return tmp_path_factory.mktemp("kubectl")
-
-
-@pytest.fixture
-def kubectl(kubectl: Kubectl, cache: Path) -> Kubectl:
-    def run(*args: str, stdin: str | None = None) -> Ran:
-        return kubectl("--cache-dir", str(cache), *args, stdin=stdin)
-
-    return run
-
-
-def apply(kubectl: Kubectl, obj: Object, *flags: str) -> Ran:
-    return kubectl("apply", *flags, "-f", "-", stdin=yaml.safe_dump(obj))
 
 
 def put_beside(case: AnswerCase, admin: Admin) -> None:
@@ -59,13 +41,6 @@ def put_beside(case: AnswerCase, admin: Admin) -> None:
         if namespace != admin.namespace:
             ensure_namespace(admin.api, namespace)
         Admin(admin.api, namespace).put(KINDS[obj["kind"]], obj)
-
-
-def ensure_namespace(api: Api, name: str) -> None:
-    try:
-        api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    except Refused as exc:
-        assert exc.reason == "AlreadyExists"  # noqa: PT017  # the status is what counts
 
 
 def asked(list_name: str) -> list[Any]:
@@ -239,13 +214,6 @@ def is_by_definition(case: AnswerCase) -> bool:
     return case.rule.startswith("shape.")
 
 
-def is_failed(obj: Object) -> bool:
-    return any(
-        (entry["type"], entry["status"]) == ("Failed", "True")
-        for entry in obj["status"]["conditions"]
-    )
-
-
 def test_every_rule_is_asked_here() -> None:
     """But for what needs another release of kthena, or a webhook that has only just started."""
     missing = [
@@ -255,11 +223,6 @@ def test_every_rule_is_asked_here() -> None:
         if not case.kubectl and not case.reading and case.release == DEFAULT_RELEASE
     ]
     assert missing == []
-
-
-def broken(*more: Object) -> Object:
-    """An object that breaks a rule of the webhook's alone: minReplicas differs from maxReplicas."""
-    return booster_object("demo", backend("b", minReplicas=1, maxReplicas=3), *more)
 
 
 BOUNDS = (
@@ -300,203 +263,3 @@ def test_all_faults_come_at_once(kubectl: Kubectl, obj: Object, lines: str) -> N
     assert head == 'The ModelBooster "demo" is invalid: \n'
     assert sorted(rest) == sorted(lines.splitlines(keepends=True))
     assert said.code == 1
-
-
-@contextmanager
-def nobody_asked(plane: ControlPlane) -> Iterator[None]:
-    """As before our webhook was installed."""
-    path = VALIDATING.path(None, f"{RELEASE}-webhook")
-    hooks = plane.api.request("GET", path)["webhooks"]
-
-    def select(selectors: list[Object]) -> None:
-        patch = [
-            {"op": "add", "path": f"/webhooks/{position}/namespaceSelector", "value": selector}
-            for position, selector in enumerate(selectors)
-        ]
-        plane.api.request("PATCH", path, patch, content_type=JSON_PATCH)
-
-    select([{"matchLabels": {"tests.example.com/no-namespace": "has-this"}}] * len(hooks))
-    try:
-        yield
-    finally:
-        select([hook.get("namespaceSelector", {}) for hook in hooks])
-
-
-@contextmanager
-def no_spec_demanded(plane: ControlPlane) -> Iterator[None]:
-    """As before our definition was installed: those of kthena demand no spec."""
-    path = crds.CRD.path(None, f"{MODEL_BOOSTER}")
-    at = "/spec/versions/0/schema/openAPIV3Schema/x-kubernetes-validations"
-    schema = plane.api.request("GET", path)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    remove = [{"op": "remove", "path": at}]
-    plane.api.request("PATCH", path, remove, content_type=JSON_PATCH)
-    try:
-        yield
-    finally:
-        add = [{"op": "add", "path": at, "value": schema["x-kubernetes-validations"]}]
-        plane.api.request("PATCH", path, add, content_type=JSON_PATCH)
-
-
-def store_as_of_old(plane: ControlPlane, admin: Admin, obj: Object) -> None:
-    """Stores an object that is older than our webhook and our definition."""
-    with nobody_asked(plane), no_spec_demanded(plane):
-        eventually(lambda: is_taken(admin, obj))
-    probe = {**broken(), "metadata": {"name": "probe"}}
-    without = {key: value for key, value in probe.items() if key != "spec"}
-    eventually(lambda: not is_taken(admin, probe, dryRun="All"))
-    eventually(lambda: not is_taken(admin, without, dryRun="All"))
-
-
-def is_taken(admin: Admin, obj: Object, **params: str) -> bool:
-    try:
-        admin.api.request("POST", admin.path(MODEL_BOOSTER), obj, params=params)
-    except Refused as exc:
-        if exc.status != 422:
-            raise
-        return False
-    return True
-
-
-def test_old_faults_block_no_edit_and_new_ones_do(
-    kubectl: Kubectl, plane: ControlPlane, admin: Admin
-) -> None:
-    store_as_of_old(plane, admin, broken())
-    for command in (
-        ("label", "mb/demo", "team=x"),
-        ("annotate", "mb/demo", "note=y"),
-        ("patch", "mb/demo", "--type=merge", '-p={"metadata":{"finalizers":["example.com/x"]}}'),
-        ("patch", "mb/demo", "--type=merge", '-p={"spec":{"owner":"me"}}'),
-        ("patch", "mb/demo", "--type=merge", '-p={"metadata":{"finalizers":null}}'),
-    ):
-        done = kubectl(*command)
-        assert (done.stderr, done.code) == ("", 0), command
-    # A backend before it moves it, and it is still the same fault.
-    moved = booster_object("demo", backend("a"), *broken()["spec"]["backends"])
-    spec = json.dumps({"spec": moved["spec"]})
-    assert kubectl("patch", "mb/demo", "--type=merge", f"-p={spec}").code == 0
-
-    moved["spec"]["backends"][1]["workers"][0]["image"] = "a b"
-    spec = json.dumps({"spec": moved["spec"]})
-    said = kubectl("patch", "mb/demo", "--type=merge", f"-p={spec}")
-
-    text = IMAGE.removeprefix("* ")
-    assert (said.stderr, said.code) == (f'The ModelBooster "demo" is invalid: {text}', 1)
-    assert kubectl("delete", "mb/demo").code == 0
-
-
-def test_what_is_being_deleted_is_asked_nothing(
-    kubectl: Kubectl, plane: ControlPlane, admin: Admin
-) -> None:
-    kept = broken()
-    kept["metadata"]["finalizers"] = ["example.com/x"]
-    store_as_of_old(plane, admin, kept)
-    assert kubectl("delete", "mb/demo", "--wait=false").code == 0
-
-    worse = json.dumps({"spec": broken(backend("c", workers=[worker(image="a b")]))["spec"]})
-    assert kubectl("patch", "mb/demo", "--type=merge", f"-p={worse}").code == 0
-    done = kubectl("patch", "mb/demo", "--type=merge", '-p={"metadata":{"finalizers":null}}')
-    assert done.code == 0
-    admin.until_gone(MODEL_BOOSTER, "demo")
-
-
-def test_what_has_no_spec_can_be_labelled_finalized_and_deleted(
-    kubectl: Kubectl, plane: ControlPlane, admin: Admin
-) -> None:
-    bare = booster_object("demo")
-    del bare["spec"]
-    store_as_of_old(plane, admin, bare)
-    said = kubectl("label", "mb/demo", "team=x")
-    assert (said.stderr, said.stdout) == (
-        "",
-        "modelbooster.workload.serving.volcano.sh/demo labeled\n",
-    )
-    add, remove = (
-        '{"metadata":{"finalizers":["example.com/x"]}}',
-        '{"metadata":{"finalizers":null}}',
-    )
-    assert kubectl("patch", "mb/demo", "--type=merge", f"-p={add}").code == 0
-    assert kubectl("delete", "mb/demo", "--wait=false").code == 0
-    assert kubectl("patch", "mb/demo", "--type=merge", f"-p={remove}").code == 0
-    admin.until_gone(MODEL_BOOSTER, "demo")
-
-
-FORBIDDEN = (
-    'Error from server (Forbidden): admission webhook "protect-modelbooster.workload.serving.'
-    'volcano.sh" denied the request: modelboosters.workload.serving.volcano.sh "demo" is '
-    f"forbidden: deletion protection is enabled; remove the annotation {PROTECTION} first\n"
-)
-
-
-def test_protection_holds_against_every_way_to_delete_but_its_namespaces(
-    kubectl: Kubectl, admin: Admin
-) -> None:
-    admin = Admin(admin.api, f"{admin.namespace}-protected")
-    ensure_namespace(admin.api, admin.namespace)
-    mark = {"annotations": {PROTECTION: "true"}}
-    admin.create(MODEL_BOOSTER, booster_object("demo", metadata=mark))
-    collection = admin.path(MODEL_BOOSTER)
-    for command in (
-        ("delete", "mb/demo"),
-        ("delete", "mb", "--all"),
-        ("delete", "mb/demo", "--dry-run=server"),
-        ("delete", "mb/demo", "--force", "--grace-period=0"),
-        ("delete", "--raw", collection),
-        ("delete", "--raw", f"{collection}/demo"),
-    ):
-        said = kubectl("-n", admin.namespace, *command)
-        assert said.code == 1, command
-        assert said.stderr.splitlines(keepends=True)[-1] == FORBIDDEN, command
-    assert admin.get(MODEL_BOOSTER, "demo") is not None
-
-    assert kubectl("delete", "namespace", admin.namespace, "--timeout=60s").code == 0
-    assert admin.get(MODEL_BOOSTER, "demo") is None
-
-
-@pytest.mark.parametrize("mode", ["client-side", "server-side"])
-def test_examples_applied_again_change_nothing(kubectl: Kubectl, admin: Admin, mode: str) -> None:
-    """Else every run of a GitOps tool would write, and show a difference for ever."""
-    flags = (f"--server-side={mode == 'server-side'}".lower(), "-f", str(EXAMPLES))
-    assert kubectl("apply", *flags).code == 0
-    names = [obj["metadata"]["name"] for obj in admin.list(MODEL_BOOSTER)]
-    assert len(names) == len(list(EXAMPLES.glob("*.yaml")))
-    # Then the controller has written all that it will write.
-    before = [admin.until(MODEL_BOOSTER, name, is_reported) for name in names]
-
-    said = kubectl("apply", *flags)
-
-    done = "unchanged" if mode == "client-side" else "serverside-applied"
-    assert said.code == 0
-    assert {line.rpartition(" ")[2] for line in said.stdout.splitlines()} == {done}
-    assert [admin.get(MODEL_BOOSTER, name) for name in names] == before
-    diff = kubectl("diff", *flags)
-    assert (diff.stdout, diff.code) == ("", 0)
-
-
-@pytest.mark.parametrize("mode", ["client-side", "server-side"])
-def test_the_stored_default_makes_no_difference(
-    kubectl: Kubectl, admin: Admin, tmp_path: Path, mode: str
-) -> None:
-    text = (EXAMPLES / "autoscaled-by-cost.yaml").read_text()
-    file = tmp_path / "without-rate.yaml"
-    file.write_text(re.sub(r"(?m)^ *costExpansionRatePercent:.*\n", "", text))
-    flags = (f"--server-side={mode == 'server-side'}".lower(), "-f", str(file))
-    assert kubectl("diff", *flags).code == 1
-    assert kubectl("apply", *flags).code == 0
-    (stored,) = admin.list(MODEL_BOOSTER)
-    name = stored["metadata"]["name"]
-    before = admin.until(MODEL_BOOSTER, name, is_reported)
-    assert before["spec"]["costExpansionRatePercent"] == 200
-
-    assert kubectl("apply", *flags).code == 0
-
-    assert admin.get(MODEL_BOOSTER, name) == before
-    diff = kubectl("diff", *flags)
-    assert (diff.stdout, diff.code) == ("", 0)
-
-
-def is_reported(obj: Object) -> bool:
-    conditions = {entry["type"]: entry["status"] for entry in obj["status"]["conditions"]}
-    return bool(
-        conditions["Initialized"] == "True"
-        and obj["status"]["observedGeneration"] == obj["metadata"]["generation"]
-    )

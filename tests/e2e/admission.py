@@ -1,0 +1,97 @@
+"""The chart's admission, asked and left out: what its tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import yaml
+
+from app.apis.children import MODEL_BOOSTER
+from app.apis.meta import Object
+from certs.objects import VALIDATING
+from tests.builders import backend, booster_object
+from tests.conftest import Kubectl, Ran
+from tests.controlplane import crds
+from tests.controlplane.api import JSON_PATCH, Api, Refused
+from tests.controlplane.plane import ControlPlane
+from tests.e2e.installation import RELEASE, eventually
+from tests.world import Admin
+
+
+def apply(kubectl: Kubectl, obj: Object, *flags: str) -> Ran:
+    return kubectl("apply", *flags, "-f", "-", stdin=yaml.safe_dump(obj))
+
+
+def ensure_namespace(api: Api, name: str) -> None:
+    try:
+        api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    except Refused as exc:
+        assert exc.reason == "AlreadyExists"  # noqa: PT017  # the status is what counts
+
+
+def is_failed(obj: Object) -> bool:
+    return any(
+        (entry["type"], entry["status"]) == ("Failed", "True")
+        for entry in obj["status"]["conditions"]
+    )
+
+
+def broken(*more: Object) -> Object:
+    """An object that breaks a rule of the webhook's alone: minReplicas differs from maxReplicas."""
+    return booster_object("demo", backend("b", minReplicas=1, maxReplicas=3), *more)
+
+
+@contextmanager
+def nobody_asked(plane: ControlPlane) -> Iterator[None]:
+    """As before our webhook was installed."""
+    path = VALIDATING.path(None, f"{RELEASE}-webhook")
+    hooks = plane.api.request("GET", path)["webhooks"]
+
+    def select(selectors: list[Object]) -> None:
+        patch = [
+            {"op": "add", "path": f"/webhooks/{position}/namespaceSelector", "value": selector}
+            for position, selector in enumerate(selectors)
+        ]
+        plane.api.request("PATCH", path, patch, content_type=JSON_PATCH)
+
+    select([{"matchLabels": {"tests.example.com/no-namespace": "has-this"}}] * len(hooks))
+    try:
+        yield
+    finally:
+        select([hook.get("namespaceSelector", {}) for hook in hooks])
+
+
+@contextmanager
+def no_spec_demanded(plane: ControlPlane) -> Iterator[None]:
+    """As before our definition was installed: those of kthena demand no spec."""
+    path = crds.CRD.path(None, f"{MODEL_BOOSTER}")
+    at = "/spec/versions/0/schema/openAPIV3Schema/x-kubernetes-validations"
+    schema = plane.api.request("GET", path)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    remove = [{"op": "remove", "path": at}]
+    plane.api.request("PATCH", path, remove, content_type=JSON_PATCH)
+    try:
+        yield
+    finally:
+        add = [{"op": "add", "path": at, "value": schema["x-kubernetes-validations"]}]
+        plane.api.request("PATCH", path, add, content_type=JSON_PATCH)
+
+
+def store_as_of_old(plane: ControlPlane, admin: Admin, obj: Object) -> None:
+    """Stores an object that is older than our webhook and our definition."""
+    with nobody_asked(plane), no_spec_demanded(plane):
+        eventually(lambda: is_taken(admin, obj))
+    probe = {**broken(), "metadata": {"name": "probe"}}
+    without = {key: value for key, value in probe.items() if key != "spec"}
+    eventually(lambda: not is_taken(admin, probe, dryRun="All"))
+    eventually(lambda: not is_taken(admin, without, dryRun="All"))
+
+
+def is_taken(admin: Admin, obj: Object, **params: str) -> bool:
+    try:
+        admin.api.request("POST", admin.path(MODEL_BOOSTER), obj, params=params)
+    except Refused as exc:
+        if exc.status != 422:
+            raise
+        return False
+    return True
