@@ -46,6 +46,7 @@ async def controller(kubeconfig: Path, namespace: str) -> AsyncIterator[Controll
 async def active(controller: Controller, world: World) -> Controller:
     """A controller that has brought the ModelBooster m, with backends a and b, to Active."""
     await world.put(MODEL_BOOSTER, booster_object("m", backend("a"), backend("b")))
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))  # else one Event may tell of both
     await world.serve(MODEL_SERVING, "m-a")
     await world.serve(MODEL_SERVING, "m-b")
     await world.until(MODEL_BOOSTER, "m", is_in(ACTIVE))
