@@ -192,7 +192,7 @@ def test_a_cache_entry_is_made_once(tmp_path: Path) -> None:
         assert eventually(lambda: any(tmp_path.rglob("thing.*/")))
         with run("second") as second:
             assert second.stderr
-            assert second.stderr.readline() == "another run is making thing; waiting for it\n"
+            assert second.stderr.readline() == "another run is making thing; waiting for it (0 s)\n"
             made, _ = first.communicate("\n")
             found, _ = second.communicate("\n")
     assert (made, found) == ("first\n", "first\n")

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import itertools
 import os
 import platform
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+TELL_EVERY_SECONDS = 10
 
 
 def root() -> Path:
@@ -35,11 +39,14 @@ def say(text: str) -> None:
 def locked(name: str) -> Iterator[None]:
     """Holds the lock of this name; waits, and says so, while another process holds it."""
     with (root() / f"{name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"another run is making {name}; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        for waited in itertools.count():
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if waited % TELL_EVERY_SECONDS == 0:
+                    say(f"another run is making {name}; waiting for it ({waited} s)")
+                time.sleep(1)
         yield
 
 
