@@ -403,7 +403,20 @@ def show(found: dict[str, Any]) -> None:
                 print(f"{title}: {row:.2f}" if isinstance(row, float) else f"{title}: {row}")
 
 
-def main() -> None:
+def broken(found: dict[str, Any]) -> list[str]:
+    """Returns the limits on counts that were not kept; those hold on every machine."""
+    faults = [
+        ", ".join(f"{row[what]} {what}" for what in ("shape", "writes", "reads", "conflicts"))
+        for row in found["B6 requests to Active"]
+        if row["writes"] > row["allowed"] or row["reads"] or row["conflicts"]
+    ]
+    for title in ("B11 steady", "B12 restart"):
+        if title in found and found[title]["writes"]:
+            faults.append(f"{title}: {found[title]['writes']} writes")
+    return faults
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--fleet", type=int, nargs="*", default=[500])
     parser.add_argument("--json", type=Path)
@@ -413,7 +426,11 @@ def main() -> None:
     show(found)
     if chosen.json:
         chosen.json.write_text(json.dumps(found, indent=1))
+    faults = broken(found)
+    for fault in faults:
+        print(f"LIMIT BROKEN: {fault}", file=sys.stderr)
+    return bool(faults)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
