@@ -13,6 +13,12 @@ from app.apis.meta import Object
 from controller.failure import Weight, worst
 from controller.outcome import Done, Trouble
 
+PATIENT_REPAIRS = 5
+"""So many times in a row a child is put right at once."""
+
+CALM_SECONDS = 60.0
+"""Time without a repair after which the next one counts as the first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -24,6 +30,20 @@ class Refusal:
     until: float
 
 
+@dataclass(frozen=True, slots=True)
+class Repairs:
+    """How often in a row a child was put right that somebody had changed."""
+
+    digest: str
+    count: int
+    last: float
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long to wait before it is put right again: somebody may never give in."""
+        return 0 if self.count < PATIENT_REPAIRS else min(2.0 ** (self.count - 4), 120)
+
+
 @dataclass(slots=True)
 class Memory:
     """What is remembered of one ModelBooster.
@@ -33,6 +53,7 @@ class Memory:
         written: generation that our own last write gave a ModelServing, by name, until the
             serving controller has seen it.
         refused: children that the server did not take, by kind and name.
+        repairs: children that were put right, by kind and name.
         failing_since: when the first of a row of failures was, None if the last pass went well.
         failures: how many there were in that row.
         waiting_since: since when we wait for an object to go, None if for none.
@@ -43,6 +64,7 @@ class Memory:
     uid: str
     written: dict[str, int] = field(default_factory=dict)
     refused: dict[tuple[str, str], Refusal] = field(default_factory=dict)
+    repairs: dict[tuple[str, str], Repairs] = field(default_factory=dict)
     failing_since: float | None = None
     failures: int = 0
     waiting_since: float | None = None
@@ -87,10 +109,21 @@ class Memory:
         """Notes that the server took a child."""
         self.refused.pop(_place(child), None)
 
-    def keep_refusals(self, places: Collection[tuple[str, str]]) -> None:
+    def repaired(self, child: Object, now: float) -> float:
+        """Notes that a child was put right, and returns how long not to do so again."""
+        digest, old = revision(child), self.repairs.get(_place(child))
+        count = 1
+        if old is not None and old.digest == digest:
+            is_calm = now - old.last > max(CALM_SECONDS, 2 * old.pause_seconds)
+            count = 1 if is_calm else min(old.count + 1, 20)
+        repairs = self.repairs[_place(child)] = Repairs(digest, count, now)
+        return repairs.pause_seconds
+
+    def keep(self, places: Collection[tuple[str, str]]) -> None:
         """Drops what is remembered of children that are not wanted any more."""
-        for place in self.refused.keys() - places:
-            del self.refused[place]
+        for known in (self.refused, self.repairs):
+            for place in known.keys() - places:
+                del known[place]
 
     def forget_written(self, servings: Mapping[str, Object]) -> None:
         """Drops what the serving controller has seen by now, or what is gone."""

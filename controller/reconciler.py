@@ -136,7 +136,7 @@ class Reconciler:
         return list(found.values())
 
     async def _act(self, booster: Object, intent: Intent, todo: Plan, memory: Memory) -> Done:
-        memory.keep_refusals({(c.resource.kind, c.name) for c in intent.children})
+        memory.keep({(c.resource.kind, c.name) for c in intent.children})
         if not todo:
             return Done()
         if is_settled(booster):

@@ -13,6 +13,7 @@ from app.apis.meta import Key, Object, Resource, key_of, owner_references
 from app.errors import (
     ApiError,
     ChildConflict,
+    ChildRefused,
     Conflict,
     LeadershipLost,
     NotFound,
@@ -126,6 +127,19 @@ class Writer:
                 memory.refuse(child, exc, tries, self._clock() + pause)
             raise
         memory.took(child)
+        if step.old is not None:
+            self._mind_repairs(memory, step.child)
+
+    def _mind_repairs(self, memory: Memory, child: Desired) -> None:
+        """Sees to it that we do not fight for ever with somebody who changes a child back."""
+        now = self._clock()
+        pause = memory.repaired(child.object, now)
+        if pause:
+            message = (
+                f"{named(child.resource, child.name)} is changed by somebody else as often as it "
+                "is put right; kubectl get --show-managed-fields tells who"
+            )
+            memory.refuse(child.object, ChildRefused(message), 1, now + pause)
 
     async def _send(self, work: _Work, step: Apply) -> None:
         resource, old = step.child.resource, step.old

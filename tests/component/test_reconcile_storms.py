@@ -17,6 +17,7 @@ from tests.component.running import (
     ACTIVE,
     DEPLOYING,
     asked,
+    condition,
     is_in,
     running,
     until_idle,
@@ -117,6 +118,31 @@ async def test_a_status_that_flaps_is_not_followed_to_and_fro(
     writes: list[str] = written(plane, world.namespace, begun)
     assert set(writes) <= {"200 patch modelboosters/m/status", "409 patch modelboosters/m/status"}
     assert len(writes) <= seconds + 3
+
+
+async def test_a_fight_over_a_child_is_given_up_and_told(
+    world: World, kubeconfig: Path, plane: ControlPlane
+) -> None:
+    async with running(kubeconfig, world.namespace):
+        await world.put(MODEL_BOOSTER, booster_object("m"))
+        await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+        begun = audit.now(plane)
+
+        def fight() -> None:
+            for _ in range(6):
+                world.admin.until(MODEL_ROUTE, "m", lambda o: len(o["spec"]["rules"]) == 1)
+                world.admin.patch(MODEL_ROUTE, "m", {"spec": {"rules": []}})
+
+        await asyncio.to_thread(fight)
+
+        booster = await world.until(MODEL_BOOSTER, "m", is_in(("FFT", "ChildApplyFailed")))
+        message = condition(booster, "Failed")["message"]
+        assert message.startswith('ModelRoute "m" is changed by somebody else')
+        writes = [line for line in written(plane, world.namespace, begun) if "modelroutes" in line]
+        assert 5 <= len(writes) <= 7
+        # When the other one rests, it is put right, and all is well again.
+        await world.until(MODEL_ROUTE, "m", lambda o: len(o["spec"]["rules"]) == 1)
+        await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
 
 
 async def test_absurd_reports_of_the_serving_controller_are_not_believed(

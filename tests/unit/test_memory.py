@@ -1,0 +1,98 @@
+"""What is remembered of a ModelBooster between two passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.apis.children import MODEL_ROUTE
+from app.apis.meta import Object
+from app.errors import ApiError, ChildRefused, Conflict
+from controller.failure import Failure
+from controller.memory import CALM_SECONDS, PATIENT_REPAIRS, Memory
+from controller.outcome import Done, Trouble
+from controller.plan import Wait
+
+BUSY = Done(failures=[Failure("x", ApiError(503, "", "busy"))])
+MOVED = Done(failures=[Failure("x", Conflict(409, "Conflict", "moved"))])
+REFUSED = Done(failures=[Failure("x", ChildRefused("bad"))])
+WAITING = Done(waiting=[Wait(MODEL_ROUTE, "m", ours=True)])
+
+
+def child(name: str = "m", **spec: object) -> Object:
+    return {"kind": "ModelRoute", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("passes", "want"),
+    [
+        pytest.param([Done()], Trouble(), id="all is well"),
+        pytest.param([BUSY], Trouble(1, 0), id="the first failure"),
+        pytest.param([BUSY, BUSY, BUSY], Trouble(3, 20), id="the third"),
+        pytest.param([BUSY, BUSY, Done(), BUSY], Trouble(1, 0), id="the first after a success"),
+        pytest.param([BUSY, MOVED, BUSY], Trouble(2, 20), id="a conflict between is none"),
+        pytest.param([REFUSED, REFUSED], Trouble(), id="a refusal does not pass"),
+        pytest.param([WAITING, WAITING], Trouble(0, 0, 10), id="waiting"),
+        pytest.param([WAITING, Done(), WAITING], Trouble(), id="waiting anew"),
+    ],
+)
+def test_trouble(passes: list[Done], want: Trouble) -> None:
+    memory = Memory("u")
+    found = [memory.trouble(done, 10.0 * i) for i, done in enumerate(passes)]
+    assert found[-1] == want
+
+
+def test_the_same_child_is_refused_until_its_time_and_another_is_not() -> None:
+    memory, error = Memory("u"), ChildRefused("bad")
+    memory.refuse(child(a=1), error, 1, until=100)
+    standing = memory.standing_refusal(child(a=1), 99)
+    assert standing is not None
+    assert standing.error is error
+    assert memory.standing_refusal(child(a=1), 100) is None
+    assert memory.standing_refusal(child(a=2), 99) is None
+    assert memory.standing_refusal(child("n", a=1), 99) is None
+    assert memory.tries(child(a=1)) == 1
+    assert memory.tries(child(a=2)) == 0
+    assert memory.next_try() == 100
+
+
+def test_what_was_taken_or_is_not_wanted_any_more_is_forgotten() -> None:
+    memory = Memory("u")
+    for name in ("m", "n", "o"):
+        memory.refuse(child(name), ChildRefused("bad"), 1, until=100)
+        memory.repaired(child(name), 0)
+    memory.took(child("n"))
+    memory.keep({("ModelRoute", "m"), ("ModelRoute", "n")})
+    assert list(memory.refused) == [("ModelRoute", "m")]
+    assert sorted(memory.repairs) == [("ModelRoute", "m"), ("ModelRoute", "n")]
+
+
+def test_a_fight_is_given_up_for_longer_each_time() -> None:
+    memory, now = Memory("u"), 0.0
+    pauses = []
+    for _ in range(12):
+        pauses.append(memory.repaired(child(), now))
+        now += pauses[-1] + 1
+    first, rest = pauses[: PATIENT_REPAIRS - 1], pauses[PATIENT_REPAIRS - 1 :]
+    assert set(first) == {0}
+    assert rest == [2, 4, 8, 16, 32, 64, 120, 120]
+
+
+def test_after_a_calm_time_or_an_edit_a_child_is_put_right_at_once() -> None:
+    memory = Memory("u")
+    for i in range(PATIENT_REPAIRS):
+        last = memory.repaired(child(a=1), i)
+    assert last == 2
+    assert memory.repaired(child(a=2), 5) == 0
+    for i in range(PATIENT_REPAIRS):
+        last = memory.repaired(child(a=1), i)
+    assert last == 2
+    assert memory.repaired(child(a=1), PATIENT_REPAIRS + CALM_SECONDS) == 0
+
+
+def test_written_generations_are_kept_until_they_are_seen() -> None:
+    def serving(seen: object) -> Object:
+        return {"status": {"observedGeneration": seen}}
+
+    memory = Memory("u", written={"seen": 2, "older": 2, "odd": 2, "gone": 2})
+    memory.forget_written({"seen": serving(2), "older": serving(1), "odd": serving("2")})
+    assert memory.written == {"older": 2, "odd": 2}
