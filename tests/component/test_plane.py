@@ -88,12 +88,15 @@ def test_the_servers_go_with_whoever_started_them(tmp_path: Path, sign: signal.S
     )
     with process:
         assert process.stdout
-        assert process.stdout.readline() == b"up\n"
-        assert servers_of(tmp_path) == SERVERS
+        try:
+            assert process.stdout.readline() == b"up\n"
+            assert servers_of(tmp_path) == SERVERS
 
-        process.send_signal(sign)
+            process.send_signal(sign)
 
-        process.wait(20)
+            process.wait(20)
+        finally:
+            process.kill()  # else leaving the block would wait for it
     assert eventually(lambda: not servers_of(tmp_path))
 
 
