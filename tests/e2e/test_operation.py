@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from datetime import datetime
 
 import yaml
 
 from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
 from app.apis.meta import Object, Resource
+from controller.reconciler import SLOW_SECONDS
 from tests import audit
 from tests.builders import booster_object
 from tests.conftest import Kubectl
@@ -60,18 +62,24 @@ def _program(*arguments: str) -> str:
 
 
 def test_a_new_one_costs_its_children_and_two_writes(plane: ControlPlane, admin: Admin) -> None:
-    since = audit.now(plane)
-    _serve(admin, "m")
-    asked = _work(plane, since, admin.namespace)
-    assert sorted(map(str, asked)) == sorted(
-        [
-            "201 patch modelservings/m-b1",
-            "201 patch modelservers/m-b1",
-            "201 patch modelroutes/m",
-            "200 patch modelboosters/m/status",
-            "200 patch modelboosters/m/status",
+    for name in ("m1", "m2", "m3", "m4", "m5"):
+        since, began = audit.now(plane), time.monotonic()
+        _serve(admin, name)
+        seconds = time.monotonic() - began
+        work = _work(plane, since, admin.namespace)
+        asked = sorted(str(r) for r in work if not r.name or r.name.startswith(name))
+        wanted = [
+            f"200 patch modelboosters/{name}/status",
+            f"200 patch modelboosters/{name}/status",
+            f"201 patch modelroutes/{name}",
+            f"201 patch modelservers/{name}-b1",
+            f"201 patch modelservings/{name}-b1",
         ]
-    )
+        # Whoever takes longer than this says so in the status, which is one more write; then the
+        # machine was busy, and the next one shows it.
+        if asked == wanted or seconds < SLOW_SECONDS:
+            break
+    assert asked == wanted
 
 
 def test_another_leader_takes_over_and_writes_nothing(
