@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from app.apis.canonical import BackendForm, Model
+from app.apis.fields import Cause, FieldError, Path, SpecError
 from app.apis.meta import Object, Resource, labels_of, owner_references
 
 WORKLOAD = "workload.serving.volcano.sh"
@@ -75,6 +76,10 @@ DEFAULT_RELEASE = "v0.4.0"
 """The newest release whose children can say all that a ModelBooster can."""
 
 
+MOST_BYTES = 1024 * 1024
+"""Of a child's spec. etcd takes 1.5 MiB of one object; status and managed fields need some too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """A child as it should be.
@@ -135,7 +140,15 @@ def child(
         backend: the backend it is made for; None if for all of them.
         unstamped: fields of ``spec`` that do not count in the revision, because somebody else
             may write them (``replicas`` under an autoscaler).
+
+    Raises:
+        SpecError: it would be too large to be stored.
     """
+    text = _text({key: value for key, value in spec.items() if key not in unstamped})
+    if len(text) > MOST_BYTES:
+        path = backend.path if backend else Path("spec")
+        detail = f"the {resource.kind} would have {len(text)} bytes, at most {MOST_BYTES} fit"
+        raise SpecError(FieldError(path, Cause.TOO_LONG, f"Too long: {detail}"))
     return {
         "apiVersion": resource.api_version,
         "kind": resource.kind,
@@ -144,9 +157,7 @@ def child(
             "namespace": model.namespace,
             "labels": {
                 **pod_labels(model, backend),
-                REVISION: revision(
-                    {key: value for key, value in spec.items() if key not in unstamped}
-                ),
+                REVISION: _digits(text),
                 REGISTRY_MANAGED_BY: "registry.volcano.sh",
             },
             "ownerReferences": [
@@ -169,7 +180,14 @@ def revision(spec: Any) -> str:
 
     As a label it is part of what we want, so a field that we stopped wanting shows as a difference.
     """
-    text = orjson.dumps(spec, option=orjson.OPT_SORT_KEYS)
+    return _digits(_text(spec))
+
+
+def _text(spec: Any) -> bytes:
+    return orjson.dumps(spec, option=orjson.OPT_SORT_KEYS)
+
+
+def _digits(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 

@@ -186,6 +186,17 @@ def test_what_cannot_be_converted(own: Object, at: str) -> None:
     assert str(caught.value.fault.path) == f"spec.backends[0].{at}"
 
 
+def test_a_child_too_large_to_be_stored_is_nobodys_to_write() -> None:
+    def serving(characters: int) -> Object:
+        env = [{"name": "A", "value": "x" * characters}]
+        own = model("demo", backend(env=env, loraAdapters=[lora(f"a{n}") for n in range(9)]))
+        return desired_children(own, Profile.B, Options())[0].object
+
+    assert serving(80_000)["kind"] == "ModelServing"
+    with pytest.raises(SpecError, match=r"^spec\.backends\[0\]: Too long: the ModelServing would"):
+        serving(100_000)
+
+
 def test_an_env_file_is_unknown_to_the_first_release() -> None:
     key = {"fileKeyRef": {"key": "k", "path": "p", "volumeName": "v"}}
     own = model("demo", backend(env=[{"name": "A", "valueFrom": key}]))
