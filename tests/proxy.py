@@ -20,7 +20,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -203,6 +203,7 @@ class Proxy:
         self._chance = random.Random(seed)
         self._rules: list[Rule] = []
         self._stack = AsyncExitStack()
+        self._committing: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self.counts: Counter[Count] = Counter()
@@ -297,16 +298,21 @@ class Proxy:
         headers = _passed_on(request.headers)
         if isinstance(fault, Rewrite):
             headers["Accept-Encoding"] = "identity"
-        async with self._session.request(
+        sent = self._session.request(
             request.method,
             URL(self._plane.url + request.raw_path, encoded=True),
             headers=headers,
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             data=body or None,
-        ) as answer:
-            if fault == ResetAfterCommit():
-                await answer.read()
-                return self._reset(request, call)
+        )
+        if fault == ResetAfterCommit():
+            # Also when the client does not wait for it: it is to be carried out.
+            task = asyncio.create_task(_carried_out(sent))
+            self._committing.add(task)
+            task.add_done_callback(self._committing.discard)
+            await asyncio.shield(task)
+            return self._reset(request, call)
+        async with sent as answer:
             self._count(call, answer.status)
             return await self._relay(request, answer, fault)
 
@@ -339,6 +345,11 @@ class Proxy:
 
     def _count(self, call: Call, code: int) -> None:
         self.counts[Count(call.verb, call.resource, call.subresource, code)] += 1
+
+
+async def _carried_out(sent: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> None:
+    async with sent as answer:
+        await answer.read()
 
 
 def parse(method: str, path: str, query: Mapping[str, str]) -> Call:

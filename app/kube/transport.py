@@ -126,6 +126,8 @@ class Transport:
         trace: TracebackType | None,
     ) -> None:
         await self._exit.aclose()
+        # Broken connections are aborted by now; the loop lets go of their sockets in its next turn.
+        await asyncio.sleep(0)
 
     @property
     def refused_seconds(self) -> float:
