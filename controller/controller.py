@@ -29,9 +29,6 @@ from controller.writer import Writer
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 600.0
-"""How often we look which kthena is installed."""
-
 SOON_SECONDS = 15.0
 """The same while the server does not take a child, or nothing was found yet."""
 
@@ -54,6 +51,7 @@ class Scope:
         resync_seconds: after how long one is looked at again although nothing changed.
         instance: name of this replica.
         pace: patience of the informers.
+        look_seconds: how often we look which kthena is installed; a few small requests each.
         watch_pods: whether pods are watched, to say why a backend is not ready.
     """
 
@@ -64,6 +62,7 @@ class Scope:
     resync_seconds: float = 36000
     instance: str = NAME
     pace: Pace = PACE
+    look_seconds: float = 60
     watch_pods: bool = True
 
 
@@ -191,16 +190,17 @@ class Controller:
 
     async def _look(self) -> None:
         """Looks from time to time which kthena is installed."""
-        looked_at, backoff = -LOOK_SECONDS, Backoff(0.5, SOON_SECONDS)
+        often, backoff = self._scope.look_seconds, Backoff(0.5, SOON_SECONDS)
+        soon, looked_at = min(SOON_SECONDS, often), -often
         while True:
             refused = list(self._reconciler.refused())
-            if refused or not self._installed or time.monotonic() - looked_at >= LOOK_SECONDS:
+            if refused or not self._installed or time.monotonic() - looked_at >= often:
                 try:
                     self._found(await self._detection.look(), refused)
                     looked_at = time.monotonic()
                 except (ApiError, Unreachable) as exc:
                     log.warning("which kthena is installed is not known: %s", exc)
-            await asyncio.sleep(SOON_SECONDS if self._installed else backoff.pause_seconds())
+            await asyncio.sleep(soon if self._installed else backoff.pause_seconds())
 
     def _found(self, found: Installed, refused: list[Key]) -> None:
         if found == self._installed:

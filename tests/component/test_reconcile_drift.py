@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from app.apis.children import (
 )
 from app.apis.meta import Object, Resource
 from tests import audit
-from tests.builders import backend, booster_object, policy
+from tests.builders import backend, booster_object, policy, worker
 from tests.component.running import running, written
 from tests.controlplane.plane import ControlPlane
 from tests.world import World
@@ -224,18 +224,44 @@ async def test_what_others_add_stays(
     await world.patch(*child, {"metadata": {"finalizers": None}})
 
 
+async def by_put(world: World, replicas: int) -> None:
+    """As the autoscaler of kthena does it up to v0.4.0: it writes the whole object back."""
+    live = await world.get(*SERVING)
+    assert live is not None
+    await world.put(MODEL_SERVING, {**live, "spec": {**live["spec"], "replicas": replicas}})
+
+
+async def by_merge_patch(world: World, replicas: int) -> None:
+    """As it does from v1.0.0 on."""
+    await world.patch(*SERVING, {"spec": {"replicas": replicas}})
+
+
+async def by_scale(world: World, replicas: int) -> None:
+    """As ``kubectl scale`` does it."""
+    await world.patch(*SERVING, {"spec": {"replicas": replicas}}, subresource="scale")
+
+
+@pytest.mark.parametrize("written_by", [by_put, by_merge_patch, by_scale])
 async def test_what_the_autoscaler_writes_stands_within_the_bounds(
-    family: dict[Child, Object], world: World
+    written_by: Callable[[World, int], Awaitable[None]],
+    family: dict[Child, Object],
+    world: World,
 ) -> None:
-    await world.patch(*SERVING, {"spec": {"replicas": 2}})
-    await world.patch(*SERVING, {"metadata": {"labels": {REVISION: "other"}}})
+    await written_by(world, 2)
+    image = worker(image="other:1")
+    edited = backend(minReplicas=1, maxReplicas=3, autoscalingPolicy=policy(), workers=[image])
+    await world.put(MODEL_BOOSTER, booster_object("m", edited))
 
     revision = family[SERVING]["metadata"]["labels"][REVISION]
-    after = await world.until(*SERVING, lambda o: o["metadata"]["labels"][REVISION] == revision)
+    after = await world.until(*SERVING, lambda o: o["metadata"]["labels"][REVISION] != revision)
     assert after["spec"]["replicas"] == 2
 
-    await world.patch(*SERVING, {"spec": {"replicas": 9}})
+    await written_by(world, 9)
     await world.until(*SERVING, lambda o: o["spec"]["replicas"] == 3)
+
+    lower = {**edited, "minReplicas": 1, "maxReplicas": 2}
+    await world.put(MODEL_BOOSTER, booster_object("m", lower))
+    await world.until(*SERVING, lambda o: o["spec"]["replicas"] == 2)
 
 
 async def test_conditions_that_were_wiped_come_back(

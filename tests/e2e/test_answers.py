@@ -98,7 +98,9 @@ def test_what_is_warned_of(kubectl: Kubectl, admin: Admin, here: AnswerCase) -> 
 def test_what_an_edit_is_warned_of(kubectl: Kubectl, admin: Admin, here: AnswerCase) -> None:
     old = here.old
     assert old is not None
-    admin.create(MODEL_BOOSTER, old)
+    name = admin.create(MODEL_BOOSTER, old)["metadata"]["name"]
+    # kubectl replaces the version that it reads: the controller must have said its piece by then.
+    admin.until(MODEL_BOOSTER, name, lambda o: "conditions" in o["status"])
 
     said = kubectl("replace", "-f", "-", stdin=yaml.safe_dump(here.object))
 
