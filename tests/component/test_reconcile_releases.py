@@ -60,7 +60,8 @@ def remove(plane: ControlPlane, *resources: Resource) -> None:
     for name in names:
         plane.api.request("DELETE", crds.CRD.path(None, name))
     for name in names:
-        admin.until_gone(crds.CRD, name)
+        # The server takes its time for a definition that was changed a moment ago.
+        admin.until_gone(crds.CRD, name, seconds=120)
 
 
 SCALED = backend(minReplicas=1, maxReplicas=3, autoscalingPolicy=policy())
