@@ -82,14 +82,6 @@ def roles(backend: BackendForm) -> tuple[Role, ...]:
     return (Role("leader", worker, worker.pods - 1),)
 
 
-def has_its_workers(backend: BackendForm) -> bool:
-    """Whether every role of a backend has a worker that describes it."""
-    try:
-        return bool(roles(backend))
-    except SpecError:
-        return False
-
-
 def _worker(backend: BackendForm, kind: str) -> WorkerForm:
     worker = backend.worker(kind)
     if worker is None:

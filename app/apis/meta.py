@@ -85,8 +85,3 @@ def is_terminating(obj: Object) -> bool:
 def owner_references(obj: Object) -> Iterator[Object]:
     """Yields the object's owner references."""
     yield from obj["metadata"].get("ownerReferences") or ()
-
-
-def controller_of(obj: Object) -> Object | None:
-    """Returns the owner reference that says ``controller: true``, if there is one."""
-    return next((ref for ref in owner_references(obj) if ref.get("controller")), None)
