@@ -40,7 +40,8 @@ LAYERS = {
     # A fault is part of the error that carries it; for the type checker only.
     "app.errors": Layer(ours=("app.apis.fields",)),
     # orjson: the revision of a child is a hash of its spec, and is made at every pass and review.
-    "app.apis": Layer(others=("pydantic", "orjson")),
+    # typing_extensions: the TypedDict that pydantic can read.
+    "app.apis": Layer(others=("pydantic", "orjson", "typing_extensions")),
     "app.convert": Layer(ours=("app.apis",)),
     "app.lookup": Layer(ours=("app.apis",)),
     # re2: users' patterns are checked by the engine that the router runs, in linear time.
@@ -57,14 +58,14 @@ LAYERS = {
     ),
     "app.log": Layer(ours=("app.errors",), others=("orjson",)),
     "app.metrics": Layer(others=("prometheus_client",)),
-    "app.probes": Layer(ours=("app.metrics",), others=("fastapi", "prometheus_client")),
+    "app.probes": Layer(ours=("app.metrics",), others=("starlette", "prometheus_client")),
     # Files and YAML are the command line's.
     "app.dialect": Layer(ours=("app.apis", "app.errors"), others=("yaml", "orjson")),
     "app.documents": Layer(ours=("app.apis", "app.errors", "app.dialect")),
     "app.offline": Layer(ours=(*MEANING, "app.documents")),
     "app.preview": Layer(ours=(*MEANING, "app.offline")),
     # The joints: they put the parts together, each in a process of its own or all in one.
-    "app.parts": Layer(ours=PARTS, others=("fastapi", "uvicorn")),
+    "app.parts": Layer(ours=PARTS, others=("starlette", "uvicorn")),
     "app.main": Layer(ours=PARTS, others=("uvloop",)),
     "app.__main__": Layer(ours=PARTS, others=("click",)),
     # prometheus_client: the type of the counters that app.metrics hands out.

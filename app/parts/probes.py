@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from app.metrics import Metrics
 from app.parts.tasks import port_errors
@@ -35,7 +35,7 @@ class Probes:
         ready: Sequence[ReadyCheck],
         live: Sequence[ReadyCheck],
     ) -> None:
-        self._app: FastAPI = observe_app(metrics, ready, live)
+        self._app: Starlette = observe_app(metrics, ready, live)
         host, port = settings.probe_host, settings.probe_port
         with port_errors(host, port):
             self._listening = socket.create_server((host, port))
