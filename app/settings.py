@@ -13,10 +13,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.apis.canonical import plain
 from app.apis.children import PROFILES, Profile
 from app.apis.core import ResourceRequirements
 from app.apis.meta import Object
@@ -24,6 +23,8 @@ from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE, Options
 from app.errors import UsageError
 
 PREFIX = "MODELBOOSTER_"
+
+_RESOURCES = TypeAdapter(ResourceRequirements)
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -143,7 +144,7 @@ class Settings(BaseSettings):
     def _resources(cls, value: Object) -> Object:
         # Else no model could be made, and each one's status would say so.
         try:
-            known = plain(ResourceRequirements.model_validate(value))
+            known: object = _RESOURCES.validate_python(value)
         except ValidationError as exc:
             place = [str(part) for part in exc.errors()[0]["loc"]]
             if place[0] == "claims" or len(place) < 2:

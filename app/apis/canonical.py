@@ -7,13 +7,12 @@ cannot disagree. It is never written back: a stored default would show in every 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import wraps
 from typing import Any, TypeVar
 
-from app.apis.duration import parse_duration
 from app.apis.fields import Path
 from app.apis.meta import Object
 from app.apis.modelbooster import (
@@ -28,7 +27,6 @@ from app.apis.schema import Fields
 
 DEFAULT_ROUTE_WEIGHT = 100
 DEFAULT_COST_EXPANSION_RATE_PERCENT = 200
-DEFAULT_GRACE_PERIOD = "30s"
 GANG_SCHEDULER = "volcano"
 """The only scheduler that knows gangs of pods."""
 
@@ -66,7 +64,6 @@ class BackendForm:
     """One backend, with nothing left open.
 
     ``fixed`` says that nothing scales it; ``policy`` is its own policy, never the model's.
-    ``grace_nanoseconds`` is None if unset or no duration at all.
     """
 
     path: Path
@@ -81,7 +78,6 @@ class BackendForm:
     fixed: bool
     scaling_cost: int
     route_weight: int
-    grace_nanoseconds: int | None
     workers: tuple[WorkerForm, ...]
     lora_adapters: tuple[LoraAdapter, ...]
     policy: AutoscalingPolicySpec | None
@@ -172,7 +168,7 @@ def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-s
         generation=booster.metadata.generation or 0,
         route_name=spec.name or name,
         route_name_path=Path("spec.name" if spec.name else "metadata.name"),
-        model_match=plain(spec.model_match),
+        model_match=_plain(spec.model_match),
         scope=_scope(policy, backends),
         policy=policy,
         cost_expansion_rate_percent=DEFAULT_COST_EXPANSION_RATE_PERCENT if rate is None else rate,
@@ -204,27 +200,24 @@ def _backend(
     least, most = backend.min_replicas, backend.max_replicas
     if backend.replicas is not None:
         least = most = backend.replicas
-    grace = backend.scale_to_zero_grace_period
-    if grace is None and in_model_scope:
-        grace = DEFAULT_GRACE_PERIOD
     gang = bool(backend.gang_scheduling)
-    environment = plain(backend, only=_ENVIRONMENT) if backend.env or backend.env_from else {}
+    env: Any = backend.env  # from here on plain JSON; to the type checker no TypedDict is a dict
+    env_from: Any = backend.env_from
     return BackendForm(
         path=path,
         name=backend.name,
         type=backend.type,
         model_uri=backend.model_uri,
         cache_uri=backend.cache_uri,
-        env=environment.get("env", []),
-        env_from=environment.get("envFrom", []),
+        env=env or [],
+        env_from=env_from or [],
         min_replicas=least or 0,
         max_replicas=most or 0,
         fixed=policy is None and not in_model_scope and least == most,
         scaling_cost=backend.scaling_cost or 0,
         route_weight=DEFAULT_ROUTE_WEIGHT if backend.route_weight is None else backend.route_weight,
-        grace_nanoseconds=None if grace is None else parse_duration(grace),
         workers=tuple(
-            _worker(worker, path.child("workers").index(position))
+            _worker(worker, path.child(f"workers[{position}]"))
             for position, worker in enumerate(backend.workers)
         ),
         lora_adapters=tuple(backend.lora_adapters or ()),
@@ -238,30 +231,24 @@ def _backend(
 
 
 def _worker(worker: Worker, path: Path) -> WorkerForm:
+    resources: Any = worker.resources
+    affinity: Any = worker.affinity
+    tolerations: Any = worker.tolerations
     return WorkerForm(
         path=path,
         type=worker.type or "server",
         image=worker.image or "",
         replicas=worker.replicas or 1,
         pods=worker.pods or 1,
-        resources=plain(worker.resources) or {},
-        affinity=plain(worker.affinity) or None,
-        tolerations=[plain(entry) for entry in worker.tolerations or ()],
+        resources=resources or {},
+        affinity=affinity or None,
+        tolerations=tolerations or [],
         config=worker.config or {},
     )
 
 
-_ENVIRONMENT = frozenset({"env", "env_from"})
-
-
-def plain(value: Fields | None, *, only: Set[str] | None = None) -> Any:
-    """Returns a part of the API as the JSON that the user wrote; None for None.
-
-    Args:
-        value: a part of a ModelBooster.
-        only: the fields of it to return; all if None.
-    """
+def _plain(value: Fields | None) -> Any:
+    """Returns a part of the API as the JSON that the user wrote; None for None."""
     if value is None:
         return None
-    include = None if only is None else set(only)
-    return value.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, include=include)
+    return value.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)

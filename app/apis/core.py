@@ -2,172 +2,195 @@
 
 Shapes and meaning are those of https://kubernetes.io/docs/reference/generated/kubernetes-api/.
 No defaults: the API server's are applied where these values end, in the pods.
+
+Nothing here asks what they say, field by field; they are checked and handed on. So they stay the
+JSON that they came as: dicts with the fields that the type knows, under the API's own names. An
+object for each of hundreds of variables, and back, was half of the work of an admission review.
 """
 
 from __future__ import annotations
 
-from pydantic import ConfigDict
+from typing import NotRequired
 
-from app.apis.schema import ATOMIC_MAP, Atomic, ByName, Fields, Int32, Int64, Quantity
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict  # Python 3.11's own tells pydantic too little
+
+from app.apis.schema import ATOMIC_MAP, Atomic, ByName, Int32, Int64, Quantity
+
+_CONFIG = ConfigDict(strict=True, extra="ignore", use_attribute_docstrings=True)
+_PART = with_config(_CONFIG)
+_ATOMIC = with_config(ConfigDict(**_CONFIG, json_schema_extra=ATOMIC_MAP))
+"""One value: who applies it owns all of it."""
 
 
-class _Reference(Fields):
-    model_config = ConfigDict(json_schema_extra=ATOMIC_MAP)
-
-
-class KeyReference(_Reference):
+@_ATOMIC
+class KeyReference(TypedDict):
     """One key of a ConfigMap or a Secret of the same namespace."""
 
     key: str
     """The key to read."""
-    name: str | None = None
+    name: NotRequired[str]
     """Name of the ConfigMap or Secret."""
-    optional: bool | None = None
+    optional: NotRequired[bool]
     """Whether the pod may start without it."""
 
 
-class FieldReference(_Reference):
+@_ATOMIC
+class FieldReference(TypedDict):
     """A field of the pod."""
 
-    field_path: str
+    fieldPath: str
     """Path of the field, for instance status.podIP."""
-    api_version: str | None = None
+    apiVersion: NotRequired[str]
     """Version in which the path is written; v1 if absent."""
 
 
-class ResourceFieldReference(_Reference):
+@_ATOMIC
+class ResourceFieldReference(TypedDict):
     """A resource of a container, for instance limits.cpu."""
 
     resource: str
     """The resource."""
-    container_name: str | None = None
+    containerName: NotRequired[str]
     """The container; the one itself if absent."""
-    divisor: Quantity | None = None
+    divisor: NotRequired[Quantity]
     """Unit in which the value is given; 1 if absent."""
 
 
-class FileKeyReference(_Reference):
+@_ATOMIC
+class FileKeyReference(TypedDict):
     """One key of an env file in a volume of the pod."""
 
     key: str
     """The key to read."""
     path: str
     """Path of the file inside the volume."""
-    volume_name: str
+    volumeName: str
     """Name of the volume."""
-    optional: bool | None = None
+    optional: NotRequired[bool]
     """Whether the pod may start without it."""
 
 
-class EnvVarSource(Fields):
+@_PART
+class EnvVarSource(TypedDict):
     """Where the value of an environment variable comes from."""
 
-    config_map_key_ref: KeyReference | None = None
+    configMapKeyRef: NotRequired[KeyReference]
     """A key of a ConfigMap."""
-    secret_key_ref: KeyReference | None = None
+    secretKeyRef: NotRequired[KeyReference]
     """A key of a Secret."""
-    field_ref: FieldReference | None = None
+    fieldRef: NotRequired[FieldReference]
     """A field of the pod."""
-    resource_field_ref: ResourceFieldReference | None = None
+    resourceFieldRef: NotRequired[ResourceFieldReference]
     """A resource of a container."""
-    file_key_ref: FileKeyReference | None = None
+    fileKeyRef: NotRequired[FileKeyReference]
     """A key of an env file in a volume."""
 
 
-class EnvVar(Fields):
+@_PART
+class EnvVar(TypedDict):
     """An environment variable."""
 
     name: str
     """Its name."""
-    value: str | None = None
+    value: NotRequired[str]
     """Its value."""
-    value_from: EnvVarSource | None = None
+    valueFrom: NotRequired[EnvVarSource]
     """Where its value comes from, instead of value."""
 
 
-class NameReference(_Reference):
+@_ATOMIC
+class NameReference(TypedDict):
     """A ConfigMap or Secret of the same namespace."""
 
-    name: str | None = None
+    name: NotRequired[str]
     """Its name."""
-    optional: bool | None = None
+    optional: NotRequired[bool]
     """Whether the pod may start without it."""
 
 
-class EnvFromSource(Fields):
+@_PART
+class EnvFromSource(TypedDict):
     """A ConfigMap or Secret whose keys all become environment variables."""
 
-    prefix: str | None = None
+    prefix: NotRequired[str]
     """Put before each key."""
-    config_map_ref: NameReference | None = None
+    configMapRef: NotRequired[NameReference]
     """The ConfigMap."""
-    secret_ref: NameReference | None = None
+    secretRef: NotRequired[NameReference]
     """The Secret."""
 
 
-class ResourceClaim(Fields):
+@_PART
+class ResourceClaim(TypedDict):
     """A claim of the pod that the container uses."""
 
     name: str
     """Name of the claim in the pod."""
-    request: str | None = None
+    request: NotRequired[str]
     """Name of the request in the claim; all of it if absent."""
 
 
-class ResourceRequirements(Fields):
+@_PART
+class ResourceRequirements(TypedDict):
     """What a container needs and may use at most."""
 
-    limits: dict[str, Quantity] | None = None
+    limits: NotRequired[dict[str, Quantity]]
     """The most it may use, by resource: cpu, memory, nvidia.com/gpu, huawei.com/ascend-1980 ..."""
-    requests: dict[str, Quantity] | None = None
+    requests: NotRequired[dict[str, Quantity]]
     """What is kept for it; the limit if absent."""
-    claims: ByName[ResourceClaim] | None = None
+    claims: NotRequired[ByName[ResourceClaim]]
     """Claims of the pod that it uses."""
 
 
-class Toleration(Fields):
+@_PART
+class Toleration(TypedDict):
     """A taint that does not keep the pod from a node."""
 
-    key: str | None = None
+    key: NotRequired[str]
     """Key of the taint; all of them if absent."""
-    operator: str | None = None
+    operator: NotRequired[str]
     """Exists or Equal; Equal if absent."""
-    value: str | None = None
+    value: NotRequired[str]
     """Value of the taint, for Equal."""
-    effect: str | None = None
+    effect: NotRequired[str]
     """NoSchedule, PreferNoSchedule or NoExecute; all of them if absent."""
-    toleration_seconds: Int64 | None = None
+    tolerationSeconds: NotRequired[Int64]
     """How long a NoExecute taint is borne, in seconds; for ever if absent."""
 
 
-class SelectorRequirement(Fields):
+@_PART
+class SelectorRequirement(TypedDict):
     """A condition on a label or field."""
 
     key: str
     """The label or field."""
     operator: str
     """In, NotIn, Exists, DoesNotExist; for nodes also Gt and Lt."""
-    values: Atomic[str] | None = None
+    values: NotRequired[Atomic[str]]
     """What it is compared with."""
 
 
-class NodeSelectorTerm(_Reference):
+@_ATOMIC
+class NodeSelectorTerm(TypedDict):
     """Conditions on one node, all of which must hold."""
 
-    match_expressions: Atomic[SelectorRequirement] | None = None
+    matchExpressions: NotRequired[Atomic[SelectorRequirement]]
     """On its labels."""
-    match_fields: Atomic[SelectorRequirement] | None = None
+    matchFields: NotRequired[Atomic[SelectorRequirement]]
     """On its fields."""
 
 
-class NodeSelector(_Reference):
+@_ATOMIC
+class NodeSelector(TypedDict):
     """Nodes for which at least one term holds."""
 
-    node_selector_terms: Atomic[NodeSelectorTerm]
+    nodeSelectorTerms: Atomic[NodeSelectorTerm]
     """The terms."""
 
 
-class PreferredNodes(Fields):
+@_PART
+class PreferredNodes(TypedDict):
     """Nodes that are preferred, and how much."""
 
     preference: NodeSelectorTerm
@@ -176,67 +199,71 @@ class PreferredNodes(Fields):
     """How much, 1 to 100."""
 
 
-class NodeAffinity(Fields):
+@_PART
+class NodeAffinity(TypedDict):
     """Which nodes a pod may or should run on."""
 
-    required_during_scheduling_ignored_during_execution: NodeSelector | None = None
+    requiredDuringSchedulingIgnoredDuringExecution: NotRequired[NodeSelector]
     """Where it may run."""
-    preferred_during_scheduling_ignored_during_execution: Atomic[PreferredNodes] | None = None
+    preferredDuringSchedulingIgnoredDuringExecution: NotRequired[Atomic[PreferredNodes]]
     """Where it should rather run."""
 
 
-class LabelSelector(_Reference):
+@_ATOMIC
+class LabelSelector(TypedDict):
     """Objects chosen by their labels."""
 
-    match_labels: dict[str, str] | None = None
+    matchLabels: NotRequired[dict[str, str]]
     """Labels with these values."""
-    match_expressions: Atomic[SelectorRequirement] | None = None
+    matchExpressions: NotRequired[Atomic[SelectorRequirement]]
     """Conditions on labels."""
 
 
-class PodAffinityTerm(Fields):
+@_PART
+class PodAffinityTerm(TypedDict):
     """Pods to be near to, or away from."""
 
-    label_selector: LabelSelector | None = None
+    labelSelector: NotRequired[LabelSelector]
     """Which pods."""
-    match_label_keys: Atomic[str] | None = None
+    matchLabelKeys: NotRequired[Atomic[str]]
     """Labels of the new pod whose values the others must share."""
-    mismatch_label_keys: Atomic[str] | None = None
+    mismatchLabelKeys: NotRequired[Atomic[str]]
     """Labels of the new pod whose values the others must not share."""
-    namespace_selector: LabelSelector | None = None
+    namespaceSelector: NotRequired[LabelSelector]
     """In which namespaces, by their labels."""
-    namespaces: Atomic[str] | None = None
+    namespaces: NotRequired[Atomic[str]]
     """In which namespaces, by name."""
-    topology_key: str
+    topologyKey: str
     """Label of nodes that says what "near" is, for instance kubernetes.io/hostname."""
 
 
-class WeightedPodAffinityTerm(Fields):
+@_PART
+class WeightedPodAffinityTerm(TypedDict):
     """Pods to be rather near to, or away from, and how much."""
 
-    pod_affinity_term: PodAffinityTerm
+    podAffinityTerm: PodAffinityTerm
     """Which pods."""
     weight: Int32
     """How much, 1 to 100."""
 
 
-class PodAffinity(Fields):
+@_PART
+class PodAffinity(TypedDict):
     """Pods to be near to, or away from."""
 
-    required_during_scheduling_ignored_during_execution: Atomic[PodAffinityTerm] | None = None
+    requiredDuringSchedulingIgnoredDuringExecution: NotRequired[Atomic[PodAffinityTerm]]
     """What must hold."""
-    preferred_during_scheduling_ignored_during_execution: Atomic[WeightedPodAffinityTerm] | None = (
-        None
-    )
+    preferredDuringSchedulingIgnoredDuringExecution: NotRequired[Atomic[WeightedPodAffinityTerm]]
     """What should rather hold."""
 
 
-class Affinity(Fields):
+@_PART
+class Affinity(TypedDict):
     """Where pods may and should run."""
 
-    node_affinity: NodeAffinity | None = None
+    nodeAffinity: NotRequired[NodeAffinity]
     """By node."""
-    pod_affinity: PodAffinity | None = None
+    podAffinity: NotRequired[PodAffinity]
     """Near to other pods."""
-    pod_anti_affinity: PodAffinity | None = None
+    podAntiAffinity: NotRequired[PodAffinity]
     """Away from other pods."""

@@ -57,16 +57,24 @@ FREE_FORM = _marks(preserve_unknown_fields=True)
 
 def _names_differ(items: list[Any]) -> list[Any]:
     if len({item.name for item in items}) < len(items):
-        raise ValueError("two items have the same name")
+        raise ValueError(_SAME_NAME)
     return items
 
+
+def _named_apart(items: list[Any]) -> list[Any]:
+    if len({item["name"] for item in items}) < len(items):
+        raise ValueError(_SAME_NAME)
+    return items
+
+
+_SAME_NAME = "two items have the same name"
 
 UNIQUE_NAMES = AfterValidator(_names_differ)
 """What the API server holds of a list by name, and a JSON schema cannot say."""
 
 T = TypeVar("T")
-ByName = Annotated[list[T], Field(json_schema_extra=LIST_BY_NAME), UNIQUE_NAMES]
-"""A list whose items are told apart by their names."""
+ByName = Annotated[list[T], Field(json_schema_extra=LIST_BY_NAME), AfterValidator(_named_apart)]
+"""A list of dicts (``app.apis.core``) that are told apart by their names."""
 
 Atomic = Annotated[list[T], Field(json_schema_extra=ATOMIC_LIST)]
 """A list that is one value: who applies it owns all of it."""

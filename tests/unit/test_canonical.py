@@ -12,8 +12,6 @@ from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
 from tests.builders import UID, backend, booster_object, disaggregated, model, policy, worker
 
-S = 10**9
-
 
 def only(**fields: Any) -> BackendForm:
     return model("m", backend(**fields)).backends[0]
@@ -90,7 +88,6 @@ def test_a_policy_beside_backend_is_that_backends_own() -> None:  # N-5
     assert one.policy.tolerance_percent == 5
     assert one.policy_path == Path("spec.autoscalingPolicy")
     assert one.min_replicas == 0
-    assert one.grace_nanoseconds is None
 
 
 def test_policies_of_backends_are_theirs_alone() -> None:  # N-6
@@ -106,31 +103,18 @@ def test_without_any_policy_there_is_no_scope() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "own", "rate", "grace"),
+    ("spec", "rate"),
     [
-        pytest.param({"autoscalingPolicy": policy()}, {}, 200, 30 * S, id="absent"),
+        pytest.param({"autoscalingPolicy": policy()}, 200, id="absent"),
         pytest.param(
-            {"autoscalingPolicy": policy(), "costExpansionRatePercent": 0},
-            {"scaleToZeroGracePeriod": "0s"},
-            0,
-            0,
-            id="zero is a value",
+            {"autoscalingPolicy": policy(), "costExpansionRatePercent": 0}, 0, id="zero is a value"
         ),
-        pytest.param(
-            {"autoscalingPolicy": policy(), "costExpansionRatePercent": 7},
-            {"scaleToZeroGracePeriod": "1m30s"},
-            7,
-            90 * S,
-            id="given",
-        ),
-        pytest.param({}, {}, 200, None, id="no policy, no time to wait"),
-        pytest.param({}, {"scaleToZeroGracePeriod": "1d"}, 200, None, id="no duration"),
+        pytest.param({"autoscalingPolicy": policy(), "costExpansionRatePercent": 7}, 7, id="given"),
+        pytest.param({}, 200, id="no policy"),
     ],
 )
-def test_cost_rate_and_grace(spec: Object, own: Object, rate: int, grace: int | None) -> None:
-    form = model("m", backend(**own), **spec)  # N-7, N-16
-    assert form.cost_expansion_rate_percent == rate
-    assert form.backends[0].grace_nanoseconds == grace
+def test_cost_rate(spec: Object, rate: int) -> None:
+    assert model("m", **spec).cost_expansion_rate_percent == rate  # N-7
 
 
 @pytest.mark.parametrize(("given", "want"), [(None, 100), (0, 0), (30, 30)])
