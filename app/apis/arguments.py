@@ -6,50 +6,115 @@ A key becomes a flag with dashes, so ``max_model_len`` and ``max-model-len`` are
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.apis.canonical import WorkerForm, once
 from app.apis.fields import Path, SpecError, duplicate, invalid
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """One entry of ``config``; ``path`` is where it stands and ``text`` what the engine gets."""
+class Argument(NamedTuple):
+    """One entry of a worker's ``config``; ``text`` is what the engine gets."""
 
-    path: Path
-    flag: str
-    value: Any
+    worker: WorkerForm
+    key: str
     text: str
 
     @property
+    def path(self) -> Path:
+        """Where it stands."""
+        return self.worker.path.child("config", self.key)
+
+    @property
+    def value(self) -> Any:
+        """What the user wrote."""
+        return self.worker.config[self.key]
+
+
+class Arguments:
+    """A worker's arguments by name (``max-model-len``), sorted as the user wrote them.
+
+    Only a few are ever asked for by name, so each is looked at when it is.
+
+    Args:
+        worker: whose they are.
+        keys: as what each name stands in ``config``, in order.
+        texts: what the engine gets, in the same order.
+    """
+
+    __slots__ = ("_keys", "_texts", "_worker")
+
+    def __init__(self, worker: WorkerForm, keys: dict[str, str], texts: list[str]) -> None:
+        self._worker = worker
+        self._keys = keys
+        self._texts = texts
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._keys
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def get(self, name: str) -> Argument | None:
+        """Returns the argument of a name, or None."""
+        key = self._keys.get(name)
+        if key is None:
+            return None
+        return Argument(self._worker, key, argument_text(self._worker.config[key]))
+
     def words(self) -> list[str]:
-        """The flag and, unless it is empty, its value: ``trust-remote-code: ""`` is a switch."""
-        return [self.flag, self.text] if self.text else [self.flag]
+        """Returns every flag, each with its value unless that is empty.
+
+        ``trust-remote-code: ""`` is a switch.
+        """
+        words = []
+        for name, text in zip(self._keys, self._texts, strict=True):
+            words.append(f"--{name}")
+            if text:
+                words.append(text)
+        return words
 
 
 @once
-def arguments(worker: WorkerForm) -> dict[str, Argument]:
-    """Returns a worker's arguments by name (``max-model-len``), sorted as the user wrote them.
+def arguments(worker: WorkerForm) -> Arguments:
+    """Returns a worker's arguments.
 
     Raises:
         SpecError: one stands there in both spellings, or holds what no program can get.
     """
-    found: dict[str, Argument] = {}
+    config = worker.config
+    keys = sorted(config)
+    try:
+        texts = [
+            value if type(value := config[key]) is str else argument_text(value) for key in keys
+        ]
+    except RecursionError:
+        raise _first_fault(worker) from None
+    names = [key.replace("_", "-") for key in keys]
+    found = Arguments(worker, dict(zip(names, keys, strict=True)), texts)
+    if len(set(names)) < len(names) or "\0" in "".join(names) or "\0" in "".join(texts):
+        raise _first_fault(worker)
+    return found
+
+
+def _first_fault(worker: WorkerForm) -> SpecError:
+    """Returns what is wrong with the first argument that cannot be used."""
+    found: dict[str, Path] = {}
     for key in sorted(worker.config):
         path = worker.path.child("config", key)
         name, value = key.replace("_", "-"), worker.config[key]
         if name in found:
-            raise SpecError(duplicate(path, key, f"it means the same as {found[name].path}"))
+            return SpecError(duplicate(path, key, f"it means the same as {found[name]}"))
         try:
             text = argument_text(value)
         except RecursionError:
-            raise SpecError(invalid(path, key, "is nested too deeply")) from None
+            return SpecError(invalid(path, key, "is nested too deeply"))
         if "\0" in key or "\0" in text:
-            raise SpecError(invalid(path, value, "must not hold the character NUL"))
-        found[name] = Argument(path, f"--{name}", value, text)
-    return found
+            return SpecError(invalid(path, value, "must not hold the character NUL"))
+        found[name] = path
+    # The bottom was out of reach by a level or two, from where it was first looked for.
+    return SpecError(invalid(worker.path.child("config"), "...", "is nested too deeply"))
 
 
 def argument_text(value: Any) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -80,6 +80,24 @@ MOST_BYTES = 1024 * 1024
 """Of a child's spec. etcd takes 1.5 MiB of one object; status and managed fields need some too."""
 
 
+class Draft(NamedTuple):
+    """A child as conversion makes it, before it is stamped with whose it is.
+
+    Args:
+        resource: its kind.
+        name: its name.
+        spec: its spec. Parts of it may stand in other children too: do not change it.
+        backend: the backend it is made for; None if for all of them.
+        replica_bounds: as in ``Desired``.
+    """
+
+    resource: Resource
+    name: str
+    spec: Object
+    backend: BackendForm | None = None
+    replica_bounds: tuple[int, int] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """A child as it should be.
@@ -121,6 +139,35 @@ def pod_labels(model: Model, backend: BackendForm | None) -> dict[str, str]:
     }
 
 
+def check_size(draft: Draft) -> None:
+    """Raises SpecError if a child would be too large to be stored."""
+    size = len(orjson.dumps(draft.spec))
+    if size <= MOST_BYTES:  # then what counts of it does not have more
+        return
+    size = len(_text(_counted(draft.spec, _unstamped(draft))))
+    if size > MOST_BYTES:
+        path = draft.backend.path if draft.backend else Path("spec")
+        detail = f"the {draft.resource.kind} would have {size} bytes, at most {MOST_BYTES} fit"
+        raise SpecError(FieldError(path, Cause.TOO_LONG, f"Too long: {detail}"))
+
+
+def stamped(model: Model, draft: Draft) -> Desired:
+    """Returns the child that a draft of a ModelBooster becomes."""
+    whole = child(
+        model,
+        draft.resource,
+        draft.name,
+        draft.spec,
+        backend=draft.backend,
+        unstamped=_unstamped(draft),
+    )
+    return Desired(draft.resource, whole, draft.replica_bounds)
+
+
+def _unstamped(draft: Draft) -> tuple[str, ...]:
+    return () if draft.replica_bounds is None else ("replicas",)
+
+
 def child(
     model: Model,
     resource: Resource,
@@ -140,15 +187,7 @@ def child(
         backend: the backend it is made for; None if for all of them.
         unstamped: fields of ``spec`` that do not count in the revision, because somebody else
             may write them (``replicas`` under an autoscaler).
-
-    Raises:
-        SpecError: it would be too large to be stored.
     """
-    text = _text({key: value for key, value in spec.items() if key not in unstamped})
-    if len(text) > MOST_BYTES:
-        path = backend.path if backend else Path("spec")
-        detail = f"the {resource.kind} would have {len(text)} bytes, at most {MOST_BYTES} fit"
-        raise SpecError(FieldError(path, Cause.TOO_LONG, f"Too long: {detail}"))
     return {
         "apiVersion": resource.api_version,
         "kind": resource.kind,
@@ -157,7 +196,7 @@ def child(
             "namespace": model.namespace,
             "labels": {
                 **pod_labels(model, backend),
-                REVISION: _digits(text),
+                REVISION: revision(_counted(spec, unstamped)),
                 REGISTRY_MANAGED_BY: "registry.volcano.sh",
             },
             "ownerReferences": [
@@ -180,15 +219,15 @@ def revision(spec: Any) -> str:
 
     As a label it is part of what we want, so a field that we stopped wanting shows as a difference.
     """
-    return _digits(_text(spec))
+    return hashlib.sha256(_text(spec)).hexdigest()[:16]
 
 
 def _text(spec: Any) -> bytes:
     return orjson.dumps(spec, option=orjson.OPT_SORT_KEYS)
 
 
-def _digits(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()[:16]
+def _counted(spec: Object, unstamped: tuple[str, ...]) -> Object:
+    return {key: value for key, value in spec.items() if key not in unstamped}
 
 
 def is_ours(obj: Object, uid: str) -> bool:

@@ -14,6 +14,7 @@ from app.apis.arguments import Argument, arguments
 from app.apis.canonical import BackendForm, Model, WorkerForm, once
 from app.apis.children import Profile, backend_child_name
 from app.apis.fields import Path, SpecError, invalid, required, too_many
+from app.apis.meta import Object
 from app.apis.quantity import parse_quantity
 
 DISAGGREGATED = "vLLMDisaggregated"
@@ -117,6 +118,11 @@ def served_model_name(model: Model, backend: BackendForm) -> str:
     Raises:
         SpecError: it is no text of 1 to 256 characters, or prefill and decode disagree.
     """
+    return _given_model_name(backend) or model.name
+
+
+@once
+def _given_model_name(backend: BackendForm) -> str | None:
     found: Argument | None = None
     for role in roles(backend):
         given = arguments(role.worker).get("served-model-name")
@@ -131,7 +137,7 @@ def served_model_name(model: Model, backend: BackendForm) -> str:
             detail = f'workers serve different names: "{found.text}" and "{given.text}"'
             raise SpecError(invalid(given.path, given.value, detail))
         found = given
-    return found.text if found else model.name
+    return found.text if found else None
 
 
 @once
@@ -164,12 +170,16 @@ def _port(given: Argument, worker: WorkerForm) -> int:
     raise SpecError(invalid(given.path, given.value, detail))
 
 
+@once
+def variables(backend: BackendForm) -> dict[str, Object]:
+    """Returns the entries of ``env`` by name; no two have the same."""
+    return {entry["name"]: entry for entry in backend.env}
+
+
 def env_value(backend: BackendForm, name: str, default: str) -> str:
     """Returns what ``env`` says literally; ``""`` if the value comes from elsewhere."""
-    for entry in backend.env:
-        if entry["name"] == name:
-            return str(entry.get("value") or "")
-    return default
+    entry = variables(backend).get(name)
+    return default if entry is None else str(entry.get("value") or "")
 
 
 @once
@@ -181,32 +191,37 @@ def runtime_port(backend: BackendForm) -> int:
     Raises:
         SpecError: it is no port, or the engine's; both listen in the same pod.
     """
-    path, text = Path(), ""
-    for position, entry in enumerate(backend.env):
-        if entry["name"] == "RUNTIME_PORT":
-            path = backend.path.child("env").index(position).child("value")
-            text = str(entry.get("value") or "")
-            break
+    text = env_value(backend, "RUNTIME_PORT", "")
     given = bool(_DIGITS.fullmatch(text))
     port = int(text) if given else RUNTIME_PORT
     if not 1 <= port <= 65535:
-        raise SpecError(invalid(path, text, "RUNTIME_PORT must be between 1 and 65535"))
+        raise SpecError(
+            invalid(_runtime_port_path(backend), text, "RUNTIME_PORT must be between 1 and 65535")
+        )
     if port == engine_port(backend):
         detail = f"the metrics sidecar and the engine would both listen on port {port}"
         if given:
-            raise SpecError(invalid(path, text, detail))
+            raise SpecError(invalid(_runtime_port_path(backend), text, detail))
         raise SpecError(
             invalid(roles(backend)[0].worker.path.child("config", "port"), port, detail)
         )
     return port
 
 
+def _runtime_port_path(backend: BackendForm) -> Path:
+    position = backend.env.index(variables(backend)["RUNTIME_PORT"])
+    return backend.path.child("env").index(position).child("value")
+
+
+@once
 def devices(worker: WorkerForm) -> int:
     """Returns how many accelerators each pod of a worker has, rounded up.
 
     The limit counts; where there is none, the request.
     """
     resources = worker.resources
+    if not resources:
+        return 0
     total = Decimal(0)
     for name in ACCELERATORS:
         for amounts in (resources.get("limits") or {}, resources.get("requests") or {}):

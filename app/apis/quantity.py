@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -69,7 +70,12 @@ def _parse(value: object) -> _Amount | None:
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     text = str(value) if isinstance(value, str) or abs(value) < 10**_LONGEST else ""
-    match = _WHOLE.fullmatch(text) if len(text) <= _LONGEST else None
+    return _read(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=1024)  # there are few amounts, and each is in many objects
+def _read(text: str) -> _Amount | None:
+    match = _WHOLE.fullmatch(text)
     if match is None:
         return None
     sign, whole, fraction, suffix = match.group(1), match.group(2), match.group(3), match.group(4)

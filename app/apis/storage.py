@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.apis.canonical import BackendForm
+from app.apis.canonical import BackendForm, once
 from app.apis.fields import Path, SpecError, forbidden, invalid
 from app.apis.meta import Object
 
@@ -50,9 +50,24 @@ def cache_of(backend: BackendForm, allowed_prefixes: Sequence[str] = ()) -> Cach
     Raises:
         SpecError: ``cacheURI`` names no folder and no claim that can be mounted.
     """
-    uri, path = backend.cache_uri, backend.path.child("cacheURI")
+    cache = _cache(backend)
+    if allowed_prefixes and "hostPath" in cache.volume:
+        prefixes = [posixpath.normpath(prefix) for prefix in allowed_prefixes]
+        if not any(_is_below(cache.path, prefix) for prefix in prefixes):
+            detail = (
+                f"host path {cache.path} is not below {' or '.join(prefixes)}, "
+                "the ones allowed here"
+            )
+            raise SpecError(forbidden(backend.path.child("cacheURI"), detail))
+    return cache
+
+
+@once
+def _cache(backend: BackendForm) -> Cache:
+    uri = backend.cache_uri
     if not uri:
         return Cache(EPHEMERAL_PATH, {"emptyDir": {}})
+    path = backend.path.child("cacheURI")
     scheme, _, rest = uri.partition("://")
     if scheme == "pvc":
         claim = rest.strip("/")
@@ -63,10 +78,6 @@ def cache_of(backend: BackendForm, allowed_prefixes: Sequence[str] = ()) -> Cach
     if scheme != "hostpath":
         raise SpecError(invalid(path, uri, "must begin with hostpath:// or pvc://"))
     folder = _host_path(uri, rest, path)
-    prefixes = [posixpath.normpath(prefix) for prefix in allowed_prefixes]
-    if prefixes and not any(_is_below(folder, prefix) for prefix in prefixes):
-        detail = f"host path {folder} is not below {' or '.join(prefixes)}, the ones allowed here"
-        raise SpecError(forbidden(path, detail))
     return Cache(folder, {"hostPath": {"path": folder, "type": "DirectoryOrCreate"}})
 
 
@@ -88,13 +99,18 @@ def model_path(backend: BackendForm, cache: Cache) -> str:
     Raises:
         SpecError: the model is said to lie on a claim that the pod does not mount.
     """
-    return _found(backend, cache, backend.model_uri, backend.path.child("modelURI"))
+    if _is_fetched(backend.model_uri):
+        return f"{cache.path}/{_model_folder(backend)}"
+    return _place(backend, cache, backend.model_uri, backend.path.child("modelURI"))
 
 
 def adapter_path(backend: BackendForm, cache: Cache, position: int) -> str:
     """Returns where the engine finds an adapter; raises like ``model_path``."""
+    uri = backend.lora_adapters[position].artifact_url
+    if _is_fetched(uri):
+        return f"{cache.path}/{_folder(uri)}"
     path = backend.path.child("loraAdapters").index(position).child("artifactURL")
-    return _found(backend, cache, backend.lora_adapters[position].artifact_url, path)
+    return _place(backend, cache, uri, path)
 
 
 def is_in_place(uri: str) -> bool:
@@ -102,12 +118,23 @@ def is_in_place(uri: str) -> bool:
     return uri.startswith("pvc://")
 
 
-def _found(backend: BackendForm, cache: Cache, uri: str, path: Path) -> str:
+def _is_fetched(uri: str) -> bool:
+    return not is_in_place(uri) and "\0" not in uri
+
+
+@once
+def _model_folder(backend: BackendForm) -> str:
+    return _folder(backend.model_uri)
+
+
+def _folder(uri: str) -> str:
+    return hashlib.md5(uri.encode(), usedforsecurity=False).hexdigest()
+
+
+def _place(backend: BackendForm, cache: Cache, uri: str, path: Path) -> str:
+    """Returns where something lies that is not fetched."""
     if "\0" in uri:
         raise SpecError(invalid(path, uri, "must not hold the character NUL"))
-    if not is_in_place(uri):
-        name = hashlib.md5(uri.encode(), usedforsecurity=False).hexdigest()
-        return f"{cache.path}/{name}"
     field = path.text.rpartition(".")[2]
     if cache.claim is None:
         detail = (

@@ -2,8 +2,10 @@
 
 For whoever writes children into a cluster:
 
-* ``desired_children`` returns ``Desired`` records (``app.apis.children``): the kind, the whole
-  object, and ``replica_bounds``.
+* ``drafts`` returns what each child says: kind, name and spec. ``desired_children`` stamps them
+  with labels, owner and revision, and returns ``Desired`` records (``app.apis.children``): the
+  kind, the whole object, and ``replica_bounds``. Admission asks for the drafts: whatever can go
+  wrong with a conversion goes wrong there.
 * ``replica_bounds`` is None where we decide about ``spec.replicas``. Where an autoscaler does, it
   is (fewest, most): the object holds the fewest, the revision label leaves ``replicas`` out, and
   what is sent must hold the live value, clamped into the bounds.
@@ -18,14 +20,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from app.apis.canonical import Model
-from app.apis.children import Desired, Profile
+from app.apis.children import Desired, Draft, Profile, check_size, stamped
 from app.convert.autoscaling import autoscaling_policies, autoscaling_policy_bindings
 from app.convert.model_route import model_routes
 from app.convert.model_server import model_servers
 from app.convert.model_serving import model_servings
 from app.convert.options import Options
 
-Converter = Callable[[Model, Profile, Options], Iterator[Desired]]
+Converter = Callable[[Model, Profile, Options], Iterator[Draft]]
 
 CONVERTERS: tuple[Converter, ...] = (
     autoscaling_policies,
@@ -37,8 +39,8 @@ CONVERTERS: tuple[Converter, ...] = (
 """One for each kind of child, in the order in which children are rendered and applied."""
 
 
-def desired_children(model: Model, profile: Profile, options: Options) -> list[Desired]:
-    """Returns everything that should be there for a ModelBooster.
+def drafts(model: Model, profile: Profile, options: Options) -> list[Draft]:
+    """Returns what everything says that should be there for a ModelBooster.
 
     Args:
         model: what it means.
@@ -46,6 +48,17 @@ def desired_children(model: Model, profile: Profile, options: Options) -> list[D
         options: what the operator of the cluster chose.
 
     Raises:
-        SpecError: something in it cannot be turned into a child; the fault says where and why.
+        SpecError: something in it cannot be turned into a child, or the child could not be
+            stored; the fault says where and why.
     """
-    return [child for convert in CONVERTERS for child in convert(model, profile, options)]
+    found = []
+    for convert in CONVERTERS:
+        for draft in convert(model, profile, options):
+            check_size(draft)
+            found.append(draft)
+    return found
+
+
+def desired_children(model: Model, profile: Profile, options: Options) -> list[Desired]:
+    """Returns everything that should be there for a ModelBooster; raises like ``drafts``."""
+    return [stamped(model, draft) for draft in drafts(model, profile, options)]

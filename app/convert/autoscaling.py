@@ -15,14 +15,13 @@ from app.apis.children import (
     AUTOSCALING_POLICY_BINDING,
     MODEL_SERVING,
     ROLE,
-    Desired,
+    Draft,
     Profile,
     backend_child_name,
-    child,
 )
 from app.apis.derive import RUNTIME_PORT, autoscaled, is_disaggregated, runtime_port, served
 from app.apis.fields import Path, SpecError, duplicate, invalid
-from app.apis.meta import Object, Resource
+from app.apis.meta import Object
 from app.apis.modelbooster import AutoscalingPolicySpec
 from app.apis.quantity import canonical_quantity, parse_quantity
 from app.convert.core import compact
@@ -62,7 +61,7 @@ class Scaling(NamedTuple):
     backends: tuple[BackendForm, ...]
 
 
-def autoscaling_policies(model: Model, profile: Profile, _options: Options) -> Iterator[Desired]:
+def autoscaling_policies(model: Model, profile: Profile, _options: Options) -> Iterator[Draft]:
     """Yields one policy for all backends together, or one for each that has its own."""
     shape = SHAPES[profile]
     for scaling in _scalings(model, profile):
@@ -73,22 +72,18 @@ def autoscaling_policies(model: Model, profile: Profile, _options: Options) -> I
         )
         if not shape.bound:
             spec |= _target(model, scaling, profile)
-        yield _desired(model, AUTOSCALING_POLICY, scaling, spec)
+        yield Draft(AUTOSCALING_POLICY, scaling.name, spec, scaling.backend)
 
 
 def autoscaling_policy_bindings(
     model: Model, profile: Profile, _options: Options
-) -> Iterator[Desired]:
+) -> Iterator[Draft]:
     """Yields what ties each policy to its targets, where the policy itself cannot."""
     if not SHAPES[profile].bound:
         return
     for scaling in _scalings(model, profile):
         spec = {"policyRef": {"name": scaling.name}, **_target(model, scaling, profile)}
-        yield _desired(model, AUTOSCALING_POLICY_BINDING, scaling, spec)
-
-
-def _desired(model: Model, resource: Resource, scaling: Scaling, spec: Object) -> Desired:
-    return Desired(resource, child(model, resource, scaling.name, spec, backend=scaling.backend))
+        yield Draft(AUTOSCALING_POLICY_BINDING, scaling.name, spec, scaling.backend)
 
 
 def _behavior() -> Object:

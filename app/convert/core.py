@@ -16,6 +16,7 @@ from app.apis.meta import Object
 from app.apis.quantity import canonical_quantity
 
 _EMPTY: tuple[Any, ...] = ("", [])
+_ABSENT = (None, *_EMPTY)
 _WRITTEN_EVEN_IF_EMPTY = frozenset(
     {
         "name",
@@ -33,7 +34,7 @@ _WRITTEN_EVEN_IF_EMPTY = frozenset(
 
 def compact(**fields: Any) -> Object:
     """Returns the fields that are there: not None, ``""`` or ``[]``. ``{}`` is kept."""
-    return {key: item for key, item in fields.items() if item is not None and item not in _EMPTY}
+    return {key: item for key, item in fields.items() if item or item not in _ABSENT}
 
 
 def env_of(backend: BackendForm, profile: Profile) -> list[Object]:
@@ -43,19 +44,27 @@ def env_of(backend: BackendForm, profile: Profile) -> list[Object]:
         SpecError: a unit of a resource is no quantity, or the installed kthena does not know
             ``fileKeyRef``.
     """
-    entries = []
-    for position, entry in enumerate(backend.env):
-        source, written = entry.get("valueFrom"), as_written(entry)
-        if source:
-            path = backend.path.child("env").index(position).child("valueFrom")
-            _check_source(source, path, profile)
-            if "resourceFieldRef" in source:
-                # Go always writes the unit, and "0" for one that is not there.
-                at = path.child("resourceFieldRef", "divisor")
-                divisor = _amount(source["resourceFieldRef"].get("divisor", 0), at)
-                written["valueFrom"]["resourceFieldRef"]["divisor"] = divisor
-        entries.append(written)
-    return entries
+    return [
+        # Most have a name and a value, and nothing that could be left out.
+        entry
+        if len(entry) == 2 and entry.get("value")
+        else _variable(entry, backend, position, profile)
+        for position, entry in enumerate(backend.env)
+    ]
+
+
+def _variable(entry: Object, backend: BackendForm, position: int, profile: Profile) -> Object:
+    source, written = entry.get("valueFrom"), as_written(entry)
+    if source:
+        path = backend.path.child("env").index(position).child("valueFrom")
+        _check_source(source, path, profile)
+        if "resourceFieldRef" in source:
+            # Go always writes the unit, and "0" for one that is not there.
+            at = path.child("resourceFieldRef", "divisor")
+            divisor = _amount(source["resourceFieldRef"].get("divisor", 0), at)
+            written["valueFrom"]["resourceFieldRef"]["divisor"] = divisor
+    variable: Object = written
+    return variable
 
 
 def _check_source(source: Object, path: Path, profile: Profile) -> None:
@@ -69,8 +78,12 @@ def env_from_of(backend: BackendForm) -> list[Object]:
     return [as_written(source) for source in backend.env_from]
 
 
-def resources_of(resources: Object, path: Path) -> Object:
+def resources_of(resources: Object, above: Path) -> Object:
     """Returns what a container needs, ``{}`` if nothing is asked for.
+
+    Args:
+        resources: as the user wrote them.
+        above: where their field ``resources`` stands.
 
     Raises:
         SpecError: an amount is no quantity.
@@ -78,10 +91,15 @@ def resources_of(resources: Object, path: Path) -> Object:
     written: Object = {}
     for part in ("limits", "requests"):
         if amounts := resources.get(part):
-            written[part] = {
-                name: _amount(amount, path.child(part).key(name))
-                for name, amount in amounts.items()
-            }
+            try:
+                written[part] = {
+                    name: canonical_quantity(amount) for name, amount in amounts.items()
+                }
+            except ValueError:
+                path = above.child("resources", part)
+                for name, amount in amounts.items():
+                    _amount(amount, path.key(name))
+                raise
     if claims := resources.get("claims"):
         written["claims"] = as_written(claims)
     return written

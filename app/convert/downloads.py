@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from app.apis.fields import Path
 from app.apis.meta import Object
-from app.apis.storage import adapter_path, is_in_place, model_path
-from app.convert.core import compact, env_from_of, env_of, resources_of
+from app.apis.storage import is_in_place
+from app.convert.core import compact, resources_of
 from app.convert.serving import Serving
 from app.convert.volumes import weights_mount
 
@@ -17,14 +17,10 @@ def downloads(serving: Serving) -> Iterator[Object]:
 
     All of ``env`` and ``envFrom`` reaches them: that is where credentials are.
     """
-    backend, cache, options = serving.backend, serving.cache, serving.options
-    wanted = [("model-downloader", backend.model_uri, model_path(backend, cache))]
+    backend, options = serving.backend, serving.options
+    wanted = [("model-downloader", backend.model_uri, serving.model_path)]
     wanted += [
-        (
-            f"lora-downloader-{position}",
-            adapter.artifact_url,
-            adapter_path(backend, cache, position),
-        )
+        (f"lora-downloader-{position}", adapter.artifact_url, serving.adapter_paths[position])
         for position, adapter in enumerate(backend.lora_adapters)
     ]
     for name, source, folder in wanted:
@@ -35,8 +31,12 @@ def downloads(serving: Serving) -> Iterator[Object]:
             image=options.downloader_image,
             imagePullPolicy=options.image_pull_policy,
             args=["--source", source, "--output-dir", folder, *options.downloader_args],
-            env=env_of(backend, serving.profile),
-            envFrom=env_from_of(backend),
-            resources=resources_of(options.downloader_resources, Path("downloaderResources")),
-            volumeMounts=[weights_mount(cache)],
+            env=serving.env,
+            envFrom=serving.env_from,
+            resources=resources_of(options.downloader_resources, _OPTIONS),
+            volumeMounts=[weights_mount(serving.cache)],
         )
+
+
+_OPTIONS = Path("downloader")
+"""Stands before ``resources`` where the operator's setting is no spec's fault."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 
 from app.apis.canonical import BackendForm, Model
-from app.apis.children import MODEL_ROUTE, Desired, Profile, backend_child_name, child
+from app.apis.children import MODEL_ROUTE, Draft, Profile, backend_child_name
 from app.apis.derive import adapter_names, served
 from app.apis.fields import SpecError, invalid
 from app.apis.meta import Object
@@ -14,7 +13,7 @@ from app.convert.core import compact
 from app.convert.options import Options
 
 
-def model_routes(model: Model, _profile: Profile, _options: Options) -> Iterator[Desired]:
+def model_routes(model: Model, _profile: Profile, _options: Options) -> Iterator[Draft]:
     """Yields the one ModelRoute; none while there is nobody to send requests to."""
     backends, adapters = served(model), adapter_names(model)
     if not backends:
@@ -24,7 +23,7 @@ def model_routes(model: Model, _profile: Profile, _options: Options) -> Iterator
         loraAdapters=adapters,
         rules=list(_rules(model, backends, adapters)),
     )
-    yield Desired(MODEL_ROUTE, child(model, MODEL_ROUTE, model.name, spec))
+    yield Draft(MODEL_ROUTE, model.name, spec)
 
 
 def _rules(
@@ -36,8 +35,9 @@ def _rules(
     those that have an adapter take the requests for it, so each rule names what the body says.
     """
     if len(backends) == 1:
-        match = deepcopy(model.model_match)
-        yield compact(name="default", modelMatch=match, targetModels=_targets(model, backends))
+        yield compact(
+            name="default", modelMatch=model.model_match, targetModels=_targets(model, backends)
+        )
         return
     yield {
         "name": "default",
@@ -55,7 +55,7 @@ def _rules(
 
 
 def _match(model: Model, name: str) -> Object:
-    match = deepcopy(model.model_match or {})
+    match = model.model_match or {}
     return {**match, "body": {**match.get("body", {}), "model": name}}
 
 

@@ -12,10 +12,9 @@ from app.apis.children import (
     MODEL_SERVER,
     MODEL_UID,
     ROLE,
-    Desired,
+    Draft,
     Profile,
     backend_child_name,
-    child,
 )
 from app.apis.connector import connector
 from app.apis.derive import engine_port, is_disaggregated, served, served_model_name
@@ -24,7 +23,7 @@ from app.convert.core import compact
 from app.convert.options import Options
 
 
-def model_servers(model: Model, _profile: Profile, _options: Options) -> Iterator[Desired]:
+def model_servers(model: Model, _profile: Profile, _options: Options) -> Iterator[Draft]:
     """Yields one ModelServer per backend."""
     for backend in served(model):
         kind = connector(backend)
@@ -37,18 +36,18 @@ def model_servers(model: Model, _profile: Profile, _options: Options) -> Iterato
             trafficPolicy={"retry": {"attempts": 5, "retryInterval": "0s"}},
             kvConnector={"type": kind} if kind else None,
         )
-        name = backend_child_name(model, backend)
-        yield Desired(MODEL_SERVER, child(model, MODEL_SERVER, name, spec, backend=backend))
+        yield Draft(MODEL_SERVER, backend_child_name(model, backend), spec, backend)
 
 
 def _selector(model: Model, backend: BackendForm) -> Object:
     """Returns what only the pods of this backend that take requests carry."""
-    groups = {
-        "groupKey": GROUP_NAME,
-        "prefillLabels": {ROLE: "prefill"},
-        "decodeLabels": {ROLE: "decode"},
+    entries: Object = {
+        "matchLabels": {MODEL_UID: model.uid, BACKEND_NAME: backend.name, ENTRY: "true"}
     }
-    return compact(
-        matchLabels={MODEL_UID: model.uid, BACKEND_NAME: backend.name, ENTRY: "true"},
-        pdGroup=groups if is_disaggregated(backend) else None,
-    )
+    if is_disaggregated(backend):
+        entries["pdGroup"] = {
+            "groupKey": GROUP_NAME,
+            "prefillLabels": {ROLE: "prefill"},
+            "decodeLabels": {ROLE: "decode"},
+        }
+    return entries

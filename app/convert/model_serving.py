@@ -5,44 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.apis.canonical import BackendForm, Model
-from app.apis.children import MODEL_SERVING, Desired, Profile, backend_child_name, child
+from app.apis.children import MODEL_SERVING, Draft, Profile, backend_child_name
 from app.apis.derive import Role, autoscaled, check_name_budget, roles, served
 from app.apis.meta import Object
-from app.convert.core import compact
 from app.convert.options import Options
 from app.convert.pods import entry_pod, follower_pod
 from app.convert.serving import Serving, serving
 
 
-def model_servings(model: Model, profile: Profile, options: Options) -> Iterator[Desired]:
+def model_servings(model: Model, profile: Profile, options: Options) -> Iterator[Draft]:
     """Yields one ModelServing per backend."""
     for backend in served(model):
         check_name_budget(model, backend)
         scaled = autoscaled(model, backend, profile)
-        yield Desired(
+        yield Draft(
             MODEL_SERVING,
-            child(
-                model,
-                MODEL_SERVING,
-                backend_child_name(model, backend),
-                _spec(serving(model, backend, profile, options)),
-                backend=backend,
-                unstamped=("replicas",) if scaled else (),
-            ),
+            backend_child_name(model, backend),
+            _spec(serving(model, backend, profile, options)),
+            backend,
             (backend.min_replicas, backend.max_replicas) if scaled else None,
         )
 
 
 def _spec(serving: Serving) -> Object:
     backend = serving.backend
+    template: Object = {"restartGracePeriodSeconds": 60}
+    if backend.gang_scheduling:
+        template["gangPolicy"] = _gang_policy(backend)
+    template["roles"] = [_role(serving, role) for role in roles(backend)]
     return {
         "replicas": backend.min_replicas,
         "schedulerName": backend.scheduler_name,
-        "template": compact(
-            restartGracePeriodSeconds=60,
-            gangPolicy=_gang_policy(backend) if backend.gang_scheduling else None,
-            roles=[_role(serving, role) for role in roles(backend)],
-        ),
+        "template": template,
     }
 
 
@@ -51,10 +45,12 @@ def _gang_policy(backend: BackendForm) -> Object:
 
 
 def _role(serving: Serving, role: Role) -> Object:
-    return compact(
-        name=role.name,
-        replicas=role.worker.replicas,
-        entryTemplate=entry_pod(serving, role),
-        workerReplicas=role.followers,
-        workerTemplate=follower_pod(serving, role) if role.followers else None,
-    )
+    written = {
+        "name": role.name,
+        "replicas": role.worker.replicas,
+        "entryTemplate": entry_pod(serving, role),
+        "workerReplicas": role.followers,
+    }
+    if role.followers:
+        written["workerTemplate"] = follower_pod(serving, role)
+    return written

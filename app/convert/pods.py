@@ -6,7 +6,7 @@ from app.apis.children import pod_labels
 from app.apis.derive import Role, engine_port, env_value, is_disaggregated, runtime_port
 from app.apis.fields import SpecError, required
 from app.apis.meta import Object
-from app.convert.core import as_written, compact, env_from_of, env_of, resources_of
+from app.convert.core import as_written, compact, resources_of
 from app.convert.downloads import downloads
 from app.convert.drain import GRACE_SECONDS, drain_script
 from app.convert.environment import engine_env
@@ -51,7 +51,7 @@ def follower_pod(serving: Serving, role: Role) -> Object:
                     name="worker",
                     image=_image(role),
                     command=follower_command(),
-                    env=env_of(backend, serving.profile),
+                    env=serving.env,
                     resources=_resources(role),
                     volumeMounts=engine_mounts(backend, serving.cache),
                 )
@@ -76,8 +76,8 @@ def _runtime(serving: Serving, role: Role) -> Object:
         image=options.runtime_image,
         imagePullPolicy=options.image_pull_policy,
         ports=[{"containerPort": port}],
-        env=engine_env(backend, role, serving.profile),
-        envFrom=env_from_of(backend),
+        env=engine_env(serving, role),
+        envFrom=serving.env_from,
         args=[
             *("--port", str(port)),
             *("--engine", backend.type.lower()),
@@ -98,7 +98,7 @@ def _engine(serving: Serving, role: Role) -> Object:
         name="engine",
         image=_image(role),
         command=engine_command(serving, role),
-        env=engine_env(serving.backend, role, serving.profile),
+        env=engine_env(serving, role),
         resources=_resources(role),
         volumeMounts=engine_mounts(serving.backend, serving.cache),
         readinessProbe={
@@ -121,7 +121,7 @@ def _disaggregated_engine(serving: Serving, role: Role) -> Object:
         imagePullPolicy="IfNotPresent",
         ports=[{"containerPort": port}],
         command=engine_command(serving, role),
-        env=engine_env(serving.backend, role, serving.profile),
+        env=engine_env(serving, role),
         resources=_resources(role),
         volumeMounts=engine_mounts(serving.backend, serving.cache),
         readinessProbe=_health(port, delay_seconds=5),
@@ -139,11 +139,14 @@ def _health(port: int, *, delay_seconds: int) -> Object:
 
 
 def _placement(serving: Serving, role: Role) -> Object:
-    return compact(
-        affinity=as_written(role.worker.affinity),
-        tolerations=as_written(role.worker.tolerations),
-        runtimeClassName=serving.backend.runtime_class_name,
-    )
+    worker, placement = role.worker, {}
+    if worker.affinity:
+        placement["affinity"] = as_written(worker.affinity)
+    if worker.tolerations:
+        placement["tolerations"] = as_written(worker.tolerations)
+    if serving.backend.runtime_class_name:
+        placement["runtimeClassName"] = serving.backend.runtime_class_name
+    return placement
 
 
 def _image(role: Role) -> str:
@@ -153,4 +156,4 @@ def _image(role: Role) -> str:
 
 
 def _resources(role: Role) -> Object:
-    return resources_of(role.worker.resources, role.worker.path.child("resources"))
+    return resources_of(role.worker.resources, role.worker.path)

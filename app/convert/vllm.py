@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 import shlex
 
-from app.apis.arguments import Argument, arguments
+from app.apis.arguments import Arguments, arguments
 from app.apis.derive import Role, devices, served_model_name
 from app.apis.fields import SpecError, forbidden
-from app.apis.storage import adapter_path, model_path
 from app.convert.serving import Serving
 
 KV_EVENTS = (
@@ -39,9 +38,7 @@ def engine_command(serving: Serving, role: Role) -> list[str]:
     """
     model, backend, given = serving.model, serving.backend, arguments(role.worker)
     command = ["python3", "-m", "vllm.entrypoints.openai.api_server"]
-    command += ["--model", model_path(backend, serving.cache)]
-    for argument in given.values():
-        command += argument.words
+    command += ["--model", serving.model_path, *given.words()]
     if "served-model-name" not in given:
         command += ["--served-model-name", served_model_name(model, backend)]
     if role.followers and "distributed-executor-backend" not in given:
@@ -58,7 +55,7 @@ def follower_command() -> list[str]:
     return ["bash", "-c", f"chmod u+x {RAY_SCRIPT} && {join}"]
 
 
-def _adapters(serving: Serving, given: dict[str, Argument]) -> list[str]:
+def _adapters(serving: Serving, given: Arguments) -> list[str]:
     adapters = serving.backend.lora_adapters
     if not adapters:
         return []
@@ -67,8 +64,8 @@ def _adapters(serving: Serving, given: dict[str, Argument]) -> list[str]:
         raise SpecError(forbidden(named.path, detail))
     switch = [] if "enable-lora" in given else ["--enable-lora"]
     modules = [
-        f"{adapter.name}={adapter_path(serving.backend, serving.cache, position)}"
-        for position, adapter in enumerate(adapters)
+        f"{adapter.name}={path}"
+        for adapter, path in zip(adapters, serving.adapter_paths, strict=True)
     ]
     return [*switch, "--lora-modules", *modules]
 

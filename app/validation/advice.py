@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from app.apis.arguments import Argument, arguments
+from app.apis.arguments import Argument, Arguments, arguments
 from app.apis.canonical import GANG_SCHEDULER, BackendForm, WorkerForm
 from app.apis.children import Profile
 from app.apis.connector import CONNECTORS
@@ -37,13 +37,16 @@ def devices_fit_parallelism(case: Case) -> Iterator[str]:
     Nothing is said where no known device is asked for: there may be others.
     """
     for form, worker in _engines(case):
+        pods = 1 if is_disaggregated(form) else worker.pods
+        have = devices(worker) * pods
+        if not have:
+            continue
         given = _arguments(worker)
         tensor, pipeline, data = (
             _whole(given.get(f"{kind}-parallel-size")) for kind in ("tensor", "pipeline", "data")
         )
-        pods = 1 if is_disaggregated(form) else worker.pods
-        have, need = devices(worker) * pods, (tensor or 1) * (pipeline or 1)
-        if not have or have == need or (have > need and (data or 1) > 1):
+        need = (tensor or 1) * (pipeline or 1)
+        if have == need or (have > need and (data or 1) > 1):
             continue
         sum_of = f"{tensor or 1} (tensor) x {pipeline or 1} (pipeline parallel size)"
         yield (
@@ -173,11 +176,11 @@ def _engines(case: Case) -> Iterator[tuple[BackendForm, WorkerForm]]:
                 yield form, worker
 
 
-def _arguments(worker: WorkerForm) -> dict[str, Argument]:
+def _arguments(worker: WorkerForm) -> Arguments:
     try:
         return arguments(worker)
     except SpecError:  # an old object's; its fault does not stand in the way of this edit
-        return {}
+        return Arguments(worker, {}, [])
 
 
 def _whole(given: Argument | None) -> int | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Protocol
 
 from app.apis.canonical import BackendForm, Model, canonical
 from app.apis.children import DEFAULT_RELEASE, PROFILES, Profile
-from app.apis.derive import DISAGGREGATED, served
+from app.apis.derive import DISAGGREGATED
 from app.apis.fields import FieldError, Path
 from app.apis.meta import Key, Object, Resource
 from app.apis.modelbooster import Backend, ModelBooster, Spec
@@ -63,7 +62,7 @@ class Context:
         return self.profile or PROFILES[DEFAULT_RELEASE]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Case:
     """One ModelBooster before the rules.
 
@@ -74,6 +73,10 @@ class Case:
         context: what else is known.
         update: whether it replaces an object that is stored already.
         config_faults: which config of a worker nothing but a rule may read, and why.
+        spec: what the user wrote; empty if there is no spec at all.
+        written: every backend as it was written, also where both forms are used at once.
+        listed: the backends that count: what each means, and how it was written.
+        readable: the served backends that have just their workers and whose config can be read.
     """
 
     obj: Object
@@ -82,45 +85,15 @@ class Case:
     context: Context
     update: bool
     config_faults: tuple[tuple[Path, str], ...]
-
-    # Forty rules ask for these again and again, hence cached.
-    @cached_property
-    def spec(self) -> Spec:
-        """What the user wrote; empty if there is no spec at all."""
-        return self.booster.spec or Spec()
+    spec: Spec
+    written: tuple[tuple[Path, Backend], ...]
+    listed: tuple[tuple[BackendForm, Backend], ...]
+    readable: tuple[BackendForm, ...]
 
     @property
     def model_scope(self) -> bool:
         """Whether one policy scales all backends, by their cost."""
         return self.model.policy is not None
-
-    @cached_property
-    def written(self) -> tuple[tuple[Path, Backend], ...]:
-        """Every backend as it was written, also where both forms are used at once."""
-        listed = [
-            (Path(f"spec.backends[{position}]"), backend)
-            for position, backend in enumerate(self.spec.backends or ())
-        ]
-        single = [(Path("spec.backend"), self.spec.backend)] if self.spec.backend else []
-        return (*listed, *single)
-
-    @cached_property
-    def listed(self) -> tuple[tuple[BackendForm, Backend], ...]:
-        """The backends that count: what each means, and how it was written."""
-        several = self.spec.backends
-        single = [self.spec.backend] if self.spec.backend else []
-        return tuple(zip(self.model.backends, single if several is None else several, strict=True))
-
-    @cached_property
-    def readable(self) -> tuple[BackendForm, ...]:
-        """The served backends that have just their workers and whose config can be read."""
-        unreadable = {path for path, _ in self.config_faults}
-        return tuple(
-            form
-            for form in served(self.model)
-            if sorted(worker.type for worker in form.workers) == _WORKERS[form.type]
-            and not any(worker.path.child("config") in unreadable for worker in form.workers)
-        )
 
     def backends_path(self) -> Path:
         """Returns where the backends stand as a whole."""
@@ -135,7 +108,25 @@ def case_of(obj: Object, context: Context, *, update: bool = False) -> Case:
     """
     booster = ModelBooster.model_validate(obj)
     model = canonical(booster, default_scheduler_name=context.options.default_scheduler_name)
-    return Case(obj, booster, model, context, update, tuple(_config_faults(model)))
+    spec = booster.spec or Spec()
+    single = [spec.backend] if spec.backend else []
+    listed = tuple(
+        zip(model.backends, single if spec.backends is None else spec.backends, strict=True)
+    )
+    written = tuple((form.path, backend) for form, backend in listed)
+    if spec.backends is not None and spec.backend is not None:
+        written += ((Path("spec.backend"), spec.backend),)
+    faults = tuple(_config_faults(model))
+    readable = tuple(form for form in model.backends if _is_readable(form, faults))
+    return Case(obj, booster, model, context, update, faults, spec, written, listed, readable)
+
+
+def _is_readable(form: BackendForm, faults: tuple[tuple[Path, str], ...]) -> bool:
+    wanted = _WORKERS.get(form.type)
+    if wanted is None or sorted([worker.type for worker in form.workers]) != wanted:
+        return False
+    unreadable = {path for path, _ in faults}
+    return not faults or not any(w.path.child("config") in unreadable for w in form.workers)
 
 
 def _config_faults(model: Model) -> Iterator[tuple[Path, str]]:
@@ -152,5 +143,5 @@ Rule = Callable[[Case], Iterator[FieldError]]
 Advice = Callable[[Case], Iterator[str]]
 """Yields what is allowed and may surprise; one line each, of some 120 characters."""
 
-Change = Callable[[Case, Case], Iterator[str]]
-"""Yields what an edit will do that may surprise; takes the object before and after it."""
+Change = Callable[[Model, Model], Iterator[str]]
+"""Yields what an edit will do that may surprise; takes the meaning before and after it."""

@@ -7,28 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.apis.canonical import BackendForm, Scope, WorkerForm
-from app.validation.case import Case
+from app.apis.canonical import BackendForm, Model, Scope, WorkerForm
 
 
-def route_is_replaced(old: Case, new: Case) -> Iterator[str]:
+def route_is_replaced(old: Model, new: Model) -> Iterator[str]:
     """The model name of a ModelRoute cannot be changed."""
-    if old.model.backends and old.model.route_name != new.model.route_name:
+    if old.backends and old.route_name != new.route_name:
         yield (
             "changing spec.name replaces the ModelRoute: "
             "requests fail until the new one is in place"
         )
 
 
-def backends_are_deleted(old: Case, new: Case) -> Iterator[str]:
+def backends_are_deleted(old: Model, new: Model) -> Iterator[str]:
     """A renamed backend is another one."""
-    kept = {backend.name for backend in new.model.backends}
-    for backend in old.model.backends:
+    kept = {backend.name for backend in new.backends}
+    for backend in old.backends:
         if backend.name not in kept:
             yield f'backend "{backend.name}" will be deleted with its ModelServing'
 
 
-def types_change(old: Case, new: Case) -> Iterator[str]:
+def types_change(old: Model, new: Model) -> Iterator[str]:
     """Other roles, so all pods go; a stored gang policy names the roles that were."""
     for was, is_now in _same_backends(old, new):
         if was.type != is_now.type:
@@ -38,7 +37,7 @@ def types_change(old: Case, new: Case) -> Iterator[str]:
             )
 
 
-def gangs_are_resized(old: Case, new: Case) -> Iterator[str]:
+def gangs_are_resized(old: Model, new: Model) -> Iterator[str]:
     """``minRoleReplicas`` can neither be changed nor taken away."""
     for was, is_now in _same_backends(old, new):
         if not was.gang_scheduling or was.type != is_now.type:
@@ -51,15 +50,15 @@ def gangs_are_resized(old: Case, new: Case) -> Iterator[str]:
             )
 
 
-def policies_change_level(old: Case, new: Case) -> Iterator[str]:
+def policies_change_level(old: Model, new: Model) -> Iterator[str]:
     """The objects of the other level are deleted, and what they had learnt goes with them."""
-    was, is_now = old.model.scope, new.model.scope
+    was, is_now = old.scope, new.scope
     if was is not is_now and was is not Scope.NONE:
         rest = "replicas stay as they are" if is_now is Scope.NONE else "new ones are made"
         yield f"the autoscaling policies of the {was} level are deleted; {rest}"
 
 
-def pods_are_restarted(old: Case, new: Case) -> Iterator[str]:
+def pods_are_restarted(old: Model, new: Model) -> Iterator[str]:
     """One line for each backend, with the fields that make its pods restart."""
     for was, is_now in _same_backends(old, new):
         if was.type == is_now.type:
@@ -99,8 +98,8 @@ def _restarting_worker_fields(was: WorkerForm, is_now: WorkerForm) -> Iterator[s
             yield name if is_now.type == "server" else f"{name} of {is_now.type}"
 
 
-def _same_backends(old: Case, new: Case) -> Iterator[tuple[BackendForm, BackendForm]]:
-    before = {backend.name: backend for backend in old.model.backends}
-    for backend in new.model.backends:
+def _same_backends(old: Model, new: Model) -> Iterator[tuple[BackendForm, BackendForm]]:
+    before = {backend.name: backend for backend in old.backends}
+    for backend in new.backends:
         if backend.name in before:
             yield before[backend.name], backend

@@ -61,7 +61,8 @@ def arguments_are_said_once(case: Case) -> Iterator[FieldError]:
     """``config`` has each argument once; ``max_model_len`` and ``max-model-len`` are the same."""
     for form in case.readable:
         for worker in form.workers:
-            yield from _fault(arguments, worker)
+            if (fault := _fault(arguments, worker)) is not None:
+                yield fault
 
 
 def engine_ports_agree(case: Case) -> Iterator[FieldError]:
@@ -70,20 +71,23 @@ def engine_ports_agree(case: Case) -> Iterator[FieldError]:
     Upstream's H2 and H3.
     """
     for form in case.readable:
-        yield from _fault(engine_port, form)
+        if (fault := _fault(engine_port, form)) is not None:
+            yield fault
 
 
 def sidecar_has_a_port(case: Case) -> Iterator[FieldError]:
     """``RUNTIME_PORT`` of ``env`` is a TCP port, and not the engine's."""
     for form in case.readable:
-        if not any(_fault(engine_port, form)):
-            yield from _fault(runtime_port, form)
+        fault = _fault(runtime_port, form)
+        if fault is not None and _fault(engine_port, form) is None:
+            yield fault
 
 
 def served_names_agree(case: Case) -> Iterator[FieldError]:
     """``served-model-name`` is one name of at most 256 characters, the same for all workers."""
     for form in case.readable:
-        yield from _fault(served_model_name, case.model, form)
+        if (fault := _fault(served_model_name, case.model, form)) is not None:
+            yield fault
 
 
 def transfers_fit(case: Case) -> Iterator[FieldError]:
@@ -92,7 +96,8 @@ def transfers_fit(case: Case) -> Iterator[FieldError]:
     Upstream's H5.
     """
     for form in case.readable:
-        yield from _fault(connector, form)
+        if (fault := _fault(connector, form)) is not None:
+            yield fault
 
 
 def caches_are_usable(case: Case) -> Iterator[FieldError]:
@@ -102,7 +107,8 @@ def caches_are_usable(case: Case) -> Iterator[FieldError]:
     """
     prefixes = case.context.options.host_path_prefixes
     for form, _ in case.listed:
-        yield from _fault(cache_of, form, prefixes)
+        if (fault := _fault(cache_of, form, prefixes)) is not None:
+            yield fault
 
 
 def claims_hold_their_models(case: Case) -> Iterator[FieldError]:
@@ -115,14 +121,17 @@ def claims_hold_their_models(case: Case) -> Iterator[FieldError]:
             cache = cache_of(form)
         except SpecError:
             continue  # the rule before has spoken
-        yield from _fault(model_path, form, cache)
+        if (fault := _fault(model_path, form, cache)) is not None:
+            yield fault
         for position in range(len(form.lora_adapters)):
-            yield from _fault(adapter_path, form, cache, position)
+            if (fault := _fault(adapter_path, form, cache, position)) is not None:
+                yield fault
 
 
-def _fault(fact: Callable[..., object], *of: object) -> Iterator[FieldError]:
-    """Yields the fault with which a fact does not follow."""
+def _fault(fact: Callable[..., object], *of: object) -> FieldError | None:
+    """Returns the fault with which a fact does not follow; None if it does."""
     try:
         fact(*of)
     except SpecError as exc:
-        yield exc.fault
+        return exc.fault
+    return None

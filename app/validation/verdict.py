@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from app.apis.canonical import Model
+from app.apis.canonical import Model, canonical
+from app.apis.children import Draft
 from app.apis.faults import schema_faults
 from app.apis.fields import Cause, FieldError, Path, SpecError
 from app.apis.meta import Object
-from app.convert import desired_children
+from app.apis.modelbooster import ModelBooster
+from app.convert import drafts
 from app.errors import InvalidSpec
 from app.validation.case import Case, Context, case_of
 from app.validation.rules import ADVICE, CHANGES, RULES
@@ -30,11 +32,13 @@ class Verdict:
         model: what it means; None if the schema does not accept it, or nobody looked.
         faults: why it is refused; none if it is not.
         warnings: what is allowed and may surprise.
+        drafts: what it turns into; nothing if anything is wrong with it.
     """
 
     model: Model | None
     faults: tuple[FieldError, ...] = ()
     warnings: tuple[str, ...] = ()
+    drafts: tuple[Draft, ...] = ()
 
 
 def judge(obj: Object, context: Context, *, old: Object | None = None) -> Verdict:
@@ -49,16 +53,16 @@ def judge(obj: Object, context: Context, *, old: Object | None = None) -> Verdic
     """
     if _dict(obj.get("metadata")).get("deletionTimestamp"):
         return Verdict(None)
-    case, faults = _looked_at(obj, context, update=old is not None)
-    before: Case | None = None
-    if old is not None:
-        before, known = _looked_at(old, context, update=True) if faults else (None, ())
-        faults = _without(faults, known, obj, old)
+    seen = _looked_at(obj, context, update=old is not None)
+    faults = seen.faults
+    if faults and old is not None:
+        faults = _without(faults, _looked_at(old, context, update=True).faults, obj, old)
+    model = seen.case.model if seen.case else None
     if faults:
-        return Verdict(case.model if case else None, _at_most(faults))
-    if case is None:
+        return Verdict(model, _at_most(faults))
+    if seen.case is None:
         return Verdict(None)
-    return Verdict(case.model, (), tuple(_warnings(case, before, old, context)))
+    return Verdict(model, (), tuple(_warnings(seen.case, old)), seen.drafts)
 
 
 def accepted(obj: Object, context: Context) -> Model:
@@ -73,16 +77,31 @@ def accepted(obj: Object, context: Context) -> Model:
     return verdict.model
 
 
-def _looked_at(
-    obj: Object, context: Context, *, update: bool
-) -> tuple[Case | None, tuple[FieldError, ...]]:
+class _Seen(NamedTuple):
+    """What a look at an object has shown: its case if the schema accepts it, and what follows."""
+
+    case: Case | None
+    faults: tuple[FieldError, ...]
+    drafts: tuple[Draft, ...] = ()
+
+
+def _looked_at(obj: Object, context: Context, *, update: bool) -> _Seen:
     try:
         case = case_of(obj, context, update=update)
     except ValidationError as exc:
         # The schema's words; pydantic's, should it ever refuse what the schema does not.
-        return None, tuple(schema_faults(obj)) or tuple(_pydantic_faults(exc))
-    faults = tuple(dict.fromkeys(fault for rule in RULES for fault in rule(case)))
-    return case, faults or tuple(_conversion_faults(case))
+        return _Seen(None, tuple(schema_faults(obj)) or tuple(_pydantic_faults(exc)))
+    found: list[FieldError] = []
+    for rule in RULES:
+        found += rule(case)
+    if found:
+        return _Seen(case, tuple(dict.fromkeys(found)))
+    try:
+        # What no rule has foreseen: conversion is asked whether it can be done.
+        children = drafts(case.model, context.release_profile, context.options)
+    except SpecError as exc:
+        return _Seen(case, (exc.fault,))
+    return _Seen(case, (), tuple(children))
 
 
 def _pydantic_faults(error: ValidationError) -> Iterator[FieldError]:
@@ -93,27 +112,24 @@ def _pydantic_faults(error: ValidationError) -> Iterator[FieldError]:
         yield FieldError(path, Cause.INVALID, f"Invalid value: {detail['msg']}")
 
 
-def _conversion_faults(case: Case) -> Iterator[FieldError]:
-    """What no rule has foreseen: conversion is asked whether it can be done."""
-    try:
-        desired_children(case.model, case.context.release_profile, case.context.options)
-    except SpecError as exc:
-        yield exc.fault
-
-
-def _warnings(
-    case: Case, before: Case | None, old: Object | None, context: Context
-) -> Iterator[str]:
-    if old is not None and before is None:
-        try:
-            before = case_of(old, context, update=True)
-        except ValidationError:
-            before = None
-    if before is not None:
-        for change in CHANGES:
-            yield from change(before, case)
+def _warnings(case: Case, old: Object | None) -> Iterator[str]:
+    # Every change is one of the spec.
+    if old is not None and old.get("spec") != case.obj.get("spec"):
+        before = _meaning(old, case.context)
+        if before is not None:
+            for change in CHANGES:
+                yield from change(before, case.model)
     for piece in ADVICE:
         yield from piece(case)
+
+
+def _meaning(old: Object, context: Context) -> Model | None:
+    """Returns what a stored object means; None if the schema does not accept it any more."""
+    try:
+        booster = ModelBooster.model_validate(old)
+    except ValidationError:
+        return None
+    return canonical(booster, default_scheduler_name=context.options.default_scheduler_name)
 
 
 _BACKEND = re.compile(r"spec\.backend(?:s\[([0-9]+)\])?(?=[.\[]|$)")

@@ -11,15 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.apis.canonical import canonical
 from app.apis.children import CHILDREN, Profile
 from app.apis.fields import SpecError
 from app.apis.meta import Object
+from app.apis.modelbooster import ModelBooster
 from app.apis.quantity import canonical_quantity
 from app.convert import desired_children
+from app.convert.difference import changes
 from app.convert.gang import kept
 from app.convert.options import Options
+from app.dialect import to_yaml
+from controller.plan import plan
 from tests.builders import backend, disaggregated, lora, model, policy, worker
-from tests.golden.cases import CASES, PROFILES, children
+from tests.golden.cases import CASES, PROFILES, booster, children
 
 EVERY = pytest.mark.parametrize("case", CASES)
 DURATION = re.compile(r"0s|([1-9][0-9]*h)?([0-9]+m)?[0-9]+s")
@@ -54,11 +59,26 @@ def test_the_same_input_gives_the_same_bytes(case: str) -> None:
 
 
 @EVERY
-def test_no_part_stands_in_a_child_twice(case: str) -> None:
-    """Else YAML would show anchors, and a change of one place would show in another."""
-    for child in all_children(case):
-        parts = [id(value) for _, value in walk(child) if isinstance(value, dict | list)]
-        assert len(parts) == len(set(parts))
+def test_what_stands_in_several_places_is_written_out_in_each(case: str) -> None:
+    """A part may be one object in many containers; YAML must not say so by anchors."""
+    assert not re.search(r"[-:] [&*]id[0-9]+", to_yaml(all_children(case)))
+
+
+@EVERY
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_stands_in_several_places_is_changed_in_none(case: str, profile: Profile) -> None:
+    """Who sends a child puts in guards, live replicas and gangs: into a copy."""
+    meaning = canonical(ModelBooster.model_validate(booster(case)))
+    wanted = desired_children(meaning, profile, Options())
+    before = json.dumps([child.object for child in wanted])
+    live = json.loads(before)
+    for obj in live:
+        obj["metadata"] |= {"uid": obj["metadata"]["name"], "resourceVersion": "1"}
+        obj["spec"]["replicas"] = 3
+    assert len(plan(meaning, wanted, []).steps) == len(wanted)
+    plan(meaning, wanted, live)
+    changes(wanted, desired_children(meaning, profile, Options(runtime_image="other")))
+    assert json.dumps([child.object for child in wanted]) == before
 
 
 @EVERY

@@ -129,11 +129,11 @@ def test_argument_text(value: object, want: str) -> None:
 def test_arguments_are_sorted_as_written_and_spelt_with_dashes() -> None:
     (role,) = roles(engine(max_model_len=1, **{"max-num-seqs": 2, "Zeta": 3, "a1": ""}))
 
-    assert [argument.words for argument in arguments(role.worker).values()] == [
-        ["--Zeta", "3"],
-        ["--a1"],
-        ["--max-num-seqs", "2"],
-        ["--max-model-len", "1"],
+    assert arguments(role.worker).words() == [
+        *("--Zeta", "3"),
+        "--a1",
+        *("--max-num-seqs", "2"),
+        *("--max-model-len", "1"),
     ]
 
 
