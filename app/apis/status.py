@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.apis.schema import LIST_BY_TYPE, ByName, Fields, Int64
+from app.apis.schema import LIST_BY_NAME, LIST_BY_TYPE, UNIQUE_NAMES, Fields, Int64
 
 
 def _format(name: str) -> Any:
@@ -79,5 +79,7 @@ class Status(Fields):
     """What clients send as model to be served by it."""
     conditions: Annotated[list[Condition], Field(json_schema_extra=LIST_BY_TYPE)] | None = None
     """Initialized, Active, Failed and Ready, once anything has been found."""
-    backend_statuses: ByName[BackendStatus] | None = None
+    backend_statuses: (
+        Annotated[list[BackendStatus], Field(json_schema_extra=LIST_BY_NAME), UNIQUE_NAMES] | None
+    ) = None
     """What is known of each backend, in the order of the spec."""
