@@ -50,7 +50,8 @@ LAYERS = {
     ),
     "app.defaults": Layer(ours=("app.apis", "app.convert", "app.errors"), others=("pydantic",)),
     "app.kube": Layer(
-        ours=("app.apis", "app.errors"), others=("kubernetes_asyncio", "aiohttp", "orjson")
+        ours=("app.apis", "app.errors"),
+        others=("kubernetes_asyncio", "aiohttp", "httptools", "orjson"),
     ),
     # The options of a conversion are settings; their defaults stand where they are used.
     "app.settings": Layer(

@@ -13,7 +13,8 @@ from app.kube.access import Credentials
 from app.kube.objects import checked, good, path_of, path_to
 from app.kube.pace import Bucket
 from app.kube.reader import Reader
-from app.kube.transport import REQUEST_SECONDS, Guard, Observe, Request, Transport
+from app.kube.request import REQUEST_SECONDS, Request
+from app.kube.transport import Guard, Observe, Transport
 
 FIELD_MANAGER = "model-booster-controller"
 """Under this name the API server notes which fields are ours."""

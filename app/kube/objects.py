@@ -9,7 +9,7 @@ from urllib.parse import quote
 from app.apis.meta import Object, Resource
 from app.errors import Garbled
 from app.kube.answers import decoded, error_from_answer, error_from_event
-from app.kube.transport import Answer
+from app.kube.wire import Answer
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def good(answer: Answer) -> Object:
     """Returns what a 2xx answer holds; raises what any other stands for."""
     if 200 <= answer.status < 300:
         return decoded(answer.body)
-    raise error_from_answer(answer.status, answer.body, answer.headers.get("Retry-After"))
+    raise error_from_answer(answer.status, answer.body, answer.headers.get("retry-after"))
 
 
 def checked(kind: str, value: Object) -> Object:

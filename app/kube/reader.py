@@ -22,7 +22,8 @@ from app.kube.objects import (
     sound,
     version_of,
 )
-from app.kube.transport import LIST_SECONDS, REQUEST_SECONDS, Request, Transport
+from app.kube.request import REQUEST_SECONDS, Request
+from app.kube.transport import LIST_SECONDS, Transport
 
 WATCH_GRACE_SECONDS = 30.0
 """How much longer than its own limit a watch may last before we call its connection dead."""
@@ -170,7 +171,7 @@ class Reader:
         answer = await self._transport.send(request)
         if answer.status == 304:
             return Document(False, etag or "", {})
-        return Document(True, answer.headers.get("ETag", ""), good(answer))
+        return Document(True, answer.headers.get("etag", ""), good(answer))
 
     async def _list(
         self,

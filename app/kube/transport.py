@@ -1,20 +1,19 @@
-"""Sends requests to the API server: connections, credentials, time limits, request rate.
+"""Sends requests to the API server: credentials, time limits, request rate.
 
-All of aiohttp is in here. What it raises goes out as ``Unreachable``; an answer, good or bad, goes
-out as it came.
+What the connections raise goes out as ``Unreachable``; an answer, good or bad, goes out as it came.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
-from typing import Self
-from urllib.parse import urlencode, urlsplit
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -22,17 +21,15 @@ from app.errors import Unreachable
 from app.kube.access import Access, Credentials
 from app.kube.answers import error_from_answer
 from app.kube.pace import Bucket
-from app.kube.sockets import session
-
-CONNECT_SECONDS = 3.0
-REQUEST_SECONDS = 10.0
-"""Limit of everything but lists and watches."""
+from app.kube.request import REQUEST_SECONDS, Request, query_of, written
+from app.kube.sockets import CONNECT_SECONDS, session
+from app.kube.wire import Answer, Place, Wire
 
 LIST_SECONDS = 60.0
 """Limit of a list, as long as the fleet is large; ten seconds of silence end it earlier."""
 
 PARALLEL_WRITES = 64
-"""How many guarded writes are under way at once; more wait for a connection."""
+"""How many guarded writes are under way at once; more wait for their turn."""
 
 
 Guard = Callable[[], float | None]
@@ -42,45 +39,14 @@ Observe = Callable[[str, str, str, float], None]
 """Told of every answer: method, host, status code or ``<error>``, seconds."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """One request, as it goes out.
-
-    Args:
-        method: HTTP method.
-        path: path below the server's address, already quoted.
-        query: parameters; those with an empty value are left out.
-        body: bytes to send, None for none.
-        headers: on top of those that every request has.
-        seconds: limit of the whole exchange.
-        silence_seconds: limit of the time between two pieces of the answer.
-        is_urgent: goes out at once, whatever the rate of all others is limited to.
-    """
-
-    method: str
-    path: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    seconds: float = REQUEST_SECONDS
-    silence_seconds: float | None = None
-    is_urgent: bool = False
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A whole answer."""
-
-    status: int
-    body: bytes
-    headers: Mapping[str, str]
+_Answered = TypeVar("_Answered", Answer, aiohttp.ClientResponse)
 
 
 class Transport:
     """Connections to one API server; to be used as a context manager.
 
-    Watches have connections of their own, which they hold for minutes. So have guarded writes, of
-    which there can be many at once: they must not keep the renewal waiting that they depend on.
+    Guarded writes, of which there can be many at once, wait for their turn: they must not keep the
+    renewal waiting that they depend on.
 
     Args:
         credentials: where the server is and who we are.
@@ -108,15 +74,14 @@ class Transport:
         }
         self._refused_at: float | None = None
         self._exit = AsyncExitStack()
-        self._writes: aiohttp.ClientSession
-        self._others: aiohttp.ClientSession
-        self._watches: aiohttp.ClientSession
+        self._turns = asyncio.Semaphore(PARALLEL_WRITES)
+        self._wire = Wire()
+        self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
         await self._credentials.current()
-        self._writes = await self._exit.enter_async_context(session(PARALLEL_WRITES))
-        self._others = await self._exit.enter_async_context(session(0))
-        self._watches = await self._exit.enter_async_context(session(0))
+        self._exit.push_async_callback(self._wire.close)
+        self._session = await self._exit.enter_async_context(session())
         return self
 
     async def __aexit__(
@@ -146,86 +111,101 @@ class Transport:
             LeadershipLost: the guard forbids it; nothing was sent.
         """
         started = time.monotonic()
-        pool = self._others if guard is None else self._writes
-        async with self._exchange(pool, request, guard) as (response, host):
-            body = await response.read()
-            self._count(request.method, host, str(response.status), started)
-            return Answer(response.status, body, response.headers)
+        access = await self._admitted(request)
+        try:
+            answer = await self._believed(access, partial(self._answer, request, guard))
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            raise self._unreachable(request, access, exc, started) from exc
+        self._count(request.method, access, str(answer.status), started)
+        return answer
 
-    async def stream(self, request: Request) -> AsyncGenerator[bytes, None]:
+    async def stream(
+        self, request: Request, *, is_endless: bool = True
+    ) -> AsyncGenerator[bytes, None]:
         """Yields the pieces of an answer as they come, until the server ends it.
+
+        Args:
+            request: what to send.
+            is_endless: whether the answer counts as soon as it begins, and not when it is whole.
 
         Raises:
             ApiError: the answer is not 200.
             Unreachable: the connection broke, or the request's time is over.
         """
         started = time.monotonic()
-        async with self._exchange(self._watches, request, None) as (response, host):
-            self._count(request.method, host, str(response.status), started)
-            if response.status != 200:
-                raise error_from_answer(
-                    response.status, await response.read(), response.headers.get("Retry-After")
-                )
-            async for piece in response.content.iter_any():
-                yield piece
+        access = await self._admitted(request)
+        opening = time.monotonic()
+        try:
+            async with await self._believed(access, partial(self._opened, request)) as response:
+                if is_endless or response.status != 200:
+                    self._count(request.method, access, str(response.status), started)
+                if response.status != 200:
+                    raise error_from_answer(
+                        response.status, await response.read(), response.headers.get("Retry-After")
+                    )
+                async for piece in response.content.iter_any():
+                    yield piece
+            if not is_endless:
+                self._count(request.method, access, str(response.status), started)
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            raise self._unreachable(request, access, exc, opening) from exc
 
-    @asynccontextmanager
-    async def _exchange(
-        self, session: aiohttp.ClientSession, request: Request, guard: Guard | None
-    ) -> AsyncIterator[tuple[aiohttp.ClientResponse, str]]:
-        """Opens an exchange; while it is open, aiohttp's errors are translated."""
+    async def _admitted(self, request: Request) -> Access:
+        """Waits for the request's turn, if the rate is limited; returns the access to use."""
         if self._bucket is not None and not request.is_urgent:
             await asyncio.sleep(self._bucket.reserve())
-        access = await self._credentials.current()
-        started = time.monotonic()
-        host = urlsplit(access.server).netloc
-        try:
-            async with await self._answer(session, request, access, guard) as response:
-                yield response, host
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            self._count(request.method, host, "<error>", started)
-            why = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
-            raise Unreachable(f"{request.method} {access.server}{request.path}: {why}") from exc
+        return await self._credentials.current()
 
-    async def _answer(
-        self, session: aiohttp.ClientSession, request: Request, access: Access, guard: Guard | None
-    ) -> aiohttp.ClientResponse:
-        """Sends a request; once more if our credentials or our view of the authority were old."""
+    async def _believed(
+        self, access: Access, once: Callable[[Access], Awaitable[_Answered]]
+    ) -> _Answered:
+        """Asks once; once more if our credentials or our view of the authority were old."""
         try:
-            response = await self._once(session, request, access, guard)
-        except aiohttp.ClientConnectorCertificateError:
+            answer = await once(access)
+        except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError):
             renewed = await self._credentials.renewed(access)
             if renewed.tls is access.tls:
                 raise
-            access, response = renewed, await self._once(session, request, renewed, guard)
-        if response.status == 401:
-            response.release()
-            renewed = await self._credentials.renewed(access)
-            response = await self._once(session, request, renewed, guard)
-        if response.status != 401:
+            access, answer = renewed, await once(renewed)
+        if answer.status == 401:
+            if isinstance(answer, aiohttp.ClientResponse):
+                answer.release()
+            answer = await once(await self._credentials.renewed(access))
+        if answer.status != 401:
             self._refused_at = None
         elif self._refused_at is None:
             self._refused_at = time.monotonic()
-        return response
+        return answer
 
-    async def _once(
-        self, session: aiohttp.ClientSession, request: Request, access: Access, guard: Guard | None
-    ) -> aiohttp.ClientResponse:
-        headers = {**self._headers, **request.headers}
-        if access.authorization:
-            headers["Authorization"] = access.authorization
-        url = access.server + request.path + _query(tuple(request.query.items()))
+    async def _answer(self, request: Request, guard: Guard | None, access: Access) -> Answer:
         left = guard() if guard is not None else None
-        limit = request.seconds if left is None else min(request.seconds, left)
-        opening = min(limit, REQUEST_SECONDS)
-        async with asyncio.timeout(opening):
-            return await session.request(
+        async with asyncio.timeout(request.seconds if left is None else min(request.seconds, left)):
+            if guard is None:
+                return await self._exchanged(request, access)
+            async with self._turns:
+                return await self._exchanged(request, access)
+
+    async def _exchanged(self, request: Request, access: Access) -> Answer:
+        if access.proxy is not None:
+            async with await self._opened(request, access) as response:
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status, await response.read(), headers)
+        place = Place(access.server, access.tls, access.tls_name)
+        return await self._wire.ask(
+            place, written(request, access.server, self._headers_of(request, access))
+        )
+
+    async def _opened(self, request: Request, access: Access) -> aiohttp.ClientResponse:
+        async with asyncio.timeout(min(request.seconds, REQUEST_SECONDS)):
+            return await self._session.request(
                 request.method,
-                url,
+                access.server + request.path + query_of(request),
                 data=request.body,
-                headers=headers,
+                headers=self._headers_of(request, access),
                 timeout=aiohttp.ClientTimeout(
-                    total=limit, sock_connect=CONNECT_SECONDS, sock_read=request.silence_seconds
+                    total=request.seconds,
+                    sock_connect=CONNECT_SECONDS,
+                    sock_read=request.silence_seconds,
                 ),
                 ssl=access.tls,
                 server_hostname=access.tls_name,
@@ -233,12 +213,19 @@ class Transport:
                 allow_redirects=False,
             )
 
-    def _count(self, method: str, host: str, code: str, started: float) -> None:
+    def _headers_of(self, request: Request, access: Access) -> dict[str, str]:
+        headers = {**self._headers, **request.headers}
+        if access.authorization:
+            headers["Authorization"] = access.authorization
+        return headers
+
+    def _unreachable(
+        self, request: Request, access: Access, error: Exception, started: float
+    ) -> Unreachable:
+        self._count(request.method, access, "<error>", started)
+        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return Unreachable(f"{request.method} {access.server}{request.path}: {why}")
+
+    def _count(self, method: str, access: Access, code: str, started: float) -> None:
         if self._observe is not None:
-            self._observe(method, host, code, time.monotonic() - started)
-
-
-@lru_cache(maxsize=256)  # every write of a kind has the same, and encoding it costs as much as TLS
-def _query(parameters: tuple[tuple[str, str], ...]) -> str:
-    given = [(name, value) for name, value in parameters if value]
-    return "?" + urlencode(given) if given else ""
+            self._observe(method, urlsplit(access.server).netloc, code, time.monotonic() - started)
