@@ -8,7 +8,7 @@ cannot disagree. It is never written back: a stored default would show in every 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from functools import wraps
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from app.apis.modelbooster import (
     Worker,
 )
 from app.apis.schema import Fields
+from app.apis.value import value
 
 DEFAULT_ROUTE_WEIGHT = 100
 DEFAULT_COST_EXPANSION_RATE_PERCENT = 200
@@ -43,7 +44,7 @@ class Scope(StrEnum):
     BACKEND = "backend"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WorkerForm:
     """One kind of pods, with nothing left open. ``path`` is where the user wrote it."""
 
@@ -59,7 +60,7 @@ class WorkerForm:
     facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BackendForm:
     """One backend, with nothing left open.
 
@@ -92,7 +93,7 @@ class BackendForm:
         return next((w for w in reversed(self.workers) if w.type == kind), None)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Model:
     """A ModelBooster in the one form that everything else reads.
 
@@ -247,8 +248,8 @@ def _worker(worker: Worker, path: Path) -> WorkerForm:
     )
 
 
-def _plain(value: Fields | None) -> Any:
+def _plain(part: Fields | None) -> Any:
     """Returns a part of the API as the JSON that the user wrote; None for None."""
-    if value is None:
+    if part is None:
         return None
-    return value.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+    return part.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from app.apis.value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Path:
     """Names a field: ``spec.backends[0].workers[1].image``."""
 
     text: str = ""
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
     def child(self, *names: str) -> Path:
         """Returns the path of a field below this one."""

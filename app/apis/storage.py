@@ -10,11 +10,11 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from app.apis.canonical import BackendForm, once
 from app.apis.fields import Path, SpecError, forbidden, invalid
 from app.apis.meta import Object
+from app.apis.value import value
 
 EPHEMERAL_PATH = "/models-cache"
 """Where the cache stands that lives as long as its pod."""
@@ -25,7 +25,7 @@ SHARED_MEMORY_PATH = "/dev/shm"  # noqa: S108
 _CLAIM = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cache:
     """The volume of a backend's pods that holds models.
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from app.apis.canonical import BackendForm, Model
 from app.apis.children import Profile
 from app.apis.meta import Object
 from app.apis.storage import Cache, adapter_path, cache_of, model_path
+from app.apis.value import value
 from app.convert.core import env_from_of, env_of
 from app.convert.options import Options
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Serving:
     """One backend on its way to becoming pods.
 

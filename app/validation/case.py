@@ -12,6 +12,7 @@ from app.apis.derive import DISAGGREGATED
 from app.apis.fields import FieldError, Path
 from app.apis.meta import Key, Object, Resource
 from app.apis.modelbooster import Backend, ModelBooster, Spec
+from app.apis.value import value
 from app.convert.options import Options
 from app.validation.config import config_fault
 
@@ -62,7 +63,7 @@ class Context:
         return self.profile or PROFILES[DEFAULT_RELEASE]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Case:
     """One ModelBooster before the rules.
 
