@@ -68,11 +68,12 @@ class Arguments:
 
         ``trust-remote-code: ""`` is a switch.
         """
-        words = []
-        for name, text in zip(self._keys, self._texts, strict=True):
-            words.append(f"--{name}")
-            if text:
-                words.append(text)
+        flags = [f"--{name}" for name in self._keys]
+        if not all(self._texts):
+            pairs = zip(flags, self._texts, strict=True)
+            return [word for pair in pairs for word in pair if word]
+        words = flags + flags
+        words[::2], words[1::2] = flags, self._texts
         return words
 
 
@@ -91,11 +92,12 @@ def arguments(worker: WorkerForm) -> Arguments:
         ]
     except RecursionError:
         raise _first_fault(worker) from None
-    names = [key.replace("_", "-") for key in keys]
-    found = Arguments(worker, dict(zip(names, keys, strict=True)), texts)
-    if len(set(names)) < len(names) or "\0" in "".join(names) or "\0" in "".join(texts):
+    words = "".join(keys)
+    names = [key.replace("_", "-") for key in keys] if "_" in words else keys
+    by_name = dict(zip(names, keys, strict=True))
+    if len(by_name) < len(keys) or "\0" in words or "\0" in "".join(texts):
         raise _first_fault(worker)
-    return found
+    return Arguments(worker, by_name, texts)
 
 
 def _first_fault(worker: WorkerForm) -> SpecError:

@@ -34,6 +34,9 @@ LONGEST_MODEL_NAME = 256
 LONGEST_NAME = 63
 """Of a label's value and of a Service's name, both of which kthena makes from our names."""
 
+_LONGEST_TAIL = len("-1000000-prefill-1000000-1000000")
+"""What kthena puts after the name of a ModelServing, if all counts are as large as can be."""
+
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -47,7 +50,7 @@ class Role(NamedTuple):
 
 def served(model: Model) -> tuple[BackendForm, ...]:
     """Returns the backends that become children, in the order of the spec."""
-    return tuple(backend for backend in model.backends if backend.type in SERVED_TYPES)
+    return tuple([backend for backend in model.backends if backend.type in SERVED_TYPES])
 
 
 def unserved(model: Model) -> tuple[BackendForm, ...]:
@@ -66,8 +69,9 @@ def autoscaled(model: Model, backend: BackendForm, profile: Profile) -> bool:
     That of kthena v0.1.0 looks at pods of the role ``leader`` only, and finds none in a
     disaggregated backend; so none is set up there.
     """
-    blind = profile is Profile.A and is_disaggregated(backend)
-    return backend.type in SERVED_TYPES and model.scaled(backend) and not blind
+    if backend.type not in SERVED_TYPES or not model.scaled(backend):
+        return False
+    return profile is not Profile.A or not is_disaggregated(backend)
 
 
 @once
@@ -98,8 +102,11 @@ def check_name_budget(model: Model, backend: BackendForm) -> None:
     more than 63 characters, and makes labels and Services of such names. The most replicas that
     may ever be wanted count.
     """
-    name, most = backend_child_name(model, backend), max(backend.max_replicas, backend.min_replicas)
-    for role in roles(backend):
+    name, kinds = backend_child_name(model, backend), roles(backend)
+    if len(name) + _LONGEST_TAIL <= LONGEST_NAME:
+        return
+    most = max(backend.max_replicas, backend.min_replicas)
+    for role in kinds:
         limit = LONGEST_NAME - len(f"-{most}-{role.name}-{role.worker.replicas}-{role.followers}")
         if len(name) > limit:
             detail = (

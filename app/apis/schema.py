@@ -6,6 +6,7 @@ do we. Fields that a type does not know are dropped, as the API server prunes th
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -62,12 +63,13 @@ def _names_differ(items: list[Any]) -> list[Any]:
 
 
 def _named_apart(items: list[Any]) -> list[Any]:
-    if len({item["name"] for item in items}) < len(items):
+    if len(set(map(_NAME, items))) < len(items):
         raise ValueError(_SAME_NAME)
     return items
 
 
 _SAME_NAME = "two items have the same name"
+_NAME = itemgetter("name")
 
 UNIQUE_NAMES = AfterValidator(_names_differ)
 """What the API server holds of a list by name, and a JSON schema cannot say."""

@@ -47,7 +47,7 @@ def env_of(backend: BackendForm, profile: Profile) -> list[Object]:
     return [
         # Most have a name and a value, and nothing that could be left out.
         entry
-        if len(entry) == 2 and entry.get("value")
+        if "value" in entry and entry["value"] and "valueFrom" not in entry
         else _variable(entry, backend, position, profile)
         for position, entry in enumerate(backend.env)
     ]
