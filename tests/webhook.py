@@ -19,7 +19,7 @@ from app.metrics import Metrics
 from app.validation import Context
 from certs.pki import KeyPair, new_authority, new_leaf
 from tests.builders import booster_object
-from webhook.connection import Limits
+from webhook.connections import Limits
 from webhook.server import VALIDATE, serve_https, webhook_app
 from webhook.tls import ServingContext
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, cast
 
@@ -20,25 +19,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from webhook.connections import Connections
+
 # Malformed requests are the sender's affair; one line for each would be theirs to multiply.
 _log = logging.getLogger("webhook.http")
 _log.setLevel(logging.ERROR)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long a client may take and how much it may send; seconds and bytes."""
-
-    handshake_seconds: float = 3.0
-    header_seconds: float = 5.0
-    body_seconds: float = 10.0
-    idle_seconds: float = 120.0
-    """The API server keeps idle connections for 90 s; whoever closes first may lose a request."""
-    closing_seconds: float = 3.0
-    """For the answer to be read, and for the client to take note of the end."""
-    header_bytes: int = 16 * 1024
-    header_fields: int = 64
-    connections: int = 256
 
 
 class _Phase(Enum):
@@ -46,56 +31,6 @@ class _Phase(Enum):
     HEADER = auto()
     BODY = auto()
     ANSWER = auto()
-
-
-class Connections:
-    """All connections of a server.
-
-    Args:
-        limits: what holds for each of them.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.draining = False
-        """Whether each answer is the last one on its connection."""
-        self.open: set[Connection] = set()
-        self._changed = asyncio.Event()
-
-    def entered(self, connection: Connection) -> bool:
-        """Takes in a connection, in place of the one that has been idle longest if need be.
-
-        Returns:
-            Whether there is room.
-        """
-        if len(self.open) >= self.limits.connections:
-            idle = [other for other in self.open if other.idle_since is not None]
-            if not idle:
-                return False
-            min(idle, key=lambda other: other.idle_since or 0.0).end()
-        self.open.add(connection)
-        return True
-
-    def left(self, connection: Connection) -> None:
-        """Notes that a connection is gone."""
-        self.open.discard(connection)
-        self._changed.set()
-
-    async def finish(self, seconds: float) -> None:
-        """Closes what is idle, waits for answers under way, then cuts what is left."""
-        self.draining = True
-        for connection in list(self.open):
-            connection.shutdown()
-        try:
-            async with asyncio.timeout(seconds):
-                while self.open:
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            pass
-        finally:
-            for connection in list(self.open):
-                connection.transport.abort()
 
 
 class Connection(HttpToolsProtocol):
@@ -216,7 +151,11 @@ class Connection(HttpToolsProtocol):
         self._unwatch()
         if not self._is_closing():
             self.transport.close()
-        self.loop.call_later(self._limits.closing_seconds, self.transport.abort)
+        self.loop.call_later(self._limits.closing_seconds, self.abort)
+
+    def abort(self) -> None:
+        """Cuts it."""
+        self.transport.abort()
 
     def _is_closing(self) -> bool:
         return bool(self.transport.is_closing())

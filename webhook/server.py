@@ -11,7 +11,8 @@ from uvicorn.config import Config
 from app.metrics import Metrics
 from app.validation import Context
 from webhook.body import Message, Receive
-from webhook.connection import Connections, Limits, connection_factory
+from webhook.connection import connection_factory
+from webhook.connections import Connections, Limits
 from webhook.endpoint import Answer, Endpoint, Send
 from webhook.review import mutated, validated
 from webhook.tls import ServingContext

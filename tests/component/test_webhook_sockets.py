@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from tests.webhook import GOOD, UID, Client, Server, request, review, serving
-from webhook.connection import Limits
+from webhook.connections import Limits
 from webhook.server import MUTATE, VALIDATE
 
 pytestmark = pytest.mark.anyio
