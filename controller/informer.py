@@ -15,16 +15,17 @@ from contextlib import aclosing
 
 from app.apis.meta import Object, Resource
 from app.errors import ApiError, Forbidden, Gone, Invalid, Unreachable
-from app.kube import Event, Kube, ObjectList, is_too_large_version, is_unknown_kind
+from app.kube import Event, Kube, is_too_large_version, is_unknown_kind
 from controller.audit import audit
 from controller.pace import PACE, Pace
+from controller.records import Record
 from controller.recovery import Recovery
-from controller.source import Source
+from controller.source import Listing, Source
 from controller.store import Change, Store
 
 log = logging.getLogger(__name__)
 
-Changed = Callable[[Object | None, Object | None], None]
+Changed = Callable[[Record | None, Record | None], None]
 """Told of every change: the object before, None if it is new, and after, None if it is gone."""
 
 Count = Callable[[str, str], None]
@@ -75,13 +76,14 @@ class Informer:
         self.synced = asyncio.Event()
         """Set after the first listing, or once the server says that there is no such kind."""
         self._changed = changed
+        self._shape = shape
         self._source = Source(
             kube=kube,
             resource=resource,
             namespace=namespace,
             label_selector=label_selector,
             field_selector=field_selector,
-            shape=shape,
+            record=lambda obj: store.listed(shape(obj)),
             pace=pace,
         )
         self._pace = pace
@@ -192,22 +194,22 @@ class Informer:
             if kind == "DELETED":
                 self._tell(self.store.remove(obj))
             elif kind != "BOOKMARK":
-                self._tell(self.store.put(self._source.shape(obj)))
+                self._tell(self.store.put(self._shape(obj)))
             self._since = obj["metadata"]["resourceVersion"]
         self._heard_at = time.monotonic()
         if is_empty and time.monotonic() - started < self._pace.shortest_watch_seconds:
             # Twice in a row this is a proxy that cuts streams: without a pause we would spin.
             raise Unreachable("the watch ended at once")
 
-    def _arrived(self, listed: ObjectList) -> None:
+    def _arrived(self, listed: Listing) -> None:
         self._since, self._floor = listed.resource_version, None
         self._heard_at = time.monotonic()
         self._recovery.listed()
         self._unknown = 0
-        self._swap(listed.items)
+        self._swap(listed.records)
 
-    def _swap(self, objects: list[Object]) -> None:
-        self._tell(self.store.replace(objects, self._source.namespace))
+    def _swap(self, records: list[Record]) -> None:
+        self._tell(self.store.replace(records, self._source.namespace))
         self.synced.set()
 
     def _tell(self, changes: list[Change]) -> None:

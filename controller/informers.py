@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from app.apis.children import (
@@ -14,32 +14,22 @@ from app.apis.children import (
     SELECTOR,
     WORKLOAD,
     is_booster_reference,
-    owner_uids,
 )
-from app.apis.meta import (
-    Key,
-    Object,
-    Resource,
-    key_of,
-    owner_references,
-    uid_of,
-)
+from app.apis.meta import Key, Object, Resource, key_of, owner_references
 from app.kube import Kube
 from app.lookup import routed_by_booster
 from controller.informer import Count, Informer
 from controller.pace import PACE, Pace
 from controller.pods import POD, model_uid, pod_trouble, slim
 from controller.profiles import Installed
-from controller.store import Index, Store
-from controller.view import BOOSTER_INDEX, View
+from controller.records import Record
+from controller.stores import ROUTED_INDEX, UID_INDEX, store_of
+from controller.view import View
 
 log = logging.getLogger(__name__)
 
 Wake = Callable[[Key, bool], None]
 """Lets a key wait for a pass; True if that can wait longer: nothing new, or mere details."""
-
-_UID_INDEX = "uid"
-_ROUTED_INDEX = "routed"
 
 
 class Informers:
@@ -72,7 +62,7 @@ class Informers:
                 namespace: Informer(
                     kube,
                     resource,
-                    Store(_index(resource)),
+                    store_of(resource),
                     partial(self._changed, resource, namespace),
                     # Children only by our label; one that lost it is found when it is sent again.
                     label_selector="" if resource is MODEL_BOOSTER else f"{SELECTOR}={WORKLOAD}",
@@ -97,7 +87,7 @@ class Informers:
         )
 
     def _of_pods(self, kube: Kube, namespace: str | None, pace: Pace, count: Count) -> Informer:
-        store = Store({BOOSTER_INDEX: lambda record: [model_uid(record)]})
+        store = store_of(POD)
         return Informer(
             kube,
             POD,
@@ -153,22 +143,22 @@ class Informers:
     def conditions(self) -> Counter[tuple[str, str]]:
         """Returns how many ModelBoosters have which condition with which status."""
         return Counter(
-            (str(condition.get("type")), str(condition.get("status")))
+            condition
             for informer in self._informers[MODEL_BOOSTER].values()
-            for booster in informer.store.all()
-            for condition in (booster.get("status") or {}).get("conditions") or ()
+            for record in informer.store.records()
+            for condition in record.facts
         )
 
     def boosters(self) -> Iterator[Key]:
         """Yields the key of every ModelBooster."""
         for informer in self._informers[MODEL_BOOSTER].values():
-            yield from map(key_of, informer.store.all())
+            yield from (record.key for record in informer.store.records())
 
     def booster_of(self, uid: str) -> Key | None:
         """Returns where the ModelBooster with a uid stands."""
         for informer in self._informers[MODEL_BOOSTER].values():
-            for booster in informer.store.by(_UID_INDEX, uid):
-                return key_of(booster)
+            for record in informer.store.found(UID_INDEX, uid):
+                return record.key
         return None
 
     async def _follow(self, resource: Resource, informer: Informer) -> None:
@@ -176,58 +166,57 @@ class Informers:
         await informer.run()
 
     def _changed(
-        self, resource: Resource, namespace: str | None, old: Object | None, new: Object | None
+        self, resource: Resource, namespace: str | None, old: Record | None, new: Record | None
     ) -> None:
         if not self.view.noticed(resource, old, new):
             return
         is_first = not self._informers[resource][namespace].synced.is_set()
         keys: set[Key] = set()
-        for obj in (old, new):
-            if obj is not None:
-                keys.update(self._concerned(resource, obj))
+        for record in (old, new):
+            if record is not None:
+                keys.update(self._concerned(resource, record))
         for key in keys:
             self._wake(key, is_first)
 
-    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+    def _pod_changed(self, old: Record | None, new: Record | None) -> None:
         """Wakes a ModelBooster only if there is something new to say of its pods."""
         record = new or old
-        if record is None or pod_trouble(old) == pod_trouble(new):
+        before, after = (pod_trouble(each.object if each else None) for each in (old, new))
+        if record is None or before == after:
             return
-        key = self.booster_of(model_uid(record))
-        if key is not None and key.namespace == key_of(record).namespace:
+        key = self.booster_of(model_uid(record.object))
+        if key is not None and key.namespace == record.key.namespace:
             self._wake(key, True)
 
     def rivals(self, booster: Object) -> list[Object]:
         """Returns the others of the namespace that clients ask for by the same name."""
-        here = key_of(booster)
-        return [
-            other
-            for informer in self._informers[MODEL_BOOSTER].values()
-            for name in routed_by_booster(booster)
-            for other in informer.store.by(_ROUTED_INDEX, name)
-            if key_of(other) != here and key_of(other).namespace == here.namespace
-        ]
+        names = routed_by_booster(booster)
+        return [other.object for other in self._others(key_of(booster), names)]
 
-    def _concerned(self, resource: Resource, obj: Object) -> Iterator[Key]:
+    def _others(self, here: Key, names: Iterable[str]) -> Iterator[Record]:
+        """Yields the other ModelBoosters of a namespace that clients ask for by one of these."""
+        for informer in self._informers[MODEL_BOOSTER].values():
+            for name in names:
+                for other in informer.store.found(ROUTED_INDEX, name):
+                    if other.key != here and other.key.namespace == here.namespace:
+                        yield other
+
+    def _concerned(self, resource: Resource, record: Record) -> Iterator[Key]:
         """Yields the ModelBoosters that should look when something happens to an object."""
         if resource is MODEL_BOOSTER:
-            yield key_of(obj)
-            yield from map(key_of, self.rivals(obj))
+            yield record.key
+            names = [value for index, value in record.entries if index == ROUTED_INDEX]
+            yield from (other.key for other in self._others(record.key, names))
             return
-        for uid in owner_uids(obj):
-            if key := self.booster_of(uid):
-                yield key
-        for ref in owner_references(obj):
+        owners = [self.booster_of(uid) for _, uid in record.entries]
+        yield from filter(None, owners)
+        if all(owners):
+            return
+        for ref in owner_references(record.object):
             if is_booster_reference(ref):  # a predecessor's child: its successor waits for it to go
-                yield Key(key_of(obj).namespace, str(ref.get("name")))
+                yield Key(record.key.namespace, str(ref.get("name")))
 
 
 def _silence(informers: Sequence[Informer]) -> float:
     """The longest silence; a kind that is not served, or not listed yet, has not begun to talk."""
     return max((each.silent_seconds for each in informers if each.synced.is_set()), default=0.0)
-
-
-def _index(resource: Resource) -> Mapping[str, Index]:
-    if resource is MODEL_BOOSTER:
-        return {_UID_INDEX: lambda obj: [uid_of(obj)], _ROUTED_INDEX: routed_by_booster}
-    return {BOOSTER_INDEX: owner_uids}

@@ -8,8 +8,17 @@ from dataclasses import dataclass
 
 from app.apis.meta import Key, Object, Resource, key_of
 from app.errors import Unreachable
-from app.kube import Event, Kube, ObjectList
+from app.kube import Event, Kube
 from controller.pace import Pace
+from controller.records import Record
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Everything that exists, and the version of the collection at which it was read."""
+
+    records: list[Record]
+    resource_version: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +31,7 @@ class Source:
         namespace: None for all namespaces.
         label_selector: only objects with these labels.
         field_selector: only objects with these fields.
-        shape: what of an object is kept; may change the one it is given.
+        record: makes the record of an object that is listed.
         pace: time limits.
     """
 
@@ -31,21 +40,21 @@ class Source:
     namespace: str | None
     label_selector: str
     field_selector: str
-    shape: Callable[[Object], Object]
+    record: Callable[[Object], Record]
     pace: Pace
 
-    async def list(self, version: str | None) -> ObjectList:
+    async def list(self, version: str | None) -> Listing:
         """Lists everything, at a version not older than this; None: as of now."""
-        listed = await self.kube.list(
+        found: list[Record] = []
+        read = await self.kube.each(
             self.resource,
+            lambda obj: found.append(self.record(obj)),
             namespace=self.namespace,
             label_selector=self.label_selector,
             field_selector=self.field_selector,
             resource_version=version,
         )
-        for i, item in enumerate(listed.items):  # in place: no second list beside the first
-            listed.items[i] = self.shape(item)
-        return listed
+        return Listing(found, read)
 
     async def versions(self) -> dict[str, str]:
         """Returns the resource version of everything, by uid."""
@@ -72,23 +81,24 @@ class Source:
             grace_seconds=self.pace.grace_seconds,
         )
 
-    async def collect(self, events: AsyncIterator[Event]) -> ObjectList:
+    async def collect(self, events: AsyncIterator[Event]) -> Listing:
         """Gathers what a watch with initial events tells first: the objects that exist.
 
         Raises:
             Unreachable: the watch ended before the bookmark that says that they are complete.
         """
-        found: dict[Key, Object] = {}
+        found: dict[Key, Record] = {}
         async for kind, obj in events:
             metadata = obj["metadata"]
             if kind == "BOOKMARK":
                 annotations = metadata.get("annotations") or {}
                 if annotations.get("k8s.io/initial-events-end") == "true":
-                    return ObjectList([*found.values()], metadata["resourceVersion"])
+                    return Listing([*found.values()], metadata["resourceVersion"])
             elif kind == "DELETED":
                 found.pop(key_of(obj), None)
             else:
-                found[key_of(obj)] = self.shape(obj)
+                record = self.record(obj)
+                found[record.key] = record
         raise Unreachable("the watch ended before everything was listed")
 
     async def server_version(self) -> str:

@@ -1,4 +1,4 @@
-"""What an informer knows: objects by key, and indexes to find them by.
+"""What an informer knows: records of objects by key, and indexes to find them by.
 
 The informer writes, all others read. An object in here is never changed in place, and neither are
 the dicts that hold them while somebody reads: a swap puts new ones in their place at once.
@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from app.apis.meta import Key, Object, key_of, owner_references, uid_of
-
-Index = Callable[[Object], Iterable[str]]
-"""Says under which values an object is to be found."""
+from app.apis.meta import Key, Object, key_of, uid_of
+from controller.records import UNPACKED, Entry, Index, Record, Shelf, no_facts
 
 _REMEMBERED = 4096
 """How many names and uids of removed objects are kept; events that old have long been delivered."""
@@ -22,39 +20,48 @@ _REMEMBERED = 4096
 class Change(NamedTuple):
     """What happened to an object: ``old`` is None if it is new, ``new`` if it is gone."""
 
-    old: Object | None
-    new: Object | None
-
-
-def owners(obj: Object) -> Iterable[str]:
-    """The uids of all owners, controllers or not."""
-    return [ref.get("uid", "") for ref in owner_references(obj)]
+    old: Record | None
+    new: Record | None
 
 
 class Store:
     """Objects of one kind.
 
     Args:
-        indexes: by name, what objects are to be found by; ``owner`` is always there.
+        indexes: by name, what objects are to be found by.
+        facts: what is to be known of an object without unpacking it.
+        unpacked: how many objects stay unpacked; None for all.
     """
 
-    def __init__(self, indexes: Mapping[str, Index] | None = None) -> None:
-        self._rules: dict[str, Index] = {"owner": owners, **(indexes or {})}
-        self._objects: dict[Key, Object] = {}
-        self._found: dict[str, dict[str, dict[Key, Object]]] = {name: {} for name in self._rules}
+    def __init__(
+        self,
+        indexes: Mapping[str, Index] | None = None,
+        facts: Callable[[Object], Any] = no_facts,
+        unpacked: int | None = UNPACKED,
+    ) -> None:
+        self._rules = dict(indexes or {})
+        self._shelf = Shelf(self._rules, facts, unpacked)
+        self._records: dict[Key, Record] = {}
+        # Mostly there is just one, and a tuple of one takes a quarter of what a dict does.
+        self._found: dict[Entry, tuple[Record, ...]] = {}
         self._removed: OrderedDict[Key, str] = OrderedDict()  # the uid that had the name last
         self._dead: OrderedDict[str, None] = OrderedDict()  # uids whose name another object has
 
     def __len__(self) -> int:
-        return len(self._objects)
+        return len(self._records)
 
     def get(self, key: Key) -> Object | None:
         """Returns the object at a key, None if there is none."""
-        return self._objects.get(key)
+        record = self._records.get(key)
+        return None if record is None else record.object
 
-    def all(self) -> Collection[Object]:
-        """Returns every object."""
-        return self._objects.values()
+    def record(self, key: Key) -> Record | None:
+        """Returns the record of the object at a key, None if there is none."""
+        return self._records.get(key)
+
+    def records(self) -> Collection[Record]:
+        """Returns the record of every object."""
+        return self._records.values()
 
     def by(self, index: str, value: str) -> list[Object]:
         """Returns the objects that an index holds under a value.
@@ -62,17 +69,23 @@ class Store:
         Raises:
             KeyError: the store has no such index.
         """
-        return list(self._found[index].get(value, {}).values())
+        return [record.object for record in self.found(index, value)]
 
-    def by_owner(self, uid: str) -> list[Object]:
-        """Returns the objects with an owner reference to this uid."""
-        return self.by("owner", uid)
+    def found(self, index: str, value: str) -> tuple[Record, ...]:
+        """Returns the records that an index holds under a value.
+
+        Raises:
+            KeyError: the store has no such index.
+        """
+        if index not in self._rules:
+            raise KeyError(index)
+        return self._found.get((index, value), ())
 
     def versions(self, namespace: str | None = None) -> dict[str, str]:
         """Returns the resource version of every object, or of those in a namespace, by uid."""
         return {
-            uid_of(obj): obj["metadata"]["resourceVersion"]
-            for key, obj in self._objects.items()
+            record.uid: record.version
+            for key, record in self._records.items()
             if namespace in (None, key.namespace)
         }
 
@@ -86,101 +99,114 @@ class Store:
         key, uid = key_of(obj), uid_of(obj)
         if uid in self._dead:
             return []
-        old = self._objects.get(key)
-        changes = [Change(None, obj)]
-        if old is not None and uid_of(old) == uid:
-            if _is_same(old, obj):
-                return []
-            changes = [Change(old, obj)]
-        elif old is not None:
-            changes = [Change(old, None), Change(None, obj)]
+        old = self._records.get(key)
+        if old is not None and old.uid == uid and old.version == _version(obj):
+            return []
+        new = self._shelf.record(obj)
+        changes = [Change(None, new)]
         if old is not None:
-            self._take_out(key, old)
-        self._succeed(key, uid)
-        self._objects[key] = obj
-        _enter(self._rules, self._found, key, obj)
+            same = old.uid == uid
+            changes = [Change(old, new)] if same else [Change(old, None), Change(None, new)]
+            self._take_out(old)
+        self._succeed(new)
+        self._shelf.keep(new)
+        self._records[new.key] = new
+        _enter(self._found, new)
         return changes
 
     def remove(self, obj: Object) -> list[Change]:
         """Takes an object out, unless another one has its name by now."""
-        key, uid = key_of(obj), uid_of(obj)
-        old = self._objects.get(key)
-        if old is None or uid_of(old) != uid:
+        old = self._records.get(key_of(obj))
+        if old is None or old.uid != uid_of(obj):
             return []
-        self._take_out(key, old)
+        self._take_out(old)
         return [Change(old, None)]
 
-    def replace(self, objects: Iterable[Object], namespace: str | None = None) -> list[Change]:
+    def listed(self, obj: Object) -> Record:
+        """Returns the record of an object for ``replace``; the present one if it has not changed.
+
+        To be called for one object after the other, while the listing comes: so it never stands in
+        memory as a whole.
+        """
+        held = self._records.get(key_of(obj))
+        if held is not None and held.uid == uid_of(obj) and held.version == _version(obj):
+            return held
+        record = self._shelf.record(obj)
+        self._shelf.rest(record)
+        return record
+
+    def replace(self, records: Iterable[Record], namespace: str | None = None) -> list[Change]:
         """Puts a new listing in place of what stood here, at once for all who read.
 
         Args:
-            objects: everything that exists.
+            records: of everything that exists, from ``listed``.
             namespace: what the listing covers; None for all namespaces. What lies outside stays.
 
         Returns:
             What that changes, the objects that vanished first, with their last known state.
         """
-        before = self._objects
-        after = {key: obj for key, obj in before.items() if namespace not in (None, key.namespace)}
+        before = self._records
+        after = {
+            key: held for key, held in before.items() if namespace not in (None, key.namespace)
+        }
         added: list[Change] = []
-        for listed in objects:
-            key, uid = key_of(listed), uid_of(listed)
-            if uid in self._dead:
+        for new in records:
+            if new.uid in self._dead:
                 continue
-            old = before.get(key)
-            if old is not None and uid_of(old) == uid and _is_same(old, listed):
-                after[key] = old
-                continue
-            after[key] = listed
-            added.append(Change(old if old is not None and uid_of(old) == uid else None, listed))
+            old = before.get(new.key)
+            if old is not None and old.uid == new.uid:
+                if old.version == new.version:
+                    after[old.key] = old
+                    continue
+                added.append(Change(old, new))
+            else:
+                added.append(Change(None, new))
+            after[new.key] = new
         gone: list[Change] = []
         for key, old in before.items():
-            if key not in after or uid_of(after[key]) != uid_of(old):
+            now = after.get(key)
+            if now is not old:
+                self._shelf.drop(old)
+            if now is None or now.uid != old.uid:
                 gone.append(Change(old, None))
-                self._note_removed(key, uid_of(old))
-        found: dict[str, dict[str, dict[Key, Object]]] = {name: {} for name in self._rules}
-        for key, obj in after.items():
-            self._succeed(key, uid_of(obj))
-            _enter(self._rules, found, key, obj)
-        self._objects, self._found = after, found
+                self._note_removed(old)
+        found: dict[Entry, tuple[Record, ...]] = {}
+        for record in after.values():
+            self._succeed(record)
+            _enter(found, record)
+        self._records, self._found = after, found
         return gone + added
 
-    def _take_out(self, key: Key, obj: Object) -> None:
-        del self._objects[key]
-        for name, rule in self._rules.items():
-            for value in rule(obj):
-                at = self._found[name].get(value, {})
-                at.pop(key, None)
-                if not at:
-                    self._found[name].pop(value, None)
-        self._note_removed(key, uid_of(obj))
+    def _take_out(self, record: Record) -> None:
+        del self._records[record.key]
+        for entry in record.entries:
+            others = tuple(each for each in self._found[entry] if each is not record)
+            if others:
+                self._found[entry] = others
+            else:
+                del self._found[entry]
+        self._shelf.drop(record)
+        self._note_removed(record)
 
-    def _note_removed(self, key: Key, uid: str) -> None:
-        self._removed[key] = uid
+    def _note_removed(self, record: Record) -> None:
+        self._removed[record.key] = record.uid
         if len(self._removed) > _REMEMBERED:
             self._removed.popitem(last=False)
 
-    def _succeed(self, key: Key, uid: str) -> None:
+    def _succeed(self, record: Record) -> None:
         """Notes that the object which had the name before this one is gone for good."""
-        before = self._removed.pop(key, uid)
-        if before != uid:
+        before = self._removed.pop(record.key, record.uid)
+        if before != record.uid:
             self._dead[before] = None
             if len(self._dead) > _REMEMBERED:
                 self._dead.popitem(last=False)
 
 
-def _enter(
-    rules: Mapping[str, Index],
-    found: dict[str, dict[str, dict[Key, Object]]],
-    key: Key,
-    obj: Object,
-) -> None:
-    for name, rule in rules.items():
-        for value in rule(obj):
-            found[name].setdefault(value, {})[key] = obj
+def _enter(found: dict[Entry, tuple[Record, ...]], record: Record) -> None:
+    for entry in record.entries:
+        found[entry] = (*found.get(entry, ()), record)
 
 
-def _is_same(old: Object, new: Object) -> bool:
-    """Whether both are the same version; versions can be told apart, but not put in order."""
-    same: bool = old["metadata"].get("resourceVersion") == new["metadata"].get("resourceVersion")
-    return same
+def _version(obj: Object) -> str:
+    version: str = obj["metadata"].get("resourceVersion", "")
+    return version

@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 
 from app.apis.children import MODEL_BOOSTER
 from app.apis.meta import Key, Object, Resource, is_terminating, key_of, uid_of
+from controller.records import Record
 from controller.store import Store
+from controller.stores import BOOSTER_INDEX
 
 EXPECT_SECONDS = 60.0
 """After this long a write that the watch has not shown is no longer taken for the truth."""
-
-BOOSTER_INDEX = "booster"
-"""Index of the child stores: the uids of the ModelBoosters that a child may belong to."""
 
 Place = tuple[str, Key]
 """Kind and key: names one object."""
@@ -67,7 +66,8 @@ class View:
         """Returns an object, None if there is none."""
         expected = self._expected.get((resource.kind, key))
         if expected is None:
-            return self._stored(resource.kind, key)
+            record = self._stored(resource.kind, key)
+            return None if record is None else record.object
         return expected.obj
 
     def children(self, uid: str) -> Iterator[Object]:
@@ -77,9 +77,9 @@ class View:
             if kind == MODEL_BOOSTER.kind:
                 continue
             for store in stores.values():
-                for obj in store.by(BOOSTER_INDEX, uid):
-                    if (kind, key_of(obj)) not in overlaid:
-                        yield obj
+                for record in store.found(BOOSTER_INDEX, uid):
+                    if (kind, record.key) not in overlaid:
+                        yield record.object
         for place in overlaid:
             obj_now = self._expected[place].obj
             if obj_now is not None and uid_of(obj_now) != uid:  # not the ModelBooster itself
@@ -89,9 +89,9 @@ class View:
         """Yields the records of a ModelBooster's pods; anybody may write labels elsewhere."""
         namespace = key_of(booster).namespace
         store = self._pods.get(None if None in self._pods else namespace)
-        for record in store.by(BOOSTER_INDEX, uid_of(booster)) if store is not None else ():
-            if key_of(record).namespace == namespace:
-                yield record
+        for record in store.found(BOOSTER_INDEX, uid_of(booster)) if store is not None else ():
+            if record.key.namespace == namespace:
+                yield record.object
 
     @contextmanager
     def writing(self, resource: Resource, key: Key) -> Iterator[Write]:
@@ -122,7 +122,7 @@ class View:
         key, version = key_of(obj), obj["metadata"]["resourceVersion"]
         self._drop((resource.kind, key))
         stored = self._stored(resource.kind, key)
-        shown = write.versions | {stored["metadata"]["resourceVersion"] if stored else ""}
+        shown = write.versions | {stored.version if stored else ""}
         if version not in shown and uid_of(obj) not in write.gone:
             self._expect(resource, key, _Expected(owner, uid_of(obj), obj, now + EXPECT_SECONDS))
         return bool(write.versions - {version} or write.gone)
@@ -133,11 +133,11 @@ class View:
         """Takes in that a delete of the object with this uid succeeded; returns as ``made``."""
         self._drop((resource.kind, key))
         stored = self._stored(resource.kind, key)
-        if stored is not None and uid_of(stored) == uid and uid not in write.gone:
+        if stored is not None and stored.uid == uid and uid not in write.gone:
             self._expect(resource, key, _Expected(owner, uid, None, now + EXPECT_SECONDS))
         return bool(write.versions)
 
-    def noticed(self, resource: Resource, old: Object | None, new: Object | None) -> bool:
+    def noticed(self, resource: Resource, old: Record | None, new: Record | None) -> bool:
         """Takes in what the watch shows; returns whether that is news to us.
 
         Args:
@@ -145,33 +145,33 @@ class View:
             old: the object before, None if it is new.
             new: the object after, None if it is gone.
         """
-        obj = new or old
-        if obj is None:
+        record = new or old
+        if record is None:
             return False
-        place = (resource.kind, key_of(obj))
+        place = (resource.kind, record.key)
         if writes := self._under_way.get(place):
             for write in writes:
                 if new is None:
-                    write.gone.add(uid_of(obj))
+                    write.gone.add(record.uid)
                 else:
-                    write.versions.add(new["metadata"]["resourceVersion"])
+                    write.versions.add(new.version)
             return False  # whoever writes will know when the answer is here
         expected = self._expected.get(place)
         if expected is None:
             return True
         if expected.obj is None:
             # A finalizer may keep it for a while; otherwise the same uid is news from before.
-            if new is None or uid_of(new) != expected.uid or is_terminating(new):
+            if new is None or new.uid != expected.uid or is_terminating(new.object):
                 self._drop(place)
             return new is not None
         if new is None:
-            if uid_of(obj) == expected.uid:
+            if record.uid == expected.uid:
                 self._drop(place)
             return True
-        if new["metadata"]["resourceVersion"] == expected.obj["metadata"]["resourceVersion"]:
+        if new.version == expected.obj["metadata"]["resourceVersion"]:
             self._drop(place)
             return False
-        if uid_of(new) == expected.uid and _generation(new) > _generation(expected.obj):
+        if new.uid == expected.uid and _generation(new.object) > _generation(expected.obj):
             self._drop(place)
         return True
 
@@ -183,10 +183,10 @@ class View:
             self._drop(place)
         return owners
 
-    def _stored(self, kind: str, key: Key) -> Object | None:
+    def _stored(self, kind: str, key: Key) -> Record | None:
         stores = self._stores.get(kind, {})
         store = stores.get(None if None in stores else key.namespace)
-        return store.get(key) if store is not None else None
+        return store.record(key) if store is not None else None
 
     def _expect(self, resource: Resource, key: Key, expected: _Expected) -> None:
         place = (resource.kind, key)

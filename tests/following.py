@@ -13,6 +13,7 @@ from app.apis.meta import Key, Object, Resource
 from app.kube import Kube
 from controller.informer import Informer
 from controller.pace import Pace
+from controller.records import Record
 from controller.store import Store
 from tests import audit
 from tests.controlplane.plane import ControlPlane
@@ -55,8 +56,8 @@ class Followed:
         self.counted.append(what)
         self._something.set()
 
-    def _changed(self, old: Object | None, new: Object | None) -> None:
-        self.told.append((old, new))
+    def _changed(self, old: Record | None, new: Record | None) -> None:
+        self.told.append((old.object if old else None, new.object if new else None))
         self._something.set()
 
     def get(self, name: str) -> Object | None:
@@ -64,7 +65,7 @@ class Followed:
 
     @property
     def names(self) -> set[str]:
-        return {o["metadata"]["name"] for o in self.store.all()}
+        return {record.key.name for record in self.store.records()}
 
     @property
     def deleted(self) -> list[str]:

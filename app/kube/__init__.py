@@ -4,6 +4,7 @@ from app.kube.answers import is_too_large_version, is_unknown_kind
 from app.kube.client import FIELD_MANAGER, Kube, connect
 from app.kube.objects import Document, Event, ObjectList
 from app.kube.pace import Backoff, Bucket, least_wait_seconds
+from app.kube.packing import Packing
 
 __all__ = [
     "FIELD_MANAGER",
@@ -13,6 +14,7 @@ __all__ = [
     "Event",
     "Kube",
     "ObjectList",
+    "Packing",
     "connect",
     "is_too_large_version",
     "is_unknown_kind",

@@ -6,11 +6,12 @@ request; trying again is the business of who asks.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from app.apis.meta import Object, Resource
 from app.kube.answers import Lines
+from app.kube.items import Items
 from app.kube.objects import (
     Document,
     Event,
@@ -28,7 +29,7 @@ from app.kube.transport import LIST_SECONDS, Transport
 WATCH_GRACE_SECONDS = 30.0
 """How much longer than its own limit a watch may last before we call its connection dead."""
 
-_ONLY_VERSIONS = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_ONLY_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class Reader:
@@ -77,14 +78,16 @@ class Reader:
             resource_version: None: as of now, at the price of a quorum read; ``"0"``: whatever the
                 server has at hand; else: not older than this.
         """
-        value = await self._list(
-            resource, namespace, label_selector, field_selector, resource_version
+        items: list[Object] = []
+        version = await self.each(
+            resource,
+            items.append,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            resource_version=resource_version,
         )
-        items = checked(resource.kind + "List", value).get("items") or []
-        for item in items:  # lists of built-in kinds leave these two out
-            sound(item).setdefault("apiVersion", resource.api_version)
-            item.setdefault("kind", resource.kind)
-        return ObjectList(items, version_of(value))
+        return ObjectList(items, version)
 
     async def versions(
         self,
@@ -96,16 +99,77 @@ class Reader:
         resource_version: str | None = None,
     ) -> dict[str, str]:
         """Returns uid and resource version of every object: a list at a fraction of its size."""
-        value = await self._list(
+        found: dict[str, str] = {}
+
+        def take(obj: Object) -> None:
+            found[obj["metadata"]["uid"]] = obj["metadata"]["resourceVersion"]
+
+        await self.each(
             resource,
-            namespace,
-            label_selector,
-            field_selector,
-            resource_version,
-            accept=_ONLY_VERSIONS,
+            take,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            resource_version=resource_version,
+            only_metadata=True,
         )
-        metadata = [sound(item)["metadata"] for item in value.get("items") or []]
-        return {m["uid"]: m["resourceVersion"] for m in metadata}
+        return found
+
+    async def each(
+        self,
+        resource: Resource,
+        take: Callable[[Object], object],
+        *,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str | None = None,
+        only_metadata: bool = False,
+    ) -> str:
+        """Hands over the objects of a kind one by one, as they come.
+
+        Args:
+            resource: the kind.
+            take: is given each object. When an error is raised those it was given are not all.
+            namespace: None for all namespaces.
+            label_selector: only objects with these labels.
+            field_selector: only objects with these fields.
+            resource_version: as in ``list``.
+            only_metadata: leaves out all the rest of the objects.
+
+        Returns:
+            The version of the collection.
+        """
+        not_older = resource_version not in (None, "0")
+        request = Request(
+            method="GET",
+            path=path_to(resource, namespace),
+            query={
+                "labelSelector": label_selector,
+                "fieldSelector": field_selector,
+                "resourceVersion": resource_version or "",
+                "resourceVersionMatch": "NotOlderThan" if not_older else "",
+            },
+            headers={"Accept": _ONLY_METADATA} if only_metadata else {},
+            seconds=LIST_SECONDS,
+            silence_seconds=REQUEST_SECONDS,
+        )
+        items = Items()
+
+        def hand_over(piece: bytes, *, is_last: bool = False) -> None:
+            for item in items.feed(piece, is_last=is_last):
+                obj = sound(item)
+                obj.setdefault("apiVersion", resource.api_version)
+                obj.setdefault("kind", resource.kind)  # lists of built-in kinds leave out these two
+                take(obj)
+
+        pieces = self._transport.stream(request, is_endless=False)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                hand_over(piece)
+        hand_over(b"", is_last=True)
+        kind = "PartialObjectMetadata" if only_metadata else resource.kind
+        return version_of(checked(kind + "List", items.list))
 
     async def watch(
         self,
@@ -172,31 +236,6 @@ class Reader:
         if answer.status == 304:
             return Document(False, etag or "", {})
         return Document(True, answer.headers.get("etag", ""), good(answer))
-
-    async def _list(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        label_selector: str,
-        field_selector: str,
-        resource_version: str | None,
-        accept: str | None = None,
-    ) -> Object:
-        not_older = resource_version not in (None, "0")
-        request = Request(
-            method="GET",
-            path=path_to(resource, namespace),
-            query={
-                "labelSelector": label_selector,
-                "fieldSelector": field_selector,
-                "resourceVersion": resource_version or "",
-                "resourceVersionMatch": "NotOlderThan" if not_older else "",
-            },
-            headers={"Accept": accept} if accept else {},
-            seconds=LIST_SECONDS,
-            silence_seconds=REQUEST_SECONDS,
-        )
-        return good(await self._transport.send(request))
 
     async def _get(self, path: str) -> Object:
         request = Request(method="GET", path=path, seconds=self._seconds, is_urgent=self._is_urgent)

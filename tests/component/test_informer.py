@@ -10,10 +10,10 @@ from functools import partial
 
 import pytest
 
-from app.apis.meta import Object
 from app.kube import Kube, connect
 from controller.informer import Informer
 from controller.pace import Pace
+from controller.records import Record
 from controller.store import Store
 from tests import audit
 from tests.controlplane.plane import ControlPlane
@@ -90,7 +90,7 @@ async def test_informers_of_two_namespaces_can_share_a_store(
     await world.put(CONFIG_MAP, config_map("here"))
     store = Store()
     async with following(kube, namespace, store=store), following(kube, other, store=store):
-        assert {o["metadata"]["name"] for o in store.all()} == {"here", "there"}
+        assert {record.key.name for record in store.records()} == {"here", "there"}
     await asyncio.to_thread(plane.api.request, "DELETE", f"{path}/{other}")
 
 
@@ -140,7 +140,7 @@ async def test_an_audit_that_finds_nothing_disturbs_nothing(
 async def test_f29_an_informer_that_is_broken_says_so_and_ends(
     kube: Kube, world: World, namespace: str
 ) -> None:
-    def broken(old: Object | None, new: Object | None) -> None:
+    def broken(old: Record | None, new: Record | None) -> None:
         raise ValueError("a bug")
 
     await world.put(CONFIG_MAP, config_map("a"))

@@ -132,7 +132,7 @@ async def test_f04_when_the_version_is_gone_everything_is_listed_and_nothing_fli
         await world.put(CONFIG_MAP, config_map("comes"))
         await followed.until(lambda: followed.names == {"stays", "comes"})
         assert followed.deleted == ["goes"]
-        assert [o["metadata"]["uid"] for o in followed.store.all() if _name(o) == "stays"] == [uid]
+        assert [r.uid for r in followed.store.records() if r.key.name == "stays"] == [uid]
 
 
 def _lists(streams: bool) -> str:

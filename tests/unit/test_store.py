@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.apis.meta import Key, Object
+from controller.records import Record
 from controller.store import Change, Store
 
 
@@ -26,31 +27,48 @@ def by_label(o: Object) -> list[str]:
     return [labels["team"]] if "team" in labels else []
 
 
+def by_owner(o: Object) -> list[str]:
+    return [ref["uid"] for ref in o["metadata"]["ownerReferences"]]
+
+
+def list_anew(store: Store, *objects: Object, namespace: str | None = None) -> list[Change]:
+    return store.replace([store.listed(o) for o in objects], namespace)
+
+
+def told(changes: list[Change]) -> list[tuple[Object | None, Object | None]]:
+    """What changes tell, unpacked."""
+
+    def unpacked(record: Record | None) -> Object | None:
+        return None if record is None else record.object
+
+    return [(unpacked(old), unpacked(new)) for old, new in changes]
+
+
 V1, V2, OTHER = obj(version="1"), obj(version="2"), obj(uid="u2", version="3")
 
 
 @pytest.mark.parametrize(
     ("held", "new", "want"),
     [
-        pytest.param([], V1, [Change(None, V1)], id="new"),
-        pytest.param([V1], V2, [Change(V1, V2)], id="changed"),
+        pytest.param([], V1, [(None, V1)], id="new"),
+        pytest.param([V1], V2, [(V1, V2)], id="changed"),
         pytest.param([V1], obj(version="1"), [], id="told twice"),
-        pytest.param(
-            [V1], OTHER, [Change(V1, None), Change(None, OTHER)], id="another of the same name"
-        ),
+        pytest.param([V1], OTHER, [(V1, None), (None, OTHER)], id="another of the same name"),
     ],
 )
-def test_put(held: list[Object], new: Object, want: list[Change]) -> None:
+def test_put(
+    held: list[Object], new: Object, want: list[tuple[Object | None, Object | None]]
+) -> None:
     store = Store()
-    store.replace(held)
-    assert store.put(new) == want
+    list_anew(store, *held)
+    assert told(store.put(new)) == want
     assert store.get(Key("ns", "a")) == new
 
 
 def test_what_is_removed_is_told_as_it_was_last_known() -> None:
     store = Store()
     store.put(V1)
-    assert store.remove(V2) == [Change(V1, None)]
+    assert told(store.remove(V2)) == [(V1, None)]
     assert store.get(Key("ns", "a")) is None
 
 
@@ -58,7 +76,7 @@ def test_the_deletion_of_a_predecessor_does_not_take_its_successor_away() -> Non
     store = Store()
     store.put(OTHER)
     assert store.remove(V2) == []
-    assert store.get(Key("ns", "a")) is OTHER
+    assert store.get(Key("ns", "a")) == OTHER
 
 
 def test_old_news_of_a_predecessor_do_not_bring_it_back() -> None:
@@ -67,15 +85,15 @@ def test_old_news_of_a_predecessor_do_not_bring_it_back() -> None:
     store.remove(V1)
     store.put(OTHER)
     assert store.put(V2) == []
-    assert store.replace([OTHER, obj("b", uid="u1")]) == []
-    assert store.get(Key("ns", "a")) is OTHER
+    assert list_anew(store, OTHER, obj("b", uid="u1")) == []
+    assert store.get(Key("ns", "a")) == OTHER
 
 
 def test_an_object_that_lost_its_label_may_get_it_back() -> None:
     store = Store()
     store.put(V1)
     store.remove(V1)
-    assert store.put(V2) == [Change(None, V2)]
+    assert told(store.put(V2)) == [(None, V2)]
 
 
 def test_a_listing_tells_only_what_is_different() -> None:
@@ -84,18 +102,19 @@ def test_a_listing_tells_only_what_is_different() -> None:
     successor = obj("d", uid="u-new", version="9")
     new = obj("e", uid="u-e")
     store = Store()
-    store.replace([same, changed, gone, replaced])
+    list_anew(store, same, changed, gone, replaced)
+    before = store.record(Key("ns", "a"))
 
-    changes = store.replace([obj("a", uid="u-a"), changed_later, successor, new])
+    changes = list_anew(store, obj("a", uid="u-a"), changed_later, successor, new)
 
-    assert changes == [
-        Change(gone, None),
-        Change(replaced, None),
-        Change(changed, changed_later),
-        Change(None, successor),
-        Change(None, new),
+    assert told(changes) == [
+        (gone, None),
+        (replaced, None),
+        (changed, changed_later),
+        (None, successor),
+        (None, new),
     ]
-    assert store.get(Key("ns", "a")) is same  # the object that others may hold already
+    assert store.record(Key("ns", "a")) is before  # which others may hold already
 
 
 def test_a_listing_of_one_namespace_leaves_the_others_alone() -> None:
@@ -104,29 +123,29 @@ def test_a_listing_of_one_namespace_leaves_the_others_alone() -> None:
     store = Store()
     store.put(elsewhere)
     store.put(V1)
-    assert store.replace([], "ns") == [Change(V1, None)]
-    assert list(store.all()) == [elsewhere]
+    assert told(list_anew(store, namespace="ns")) == [(V1, None)]
+    assert [record.object for record in store.records()] == [elsewhere]
     assert store.versions("other") == {"ux": "1"}
     assert store.versions("ns") == {}
 
 
 def test_readers_of_the_old_listing_are_not_disturbed() -> None:
     store = Store()
-    store.replace([obj("a", uid="ua"), obj("b", uid="ub")])
-    seen = iter(store.all())
+    list_anew(store, obj("a", uid="ua"), obj("b", uid="ub"))
+    seen = iter(store.records())
     next(seen)
-    store.replace([obj("c", uid="uc")])
-    assert next(seen)["metadata"]["name"] == "b"
+    list_anew(store, obj("c", uid="uc"))
+    assert next(seen).key.name == "b"
 
 
 def test_children_are_found_by_any_of_their_owners() -> None:
-    store = Store()
+    store = Store({"owner": by_owner})
     mine, also_mine, yours = owned("me", "a"), owned("me", "b"), owned("you", "c")
     for child in (mine, also_mine, yours):
         store.put(child)
-    assert store.by_owner("me") == [mine, also_mine]
-    assert len(store.by_owner("somebody")) == 3
-    assert store.by_owner("nobody") == []
+    assert store.by("owner", "me") == [mine, also_mine]
+    assert len(store.by("owner", "somebody")) == 3
+    assert store.by("owner", "nobody") == []
 
 
 def test_an_index_follows_what_changes() -> None:
@@ -135,7 +154,7 @@ def test_an_index_follows_what_changes() -> None:
     store.put(obj(version="2", team="blue"))
     assert store.by("team", "red") == []
     assert len(store.by("team", "blue")) == 1
-    store.replace([])
+    list_anew(store)
     assert store.by("team", "blue") == []
 
 
@@ -161,7 +180,7 @@ def test_changes_told_and_indexes_always_agree_with_what_is_held(
     events: list[tuple[str, str, str, str, str]],
 ) -> None:
     store = Store({"team": by_label})
-    mirror: dict[str, Object] = {}  # what a listener believes who is only told of changes
+    mirror: dict[str, Record] = {}  # what a listener believes who is only told of changes
     for what, name, uid, version, team in events:
         new = obj(name, uid=uid + name, version=version, team=team)
         if what == "put":
@@ -169,15 +188,15 @@ def test_changes_told_and_indexes_always_agree_with_what_is_held(
         elif what == "remove":
             changes = store.remove(new)
         else:
-            changes = store.replace([new])
+            changes = list_anew(store, new)
         for old, now in changes:
             if old is not None and now is None:
-                assert mirror.pop(old["metadata"]["name"]) is old
+                assert mirror.pop(old.key.name) is old
             elif now is not None:
-                assert mirror.get(now["metadata"]["name"]) is old
-                mirror[now["metadata"]["name"]] = now
-    held = {o["metadata"]["name"]: o for o in store.all()}
+                assert mirror.get(now.key.name) is old
+                mirror[now.key.name] = now
+    held = {record.key.name: record for record in store.records()}
     assert mirror == held
     for team in ("red", "blue"):
         found = sorted(o["metadata"]["name"] for o in store.by("team", team))
-        assert found == sorted(n for n, o in held.items() if by_label(o) == [team])
+        assert found == sorted(n for n, record in held.items() if by_label(record.object) == [team])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, owner_uids
 from app.apis.meta import Key, Object
 from controller.store import Store
-from controller.view import BOOSTER_INDEX, EXPECT_SECONDS, View, Write
+from controller.stores import BOOSTER_INDEX
+from controller.view import EXPECT_SECONDS, View, Write
 
 OWNER = "owner-uid"
 KEY = Key("ns", "m")
@@ -186,7 +187,8 @@ def test_pods_are_found_by_the_uid_they_name_in_the_same_namespace_only() -> Non
 
     booster = {"metadata": {"namespace": "ns", "name": "m", "uid": OWNER}}
     everywhere = Store({BOOSTER_INDEX: lambda obj: [obj["metadata"]["owner"]]})
-    everywhere.replace([record("ns", "a"), record("other", "b")])
+    everywhere.put(record("ns", "a"))
+    everywhere.put(record("other", "b"))
     stranger = {**booster, "metadata": {**booster["metadata"], "uid": "stranger"}}
 
     view = View({}, {None: everywhere})
