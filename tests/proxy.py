@@ -20,7 +20,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -112,9 +112,15 @@ class CutAnswer:
 
 @dataclass(frozen=True)
 class Silence:
-    """Lets so many bytes of a watch through and then nothing, with the connection left open."""
+    """Lets so many bytes of a watch through and then nothing, with the connection left open.
+
+    Args:
+        after_bytes: so many.
+        seconds: after how long the connection breaks after all; None: the client must give up.
+    """
 
     after_bytes: int = 0
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -204,6 +210,7 @@ class Proxy:
         self._rules: list[Rule] = []
         self._stack = AsyncExitStack()
         self._committing: set[asyncio.Task[None]] = set()
+        self._answering: dict[int, web.Request] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self.counts: Counter[Count] = Counter()
@@ -218,6 +225,15 @@ class Proxy:
     def clear(self) -> None:
         """Takes all rules away; from now on everything passes."""
         self._rules.clear()
+
+    def hang_up(self) -> None:
+        """Breaks off every answer that is under way: the watches, mostly."""
+
+        def abort_all() -> None:
+            for request in self._answering.values():
+                _abort(request)
+
+        self._loop.call_soon_threadsafe(abort_all)
 
     def count(
         self,
@@ -312,9 +328,16 @@ class Proxy:
             task.add_done_callback(self._committing.discard)
             await asyncio.shield(task)
             return self._reset(request, call)
-        async with sent as answer:
-            self._count(call, answer.status)
-            return await self._relay(request, answer, fault)
+        try:
+            async with sent as answer:
+                self._count(call, answer.status)
+                self._answering[id(request)] = request
+                try:
+                    return await self._relay(request, answer, fault)
+                finally:
+                    del self._answering[id(request)]
+        except aiohttp.ClientError:  # one of the two ends is gone: so it is for the other
+            return self._reset(request, call)
 
     async def _relay(
         self, request: web.Request, answer: aiohttp.ClientResponse, fault: Fault | None
@@ -334,7 +357,9 @@ class Proxy:
                 break
         if limit is not None:
             if isinstance(fault, Silence):
-                await asyncio.Event().wait()  # until the client gives up, which cancels this
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(fault.seconds):
+                        await asyncio.Event().wait()  # the client gives up: this is cancelled
             _abort(request)
         return response
 

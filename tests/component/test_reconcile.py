@@ -16,6 +16,7 @@ from app.apis.children import (
     MODEL_SERVING,
 )
 from app.apis.meta import Object
+from app.convert.options import Options
 from controller.controller import Controller
 from controller.events import EVENT
 from tests import audit
@@ -98,6 +99,28 @@ async def test_a_restart_writes_nothing(
 
     assert written(plane, world.namespace, begun) == []
     assert await world.get(MODEL_BOOSTER, "m") == before
+
+
+async def test_other_images_follow_a_restart_and_the_same_ones_do_not(
+    world: World, plane: ControlPlane, kubeconfig: Path
+) -> None:
+    async def writes_with(image: str) -> list[str]:
+        begun = audit.now(plane)
+        options = Options(downloader_image=image)
+        async with running(kubeconfig, world.namespace, options=options) as controller:
+            await until_idle(controller)
+            await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+        return written(plane, world.namespace, begun)
+
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+    await writes_with("one:1")
+
+    assert await writes_with("one:1") == []
+    assert await writes_with("two:2") == ["200 patch modelservings/m-b1"]
+    serving = await world.until(MODEL_SERVING, "m-b1")
+    (role,) = serving["spec"]["template"]["roles"]
+    (downloader,) = role["entryTemplate"]["spec"]["initContainers"]
+    assert downloader["image"] == "two:2"
 
 
 async def test_an_edit_follows_through_in_two_writes_more_than_changes(

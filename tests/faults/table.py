@@ -18,6 +18,7 @@ OWNERSHIP = f"{COMPONENT}test_reconcile_ownership.py::"
 STORMS = f"{COMPONENT}test_reconcile_storms.py::"
 TWO = f"{COMPONENT}test_reconcile_two.py::"
 RELEASES = f"{COMPONENT}test_reconcile_releases.py::"
+CLOCK, ENDS, ORDER = (f"{FAULTS}test_{part}.py::" for part in ("clock", "ends", "order"))
 LEADER, KUBE = f"{COMPONENT}test_leader.py::", f"{COMPONENT}test_kube.py::"
 
 
@@ -132,6 +133,15 @@ ROWS: tuple[Row, ...] = (
         (f"{WATCHING}test_f13_events_that_come_twice_are_told_once",),
     ),
     Row(
+        "F14",
+        "kinds are told of in the wrong order",
+        (
+            f"{ORDER}test_f14_children_are_seen_before_their_model_booster",
+            f"{ORDER}test_f14_a_child_is_deleted_before_its_making_was_seen",
+            f"{ORDER}test_f14_a_model_booster_is_gone_before_its_children_are_seen",
+        ),
+    ),
+    Row(
         "F15",
         "events of one object in the wrong order",
         (f"{WATCHING}test_f15_events_in_the_wrong_order_are_found_by_the_audit",),
@@ -150,6 +160,15 @@ ROWS: tuple[Row, ...] = (
         "F18",
         "the token changes on disk",
         (f"{KUBE}test_a_token_that_was_renewed_on_disk_costs_one_refusal",),
+    ),
+    Row(
+        "F19",
+        "the clock jumps, or is slow",
+        (
+            f"{CLOCK}"
+            "test_f19_a_clock_that_is_set_moves_neither_the_lease_nor_a_condition_into_the_past",
+            f"{CLOCK}test_f19_certificates_bear_it",
+        ),
     ),
     Row(
         "F20",
@@ -177,6 +196,11 @@ ROWS: tuple[Row, ...] = (
         (f"{LEADER}test_f24_a_leader_that_is_cut_off_ends_before_the_next_may_begin",),
     ),
     Row(
+        "F25",
+        "told to end in the middle of a pass",
+        (f"{ENDS}test_f25_told_to_end_in_the_middle_of_a_pass",),
+    ),
+    Row(
         "F26",
         "killed after any request of a pass",
         (f"{TWO}test_whoever_follows_one_that_died_does_the_rest",),
@@ -185,6 +209,11 @@ ROWS: tuple[Row, ...] = (
         "F27",
         "the lease is lost again and again",
         (f"{LEADER}test_f27_however_often_the_lease_is_lost_nobody_is_missing_in_the_end",),
+    ),
+    Row(
+        "F28",
+        "killed, and started again among many",
+        (f"{ENDS}test_f28_killed_and_started_again_among_many",),
     ),
     Row(
         "F29",
@@ -292,15 +321,20 @@ ROWS: tuple[Row, ...] = (
         "a stored object breaks a rule",
         (f"{RECONCILE}test_a_broken_rule_stops_everything_and_breaks_nothing",),
     ),
+    Row(
+        # No ConfigMap is read: images are settings. A changed one rolls the Deployment, one that
+        # cannot be used ends the new process and leaves the old one, with its values, at work.
+        "F47",
+        "settings change, or cannot be used",
+        (
+            f"{RECONCILE}test_other_images_follow_a_restart_and_the_same_ones_do_not",
+            f"{UNIT}test_settings.py::test_what_cannot_be_used_is_named",
+            f"{E2E}test_process.py::test_a_misspelt_setting_is_told_and_nothing_begins",
+        ),
+    ),
 )
 
-OPEN: dict[str, str] = {
-    "F14": "children's events before their ModelBooster's: by construction, not injected",
-    "F19": "clocks that jump: only times in a status are tested (tests/unit/test_status.py)",
-    "F25": "SIGTERM between two children: the clean end is tested, not that moment",
-    "F28": "a restart with ten thousand objects: not run in a test",
-    "F47": "there is no ConfigMap: images are settings, a change is a roll-out of the chart",
-}
+OPEN: dict[str, str] = {}
 
 
 def functions_of(reports: dict[str, list[Any]]) -> dict[str, set[str]]:

@@ -1,0 +1,112 @@
+"""Row F14: what belongs together is told in the wrong order; each kind has a watch of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from copy import deepcopy
+
+import pytest
+
+from app.apis.children import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING, Profile
+from app.apis.meta import Object, uid_of
+from app.convert import desired_children
+from app.convert.options import Options
+from controller.controller import Controller
+from controller.events import EVENT
+from tests.builders import backend, booster_object, model
+from tests.component.running import DEPLOYING, is_in, running, until_idle, written
+from tests.controlplane.plane import ControlPlane
+from tests.following import eventually
+from tests.proxy import Delay, ErrorEvent, Proxy, Rule
+from tests.world import World
+
+pytestmark = pytest.mark.anyio
+
+LATE_SECONDS = 2.0
+
+
+@pytest.fixture
+async def controller(proxy: Proxy, namespace: str) -> AsyncIterator[Controller]:
+    async with running(proxy.kubeconfig, namespace) as controller:
+        yield controller
+
+
+async def warnings(world: World) -> list[str]:
+    return [e["note"] for e in await world.list(EVENT) if e["type"] == "Warning"]
+
+
+async def late(proxy: Proxy, resource: str) -> Rule:
+    """Breaks all watches, and lets one kind's be the last to come back."""
+    rule = proxy.add(Rule(Delay(LATE_SECONDS), verb="watch", resource=resource))
+    proxy.hang_up()
+    await eventually(lambda: rule.acted)
+    return rule
+
+
+def children_of(booster: Object) -> list[Object]:
+    """The children of a ModelBooster as another controller would have made them by now."""
+    metadata = {key: booster["metadata"][key] for key in ("uid", "namespace")}
+    meaning = model(booster["metadata"]["name"], backend(), metadata=metadata)
+    return [deepcopy(d.object) for d in desired_children(meaning, Profile.B, Options())]
+
+
+async def test_f14_children_are_seen_before_their_model_booster(
+    controller: Controller, proxy: Proxy, world: World, plane: ControlPlane
+) -> None:
+    await until_idle(controller)
+    await late(proxy, MODEL_BOOSTER.plural)
+
+    booster = await world.put(MODEL_BOOSTER, booster_object("m"))
+    resources = {resource.kind: resource for resource in CHILDREN}
+    made = [await world.create(resources[child["kind"]], child) for child in children_of(booster)]
+
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+    await until_idle(controller)
+    for child in made:
+        resource = resources[child["kind"]]
+        assert [uid_of(live) for live in await world.list(resource)] == [uid_of(child)]
+    assert not [line for line in written(plane, world.namespace) if line.startswith("201")]
+    assert await warnings(world) == []
+
+
+@pytest.mark.parametrize("relists", [False, True], ids=["told late", "never told"])
+@pytest.mark.parametrize("resource", [MODEL_SERVING, MODEL_ROUTE], ids=lambda r: r.kind)
+async def test_f14_a_child_is_deleted_before_its_making_was_seen(
+    resource: object, relists: bool, controller: Controller, proxy: Proxy, world: World
+) -> None:
+    assert isinstance(resource, type(MODEL_ROUTE))
+    await until_idle(controller)
+    if relists:  # then the list shows neither its coming nor its going
+        proxy.add(Rule(ErrorEvent(), verb="watch", resource=resource.plural, skip=1))
+    await late(proxy, resource.plural)
+    name = "m" if resource is MODEL_ROUTE else "m-b1"
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+    first = await world.until(resource, name)
+
+    await world.delete(resource, name)
+
+    await world.until(resource, name, lambda o: uid_of(o) != uid_of(first))
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+    await until_idle(controller)
+    assert len(await world.list(resource)) == 1
+    assert await warnings(world) == []
+
+
+async def test_f14_a_model_booster_is_gone_before_its_children_are_seen(
+    controller: Controller, proxy: Proxy, world: World, plane: ControlPlane
+) -> None:
+    await until_idle(controller)
+    await late(proxy, MODEL_SERVING.plural)
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+    await world.until(MODEL_SERVING, "m-b1")
+
+    await world.delete(MODEL_BOOSTER, "m")
+
+    await world.until_gone(MODEL_SERVING, "m-b1")
+    await asyncio.sleep(LATE_SECONDS)  # by now that watch is back, with news of the dead
+    await until_idle(controller)
+    made = [line for line in written(plane, world.namespace) if line.startswith("201")]
+    assert len(made) == len(set(made))
+    assert await world.list(MODEL_SERVING) == []
+    assert await warnings(world) == []
