@@ -15,7 +15,7 @@ from app.apis.derive import (
     runtime_port,
     served_model_name,
 )
-from app.apis.fields import Cause, FieldError, SpecError, invalid, required
+from app.apis.fields import Cause, FieldError, SpecError, forbidden, invalid, required
 from app.apis.storage import adapter_path, cache_of, model_path
 from app.validation.case import Case
 
@@ -88,6 +88,19 @@ def served_names_agree(case: Case) -> Iterator[FieldError]:
     for form in case.readable:
         if (fault := _fault(served_model_name, case.model, form)) is not None:
             yield fault
+
+
+def adapters_are_named_once(case: Case) -> Iterator[FieldError]:
+    """``lora-modules`` does not stand in ``config`` where ``loraAdapters`` is set."""
+    for form in case.readable:
+        for worker in form.workers if form.lora_adapters else ():
+            try:
+                named = arguments(worker).get("lora-modules")
+            except SpecError:
+                continue  # another rule has spoken
+            if named is not None:
+                detail = "loraAdapters is set as well, and one of the two would win silently"
+                yield forbidden(named.path, detail)
 
 
 def transfers_fit(case: Case) -> Iterator[FieldError]:

@@ -72,6 +72,28 @@ def some_backend_has_weight(case: Case) -> Iterator[FieldError]:
         )
 
 
+def adapters_are_reachable(case: Case) -> Iterator[FieldError]:
+    """Of the backends that have an adapter, one has a ``routeWeight`` above 0.
+
+    Each adapter has a rule in the route, with those backends for its targets.
+    """
+    backends = [form for form, _ in case.listed if form.type in SERVED_TYPES]
+    if len(backends) == 1 or not any(form.route_weight for form in backends):
+        return  # there is one rule for everything, or the rule before has spoken
+    reached = {a.name for form in backends if form.route_weight for a in form.lora_adapters}
+    told = set(reached)
+    for form in backends:
+        for position, adapter in enumerate(form.lora_adapters):
+            if adapter.name not in told:
+                told.add(adapter.name)
+                yield invalid(
+                    form.path.child("loraAdapters").index(position).child("name"),
+                    adapter.name,
+                    "every backend that has this adapter has routeWeight 0, so no request would "
+                    "reach it",
+                )
+
+
 def match_patterns_compile(case: Case) -> Iterator[FieldError]:
     """Every ``regex`` of ``modelMatch`` is a regular expression of RE2.
 

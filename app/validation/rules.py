@@ -5,7 +5,19 @@ A comment says what would go wrong without the line.
 
 from __future__ import annotations
 
-from app.validation import advice, changes, engines, others, routing, scaling, shape
+from app.validation import (
+    advice,
+    amounts,
+    changes,
+    engines,
+    environment,
+    others,
+    placement,
+    routing,
+    scaling,
+    shape,
+    sources,
+)
 from app.validation.case import Advice, Change, Rule
 
 RULES: tuple[Rule, ...] = (
@@ -39,14 +51,31 @@ RULES: tuple[Rule, ...] = (
     engines.engine_ports_agree,  # else the ModelServer sends requests to a closed port
     engines.sidecar_has_a_port,  # else sidecar or engine finds its port taken
     engines.served_names_agree,  # else one role does not know the model it is asked for
+    engines.adapters_are_named_once,  # else one of the two wins silently
     engines.transfers_fit,  # else prefill cannot hand its cache to decode
     engines.caches_are_usable,  # else no pod starts, or users write where they must not
     engines.claims_hold_their_models,  # else the engine does not find the model
+    # What the API server would refuse their pods for.
+    environment.variables_have_names,  # else no pod can be made
+    environment.variables_have_one_source,  # else no pod can be made
+    sources.sources_can_be_read,  # else no pod can be made
+    environment.env_from_names_one_object,  # else no pod can be made
+    environment.sidecar_finds_its_engine,  # else nobody measures the engine
+    amounts.resource_names_are_known,  # else no pod can be made
+    amounts.amounts_are_possible,  # else no pod can be made
+    amounts.requests_fit_limits,  # else no pod can be made
+    amounts.huge_pages_have_company,  # else no pod can be made
+    amounts.claims_are_absent,  # else no pod can be made
+    placement.tolerations_are_sound,  # else no pod can be made
+    placement.node_affinity_is_sound,  # else no pod can be made
+    placement.pod_affinity_is_sound,  # else no pod can be made
+    placement.runtime_class_is_a_name,  # else no pod can be made
     # Names and routes.
     routing.names_leave_room,  # else kthena refuses the ModelServing, or pods never appear
     routing.lora_names_differ_from_model,  # else the router never finds the adapter
     routing.lora_names_are_few,  # else the ModelRoute is refused
     routing.some_backend_has_weight,  # else the router has nowhere to send a request
+    routing.adapters_are_reachable,  # else the ModelRoute is refused
     routing.match_patterns_compile,  # else kthena refuses the ModelRoute
     others.route_is_ours,  # else somebody's route would be overwritten
     others.model_name_is_free,  # else requests reach the one or the other model
@@ -60,12 +89,15 @@ ADVICE: tuple[Advice, ...] = (
     others.lora_names_are_free,
     advice.devices_fit_parallelism,  # what will not start
     advice.gated_models_have_tokens,
+    environment.old_servers_know_the_names,
+    environment.env_files_are_known,
     advice.connectors_are_known,
     advice.autoscaler_finds_pods,  # what will not scale
     advice.somebody_wakes_it,
     advice.bounds_have_policy,
     advice.cost_rate_has_policy,  # what is ignored
     advice.gangs_have_their_scheduler,
+    environment.runtime_port_is_read,
     advice.counts_are_not_zero,
     advice.pods_mean_something,
     advice.nodes_share_no_host_path,

@@ -21,7 +21,7 @@ from app.apis.cel import CEL_RULES, CelRule
 from app.apis.meta import Object
 from app.validation import rules as lists
 from app.validation.verdict import MOST_FAULTS
-from tests.answers.cases import LISTS, AnswerCase, cases, rule_name
+from tests.answers.cases import LISTS, TOO_LARGE, AnswerCase, cases, rule_name
 from webhook.review import MOST_WARNINGS
 
 HEAD = f"""\
@@ -53,13 +53,29 @@ the API server |
 | nothing is refused, but warned of | the webhook prints it | `model-booster validate` |
 
 What the controller refuses it leaves alone: what runs already goes on, and other people's objects
-are never touched. Faults of the first row hide those of the others until they are mended.
+are never touched. Faults of the first row hide those of the others until they are mended: the API
+server asks nobody about an object whose shape is wrong. `model-booster validate` does the same.
 
 Each example below shows what matters of a ModelBooster; all the rest of it is right.
 """
 
 REFUSED = """
 ## Refused
+"""
+
+SIZE = f"""
+### Size
+
+#### {TOO_LARGE.rule}
+
+What is made of a ModelBooster may be many times as large as it is itself, and the API server stores
+objects of some 1.5 MB at most.
+
+**Mend:** {TOO_LARGE.mend}
+
+```
+{TOO_LARGE.said()[0]}
+```
 """
 
 WARNED = """
@@ -91,6 +107,7 @@ def page() -> Iterator[str]:
         if heading:
             yield f"\n### {heading}\n"
         yield entry(rule, told[rule_name(rule)], sentence(why))
+    yield SIZE
     yield WARNED
     for advice in lists.ADVICE:
         yield entry(advice, told[rule_name(advice)])

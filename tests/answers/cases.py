@@ -19,7 +19,7 @@ from app.apis.meta import Object
 from app.lookup import INDEXES, Listed, StoreLookup
 from app.validation import Context, Verdict, judge
 from app.validation.rules import ADVICE, CHANGES, RULES
-from tests.builders import backend, booster_object, worker
+from tests.builders import UID, backend, booster_object, worker
 
 FOLDER = Path(__file__).parent
 LISTS: Mapping[str, tuple[Callable[..., Any], ...]] = {
@@ -100,6 +100,22 @@ class AnswerCase:
         """Returns every line that is said of the object."""
         verdict = self.verdict()
         return [*map(str, verdict.faults), *verdict.warnings]
+
+
+TOO_LARGE = AnswerCase(
+    rule="children are small enough to be stored",
+    mend="Put long texts into a ConfigMap or Secret of the cluster and name it in envFrom, or into "
+    "files of the image; every container of every role has its own copy of env.",
+    written={
+        "metadata": {"uid": UID},  # of the length that the server's have
+        "spec": {
+            "backends": [{"env": [{"name": f"A{n}", "value": "x" * 1000} for n in range(400)]}]
+        },
+    },
+    kubectl='The ModelBooster "demo" is invalid: spec.backends[0]: Too long: the ModelServing '
+    "would have 1236100 bytes, at most 1048576 fit\n",
+)
+"""What no rule foresees, because it takes the whole conversion to find it."""
 
 
 @cache

@@ -7,23 +7,18 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
 from app.apis.canonical import canonical
 from app.apis.children import CHILDREN, MODEL_BOOSTER, Profile
-from app.apis.derive import SERVED_TYPES
 from app.apis.fields import SpecError
 from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
-from app.validation import Context, judge
-from tests.builders import backend, booster_object, disaggregated, policy, stored_object, worker
+from tests.builders import backend, booster_object, disaggregated, policy, worker
 from tests.controlplane import crds
 from tests.controlplane.api import Refused
 from tests.controlplane.plane import ControlPlane
-from tests.generated import BACKENDS, MODEL_MATCHES, POLICIES
 from tests.golden.cases import CASES, booster, kept
 from tests.world import Admin
 
@@ -169,63 +164,3 @@ def test_a_backend_can_change_its_type(cluster: Cluster) -> None:
     for child in children(obj, cluster.profile):
         after = apply(admin, child)
         assert holds(after["spec"], child["spec"])
-
-
-MODES = ("fixed", "each scaled", "all scaled")
-
-
-@st.composite
-def servable(draw: st.DrawFn) -> Object:
-    """A ModelBooster as the CRD takes it, mended so that the webhook mostly takes it as well."""
-    mode = draw(st.sampled_from(MODES))
-    several = [
-        mended(drawn, f"b{n}", mode)
-        for n, drawn in enumerate(draw(st.lists(BACKENDS, min_size=1, max_size=3)))
-    ]
-    spec = {"modelMatch": draw(MODEL_MATCHES)}
-    if mode == "all scaled":
-        spec["autoscalingPolicy"] = with_right_metrics(draw(POLICIES))
-    return stored_object("demo", *several, **spec)
-
-
-def mended(drawn: Object, name: str, mode: str) -> Object:
-    made = {**drawn, "name": name, "routeWeight": drawn.get("routeWeight", 0) or 1}
-    if made["type"] not in SERVED_TYPES:
-        made |= {"type": "vLLM", "workers": [{**made["workers"][0], "type": "server"}]}
-    made["workers"] = [{"image": "engine:1", **w} for w in made["workers"]]
-    adapters = [{**a, "name": f"{name}-{n}"} for n, a in enumerate(made.get("loraAdapters", []))]
-    made["loraAdapters"] = adapters
-    if any(
-        uri.startswith("pvc:") for uri in (made["modelURI"], *(a["artifactURL"] for a in adapters))
-    ):
-        made["cacheURI"] = "pvc://claim"
-    own = with_right_metrics(made.pop("autoscalingPolicy", policy()))
-    for field in ("replicas", "minReplicas", "maxReplicas", "scalingCost"):
-        made.pop(field, None)
-    made.pop("scaleToZeroGracePeriod", None)
-    made |= {"minReplicas": 1, "maxReplicas": 1 if mode == "fixed" else 5}
-    if mode == "each scaled":
-        made["autoscalingPolicy"] = own
-    elif mode == "all scaled":
-        made["scalingCost"] = 3
-    return made
-
-
-def with_right_metrics(drawn: Object) -> Object:
-    metrics = [
-        {"metricName": f"m{n}", "targetValue": metric["targetValue"] or 1}
-        for n, metric in enumerate(drawn["metrics"])
-    ]
-    return {**drawn, "metrics": metrics}
-
-
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-@given(obj=servable())
-def test_whatever_is_admitted_is_accepted(cluster: Cluster, obj: Object) -> None:
-    """Else a user would learn of a mistake from the status only, long after the apply."""
-    verdict = judge(obj, Context(options=Options(), profile=cluster.profile, lookup=None))
-    assume(not verdict.faults)
-
-    admin = Admin(cluster.plane.api, "default")
-    for child in children(obj, cluster.profile):
-        admin.api.request("POST", path(admin, child, named=False), child, params=DRY)

@@ -14,6 +14,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 from typing import Any
+from urllib.request import Request
 
 import pytest
 
@@ -39,6 +40,7 @@ from tests.world import Admin
 
 POD = Resource("", "v1", "pods", "Pod")
 SERVICE = Resource("", "v1", "services", "Service")
+RUNTIME_CLASS = Resource("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass")
 SERVICE_ACCOUNT = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 DRY = {"dryRun": "All", "fieldValidation": "Strict"}
 
@@ -155,6 +157,19 @@ def the_last_argument_wins(case: AnswerCase, _: Admin) -> None:
     assert len(words) == 2
 
 
+def the_last_adapters_win(case: AnswerCase, _: Admin) -> None:
+    """As above, with an argument that takes several values."""
+    backend = case.object["spec"]["backends"][0]
+    (ours,) = backend["loraAdapters"]
+    theirs = backend["workers"][0]["config"]["lora-modules"]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--lora-modules", nargs="+")
+    command = engine(changed(case.object, (*FIRST, "workers", 0, "config")))
+    at = command.index("--lora-modules")
+    given = parser.parse_args(["--lora-modules", theirs, *command[at:]]).lora_modules
+    assert [module.partition("=")[0] for module in given] == [ours["name"]]
+
+
 # What an autoscaler cannot do.
 
 
@@ -227,6 +242,16 @@ def kthena_refuses_metrics(fault: str) -> Proof:
     return proof
 
 
+def kthena_refuses_its_rule(case: AnswerCase, _: Admin) -> None:
+    """The one that sends requests for the adapter to backends of no weight."""
+    children = made(changed(case.object, ("spec", "backends", 1, "routeWeight")))
+    assert refusals(children, Profile.B) == []
+    route = next(child.object for child in children if child.resource == MODEL_ROUTE)
+    (target,) = route["spec"]["rules"][1]["targetModels"]
+    target["weight"] = case.object["spec"]["backends"][1]["routeWeight"]
+    assert [text for text in refusals(children, Profile.B) if "the sum is 0" in text]
+
+
 # What the server refuses.
 
 
@@ -278,6 +303,28 @@ def pod_without_image_is_refused(case: AnswerCase, admin: Admin) -> None:
     refused(admin, POD, "pod", spec, "image: Required value")
 
 
+def its_pod_is_refused(case: AnswerCase, admin: Admin) -> None:
+    """In the words that the rule has for it, but for the place and the value."""
+    create_pod(admin, pod(booster_object()))
+    said = case.said()[0].rpartition(": ")[2]
+    refused(admin, POD, "pod", pod(case.object), said)
+
+
+def no_runtime_class_has_the_name(case: AnswerCase, admin: Admin) -> None:
+    """And of pods that name one that does not exist the server makes none."""
+    name = case.object["spec"]["backends"][0]["runtimeClassName"]
+    for wanted, is_taken in ((name.lower(), True), (name, False)):
+        try:
+            runtime_class = {"metadata": {"name": wanted}, "handler": "runc"}
+            admin.api.request("POST", RUNTIME_CLASS.path(None), runtime_class, params=DRY)
+        except Refused as exc:
+            assert (is_taken, exc.status) == (False, 422)  # noqa: PT017  # which is what counts
+        else:
+            assert is_taken
+    with pytest.raises(Refused, match="not found"):
+        create_pod(admin, pod(case.object))
+
+
 def pod_with_dots_is_refused(case: AnswerCase, admin: Admin) -> None:
     folder = case.object["spec"]["backends"][0]["cacheURI"].removeprefix("hostpath://")
     spec = pod(booster_object("m", backend(cacheURI="hostpath:///models")))
@@ -304,6 +351,13 @@ def port_is_taken(case: AnswerCase, _: Admin) -> None:
         with pytest.raises(OSError, match="in use") as caught:
             socket.create_server(first.getsockname(), reuse_port=False).close()
         assert caught.value.errno == errno.EADDRINUSE
+
+
+def sidecar_asks_nobody(case: AnswerCase, _: Admin) -> None:
+    """Its arguments are written before any ConfigMap is read."""
+    args = pod(case.object)["containers"][0]["args"]
+    with pytest.raises(ValueError, match="unknown url type"):
+        Request(after(args, "--engine-base-url") + after(args, "--engine-metrics-path"))  # noqa: S310
 
 
 def model_lies_on_no_mount(case: AnswerCase, _: Admin) -> None:
@@ -416,13 +470,29 @@ PROOFS: dict[str, Proof] = {
     "engines.engine_ports_agree": port_is_refused,
     "engines.sidecar_has_a_port": port_is_taken,
     "engines.served_names_agree": decode_does_not_know_the_model,
+    "engines.adapters_are_named_once": the_last_adapters_win,
     "engines.transfers_fit": one_side_cannot_hand_over,
     "engines.caches_are_usable": pod_with_dots_is_refused,
     "engines.claims_hold_their_models": model_lies_on_no_mount,
+    "environment.variables_have_names": its_pod_is_refused,
+    "environment.variables_have_one_source": its_pod_is_refused,
+    "sources.sources_can_be_read": its_pod_is_refused,
+    "environment.env_from_names_one_object": its_pod_is_refused,
+    "environment.sidecar_finds_its_engine": sidecar_asks_nobody,
+    "amounts.resource_names_are_known": its_pod_is_refused,
+    "amounts.amounts_are_possible": its_pod_is_refused,
+    "amounts.requests_fit_limits": its_pod_is_refused,
+    "amounts.huge_pages_have_company": its_pod_is_refused,
+    "amounts.claims_are_absent": its_pod_is_refused,
+    "placement.tolerations_are_sound": its_pod_is_refused,
+    "placement.node_affinity_is_sound": its_pod_is_refused,
+    "placement.pod_affinity_is_sound": its_pod_is_refused,
+    "placement.runtime_class_is_a_name": no_runtime_class_has_the_name,
     "routing.names_leave_room": service_is_refused,
     "routing.lora_names_differ_from_model": adapter_is_never_reached,
     "routing.lora_names_are_few": adapters_are_refused,
     "routing.some_backend_has_weight": kthena_refuses("the sum is 0"),
+    "routing.adapters_are_reachable": kthena_refuses_its_rule,
     "routing.match_patterns_compile": kthena_refuses("does not compile"),
     "others.route_is_ours": route_by_hand_is_lost,
     "others.model_name_is_free": two_routes_claim_a_name,

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import queue
+import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import yaml
 
 from app.apis.children import MODEL_BOOSTER
 from app.apis.meta import Object
+from app.metrics import Metrics
+from app.validation import Context
 from certs.objects import VALIDATING
+from certs.pki import new_authority, new_leaf
 from tests.builders import backend, booster_object
 from tests.conftest import Kubectl, Ran
 from tests.controlplane import crds
@@ -17,6 +25,8 @@ from tests.controlplane.api import JSON_PATCH, Api, Refused
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import RELEASE, eventually
 from tests.world import Admin
+from webhook.server import VALIDATE, serve_https, webhook_app
+from webhook.tls import ServingContext
 
 
 def apply(kubectl: Kubectl, obj: Object, *flags: str) -> Ran:
@@ -60,6 +70,54 @@ def nobody_asked(plane: ControlPlane) -> Iterator[None]:
         yield
     finally:
         select([hook.get("namespaceSelector", {}) for hook in hooks])
+
+
+@contextmanager
+def also_asked(plane: ControlPlane, namespace: str, context: Context) -> Iterator[None]:
+    """As if another webhook of ours, which knows other things, were asked as well."""
+    now = datetime.now(UTC)
+    authority = new_authority("test", now, timedelta(days=1))
+    serving, loop = ServingContext(), asyncio.new_event_loop()
+    serving.use(new_leaf(authority, ["localhost"], now, timedelta(days=1)))
+    stopping, port = asyncio.Event(), queue.SimpleQueue[int]()
+    answering = serve_https(
+        webhook_app(lambda: context, Metrics()),
+        host="127.0.0.1",
+        port=0,
+        serving=serving,
+        stopping=stopping,
+        drain_seconds=0,
+        listening=port.put,
+    )
+    thread = threading.Thread(target=lambda: (loop.run_until_complete(answering), loop.close()))
+    thread.start()
+    hook = {
+        "name": "also-asked.tests.example.com",
+        "clientConfig": {
+            "url": f"https://localhost:{port.get(timeout=30)}{VALIDATE}",
+            "caBundle": b64encode(authority.cert).decode(),
+        },
+        "rules": [
+            {
+                "apiGroups": [MODEL_BOOSTER.group],
+                "apiVersions": [MODEL_BOOSTER.version],
+                "resources": [MODEL_BOOSTER.plural],
+                "operations": ["CREATE"],
+            }
+        ],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+    }
+    path = VALIDATING.path(None, namespace)
+    body = {"metadata": {"name": namespace}, "webhooks": [hook]}
+    plane.api.request("POST", VALIDATING.path(None), body)
+    try:
+        yield
+    finally:
+        plane.api.request("DELETE", path)
+        loop.call_soon_threadsafe(stopping.set)
+        thread.join(30)
 
 
 @contextmanager
