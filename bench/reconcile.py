@@ -2,9 +2,12 @@
 
 A real API server, the real process (``model-booster controller``), and a loop that plays kthena's
 serving controller by reporting every ModelServing Available. Requests are counted in the server's
-audit log, by user; processor time and memory are those of the controller's process.
+audit log, by user; processor time and memory are those of the controller's process. The load runs
+on the same machine, so times say more about the machine than counts do.
 
-    python -m bench.reconcile [--fleet 500 2000] [--json FILE]
+    python -m bench.reconcile [--fleet 500 2000] [--quick] [--json FILE]
+
+Ends with 1 if a limit on a count is broken; those hold on every machine.
 """
 
 from __future__ import annotations
@@ -12,227 +15,28 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import platform
-import signal
 import statistics
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
-from app.apis.children import CHILDREN, MODEL_BOOSTER, MODEL_SERVING
-from app.apis.meta import Object, key_of
-from app.errors import ApiError, Unreachable
+from app.apis.children import CHILDREN, MODEL_BOOSTER
+from app.apis.meta import Object
 from app.kube import Kube, connect
+from bench._disturbed import failover, restart, running, storm, touched
+from bench._fleet import NAMESPACE, US, Fleet, Process, cluster, counted, player
 from tests import audit
 from tests.builders import backend, booster_object, policy
-from tests.controlplane import crds
-from tests.controlplane.plane import ControlPlane, User
+from tests.controlplane.plane import ControlPlane
 
-US = User("controller", ("system:masters",), "bench-controller-token")
-PORT = 18999
-TICK = os.sysconf("SC_CLK_TCK")
-PARALLEL = 16
-NAMESPACE = "default"
-PATIENCE_SECONDS = 900
-
-
-class Process:
-    """The controller's process."""
-
-    def __init__(self, kubeconfig: Path, log: Path) -> None:
-        self._kubeconfig = kubeconfig
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> float:
-        """Starts it; returns the seconds until it is ready."""
-        began = time.monotonic()
-        environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("MODELBOOSTER_")},
-            "KUBECONFIG": str(self._kubeconfig),
-            "MODELBOOSTER_PROBE_PORT": str(PORT),
-            "MODELBOOSTER_PROBE_HOST": "127.0.0.1",
-            "MODELBOOSTER_LOG_LEVEL": "warning",
-        }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "app", "controller"],
-            env=environment,
-            stderr=self._log.open("ab"),
-        )
-        while not self._is_ready():
-            if self._process.poll() is not None:
-                raise SystemExit(f"the controller ended: {self._log.read_text()[-2000:]}")
-            time.sleep(0.02)
-        return time.monotonic() - began
-
-    def _is_ready(self) -> bool:
-        with suppress(OSError), urlopen(f"http://127.0.0.1:{PORT}/readyz") as answer:
-            return bool(answer.status == 200)
-        return False
-
-    def stop(self) -> None:
-        """Ends it as the kubelet would."""
-        if self._process and self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            self._process.wait(30)
-
-    @property
-    def cpu_seconds(self) -> float:
-        """Processor time so far, in user and system mode."""
-        assert self._process
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
-
-    @property
-    def resident_mib(self) -> float:
-        """Memory in use."""
-        assert self._process
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-        return int(line.split()[1]) / 1024
-
-
-@contextmanager
-def cluster() -> Iterator[ControlPlane]:
-    with ControlPlane(users=[US]) as plane:
-        crds.install(plane.api, [*crds.children("B"), crds.model_booster()])
-        yield plane
-
-
-@asynccontextmanager
-async def player(kube: Kube) -> AsyncIterator[None]:
-    """Reports every ModelServing Available, for the generation that it has."""
-
-    async def play() -> None:
-        queue: asyncio.Queue[Object] = asyncio.Queue()
-
-        async def report() -> None:
-            while True:
-                await served(kube, await queue.get())
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(8):
-                group.create_task(report())
-            while True:
-                with suppress(ApiError, Unreachable):
-                    async for event in kube.watch(
-                        MODEL_SERVING, resource_version="", initial_events=True, timeout_seconds=300
-                    ):
-                        if event.type in ("ADDED", "MODIFIED"):
-                            queue.put_nowait(event.object)
-
-    task = asyncio.create_task(play())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-async def served(kube: Kube, serving: Object) -> None:
-    generation = serving["metadata"]["generation"]
-    if serving.get("status", {}).get("observedGeneration", 0) >= generation:
-        return
-    replicas = serving["spec"]["replicas"]
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    status = {
-        "observedGeneration": generation,
-        "replicas": replicas,
-        "availableReplicas": replicas,
-        "conditions": [
-            {
-                "type": "Available",
-                "status": "True",
-                "reason": "AllGroupsReady",
-                "message": "All Serving groups are ready",
-                "lastTransitionTime": now,
-            }
-        ],
-    }
-    key = key_of(serving)
-    with suppress(ApiError):  # deleted meanwhile
-        await kube.merge_patch(
-            MODEL_SERVING, key.namespace, key.name, {"status": status}, subresource="status"
-        )
-
-
-class Fleet:
-    """Makes ModelBoosters and waits for them."""
-
-    def __init__(self, kube: Kube) -> None:
-        self._kube = kube
-        self._active: dict[str, int] = {}
-        self._changed = asyncio.Event()
-
-    async def follow(self) -> None:
-        while True:
-            with suppress(ApiError, Unreachable):
-                async for event in self._kube.watch(
-                    MODEL_BOOSTER, resource_version="", initial_events=True, timeout_seconds=300
-                ):
-                    self._take(event.object, event.type)
-
-    def _take(self, booster: Object, kind: str) -> None:
-        if kind == "BOOKMARK":
-            return
-        name = booster["metadata"]["name"]
-        if kind == "DELETED":
-            self._active.pop(name, None)
-        for condition in booster.get("status", {}).get("conditions", ()):
-            if condition["type"] == "Active" and condition["status"] == "True":
-                self._active[name] = condition["observedGeneration"]
-        self._changed.set()
-
-    async def make(self, boosters: list[Object]) -> None:
-        async def one(slots: asyncio.Semaphore, booster: Object) -> None:
-            async with slots:
-                booster["metadata"]["namespace"] = NAMESPACE
-                await self._kube.create(MODEL_BOOSTER, booster)
-
-        slots = asyncio.Semaphore(PARALLEL)
-        async with asyncio.TaskGroup() as group:
-            for booster in boosters:
-                group.create_task(one(slots, booster))
-
-    async def until_active(self, names: list[str], generation: int = 1) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while any(self._active.get(name, 0) < generation for name in names):
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def clear(self, names: list[str]) -> None:
-        """Deletes ModelBoosters and what they own: there is no garbage collector here."""
-        for name in names:
-            await self._kube.delete(MODEL_BOOSTER, NAMESPACE, name)
-        for resource in CHILDREN:
-            listed = await self._kube.list(resource, namespace=NAMESPACE)
-            for child in listed.items:
-                if child["metadata"]["ownerReferences"][0]["name"] in names:
-                    await self._kube.delete(resource, NAMESPACE, child["metadata"]["name"])
-
-
-def counted(plane: ControlPlane, since: datetime) -> dict[str, int]:
-    """Returns the controller's requests since a moment; Events and the Lease are left out."""
-    ours = [
-        r
-        for r in audit.requests(plane, user=US.name, since=since)
-        if r.resource not in ("events", "leases")
-    ]
-    return {
-        "writes": sum(r.is_write for r in ours),
-        "reads": sum(r.verb in ("get", "list") and bool(r.resource) for r in ours),
-        "conflicts": sum(r.code == 409 for r in ours),
-        "others": sum(r.verb == "get" and not r.resource for r in ours),
-    }
+EDITS = 10
 
 
 def many(name: str, count: int, **fields: Any) -> Object:
@@ -250,7 +54,7 @@ SHAPES = {
 }
 
 
-async def requests_to_active(plane: ControlPlane, fleet: Fleet) -> Iterator[dict[str, Any]]:
+async def requests_to_active(plane: ControlPlane, fleet: Fleet) -> list[dict[str, Any]]:
     """B6: what one new ModelBooster costs, by shape."""
     rows = []
     for shape, (booster, children) in SHAPES.items():
@@ -262,7 +66,7 @@ async def requests_to_active(plane: ControlPlane, fleet: Fleet) -> Iterator[dict
         counts = counted(plane, begun)
         rows.append({"shape": shape, "C": children, "allowed": children + 2, **counts})
         await fleet.clear([name])
-    return iter(rows)
+    return rows
 
 
 async def time_to_children(plane: ControlPlane, fleet: Fleet, rounds: int = 30) -> dict[str, float]:
@@ -310,12 +114,13 @@ async def fleet_cost(
 ) -> dict[str, float]:
     """B10: processor time per ModelBooster from create to Active, and the time of all."""
     names = [f"f{size}x{i}" for i in range(size)]
-    begun, cpu, began = audit.now(plane), process.cpu_seconds, time.monotonic()
+    begun = await asyncio.to_thread(audit.now, plane)
+    cpu, began = process.cpu_seconds, time.monotonic()
     await fleet.make([booster_object(name) for name in names])
     await fleet.until_active(names)
     seconds = time.monotonic() - began
     await asyncio.sleep(2)
-    counts = counted(plane, begun)
+    counts = await asyncio.to_thread(counted, plane, begun)
     return {
         "size": size,
         "seconds": seconds,
@@ -327,11 +132,12 @@ async def fleet_cost(
     }
 
 
-async def steady(plane: ControlPlane, process: Process, seconds: float = 30) -> dict[str, float]:
+async def steady(plane: ControlPlane, process: Process, seconds: float) -> dict[str, float]:
     """B11: requests and processor time while nothing happens."""
-    begun, cpu = audit.now(plane), process.cpu_seconds
+    begun = await asyncio.to_thread(audit.now, plane)
+    cpu = process.cpu_seconds
     await asyncio.sleep(seconds)
-    counts = counted(plane, begun)
+    counts = await asyncio.to_thread(counted, plane, begun)
     requests = counts["writes"] + counts["reads"] + counts["others"]
     return {
         "writes": counts["writes"],
@@ -340,53 +146,99 @@ async def steady(plane: ControlPlane, process: Process, seconds: float = 30) -> 
     }
 
 
-async def restart(plane: ControlPlane, process: Process) -> dict[str, float]:
-    """B12: what a restart costs."""
-    process.stop()
-    begun = audit.now(plane)
-    ready = await asyncio.to_thread(process.start)
-    await asyncio.sleep(10)
-    counts = counted(plane, begun)
-    return {"writes": counts["writes"], "ready s": ready, "cpu s": process.cpu_seconds}
+def slope(rows: Sequence[dict[str, float]], what: str) -> float:
+    """B19: how fast something grows with the fleet: 1 means in proportion (log-log slope)."""
+    x = [math.log(row["size"]) for row in rows]
+    y = [math.log(max(row[what] * row["size"], 1e-9)) for row in rows]
+    return statistics.linear_regression(x, y).slope
 
 
-async def edit_one(plane: ControlPlane, fleet: Fleet, kube: Kube, name: str) -> dict[str, float]:
-    """B13: one edit among many."""
-    begun, began = audit.now(plane), time.monotonic()
-    patch = {"spec": {"backends": [backend("b1", schedulerName="other")]}}
-    edited = await kube.merge_patch(MODEL_BOOSTER, NAMESPACE, name, patch)
-    await fleet.until_active([name], edited["metadata"]["generation"])
-    seconds = time.monotonic() - began
-    return {**counted(plane, begun), "seconds": seconds}
+def growth(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """B19: of processor time, writes and time, over the fleets of B10."""
+    each = [{**row, "seconds each": row["seconds"] / row["size"]} for row in rows]
+    kinds = {"cpu": "cpu ms each", "writes": "writes each", "time": "seconds each"}
+    return {name: slope(each, what) for name, what in kinds.items()}
 
 
-async def measure(plane: ControlPlane, sizes: list[int]) -> dict[str, Any]:
+async def edits(plane: ControlPlane, fleet: Fleet, kube: Kube, name: str) -> dict[str, float]:
+    """B13: edits of one ModelBooster that change one child; until the child is stored."""
+    begun = await asyncio.to_thread(audit.now, plane)
+    for number in range(EDITS):
+        patch = {"spec": {"backends": [backend("b1", schedulerName=f"other-{number}")]}}
+        edited = await kube.merge_patch(MODEL_BOOSTER, NAMESPACE, name, patch)
+        await fleet.until_active([name], edited["metadata"]["generation"])
+    counts = await asyncio.to_thread(counted, plane, begun)
+    took = await asyncio.to_thread(edit_spans, plane, name, begun)
+    return {
+        "edits": EDITS,
+        "writes each": counts["writes"] / EDITS,
+        "allowed": 1 + 2,
+        "reads": counts["reads"],
+        "conflicts": counts["conflicts"],
+        "p50 ms": 1000 * statistics.median(took),
+    }
+
+
+def edit_spans(plane: ControlPlane, name: str, since: datetime) -> list[float]:
+    """Returns seconds from the arrival of each edit to the end of the write of its child."""
+    edited: datetime | None = None
+    spans = []
+    for line in plane.audit_log.read_text().splitlines():
+        event = json.loads(line)
+        ref = event.get("objectRef", {})
+        if event["verb"] != "patch" or _time(event["requestReceivedTimestamp"]) <= since.replace(
+            tzinfo=None
+        ):
+            continue
+        is_ours = event["user"].get("username") == US.name
+        if ref.get("resource") == "modelboosters" and ref["name"] == name and not is_ours:
+            edited = _time(event["requestReceivedTimestamp"])
+        elif ref.get("resource") == "modelservings" and is_ours and edited is not None:
+            spans.append((_time(event["stageTimestamp"]) - edited).total_seconds())
+            edited = None
+    return spans
+
+
+async def measure(plane: ControlPlane, sizes: list[int], quick: bool) -> dict[str, Any]:
     kubeconfig = plane.kubeconfig_for(US.token, plane.folder / "bench.kubeconfig")
-    process = Process(kubeconfig, plane.folder / "controller.log")
+    log = plane.folder / "controller.log"
+    process = Process(kubeconfig, log)
     found: dict[str, Any] = {"machine": f"{platform.machine()}, {os.cpu_count()} cores"}
     async with connect(str(plane.kubeconfig)) as kube, player(kube):
         fleet = Fleet(kube)
         following = asyncio.create_task(fleet.follow())
+        began = time.monotonic()
         try:
-            found["B15 start s"] = await asyncio.to_thread(process.start)
-            found["B14 base MiB"] = process.resident_mib
-            found["B6 requests to Active"] = list(await requests_to_active(plane, fleet))
-            found["B7 time to children"] = await time_to_children(plane, fleet)
-            found["B10 cost"] = [await fleet_cost(plane, process, fleet, n) for n in sizes]
-            if sizes:
-                found["B13 edit one"] = await edit_one(plane, fleet, kube, f"f{sizes[-1]}x0")
-                found["B11 steady"] = await steady(plane, process)
-                found["B12 restart"] = await restart(plane, process)
+            async with running(process) as processes:
+                found["B15 start s"] = time.monotonic() - began
+                found["B14 base MiB"] = process.resident_mib
+                found["B6 requests to Active"] = await requests_to_active(plane, fleet)
+                found["B7 time to children"] = await time_to_children(plane, fleet)
+                await fleet.make([booster_object("alone")])
+                await fleet.until_active(["alone"])
+                found["B13 edit one of 1"] = await edits(plane, fleet, kube, "alone")
+                found["B10 cost"] = [await fleet_cost(plane, process, fleet, n) for n in sizes]
+                if len(sizes) > 1:
+                    found["B19 growth"] = growth(found["B10 cost"])
+                found[f"B13 edit one of {sum(sizes) + 1}"] = await edits(
+                    plane, fleet, kube, f"f{sizes[-1]}x0"
+                )
+                found["B11 steady"] = await steady(plane, process, 5 if quick else 30)
+                found["B12 restart"] = await restart(plane, process, kube)
                 grown = process.resident_mib - found["B14 base MiB"]
                 found["B14 KiB each, after restart"] = 1024 * grown / sum(sizes)
+                found["B20 storm"] = await storm(plane, process, fleet, kube, 5 if quick else 10)
+                found["B20 all touched"] = await touched(plane, process, kube)
+                found["B16 failover"], leader = await failover(kubeconfig, log, fleet, process)
+                processes.append(leader)
             codes = Counter(str(r.code) for r in audit.requests(plane, user=US.name))
             found["codes"] = dict(codes)
         finally:
             following.cancel()
-            process.stop()
-            log = (plane.folder / "controller.log").read_text()
-            found["warnings"] = log.count('"warning"') + log.count('"error"')
-            found["last warning"] = log.splitlines()[-1][:400] if log else ""
+            lines = log.read_text().splitlines() if log.exists() else []
+            bad = [line for line in lines if '"warning"' in line or '"error"' in line]
+            found["warnings"] = len(bad)
+            found["last warning"] = bad[-1][:400] if bad else ""
     return found
 
 
@@ -410,19 +262,28 @@ def broken(found: dict[str, Any]) -> list[str]:
         for row in found["B6 requests to Active"]
         if row["writes"] > row["allowed"] or row["reads"] or row["conflicts"]
     ]
-    for title in ("B11 steady", "B12 restart"):
-        if title in found and found[title]["writes"]:
-            faults.append(f"{title}: {found[title]['writes']} writes")
+    for title, row in found.items():
+        kind = title.partition(" ")[0]
+        if kind == "B13" and (row["writes each"] > row["allowed"] or row["reads"]):
+            faults.append(f"{title}: {row['writes each']:.1f} writes, {row['reads']} reads each")
+        if kind in ("B11", "B12") and row["writes"]:
+            faults.append(f"{title}: {row['writes']} writes")
+        if kind == "B12" and row["condition changes"]:
+            faults.append(f"{title}: {row['condition changes']} conditions changed")
+        if kind == "B20" and row["writes"] > row.get("allowed", 0):
+            faults.append(f"{title}: {row['writes']} writes")
     return faults
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--fleet", type=int, nargs="*", default=[500])
+    parser.add_argument("--fleet", type=int, nargs="+", help="default: 500 2000")
+    parser.add_argument("--quick", action="store_true", help="100 ModelBoosters, shorter waits")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
+    sizes = chosen.fleet or ([100] if chosen.quick else [500, 2000])
     with cluster() as plane:
-        found = asyncio.run(measure(plane, chosen.fleet))
+        found = asyncio.run(measure(plane, sizes, chosen.quick))
     show(found)
     if chosen.json:
         chosen.json.write_text(json.dumps(found, indent=1))
