@@ -72,7 +72,7 @@ LAYERS = {
     # prometheus_client: the type of the counters that app.metrics hands out.
     "webhook": Layer(
         ours=(*MEANING, "app.metrics"),
-        others=("fastapi", "uvicorn", "pydantic", "orjson", "prometheus_client"),
+        others=("fastapi", "uvicorn", "httptools", "pydantic", "orjson", "prometheus_client"),
     ),
     # Every line of a pass says what it is about.
     "controller": Layer(ours=(*MEANING, "app.kube", "app.metrics", "app.log")),

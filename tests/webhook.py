@@ -12,7 +12,6 @@ from functools import cache
 from typing import Any
 
 import orjson
-from fastapi import FastAPI
 
 from app.apis.meta import Object
 from app.metrics import Metrics
@@ -20,7 +19,7 @@ from app.validation import Context
 from certs.pki import KeyPair, new_authority, new_leaf
 from tests.builders import booster_object
 from webhook.connections import Limits
-from webhook.server import VALIDATE, serve_https, webhook_app
+from webhook.server import VALIDATE, WebhookApp, serve_https, webhook_app
 from webhook.tls import ServingContext
 
 NAME = "model-booster-webhook.model-booster.svc"
@@ -148,7 +147,7 @@ async def serving(
     context: Callable[[], Context] = Context,
     limits: Limits | None = None,
     drain_seconds: float = 0.0,
-    app: FastAPI | None = None,
+    app: WebhookApp | None = None,
 ) -> AsyncIterator[Server]:
     """Runs the server for as long as the block lasts."""
     secret = ServingContext()

@@ -1,17 +1,12 @@
-"""The body of a request: read within bounds, and turned into JSON within bounds."""
+"""The body of a request: which is read at all, and how it is turned into JSON within bounds."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
-
-Message = MutableMapping[str, Any]
-"""A message of ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
-
-Receive = Callable[[], Awaitable[Message]]
 
 MOST_BYTES = 8 * 1024 * 1024
 """An object and its predecessor, 1.5 MB each at most in etcd, written out and escaped."""
@@ -36,9 +31,9 @@ class Refused(Exception):
     def __init__(self, status: int, text: str, **headers: str) -> None:
         super().__init__(text)
         self.status = status
-        self.headers = [
+        self.headers: tuple[tuple[bytes, bytes], ...] = tuple(
             (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
-        ]
+        )
 
 
 class Unreadable(Exception):
@@ -49,57 +44,50 @@ class Unreadable(Exception):
         self.uid = uid
 
 
-async def body_of(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytearray:
-    """Reads the body, and no more of it than there may be.
+def head_refusal(headers: Mapping[bytes, bytes]) -> Refused | None:
+    """Returns why the body that follows a header will not be read, or None if it will be.
 
     Args:
         headers: the request's; names in small letters.
-        receive: what brings the body, in pieces.
-
-    Raises:
-        Refused: it is too long, encoded, or says that it is no JSON.
     """
-    given = dict(headers)
-    if given.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise Refused(415, "no content-encoding is accepted", connection="close")
-    if given.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
-        raise Refused(415, "the content type must be application/json", connection="close")
-    if int(given.get(b"content-length", 0)) > MOST_BYTES:
-        raise _too_long()
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refused(400, "the body ended early")
-        body += message.get("body", b"")
-        if len(body) > MOST_BYTES:
-            raise _too_long()
-        if not message.get("more_body", False):
-            return body
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        return Refused(415, "no content-encoding is accepted", connection="close")
+    if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
+        return Refused(415, "the content type must be application/json", connection="close")
+    if int(headers.get(b"content-length", 0)) > MOST_BYTES:
+        return too_long()
+    return None
 
 
-def _too_long() -> Refused:
+def too_long() -> Refused:
+    """Returns the refusal of a body that is longer than one may be."""
     return Refused(413, f"the body is longer than {MOST_BYTES} bytes", connection="close")
 
 
-def decoded(body: bytearray) -> Any:
+def decoded(body: bytes | bytearray) -> Any:
     """Returns the JSON of a body; of a key that comes twice the last counts.
 
     Raises:
         Unreadable: a review that would take more memory, or more levels, than any right one.
         Refused: it is no JSON, or such a body without a review.
     """
-    uid = _UID.search(body, 0, _UID_WITHIN_BYTES)
-    if body.count(b"[") + body.count(b"{") > MOST_CONTAINERS:
+    if len(body) > MOST_CONTAINERS and body.count(b"[") + body.count(b"{") > MOST_CONTAINERS:
+        uid = _uid_within(body)
         if uid is None:
             raise Refused(400, "the body holds too many lists and objects")
-        raise Unreadable(uid[1].decode(), "the object holds too many lists and objects")
+        raise Unreadable(uid, "the object holds too many lists and objects")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as exc:
+        uid = _uid_within(body)
         if uid is not None and exc.msg.startswith("depth limit"):
-            raise Unreadable(uid[1].decode(), "the object is nested too deeply") from exc
+            raise Unreadable(uid, "the object is nested too deeply") from exc
         raise Refused(400, "the body is not JSON") from exc
+
+
+def _uid_within(body: bytes | bytearray) -> str | None:
+    uid = _UID.search(body, 0, _UID_WITHIN_BYTES)
+    return uid[1].decode() if uid else None
 
 
 def uid_of(review: Any) -> str:

@@ -1,190 +1,223 @@
-"""HTTP/1.1 connections that cannot be held open by saying nothing.
+"""HTTP/1.1 connections on which a review costs little.
 
-uvicorn's protocol has a timer for idle connections only: a client that sends half a header or half
-a body would be waited for without end, and would also delay the end of the process. This one gives
-every phase of a request a time, bounds what a header may be and how many connections there are, and
-can be told to finish. Framing is httptools' (llhttp, strict): two lengths, or a length beside
-chunks, end the connection.
+For each request uvicorn makes a task, an event and some dicts, which together take several times as
+long as framing and encryption. Here a request that an endpoint takes is answered as soon as its
+last byte is there, and in one piece; any other one (another method or path, HTTP/1.0, one that was
+sent before the last was answered) goes to the application, by uvicorn. Framing is httptools'
+(llhttp, strict): two lengths, or a length beside chunks, end the connection.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Callable
-from enum import Enum, auto
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
 
+from httptools import HttpParserCallbackError, HttpParserError
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from webhook.connections import Connections
+from webhook.endpoint import Endpoint, Exchange, Headers, Reply, read_seconds
+from webhook.timed import ANSWER, BODY, HEADER, IDLE, TimedConnection, log
 
-# Malformed requests are the sender's affair; one line for each would be theirs to multiply.
-_log = logging.getLogger("webhook.http")
-_log.setLevel(logging.ERROR)
-
-
-class _Phase(Enum):
-    IDLE = auto()
-    HEADER = auto()
-    BODY = auto()
-    ANSWER = auto()
+Endpoints = Mapping[bytes, Endpoint]
+"""By path."""
 
 
-class Connection(HttpToolsProtocol):
+class _Unbearable(ValueError):
+    """A request breaks a bound of ours."""
+
+
+class Connection(TimedConnection):
     """One connection.
 
     Args:
         config: uvicorn's; holds the application.
         state: uvicorn's; shared by all connections of a server.
         all_of_them: the others.
+        endpoints: what is answered here.
     """
 
-    def __init__(self, config: Config, state: ServerState, all_of_them: Connections) -> None:
-        super().__init__(config, state, {})
-        self.logger = _log
-        self._all = all_of_them
-        self._limits = all_of_them.limits
-        self._phase = _Phase.IDLE
-        self._timer: asyncio.TimerHandle | None = None
-        self._timed_phase = _Phase.IDLE
+    def __init__(
+        self, config: Config, state: ServerState, all_of_them: Connections, endpoints: Endpoints
+    ) -> None:
+        super().__init__(config, state, all_of_them)
+        self._endpoints = endpoints
         self._header_bytes = 0
-        self.idle_since: float | None = None
-        """Loop time since when nothing is under way; None while something is."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client is there, its handshake done."""
-        super().connection_made(cast(asyncio.Transport, transport))
-        if not self._all.entered(self):
-            self.transport.abort()
-            return
-        # As if it had carried a request: the API server opens some in advance, and a request that
-        # meets a closing connection may be lost.
-        self.idle_since = self.loop.time()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self._limits.idle_seconds, self.timeout_keep_alive_handler
-        )
+        self._exchange: Exchange | None = None
+        self._exchange_seconds = 0.0
+        self._fresh = True
+        """Whether no request has come to its end in the bytes that are being read."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
-        self._unwatch()
-        self._unset_keepalive_if_required()
-        self._all.left(self)
+        if self._exchange is not None:
+            self._exchange.lost()
+            self._exchange = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser; what is unfinished afterwards has a time to be finished in."""
+        if self.ended:
+            return
         self.idle_since = None
-        if self._phase is _Phase.IDLE:
-            self._phase = _Phase.HEADER
+        self._fresh = True
+        if self.phase is IDLE:
+            self.phase = HEADER
             self._header_bytes = 0
-        super().data_received(data)
-        if self._phase is _Phase.HEADER:
+        try:
+            self.parser.feed_data(data)
+        except HttpParserError as exc:
+            if isinstance(exc, HttpParserCallbackError) and not isinstance(
+                exc.__context__, _Unbearable
+            ):
+                log.error("a request could not be read", exc_info=exc.__context__)
+            self.send_400_response("Invalid HTTP request received.")
+        if self.phase is IDLE:
+            self.idle_since = self.loop.time()
+        elif self.phase is HEADER and self._fresh:
             # Of a line that does not end the parser says nothing.
             self._header_bytes += len(data)
-            if self._header_bytes > 2 * self._limits.header_bytes and not self._is_closing():
+            if self._header_bytes > 2 * self.limits.header_bytes:
                 self.send_400_response("The header is too long.")
-        self._watch()
+        self.watch()
 
     def on_message_begin(self) -> None:
         """A request begins, perhaps behind another one."""
-        super().on_message_begin()
-        self._phase = _Phase.HEADER
+        self.url = b""
+        self.headers = []
+        self.phase = HEADER
         self._header_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """A part of the path."""
-        super().on_url(url)
         self._count(len(url))
+        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A line of the header, or of the trailer behind chunks."""
         self._count(len(name) + len(value) + len(b": \r\n"))
-        super().on_header(name, value)
-        if len(self.headers) > self._limits.header_fields:
-            raise ValueError("too many header fields")
+        self.headers.append((name.lower(), value))
+        if len(self.headers) > self.limits.header_fields:
+            raise _Unbearable("too many header fields")
 
     def on_headers_complete(self) -> None:
-        """The header is there: the application starts."""
+        """The header is there: whoever answers is told."""
         if self.parser.should_upgrade():
-            raise ValueError("no other protocol is spoken here")
-        self._phase = _Phase.BODY
-        super().on_headers_complete()
-        if self._all.draining:
-            self.cycle.keep_alive = False
+            raise _Unbearable("no other protocol is spoken here")
+        if self.ended:
+            return
+        self.phase = BODY
+        path, _, query = self.url.partition(b"?")
+        endpoint = self._endpoints.get(path)
+        if endpoint is None or not self._answers_here():
+            self._hand_on()
+            return
+        headers = dict(self.headers)
+        exchange = self._exchange = Exchange(endpoint)
+        self._exchange_seconds = read_seconds(query)
+        reply = exchange.opened(headers)
+        if reply is not None:
+            self._reply(reply)
+        elif headers.get(b"expect", b"").lower() == b"100-continue":
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        if self._exchange is not None:
+            reply = self._exchange.take(body)
+            if reply is not None:
+                self._reply(reply)
+        elif not self.ended:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The body is there."""
-        self._phase = _Phase.ANSWER
-        super().on_message_complete()
+        self._fresh = False
+        if self.ended:
+            return
+        self.phase = ANSWER
+        if self._exchange is not None:
+            self._reply(self._exchange.answer())
+        else:
+            super().on_message_complete()
 
-    def on_response_complete(self) -> None:
-        """The answer is written."""
-        super().on_response_complete()
-        if self._phase is not _Phase.ANSWER or self._is_closing():
-            # An answer before the end of the question: nobody will read the rest.
-            self.end()
-        elif not self.pipeline:
-            self._phase = _Phase.IDLE
-            self.idle_since = self.loop.time()
+    def body_seconds(self) -> float:
+        """Returns how long the body that comes may take."""
+        if self._exchange is None:
+            return self.limits.body_seconds
+        return min(self.limits.body_seconds, self._exchange_seconds)
 
-    def shutdown(self) -> None:
-        """Ends the connection, after the answer that is under way."""
-        if self._phase is _Phase.ANSWER:
+    def be_late(self) -> None:
+        """Ends the connection; a client whose own time was over first is told so."""
+        if self._exchange is not None and self._exchange_seconds <= self.limits.body_seconds:
+            self._reply(self._exchange.late())
+        else:
+            self.abort()
+
+    def _answers_here(self) -> bool:
+        """Whether a request with a known path is one that can be answered at once.
+
+        One that was sent before the last was answered is not: whoever sends many at a time is to
+        share the processor with others, and to read his answers first.
+        """
+        return (
+            self._fresh
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.pipeline
+            and not self.flow.write_paused
+        )
+
+    def _hand_on(self) -> None:
+        """Gives a request whose header was read to the application."""
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
+        super().on_headers_complete()
+        if self.all_of_them.draining:
             self.cycle.keep_alive = False
+
+    def _reply(self, reply: Reply) -> None:
+        """Sends a reply, in one piece; the connection ends if it is the last one."""
+        self._exchange = None
+        head, last = _head(reply.status, reply.headers)
+        stays = (
+            self.phase is ANSWER
+            and not last
+            and not self.all_of_them.draining
+            and self.parser.should_keep_alive()
+        )
+        if not (stays or last):
+            head += b"connection: close\r\n"
+        body = reply.body
+        self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
+        if stays:
+            self.phase = IDLE
         else:
             self.end()
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Nothing came for a long time."""
-        self.end()
-
-    def send_400_response(self, msg: str) -> None:
-        """Answers what cannot be parsed, and ends the connection."""
-        super().send_400_response(msg)
-        self.end()
-
-    def end(self) -> None:
-        """Closes, and does not wait for a client that takes no note of it."""
-        self._unwatch()
-        if not self._is_closing():
-            self.transport.close()
-        self.loop.call_later(self._limits.closing_seconds, self.abort)
-
-    def abort(self) -> None:
-        """Cuts it."""
-        self.transport.abort()
-
-    def _is_closing(self) -> bool:
-        return bool(self.transport.is_closing())
-
     def _count(self, size: int) -> None:
         self._header_bytes += size
-        if self._header_bytes > self._limits.header_bytes:
-            raise ValueError("too long a header")
-
-    def _watch(self) -> None:
-        """Gives the phase that has just begun its time; one that goes on keeps its timer."""
-        if self._phase is self._timed_phase and self._timer is not None:
-            return
-        self._unwatch()
-        seconds = {
-            _Phase.HEADER: self._limits.header_seconds,
-            _Phase.BODY: self._limits.body_seconds,
-        }.get(self._phase)
-        if seconds is not None and not self._is_closing():
-            self._timed_phase = self._phase
-            self._timer = self.loop.call_later(seconds, self.transport.abort)
-
-    def _unwatch(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._header_bytes > self.limits.header_bytes:
+            raise _Unbearable("too long a header")
 
 
-def connection_factory(config: Config, all_of_them: Connections) -> Callable[[], Any]:
+@lru_cache(maxsize=64)
+def _head(status: int, headers: Headers) -> tuple[bytes, bool]:
+    """Returns status line and header lines, and whether they say that nothing will follow."""
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    return STATUS_LINE[status] + lines, (b"connection", b"close") in headers
+
+
+def connection_factory(
+    config: Config, all_of_them: Connections, endpoints: Endpoints
+) -> Callable[[], Any]:
     """Returns what makes the protocol of each new connection."""
     state = ServerState()
-    return lambda: Connection(config, state, all_of_them)
+    return lambda: Connection(config, state, all_of_them, endpoints)

@@ -1,7 +1,8 @@
 """One path: a request is read whole, within bounds of size and time, and answered from memory.
 
 Whatever comes in: a review gets its answer, anything else a short text that echoes nothing of it.
-Spoken is ASGI itself; requests and responses of a framework cost more than most answers do.
+There are two ways in: an ``Exchange``, which is told what comes as it comes and costs little, and
+ASGI, which is made of exchanges, so that both say the same.
 """
 
 from __future__ import annotations
@@ -10,19 +11,30 @@ import asyncio
 import gc
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple
 
 import orjson
 
 from app.apis.meta import Object
-from webhook.body import Message, Receive, Refused, Unreadable, body_of, decoded, uid_of
+from webhook.body import (
+    MOST_BYTES,
+    Refused,
+    Unreadable,
+    decoded,
+    head_refusal,
+    too_long,
+    uid_of,
+)
 from webhook.review import NotAReview, unreadable
 from webhook.traffic import Gate, Meter
 
 log = logging.getLogger(__name__)
 
+Message = MutableMapping[str, Any]
+"""A message of ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
+
+Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 Answer = Callable[[Any], Object]
@@ -33,8 +45,24 @@ SPARE_SECONDS = 0.2
 """For the answer to get back before the API server's own time is over."""
 
 _TIMEOUT = re.compile(rb"(?:^|&)timeout=([0-9]{1,6})s(?:&|$)")
-_JSON = [(b"content-type", b"application/json")]
-_TEXT = [(b"content-type", b"text/plain; charset=utf-8")]
+
+Headers = tuple[tuple[bytes, bytes], ...]
+_JSON: Headers = ((b"content-type", b"application/json"),)
+_TEXT: Headers = ((b"content-type", b"text/plain; charset=utf-8"),)
+
+
+class Reply(NamedTuple):
+    """What is sent back.
+
+    Args:
+        status: HTTP status code.
+        headers: all but the length; of a reply that is the last one, ``connection: close``.
+        body: all of it.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes
 
 
 class Endpoint:
@@ -47,76 +75,150 @@ class Endpoint:
     """
 
     def __init__(self, answer: Answer, gate: Gate, meter: Meter) -> None:
-        self._answer = answer
-        self._gate = gate
-        self._meter = meter
+        self.answer = answer
+        self.gate = gate
+        self.meter = meter
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answers a request, as ASGI has it."""
-        with self._meter.request() as done:
-            try:
-                status, headers, body = 200, _JSON, await self._answered(scope, receive)
-            except Refused as exc:
-                status, headers, body = exc.status, _TEXT + exc.headers, f"{exc}\n".encode()
-            done(status)
-        length = (b"content-length", str(len(body)).encode())
-        await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-        await send({"type": "http.response.body", "body": body})
-
-    async def _answered(self, scope: Message, receive: Receive) -> bytes:
-        """Returns the answer to a review.
-
-        Raises:
-            Refused: it is none, or we have made a mistake.
-        """
-        with self._gate as entered:
-            if not entered:
-                text = "too many requests at a time"
-                raise Refused(503, text, retry_after="1", connection="close")
-            try:
-                async with asyncio.timeout(_seconds(scope["query_string"])):
-                    body = await body_of(scope["headers"], receive)
-            except TimeoutError:
-                raise Refused(408, "the body took too long", connection="close") from None
-        uid = ""
-        with _uncollected():
-            try:
-                review = decoded(body)
-                uid = uid_of(review)
-                answered = self._answer(review)
-            except Refused:
-                raise
-            except Unreadable as exc:
-                answered = unreadable(exc.uid, str(exc))
-            except NotAReview as exc:
-                raise Refused(400, str(exc)) from exc
-            except Exception as exc:
-                # Whatever it is, the next request must be answered; what becomes of this one, the
-                # registered failure policy decides.
-                log.exception("a review could not be answered, uid %r", uid)
-                text = "internal error; the log of the webhook says more"
-                raise Refused(500, text) from exc
-            self._meter.denied(answered["response"])
-            return orjson.dumps(answered)
+        exchange = Exchange(self)
+        try:
+            reply = exchange.opened(dict(scope["headers"]))
+            if reply is None:
+                reply = await _read(exchange, read_seconds(scope["query_string"]), receive)
+        finally:
+            exchange.close()
+        length = (b"content-length", str(len(reply.body)).encode())
+        headers = [*reply.headers, length]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keeps the garbage collector away; it would look through all that is made, in vain.
+async def _read(exchange: Exchange, seconds: float, receive: Receive) -> Reply:
+    """Returns the reply to what is received."""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return exchange.lost()
+                reply = exchange.take(message.get("body", b""))
+                if reply is not None:
+                    return reply
+                if not message.get("more_body", False):
+                    break
+    except TimeoutError:
+        return exchange.late()
+    return exchange.answer()
 
-    What an answer makes is gone with it and holds no cycles. Without this half of the time of a
-    large review was the collector's.
+
+class Exchange:
+    """One request, from its header to its reply.
+
+    It is told, in this order: the header, the pieces of the body, their end. The first reply that
+    it gives is the reply, and nothing more may be told.
     """
+
+    __slots__ = ("_begun", "_body", "_endpoint", "_entered", "_open")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._begun = endpoint.meter.begun()
+        self._open = True
+        self._entered = False
+        self._body: bytes | bytearray = b""
+
+    def opened(self, headers: Mapping[bytes, bytes]) -> Reply | None:
+        """Looks at the header; returns a reply if the body is not to be waited for."""
+        self._entered = self._endpoint.gate.enter()
+        if not self._entered:
+            text = "too many requests at a time"
+            return self._refuse(Refused(503, text, retry_after="1", connection="close"))
+        refusal = head_refusal(headers)
+        return None if refusal is None else self._refuse(refusal)
+
+    def take(self, piece: bytes) -> Reply | None:
+        """Takes a piece of the body; returns a reply if no more of it is wanted."""
+        if not self._body:
+            self._body = piece  # most bodies come in one
+        else:
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += piece
+        return self._refuse(too_long()) if len(self._body) > MOST_BYTES else None
+
+    def answer(self) -> Reply:
+        """Returns the reply to the whole body."""
+        body, self._body = self._body, b""
+        self._leave()
+        try:
+            said = _said(self._endpoint, body)
+        except Refused as exc:
+            return self._refuse(exc)
+        self.close(200)
+        return Reply(200, _JSON, said)
+
+    def late(self) -> Reply:
+        """Returns the reply to a body that does not come to an end."""
+        return self._refuse(Refused(408, "the body took too long", connection="close"))
+
+    def lost(self) -> Reply:
+        """Returns the reply to a client that has gone; nobody will read it."""
+        return self._refuse(Refused(400, "the body ended early", connection="close"))
+
+    def close(self, code: int | None = None) -> None:
+        """Lets go of everything, whether or not there was a reply."""
+        if self._open:
+            self._open = False
+            self._body = b""
+            self._leave()
+            self._endpoint.meter.ended(self._begun, code)
+
+    def _leave(self) -> None:
+        if self._entered:
+            self._entered = False
+            self._endpoint.gate.leave()
+
+    def _refuse(self, why: Refused) -> Reply:
+        self.close(why.status)
+        return Reply(why.status, _TEXT + why.headers, f"{why}\n".encode())
+
+
+def _said(endpoint: Endpoint, body: bytes | bytearray) -> bytes:
+    """Returns the answer to a review.
+
+    Raises:
+        Refused: it is none, or we have made a mistake.
+    """
+    review = None
+    # The garbage collector would look through all that is made here, in vain: it is gone with the
+    # answer and holds no cycles. Otherwise half of the time of a large review is the collector's.
     collects = gc.isenabled()
     gc.disable()
     try:
-        yield
+        review = decoded(body)
+        answered = endpoint.answer(review)
+        endpoint.meter.denied(answered["response"])
+        return orjson.dumps(answered)
+    except Refused:
+        raise
+    except Unreadable as exc:
+        answered = unreadable(exc.uid, str(exc))
+        endpoint.meter.denied(answered["response"])
+        return orjson.dumps(answered)
+    except NotAReview as exc:
+        raise Refused(400, str(exc)) from exc
+    except Exception as exc:
+        # Whatever it is, the next request must be answered; what becomes of this one, the
+        # registered failure policy decides.
+        log.exception("a review could not be answered, uid %r", uid_of(review))
+        raise Refused(500, "internal error; the log of the webhook says more") from exc
     finally:
         if collects:
             gc.enable()
 
 
-def _seconds(query: bytes) -> float:
+def read_seconds(query: bytes) -> float:
     """Returns how long a body may take: what the API server says, and 10 s at most."""
     given = _TIMEOUT.search(query)
     return max((min(float(given[1]), MOST_SECONDS) if given else MOST_SECONDS) - SPARE_SECONDS, 0.1)

@@ -10,10 +10,9 @@ from uvicorn.config import Config
 
 from app.metrics import Metrics
 from app.validation import Context
-from webhook.body import Message, Receive
 from webhook.connection import connection_factory
 from webhook.connections import Connections, Limits
-from webhook.endpoint import Answer, Endpoint, Send
+from webhook.endpoint import Answer, Endpoint, Message, Receive, Send
 from webhook.review import mutated, validated
 from webhook.tls import ServingContext
 from webhook.traffic import Gate, Meter
@@ -25,15 +24,18 @@ FINISH_SECONDS = 10.0
 """How long requests under way may take after the drain."""
 
 
-class _WebhookApp(FastAPI):
+class WebhookApp(FastAPI):
     """The two paths are found by one look into a dict, all others by FastAPI's router.
 
     The router and what stands around it take longer than most answers do.
+
+    Args:
+        endpoints: what answers, by path.
     """
 
     def __init__(self, endpoints: dict[str, Endpoint]) -> None:
         super().__init__(openapi_url=None, docs_url=None, redoc_url=None)
-        self._endpoints = endpoints
+        self.endpoints = endpoints
         self.router.redirect_slashes = False
         for path, endpoint in endpoints.items():
             # Of a class Starlette expects what ASGI does, which the annotation does not say.
@@ -42,13 +44,13 @@ class _WebhookApp(FastAPI):
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answers a request, as ASGI has it."""
         if scope["type"] == "http" and scope["method"] == "POST":
-            endpoint = self._endpoints.get(scope["path"])
+            endpoint = self.endpoints.get(scope["path"])
             if endpoint is not None:
                 return await endpoint(scope, receive, send)
         await super().__call__(scope, receive, send)
 
 
-def webhook_app(context: Callable[[], Context], metrics: Metrics) -> FastAPI:
+def webhook_app(context: Callable[[], Context], metrics: Metrics) -> WebhookApp:
     """Returns the application that answers the API server.
 
     Args:
@@ -60,13 +62,13 @@ def webhook_app(context: Callable[[], Context], metrics: Metrics) -> FastAPI:
         VALIDATE: lambda review: validated(review, context()),
         MUTATE: mutated,
     }
-    return _WebhookApp(
+    return WebhookApp(
         {path: Endpoint(answer, gate, Meter(metrics, path)) for path, answer in answers.items()}
     )
 
 
 async def serve_https(
-    app: FastAPI,
+    app: WebhookApp,
     *,
     host: str,
     port: int,
@@ -102,12 +104,12 @@ async def serve_https(
         proxy_headers=False,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=int(limits.idle_seconds),
     )
     config.load()
     connections = Connections(limits)
+    endpoints = {path.encode(): endpoint for path, endpoint in app.endpoints.items()}
     server = await asyncio.get_running_loop().create_server(
-        connection_factory(config, connections),
+        connection_factory(config, connections, endpoints),
         host,
         port,
         ssl=serving.context,

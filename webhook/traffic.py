@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import TracebackType
 
 from prometheus_client import Counter
 
@@ -17,22 +14,21 @@ MOST_IN_FLIGHT = 64
 
 
 class Gate:
-    """Lets so many requests in at a time; ``with gate as entered`` says whether one is in."""
+    """Lets so many requests in at a time."""
 
     def __init__(self, most: int = MOST_IN_FLIGHT) -> None:
         self._most = most
         self._inside = 0
 
-    def __enter__(self) -> bool:
+    def enter(self) -> bool:
+        """Takes a request in; returns whether there is room. One that is in must leave."""
+        if self._inside >= self._most:
+            return False
         self._inside += 1
-        return self._inside <= self._most
+        return True
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def leave(self) -> None:
+        """Makes room for another one."""
         self._inside -= 1
 
 
@@ -48,19 +44,25 @@ class Meter:
         self._path = path
         self._metrics = metrics
         self._seconds = metrics.review_seconds.labels(webhook=path)
-        self._in_flight = metrics.reviews_in_flight.labels(webhook=path)
         self._codes: dict[int, Counter] = {}
+        self._in_flight = 0
+        # A gauge that is told of each change takes longer than the change.
+        metrics.reviews_in_flight.labels(webhook=path).set_function(lambda: self._in_flight)
 
-    @contextmanager
-    def request(self) -> Iterator[Callable[[int], None]]:
-        """Measures a request; what it yields is to be told the status of the answer."""
-        begin = time.monotonic()
-        self._in_flight.inc()
-        try:
-            yield self._answered
-        finally:
-            self._in_flight.dec()
-            self._seconds.observe(time.monotonic() - begin)
+    def begun(self) -> float:
+        """Counts a request in; returns what ``ended`` wants to know."""
+        self._in_flight += 1
+        return time.perf_counter()
+
+    def ended(self, begun: float, code: int | None) -> None:
+        """Counts a request out; the code of its answer is None if nobody made one."""
+        self._in_flight -= 1
+        self._seconds.observe(time.perf_counter() - begun)
+        if code is None:
+            return
+        if code not in self._codes:
+            self._codes[code] = self._metrics.reviews.labels(webhook=self._path, code=str(code))
+        self._codes[code].inc()
 
     def denied(self, response: Object) -> None:
         """Counts a refusal under each kind of its faults; anything else not at all."""
@@ -69,8 +71,3 @@ class Meter:
             causes = status.get("details", {}).get("causes") or [status]
             for reason in sorted({cause["reason"] for cause in causes}):
                 self._metrics.denials.labels(reason=reason).inc()
-
-    def _answered(self, code: int) -> None:
-        if code not in self._codes:
-            self._codes[code] = self._metrics.reviews.labels(webhook=self._path, code=str(code))
-        self._codes[code].inc()
