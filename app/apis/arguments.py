@@ -125,17 +125,16 @@ def argument_text(value: Any) -> str:
     Numbers are written in full, lists and objects as compact JSON with sorted keys, because that
     is how the API server keeps them.
     """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(_number(value))
+    kind = type(value)
+    if kind is str or kind is int:
+        return str(value)
+    if kind is float:
+        return _decimal(value)
     return json.dumps(_numbers(value), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
 
-def _number(value: float) -> Any:
-    """Returns a number that prints in full and without ``.0``: the API server drops that."""
-    if isinstance(value, int):
-        return value
+def _decimal(value: float) -> str:
+    """Returns a number in full and without ``.0``: the API server drops that."""
     return f"{Decimal(repr(value)):f}".removesuffix(".0")
 
 

@@ -90,7 +90,10 @@ class BackendForm:
 
     def worker(self, kind: str) -> WorkerForm | None:
         """Returns the worker of a type; of several the last."""
-        return next((w for w in reversed(self.workers) if w.type == kind), None)
+        for worker in reversed(self.workers):
+            if worker.type == kind:
+                return worker
+        return None
 
 
 @value
@@ -119,6 +122,7 @@ class Model:
 
 _Form = TypeVar("_Form", WorkerForm, BackendForm)
 _Fact = TypeVar("_Fact")
+_UNKNOWN: Any = object()
 
 
 def once(fact: Callable[[_Form], _Fact]) -> Callable[[_Form], _Fact]:
@@ -129,11 +133,10 @@ def once(fact: Callable[[_Form], _Fact]) -> Callable[[_Form], _Fact]:
 
     @wraps(fact)
     def known(form: _Form) -> _Fact:
-        try:
-            return form.facts[fact]  # type: ignore[no-any-return]  # what fact returned
-        except KeyError:
+        answer: _Fact = form.facts.get(fact, _UNKNOWN)
+        if answer is _UNKNOWN:
             answer = form.facts[fact] = fact(form)
-            return answer
+        return answer
 
     return known
 
@@ -150,14 +153,16 @@ def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-s
     listed = spec.backends or ([spec.backend] if spec.backend else [])
     own_policy = None if several else spec.autoscaling_policy
     backends = tuple(
-        _backend(
-            backend,
-            Path(f"spec.backends[{position}]" if several else "spec.backend"),
-            own_policy,
-            in_model_scope=several and spec.autoscaling_policy is not None,
-            default_scheduler_name=default_scheduler_name,
-        )
-        for position, backend in enumerate(listed)
+        [
+            _backend(
+                backend,
+                Path(f"spec.backends[{position}]" if several else "spec.backend"),
+                own_policy,
+                in_model_scope=several and spec.autoscaling_policy is not None,
+                default_scheduler_name=default_scheduler_name,
+            )
+            for position, backend in enumerate(listed)
+        ]
     )
     name = booster.metadata.name or ""
     rate = spec.cost_expansion_rate_percent
@@ -218,8 +223,10 @@ def _backend(
         scaling_cost=backend.scaling_cost or 0,
         route_weight=DEFAULT_ROUTE_WEIGHT if backend.route_weight is None else backend.route_weight,
         workers=tuple(
-            _worker(worker, path.child(f"workers[{position}]"))
-            for position, worker in enumerate(backend.workers)
+            [
+                _worker(worker, Path(f"{path.text}.workers[{position}]"))
+                for position, worker in enumerate(backend.workers)
+            ]
         ),
         lora_adapters=tuple(backend.lora_adapters or ()),
         policy=policy,

@@ -37,6 +37,9 @@ LONGEST_NAME = 63
 _LONGEST_TAIL = len("-1000000-prefill-1000000-1000000")
 """What kthena puts after the name of a ModelServing, if all counts are as large as can be."""
 
+_NUMBERS = (int, str, float)
+"""What a number may be written as; ``true`` is none."""
+
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -170,11 +173,11 @@ def engine_port(backend: BackendForm) -> int:
 
 
 def _port(given: Argument, worker: WorkerForm) -> int:
-    is_number = not isinstance(given.value, bool) and isinstance(given.value, int | float | str)
-    if is_number and _DIGITS.fullmatch(given.text) and 1 <= int(given.text) <= 65535:
-        return int(given.text)
-    detail = f'invalid port "{given.text}" for worker {worker.type}'
-    raise SpecError(invalid(given.path, given.value, detail))
+    value, text = given.value, given.text
+    if type(value) in _NUMBERS and _DIGITS.fullmatch(text) and 1 <= int(text) <= 65535:
+        return int(text)
+    detail = f'invalid port "{text}" for worker {worker.type}'
+    raise SpecError(invalid(given.path, value, detail))
 
 
 @once
@@ -244,7 +247,8 @@ def adapter_names(model: Model) -> list[str]:
     Raises:
         SpecError: there are more than a ModelRoute can list.
     """
-    names = sorted({a.name for backend in served(model) for a in backend.lora_adapters})
+    lists = [backend.lora_adapters for backend in served(model) if backend.lora_adapters]
+    names = sorted({adapter.name for adapters in lists for adapter in adapters})
     if len(names) > MOST_ADAPTERS:
         path = served(model)[0].path
         path = Path("spec.backends") if path.text.endswith("]") else path.child("loraAdapters")

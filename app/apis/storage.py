@@ -10,6 +10,7 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from app.apis.canonical import BackendForm, once
 from app.apis.fields import Path, SpecError, forbidden, invalid
@@ -100,7 +101,7 @@ def model_path(backend: BackendForm, cache: Cache) -> str:
         SpecError: the model is said to lie on a claim that the pod does not mount.
     """
     if _is_fetched(backend.model_uri):
-        return f"{cache.path}/{_model_folder(backend)}"
+        return f"{cache.path}/{_folder(backend.model_uri)}"
     return _place(backend, cache, backend.model_uri, backend.path.child("modelURI"))
 
 
@@ -122,13 +123,18 @@ def _is_fetched(uri: str) -> bool:
     return not is_in_place(uri) and "\0" not in uri
 
 
-@once
-def _model_folder(backend: BackendForm) -> str:
-    return _folder(backend.model_uri)
-
-
 def _folder(uri: str) -> str:
+    """Returns the folder in a cache that a source is fetched to."""
+    return _short_folder(uri) if len(uri) <= _SHORT else _any_folder(uri)
+
+
+def _any_folder(uri: str) -> str:
     return hashlib.md5(uri.encode(), usedforsecurity=False).hexdigest()
+
+
+_SHORT = 256
+_short_folder = lru_cache(maxsize=1024)(_any_folder)
+"""There are few models, and each is looked at by many rules and passes."""
 
 
 def _place(backend: BackendForm, cache: Cache, uri: str, path: Path) -> str:

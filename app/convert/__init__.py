@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from app.apis.canonical import Model
-from app.apis.children import Desired, Draft, Profile, check_size, stamped
+from app.apis.children import MODEL_SERVER, Desired, Draft, Profile, check_size, stamped
 from app.convert.autoscaling import autoscaling_policies, autoscaling_policy_bindings
 from app.convert.model_route import model_routes
 from app.convert.model_server import model_servers
@@ -54,7 +54,8 @@ def drafts(model: Model, profile: Profile, options: Options) -> list[Draft]:
     found = []
     for convert in CONVERTERS:
         for draft in convert(model, profile, options):
-            check_size(draft)
+            if draft.resource is not MODEL_SERVER:  # names and numbers, none of which is long
+                check_size(draft)
             found.append(draft)
     return found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from app.apis.canonical import BackendForm, Model
+from app.apis.canonical import BackendForm, Model, Scope
 from app.apis.children import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
@@ -116,6 +116,8 @@ def _pace(*, instances: int, window: str) -> Object:
 
 
 def _scalings(model: Model, profile: Profile) -> Iterator[Scaling]:
+    if model.scope is Scope.NONE:
+        return
     backends = tuple(b for b in served(model) if autoscaled(model, b, profile))
     if model.policy is not None:
         if backends:

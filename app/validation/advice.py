@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.apis.arguments import Argument, Arguments, arguments
-from app.apis.canonical import GANG_SCHEDULER, BackendForm, WorkerForm
+from app.apis.canonical import GANG_SCHEDULER, BackendForm, Scope, WorkerForm
 from app.apis.children import Profile
 from app.apis.connector import CONNECTORS
 from app.apis.derive import SERVED_TYPES, devices, is_disaggregated
@@ -37,6 +37,8 @@ def devices_fit_parallelism(case: Case) -> Iterator[str]:
     Nothing is said where no known device is asked for: there may be others.
     """
     for form, worker in _engines(case):
+        if not worker.resources:
+            continue
         pods = 1 if is_disaggregated(form) else worker.pods
         have = devices(worker) * pods
         if not have:
@@ -113,7 +115,7 @@ def somebody_wakes_it(case: Case) -> Iterator[str]:
 
 def bounds_have_policy(case: Case) -> Iterator[str]:
     """Where others have a policy, this one was perhaps forgotten."""
-    if not any(case.model.scaled(form) for form in case.model.backends):
+    if case.model.scope is Scope.NONE:
         return
     for form, _ in case.listed:
         if not case.model.scaled(form) and form.min_replicas != form.max_replicas:
@@ -143,9 +145,10 @@ def counts_are_not_zero(case: Case) -> Iterator[str]:
     """Upstream made no pods of them."""
     for form, backend in case.listed:
         for worker, written in zip(form.workers, backend.workers, strict=True):
-            for field, count in (("replicas", written.replicas), ("pods", written.pods)):
-                if count == 0:
-                    yield f"{worker.path}.{field}: 0 counts as 1"
+            if written.replicas == 0:
+                yield f"{worker.path}.replicas: 0 counts as 1"
+            if written.pods == 0:
+                yield f"{worker.path}.pods: 0 counts as 1"
 
 
 def pods_mean_something(case: Case) -> Iterator[str]:
@@ -158,11 +161,13 @@ def pods_mean_something(case: Case) -> Iterator[str]:
 def nodes_share_no_host_path(case: Case) -> Iterator[str]:
     """Each node has a disk of its own."""
     for form, _ in case.listed:
+        if not (form.cache_uri or "").startswith("hostpath://"):
+            continue
         pods = max(form.max_replicas, form.min_replicas) * sum(
             worker.replicas * (1 if is_disaggregated(form) else worker.pods)
             for worker in form.workers
         )
-        if (form.cache_uri or "").startswith("hostpath://") and pods > 1:
+        if pods > 1:
             yield (
                 f"{form.path}.cacheURI: a folder of the node; each node that runs one of up to "
                 f"{pods} pods downloads the model once"

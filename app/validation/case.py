@@ -114,11 +114,11 @@ def case_of(obj: Object, context: Context, *, update: bool = False) -> Case:
     listed = tuple(
         zip(model.backends, single if spec.backends is None else spec.backends, strict=True)
     )
-    written = tuple((form.path, backend) for form, backend in listed)
+    written = tuple([(form.path, backend) for form, backend in listed])
     if spec.backends is not None and spec.backend is not None:
         written += ((Path("spec.backend"), spec.backend),)
     faults = tuple(_config_faults(model))
-    readable = tuple(form for form in model.backends if _is_readable(form, faults))
+    readable = tuple([form for form in model.backends if _is_readable(form, faults)])
     return Case(obj, booster, model, context, update, faults, spec, written, listed, readable)
 
 
@@ -126,8 +126,10 @@ def _is_readable(form: BackendForm, faults: tuple[tuple[Path, str], ...]) -> boo
     wanted = _WORKERS.get(form.type)
     if wanted is None or sorted([worker.type for worker in form.workers]) != wanted:
         return False
+    if not faults:
+        return True
     unreadable = {path for path, _ in faults}
-    return not faults or not any(w.path.child("config") in unreadable for w in form.workers)
+    return not any(worker.path.child("config") in unreadable for worker in form.workers)
 
 
 def _config_faults(model: Model) -> Iterator[tuple[Path, str]]:

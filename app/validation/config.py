@@ -52,7 +52,7 @@ def _fault_of(config: Any) -> str | None:
     for _ in range(MOST_LEVELS + 1):
         inner: list[Any] = []
         for value in level:
-            if isinstance(value, dict | list):
+            if isinstance(value, (dict, list)):
                 size += 1 + 2 * len(value)
                 if size > MOST_BYTES:
                     break

@@ -38,7 +38,7 @@ def images_are_references(case: Case) -> Iterator[FieldError]:
     """
     for form, _ in case.listed:
         for worker in form.workers:
-            if any(map(str.isspace, worker.image)):
+            if worker.image and worker.image.split() != [worker.image]:
                 blank = worker.image.isspace()
                 yield invalid(
                     worker.path.child("image"),

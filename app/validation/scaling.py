@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.apis.canonical import Scope
 from app.apis.fields import FieldError, Path, forbidden, invalid, required
 from app.apis.quantity import parse_quantity
 from app.validation.case import Case
@@ -17,7 +18,7 @@ def replicas_add_up(case: Case) -> Iterator[FieldError]:
 
     Upstream's A4.
     """
-    total = sum(backend.max_replicas for backend in case.model.backends)
+    total = sum([backend.max_replicas for backend in case.model.backends])
     if total > MOST_REPLICAS:
         yield invalid(
             case.backends_path(),
@@ -47,7 +48,7 @@ def bounds_are_equal_without_policy(case: Case) -> Iterator[FieldError]:
 
     Upstream's B5: where one backend has a policy, the others only get a warning.
     """
-    if any(case.model.scaled(backend) for backend in case.model.backends):
+    if case.model.scope is not Scope.NONE:
         return
     for form, backend in case.listed:
         least, most = backend.min_replicas, backend.max_replicas

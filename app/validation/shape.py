@@ -90,8 +90,8 @@ def lora_names_differ_within_backend(case: Case) -> Iterator[FieldError]:
     R8, upstream's D2.
     """
     for path, backend in case.written:
-        names = [adapter.name for adapter in backend.lora_adapters or ()]
-        if len(set(names)) < len(names):
+        adapters = backend.lora_adapters
+        if adapters and len({adapter.name for adapter in adapters}) < len(adapters):
             yield _fault(R8, path)
 
 
