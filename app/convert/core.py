@@ -11,6 +11,7 @@ from typing import Any
 
 from app.apis.canonical import BackendForm
 from app.apis.children import Profile
+from app.apis.derive import unusual_variables
 from app.apis.fields import Path, SpecError, forbidden, invalid
 from app.apis.meta import Object
 from app.apis.quantity import canonical_quantity
@@ -44,13 +45,12 @@ def env_of(backend: BackendForm, profile: Profile) -> list[Object]:
         SpecError: a unit of a resource is no quantity, or the installed kthena does not know
             ``fileKeyRef``.
     """
-    return [
-        # Most have a name and a value, and nothing that could be left out.
-        entry
-        if "value" in entry and entry["value"] and "valueFrom" not in entry
-        else _variable(entry, backend, position, profile)
-        for position, entry in enumerate(backend.env)
-    ]
+    entries = backend.env
+    if unusual := unusual_variables(backend):
+        entries = list(entries)
+        for position, entry in unusual:
+            entries[position] = _variable(entry, backend, position, profile)
+    return entries
 
 
 def _variable(entry: Object, backend: BackendForm, position: int, profile: Profile) -> Object:

@@ -8,9 +8,10 @@ of. Everything here is said of ``env`` and ``envFrom`` as the user wrote them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 
-from app.apis.derive import RUNTIME_PORT, served
+from app.apis.canonical import BackendForm, once
+from app.apis.derive import RUNTIME_PORT, served, unusual_variables, variables
 from app.apis.fields import FieldError, Path, forbidden, invalid, required
 from app.apis.meta import Object
 from app.validation.case import Case
@@ -19,10 +20,12 @@ from app.validation.names import is_plain_variable, subdomain_faults, variable_f
 _SIDECAR_VARIABLES = ("RUNTIME_URL", "RUNTIME_METRICS_PATH")
 """Variables that become arguments of the metrics sidecar."""
 
+_ALL_SIDECAR_VARIABLES = {*_SIDECAR_VARIABLES, "RUNTIME_PORT"}
+
 
 def variables_have_names(case: Case) -> Iterator[FieldError]:
     """Names of ``env`` and prefixes of ``envFrom`` are printable ASCII without ``=``."""
-    for path, entry in _variables(case):
+    for path, entry in _variables(case, having=_odd_names):
         at, name = path.child("name"), entry["name"]
         if not name:
             yield required(at, "")
@@ -36,7 +39,7 @@ def variables_have_names(case: Case) -> Iterator[FieldError]:
 
 def variables_have_one_source(case: Case) -> Iterator[FieldError]:
     """A variable has a ``value``, or a ``valueFrom`` with exactly one source in it."""
-    for path, entry in _variables(case):
+    for path, entry in _variables(case, having=unusual_variables):
         source = entry.get("valueFrom")
         if source is None:
             continue
@@ -77,7 +80,7 @@ def sidecar_finds_its_engine(case: Case) -> Iterator[FieldError]:
     They become arguments of the sidecar, which are written before any Secret is read. An empty
     path may be meant; an empty address cannot.
     """
-    for path, entry in _variables(case):
+    for path, entry in _variables(case, having=_sidecar_variables):
         name = entry["name"]
         if name not in _SIDECAR_VARIABLES or entry.get("value"):
             continue
@@ -92,7 +95,7 @@ def sidecar_finds_its_engine(case: Case) -> Iterator[FieldError]:
 
 def runtime_port_is_read(case: Case) -> Iterator[str]:
     """A port that cannot be read counts as absent, as it always has."""
-    for path, entry in _variables(case):
+    for path, entry in _variables(case, having=_sidecar_variables):
         text = entry.get("value") or ""
         if entry["name"] == "RUNTIME_PORT" and not re.fullmatch("[0-9]{1,18}", text, re.ASCII):
             yield f"{path}: RUNTIME_PORT is no number here; the sidecar listens on {RUNTIME_PORT}"
@@ -100,7 +103,7 @@ def runtime_port_is_read(case: Case) -> Iterator[str]:
 
 def old_servers_know_the_names(case: Case) -> Iterator[str]:
     """Kubernetes took fewer names until 1.32."""
-    for path, entry in _variables(case):
+    for path, entry in _variables(case, having=_odd_names):
         if not is_plain_variable(entry["name"]):
             yield f'{path}.name: pods with "{entry["name"]}" are refused by Kubernetes before 1.32'
     for path, source in _sources(case):
@@ -111,7 +114,7 @@ def old_servers_know_the_names(case: Case) -> Iterator[str]:
 
 def env_files_are_known(case: Case) -> Iterator[str]:
     """Kubernetes 1.34 has them behind a gate, and none before."""
-    for path, entry in _variables(case):
+    for path, entry in _variables(case, having=unusual_variables):
         if "fileKeyRef" in (entry.get("valueFrom") or {}):
             yield (
                 f"{path}.valueFrom.fileKeyRef: pods are refused unless the cluster has the "
@@ -119,12 +122,33 @@ def env_files_are_known(case: Case) -> Iterator[str]:
             )
 
 
-def _variables(case: Case) -> Iterator[tuple[Path, Object]]:
+def _variables(
+    case: Case, *, having: Callable[[BackendForm], Collection[object]]
+) -> Iterator[tuple[Path, Object]]:
+    """Yields every entry of ``env``, but of no backend that has none of a kind.
+
+    Of hundreds of entries mostly none is of interest, and that is told for all at once.
+    """
     for backend in served(case.model):
-        if backend.env:
+        if having(backend):
             at = backend.path.child("env")
             for position, entry in enumerate(backend.env):
                 yield at.index(position), entry
+
+
+@once
+def _odd_names(backend: BackendForm) -> list[str]:
+    """Returns the names in ``env`` that some Kubernetes release may not take."""
+    names = variables(backend)
+    if all(map(str.isidentifier, names)) and "".join(names).isascii():
+        return []  # letters, digits and underscores; nearly all are
+    return [name for name in names if not is_plain_variable(name)]
+
+
+@once
+def _sidecar_variables(backend: BackendForm) -> set[str]:
+    """Returns the names in ``env`` that say something to the metrics sidecar."""
+    return variables(backend).keys() & _ALL_SIDECAR_VARIABLES
 
 
 def _sources(case: Case) -> Iterator[tuple[Path, Object]]:
