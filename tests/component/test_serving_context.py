@@ -201,6 +201,42 @@ async def test_older_tls_than_1_2_is_refused(tmp_path: Path) -> None:
                 pass
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize(
+    "pair", [pytest.param(leaf(), id="EC"), pytest.param(rsa_leaf(), id="RSA")]
+)
+async def test_either_version_is_spoken_with_strong_ciphers_and_without_tickets(
+    tmp_path: Path, version: ssl.TLSVersion, pair: KeyPair
+) -> None:
+    def only(context: ssl.SSLContext) -> None:
+        context.minimum_version = context.maximum_version = version
+
+    serving = ServingContext(tmp_path)
+    serving.use(pair)
+    async with server(serving) as here, here.connection(client(only)) as new:
+        assert await new.echo(b"hello") == b"hello"  # a ticket would have come before it
+        cipher = new.tls.cipher()
+        assert cipher is not None
+        assert "GCM" in cipher[0] or "CHACHA20" in cipher[0]
+        assert new.tls.session is None or not new.tls.session.has_ticket
+
+
+@pytest.mark.parametrize("cipher", ["AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA256"])
+async def test_weak_ciphers_are_refused(tmp_path: Path, cipher: str) -> None:
+    """One without forward secrecy, and one that authenticates after it has decrypted."""
+
+    def weak(context: ssl.SSLContext) -> None:
+        context.set_ciphers(cipher)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    serving = ServingContext(tmp_path)
+    serving.use(leaf())
+    async with server(serving) as here:
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            async with here.connection(client(weak)):
+                pass
+
+
 @pytest.mark.parametrize(
     "bad",
     [
