@@ -84,6 +84,14 @@ demo: control-plane ## Show the whole way on a real API server; KEEP=1 leaves it
 bench: control-plane ## Measure speed.
 	$(PYTHON) -m bench
 
+SOAK_MINUTES ?= 30
+SEED ?=
+REPORT ?= build/soak.md
+
+.PHONY: soak
+soak: control-plane ## Let everything go wrong for SOAK_MINUTES=30 and see whether all heals and nothing grows (SEED, REPORT=FILE).
+	@$(PYTHON) -m tests.soak --minutes $(SOAK_MINUTES) --report $(REPORT) $(if $(SEED),--seed $(SEED))
+
 .PHONY: lock
 lock: ## Pin the dependencies anew, with hashes (LOCK_ARGS=--upgrade takes the newest).
 	@[ -x build/lock/bin/uv ] || { $(SYSTEM_PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }

@@ -104,6 +104,14 @@ class ResetAfterCommit:
 
 
 @dataclass(frozen=True)
+class CarriedOut:
+    """Lets the server carry the request out even if the client does not wait for the answer.
+
+    Nothing is wrong with that: but the audit log then tells how each of them ended.
+    """
+
+
+@dataclass(frozen=True)
 class CutAnswer:
     """Breaks the connection after so many bytes of the answer's body; a watch's stream too."""
 
@@ -144,6 +152,7 @@ Fault = (
     | Delay
     | ResetBeforeCommit
     | ResetAfterCommit
+    | CarriedOut
     | CutAnswer
     | Silence
     | ErrorEvent
@@ -209,7 +218,7 @@ class Proxy:
         self._chance = random.Random(seed)
         self._rules: list[Rule] = []
         self._stack = AsyncExitStack()
-        self._committing: set[asyncio.Task[None]] = set()
+        self._committing: set[asyncio.Task[web.Response]] = set()
         self._answering: dict[int, web.Request] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -321,13 +330,16 @@ class Proxy:
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             data=body or None,
         )
-        if fault == ResetAfterCommit():
+        if isinstance(fault, ResetAfterCommit | CarriedOut):
             # Also when the client does not wait for it: it is to be carried out.
             task = asyncio.create_task(_carried_out(sent))
             self._committing.add(task)
             task.add_done_callback(self._committing.discard)
-            await asyncio.shield(task)
-            return self._reset(request, call)
+            whole = await asyncio.shield(task)
+            if isinstance(fault, ResetAfterCommit):
+                return self._reset(request, call)
+            self._count(call, whole.status)
+            return whole
         try:
             async with sent as answer:
                 self._count(call, answer.status)
@@ -372,9 +384,12 @@ class Proxy:
         self.counts[Count(call.verb, call.resource, call.subresource, code)] += 1
 
 
-async def _carried_out(sent: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> None:
+async def _carried_out(
+    sent: AbstractAsyncContextManager[aiohttp.ClientResponse],
+) -> web.Response:
     async with sent as answer:
-        await answer.read()
+        body = await answer.read()
+        return web.Response(status=answer.status, headers=_passed_on(answer.headers), body=body)
 
 
 def parse(method: str, path: str, query: Mapping[str, str]) -> Call:

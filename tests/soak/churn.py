@@ -1,0 +1,253 @@
+"""What users and the serving controller do meanwhile, ten times as often as in real life."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from app.apis.children import CHILDREN, MODEL_BOOSTER, MODEL_SERVING, SELECTOR, WORKLOAD
+from app.apis.meta import Object, is_terminating, uid_of
+from tests.builders import backend, booster_object, policy
+from tests.controlplane.api import JSON_PATCH, Refused
+from tests.world import NeverSo, World
+
+CHANGES_PER_SECOND = 3.0
+"""Of ModelBoosters: a busy cluster sees one in three seconds."""
+
+HANDS_PER_SECOND = 1.0
+"""Of children, by hand."""
+
+POPULATION = 20
+NAMES = tuple(f"m{n}" for n in range(POPULATION + POPULATION // 2))
+
+Trouble = (Refused, httpx.HTTPError, NeverSo)
+"""What becomes of a request that meets a fault, or an object that is gone: try another one."""
+
+
+class Churn:
+    """Makes, edits and deletes ModelBoosters, edits and deletes children, reports on pods.
+
+    Args:
+        world: where.
+        chance: what everything is drawn from.
+        changes_per_second: of ModelBoosters.
+        hands_per_second: of children and statuses, by hand.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        chance: random.Random,
+        changes_per_second: float = CHANGES_PER_SECOND,
+        hands_per_second: float = HANDS_PER_SECOND,
+    ) -> None:
+        self._world = world
+        self._chance = chance
+        self._changes_per_second = changes_per_second
+        self._hands_per_second = hands_per_second
+        self._kept: set[str] = set()
+        self._one_at_a_time = asyncio.Lock()
+        """Deleting a ModelBooster, and taking a child's owner away."""
+        self._busy: set[asyncio.Task[None]] = set()
+        self.done: Counter[str] = Counter()
+        self.flaps = True
+
+    async def users(self) -> None:
+        """Changes ModelBoosters, for ever."""
+        while True:
+            await asyncio.sleep(self._chance.expovariate(self._changes_per_second))
+            try:
+                self.done[await self._change()] += 1
+            except Refused as exc:
+                self.done[f"refused: {exc.status} {exc.reason}"] += 1
+            except Trouble:
+                self.done["no answer"] += 1
+
+    async def hands(self) -> None:
+        """Edits children and statuses as nobody should, for ever."""
+        while True:
+            await asyncio.sleep(self._chance.expovariate(self._hands_per_second))
+            try:
+                self.done[await self._meddle()] += 1
+            except Trouble:
+                self.done["meddled in vain"] += 1
+
+    async def serving(self) -> None:
+        """Reports on every ModelServing as its controller does, with a bad one now and then."""
+        while True:
+            await asyncio.sleep(1)
+            listed: list[Object] = []
+            with suppress(*Trouble):
+                listed = await self._world.list(MODEL_SERVING)
+            for serving in listed:
+                with suppress(*Trouble):  # it has gone meanwhile
+                    await self._report(serving)
+
+    async def settle(self) -> None:
+        """Ends what is under way of one's own accord."""
+        self.flaps = False
+        for task in self._busy:
+            task.cancel()
+        await asyncio.gather(*self._busy, return_exceptions=True)
+
+    async def _change(self) -> str:
+        there = [obj["metadata"]["name"] for obj in await self._world.list(MODEL_BOOSTER)]
+        free = [name for name in NAMES if name not in there]
+        if len(there) < POPULATION:
+            await self._world.create(MODEL_BOOSTER, self._booster(self._chance.choice(free)))
+            return "created"
+        name = self._chance.choice(there)
+        if self._chance.random() < 0.25:
+            return await self._delete(name)
+        if self._chance.random() < 0.05:
+            metadata = {"labels": {"mine": str(self._chance.random())}}
+            await self._world.patch(MODEL_BOOSTER, name, {"metadata": metadata})
+            return "labelled"
+        await self._world.put(MODEL_BOOSTER, self._booster(name))
+        return "edited"
+
+    async def _delete(self, name: str) -> str:
+        async with self._one_at_a_time:
+            if name in self._kept:
+                return "not deleted"
+            how = self._chance.choice(["Background", "Foreground"])
+            await self._world.delete(MODEL_BOOSTER, name, propagation=how)
+        if self._chance.random() < 0.5:
+            return "deleted"
+        await self._world.create(MODEL_BOOSTER, self._booster(name))
+        return "deleted and created again at once"
+
+    def _booster(self, name: str) -> Object:
+        pick = self._chance.choice
+        backends = []
+        for letter in sorted(self._chance.sample("abc", k=self._chance.randint(1, 3))):
+            fields: dict[str, Any] = {
+                "schedulerName": pick(["x", "y"]),
+                "routeWeight": self._chance.randint(1, 9),
+            }
+            if self._chance.random() < 0.2:
+                fields |= {"minReplicas": 1, "maxReplicas": 3, "autoscalingPolicy": policy()}
+            backends.append(backend(letter, **fields))
+        return booster_object(name, *backends, name=pick([None, f"{name}-x", f"{name}-y"]))
+
+    async def _meddle(self) -> str:
+        resource = self._chance.choice(CHILDREN)
+        listed = await self._world.list(resource, f"{SELECTOR}={WORKLOAD}")
+        children = [child for child in listed if child["metadata"].get("ownerReferences")]
+        if not children:
+            return "found nothing to meddle with"
+        child = self._chance.choice(children)
+        name = child["metadata"]["name"]
+        how = self._chance.random()
+        if how < 0.5:
+            path, value = self._chance.choice(list(leaves(child["spec"], "/spec")))
+            change = {"op": "replace", "path": path, "value": other(value)}
+            await self._world.patch(resource, name, [change], kind=JSON_PATCH)
+            return "child edited"
+        if how < 0.7:
+            await self._world.delete(resource, name)
+            return "child deleted"
+        if how < 0.8:
+            await self._world.patch(resource, name, {"metadata": {"labels": None}})
+            return "child's labels removed"
+        if how < 0.9:
+            await self._disown(child)
+            return "child's owner removed"
+        owner = child["metadata"]["ownerReferences"][0]["name"]
+        await self._world.patch(MODEL_BOOSTER, owner, {"status": None}, subresource="status")
+        return "status wiped"
+
+    async def _disown(self, child: Object) -> None:
+        """Takes the owner away, and sees to it that the ModelBooster is not deleted meanwhile.
+
+        Without owner a child of a deleted one is nobody's, and rightly stays for ever.
+        """
+        metadata, resource = child["metadata"], _resource_of(child)
+        (ref,) = metadata["ownerReferences"]
+        owner: str = ref["name"]
+        async with self._one_at_a_time:
+            booster = await self._world.get(MODEL_BOOSTER, owner)
+            if booster is None or is_terminating(booster) or uid_of(booster) != ref["uid"]:
+                return
+            self._kept.add(owner)
+            patch = {"ownerReferences": None, "resourceVersion": metadata["resourceVersion"]}
+            await self._world.patch(resource, metadata["name"], {"metadata": patch})
+
+        async def until_owned() -> None:
+            while True:
+                await asyncio.sleep(0.5)
+                try:
+                    live = await self._world.get(resource, metadata["name"])
+                except Trouble:
+                    continue
+                if live is None or live["metadata"].get("ownerReferences"):
+                    self._kept.discard(owner)
+                    return
+
+        task = asyncio.create_task(until_owned())
+        self._busy.add(task)
+        task.add_done_callback(self._busy.discard)
+
+    async def _report(self, serving: Object) -> None:
+        name, status = serving["metadata"]["name"], serving.get("status") or {}
+        conditions = {c["type"]: c["status"] for c in status.get("conditions") or ()}
+        is_current = status.get("observedGeneration", 0) >= serving["metadata"]["generation"]
+        flaps = self.flaps and self._chance.random() < 0.02
+        if flaps or not is_current or conditions.get("Available") != "True":
+            said = {"status": reported(serving, available=not flaps)}
+            await self._world.patch(MODEL_SERVING, name, said, subresource="status")
+            self.done["ModelServing unavailable" if flaps else "ModelServing available"] += 1
+
+
+def reported(serving: Object, *, available: bool) -> Object:
+    """Returns the status of a ModelServing whose pods all serve, or do not any more."""
+    replicas = serving["spec"].get("replicas", 1)
+    reason = "AllGroupsReady" if available else "GroupProgressing"
+    return {
+        "observedGeneration": serving["metadata"]["generation"],
+        "replicas": replicas,
+        "availableReplicas": replicas if available else 0,
+        "conditions": [
+            {
+                "type": "Available",
+                "status": str(available),
+                "reason": reason,
+                "message": "as the soak says",
+                "lastTransitionTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            }
+        ],
+    }
+
+
+def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yields every value that is neither a map nor a list, with its JSON pointer."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}/{key.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from leaves(inner, f"{path}/{index}")
+    else:
+        yield path, value
+
+
+def other(value: Any) -> Any:
+    """Returns another value of the same type."""
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case _:
+            return f"{value}x"
+
+
+def _resource_of(child: Object) -> Any:
+    return next(resource for resource in CHILDREN if resource.kind == child["kind"])

@@ -1,0 +1,59 @@
+"""Runs the program as it is, and notes from time to time what it holds.
+
+The program itself shows memory and open files; tasks and timers are nobody's business but a
+soak's, and counting them costs a look at every object. So it is done here and not there. What was
+there when the program froze its garbage collector is not counted: it neither comes nor goes.
+
+    python -m tests.soak.observed FILE SECONDS controller --kubeconfig ...
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from threading import Thread
+
+from app.__main__ import main
+
+PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def held() -> dict[str, float]:
+    """Returns what this process holds, by name, and when that was."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    found = {
+        "at": time.monotonic(),
+        "resident_kib": pages * PAGE_KIB,
+        "open_files": len(os.listdir("/proc/self/fd")),
+        "tasks": 0,
+        "timers": 0,
+    }
+    names = {"Task": "tasks", "TimerHandle": "timers"}
+    for obj in gc.get_objects():
+        if name := names.get(type(obj).__name__):
+            found[name] += 1
+    return found
+
+
+def note(path: Path) -> None:
+    """Writes it to a file, whole or not at all."""
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(held()))
+    new.replace(path)
+
+
+def note_every(path: Path, seconds: float) -> None:
+    """Does that for as long as the process lives."""
+    while True:
+        note(path)
+        time.sleep(seconds)
+
+
+if __name__ == "__main__":
+    place, pause = Path(sys.argv.pop(1)), float(sys.argv.pop(1))
+    Thread(target=note_every, args=(place, pause), name="observer", daemon=True).start()
+    main()

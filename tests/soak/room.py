@@ -1,0 +1,280 @@
+"""The room of a soak: a real API server, a proxy that fails, and the real processes behind it.
+
+The processes have exactly the chart's rights and are started again whenever they end, as the
+kubelet does. Whatever the test itself does to the cluster goes past the proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from app.apis.meta import Object, Resource
+from tests.chart import CONTROLLER, NAMESPACE, WEBHOOK, one, rendered
+from tests.controlplane import crds, processes
+from tests.controlplane.api import APPLY, Api
+from tests.controlplane.credentials import write_kubeconfig
+from tests.controlplane.plane import ControlPlane, User
+from tests.controlplane.ports import LOOPBACK, Port
+from tests.proxy import Proxy
+from tests.world import Admin, World
+
+ROOT = Path(__file__).parents[2]
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+ROLES = {
+    "ClusterRole": f"{RBAC}/clusterroles/",
+    "ClusterRoleBinding": f"{RBAC}/clusterrolebindings/",
+    "Role": f"{RBAC}/namespaces/{NAMESPACE}/roles/",
+    "RoleBinding": f"{RBAC}/namespaces/{NAMESPACE}/rolebindings/",
+}
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+ACCOUNTS = {
+    name: User(f"system:serviceaccount:{NAMESPACE}:{name}", ("system:serviceaccounts",), name)
+    for name in (CONTROLLER, WEBHOOK)
+}
+RESTART_SECONDS = 1.0
+NOTE_SECONDS = 2.0
+"""How often a process notes what it holds."""
+
+
+@dataclass
+class Replica:
+    """One pod: a process that is started again when it ends.
+
+    Args:
+        name: its name, which is its identity too.
+        command: what it runs: controller or webhook.
+        kubeconfig: its account's.
+        settings: its environment.
+        folder: where its log and its notes go.
+    """
+
+    name: str
+    command: str
+    kubeconfig: Path
+    settings: dict[str, str]
+    folder: Path
+    ended: list[int] = field(default_factory=list)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        """What it said, in all its lives."""
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def notes(self) -> Path:
+        """What it last noted of itself, in this life."""
+        return self.folder / f"{self.name}.{len(self.ended)}.json"
+
+    @property
+    def is_ready(self) -> bool:
+        """What its probe says."""
+        port = self.settings["MODELBOOSTER_PROBE_PORT"]
+        with suppress(httpx.TransportError):
+            return httpx.get(f"http://{LOOPBACK}:{port}/readyz", trust_env=False).is_success
+        return False
+
+    def start(self) -> None:
+        """Starts it; from the main thread, see ``processes.launch``."""
+        module: list[str | Path] = [sys.executable, "-m", "tests.soak.observed"]
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **self.settings}
+        self.process = processes.launch(
+            [*module, self.notes, str(NOTE_SECONDS), self.command, "--kubeconfig", self.kubeconfig],
+            self.log,
+            environment,
+        )
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal, if there is anybody to get it."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    async def keep(self) -> None:
+        """Starts it again whenever it ends, for ever."""
+        while True:
+            if self.process is not None and self.process.poll() is not None:
+                self.ended.append(self.process.returncode)
+                await asyncio.sleep(RESTART_SECONDS)
+                self.start()
+            await asyncio.sleep(0.1)
+
+
+class Room:
+    """All of it.
+
+    Args:
+        plane: the control plane.
+        proxy: what the processes go through.
+        folder: where files go.
+        chance: of everything that happens by chance.
+    """
+
+    def __init__(
+        self, plane: ControlPlane, proxy: Proxy, folder: Path, chance: random.Random
+    ) -> None:
+        self.plane = plane
+        self.proxy = proxy
+        self.chance = chance
+        self.admin = Admin(plane.api, "default")
+        self.world = World(self.admin)
+        self.replicas = [*_controllers(self, folder), _webhook(self, folder)]
+
+    @property
+    def controllers(self) -> list[Replica]:
+        """Those that share the lease."""
+        return [replica for replica in self.replicas if replica.command == "controller"]
+
+    async def holder(self) -> str:
+        """Returns who holds the lease; ``""`` if nobody does, or nobody says."""
+        lease = await asyncio.to_thread(Admin(self.plane.api, NAMESPACE).get, LEASE, CONTROLLER)
+        return str((lease or {}).get("spec", {}).get("holderIdentity") or "")
+
+    async def leader(self) -> Replica:
+        """Returns who leads; any of them if nobody does."""
+        with suppress(Exception):
+            holder = await self.holder()
+            for replica in self.controllers:
+                if holder == replica.name:
+                    return replica
+        return self.chance.choice(self.controllers)
+
+    def grant(self, *, without: str = "") -> None:
+        """Gives the controller its rights, all or all but those to one kind."""
+        role = one(rendered(), "ClusterRole", CONTROLLER)
+        rules = [
+            {**rule, "resources": left}
+            for rule in role["rules"]
+            if (left := [name for name in rule["resources"] if name != without])
+        ]
+        _apply(self.plane.api, ROLES["ClusterRole"] + CONTROLLER, {**role, "rules": rules})
+
+
+@contextmanager
+def open_room(folder: Path, seed: int) -> Iterator[Room]:
+    """Opens a room, its processes ready; ends all of them at the end."""
+    plane = ControlPlane(folder / "plane", users=ACCOUNTS.values())
+    with plane, Proxy(plane, folder, seed) as proxy:
+        crds.install(plane.api, [*crds.children("B"), crds.model_booster()])
+        plane.start_controllers()
+        _install(plane.api)
+        room = Room(plane, proxy, folder, random.Random(seed))
+        try:
+            for replica in room.replicas:
+                replica.start()
+            _until_ready(room)
+            _register(room)
+            yield room
+        finally:
+            for replica in room.replicas:
+                replica.send(signal.SIGCONT)
+                if replica.process is not None:
+                    processes.end(replica.process)
+
+
+def _install(api: Api) -> None:
+    """Installs what of the chart is about rights, and the lease."""
+    api.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+    for obj in rendered():
+        if obj["kind"] in ROLES:
+            _apply(api, ROLES[obj["kind"]] + obj["metadata"]["name"], obj)
+    lease = {"metadata": {"name": CONTROLLER}}
+    api.request("POST", LEASE.path(NAMESPACE), lease)
+
+
+def _apply(api: Api, path: str, obj: Object) -> None:
+    params = {"fieldManager": "tests", "force": "true"}
+    api.request("PATCH", path, obj, content_type=APPLY, params=params)
+
+
+def _controllers(room: Room, folder: Path) -> Iterator[Replica]:
+    kubeconfig = _kubeconfig(room, CONTROLLER, folder)
+    for name in ("first", "second"):
+        settings = {
+            **_probes(),
+            "MODELBOOSTER_NAMESPACE": NAMESPACE,
+            "MODELBOOSTER_LEASE_NAME": CONTROLLER,
+            "MODELBOOSTER_IDENTITY": name,
+        }
+        yield Replica(name, "controller", kubeconfig, settings, folder)
+
+
+def _webhook(room: Room, folder: Path) -> Replica:
+    place = folder / "tls"
+    place.mkdir()
+    names = [LOOPBACK, f"{WEBHOOK}.{NAMESPACE}.svc"]
+    certificate, key = room.plane.authority.serving_pair("webhook", names)
+    for name, path in (("tls.crt", certificate), ("tls.key", key), ("ca.crt", room.plane.ca_file)):
+        shutil.copy(path, place / name)
+    settings = {
+        **_probes(),
+        "MODELBOOSTER_NAMESPACE": NAMESPACE,
+        "MODELBOOSTER_WEBHOOK_SERVICE": WEBHOOK,
+        "MODELBOOSTER_CERTIFICATE_MODE": "provided",
+        "MODELBOOSTER_CERTIFICATE_DIR": str(place),
+        "MODELBOOSTER_WEBHOOK_HOST": LOOPBACK,
+        "MODELBOOSTER_WEBHOOK_PORT": _free_port(),
+    }
+    return Replica("webhook", "webhook", _kubeconfig(room, WEBHOOK, folder), settings, folder)
+
+
+def _kubeconfig(room: Room, account: str, folder: Path) -> Path:
+    path, plane = folder / f"{account}.kubeconfig", room.plane
+    token = ACCOUNTS[account].token
+    return write_kubeconfig(path, room.proxy.url, plane.ca_file, token, "default")
+
+
+def _probes() -> dict[str, str]:
+    return {"MODELBOOSTER_PROBE_HOST": LOOPBACK, "MODELBOOSTER_PROBE_PORT": _free_port()}
+
+
+def _free_port() -> str:
+    port = Port()
+    port.release()
+    return str(port)
+
+
+def _until_ready(room: Room) -> None:
+    """Waits until each one has begun and one of the controllers leads."""
+    deadline = time.monotonic() + 60
+    while not (all(replica.is_ready for replica in room.replicas) and _leads(room)):
+        if time.monotonic() > deadline:
+            said = "\n".join(replica.log.read_text()[-1000:] for replica in room.replicas)
+            raise TimeoutError(f"the processes do not begin:\n{said}")
+        time.sleep(0.1)
+
+
+def _leads(room: Room) -> bool:
+    return any("leads now" in replica.log.read_text() for replica in room.controllers)
+
+
+def _register(room: Room) -> None:
+    """Registers the webhook as the chart does, at its own address."""
+    webhook = room.replicas[-1]
+    settings = webhook.settings
+    bundle = base64.b64encode(room.plane.ca_file.read_bytes()).decode()
+    for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
+        obj = one(rendered(), kind, WEBHOOK)
+        hooks = []
+        for hook in obj["webhooks"]:
+            path = hook["clientConfig"]["service"]["path"]
+            address = f"https://{LOOPBACK}:{settings['MODELBOOSTER_WEBHOOK_PORT']}{path}"
+            config = {"url": address, "caBundle": bundle}
+            hooks.append({**hook, "clientConfig": config})
+        obj = {**obj, "webhooks": hooks}
+        name = f"{kind[0].lower()}{kind[1:]}s/{WEBHOOK}".lower()
+        _apply(room.plane.api, f"{ADMISSION}/{name}", obj)

@@ -1,0 +1,112 @@
+"""One soak, from the first fault to the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+from app.apis.children import CHILDREN, MODEL_BOOSTER
+from tests.soak.churn import Churn
+from tests.soak.report import Report
+from tests.soak.room import Room, open_room
+from tests.soak.samples import Samples
+from tests.soak.trouble import CLUSTER, NETWORK, Misfortune, restore_kinds
+from tests.soak.verdict import codes, quiet_for, requests, unexpected_ends, until_right
+
+SETTLE_SECONDS = 420.0
+"""One lease and the longest silence that a watch may keep."""
+
+DETAILS_SECONDS = 15.0
+"""Details of a status wait up to ten seconds for company."""
+
+
+def soak(minutes: float, seed: int, folder: Path) -> Report:
+    """Runs one, and returns what came of it.
+
+    Args:
+        minutes: how long there are faults.
+        seed: what everything by chance is drawn from.
+        folder: where logs and the server's files go; it must not exist.
+    """
+    folder.mkdir(parents=True)
+    report = Report(seed, minutes)
+    with open_room(folder, seed) as room:
+        asyncio.run(_in(room, report))
+    return report
+
+
+async def _in(room: Room, report: Report) -> None:
+    seconds = 60 * report.minutes
+    # The proxy's server complains of every connection that it breaks.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    churn = Churn(room.world, random.Random(room.chance.random()))
+    samples = Samples(room, *(_sampling(report.minutes)))
+    lanes = [
+        Misfortune(room, NETWORK, (0.5, 4), report.happened),
+        Misfortune(room, CLUSTER, (2, 10), report.happened),
+    ]
+    keeping = [asyncio.create_task(replica.keep()) for replica in room.replicas]
+    always = [*keeping, *map(asyncio.create_task, (samples.run(), churn.serving()))]
+    changing = [asyncio.create_task(work) for work in (churn.users(), churn.hands())]
+    faulty = [asyncio.create_task(lane.run()) for lane in lanes]
+
+    await _unless_one_ends(seconds / 2, [*always, *changing, *faulty])
+    # From now on no process is ended on purpose: in its long life a leak would show.
+    for lane in lanes:
+        lane.spares_lives = True
+    await _unless_one_ends(seconds / 2, [*always, *changing, *faulty])
+    for lane in lanes:
+        lane.end()
+    await asyncio.gather(*faulty)
+    await _cancel(changing)
+    await _mend(room)
+    await churn.settle()
+
+    print("the last fault is over", flush=True)
+    report.settled_seconds, report.wrong = await until_right(room.world, SETTLE_SECONDS)
+    await asyncio.sleep(DETAILS_SECONDS)
+    report.quiet_seconds = 20 if report.minutes < 10 else 60
+    report.wrong += [
+        f"written for no reason: {line}" for line in await quiet_for(room, report.quiet_seconds)
+    ]
+    report.boosters = len(await room.world.list(MODEL_BOOSTER))
+    report.children = sum([len(await room.world.list(resource)) for resource in CHILDREN])
+    await _cancel(always)
+    report.wrong += unexpected_ends(room)
+    report.slopes = samples.slopes()
+    report.churn, report.codes = churn.done, codes(requests(room))
+    report.lives = {replica.name: len(replica.ended) for replica in room.replicas}
+
+
+def _sampling(minutes: float) -> tuple[float, float]:
+    """Seconds between two samples, and how long a process may warm up; a short soak is for CI."""
+    return (10.0, 90.0) if minutes >= 10 else (2.0, 15.0)
+
+
+async def _mend(room: Room) -> None:
+    """Makes good what the faults have left behind."""
+    room.proxy.clear()
+    await asyncio.to_thread(room.grant)
+    await restore_kinds(room)
+    for replica in room.replicas:
+        replica.send(signal.SIGCONT)
+
+
+async def _unless_one_ends(seconds: float, tasks: list[asyncio.Task[None]]) -> None:
+    """Waits, and raises what one of the tasks raises meanwhile: they should go on."""
+    done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+        raise RuntimeError("a part of the soak has ended before its time")
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,90 @@
+"""What the processes hold, sampled over their lives."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+from contextlib import suppress
+
+from tests.soak.churn import Trouble
+from tests.soak.growth import Point, Slope, slope
+from tests.soak.room import Replica, Room
+
+HELD = {
+    "resident_kib": "memory, KiB",
+    "open_files": "open files",
+    "tasks": "tasks",
+    "timers": "timers",
+}
+ROLES = ("leader", "other", "webhook")
+
+LEAST_MINUTES = 5.0
+"""Of less, nothing can be said of growth."""
+
+
+class Samples:
+    """Takes up what every process notes of itself.
+
+    Args:
+        room: where they run.
+        every_seconds: how often.
+        warm_seconds: how long a process may take to fill its caches after each change of role.
+    """
+
+    def __init__(self, room: Room, every_seconds: float, warm_seconds: float) -> None:
+        self._room = room
+        self._every_seconds = every_seconds
+        self._warm_seconds = warm_seconds
+        self._points: dict[tuple[str, str, int], dict[str, list[Point]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        self._roles: dict[str, tuple[str, int]] = {}
+        self._seen: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Samples, for ever."""
+        holder = ""
+        while True:
+            with suppress(*Trouble):
+                holder = await self._room.holder()
+            for replica in self._room.replicas:
+                role = "leader" if replica.name == holder else "other"
+                self._take(replica, "webhook" if replica.command == "webhook" else role)
+            await asyncio.sleep(self._every_seconds)
+
+    def _take(self, replica: Replica, role: str) -> None:
+        """Takes what a process has noted since last time."""
+        if not replica.notes.exists():
+            return
+        noted = json.loads(replica.notes.read_text())
+        before, stretch = self._roles.get(replica.name, ("", 0))
+        life = f"{replica.name} {len(replica.ended)} {role}"
+        if before != life:
+            stretch += 1
+            self._roles[replica.name] = (life, stretch)
+        if self._seen.get(replica.name) != noted["at"]:
+            self._seen[replica.name] = noted["at"]
+            held = self._points[role, replica.name, stretch]
+            for name in HELD:
+                held[name].append((noted["at"], noted[name]))
+
+    def slopes(self) -> dict[tuple[str, str], Slope | None]:
+        """Returns the growth by role and by what is held; None where too little was seen."""
+        return {(role, name): self._slope(role, name) for role in ROLES for name in HELD}
+
+    def _slope(self, role: str, name: str) -> Slope | None:
+        stretches = []
+        for (whose, *_), held in self._points.items():
+            points = held[name]
+            if whose == role and points:
+                warm = points[0][0] + self._warm_seconds
+                stretches.append([point for point in points if point[0] >= warm])
+        return slope(stretches)
+
+
+def judged(found: Slope | None) -> str:
+    """Returns what a slope says of growth, in one word or a few."""
+    if found is None or found.minutes < LEAST_MINUTES:
+        return "too short to tell"
+    return "GROWS" if found.grows else "none"

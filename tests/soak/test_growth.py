@@ -1,0 +1,49 @@
+"""Growth is seen, and chance is not taken for it."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.soak.growth import Point, slope
+
+
+def samples(seed: int, per_minute: float, *, keeps: float = 0.0, level: float = 100) -> list[Point]:
+    """Ten minutes of samples, five seconds apart; ``keeps``: how much of the noise stays."""
+    chance, noise, found = random.Random(seed), 0.0, []
+    for n in range(120):
+        noise = keeps * noise + chance.gauss(0, 1)
+        found.append((5.0 * n, level + per_minute * n / 12 + noise))
+    return found
+
+
+@pytest.mark.parametrize("keeps", [0.0, 0.5, 0.9])
+def test_noise_alone_is_seldom_growth(keeps: float) -> None:
+    false = sum(slope([samples(seed, 0, keeps=keeps)]).grows for seed in range(200))  # type: ignore[union-attr]
+    assert false <= 20  # 2.5 % of them, were the correction exact
+
+
+def test_a_leak_is_seen() -> None:
+    found = slope([samples(1, 1.0)])
+    assert found is not None
+    assert found.grows
+    assert found.low < 1.0 < found.high
+
+
+def test_a_restart_is_no_drop_and_hides_no_leak() -> None:
+    found = slope([samples(1, 1.0, level=100), samples(2, 1.0, level=50)])
+    assert found is not None
+    assert found.low < 1.0 < found.high
+    assert found.minutes == pytest.approx(19.83, abs=0.01)
+
+
+def test_what_never_changes_does_not_grow() -> None:
+    found = slope([[(float(n), 12.0) for n in range(10)]])
+    assert found is not None
+    assert (found.value, found.low, found.high, found.grows) == (0, 0, 0, False)
+
+
+def test_too_little_is_told_from_nothing() -> None:
+    assert slope([]) is None
+    assert slope([[(0.0, 1.0), (1.0, 2.0)]]) is None

@@ -1,0 +1,159 @@
+"""Is everything as it should be? By the pure conversion, and by what the server has stored."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from app.apis.canonical import canonical
+from app.apis.children import CHILDREN, MODEL_BOOSTER, Desired, Profile
+from app.apis.meta import Object, owner_references, uid_of
+from app.apis.modelbooster import ModelBooster
+from app.convert import desired_children
+from app.convert.options import Options
+from tests import audit
+from tests.chart import CONTROLLER
+from tests.soak.churn import Trouble
+from tests.soak.room import ACCOUNTS, Room
+from tests.world import World
+
+OPTIONS = Options()
+TELL_SECONDS = 30.0
+"""How often whoever waits is told for what."""
+
+STATE = {"Initialized": "True", "Active": "True", "Failed": "False", "Ready": "True"}
+"""Of a ModelBooster whose pods all serve."""
+
+Name = tuple[str, str]
+"""Kind and name."""
+
+
+async def until_right(world: World, seconds: float) -> tuple[float, list[str]]:
+    """Waits until nothing is wrong; returns how long that took, and what still is."""
+    began = time.monotonic()
+    told = 0.0
+    while True:
+        try:
+            wrong = await faults(world)
+        except Trouble as exc:
+            wrong = [str(exc)]
+        taken = time.monotonic() - began
+        if wrong and taken > told + TELL_SECONDS:
+            told = taken
+            first = "; ".join(fault[:300] for fault in wrong[:3])
+            print(f"after {taken:.0f} s still {len(wrong)} wrong: {first}", flush=True)
+        if not wrong or taken > seconds:
+            return taken, wrong
+        await asyncio.sleep(0.5)
+
+
+async def faults(world: World) -> list[str]:
+    """Returns all that is not as the specs ask for."""
+    boosters = await world.list(MODEL_BOOSTER)
+    live: dict[Name, Object] = {}
+    for resource in CHILDREN:
+        for obj in await world.list(resource):
+            live[resource.kind, obj["metadata"]["name"]] = obj
+    found: list[str] = []
+    for booster in boosters:
+        found += _of_booster(booster, live)
+    found += [f"{kind} {name} belongs to nobody: {_told(live[kind, name])}" for kind, name in live]
+    return found
+
+
+def _told(obj: Object) -> Object:
+    """What tells how an object came to be as it is."""
+    metadata = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
+    return {
+        "metadata": metadata,
+        "managers": [m["manager"] for m in obj["metadata"]["managedFields"]],
+    }
+
+
+def _of_booster(booster: Object, live: dict[Name, Object]) -> Iterator[str]:
+    """Yields what is wrong with one, and takes its children out of ``live``."""
+    name = booster["metadata"]["name"]
+    if "deletionTimestamp" in booster["metadata"]:
+        yield f"{name} is still being deleted"
+    for child in desired_children(
+        canonical(ModelBooster.model_validate(booster)), Profile.B, OPTIONS
+    ):
+        obj = live.pop((child.resource.kind, child.name), None)
+        if obj is None:
+            yield f"{child.resource.kind} {child.name} is missing"
+        else:
+            yield from _of_child(child, obj, uid_of(booster))
+    status = booster.get("status") or {}
+    generation = booster["metadata"]["generation"]
+    told = {c["type"]: c["status"] for c in status.get("conditions") or ()}
+    if told != STATE or status.get("observedGeneration") != generation:
+        yield f"{name}, generation {generation}, has the status {status}"
+
+
+def _of_child(child: Desired, obj: Object, uid: str) -> Iterator[str]:
+    what = f"{child.resource.kind} {child.name}"
+    if [ref["uid"] for ref in owner_references(obj)] != [uid]:
+        yield f"{what} has other owners than {uid}: {_told(obj)}"
+    wanted = child.object
+    spec = dict(wanted["spec"])
+    if child.replica_bounds is not None:
+        least, most = child.replica_bounds
+        spec["replicas"] = min(max(obj["spec"].get("replicas", 1), least), most)
+    for path in _differences(spec, obj["spec"], "spec"):
+        yield f"{what}: {path}"
+    labels = wanted["metadata"]["labels"]
+    yield from (
+        f"{what}: {path}"
+        for path in _differences(labels, obj["metadata"].get("labels") or {}, "labels")
+    )
+
+
+def _differences(wanted: Any, live: Any, path: str) -> Iterator[str]:
+    """Yields where what is wanted does not stand; what stands there besides is nobody's matter."""
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        for key, value in wanted.items():
+            yield from _differences(value, live.get(key), f"{path}.{key}")
+    elif isinstance(wanted, list) and isinstance(live, list) and len(wanted) == len(live):
+        for index, (one, other) in enumerate(zip(wanted, live, strict=True)):
+            yield from _differences(one, other, f"{path}[{index}]")
+    elif wanted != live:
+        yield f"{path} is {live!r}, not {wanted!r}"
+
+
+def requests(room: Room) -> list[audit.Request]:
+    """Returns all that the controllers asked of the server, the lease and Events left out."""
+    return [
+        request
+        for request in audit.requests(room.plane, user=ACCOUNTS[CONTROLLER].name)
+        if request.resource not in ("leases", "events")
+    ]
+
+
+async def quiet_for(room: Room, seconds: float) -> list[str]:
+    """Waits, and returns what the controllers wrote meanwhile; there is no reason for any."""
+    begun = await asyncio.to_thread(audit.now, room.plane)
+    await asyncio.sleep(seconds)
+    asked = await asyncio.to_thread(requests, room)
+    return [str(request) for request in asked if request.at > begun and request.is_write]
+
+
+def unexpected_ends(room: Room) -> list[str]:
+    """Returns the ends of processes that no fault explains, and what they called a bug."""
+    found = []
+    for replica in room.replicas:
+        said = replica.log.read_text()
+        expected = {0, -9, 1} if replica.command == "controller" else set[int]()
+        if set(replica.ended) - expected:
+            found.append(f"{replica.name} ended with {sorted(set(replica.ended) - expected)}")
+        if replica.ended.count(1) > said.count("the process ends: "):
+            found.append(f"{replica.name} ended with 1 and did not say why")
+        found += [line for line in said.splitlines() if "this is a bug" in line or "Trace" in line]
+    return found
+
+
+def codes(asked: list[audit.Request]) -> Counter[str]:
+    """Returns how many requests were answered how."""
+    return Counter(f"{request.verb} {request.code}" for request in asked if request.is_write)
