@@ -149,6 +149,12 @@ class Informers:
             for condition in record.facts
         )
 
+    def rest(self) -> None:
+        """Takes as little room as it goes; to be called when nothing is being worked on."""
+        for informers in self._informers.values():
+            for informer in informers.values():
+                informer.store.rest()
+
     def boosters(self) -> Iterator[Key]:
         """Yields the key of every ModelBooster."""
         for informer in self._informers[MODEL_BOOSTER].values():

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from app.apis.children import Profile
 from app.apis.meta import Object
 from app.convert.options import Options
+from app.kube.pace import Clock
 from app.validation import Context
 from controller.intent import Intent, intent_of
 from controller.rivals import Elders
 
 MOST_KEPT = 256
-"""Intents that are kept, at some 50 KB each."""
+"""Intents that are kept at most, at some 15 KB each."""
+
+IDLE_SECONDS = 30.0
+"""An intent that no pass has asked for in so long is not kept: most are at rest for hours."""
 
 
 class Intents:
@@ -22,6 +28,7 @@ class Intents:
         options: what conversion reads.
         profile: the shape of the children; may be set anew when another kthena is installed.
         rivals: the other ModelBoosters that clients ask for by the same name.
+        clock: the time, in seconds.
     """
 
     def __init__(
@@ -29,11 +36,20 @@ class Intents:
         options: Options,
         profile: Profile | None,
         rivals: Callable[[Object], Iterable[Object]],
+        clock: Clock = time.monotonic,
     ) -> None:
         self.profile = profile
         self._options = options
         self._rivals = rivals
-        self._kept: dict[tuple[str, int, Profile | None], Intent] = {}  # the oldest first
+        self._clock = clock
+        # What was asked for longest ago comes first; with each the time when that was.
+        self._kept: OrderedDict[tuple[str, int, Profile | None], tuple[Intent, float]] = (
+            OrderedDict()
+        )
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._kept)
 
     def of(self, booster: Object) -> Intent:
         """Returns what a ModelBooster asks for.
@@ -46,10 +62,15 @@ class Intents:
             return intent_of(booster, Context(self._options, self.profile, elders))
         metadata = booster["metadata"]
         of = (metadata["uid"], metadata["generation"], self.profile)
-        intent = self._kept.pop(of, None)
-        if intent is None:
-            intent = intent_of(booster, Context(self._options, self.profile))
-        self._kept[of] = intent
+        kept = self._kept.pop(of, None)
+        intent = kept[0] if kept else intent_of(booster, Context(self._options, self.profile))
+        self._kept[of] = intent, self._clock()
         if len(self._kept) > MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
+            self._kept.popitem(last=False)
         return intent
+
+    def drop_idle(self) -> None:
+        """Lets go of what no pass has asked for lately; to be called from time to time."""
+        begin = self._clock() - IDLE_SECONDS
+        while self._kept and next(iter(self._kept.values()))[1] <= begin:
+            self._kept.popitem(last=False)

@@ -106,6 +106,11 @@ class Shelf:
         if self._unpacked is not None:
             record.pack()
 
+    def rest_all(self) -> None:
+        """Packs whatever is at hand unpacked."""
+        while self._recent:
+            self._recent.popitem()[0].pack()
+
     def drop(self, record: Record) -> None:
         """Does no more with a record that the store does not hold any more."""
         self._recent.pop(record, None)

@@ -81,6 +81,10 @@ class Store:
             raise KeyError(index)
         return self._found.get((index, value), ())
 
+    def rest(self) -> None:
+        """Packs everything; to be called when nothing is being worked on."""
+        self._shelf.rest_all()
+
     def versions(self, namespace: str | None = None) -> dict[str, str]:
         """Returns the resource version of every object, or of those in a namespace, by uid."""
         return {

@@ -58,8 +58,7 @@ def test_children_of_the_same_kind_take_a_tenth_of_their_json() -> None:
     for name in ("a-model", "another-model"):
         booster = booster_object(name, backend("b1"))
         booster["metadata"] |= {"namespace": "ns", "uid": f"uid-of-{name}"}
-        model = accepted(booster, Context(Options(), Profile.B))
-        for child in desired_children(model, Profile.B, Options()):
+        for child in accepted(booster, Context(Options(), Profile.B))[1]:
             kind = packing.setdefault(child.resource.kind, Packing())
             packed, text = kind.packed(child.object), orjson.dumps(child.object)
             ratios.append(len(packed) / len(text))
@@ -90,7 +89,9 @@ def key(number: int) -> Key:
 
 @given(
     st.integers(0, 3),
-    st.lists(st.tuples(st.sampled_from(["put", "get", "list"]), st.integers(0, 5)), max_size=30),
+    st.lists(
+        st.tuples(st.sampled_from(["put", "get", "list", "rest"]), st.integers(0, 5)), max_size=30
+    ),
 )
 def test_a_store_that_packs_is_no_different(unpacked: int, steps: list[tuple[str, int]]) -> None:
     packs, keeps = Store(unpacked=unpacked), Store(unpacked=None)
@@ -104,6 +105,8 @@ def test_a_store_that_packs_is_no_different(unpacked: int, steps: list[tuple[str
             elif what == "list":
                 here = [record.object for record in store.records()]
                 changes = store.replace([store.listed(o) for o in (*here[1:], deepcopy(obj))])
+            elif what == "rest":
+                store.rest()
             told.append([[each and each.object for each in change] for change in changes])
         assert told[0] == told[1]
         assert packs.get(key(number)) == keeps.get(key(number))

@@ -1,0 +1,83 @@
+"""What a ModelBooster asks for is worked out once for the passes that follow on each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.apis.children import Profile
+from app.apis.meta import Object
+from app.convert.options import Options
+from app.errors import InvalidSpec
+from controller.intents import IDLE_SECONDS, MOST_KEPT, Intents
+from tests.builders import booster_object
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def stored(name: str = "m", generation: int = 1, **spec: Any) -> Object:
+    booster = booster_object(name, **spec)
+    metadata = {"namespace": "ns", "uid": f"uid-of-{name}", "generation": generation}
+    return {**booster, "metadata": {**booster["metadata"], **metadata}}
+
+
+def intents(*rivals: Object, clock: Clock | None = None) -> Intents:
+    return Intents(Options(), Profile.B, lambda booster: rivals, clock or Clock())
+
+
+def test_it_is_worked_out_once_for_each_generation_and_release() -> None:
+    asked = intents()
+    first = asked.of(stored())
+    assert asked.of(stored()) is first
+    assert asked.of(stored(generation=2)) is not first
+    asked.profile = Profile.C
+    assert asked.of(stored()) is not first
+    asked.profile = Profile.B
+    assert asked.of(stored()) is first
+
+
+def test_no_more_than_so_many_are_kept_and_those_in_use_longest() -> None:
+    asked = intents()
+    first, second = asked.of(stored("m0")), asked.of(stored("m1"))
+    for number in range(2, MOST_KEPT):
+        asked.of(stored(f"m{number}"))
+    assert asked.of(stored("m0")) is first
+    asked.of(stored("one-too-many"))
+    assert len(asked) == MOST_KEPT
+    assert asked.of(stored("m0")) is first
+    assert asked.of(stored("m1")) is not second
+
+
+def test_what_nobody_asks_for_any_more_is_not_kept() -> None:
+    clock = Clock()
+    asked = intents(clock=clock)
+    used, idle = asked.of(stored("used")), asked.of(stored("idle"))
+    clock.now += IDLE_SECONDS - 1
+    asked.drop_idle()
+    assert len(asked) == 2
+    assert asked.of(stored("used")) is used
+    clock.now += 1
+    asked.drop_idle()
+    assert len(asked) == 1
+    assert asked.of(stored("used")) is used
+    assert asked.of(stored("idle")) is not idle
+
+
+def test_whose_name_belongs_to_an_older_one_is_refused_until_that_goes() -> None:
+    elder = stored("elder")
+    elder["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    elder["spec"]["name"] = "m"
+    younger = stored()
+    younger["metadata"]["creationTimestamp"] = "2026-01-02T00:00:00Z"
+    rivals = [elder]
+    asked = Intents(Options(), Profile.B, lambda booster: rivals, Clock())
+    with pytest.raises(InvalidSpec, match="already routed"):
+        asked.of(younger)
+    rivals.clear()
+    assert asked.of(younger).children
