@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from app.apis.canonical import Model
 from app.apis.children import Desired, Profile
 from app.apis.derive import SERVED_TYPES, autoscaled, served, unserved
-from app.apis.fields import SpecError, not_supported
+from app.apis.fields import not_supported
 from app.apis.meta import Object
-from app.convert import desired_children
 from app.errors import InvalidSpec
 from app.validation import Context, accepted
 from controller.finding import Reason
@@ -37,19 +36,14 @@ def intent_of(booster: Object, context: Context) -> Intent:
         InvalidSpec: it breaks a rule, cannot be converted, or all its backends are of types that
             are not served yet.
     """
-    model = accepted(booster, context)
+    model, children = accepted(booster, context)
     if not served(model):
         types = sorted(SERVED_TYPES)
         raise InvalidSpec(
             [not_supported(b.path.child("type"), b.type, types) for b in unserved(model)],
             Reason.UNSUPPORTED_TYPE,
         )
-    profile = context.release_profile
-    try:
-        children = desired_children(model, profile, context.options)
-    except SpecError as exc:
-        raise InvalidSpec([exc.fault]) from exc
-    return Intent(model, tuple(children), tuple(_notes(model, profile)))
+    return Intent(model, tuple(children), tuple(_notes(model, context.release_profile)))
 
 
 def _notes(model: Model, profile: Profile) -> list[str]:

@@ -114,13 +114,14 @@ class Model:
     policy: AutoscalingPolicySpec | None
     cost_expansion_rate_percent: int
     backends: tuple[BackendForm, ...]
+    facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def scaled(self, backend: BackendForm) -> bool:
         """Whether an autoscaler writes the replicas of this backend."""
         return self.policy is not None or backend.policy is not None
 
 
-_Form = TypeVar("_Form", WorkerForm, BackendForm)
+_Form = TypeVar("_Form", WorkerForm, BackendForm, Model)
 _Fact = TypeVar("_Fact")
 _UNKNOWN: Any = object()
 

@@ -51,6 +51,7 @@ class Role(NamedTuple):
     followers: int
 
 
+@once
 def served(model: Model) -> tuple[BackendForm, ...]:
     """Returns the backends that become children, in the order of the spec."""
     return tuple([backend for backend in model.backends if backend.type in SERVED_TYPES])

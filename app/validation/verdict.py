@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from app.apis.canonical import Model, canonical
-from app.apis.children import Draft
+from app.apis.children import Desired, Draft, stamped
 from app.apis.faults import schema_faults
 from app.apis.fields import Cause, FieldError, Path, SpecError
 from app.apis.meta import Object
@@ -65,16 +65,17 @@ def judge(obj: Object, context: Context, *, old: Object | None = None) -> Verdic
     return Verdict(model, (), tuple(_warnings(seen.case, old)), seen.drafts)
 
 
-def accepted(obj: Object, context: Context) -> Model:
-    """Returns what an object means.
+def accepted(obj: Object, context: Context) -> tuple[Model, list[Desired]]:
+    """Returns what an object means, and the children that it should have.
 
     Raises:
-        InvalidSpec: it breaks a rule; holds every fault.
+        InvalidSpec: it breaks a rule, or cannot be converted; holds every fault.
     """
     verdict = judge(obj, context)
-    if verdict.faults or verdict.model is None:
+    model = verdict.model
+    if verdict.faults or model is None:
         raise InvalidSpec(verdict.faults)
-    return verdict.model
+    return model, [stamped(model, draft) for draft in verdict.drafts]
 
 
 class _Seen(NamedTuple):

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from app.apis.children import Profile
 from app.apis.meta import Key, Object
-from app.convert import desired_children
 from app.convert.options import Options
 from app.errors import Garbled
 from app.kube import Packing

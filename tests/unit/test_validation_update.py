@@ -103,7 +103,9 @@ def test_accepted_raises_with_every_fault() -> None:
 
 
 def test_accepted_returns_what_an_object_means() -> None:
-    assert accepted(booster_object("m", backend("b")), Context()).backends[0].name == "b"
+    model, children = accepted(booster_object("m", backend("b")), Context())
+    assert model.backends[0].name == "b"
+    assert [child.name for child in children] == ["m-b", "m-b", "m"]
 
 
 def _warnings(
