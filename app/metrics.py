@@ -8,6 +8,7 @@ holds an object's name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 
 from prometheus_client import (
     CollectorRegistry,
@@ -197,8 +198,17 @@ class Metrics:
 
     def observe_request(self, method: str, host: str, code: str, seconds: float) -> None:
         """Counts an answer of the API server; what ``connect`` takes as ``observe``."""
-        self.requests.labels(code=code, method=method, host=host).inc()
-        self.request_seconds.labels(verb=method, host=host).observe(seconds)
+        count, length = self._asked(method, host, code)
+        count.inc()
+        length.observe(seconds)
+
+    @cache  # noqa: B019 - there are as many as the metrics have lines, and they live as long
+    def _asked(self, method: str, host: str, code: str) -> tuple[Counter, Histogram]:
+        """Returns what counts requests of a kind; to look it up costs more than to count."""
+        return (
+            self.requests.labels(code=code, method=method, host=host),
+            self.request_seconds.labels(verb=method, host=host),
+        )
 
     def count_informer(self, resource: str, reason: str) -> None:
         """Counts a failure of an informer; what ``Informer`` takes as ``count``."""

@@ -144,25 +144,24 @@ class Reconciler:
             for child in (*done.created, *done.changed):  # the spec had been acted on before
                 self._repaired(child.partition(" ")[0])
             return done
-        finished = asyncio.Event()
-        saying = asyncio.create_task(self._say_if_slow(finished, booster, intent, memory))
+        saying: list[asyncio.Task[None]] = []
+
+        def say() -> None:
+            saying.append(asyncio.create_task(self._say_busy(booster, intent, memory)))
+
+        slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, say)
         try:
             return await self._writer.carry_out(intent.model, todo, memory)
         finally:
-            finished.set()
-            await saying
+            slow.cancel()
+            for task in saying:
+                await task
 
-    async def _say_if_slow(
-        self, finished: asyncio.Event, booster: Object, intent: Intent, memory: Memory
-    ) -> None:
+    async def _say_busy(self, booster: Object, intent: Intent, memory: Memory) -> None:
         try:
-            async with asyncio.timeout(SLOW_SECONDS):
-                await finished.wait()
-        except TimeoutError:
-            try:
-                await self._reporter.report(booster, reconciling(), memory, intent.model)
-            except (ApiError, Unreachable):
-                return  # the pass goes on, and what it finds is said at its end
+            await self._reporter.report(booster, reconciling(), memory, intent.model)
+        except (ApiError, Unreachable):
+            return  # the pass goes on, and what it finds is said at its end
 
     def _backends(
         self, booster: Object, intent: Intent, memory: Memory

@@ -44,6 +44,10 @@ class Workers:
         self._resync_seconds = resync_seconds
         self._active = metrics.active_workers.labels(controller=NAME)
         self._seconds = metrics.reconcile_seconds.labels(controller=NAME)
+        self._ended = {
+            word: metrics.reconciles.labels(controller=NAME, result=word)
+            for word in ("success", "requeue_after", "error")
+        }
 
     async def run(self, count: int) -> None:
         """Runs so many passes at a time, until the queue is shut down.
@@ -109,4 +113,4 @@ class Workers:
             metrics = self._metrics
             errors = metrics.terminal_errors if is_terminal else metrics.reconcile_errors
             errors.labels(controller=NAME).inc()
-        self._metrics.reconciles.labels(controller=NAME, result=word).inc()
+        self._ended[word].inc()
