@@ -1,0 +1,120 @@
+"""Admission by conversion: what is admitted becomes children, and those are the ones applied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.apis.canonical import canonical
+from app.apis.children import MOST_BYTES, PROFILES, Desired, Profile
+from app.apis.fields import FieldError, SpecError
+from app.apis.meta import Object
+from app.apis.modelbooster import ModelBooster
+from app.convert import desired_children
+from app.convert.options import Options
+from app.validation import Context, accepted, judge
+from app.validation.case import case_of
+from app.validation.rules import RULES
+from tests.builders import backend, booster_object, lora, policy, worker
+from tests.generated import BOOSTERS
+
+OPTIONS = Options()
+
+
+def whole_conversion(obj: Object, profile: Profile) -> tuple[list[Desired], list[FieldError]]:
+    """Returns the children as they are applied, or why there are none."""
+    model = canonical(ModelBooster.model_validate(obj))
+    try:
+        return desired_children(model, profile, OPTIONS), []
+    except SpecError as exc:
+        return [], [exc.fault]
+
+
+@settings(max_examples=150, deadline=None)
+@given(obj=BOOSTERS, profile=st.sampled_from(list(Profile)))
+def test_admission_finds_the_fault_of_the_whole_conversion_or_none(
+    obj: Object, profile: Profile
+) -> None:
+    context = Context(OPTIONS, profile)
+    case = case_of(obj, context)
+    by_rules = list(dict.fromkeys(fault for rule in RULES for fault in rule(case)))
+    verdict = judge(obj, context)
+    children, faults = whole_conversion(obj, profile)
+    assert list(verdict.faults) == (by_rules or faults)
+    if not verdict.faults:
+        assert accepted(obj, context)[1] == children
+        assert [draft.spec for draft in verdict.drafts] == [c.object["spec"] for c in children]
+
+
+def environment(length: int, **fields: Any) -> Object:
+    env = [{"name": "A", "value": "x" * length}]
+    return booster_object("demo", backend("b1", env=env, **fields))
+
+
+def scaled(length: int) -> Object:
+    return environment(length, minReplicas=1, maxReplicas=10**6, autoscalingPolicy=policy())
+
+
+def adapter(length: int) -> Object:
+    uri = "hf://a/" + "x" * length
+    return booster_object("demo", backend("b1", loraAdapters=[lora("a", artifactURL=uri)]))
+
+
+def affinity(length: int) -> Object:
+    term = {"matchExpressions": [{"key": "k", "operator": "In", "values": ["x" * length]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    return booster_object(
+        "demo", backend("b1", workers=[worker(affinity={"nodeAffinity": required})])
+    )
+
+
+def match(length: int) -> Object:
+    uri = {"exact": "/" + "x" * length}
+    return booster_object("demo", backend("b1"), modelMatch={"uri": uri})
+
+
+def counted(children: list[Desired]) -> int:
+    """Returns the bytes of the largest spec, without what an autoscaler writes."""
+    return max(
+        len(
+            orjson.dumps(
+                {
+                    key: value
+                    for key, value in child.object["spec"].items()
+                    if key != "replicas" or child.replica_bounds is None
+                }
+            )
+        )
+        for child in children
+    )
+
+
+@pytest.mark.parametrize("write", [environment, scaled, adapter, affinity, match])
+def test_a_child_may_have_a_mebibyte_and_no_byte_more(write: Any) -> None:
+    """The edge is found by halving: the longest text with which there are children."""
+    fits, too_long = 1, MOST_BYTES
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        _, faults = whole_conversion(write(middle), Profile.B)
+        fits, too_long = (fits, middle) if faults else (middle, too_long)
+    longest, shorter = (counted(whole_conversion(write(n), Profile.B)[0]) for n in (fits, fits - 1))
+    assert MOST_BYTES - (longest - shorter) < longest <= MOST_BYTES
+    _, (fault,) = whole_conversion(write(too_long), Profile.B)
+    assert f"at most {MOST_BYTES} fit" in fault.message
+
+
+@pytest.mark.parametrize("profile", sorted(set(PROFILES.values())))
+def test_a_model_server_is_never_long(profile: Profile) -> None:
+    """So nobody measures it: it holds names, all of which the schema and the rules keep short."""
+    kinds = [
+        worker(kind, config={"served-model-name": "\1" * 256}) for kind in ("prefill", "decode")
+    ]
+    obj = booster_object("m" * 24, backend("b" * 24, type="vLLMDisaggregated", workers=kinds))
+    children, faults = whole_conversion(obj, profile)
+    assert not faults
+    (server,) = (c.object["spec"] for c in children if c.resource.kind == "ModelServer")
+    assert len(orjson.dumps(server)) < MOST_BYTES / 100
