@@ -56,6 +56,10 @@ class Wire:
         self._sweep: asyncio.TimerHandle | None = None
         self._is_quiet = asyncio.Event()
 
+    def __len__(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
+
     async def ask(self, place: Place, request: bytes) -> Answer:
         """Sends a request and returns the answer.
 
@@ -92,7 +96,7 @@ class Wire:
     def _taken(self, place: Place) -> _Connection | None:
         while self._free:
             connection = self._free.pop()
-            if connection.place == place:
+            if connection.place == place and not connection.is_closing:
                 return connection
             connection.abort()  # the authority, our certificate or the server was replaced
         return None
@@ -162,8 +166,6 @@ class _Connection(asyncio.Protocol):
         self._has_begun = False  # the body of an answer
 
     async def ask(self, request: bytes) -> Answer:
-        if self._transport.is_closing():
-            raise ConnectionResetError("the server has closed the connection")
         self.is_reusable = False
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answer = answer
@@ -173,12 +175,20 @@ class _Connection(asyncio.Protocol):
         finally:
             self._answer = None
 
+    @property
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
     def abort(self) -> None:
         self._transport.abort()
 
     def _fail(self, error: OSError) -> None:
-        if self._answer is not None and not self._answer.done():
+        if self._answer is not None and self._is_awaited:
             self._answer.set_exception(error)
+
+    @property
+    def _is_awaited(self) -> bool:
+        return self._answer is not None and not self._answer.done()
 
     # What the loop calls.
 
@@ -207,6 +217,7 @@ class _Connection(asyncio.Protocol):
     # What the parser calls.
 
     def on_message_begin(self) -> None:
+        self.is_reusable = False  # an answer that follows the one that was asked for
         self._headers = {}
         self._pieces = []
 
@@ -220,14 +231,14 @@ class _Connection(asyncio.Protocol):
         self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
-        if self._has_begun:  # what begins with 1 only says that the answer will come
+        if self._has_begun and self._is_awaited:  # 1xx only says that the answer will come
             is_sent = self._transport.get_write_buffer_size() == 0
             self.is_reusable = is_sent and self._parser.should_keep_alive()
             self._complete()
 
     def _complete(self) -> None:
         self._has_begun = False
-        if self._answer is not None and not self._answer.done():
+        if self._answer is not None and self._is_awaited:
             status = self._parser.get_status_code()
             self._answer.set_result(Answer(status, b"".join(self._pieces), self._headers))
 
