@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.apis.arguments import Argument, Arguments, arguments
-from app.apis.canonical import GANG_SCHEDULER, BackendForm, Scope, WorkerForm
+from app.apis.canonical import GANG_SCHEDULER, Scope, WorkerForm
 from app.apis.children import Profile
 from app.apis.connector import CONNECTORS
 from app.apis.derive import SERVED_TYPES, devices, is_disaggregated
@@ -36,7 +36,7 @@ def devices_fit_parallelism(case: Case) -> Iterator[str]:
 
     Nothing is said where no known device is asked for: there may be others.
     """
-    for form, worker in _engines(case):
+    for form, worker in case.engines:
         if not worker.resources:
             continue
         pods = 1 if is_disaggregated(form) else worker.pods
@@ -75,7 +75,7 @@ def gated_models_have_tokens(case: Case) -> Iterator[str]:
 
 def connectors_are_known(case: Case) -> Iterator[str]:
     """The router then does not take part in the transfer."""
-    for form, worker in _engines(case):
+    for form, worker in case.engines:
         if not is_disaggregated(form):
             continue
         given = _arguments(worker).get("kv-transfer-config")
@@ -144,16 +144,16 @@ def gangs_have_their_scheduler(case: Case) -> Iterator[str]:
 def counts_are_not_zero(case: Case) -> Iterator[str]:
     """Upstream made no pods of them."""
     for form, backend in case.listed:
-        for worker, written in zip(form.workers, backend.workers, strict=True):
+        for position, written in enumerate(backend.workers):
             if written.replicas == 0:
-                yield f"{worker.path}.replicas: 0 counts as 1"
+                yield f"{form.workers[position].path}.replicas: 0 counts as 1"
             if written.pods == 0:
-                yield f"{worker.path}.pods: 0 counts as 1"
+                yield f"{form.workers[position].path}.pods: 0 counts as 1"
 
 
 def pods_mean_something(case: Case) -> Iterator[str]:
     """Roles of a disaggregated backend have one pod for each replica."""
-    for form, worker in _engines(case):
+    for form, worker in case.engines:
         if is_disaggregated(form) and worker.pods > 1:
             yield f"{worker.path}.pods: {worker.pods} is ignored for type {form.type}; it is 1"
 
@@ -172,13 +172,6 @@ def nodes_share_no_host_path(case: Case) -> Iterator[str]:
                 f"{form.path}.cacheURI: a folder of the node; each node that runs one of up to "
                 f"{pods} pods downloads the model once"
             )
-
-
-def _engines(case: Case) -> Iterator[tuple[BackendForm, WorkerForm]]:
-    for form, _ in case.listed:
-        if form.type in SERVED_TYPES:
-            for worker in form.workers:
-                yield form, worker
 
 
 def _arguments(worker: WorkerForm) -> Arguments:

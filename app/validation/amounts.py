@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 
+from app.apis.canonical import Model, once
 from app.apis.derive import served
 from app.apis.fields import FieldError, Path, forbidden, invalid, required
 from app.apis.meta import Object
@@ -23,7 +24,7 @@ _THOUSANDTH = Decimal("0.001")
 
 def resource_names_are_known(case: Case) -> Iterator[FieldError]:
     """A resource is cpu, memory, ephemeral-storage, hugepages-2Mi, or like nvidia.com/gpu."""
-    for path, name, _ in _amounts(case):
+    for path, name, _ in _amounts(case.model):
         faults = list(qualified_faults(name))
         for fault in faults:
             yield invalid(path, name, fault)
@@ -38,7 +39,7 @@ def resource_names_are_known(case: Case) -> Iterator[FieldError]:
 
 def amounts_are_possible(case: Case) -> Iterator[FieldError]:
     """Amounts are quantities, not negative, and whole numbers of what cannot be split."""
-    for path, name, written in _amounts(case):
+    for path, name, written in _amounts(case.model):
         amount = parse_quantity(written)
         if amount is None:
             yield invalid(path, written, "must be an amount such as 500m, 2 or 16Gi")
@@ -54,7 +55,7 @@ def amounts_are_possible(case: Case) -> Iterator[FieldError]:
 
 def requests_fit_limits(case: Case) -> Iterator[FieldError]:
     """A request is at most its limit, and equal to it where nothing can be shared, as of GPUs."""
-    for path, resources in _resources(case):
+    for path, resources in _resources(case.model):
         limits = resources.get("limits") or {}
         for name, written in (resources.get("requests") or {}).items():
             asked, shared = parse_quantity(written), _is_native(name) and not _is_huge(name)
@@ -73,7 +74,7 @@ def requests_fit_limits(case: Case) -> Iterator[FieldError]:
 
 def huge_pages_have_company(case: Case) -> Iterator[FieldError]:
     """Who asks for huge pages asks for cpu or memory as well."""
-    for path, resources in _resources(case):
+    for path, resources in _resources(case.model):
         names = {name for part in _PARTS for name in resources.get(part) or ()}
         if any(map(_is_huge, names)) and not names & {"cpu", "memory"}:
             yield forbidden(path, "HugePages require cpu or memory")
@@ -84,7 +85,7 @@ def claims_are_absent(case: Case) -> Iterator[FieldError]:
 
     They name claims of the pod, of which those of a ModelBooster have none.
     """
-    for path, resources in _resources(case):
+    for path, resources in _resources(case.model):
         for position, claim in enumerate(resources.get("claims") or ()):
             yield invalid(
                 path.child("claims").index(position),
@@ -93,18 +94,25 @@ def claims_are_absent(case: Case) -> Iterator[FieldError]:
             )
 
 
-def _resources(case: Case) -> Iterator[tuple[Path, Object]]:
-    for backend in served(case.model):
-        for worker in backend.workers:
-            if worker.resources:
-                yield worker.path.child("resources"), worker.resources
+@once
+def _resources(model: Model) -> list[tuple[Path, Object]]:
+    """Returns what the workers ask for, and where that stands."""
+    return [
+        (worker.path.child("resources"), worker.resources)
+        for backend in served(model)
+        for worker in backend.workers
+        if worker.resources
+    ]
 
 
-def _amounts(case: Case) -> Iterator[tuple[Path, str, object]]:
-    for path, resources in _resources(case):
-        for part in _PARTS:
-            for name, written in (resources.get(part) or {}).items():
-                yield path.child(part).key(name), name, written
+@once
+def _amounts(model: Model) -> list[tuple[Path, str, object]]:
+    return [
+        (path.child(part).key(name), name, written)
+        for path, resources in _resources(model)
+        for part in _PARTS
+        for name, written in (resources.get(part) or {}).items()
+    ]
 
 
 def _is_huge(name: str) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from app.apis.canonical import BackendForm, Model, canonical
+from app.apis.canonical import BackendForm, Model, WorkerForm, canonical
 from app.apis.children import DEFAULT_RELEASE, PROFILES, Profile
-from app.apis.derive import DISAGGREGATED
+from app.apis.derive import DISAGGREGATED, served
 from app.apis.fields import FieldError, Path
 from app.apis.meta import Key, Object, Resource
 from app.apis.modelbooster import Backend, ModelBooster, Spec
@@ -77,6 +77,8 @@ class Case:
         spec: what the user wrote; empty if there is no spec at all.
         written: every backend as it was written, also where both forms are used at once.
         listed: the backends that count: what each means, and how it was written.
+        served: those of them that become children.
+        engines: the workers of these, each with its backend.
         readable: the served backends that have just their workers and whose config can be read.
     """
 
@@ -89,6 +91,8 @@ class Case:
     spec: Spec
     written: tuple[tuple[Path, Backend], ...]
     listed: tuple[tuple[BackendForm, Backend], ...]
+    served: tuple[BackendForm, ...]
+    engines: list[tuple[BackendForm, WorkerForm]]
     readable: tuple[BackendForm, ...]
 
     @property
@@ -118,13 +122,25 @@ def case_of(obj: Object, context: Context, *, update: bool = False) -> Case:
     if spec.backends is not None and spec.backend is not None:
         written += ((Path("spec.backend"), spec.backend),)
     faults = tuple(_config_faults(model))
-    readable = tuple([form for form in model.backends if _is_readable(form, faults)])
-    return Case(obj, booster, model, context, update, faults, spec, written, listed, readable)
+    forms = served(model)
+    return Case(
+        obj=obj,
+        booster=booster,
+        model=model,
+        context=context,
+        update=update,
+        config_faults=faults,
+        spec=spec,
+        written=written,
+        listed=listed,
+        served=forms,
+        engines=[(form, worker) for form in forms for worker in form.workers],
+        readable=tuple([form for form in forms if _is_readable(form, faults)]),
+    )
 
 
 def _is_readable(form: BackendForm, faults: tuple[tuple[Path, str], ...]) -> bool:
-    wanted = _WORKERS.get(form.type)
-    if wanted is None or sorted([worker.type for worker in form.workers]) != wanted:
+    if sorted([worker.type for worker in form.workers]) != _WORKERS[form.type]:
         return False
     if not faults:
         return True

@@ -38,7 +38,9 @@ def images_are_references(case: Case) -> Iterator[FieldError]:
     """
     for form, _ in case.listed:
         for worker in form.workers:
-            if worker.image and worker.image.split() != [worker.image]:
+            image = worker.image
+            # Of all white space only the blank is printable.
+            if (" " in image or not image.isprintable()) and any(map(str.isspace, image)):
                 blank = worker.image.isspace()
                 yield invalid(
                     worker.path.child("image"),

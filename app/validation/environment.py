@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 
 from app.apis.canonical import BackendForm, once
-from app.apis.derive import RUNTIME_PORT, served, unusual_variables, variables
+from app.apis.derive import RUNTIME_PORT, unusual_variables, variables
 from app.apis.fields import FieldError, Path, forbidden, invalid, required
 from app.apis.meta import Object
 from app.validation.case import Case
@@ -129,7 +129,7 @@ def _variables(
 
     Of hundreds of entries mostly none is of interest, and that is told for all at once.
     """
-    for backend in served(case.model):
+    for backend in case.served:
         if having(backend):
             at = backend.path.child("env")
             for position, entry in enumerate(backend.env):
@@ -152,6 +152,6 @@ def _sidecar_variables(backend: BackendForm) -> set[str]:
 
 
 def _sources(case: Case) -> Iterator[tuple[Path, Object]]:
-    for backend in served(case.model):
+    for backend in case.served:
         for position, source in enumerate(backend.env_from):
             yield backend.path.child("envFrom").index(position), source

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from app.apis.derive import served
 from app.apis.fields import FieldError, Path, forbidden, invalid, not_supported, required
 from app.apis.meta import Object
 from app.validation.case import Case
@@ -23,7 +22,7 @@ _SETS, _PRESENCE, _ORDER = ("In", "NotIn"), ("Exists", "DoesNotExist"), ("Gt", "
 
 def tolerations_are_sound(case: Case) -> Iterator[FieldError]:
     """A toleration has a key, operator, value and effect that fit together."""
-    for backend in served(case.model):
+    for backend in case.served:
         for worker in backend.workers:
             for position, written in enumerate(worker.tolerations):
                 yield from _toleration(worker.path.child("tolerations").index(position), written)
@@ -156,14 +155,14 @@ def _label_keys(path: Path, term: Object) -> Iterator[FieldError]:
 
 def runtime_class_is_a_name(case: Case) -> Iterator[FieldError]:
     """``runtimeClassName`` can be the name of a RuntimeClass."""
-    for backend in served(case.model):
+    for backend in case.served:
         name = backend.runtime_class_name
         for fault in subdomain_faults(name) if name else ():
             yield invalid(backend.path.child("runtimeClassName"), name, fault)
 
 
 def _affinities(case: Case, kind: str) -> Iterator[tuple[Path, Object]]:
-    for backend in served(case.model):
+    for backend in case.served:
         for worker in backend.workers:
             if worker.affinity and kind in worker.affinity:
                 yield worker.path.child("affinity", kind), worker.affinity[kind]

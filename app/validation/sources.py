@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from app.apis.canonical import BackendForm
 from app.apis.children import Profile
-from app.apis.derive import served, unusual_variables
+from app.apis.derive import unusual_variables
 from app.apis.fields import FieldError, Path, forbidden, invalid, not_supported, required
 from app.apis.meta import Object
 from app.apis.quantity import canonical_quantity
@@ -44,7 +44,7 @@ _ENV_FILE_VOLUMES = ("dshm", "weights")
 
 def sources_can_be_read(case: Case) -> Iterator[FieldError]:
     """What ``valueFrom`` names can be there: a key of an object, a field, an amount, a file."""
-    for backend in served(case.model):
+    for backend in case.served:
         for position, entry in unusual_variables(backend):
             source = entry.get("valueFrom")
             if not source:

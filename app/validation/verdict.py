@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -53,16 +53,15 @@ def judge(obj: Object, context: Context, *, old: Object | None = None) -> Verdic
     """
     if _dict(obj.get("metadata")).get("deletionTimestamp"):
         return Verdict(None)
-    seen = _looked_at(obj, context, update=old is not None)
-    faults = seen.faults
+    case, faults, children = _looked_at(obj, context, update=old is not None)
     if faults and old is not None:
-        faults = _without(faults, _looked_at(old, context, update=True).faults, obj, old)
-    model = seen.case.model if seen.case else None
+        _, known, _ = _looked_at(old, context, update=True)
+        faults = _without(faults, known, obj, old)
     if faults:
-        return Verdict(model, _at_most(faults))
-    if seen.case is None:
+        return Verdict(case.model if case else None, _at_most(faults))
+    if case is None:
         return Verdict(None)
-    return Verdict(model, (), tuple(_warnings(seen.case, old)), seen.drafts)
+    return Verdict(case.model, (), tuple(_warnings(case, old)), tuple(children))
 
 
 def accepted(obj: Object, context: Context) -> tuple[Model, list[Desired]]:
@@ -78,31 +77,24 @@ def accepted(obj: Object, context: Context) -> tuple[Model, list[Desired]]:
     return model, [stamped(model, draft) for draft in verdict.drafts]
 
 
-class _Seen(NamedTuple):
-    """What a look at an object has shown: its case if the schema accepts it, and what follows."""
-
-    case: Case | None
-    faults: tuple[FieldError, ...]
-    drafts: tuple[Draft, ...] = ()
-
-
-def _looked_at(obj: Object, context: Context, *, update: bool) -> _Seen:
+def _looked_at(
+    obj: Object, context: Context, *, update: bool
+) -> tuple[Case | None, tuple[FieldError, ...], list[Draft]]:
+    """Returns the case of an object if the schema accepts it, its faults, else its children."""
     try:
         case = case_of(obj, context, update=update)
     except ValidationError as exc:
         # The schema's words; pydantic's, should it ever refuse what the schema does not.
-        return _Seen(None, tuple(schema_faults(obj)) or tuple(_pydantic_faults(exc)))
-    found: list[FieldError] = []
-    for rule in RULES:
-        found += rule(case)
+        return None, tuple(schema_faults(obj)) or tuple(_pydantic_faults(exc)), []
+    found = [fault for rule in RULES for fault in rule(case)]
     if found:
-        return _Seen(case, tuple(dict.fromkeys(found)))
+        return case, tuple(dict.fromkeys(found)), []
     try:
         # What no rule has foreseen: conversion is asked whether it can be done.
         children = drafts(case.model, context.release_profile, context.options)
     except SpecError as exc:
-        return _Seen(case, (exc.fault,))
-    return _Seen(case, (), tuple(children))
+        return case, (exc.fault,), []
+    return case, (), children
 
 
 def _pydantic_faults(error: ValidationError) -> Iterator[FieldError]:
@@ -113,15 +105,14 @@ def _pydantic_faults(error: ValidationError) -> Iterator[FieldError]:
         yield FieldError(path, Cause.INVALID, f"Invalid value: {detail['msg']}")
 
 
-def _warnings(case: Case, old: Object | None) -> Iterator[str]:
+def _warnings(case: Case, old: Object | None) -> list[str]:
+    found: list[str] = []
     # Every change is one of the spec.
     if old is not None and old.get("spec") != case.obj.get("spec"):
         before = _meaning(old, case.context)
         if before is not None:
-            for change in CHANGES:
-                yield from change(before, case.model)
-    for piece in ADVICE:
-        yield from piece(case)
+            found = [text for change in CHANGES for text in change(before, case.model)]
+    return found + [text for piece in ADVICE for text in piece(case)]
 
 
 def _meaning(old: Object, context: Context) -> Model | None:
