@@ -35,11 +35,11 @@ SOON_SECONDS = 15.0
 SWEEP_SECONDS = 15.0
 """How often we look for writes that the watch should have shown by now, and for idle memory."""
 
-GARBAGE = (10_000, 20, 50)
+GARBAGE = (10_000, 10, 10)
 """After how many new objects garbage is looked for, and how much more rarely among older ones.
 
 A pass makes some thousand objects and hardly any garbage that counting references does not see;
-with Python's own 700 the search takes a tenth of the processor time."""
+with Python's own 700 the search takes nearly a tenth of the processor time."""
 
 PODS_SECONDS = 5.0
 """How long the workers wait for the listing of pods, which tell only why something is not ready."""
