@@ -67,6 +67,20 @@ async def test_an_api_server_that_was_away_is_taken_up_again(
         assert all(count == 1 for count in listed.values()), listed
 
 
+async def test_a_controller_that_begins_without_an_api_server(
+    fragile: ControlPlane, tmp_path: Path
+) -> None:
+    world = World(Admin(fragile.api, "default"))
+    kubeconfig = fragile.kubeconfig_for(fragile.token, tmp_path / "kubeconfig")
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+    await asyncio.to_thread(fragile.stop_apiserver)
+    async with running(kubeconfig, "default"):
+        await asyncio.sleep(10)  # how long it is away is what this is about
+        await asyncio.to_thread(fragile.start_apiserver)
+
+        await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING), seconds=60)
+
+
 async def test_of_many_edits_the_last_one_counts(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:

@@ -44,6 +44,7 @@ ROWS: tuple[Row, ...] = (
         (
             f"{WATCHING}test_f01_a_server_that_restarts_is_listed_once_at_most",
             f"{STORMS}test_an_api_server_that_was_away_is_taken_up_again",
+            f"{STORMS}test_a_controller_that_begins_without_an_api_server",
         ),
     ),
     Row(
@@ -263,6 +264,7 @@ ROWS: tuple[Row, ...] = (
         "a child is edited by hand",
         (
             f"{DRIFT}test_an_edited_spec_is_put_right",
+            f"{COMPONENT}test_reconcile_disturbed.py::test_every_field_that_we_send_is_put_right",
             f"{DRIFT}test_edited_labels_and_owner_references_are_put_right",
             f"{DRIFT}test_what_others_add_stays",
         ),
