@@ -75,7 +75,10 @@ class Wire:
         try:
             answer = await connection.ask(request)
         except BaseException:  # also if nobody waits any more: half an answer helps nobody
-            connection.abort()
+            # What broke this one, or keeps it silent, has mostly befallen those that are idle too.
+            for each in (connection, *self._free):
+                each.abort()
+            self._free.clear()
             raise
         if connection.is_reusable:
             self._put_back(connection)

@@ -177,6 +177,16 @@ async def test_a_request_that_nobody_waits_for_ends_its_connection() -> None:
         assert (await wire.ask(place, ASKED)).body == b"ok"
 
 
+async def test_after_one_has_broken_those_that_are_idle_are_not_trusted() -> None:
+    async with asyncio.timeout(10), peer([SHORT], [SHORT], [HANG_UP], [SHORT]) as found_there:
+        found, wire, place = found_there
+        await asyncio.gather(*(wire.ask(place, ASKED) for _ in range(2)))
+        with pytest.raises(ConnectionResetError):
+            await wire.ask(place, ASKED)
+        assert (await wire.ask(place, ASKED)).body == b"ok"
+        assert found.connections == 3
+
+
 async def test_another_authority_means_another_connection() -> None:
     async with asyncio.timeout(10), peer([SHORT], [SHORT]) as (found, wire, place):
         await wire.ask(place, ASKED)
