@@ -13,12 +13,17 @@ from app.kube.pace import Clock
 from app.validation import Context
 from controller.intent import Intent, intent_of
 from controller.rivals import Elders
+from controller.status import is_settled
 
 MOST_KEPT = 256
 """Intents that are kept at most, at some 15 KB each."""
 
 IDLE_SECONDS = 30.0
 """An intent that no pass has asked for in so long is not kept: most are at rest for hours."""
+
+
+_Of = tuple[str, int, Profile | None]
+"""The spec of a ModelBooster and what it is converted for: uid, generation and profile."""
 
 
 class Intents:
@@ -43,13 +48,11 @@ class Intents:
         self._rivals = rivals
         self._clock = clock
         # What was asked for longest ago comes first; with each the time when that was.
-        self._kept: OrderedDict[tuple[str, int, Profile | None], tuple[Intent, float]] = (
-            OrderedDict()
-        )
+        self._kept: OrderedDict[_Of, tuple[Intent | None, float]] = OrderedDict()
 
     def __len__(self) -> int:
         """How many are kept."""
-        return len(self._kept)
+        return sum(intent is not None for intent, _ in self._kept.values())
 
     def of(self, booster: Object) -> Intent:
         """Returns what a ModelBooster asks for.
@@ -62,9 +65,11 @@ class Intents:
             return intent_of(booster, Context(self._options, self.profile, elders))
         metadata = booster["metadata"]
         of = (metadata["uid"], metadata["generation"], self.profile)
-        kept = self._kept.pop(of, None)
-        intent = kept[0] if kept else intent_of(booster, Context(self._options, self.profile))
-        self._kept[of] = intent, self._clock()
+        asked = self._kept.pop(of, None)
+        intent = (asked and asked[0]) or intent_of(booster, Context(self._options, self.profile))
+        # After a start there is one pass for each that is at rest; who comes twice, comes again.
+        comes_again = asked is not None or not is_settled(booster)
+        self._kept[of] = intent if comes_again else None, self._clock()
         if len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
         return intent

@@ -69,6 +69,26 @@ def test_what_nobody_asks_for_any_more_is_not_kept() -> None:
     assert asked.of(stored("idle")) is not idle
 
 
+def test_what_is_at_rest_is_kept_only_when_it_is_asked_for_again() -> None:
+    initialized = {
+        "type": "Initialized",
+        "status": "True",
+        "reason": "ModelCreating",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+        "observedGeneration": 1,
+    }
+    at_rest = {**stored(), "status": {"conditions": [initialized]}}
+    asked = intents()
+    first = asked.of(at_rest)
+    assert len(asked) == 0
+    second = asked.of(at_rest)
+    assert second is not first
+    assert asked.of(at_rest) is second
+    edited = {**at_rest, "metadata": {**at_rest["metadata"], "generation": 2}}
+    assert asked.of(edited) is asked.of(edited)
+
+
 def test_whose_name_belongs_to_an_older_one_is_refused_until_that_goes() -> None:
     elder = stored("elder")
     elder["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
