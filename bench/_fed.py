@@ -1,0 +1,117 @@
+"""A whole controller, fed from files instead of by an API server: for ``bench.memory``.
+
+    python -m bench._fed FOLDER SIZE
+
+The folder holds the objects as a server told them, one line of a watch each, ``<plural>.jsonl``,
+and what it said about itself, ``documents.json``. Prints how much memory the process takes when
+everything is listed and each of SIZE ModelBoosters has had its pass, the most that it ever took,
+and how often it tried to write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from app.apis.meta import Object, Resource
+from app.errors import NotFound
+from app.kube import Document, Event, Kube
+from app.kube.access import Credentials
+from app.kube.objects import event_in
+from app.kube.transport import Transport
+from app.metrics import Metrics
+from controller.controller import SWEEP_SECONDS, Controller, Scope
+from controller.intents import IDLE_SECONDS
+
+LINES_AT_ONCE = 50
+"""So many come in one piece from a server next door."""
+
+
+class Fed(Kube):
+    """Tells what stands in a folder, and then nothing any more.
+
+    Args:
+        folder: where.
+        size: how many lines of each file are told.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        super().__init__(Transport(Credentials(), "bench"))
+        self._folder = folder
+        self._size = size
+        self._documents: dict[str, Object] = json.loads((folder / "documents.json").read_text())
+        self.writes = 0
+        self.told: Counter[str] = Counter()
+
+    async def read(self, path: str, *, etag: str | None = None) -> Document:
+        """Returns what the server said at this path."""
+        if path not in self._documents:
+            raise NotFound(404, "NotFound", path)
+        return Document(True, "", self._documents[path])
+
+    async def watch(
+        self, resource: Resource, *, label_selector: str = "", **options: Any
+    ) -> AsyncGenerator[Event, None]:
+        """Yields the objects of a kind, as a list does that is streamed."""
+        selected = "selected" if label_selector else "all"
+        path = self._folder / f"{resource.plural}.{selected}.jsonl"
+        if path.exists():
+            with path.open("rb") as lines:
+                for i, line in enumerate(islice(lines, self._size)):
+                    if i % LINES_AT_ONCE == 0:
+                        await asyncio.sleep(0)
+                    self.told[resource.kind] += 1
+                    yield event_in(resource, line)
+        metadata = {"resourceVersion": "1", "annotations": {"k8s.io/initial-events-end": "true"}}
+        yield Event("BOOKMARK", {"kind": resource.kind, "metadata": metadata})
+        await asyncio.Event().wait()
+
+    async def _write(
+        self, method: str, path: str, body: Object | Sequence[Object], *more: Any
+    ) -> Object:
+        self.writes += 1
+        raise NotFound(404, "NotFound", f"{method} {path}: nothing is written here")
+
+
+def mib(field: str) -> float:
+    """Returns what the kernel says of this process's memory."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{field}:")[1].split()[0]) / 1024
+
+
+async def fed(folder: Path, size: int) -> dict[str, float]:
+    """Runs a controller until it has nothing more to do."""
+    metrics = Metrics()
+    kube = Fed(folder, size)
+    controller = Controller(kube, Scope(), metrics)
+    following = asyncio.create_task(controller.follow())
+    working = asyncio.create_task(controller.work())
+
+    def passes() -> float:
+        name, labels = "controller_runtime_reconcile_total", {"controller": "modelbooster"}
+        values = (
+            metrics.registry.get_sample_value(name, {**labels, "result": result})
+            for result in ("success", "requeue_after", "requeue", "error")
+        )
+        return sum(value or 0 for value in values)
+
+    while not controller.is_idle or passes() < size:  # noqa: ASYNC110 - nothing tells of its end
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(IDLE_SECONDS + SWEEP_SECONDS + 1)  # what is idle is not kept for long
+    gc.collect()
+    found = {"MiB": mib("VmRSS"), "peak MiB": mib("VmHWM"), "passes": passes()}
+    for task in (working, following):
+        task.cancel()
+    await asyncio.wait([working, following])
+    return {**found, "writes": kube.writes, "pods": kube.told["Pod"]}
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(fed(Path(sys.argv[1]), int(sys.argv[2])))))

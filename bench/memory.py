@@ -1,0 +1,316 @@
+"""How much memory the controller takes: empty, for each ModelBooster, and when it starts.
+
+Empty: the real process (``model-booster controller``) on a real API server. Where the machine
+allows it the process finds its credentials as in a pod, for with a kubeconfig it loads a library
+that a pod does not.
+
+With many: that process makes the children of one ModelBooster. All that the server then tells of
+them is written down as often as there shall be ModelBoosters, each with names and uids of its own,
+and a whole controller is fed with that (``bench._fed``), has its passes, and finds nothing to do.
+
+    python -m bench.memory [--fleet 1000 5000] [--pods 20000] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+from uuid import uuid4
+
+import orjson
+
+from app.apis.children import CHILDREN, MODEL_BOOSTER, NETWORKING, REVISION, WORKLOAD
+from app.apis.meta import Object, uid_of
+from app.convert.options import Options
+from app.kube import connect
+from app.validation import Context
+from bench._fleet import NAMESPACE, US, Fleet, cluster, player
+from controller.intent import intent_of
+from tests.builders import booster_object
+from tests.controlplane.plane import ControlPlane
+
+PORT = 18998
+RUN = "/var/run"
+ACCOUNT = f"{RUN}/secrets/kubernetes.io/serviceaccount"
+CALM_SECONDS = 3
+"""How long nothing more is done before memory is read."""
+
+SAMPLE = "sample-0000"
+"""Name of the ModelBooster that the others are made after."""
+
+DOCUMENTS = (
+    f"/apis/{WORKLOAD}/v1alpha1",
+    f"/apis/{NETWORKING}/v1alpha1",
+    f"/openapi/v3/apis/{WORKLOAD}/v1alpha1",
+    "/version",
+)
+
+MOST_BASE_MIB = 90
+MOST_KIB_EACH = 8.0
+MOST_PEAK = 1.5
+"""Limits: of an empty controller, of a ModelBooster with three children, and of the highest
+memory during a start against what it is after it."""
+
+OWN_ROOT = ("unshare", "--user", "--map-root-user", "--mount")
+
+
+def can_be_a_pod() -> bool:
+    """Whether a process may have files of its own under /var/run here."""
+    with suppress(OSError):
+        return subprocess.run([*OWN_ROOT, "mount", "-t", "tmpfs", "none", RUN]).returncode == 0
+    return False
+
+
+class Process:
+    """The controller's process."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self._plane = plane
+        self._log = plane.folder / "controller.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.is_pod = can_be_a_pod()
+
+    async def start(self) -> None:
+        """Starts it, and returns when it leads and is calm."""
+        process = self._started()
+        while not self._leads():
+            if process.poll() is not None:
+                raise SystemExit(f"the controller ended: {self._log.read_text()[-2000:]}")
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(CALM_SECONDS)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "app", "controller"]
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("MODELBOOSTER_")},
+            "MODELBOOSTER_PROBE_PORT": str(PORT),
+            "MODELBOOSTER_PROBE_HOST": "127.0.0.1",
+            "MODELBOOSTER_LOG_LEVEL": "warning",
+        }
+        if self.is_pod:
+            server = urlsplit(self._plane.url)
+            environment["KUBERNETES_SERVICE_HOST"] = server.hostname or ""
+            environment["KUBERNETES_SERVICE_PORT"] = str(server.port)
+            steps = (
+                f"mount -t tmpfs none {RUN}",
+                f"mkdir -p {ACCOUNT}",
+                f"cp {shlex.quote(str(self._plane.ca_file))} {ACCOUNT}/ca.crt",
+                f"printf %s {US.token} > {ACCOUNT}/token",
+                f"printf %s {NAMESPACE} > {ACCOUNT}/namespace",
+                f"exec {shlex.join(command)}",
+            )
+            command = [*OWN_ROOT, "sh", "-ec", " && ".join(steps)]
+        else:
+            path = self._plane.folder / "bench.kubeconfig"
+            environment["KUBECONFIG"] = str(self._plane.kubeconfig_for(US.token, path))
+        self._process = subprocess.Popen(command, env=environment, stderr=self._log.open("ab"))
+        return self._process
+
+    def _leads(self) -> bool:
+        try:
+            with urlopen(f"http://127.0.0.1:{PORT}/metrics") as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return False
+        name = "leader_election_master_status{"
+        return any(line.startswith(name) and line.endswith(" 1.0") for line in lines)
+
+    def stop(self) -> None:
+        """Ends it as the kubelet would."""
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(30)
+
+    @property
+    def mib(self) -> float:
+        """Memory in use."""
+        assert self._process
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+async def sample(plane: ControlPlane, process: Process) -> tuple[float, list[Object], Object]:
+    """Lets the real process make the children of one ModelBooster.
+
+    Returns:
+        The memory that it took before, all objects as the server tells them, what the server says
+        about itself.
+    """
+    async with connect(str(plane.kubeconfig)) as kube, player(kube):
+        fleet = Fleet(kube)
+        following = asyncio.create_task(fleet.follow())
+        try:
+            await process.start()
+            empty = process.mib
+            await fleet.make([booster_object(SAMPLE)])
+            await fleet.until_active([SAMPLE])
+            objects = [
+                item
+                for resource in (MODEL_BOOSTER, *CHILDREN)
+                for item in (await kube.list(resource, namespace=NAMESPACE)).items
+            ]
+            documents = {path: (await kube.read(path)).body for path in DOCUMENTS}
+        finally:
+            following.cancel()
+            process.stop()
+        return empty, objects, documents
+
+
+class Copies:
+    """Writes the sample down again and again.
+
+    Args:
+        objects: the sample.
+        context: what the children of a copy depend on, besides its name.
+    """
+
+    def __init__(self, objects: list[Object], context: Context) -> None:
+        self._booster = next(obj for obj in objects if obj["kind"] == MODEL_BOOSTER.kind)
+        self._texts = [(obj, orjson.dumps({"type": "ADDED", "object": obj})) for obj in objects]
+        self._context = context
+        self._versions = 1_000_000
+
+    def lines(self, number: int) -> dict[str, bytes]:
+        """Returns a line of a watch for each object of a copy, by kind."""
+        name, uid = f"model-{number:05}", str(uuid4())
+        booster: Object = orjson.loads(self._named(orjson.dumps(self._booster), name, uid))
+        digests = {
+            child.resource.kind: child.object["metadata"]["labels"][REVISION]
+            for child in intent_of(booster, self._context).children
+        }
+        found: dict[str, bytes] = {}
+        for obj, text in self._texts:
+            self._versions += 1
+            line = self._named(text, name, uid)
+            if obj is not self._booster:
+                line = line.replace(uid_of(obj).encode(), str(uuid4()).encode())
+                digest = obj["metadata"]["labels"][REVISION]
+                line = line.replace(digest.encode(), digests[obj["kind"]].encode())
+            version = f'"resourceVersion":"{obj["metadata"]["resourceVersion"]}"'
+            line = line.replace(version.encode(), f'"resourceVersion":"{self._versions}"'.encode())
+            found[obj["kind"]] = line + b"\n"
+        return found
+
+    def _named(self, text: bytes, name: str, uid: str) -> bytes:
+        text = text.replace(SAMPLE.encode(), name.encode())
+        return text.replace(uid_of(self._booster).encode(), uid.encode())
+
+
+def write_down(folder: Path, objects: list[Object], size: int, pods: int) -> None:
+    """Writes copies of the sample, and pods that nobody here has anything to do with."""
+    copies = Copies(objects, Context(Options()))
+    plurals = {r.kind: r.plural for r in (MODEL_BOOSTER, *CHILDREN)}
+    files = {
+        kind: [(folder / f"{plural}.{which}.jsonl").open("wb") for which in ("all", "selected")]
+        for kind, plural in plurals.items()
+    }
+    for number in range(size):
+        for kind, line in copies.lines(number).items():
+            for file in files[kind]:  # all of ours have the label that we select by
+                file.write(line)
+    for both in files.values():
+        for file in both:
+            file.close()
+    with (folder / "pods.all.jsonl").open("wb") as file:
+        for i in range(pods):
+            metadata = {"name": f"p{i}", "namespace": NAMESPACE, "uid": f"p{i}"}
+            metadata |= {"resourceVersion": str(i)}
+            pod = {"kind": "Pod", "metadata": metadata, "spec": {}, "status": {"phase": "Running"}}
+            file.write(orjson.dumps({"type": "ADDED", "object": pod}) + b"\n")
+
+
+def fed(folder: Path, sizes: Iterable[int]) -> list[dict[str, float]]:
+    """Returns what controllers take that are fed with so many of the copies, in the same order."""
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "bench._fed", str(folder), str(size)], stdout=subprocess.PIPE
+        )
+        for size in sizes
+    ]
+    texts = [program.communicate()[0] for program in programs]
+    if any(program.returncode for program in programs):
+        raise SystemExit("a controller that was fed broke off")
+    return [json.loads(text) for text in texts]
+
+
+def measure(sizes: list[int], pods: int) -> dict[str, Any]:
+    with cluster() as plane:
+        process = Process(plane)
+        empty, objects, documents = asyncio.run(sample(plane, process))
+    found: dict[str, Any] = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "Python": platform.python_version(),
+        "credentials": "as in a pod" if process.is_pod else "a kubeconfig",
+        "empty MiB": empty,
+        "pods beside": pods,
+        "rows": [],
+    }
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "documents.json").write_text(json.dumps(documents))
+        write_down(folder, objects, max(sizes, default=0), pods)
+        all_sizes = sorted({0, *sizes})
+        before: dict[str, float] = {}
+        for size, facts in zip(all_sizes, fed(folder, all_sizes), strict=True):
+            row = {"N": size, **facts, "peak / steady": facts["peak MiB"] / facts["MiB"]}
+            if before:
+                row["KiB each"] = 1024 * (row["MiB"] - before["MiB"]) / (size - before["N"])
+            found["rows"].append(row)
+            before = row
+    return found
+
+
+def broken(found: dict[str, Any]) -> list[str]:
+    """Returns the limits that were not kept."""
+    faults = []
+    if found["credentials"] == "as in a pod" and found["empty MiB"] > MOST_BASE_MIB:
+        faults.append(f"{found['empty MiB']:.0f} MiB with nothing to do")
+    for row in found["rows"]:
+        if row.get("KiB each", 0) > MOST_KIB_EACH:
+            faults.append(f"{row['KiB each']:.1f} KiB for each ModelBooster of {row['N']}")
+        if row["peak / steady"] > MOST_PEAK:
+            faults.append(f"{row['peak / steady']:.2f} times as much while {row['N']} are listed")
+        if row["pods"]:
+            faults.append(f"{row['pods']:.0f} pods were told that nobody asked about")
+        if row["writes"]:
+            faults.append(f"{row['writes']} writes at a start with {row['N']}")
+    return faults
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--fleet", type=int, nargs="*", default=[1000, 5000])
+    parser.add_argument("--pods", type=int, default=20000)
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
+    found = measure(chosen.fleet, chosen.pods)
+    for title, value in found.items():
+        for line in value if isinstance(value, list) else [value]:
+            cells = line.items() if isinstance(line, dict) else [(title, line)]
+            print(
+                ", ".join(f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in cells)
+            )
+    if chosen.json:
+        chosen.json.write_text(json.dumps(found, indent=1))
+    faults = broken(found)
+    for fault in faults:
+        print(f"LIMIT BROKEN: {fault}", file=sys.stderr)
+    return bool(faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
