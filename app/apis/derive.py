@@ -255,6 +255,7 @@ def devices(worker: WorkerForm) -> int:
     return int(total.to_integral_value(ROUND_CEILING))
 
 
+@once
 def adapter_names(model: Model) -> list[str]:
     """Returns the names of all adapters of the served backends, each once, sorted.
 

@@ -66,6 +66,8 @@ def shown(value: Any) -> str:
     Long values are cut at 200 characters: a refusal must fit on a screen. Of values that are
     nested beyond measure nothing is printed.
     """
+    if isinstance(value, str):
+        value = value[:200]  # with its quotes that is cut below; all of it may be megabytes
     try:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     except RecursionError:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from app.apis.fields import Path
 from app.apis.meta import Object
 from app.apis.storage import is_in_place
-from app.convert.core import compact, resources_of
+from app.convert.core import resources_of
 from app.convert.serving import Serving
 from app.convert.volumes import weights_mount
 
 
-def downloads(serving: Serving) -> Iterator[Object]:
-    """Yields one container for the model and one per adapter; none for what lies in place.
+def downloads(serving: Serving) -> Object:
+    """Returns ``initContainers``: one for the model and one per adapter.
 
-    All of ``env`` and ``envFrom`` reaches them: that is where credentials are.
+    There is none for what lies in place, and then perhaps none at all. All of ``env`` and
+    ``envFrom`` reaches them: that is where credentials are.
     """
     backend, options = serving.backend, serving.options
     wanted = [("model-downloader", backend.model_uri, serving.model_path)]
@@ -23,19 +22,21 @@ def downloads(serving: Serving) -> Iterator[Object]:
         (f"lora-downloader-{position}", adapter.artifact_url, serving.adapter_paths[position])
         for position, adapter in enumerate(backend.lora_adapters)
     ]
-    for name, source, folder in wanted:
-        if is_in_place(source):
-            continue
-        yield compact(
-            name=name,
-            image=options.downloader_image,
-            imagePullPolicy=options.image_pull_policy,
-            args=["--source", source, "--output-dir", folder, *options.downloader_args],
-            env=serving.env,
-            envFrom=serving.env_from,
-            resources=resources_of(options.downloader_resources, _OPTIONS),
-            volumeMounts=[weights_mount(serving.cache)],
-        )
+    containers = [
+        {
+            "name": name,
+            "image": options.downloader_image,
+            **serving.pull_policy,
+            "args": ["--source", source, "--output-dir", folder, *options.downloader_args],
+            **({"env": serving.env} if serving.env else {}),
+            **serving.env_from,
+            "resources": resources_of(options.downloader_resources, _OPTIONS),
+            "volumeMounts": [weights_mount(serving.cache)],
+        }
+        for name, source, folder in wanted
+        if not is_in_place(source)
+    ]
+    return {"initContainers": containers} if containers else {}
 
 
 _OPTIONS = Path("downloader")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 GRACE_SECONDS = 300
 """How long Kubernetes waits for a pod to stop before it kills it."""
 
@@ -43,7 +41,6 @@ say 'not drained: requests were left when time ran out'
 """Every engine's image has python3, most have curl. Where no log can be written, none is."""
 
 
-@lru_cache(maxsize=64)
 def drain_script(port: int) -> str:
     """Returns a shell script that ends when the engine on ``port`` has no request left.
 

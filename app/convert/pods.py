@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from app.apis.children import pod_labels
 from app.apis.derive import Role, engine_port, env_value, is_disaggregated, runtime_port
 from app.apis.fields import SpecError, required
@@ -24,13 +26,13 @@ def entry_pod(serving: Serving, role: Role) -> Object:
     engine = _disaggregated_engine if disaggregated else _engine
     return {
         "metadata": {"labels": pod_labels(serving.model, serving.backend)},
-        "spec": compact(
-            initContainers=list(downloads(serving)),
-            terminationGracePeriodSeconds=None if disaggregated else GRACE_SECONDS,
-            volumes=volumes(serving.cache),
-            containers=[_runtime(serving, role), engine(serving, role)],
+        "spec": {
+            **downloads(serving),
+            **({} if disaggregated else {"terminationGracePeriodSeconds": GRACE_SECONDS}),
+            "volumes": volumes(serving.cache),
+            "containers": [_runtime(serving, role), engine(serving, role)],
             **_placement(serving, role),
-        ),
+        },
     }
 
 
@@ -42,11 +44,11 @@ def follower_pod(serving: Serving, role: Role) -> Object:
     """
     backend = serving.backend
     return {
-        "spec": compact(
-            schedulerName=backend.scheduler_name,
-            initContainers=list(downloads(serving)),
-            volumes=volumes(serving.cache),
-            containers=[
+        "spec": {
+            "schedulerName": backend.scheduler_name,
+            **downloads(serving),
+            "volumes": volumes(serving.cache),
+            "containers": [
                 compact(
                     name="worker",
                     image=_image(role),
@@ -57,7 +59,7 @@ def follower_pod(serving: Serving, role: Role) -> Object:
                 )
             ],
             **_placement(serving, role),
-        )
+        }
     }
 
 
@@ -66,42 +68,40 @@ def _runtime(serving: Serving, role: Role) -> Object:
     model, backend, options = serving.model, serving.backend, serving.options
     port = runtime_port(backend)
     engine = f"http://localhost:{engine_port(backend)}"
-    probe = {
-        "httpGet": {"path": "/health", "port": port},
-        "initialDelaySeconds": 5,
-        "periodSeconds": 10,
+    args = ["--port", str(port), "--engine", backend.type.lower()]
+    args += ["--engine-base-url", env_value(backend, "RUNTIME_URL", engine)]
+    args += ["--engine-metrics-path", env_value(backend, "RUNTIME_METRICS_PATH", "/metrics")]
+    args += ["--pod", "$(POD_NAME).$(NAMESPACE)", "--model", model.name]
+    return {
+        "name": "runtime",
+        "image": options.runtime_image,
+        **serving.pull_policy,
+        "ports": [{"containerPort": port}],
+        "env": engine_env(serving, role),
+        **serving.env_from,
+        "args": args,
+        **({} if is_disaggregated(backend) else {"readinessProbe": _runtime_health(port)}),
+        "resources": {},
+        "volumeMounts": [weights_mount(serving.cache)],
     }
-    return compact(
-        name="runtime",
-        image=options.runtime_image,
-        imagePullPolicy=options.image_pull_policy,
-        ports=[{"containerPort": port}],
-        env=engine_env(serving, role),
-        envFrom=serving.env_from,
-        args=[
-            *("--port", str(port)),
-            *("--engine", backend.type.lower()),
-            *("--engine-base-url", env_value(backend, "RUNTIME_URL", engine)),
-            *("--engine-metrics-path", env_value(backend, "RUNTIME_METRICS_PATH", "/metrics")),
-            *("--pod", "$(POD_NAME).$(NAMESPACE)"),
-            *("--model", model.name),
-        ],
-        readinessProbe=None if is_disaggregated(backend) else probe,
-        resources={},
-        volumeMounts=[weights_mount(serving.cache)],
-    )
 
 
 def _engine(serving: Serving, role: Role) -> Object:
-    port = engine_port(serving.backend)
-    return compact(
-        name="engine",
-        image=_image(role),
-        command=engine_command(serving, role),
-        env=engine_env(serving, role),
-        resources=_resources(role),
-        volumeMounts=engine_mounts(serving.backend, serving.cache),
-        readinessProbe={
+    return {
+        "name": "engine",
+        "image": _image(role),
+        "command": engine_command(serving, role),
+        "env": engine_env(serving, role),
+        "resources": _resources(role),
+        "volumeMounts": engine_mounts(serving.backend, serving.cache),
+        **_life(engine_port(serving.backend)),
+    }
+
+
+@lru_cache(maxsize=64)  # it is the same for all engines, and there are few ports
+def _life(port: int) -> Object:
+    return {
+        "readinessProbe": {
             "httpGet": {"path": "/health", "port": port, "scheme": "HTTP"},
             "initialDelaySeconds": _STARTUP_SECONDS,
             "periodSeconds": 5,
@@ -109,24 +109,32 @@ def _engine(serving: Serving, role: Role) -> Object:
             "successThreshold": 1,
             "failureThreshold": 3,
         },
-        lifecycle={"preStop": {"exec": {"command": ["/bin/sh", "-c", drain_script(port)]}}},
-    )
+        "lifecycle": {"preStop": {"exec": {"command": ["/bin/sh", "-c", drain_script(port)]}}},
+    }
 
 
 def _disaggregated_engine(serving: Serving, role: Role) -> Object:
     port = engine_port(serving.backend)
-    return compact(
-        name="vllm",
-        image=_image(role),
-        imagePullPolicy="IfNotPresent",
-        ports=[{"containerPort": port}],
-        command=engine_command(serving, role),
-        env=engine_env(serving, role),
-        resources=_resources(role),
-        volumeMounts=engine_mounts(serving.backend, serving.cache),
-        readinessProbe=_health(port, delay_seconds=5),
-        livenessProbe=_health(port, delay_seconds=_STARTUP_SECONDS),
-    )
+    return {
+        "name": "vllm",
+        "image": _image(role),
+        "imagePullPolicy": "IfNotPresent",
+        "ports": [{"containerPort": port}],
+        "command": engine_command(serving, role),
+        "env": engine_env(serving, role),
+        "resources": _resources(role),
+        "volumeMounts": engine_mounts(serving.backend, serving.cache),
+        "readinessProbe": _health(port, delay_seconds=5),
+        "livenessProbe": _health(port, delay_seconds=_STARTUP_SECONDS),
+    }
+
+
+def _runtime_health(port: int) -> Object:
+    return {
+        "httpGet": {"path": "/health", "port": port},
+        "initialDelaySeconds": 5,
+        "periodSeconds": 10,
+    }
 
 
 def _health(port: int, *, delay_seconds: int) -> Object:

@@ -26,7 +26,8 @@ class Serving:
         model_path: where the engine finds the model.
         adapter_paths: where it finds each adapter.
         env: the user's variables.
-        env_from: the ConfigMaps and Secrets whose keys become variables.
+        env_from: ``envFrom`` of a container, if there is any: ConfigMaps and Secrets.
+        pull_policy: ``imagePullPolicy`` of our own images, if there is any.
     """
 
     model: Model
@@ -37,7 +38,8 @@ class Serving:
     model_path: str
     adapter_paths: list[str]
     env: list[Object]
-    env_from: list[Object]
+    env_from: Object
+    pull_policy: Object
 
 
 def serving(model: Model, backend: BackendForm, profile: Profile, options: Options) -> Serving:
@@ -57,5 +59,6 @@ def serving(model: Model, backend: BackendForm, profile: Profile, options: Optio
         model_path(backend, cache),
         [adapter_path(backend, cache, n) for n in range(len(backend.lora_adapters))],
         env_of(backend, profile),
-        env_from_of(backend),
+        {"envFrom": env_from_of(backend)} if backend.env_from else {},
+        {"imagePullPolicy": options.image_pull_policy} if options.image_pull_policy else {},
     )

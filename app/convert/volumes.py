@@ -15,7 +15,7 @@ itself are too few."""
 def volumes(cache: Cache) -> list[Object]:
     """Returns the volumes of a pod."""
     return [
-        {"name": _WEIGHTS, **{kind: dict(source) for kind, source in cache.volume.items()}},
+        {"name": _WEIGHTS, **cache.volume},
         {"name": _SHARED_MEMORY, "emptyDir": {"medium": "Memory"}},
     ]
 
