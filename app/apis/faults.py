@@ -34,17 +34,6 @@ from app.apis.meta import Object
 _SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 _LONGEST_SUBDOMAIN = 253
 
-HIDES_RULES = frozenset(
-    {
-        Cause.REQUIRED,
-        Cause.NOT_SUPPORTED,
-        Cause.TOO_LONG,
-        Cause.TOO_MANY,
-        Cause.TYPE_INVALID,
-    }
-)
-"""Faults of the schema beside which the server does not even look at the CEL rules."""
-
 
 def schema_faults(obj: Object, refusal: ValidationError | None = None) -> list[FieldError]:
     """Returns every fault that the API server finds in a ModelBooster by its schema.
@@ -57,12 +46,17 @@ def schema_faults(obj: Object, refusal: ValidationError | None = None) -> list[F
             so that no refusal can ever come without a fault.
     """
     found = [*_name_faults(obj), *_faults(obj, model_booster_schema(), Path())]
-    if found or refusal is None:
-        return found
-    return [
-        FieldError(Path(".".join(map(str, error["loc"]))), Cause.INVALID, error["msg"])
-        for error in refusal.errors(include_url=False, include_context=False, include_input=False)
-    ]
+    if not found and refusal is not None:
+        found = list(_refusals(refusal))
+    return found
+
+
+def _refusals(refusal: ValidationError) -> Iterator[FieldError]:
+    for detail in refusal.errors(include_url=False, include_context=False, include_input=False):
+        path = Path()
+        for step in detail["loc"]:
+            path = path.index(step) if isinstance(step, int) else path.child(step)
+        yield FieldError(path, Cause.INVALID, f"Invalid value: {detail['msg']}")
 
 
 def _name_faults(obj: Object) -> Iterator[FieldError]:

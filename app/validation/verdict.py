@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,8 +83,7 @@ def _looked_at(
     try:
         case = case_of(obj, context, update=update)
     except ValidationError as exc:
-        # The schema's words; pydantic's, should it ever refuse what the schema does not.
-        return None, tuple(schema_faults(obj)) or tuple(_pydantic_faults(exc)), []
+        return None, tuple(schema_faults(obj, exc)), []
     found = [fault for rule in RULES for fault in rule(case)]
     if found:
         return case, tuple(dict.fromkeys(found)), []
@@ -95,14 +93,6 @@ def _looked_at(
     except SpecError as exc:
         return case, (exc.fault,), []
     return case, (), children
-
-
-def _pydantic_faults(error: ValidationError) -> Iterator[FieldError]:
-    for detail in error.errors(include_url=False, include_context=False, include_input=False):
-        path = Path()
-        for step in detail["loc"]:
-            path = path.index(step) if isinstance(step, int) else path.child(step)
-        yield FieldError(path, Cause.INVALID, f"Invalid value: {detail['msg']}")
 
 
 def _warnings(case: Case, old: Object | None) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, example, given, settings
 from pydantic import ValidationError
 
-from app.apis.faults import HIDES_RULES, schema_faults
+from app.apis.faults import schema_faults
 from app.apis.fields import Cause
 from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
@@ -19,6 +19,17 @@ from tests.builders import backend, booster_object, worker
 from tests.controlplane.plane import ControlPlane
 from tests.generated import BOOSTERS, mangled
 from tests.verdicts import Answer, Said, ask, said
+
+HIDES_RULES = frozenset(
+    {
+        Cause.REQUIRED,
+        Cause.NOT_SUPPORTED,
+        Cause.TOO_LONG,
+        Cause.TOO_MANY,
+        Cause.TYPE_INVALID,
+    }
+)
+"""Faults of the schema beside which the server does not even look at the CEL rules."""
 
 
 def objects(least: int) -> settings:

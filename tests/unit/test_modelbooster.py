@@ -365,7 +365,7 @@ def test_a_refusal_never_comes_without_a_fault() -> None:
     with pytest.raises(ValidationError) as refusal:
         ModelBooster.model_validate(obj)
     assert [str(fault) for fault in schema_faults(obj, refusal.value)] == [
-        "metadata.namespace: Input should be a valid string"
+        "metadata.namespace: Invalid value: Input should be a valid string"
     ]
 
 
