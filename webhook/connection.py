@@ -47,7 +47,7 @@ class Connection(TimedConnection):
         self._endpoints = endpoints
         self._header_bytes = 0
         self._exchange: Exchange | None = None
-        self._exchange_seconds = 0.0
+        self._query = b""
         self._fresh = True
         """Whether no request has come to its end in the bytes that are being read."""
 
@@ -110,14 +110,13 @@ class Connection(TimedConnection):
         if self.ended:
             return
         self.phase = BODY
-        path, _, query = self.url.partition(b"?")
+        path, _, self._query = self.url.partition(b"?")
         endpoint = self._endpoints.get(path)
         if endpoint is None or not self._answers_here():
             self._hand_on()
             return
         headers = dict(self.headers)
         exchange = self._exchange = Exchange(endpoint)
-        self._exchange_seconds = read_seconds(query)
         reply = exchange.opened(headers)
         if reply is not None:
             self._reply(reply)
@@ -148,11 +147,11 @@ class Connection(TimedConnection):
         """Returns how long the body that comes may take."""
         if self._exchange is None:
             return self.limits.body_seconds
-        return min(self.limits.body_seconds, self._exchange_seconds)
+        return min(self.limits.body_seconds, read_seconds(self._query))
 
     def be_late(self) -> None:
         """Ends the connection; a client whose own time was over first is told so."""
-        if self._exchange is not None and self._exchange_seconds <= self.limits.body_seconds:
+        if self._exchange is not None and read_seconds(self._query) <= self.limits.body_seconds:
             self._reply(self._exchange.late())
         else:
             self.abort()
@@ -199,8 +198,11 @@ class Connection(TimedConnection):
         self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
         if stays:
             self.phase = IDLE
-        else:
-            self.end()
+            return
+        if self.phase is BODY:
+            # What is still being sent is not worth decrypting.
+            self.transport.pause_reading()
+        self.end()
 
     def _count(self, size: int) -> None:
         self._header_bytes += size

@@ -149,10 +149,9 @@ class Exchange:
 
     def answer(self) -> Reply:
         """Returns the reply to the whole body."""
-        body, self._body = self._body, b""
         self._leave()
         try:
-            said = _said(self._endpoint, body)
+            said = self._said()
         except Refused as exc:
             return self._refuse(exc)
         self.close(200)
@@ -174,6 +173,40 @@ class Exchange:
             self._leave()
             self._endpoint.meter.ended(self._begun, code)
 
+    def _said(self) -> bytes:
+        """Returns the answer to a review.
+
+        Raises:
+            Refused: it is none, or we have made a mistake.
+        """
+        review = None
+        # The garbage collector would look through all that is made here, in vain: it is gone with
+        # the answer and holds no cycles. Otherwise half of a large review's time is its.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            review = decoded(self._body)
+            self._body = b""  # what was decoded takes enough memory
+            answered = self._endpoint.answer(review)
+            self._endpoint.meter.denied(answered["response"])
+            return orjson.dumps(answered)
+        except Refused:
+            raise
+        except Unreadable as exc:
+            answered = unreadable(exc.uid, str(exc))
+            self._endpoint.meter.denied(answered["response"])
+            return orjson.dumps(answered)
+        except NotAReview as exc:
+            raise Refused(400, str(exc)) from exc
+        except Exception as exc:
+            # Whatever it is, the next request must be answered; what becomes of this one, the
+            # registered failure policy decides.
+            log.exception("a review could not be answered, uid %r", uid_of(review))
+            raise Refused(500, "internal error; the log of the webhook says more") from exc
+        finally:
+            if collects:
+                gc.enable()
+
     def _leave(self) -> None:
         if self._entered:
             self._entered = False
@@ -182,40 +215,6 @@ class Exchange:
     def _refuse(self, why: Refused) -> Reply:
         self.close(why.status)
         return Reply(why.status, _TEXT + why.headers, f"{why}\n".encode())
-
-
-def _said(endpoint: Endpoint, body: bytes | bytearray) -> bytes:
-    """Returns the answer to a review.
-
-    Raises:
-        Refused: it is none, or we have made a mistake.
-    """
-    review = None
-    # The garbage collector would look through all that is made here, in vain: it is gone with the
-    # answer and holds no cycles. Otherwise half of the time of a large review is the collector's.
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        review = decoded(body)
-        answered = endpoint.answer(review)
-        endpoint.meter.denied(answered["response"])
-        return orjson.dumps(answered)
-    except Refused:
-        raise
-    except Unreadable as exc:
-        answered = unreadable(exc.uid, str(exc))
-        endpoint.meter.denied(answered["response"])
-        return orjson.dumps(answered)
-    except NotAReview as exc:
-        raise Refused(400, str(exc)) from exc
-    except Exception as exc:
-        # Whatever it is, the next request must be answered; what becomes of this one, the
-        # registered failure policy decides.
-        log.exception("a review could not be answered, uid %r", uid_of(review))
-        raise Refused(500, "internal error; the log of the webhook says more") from exc
-    finally:
-        if collects:
-            gc.enable()
 
 
 def read_seconds(query: bytes) -> float:

@@ -207,6 +207,28 @@ async def test_a_huge_object_that_is_right() -> None:
     assert time.process_time() - begin < 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "bounded"),
+    [
+        pytest.param({"notes": ["x"] * 49_900}, False, id="as many values as may be"),
+        pytest.param({"notes": ["x"] * 50_010}, True, id="more values"),
+        pytest.param({"notes": {f"key-{n}": 1 for n in range(50_010)}}, True, id="more keys"),
+        pytest.param({"notes": [[]] * 32_000}, False, id="as many lists as may be"),
+        pytest.param({"notes": [[]] * 32_800}, True, id="more lists"),
+        pytest.param({"notes": [{}] * 32_800}, True, id="more maps"),
+        pytest.param({"notes": ["[[[" * 30_000]}, True, id="brackets in a text"),
+    ],
+)
+async def test_values_are_bounded_wherever_they_are(fields: Object, bounded: bool) -> None:
+    body = orjson.dumps(review({**booster_object("demo"), **fields}))
+    response = (await _post(body)).json()["response"]
+    assert (response["uid"], response["allowed"]) == (UID, not bounded)
+    if bounded:
+        assert response["status"]["message"] == "the object holds too many values"
+    nameless = body.replace(UID.encode(), b"x" * 200)
+    assert (await _post(nameless)).status_code == 400
+
+
 @pytest.mark.parametrize("path", [VALIDATE, MUTATE])
 async def test_our_own_mistake_is_no_verdict(path: str, caplog: pytest.LogCaptureFixture) -> None:
     context = Context(lookup=Broken())  # type: ignore[arg-type]  # that is what is broken
