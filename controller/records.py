@@ -20,7 +20,7 @@ Index = Callable[[Object], Iterable[str]]
 Entry = tuple[str, str]
 """An index, and a value in it."""
 
-UNPACKED = 32
+UNPACKED = 64
 """How many objects of a store are at hand unpacked; one takes about as much as 60 packed ones."""
 
 
