@@ -1,12 +1,13 @@
 """What a review costs, beside a plain Go webhook that does the peer's work (``bench/peer``).
 
-Both serve over TLS with keep-alive on this machine, one after the other in alternating rounds,
-under the same load from the same client. What counts is the processor time that the *server's*
-process used per request: a ratio of the two says more than either figure, and no other load on
-the machine changes it much. Our verdicts are whole ones: every rule, and the conversion.
+Both serve over TLS on one processor of this machine, under the same load from the same client on
+another one, in alternating rounds. No body is sent twice to either. What counts is the processor
+time that the *server's* process uses: a ratio of the two says more than either figure, and other
+load on the machine changes it little. Our verdicts are whole ones: every rule, and the conversion.
 
-    python -m bench.admission [--rounds 5] [--requests 4000]
+    python -m bench.admission [--rounds 5] [--requests 3000] [--json FILE]
 
+Ends with 1 if a count is broken: bytes of an answer, memory or processor time of a hostile payload.
 Needs ``go`` on PATH, or the toolchain that the tests use, to build the peer.
 """
 
@@ -14,275 +15,206 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
+import platform
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from app.apis.children import Profile
 from app.convert.options import Options
 from app.metrics import Metrics
 from app.validation import Context
+from bench._corpus import corpus
+from bench._hostile import broken, endured, hostile, print_head
+from bench._servers import Server, built_peer, load, processors, running
 from certs.pki import KeyPair, new_authority, new_leaf
-from tests.builders import backend, booster_object, worker
-from tests.controlplane.binaries import go_environment
 from webhook.server import MUTATE, VALIDATE, serve_https, webhook_app
 from webhook.tls import ServingContext
 
-HERE = Path(__file__).parent
-TICK = os.sysconf("SC_CLK_TCK")
+PORTS = {"ours": 19443, "peer": 19444}
+
+ALLOW_BYTES, DENIAL_BYTES = 200, 1500
+"""What an answer may have."""
 
 
-def review(obj: dict[str, Any], operation: str = "CREATE") -> dict[str, Any]:
-    """Returns a review as the API server sends it, managedFields and user included."""
-    metadata = {
-        **obj["metadata"],
-        "namespace": "default",
-        "uid": "0e4b1c2a-3c9e-4b4e-8a53-0c7a4f1f7f10",
-        "creationTimestamp": "2026-11-01T12:00:00Z",
-        "generation": 1,
-        "managedFields": [
-            {
-                "manager": "kubectl-client-side-apply",
-                "operation": "Update",
-                "apiVersion": obj["apiVersion"],
-                "time": "2026-11-01T12:00:00Z",
-                "fieldsType": "FieldsV1",
-                "fieldsV1": {"f:spec": {".": {}, **{f"f:{name}": {} for name in obj["spec"]}}},
-            }
-        ],
-    }
-    sent = {**obj, "metadata": metadata}
-    kind = {"group": "workload.serving.volcano.sh", "version": "v1alpha1", "kind": "ModelBooster"}
-    resource = {
-        "group": "workload.serving.volcano.sh",
-        "version": "v1alpha1",
-        "resource": "modelboosters",
-    }
-    return {
-        "kind": "AdmissionReview",
-        "apiVersion": "admission.k8s.io/v1",
-        "request": {
-            "uid": "5b8d3c0f-0a4c-4a43-bd9d-6b7f1b1a6d5c",
-            "kind": kind,
-            "resource": resource,
-            "requestKind": kind,
-            "requestResource": resource,
-            "name": obj["metadata"]["name"],
-            "namespace": "default",
-            "operation": operation,
-            "userInfo": {"username": "kubernetes-admin", "groups": ["system:authenticated"]},
-            "object": sent,
-            "oldObject": sent if operation == "UPDATE" else None,
-            "dryRun": False,
-            "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
-        },
-    }
+@dataclass(frozen=True)
+class Row:
+    """One kind of load; both servers get it.
+
+    Args:
+        name: for the table.
+        path: where it goes.
+        size: of the corpus.
+        connections: how many are open at a time.
+        share: part of the number of requests that is sent.
+        new: whether each request has a connection of its own.
+    """
+
+    name: str
+    path: str
+    size: str
+    connections: int
+    share: float = 1.0
+    new: bool = False
 
 
-def corpora() -> dict[str, list[dict[str, Any]]]:
-    """Returns the bodies by size: a usual object, one with env and adapters, a very long one."""
-    small = [
-        review(booster_object(f"m{n}", backend("b1", workers=[worker(config={"port": 8000})])))
-        for n in range(10)
-    ]
-    medium = [
-        review(
-            booster_object(
-                f"m{n}",
-                backend(
-                    "b1",
-                    env=[{"name": f"NAME_{i}", "value": f"value-{i}"} for i in range(8)],
-                    loraAdapters=[{"name": "sql", "artifactURL": "hf://a/sql"}],
-                    workers=[worker(config={f"flag-{i}": i for i in range(10)})],
-                ),
-            ),
-            "UPDATE" if n % 2 else "CREATE",
-        )
-        for n in range(10)
-    ]
-    large = [
-        review(
-            booster_object(
-                f"m{n}",
-                *(
-                    backend(
-                        f"b{b}",
-                        env=[{"name": f"NAME_{i}", "value": "x" * 40} for i in range(25)],
-                        workers=[worker(config={f"flag-{i}": "y" * 20 for i in range(25)})],
-                    )
-                    for b in range(14)
-                ),
-            )
-        )
-        for n in range(4)
-    ]
-    return {"small": small, "medium": medium, "large": large}
+ROWS = (
+    *(Row(f"B1 validate {size}", VALIDATE, size, 1, 0.3) for size in ("small", "medium")),
+    *(Row(f"B2 validate {size}", VALIDATE, size, 25) for size in ("small", "medium")),
+    Row("B2 validate large", VALIDATE, "large", 25, 0.1),
+    *(Row(f"B2 mutate {size}", MUTATE, size, 25) for size in ("small", "medium")),
+    Row("B2 mutate large", MUTATE, "large", 25, 0.1),
+    Row("B4 validate denied", VALIDATE, "denied", 25, 0.3),
+    Row("B5 validate medium, new", VALIDATE, "medium", 8, 0.2, new=True),
+)
 
-
-class Server:
-    """A server process, and how much processor time it has used."""
-
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
-        self.process = process
-        self.port = port
-
-    def cpu_seconds(self) -> float:
-        """Returns user and system time used so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
-
-
-@contextmanager
-def running(command: list[str], port: int) -> Iterator[Server]:
-    """Runs a server until the block ends."""
-    process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
-    try:
-        deadline = time.monotonic() + 30
-        while subprocess.run(
-            ["bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}"], stderr=subprocess.DEVNULL
-        ).returncode:
-            if time.monotonic() > deadline or process.poll() is not None:
-                raise SystemExit(f"{command[0]} does not listen on port {port}")
-            time.sleep(0.05)
-        yield Server(process, port)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def built_peer(folder: Path) -> Path:
-    """Builds the Go peer."""
-    target = folder / "peer"
-    subprocess.run(
-        ["go", "build", "-o", str(target), "."],
-        cwd=HERE / "peer",
-        env={**go_environment(), "CGO_ENABLED": "0"},
-        check=True,
-    )
-    return target
+Rounds = dict[str, list[dict[str, float]]]
 
 
 def serve_ours(port: int, cert: Path, key: Path) -> None:
     """Serves as the process ``webhook`` does, without a cluster to look names up in."""
+    import uvloop
+
     context = Context(options=Options(), profile=Profile.B, lookup=None)
     serving = ServingContext()
     serving.use(KeyPair(cert.read_bytes(), key.read_bytes()))
-    main = serve_https(
-        webhook_app(lambda: context, Metrics()),
-        host="127.0.0.1",
-        port=port,
-        serving=serving,
-        stopping=asyncio.Event(),
+    app = webhook_app(lambda: context, Metrics())
+    gc.collect()
+    gc.freeze()  # as the process does when it knows its neighbours
+    uvloop.run(
+        serve_https(app, host="127.0.0.1", port=port, serving=serving, stopping=asyncio.Event())
     )
-    import uvloop
-
-    uvloop.run(main)
 
 
-def main() -> None:
-    """Measures, and prints a table."""
+def main() -> int:
+    """Measures, prints tables, and returns 1 if a limit on a count is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=4000)
-    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--requests", type=int, default=3000)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write all figures")
     parser.add_argument("--serve", nargs=3, metavar=("PORT", "CERT", "KEY"), help="for itself")
     args = parser.parse_args()
     if args.serve:
         serve_ours(int(args.serve[0]), Path(args.serve[1]), Path(args.serve[2]))
-        return
+        return 0
     with tempfile.TemporaryDirectory() as name:
-        _measure(Path(name), args)
+        found = _measured(Path(name), args.rounds, args.requests)
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=1))
+    for text in found["broken"]:
+        print(f"broken: {text}", file=sys.stderr)
+    return bool(found["broken"])
 
 
-def _measure(folder: Path, args: argparse.Namespace) -> None:
+def _measured(folder: Path, rounds: int, requests: int) -> dict[str, Any]:
     peer = built_peer(folder)
     now = datetime.now(UTC)
     authority = new_authority("bench", now, timedelta(days=1))
     leaf = new_leaf(authority, ["localhost"], now, timedelta(days=1))
-    paths = {"ca": authority.cert, "cert": leaf.cert, "key": leaf.key}
-    for file, text in paths.items():
+    for file, text in {"ca": authority.cert, "cert": leaf.cert, "key": leaf.key}.items():
         (folder / file).write_bytes(text)
     cert, key = str(folder / "cert"), str(folder / "key")
-    bodies = corpora()
-    for size, reviews in bodies.items():
-        (folder / size).write_text(json.dumps(reviews))
-    commands = {
-        "ours": [sys.executable, "-m", "bench.admission", "--serve", "19443", cert, key],
-        "peer": [str(peer), "serve", "127.0.0.1:19444", cert, key],
-    }
-    with running(commands["ours"], 19443) as ours, running(commands["peer"], 19444) as theirs:
-        servers = {"ours": ours, "peer": theirs}
-        rows = [
-            *((path, size, "load") for path in (VALIDATE, MUTATE) for size in bodies),
-            (VALIDATE, "medium", "load-new"),
-        ]
-        print(f"processor time of the server per request, µs; medians of {args.rounds} rounds")
-        print(
-            f"{'':34}{'KB':>6}{'ours':>9}{'peer':>9}{'ours/peer':>11}{'p50 ms':>17}{'reply B':>15}"
-        )
-        for path, size, mode in rows:
-            found: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
-            requests = args.requests // (10 if size == "large" or mode == "load-new" else 1)
-            for turn in range(-1, args.rounds):
-                for who, server in servers.items():
-                    got = _load(peer, server, path, folder, size, mode, args.connections, requests)
-                    if turn >= 0:  # the first one warms up
-                        found[who].append(got)
-            _row(f"{path.split('/')[1]} {size} {mode}", bodies[size], found)
+    ours = [sys.executable, "-m", "bench.admission", "--serve", str(PORTS["ours"]), cert, key]
+    theirs = [str(peer), "serve", f"127.0.0.1:{PORTS['peer']}", cert, key]
+    serving, loading = processors()
+    os.sched_setaffinity(0, {loading})
+    host = f"{_processor()}, {os.cpu_count()} processors, {platform.release()}"
+    print(f"{host}; Python {platform.python_version()}; medians of {rounds} rounds (least-most)")
+    found: dict[str, Any] = {"host": host, "rows": {}, "hostile": {}}
+    with ExitStack() as stack:
+        servers = {
+            who: stack.enter_context(running(command, PORTS[who], serving))
+            for who, command in (("ours", ours), ("peer", theirs))
+        }
+        _print_head()
+        for row in ROWS:
+            got = _rounds(peer, servers, folder, row, rounds, requests)
+            found["rows"][row.name] = got
+            _print(row.name, got)
+    print_head()
+    for name, body, pieces in hostile():
+        with running(ours, PORTS["ours"], serving) as server:
+            found["hostile"][name] = endured(server, folder / "ca", name, body, pieces)
+    found["broken"] = [*_long_answers(found["rows"]), *broken(found["hostile"])]
+    return found
 
 
-def _load(
-    peer: Path,
-    server: Server,
-    path: str,
-    folder: Path,
-    size: str,
-    mode: str,
-    connections: int,
-    requests: int,
-) -> dict[str, float]:
-    begin = server.cpu_seconds()
-    url = f"https://localhost:{server.port}{path}"
-    done = subprocess.run(
-        [
-            str(peer),
-            mode,
-            url,
-            str(folder / "ca"),
-            str(folder / size),
-            str(connections),
-            str(requests),
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    result: dict[str, float] = json.loads(done.stdout)
-    result["cpu_us"] = (server.cpu_seconds() - begin) / requests * 1e6
-    return result
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
 
 
-def _row(name: str, bodies: list[dict[str, Any]], found: dict[str, list[dict[str, float]]]) -> None:
+def _rounds(
+    peer: Path, servers: dict[str, Server], folder: Path, row: Row, rounds: int, requests: int
+) -> Rounds:
+    found: Rounds = {who: [] for who in servers}
+    count = int(requests * row.share)
+    for turn in range(rounds + 1):
+        bodies = folder / "bodies"
+        bodies.write_bytes(orjson.dumps(corpus(row.size, count, f"{row.name} {turn}")))
+        order = list(servers.items())
+        for who, server in order if turn % 2 else reversed(order):
+            got = load(
+                peer,
+                server,
+                row.path,
+                bodies,
+                new=row.new,
+                connections=row.connections,
+                count=count,
+            )
+            if turn:  # the first one warms up
+                found[who].append({**got, "body_bytes": bodies.stat().st_size / count})
+    return found
+
+
+def _long_answers(rows: dict[str, Rounds]) -> list[str]:
+    found = []
+    for name, got in rows.items():
+        most = max(one["most_reply_bytes"] for one in got["ours"])
+        limit = DENIAL_BYTES if "denied" in name else ALLOW_BYTES
+        if most > limit:
+            found.append(f"{name}: an answer of {most:.0f} bytes, {limit} at most")
+    return found
+
+
+def _print_head() -> None:
+    columns = ("CPU µs, ours", "peer", "ratio", "p50 ms", "p99 ms", "reply B")
+    widths = (20, 20, 7, 14, 14, 14)
+    print(f"{'':26}{'KB':>5}" + "".join(f"{c:>{w}}" for c, w in zip(columns, widths, strict=True)))
+
+
+def _print(name: str, found: Rounds) -> None:
     def median(who: str, what: str) -> float:
         return statistics.median(one[what] for one in found[who])
 
-    size = statistics.mean(len(json.dumps(body)) for body in bodies) / 1000
-    ours, theirs = median("ours", "cpu_us"), median("peer", "cpu_us")
+    def spread(who: str) -> str:
+        all_of_them = [one["cpu_us"] for one in found[who]]
+        middle = statistics.median(all_of_them)
+        return f"{middle:.0f} ({min(all_of_them):.0f}-{max(all_of_them):.0f})"
+
+    def pair(what: str, digits: int) -> str:
+        return f"{median('ours', what):.{digits}f} / {median('peer', what):.{digits}f}"
+
     print(
-        f"{name:34}{size:6.1f}{ours:9.0f}{theirs:9.0f}{ours / theirs:11.2f}"
-        f"{median('ours', 'p50_ms'):8.2f} /{median('peer', 'p50_ms'):7.2f}"
-        f"{median('ours', 'reply_bytes'):7.0f} /{median('peer', 'reply_bytes'):6.0f}"
+        f"{name:26}{median('ours', 'body_bytes') / 1000:5.1f}{spread('ours'):>20}"
+        f"{spread('peer'):>20}{median('ours', 'cpu_us') / median('peer', 'cpu_us'):7.2f}"
+        f"{pair('p50_ms', 2):>14}{pair('p99_ms', 2):>14}{pair('reply_bytes', 0):>14}",
+        flush=True,
     )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
