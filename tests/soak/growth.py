@@ -11,8 +11,6 @@ from statistics import NormalDist, fmean
 Point = tuple[float, float]
 """Seconds, value."""
 
-Z = NormalDist().inv_cdf(0.975)
-
 
 @dataclass(frozen=True)
 class Slope:
@@ -37,8 +35,14 @@ class Slope:
         return self.low > 0
 
 
-def slope(stretches: Sequence[Sequence[Point]]) -> Slope | None:
+def slope(stretches: Sequence[Sequence[Point]], questions: int = 1) -> Slope | None:
     """Returns the slope that stretches of samples have in common; None if they are too few.
+
+    Args:
+        stretches: the samples.
+        questions: how many slopes are looked at together; the intervals of all of them hold with
+            95 %, else one of a dozen would often be growth by chance.
+
 
     Each stretch (the life of one process in one role) has a level of its own, so a restart is no
     drop. Neighbouring samples resemble each other: the more they do, the fewer they count for
@@ -53,7 +57,9 @@ def slope(stretches: Sequence[Sequence[Point]]) -> Slope | None:
     left = [[y - value * x for x, y in _centred(stretch)] for stretch in usable]
     squares = sum(r * r for residuals in left for r in residuals)
     free = len(centred) * _worth(left, squares) - len(usable) - 1
-    width = _quantile(free) * sqrt(squares / free / spread) if free >= 1 else inf
+    width = (
+        _quantile(free, 1 - 0.025 / questions) * sqrt(squares / free / spread) if free >= 1 else inf
+    )
     if squares < 1e-12:
         width = 0.0
     return Slope(
@@ -79,9 +85,19 @@ def _worth(left: Sequence[Sequence[float]], squares: float) -> float:
     return (1 - likeness) / (1 + likeness)
 
 
-def _quantile(free: float) -> float:
-    """Student's t at 97.5 % (Cornish-Fisher, good to a percent from 3 degrees of freedom on)."""
-    first = (Z**3 + Z) / (4 * free)
-    second = (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * free**2)
-    third = (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / (384 * free**3)
-    return Z + first + second + third
+def lowest(stretch: Sequence[Point], seconds: float) -> list[Point]:
+    """Returns the lowest sample of each so many seconds: load comes and goes, a leak stays."""
+    blocks: dict[int, Point] = {}
+    for point in stretch:
+        block = int((point[0] - stretch[0][0]) // seconds)
+        blocks[block] = min(blocks.get(block, point), point, key=lambda p: p[1])
+    return list(blocks.values())
+
+
+def _quantile(free: float, level: float) -> float:
+    """Student's t (Cornish-Fisher, good to a percent from 5 degrees of freedom on)."""
+    z = NormalDist().inv_cdf(level)
+    first = (z**3 + z) / (4 * free)
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
+    return z + first + second + third

@@ -129,6 +129,7 @@ class Room:
     ) -> None:
         self.plane = plane
         self.proxy = proxy
+        self.folder = folder
         self.chance = chance
         self.admin = Admin(plane.api, "default")
         self.world = World(self.admin)

@@ -78,6 +78,7 @@ async def _in(room: Room, report: Report) -> None:
     await _cancel(always)
     report.wrong += unexpected_ends(room)
     report.slopes = samples.slopes()
+    samples.write(room.folder / "samples.json")
     report.churn, report.codes = churn.done, codes(requests(room))
     report.lives = {replica.name: len(replica.ended) for replica in room.replicas}
 

@@ -6,9 +6,11 @@ import asyncio
 import json
 from collections import defaultdict
 from contextlib import suppress
+from math import isinf
+from pathlib import Path
 
 from tests.soak.churn import Trouble
-from tests.soak.growth import Point, Slope, slope
+from tests.soak.growth import Point, Slope, lowest, slope
 from tests.soak.room import Replica, Room
 
 HELD = {
@@ -18,6 +20,9 @@ HELD = {
     "timers": "timers",
 }
 ROLES = ("leader", "other", "webhook")
+
+BLOCK_SECONDS = 30.0
+"""Of each so many seconds the lowest sample counts."""
 
 LEAST_MINUTES = 5.0
 """Of less, nothing can be said of growth."""
@@ -69,6 +74,11 @@ class Samples:
             for name in HELD:
                 held[name].append((noted["at"], noted[name]))
 
+    def write(self, path: Path) -> None:
+        """Writes all of them, for whoever wants to look closer."""
+        named = {" ".join(map(str, whose)): held for whose, held in self._points.items()}
+        path.write_text(json.dumps(named))
+
     def slopes(self) -> dict[tuple[str, str], Slope | None]:
         """Returns the growth by role and by what is held; None where too little was seen."""
         return {(role, name): self._slope(role, name) for role in ROLES for name in HELD}
@@ -79,12 +89,15 @@ class Samples:
             points = held[name]
             if whose == role and points:
                 warm = points[0][0] + self._warm_seconds
-                stretches.append([point for point in points if point[0] >= warm])
-        return slope(stretches)
+                warmed = [point for point in points if point[0] >= warm]
+                stretches.append(lowest(warmed, BLOCK_SECONDS))
+        return slope(stretches, questions=len(ROLES) * len(HELD))
 
 
 def judged(found: Slope | None) -> str:
     """Returns what a slope says of growth, in one word or a few."""
     if found is None or found.minutes < LEAST_MINUTES:
         return "too short to tell"
+    if isinf(found.low):
+        return "too uneven to tell"
     return "GROWS" if found.grows else "none"

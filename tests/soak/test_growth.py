@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.soak.growth import Point, slope
+from tests.soak.growth import Point, lowest, slope
 
 
 def samples(seed: int, per_minute: float, *, keeps: float = 0.0, level: float = 100) -> list[Point]:
@@ -42,6 +42,18 @@ def test_what_never_changes_does_not_grow() -> None:
     found = slope([[(float(n), 12.0) for n in range(10)]])
     assert found is not None
     assert (found.value, found.low, found.high, found.grows) == (0, 0, 0, False)
+
+
+def test_a_load_that_comes_and_goes_is_left_out() -> None:
+    busy = [(float(n), 10.0 + n % 7 + n // 30) for n in range(120)]
+    assert [value for _, value in lowest(busy, 30)] == [10, 11, 12, 13]
+
+
+def test_the_more_is_asked_the_wider_the_intervals() -> None:
+    one, many = slope([samples(1, 0)]), slope([samples(1, 0)], questions=12)
+    assert one is not None
+    assert many is not None
+    assert many.low < one.low < one.high < many.high
 
 
 def test_too_little_is_told_from_nothing() -> None:
