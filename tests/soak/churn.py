@@ -54,7 +54,7 @@ class Churn:
         self._hands_per_second = hands_per_second
         self._kept: set[str] = set()
         self._one_at_a_time = asyncio.Lock()
-        """Deleting a ModelBooster, and taking a child's owner away."""
+        """Changing a ModelBooster, and taking labels or owner of a child away."""
         self._busy: set[asyncio.Task[None]] = set()
         self.done: Counter[str] = Counter()
         self.flaps = True
@@ -110,13 +110,16 @@ class Churn:
             metadata = {"labels": {"mine": str(self._chance.random())}}
             await self._world.patch(MODEL_BOOSTER, name, {"metadata": metadata})
             return "labelled"
-        await self._world.put(MODEL_BOOSTER, self._booster(name))
+        async with self._one_at_a_time:
+            if name in self._kept:
+                return "left alone"
+            await self._world.put(MODEL_BOOSTER, self._booster(name))
         return "edited"
 
     async def _delete(self, name: str) -> str:
         async with self._one_at_a_time:
             if name in self._kept:
-                return "not deleted"
+                return "left alone"
             how = self._chance.choice(["Background", "Foreground"])
             await self._world.delete(MODEL_BOOSTER, name, propagation=how)
         if self._chance.random() < 0.5:
@@ -155,19 +158,20 @@ class Churn:
             await self._world.delete(resource, name)
             return "child deleted"
         if how < 0.8:
-            await self._world.patch(resource, name, {"metadata": {"labels": None}})
+            await self._strip(child, "labels")
             return "child's labels removed"
         if how < 0.9:
-            await self._disown(child)
+            await self._strip(child, "ownerReferences")
             return "child's owner removed"
         owner = child["metadata"]["ownerReferences"][0]["name"]
         await self._world.patch(MODEL_BOOSTER, owner, {"status": None}, subresource="status")
         return "status wiped"
 
-    async def _disown(self, child: Object) -> None:
-        """Takes the owner away, and sees to it that the ModelBooster is not deleted meanwhile.
+    async def _strip(self, child: Object, what: str) -> None:
+        """Takes labels or owner away; until they are back, the ModelBooster is left alone.
 
-        Without owner a child of a deleted one is nobody's, and rightly stays for ever.
+        Without owner, a child of a deleted one is nobody's, and rightly stays for ever. Without
+        labels, one that is wanted no more is not seen before its owner goes.
         """
         metadata, resource = child["metadata"], _resource_of(child)
         (ref,) = metadata["ownerReferences"]
@@ -176,22 +180,25 @@ class Churn:
             booster = await self._world.get(MODEL_BOOSTER, owner)
             if booster is None or is_terminating(booster) or uid_of(booster) != ref["uid"]:
                 return
+            if owner in self._kept:
+                return
             self._kept.add(owner)
-            patch = {"ownerReferences": None, "resourceVersion": metadata["resourceVersion"]}
-            await self._world.patch(resource, metadata["name"], {"metadata": patch})
+            patch = {what: None, "resourceVersion": metadata["resourceVersion"]}
+            with suppress(*Trouble):  # it may have been done all the same
+                await self._world.patch(resource, metadata["name"], {"metadata": patch})
 
-        async def until_owned() -> None:
+        async def until_back() -> None:
             while True:
                 await asyncio.sleep(0.5)
                 try:
                     live = await self._world.get(resource, metadata["name"])
                 except Trouble:
                     continue
-                if live is None or live["metadata"].get("ownerReferences"):
+                if live is None or live["metadata"].get(what):
                     self._kept.discard(owner)
                     return
 
-        task = asyncio.create_task(until_owned())
+        task = asyncio.create_task(until_back())
         self._busy.add(task)
         task.add_done_callback(self._busy.discard)
 
