@@ -53,10 +53,18 @@ class Connection(TimedConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
+        self._lose_exchange()
+        super().connection_lost(exc)
+
+    def abort(self) -> None:
+        """Cuts it; what its request holds is free at once."""
+        self._lose_exchange()
+        super().abort()
+
+    def _lose_exchange(self) -> None:
         if self._exchange is not None:
             self._exchange.lost()
             self._exchange = None
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser; what is unfinished afterwards has a time to be finished in."""
@@ -76,6 +84,7 @@ class Connection(TimedConnection):
                 log.error("a request could not be read", exc_info=exc.__context__)
             self.send_400_response("Invalid HTTP request received.")
         if self.phase is IDLE:
+            self.used = True
             self.idle_since = self.loop.time()
         elif self.phase is HEADER and self._fresh:
             # Of a line that does not end the parser says nothing.

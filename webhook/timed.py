@@ -52,6 +52,10 @@ class TimedConnection(HttpToolsProtocol):
         self.phase = IDLE
         self.idle_since: float | None = None
         """Loop time since when nothing is under way; None while something is."""
+        self.reading_since: float | None = None
+        """Loop time since when the rest of a header or body is waited for; None if it is not."""
+        self.used = False
+        """Whether it has carried a request to its end."""
         self.ended = False
         """Whether nothing that comes is looked at any more."""
         self._timer: asyncio.TimerHandle | None = None
@@ -91,6 +95,7 @@ class TimedConnection(HttpToolsProtocol):
             self.end()
         elif answered and self.phase is ANSWER:
             self.phase = IDLE
+            self.used = True
             self.idle_since = self.loop.time()
 
     def shutdown(self) -> None:
@@ -117,6 +122,8 @@ class TimedConnection(HttpToolsProtocol):
 
     def abort(self) -> None:
         """Cuts it."""
+        self.ended = True
+        self.unwatch()
         self.transport.abort()
 
     def watch(self) -> None:
@@ -128,14 +135,18 @@ class TimedConnection(HttpToolsProtocol):
         if self.ended or not (self.phase is HEADER or self.phase is BODY):
             return
         self._timed_phase = self.phase
+        self.reading_since = self.loop.time()
         seconds = self.limits.header_seconds if self.phase is HEADER else self.body_seconds()
         self._timer = self.loop.call_later(seconds, self.be_late)
+        if self.phase is BODY and not self.used:
+            self.all_of_them.begins_body(self)
 
     def unwatch(self) -> None:
         """Takes back the time that was given."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer = self.reading_since = None
+            self.all_of_them.ends_body(self)
 
     def body_seconds(self) -> float:
         """Returns how long the body that comes may take."""
