@@ -2,7 +2,7 @@
 
 Pieces of good reviews are taken out, doubled, moved and replaced by values that break programs;
 then bytes are. The seed is fixed, so that a failure can be looked at; ``FUZZ_SECONDS`` sets how
-long it goes on, and another ``FUZZ_SEED`` goes another way.
+long it goes on (60 s in CI), and another ``FUZZ_SEED`` goes another way.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from webhook.server import MUTATE, VALIDATE, webhook_app
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "10"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS") or ("60" if os.environ.get("CI") else "10"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 
 STRANGE: tuple[Any, ...] = (

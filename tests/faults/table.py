@@ -19,6 +19,9 @@ STORMS = f"{COMPONENT}test_reconcile_storms.py::"
 TWO = f"{COMPONENT}test_reconcile_two.py::"
 RELEASES = f"{COMPONENT}test_reconcile_releases.py::"
 CLOCK, ENDS, ORDER = (f"{FAULTS}test_{part}.py::" for part in ("clock", "ends", "order"))
+TRAFFIC = f"{FAULTS}test_traffic.py::"
+ANSWERS, SOCKETS = f"{COMPONENT}test_webhook_answers.py::", f"{COMPONENT}test_webhook_sockets.py::"
+REVIEWS, FUZZ = f"{COMPONENT}test_review_properties.py::", f"{COMPONENT}test_webhook_fuzz.py::"
 LEADER, KUBE = f"{COMPONENT}test_leader.py::", f"{COMPONENT}test_kube.py::"
 
 
@@ -332,6 +335,129 @@ ROWS: tuple[Row, ...] = (
             f"{RECONCILE}test_other_images_follow_a_restart_and_the_same_ones_do_not",
             f"{UNIT}test_settings.py::test_what_cannot_be_used_is_named",
             f"{E2E}test_process.py::test_a_misspelt_setting_is_told_and_nothing_begins",
+        ),
+    ),
+    Row(
+        "F60",
+        "webhooks are replaced under load",
+        (
+            f"{TRAFFIC}test_f60_a_rolling_restart_under_load_fails_no_request",
+            f"{SOCKETS}test_a_rolling_update_loses_no_request",
+        ),
+    ),
+    Row(
+        "F61",
+        "a connection is used again after long",
+        (
+            f"{TRAFFIC}test_f61_an_idle_connection_can_be_used_again",
+            f"{SOCKETS}test_an_idle_connection_is_kept_longer_than_the_time_for_a_header",
+        ),
+    ),
+    Row(
+        "F62",
+        "500 connections of each half-open kind",
+        (
+            f"{TRAFFIC}test_f62_half_open_connections_keep_nobody_waiting",
+            f"{TRAFFIC}test_f62_clients_that_drip_are_let_go_and_delay_no_end",
+            f"{SOCKETS}test_whoever_keeps_silent_or_drips_is_let_go_while_others_are_served",
+            f"{SOCKETS}test_half_open_clients_do_not_delay_the_end",
+        ),
+    ),
+    Row(
+        "F63",
+        "handshakes, as many as can be",
+        (f"{TRAFFIC}test_f63_handshakes_leave_others_served_and_nothing_behind",),
+    ),
+    Row(
+        "F64",
+        "a reset after every answer",
+        (
+            f"{TRAFFIC}test_f64_resets_leave_nothing_behind",
+            f"{SOCKETS}test_resets_leave_nothing_behind",
+        ),
+    ),
+    Row(
+        "F65",
+        "bodies too long, endless, or of another length",
+        (
+            f"{TRAFFIC}test_f65_f66_no_body_takes_more_than_its_share",
+            f"{TRAFFIC}test_f65_a_body_without_end_is_cut",
+            f"{TRAFFIC}test_f65_a_length_that_lies_is_found_out",
+            f"{SOCKETS}test_a_body_that_says_it_is_too_long_is_not_waited_for",
+            f"{SOCKETS}test_chunks_that_go_on_and_on_are_cut",
+        ),
+    ),
+    Row(
+        "F66",
+        "deep, wide and enormous values",
+        (
+            f"{TRAFFIC}test_f65_f66_no_body_takes_more_than_its_share",
+            f"{ANSWERS}test_config_that_can_be_decoded",
+        ),
+    ),
+    Row(
+        "F67",
+        "what is no JSON, or no UTF-8",
+        (
+            f"{ANSWERS}test_what_is_not_json_is_no_review",
+            f"{ANSWERS}test_what_is_no_review_is_told_so",
+        ),
+    ),
+    Row(
+        "F68",
+        "a key comes twice",
+        (f"{ANSWERS}test_of_a_key_that_comes_twice_the_last_counts",),
+    ),
+    Row(
+        "F69",
+        "other capitals, unknown fields",
+        (f"{ANSWERS}test_fields_that_are_unknown_are_passed_by",),
+    ),
+    Row(
+        "F70",
+        "no review, or one of something else",
+        (
+            f"{UNIT}test_review.py::test_what_is_no_review",
+            f"{UNIT}test_review.py::test_no_object_is_refused",
+            f"{UNIT}test_review.py::test_what_is_not_ours_is_passed_by",
+        ),
+    ),
+    Row(
+        "F71",
+        "other methods, paths, protocols and framing",
+        (
+            f"{SOCKETS}test_two_paths_take_one_method",
+            f"{SOCKETS}test_what_cannot_be_framed_ends_the_connection",
+            f"{SOCKETS}test_what_is_no_request_ends_the_connection",
+            f"{SOCKETS}test_an_old_client_is_answered_and_let_go",
+        ),
+    ),
+    Row("F72", "other types and encodings of content", (f"{ANSWERS}test_content",)),
+    Row("F73", "our own code raises", (f"{ANSWERS}test_our_own_mistake_is_no_verdict",)),
+    Row(
+        "F74",
+        "reviews that chance has changed",
+        (
+            f"{FUZZ}test_every_review_is_answered",
+            f"{REVIEWS}test_every_review_is_answered",
+        ),
+    ),
+    Row(
+        "F75",
+        "texts made for slow patterns",
+        (f"{ANSWERS}test_long_texts_take_little_time",),
+    ),
+    Row(
+        "F76",
+        "a huge object that is right",
+        (f"{ANSWERS}test_a_huge_object_that_is_right",),
+    ),
+    Row(
+        "F77",
+        "the default is asked for twice",
+        (
+            f"{ANSWERS}test_what_is_stored_is_stored_once",
+            f"{REVIEWS}test_what_is_stored_is_stored_once",
         ),
     ),
 )

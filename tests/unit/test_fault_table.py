@@ -32,7 +32,7 @@ def test_the_tests_of_a_row_exist(row: Row) -> None:
 
 def test_no_row_is_forgotten() -> None:
     named = [row.name for row in ROWS] + list(OPEN)
-    assert sorted(named) == [f"F{number:02}" for number in range(1, 48)]
+    assert sorted(named) == [f"F{number:02}" for number in (*range(1, 48), *range(60, 78))]
 
 
 def test_a_row_fails_with_any_of_its_tests() -> None:
