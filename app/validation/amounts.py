@@ -5,11 +5,12 @@ In its own words, and at the places that it names; the values are shown as they 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 
 from app.apis.canonical import Model, once
-from app.apis.derive import served
+from app.apis.derive import ACCELERATORS, served
 from app.apis.fields import FieldError, Path, forbidden, invalid, required
 from app.apis.meta import Object
 from app.apis.quantity import canonical_quantity, parse_quantity
@@ -19,12 +20,17 @@ from app.validation.names import qualified_faults
 _STANDARD = frozenset({"cpu", "memory", "ephemeral-storage"})
 _HUGE_PAGES = "hugepages-"
 _PARTS = ("limits", "requests")
+_USUAL = _STANDARD | frozenset(ACCELERATORS)
+_PLAIN = re.compile(r"[0-9]{1,15}(?:[KMGTPE]i|[kMGTPE])?", re.ASCII)
+"""Most amounts: whole ones, of which nothing more need be asked."""
 _THOUSANDTH = Decimal("0.001")
 
 
 def resource_names_are_known(case: Case) -> Iterator[FieldError]:
     """A resource is cpu, memory, ephemeral-storage, hugepages-2Mi, or like nvidia.com/gpu."""
     for path, name, _ in _amounts(case.model):
+        if name in _USUAL:
+            continue
         faults = list(qualified_faults(name))
         for fault in faults:
             yield invalid(path, name, fault)
@@ -40,6 +46,8 @@ def resource_names_are_known(case: Case) -> Iterator[FieldError]:
 def amounts_are_possible(case: Case) -> Iterator[FieldError]:
     """Amounts are quantities, not negative, and whole numbers of what cannot be split."""
     for path, name, written in _amounts(case.model):
+        if not _is_huge(name) and _PLAIN.fullmatch(str(written)):
+            continue
         amount = parse_quantity(written)
         if amount is None:
             yield invalid(path, written, "must be an amount such as 500m, 2 or 16Gi")
