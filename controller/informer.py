@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 Changed = Callable[[Record | None, Record | None], None]
 """Told of every change: the object before, None if it is new, and after, None if it is gone."""
 
+Listed = Callable[[float], None]
+"""Told of every listing that has arrived, after its changes: when it was asked for (monotonic)."""
+
 Count = Callable[[str, str], None]
 """Told of what is worth counting: the resource and a word for what happened."""
 
@@ -55,6 +58,7 @@ class Informer:
         shape: what of an object goes into the store; may change the one it is given.
         pace: time limits.
         count: told of failures, for metrics.
+        listed: told of listings.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Informer:
         shape: Callable[[Object], Object] = without_managed_fields,
         pace: Pace = PACE,
         count: Count = lambda resource, what: None,
+        listed: Listed = lambda began: None,
     ) -> None:
         self.resource = resource
         self.store = store
@@ -88,6 +93,7 @@ class Informer:
         )
         self._pace = pace
         self._count = count
+        self._listed = listed
         self._recovery = Recovery(pace)
         self._since: str | None = None  # resume from here; None: list anew
         self._floor: str | None = None  # oldest listing to accept; None: any, "": as of now
@@ -150,7 +156,8 @@ class Informer:
             try:
                 if not await self._stream():
                     version = {None: "0", "": None}.get(self._floor, self._floor)
-                    self._arrived(await self._source.list(version))
+                    began = time.monotonic()
+                    self._arrived(await self._source.list(version), began)
                 return
             except ApiError as exc:
                 is_old = isinstance(exc, Gone) or is_too_large_version(exc)
@@ -162,12 +169,13 @@ class Informer:
         """Tries a streaming list, and returns whether it came to its end."""
         if self._no_stream is not None and self._no_stream == await self._source.server_version():
             return False
+        began = time.monotonic()
         try:
             watch = self._source.watch(self._floor or "", initial_events=True)
             async with aclosing(watch) as events:
                 async with asyncio.timeout(self._pace.listing_seconds):
                     listed = await self._source.collect(events)
-                self._arrived(listed)
+                self._arrived(listed, began)
                 await self._take_all(events)
         except Invalid as exc:
             if self._since is not None:
@@ -201,12 +209,13 @@ class Informer:
             # Twice in a row this is a proxy that cuts streams: without a pause we would spin.
             raise Unreachable("the watch ended at once")
 
-    def _arrived(self, listed: Listing) -> None:
+    def _arrived(self, listed: Listing, began: float) -> None:
         self._since, self._floor = listed.resource_version, None
         self._heard_at = time.monotonic()
         self._recovery.listed()
         self._unknown = 0
         self._swap(listed.records)
+        self._listed(began)
 
     def _swap(self, records: list[Record]) -> None:
         self._tell(self.store.replace(records, self._source.namespace))

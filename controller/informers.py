@@ -69,6 +69,7 @@ class Informers:
                     namespace=namespace,
                     pace=pace,
                     count=count,
+                    listed=partial(self._relisted, resource, namespace),
                 )
                 for namespace in namespaces or (None,)
             }
@@ -183,6 +184,13 @@ class Informers:
                 keys.update(self._concerned(resource, record))
         for key in keys:
             self._wake(key, is_first)
+
+    def _relisted(self, resource: Resource, namespace: str | None, began: float) -> None:
+        """Lets those look again whose writes a new listing may have overtaken."""
+        for uid in self.view.relisted(resource, namespace, began):
+            key = self.booster_of(uid)
+            if key is not None:
+                self._wake(key, True)
 
     def _pod_changed(self, old: Record | None, new: Record | None) -> None:
         """Wakes a ModelBooster only if there is something new to say of its pods."""

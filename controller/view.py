@@ -3,7 +3,8 @@
 A store is always a little late. Until the watch shows what a write returned, that stands in for the
 store's object; else the next pass would write the same again. Versions are opaque, so the watch has
 caught up when it shows the very version that the write returned, or when something has happened
-that can only have come later. After a minute at the latest the store is believed again.
+that can only have come later. After a new listing, and after a minute at the latest, the store is
+believed again.
 """
 
 from __future__ import annotations
@@ -180,6 +181,31 @@ class View:
         overdue = [place for place, e in self._expected.items() if e.until <= now]
         owners = {self._expected[place].owner for place in overdue}
         for place in overdue:
+            self._drop(place)
+        return owners
+
+    def relisted(self, resource: Resource, namespace: str | None, began: float) -> set[str]:
+        """Believes a listing rather than what was written before it began.
+
+        An object that came and went while nobody watched leaves no other trace.
+
+        Args:
+            resource: kind that was listed.
+            namespace: where; None for all namespaces.
+            began: when the listing was asked for, in seconds.
+
+        Returns:
+            The uids of the ModelBoosters whose objects may be other than we thought.
+        """
+        older = [
+            (kind, key)
+            for (kind, key), expected in self._expected.items()
+            if kind == resource.kind
+            and namespace in (None, key.namespace)
+            and expected.until - EXPECT_SECONDS < began
+        ]
+        owners = {self._expected[place].owner for place in older}
+        for place in older:
             self._drop(place)
         return owners
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, owner_uids
+from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING, owner_uids
 from app.apis.meta import Key, Object
 from controller.store import Store
 from controller.stores import BOOSTER_INDEX
@@ -169,6 +169,17 @@ def test_after_a_minute_the_store_is_believed_again() -> None:
     assert cluster.sees() == ["5"]
     assert cluster.view.expired(EXPECT_SECONDS) == {OWNER}
     assert cluster.sees() == ["1"]
+
+
+def test_a_listing_ends_what_was_expected_before_it_began() -> None:
+    cluster = Cluster()
+    cluster.made(route("5"))  # at 0
+    for began, namespace in ((0, None), (1, "other")):
+        assert cluster.view.relisted(MODEL_ROUTE, namespace, began) == set()
+    assert cluster.view.relisted(MODEL_SERVING, None, 1) == set()
+    assert cluster.sees() == ["5"]
+    assert cluster.view.relisted(MODEL_ROUTE, "ns", 1) == {OWNER}
+    assert cluster.sees() == []
 
 
 def test_a_store_for_each_namespace() -> None:
