@@ -15,9 +15,23 @@ from app.apis.derive import (
     runtime_port,
     served_model_name,
 )
-from app.apis.fields import Cause, FieldError, SpecError, forbidden, invalid, required
+from app.apis.fields import (
+    Cause,
+    FieldError,
+    SpecError,
+    forbidden,
+    invalid,
+    required,
+    too_long,
+)
 from app.apis.storage import adapter_path, cache_of, model_path
 from app.validation.case import Case
+
+MOST_IMAGE_BYTES = 1024
+"""Of an image reference: 255 of the name, 128 of the tag and a digest take half of that.
+
+No container runtime takes a longer name (github.com/distribution/reference, ErrNameTooLong).
+"""
 
 
 def images_are_named(case: Case) -> Iterator[FieldError]:
@@ -32,13 +46,16 @@ def images_are_named(case: Case) -> Iterator[FieldError]:
 
 
 def images_are_references(case: Case) -> Iterator[FieldError]:
-    """An ``image`` has no white space in it.
+    """An ``image`` has no white space in it, and is no longer than a reference can be.
 
     Upstream's A5 and H1.
     """
     for form, _ in case.listed:
         for worker in form.workers:
             image = worker.image
+            if len(image) > MOST_IMAGE_BYTES:
+                yield too_long(worker.path.child("image"), MOST_IMAGE_BYTES)
+                continue
             # Of all white space only the blank is printable.
             if (" " in image or not image.isprintable()) and any(map(str.isspace, image)):
                 blank = worker.image.isspace()

@@ -47,6 +47,8 @@ def _served(**config: Any) -> Object:
         pytest.param("a:1\n", "cannot contain whitespace", id="line break at the end"),
         pytest.param("a\u00a0b", "cannot contain whitespace", id="hard blank"),
         pytest.param("a\u2003b", "cannot contain whitespace", id="em blank"),
+        pytest.param("a" * 1024, None, id="as long as can be"),
+        pytest.param("a" * 1025, "may not be more than 1024 bytes", id="too long"),
     ],
 )
 def test_image(image: str, words: str | None) -> None:
