@@ -53,7 +53,7 @@ test-unit: install ## Run the tests that need no control plane (seconds).
 
 .PHONY: test
 test: lint type control-plane ## Run everything that a change must pass.
-	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: golden
 golden: install ## Rewrite the golden files; read the diff before you commit it.

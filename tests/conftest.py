@@ -24,6 +24,12 @@ PROFILE = "B"
 settings.register_profile("thorough", max_examples=5000)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts files with slow tests first, else one process would wait for the other at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Prints what became of each row of the fault table."""
     if table := faults.lines(terminalreporter.stats):

@@ -273,7 +273,7 @@ class Proxy:
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._run(self._stack.aclose())
+        self._run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -303,6 +303,11 @@ class Proxy:
         context.load_cert_chain(*self._plane.authority.serving_pair("proxy", [LOOPBACK]))
         await web.TCPSite(runner, LOOPBACK, 0, ssl_context=context).start()
         self.url = f"https://{LOOPBACK}:{runner.addresses[0][1]}"
+
+    async def _close(self) -> None:
+        if self._committing:  # what is to be carried out is, also if nobody waits for it
+            await asyncio.wait(self._committing, timeout=20)
+        await self._stack.aclose()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         call = parse(request.method, request.path, request.query)

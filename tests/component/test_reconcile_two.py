@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -103,7 +104,9 @@ async def test_who_leads_no_more_writes_no_more(
     assert len(written(plane, world.namespace)) <= 2
 
 
-STEPS = 10_000
+STEPS = 10_000 if os.environ.get("CI") else 2_000
+"""A fifth will do while one works on something else."""
+
 ROUNDS = 4
 
 
@@ -149,10 +152,13 @@ async def test_two_at_once_come_to_the_same(
             churn.flaps = False
             seconds, wrong = await until_right(world, 60)
             assert wrong == [], f"seed {seed}, after {seconds:.0f} s"
-            await asyncio.sleep(12)  # details may wait ten seconds for company
-            begun = audit.now(plane)
-            await asyncio.sleep(3)
-            assert written(plane, world.namespace, begun) == [], f"seed {seed}"
+            for _ in range(4):  # details may wait ten seconds for company, then both tell them
+                begun = audit.now(plane)
+                await asyncio.sleep(12)
+                late = written(plane, world.namespace, begun)
+                if not late:
+                    break
+            assert late == [], f"seed {seed}"
             serving.cancel()
             await churn.settle()
         codes = Counter(count.code for count in proxy.counts.elements())
