@@ -112,6 +112,10 @@ async def _read(exchange: Exchange, seconds: float, receive: Receive) -> Reply:
     return exchange.answer()
 
 
+_BLOCK_BYTES = 64 * 1024
+"""Pieces of a body are put together until they have this much; larger ones stay as they come."""
+
+
 class Exchange:
     """One request, from its header to its reply.
 
@@ -119,14 +123,15 @@ class Exchange:
     it gives is the reply, and nothing more may be told.
     """
 
-    __slots__ = ("_begun", "_body", "_endpoint", "_entered", "_open")
+    __slots__ = ("_begun", "_blocks", "_endpoint", "_entered", "_open", "_size")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._begun = endpoint.meter.begun()
         self._open = True
         self._entered = False
-        self._body: bytes | bytearray = b""
+        self._blocks: list[bytes | bytearray] = []
+        self._size = 0
 
     def opened(self, headers: Mapping[bytes, bytes]) -> Reply | None:
         """Looks at the header; returns a reply if the body is not to be waited for."""
@@ -139,13 +144,19 @@ class Exchange:
 
     def take(self, piece: bytes) -> Reply | None:
         """Takes a piece of the body; returns a reply if no more of it is wanted."""
-        if not self._body:
-            self._body = piece  # most bodies come in one
-        else:
-            if isinstance(self._body, bytes):
-                self._body = bytearray(self._body)
-            self._body += piece
-        return self._refuse(too_long()) if len(self._body) > MOST_BYTES else None
+        self._size += len(piece)
+        if self._size > MOST_BYTES:
+            return self._refuse(too_long())
+        # Most bodies come in one piece. Of many, one growing text would be copied again and again,
+        # and take twice its room each time; tiny ones must not become a list of millions.
+        if not self._blocks or len(self._blocks[-1]) >= _BLOCK_BYTES:
+            self._blocks.append(piece)
+            return None
+        block = self._blocks[-1]
+        if isinstance(block, bytes):
+            block = self._blocks[-1] = bytearray(block)
+        block += piece
+        return None
 
     def answer(self) -> Reply:
         """Returns the reply to the whole body."""
@@ -169,7 +180,7 @@ class Exchange:
         """Lets go of everything, whether or not there was a reply."""
         if self._open:
             self._open = False
-            self._body = b""
+            self._blocks.clear()
             self._leave()
             self._endpoint.meter.ended(self._begun, code)
 
@@ -185,8 +196,7 @@ class Exchange:
         collects = gc.isenabled()
         gc.disable()
         try:
-            review = decoded(self._body)
-            self._body = b""  # what was decoded takes enough memory
+            review = decoded(self._whole())
             answered = self._endpoint.answer(review)
             self._endpoint.meter.denied(answered["response"])
             return orjson.dumps(answered)
@@ -206,6 +216,11 @@ class Exchange:
         finally:
             if collects:
                 gc.enable()
+
+    def _whole(self) -> bytes | bytearray:
+        """Returns the body, and lets go of it: what is made of it takes enough memory."""
+        blocks, self._blocks = self._blocks, []
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
     def _leave(self) -> None:
         if self._entered:
