@@ -64,6 +64,11 @@ def _authority() -> KeyPair:
     return new_authority("test", datetime.now(UTC), timedelta(days=1))
 
 
+def trust() -> ssl.SSLContext:
+    """What a client of these servers trusts."""
+    return ssl.create_default_context(cadata=_authority().cert.decode())
+
+
 @dataclass(frozen=True)
 class Server:
     """A running server.
@@ -80,11 +85,15 @@ class Server:
     done: asyncio.Task[None]
     metrics: Metrics
 
+    @property
+    def url(self) -> str:
+        """Where it is for a client that looks its name up itself."""
+        return f"https://localhost:{self.port}"
+
     async def connect(self, *, limit: int = 2**16) -> Client:
         """Returns a new connection with its handshake done."""
-        trust = ssl.create_default_context(cadata=_authority().cert.decode())
         reader, writer = await asyncio.open_connection(
-            "127.0.0.1", self.port, ssl=trust, server_hostname=NAME, limit=limit
+            "127.0.0.1", self.port, ssl=trust(), server_hostname=NAME, limit=limit
         )
         return Client(reader, writer)
 
@@ -152,7 +161,7 @@ async def serving(
     """Runs the server for as long as the block lasts."""
     secret = ServingContext()
     now = datetime.now(UTC)
-    secret.use(new_leaf(_authority(), [NAME], now, timedelta(days=1)))
+    secret.use(new_leaf(_authority(), [NAME, "localhost"], now, timedelta(days=1)))
     metrics, stopping = Metrics(), asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as group:

@@ -1,4 +1,4 @@
-"""What the two paths answer to whatever comes in, without a socket."""
+"""What the two paths answer to whatever comes in, over TLS and a real socket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.apis.meta import Object
 from app.metrics import Metrics
 from app.validation import Context
 from tests.builders import backend, booster_object, policy, worker
-from tests.webhook import UID, review
+from tests.webhook import UID, review, serving, trust
 from webhook.server import MUTATE, VALIDATE, webhook_app
 
 pytestmark = pytest.mark.anyio
@@ -40,8 +40,10 @@ async def _client(
     metrics: Metrics | None = None, context: Context | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
     app = webhook_app(lambda: context or Context(), metrics or Metrics())
-    transport = httpx.ASGITransport(app, raise_app_exceptions=True)
-    async with httpx.AsyncClient(transport=transport, base_url="https://webhook") as client:
+    async with (
+        serving(app=app) as server,
+        httpx.AsyncClient(verify=trust(), base_url=server.url, trust_env=False) as client,
+    ):
         yield client
 
 
