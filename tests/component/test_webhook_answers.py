@@ -350,3 +350,46 @@ async def test_what_is_stored_is_stored_once() -> None:
     obj["spec"]["owner"] = "another webhook"
     second = (await _post(json.dumps(review(obj)).encode(), MUTATE)).json()["response"]
     assert second == {"uid": UID, "allowed": True}
+
+
+def _asked(**request: Any) -> Object:
+    whole = review()
+    whole["request"] |= request
+    return whole
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"kind": "Pod", "apiVersion": "v1"}, id="another kind"),
+        pytest.param({**review(), "apiVersion": "admission.k8s.io/v1beta1"}, id="v1beta1"),
+        pytest.param({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1"}, id="empty"),
+        pytest.param([review()], id="a list of them"),
+        pytest.param(_asked(uid=""), id="an empty uid"),
+        pytest.param(_asked(uid=7), id="a uid that is a number"),
+        pytest.param(_asked(uid=None), id="no uid"),
+    ],
+)
+@pytest.mark.parametrize("path", [VALIDATE, MUTATE])
+async def test_what_is_no_review_gets_no_verdict(path: str, body: Any) -> None:
+    answer = await _post(orjson.dumps(body), path)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert 0 < len(answer.content) <= 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed"),
+    [
+        pytest.param({"object": None}, False, id="nothing is created"),
+        pytest.param({"object": None, "operation": "DELETE"}, True, id="deleted"),
+        pytest.param({"operation": "CONNECT"}, True, id="connected"),
+        pytest.param({"subResource": "status"}, True, id="status"),
+        pytest.param({"kind": {"group": "", "version": "v1", "kind": "Pod"}}, True, id="a Pod"),
+    ],
+)
+async def test_every_review_gets_a_verdict(asked: Object, allowed: bool) -> None:
+    answer = await _post(orjson.dumps(_asked(**asked)))
+    assert answer.status_code == 200
+    response = answer.json()["response"]
+    assert (response["uid"], response["allowed"]) == (UID, allowed)

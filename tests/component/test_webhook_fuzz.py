@@ -18,11 +18,10 @@ import pytest
 
 from app.apis.meta import Object
 from app.lookup import lookup_among
-from app.metrics import Metrics
 from app.validation import Context
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker
-from tests.webhook import review
-from webhook.server import MUTATE, VALIDATE, webhook_app
+from tests.webhook import review, serving, trust
+from webhook.server import MUTATE, VALIDATE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -149,9 +148,11 @@ async def test_every_review_is_answered() -> None:
     chance = random.Random(SEED)
     corpus, there = _corpus(), booster_object("other", backend("x"), namespace="default")
     context = Context(lookup=lookup_among([there]))
-    transport = httpx.ASGITransport(webhook_app(lambda: context, Metrics()))
     asked = 0
-    async with httpx.AsyncClient(transport=transport, base_url="https://webhook") as client:
+    async with (
+        serving(context=lambda: context) as server,
+        httpx.AsyncClient(verify=trust(), base_url=server.url, trust_env=False) as client,
+    ):
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             document = _changed(chance.choice(corpus), chance)

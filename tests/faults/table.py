@@ -417,6 +417,8 @@ ROWS: tuple[Row, ...] = (
         "F70",
         "no review, or one of something else",
         (
+            f"{ANSWERS}test_what_is_no_review_gets_no_verdict",
+            f"{ANSWERS}test_every_review_gets_a_verdict",
             f"{UNIT}test_review.py::test_what_is_no_review",
             f"{UNIT}test_review.py::test_no_object_is_refused",
             f"{UNIT}test_review.py::test_what_is_not_ours_is_passed_by",
