@@ -11,6 +11,7 @@ from functools import partial
 from app.apis.children import (
     CHILDREN,
     MODEL_BOOSTER,
+    MODEL_ROUTE,
     SELECTOR,
     WORKLOAD,
     is_booster_reference,
@@ -23,7 +24,8 @@ from controller.pace import PACE, Pace
 from controller.pods import POD, model_uid, pod_trouble, slim
 from controller.profiles import Installed
 from controller.records import Record
-from controller.stores import ROUTED_INDEX, UID_INDEX, store_of
+from controller.rivals import Rival
+from controller.stores import ROUTED_INDEX, UID_INDEX, store_of, store_of_others_routes
 from controller.view import View
 
 log = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ Wake = Callable[[Key, bool], None]
 
 
 class Informers:
-    """Informers of ModelBooster, of every child kind that is served, and of pods.
+    """Informers of ModelBooster, of every child kind, of others' ModelRoutes, and of pods.
 
     Args:
         kube: the API server.
@@ -79,6 +81,20 @@ class Informers:
             namespace: self._of_pods(kube, namespace, pace, count)
             for namespace in (namespaces or (None,) if watch_pods else ())
         }
+        # Whose name a route has taken must know of it, also if nobody asked the webhook.
+        self._others_routes = {
+            namespace: Informer(
+                kube,
+                MODEL_ROUTE,
+                store_of_others_routes(),
+                partial(self._others_route_changed, namespace),
+                label_selector=f"{SELECTOR}!={WORKLOAD}",
+                namespace=namespace,
+                pace=pace,
+                count=count,
+            )
+            for namespace in namespaces or (None,)
+        }
         self.view = View(
             {
                 resource.kind: {place: informer.store for place, informer in informers.items()}
@@ -109,6 +125,8 @@ class Informers:
             for resource, informers in self._informers.items():
                 for informer in informers.values():
                     group.create_task(self._follow(resource, informer))
+            for informer in self._others_routes.values():
+                group.create_task(self._follow(MODEL_ROUTE, informer))
 
     def are_served(self, installed: Installed) -> None:
         """Takes in which kinds there are; one that went away again is still asked for."""
@@ -123,6 +141,10 @@ class Informers:
             if self._served[resource].is_set()
             for informer in informers.values()
             if not informer.synced.is_set()
+        ] + [
+            informer
+            for informer in self._others_routes.values()
+            if self._served[MODEL_ROUTE].is_set() and not informer.synced.is_set()
         ]
 
     async def pods_synced(self) -> None:
@@ -133,7 +155,8 @@ class Informers:
     def silences(self) -> Iterator[tuple[Resource, Callable[[], float]]]:
         """Yields every kind, with a function that says how long nothing was heard about it."""
         for resource, informers in self._informers.items():
-            yield resource, partial(_silence, list(informers.values()))
+            others = self._others_routes if resource is MODEL_ROUTE else {}
+            yield resource, partial(_silence, [*informers.values(), *others.values()])
         if self._pods:
             yield POD, partial(_silence, list(self._pods.values()))
 
@@ -155,6 +178,8 @@ class Informers:
         for informers in self._informers.values():
             for informer in informers.values():
                 informer.store.rest()
+        for informer in self._others_routes.values():
+            informer.store.rest()
 
     def boosters(self) -> Iterator[Key]:
         """Yields the key of every ModelBooster."""
@@ -192,6 +217,16 @@ class Informers:
             if key is not None:
                 self._wake(key, True)
 
+    def _others_route_changed(
+        self, namespace: str | None, old: Record | None, new: Record | None
+    ) -> None:
+        """Wakes whoever is asked for by the name that somebody's route has or had."""
+        is_first = not self._others_routes[namespace].synced.is_set()
+        for record in filter(None, (old, new)):
+            names = [value for _, value in record.entries]
+            for booster in self._called(record.key.namespace, names):
+                self._wake(booster.key, is_first)
+
     def _pod_changed(self, old: Record | None, new: Record | None) -> None:
         """Wakes a ModelBooster only if there is something new to say of its pods."""
         record = new or old
@@ -202,18 +237,35 @@ class Informers:
         if key is not None and key.namespace == record.key.namespace:
             self._wake(key, True)
 
-    def rivals(self, booster: Object) -> list[Object]:
-        """Returns the others of the namespace that clients ask for by the same name."""
-        names = routed_by_booster(booster)
-        return [other.object for other in self._others(key_of(booster), names)]
+    def rivals(self, booster: Object) -> list[Rival]:
+        """Returns whatever else of the namespace clients reach by the same name."""
+        here, names = key_of(booster), list(routed_by_booster(booster))
+        others = [(MODEL_BOOSTER, other.object) for other in self._others(here, names)]
+        routes = [
+            (MODEL_ROUTE, route.object)
+            for informer in self._others_routes.values()
+            for name in names
+            for route in informer.store.found(ROUTED_INDEX, name)
+            if route.key.namespace == here.namespace and route.key != here
+        ]
+        # A route that has lost our label still speaks for its ModelBooster.
+        return others + [
+            (kind, route)
+            for kind, route in routes
+            if not any(map(is_booster_reference, owner_references(route)))
+        ]
 
     def _others(self, here: Key, names: Iterable[str]) -> Iterator[Record]:
         """Yields the other ModelBoosters of a namespace that clients ask for by one of these."""
+        return (other for other in self._called(here.namespace, names) if other.key != here)
+
+    def _called(self, namespace: str, names: Iterable[str]) -> Iterator[Record]:
+        """Yields the ModelBoosters of a namespace that clients ask for by one of these names."""
         for informer in self._informers[MODEL_BOOSTER].values():
             for name in names:
-                for other in informer.store.found(ROUTED_INDEX, name):
-                    if other.key != here and other.key.namespace == here.namespace:
-                        yield other
+                for booster in informer.store.found(ROUTED_INDEX, name):
+                    if booster.key.namespace == namespace:
+                        yield booster
 
     def _concerned(self, resource: Resource, record: Record) -> Iterator[Key]:
         """Yields the ModelBoosters that should look when something happens to an object."""

@@ -12,7 +12,7 @@ from app.convert.options import Options
 from app.kube.pace import Clock
 from app.validation import Context
 from controller.intent import Intent, intent_of
-from controller.rivals import Elders
+from controller.rivals import Elders, Rival
 from controller.status import is_settled
 
 MOST_KEPT = 256
@@ -32,7 +32,7 @@ class Intents:
     Args:
         options: what conversion reads.
         profile: the shape of the children; may be set anew when another kthena is installed.
-        rivals: the other ModelBoosters that clients ask for by the same name.
+        rivals: whatever else clients reach by the same name.
         clock: the time, in seconds.
     """
 
@@ -40,7 +40,7 @@ class Intents:
         self,
         options: Options,
         profile: Profile | None,
-        rivals: Callable[[Object], Iterable[Object]],
+        rivals: Callable[[Object], Iterable[Rival]],
         clock: Clock = time.monotonic,
     ) -> None:
         self.profile = profile

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from app.apis.children import MODEL_BOOSTER
 from app.apis.meta import Key, Object, Resource, is_terminating
+
+Rival = tuple[Resource, Object]
+"""An object that clients reach by the same name, and its kind."""
 
 
 class Elders:
@@ -16,20 +18,22 @@ class Elders:
 
     Args:
         booster: who asks.
-        rivals: the others of the namespace that clients ask for by the same name.
+        rivals: whatever else of the namespace clients reach by the same name, with its kind:
+            ModelBoosters, and ModelRoutes that somebody else made.
     """
 
     ready = True
 
-    def __init__(self, booster: Object, rivals: Iterable[Object]) -> None:
+    def __init__(self, booster: Object, rivals: Iterable[Rival]) -> None:
         self.objects = sorted(
-            (o for o in rivals if not is_terminating(o) and _age(o) < _age(booster)), key=_age
+            (r for r in rivals if not is_terminating(r[1]) and _age(r[1]) < _age(booster)),
+            key=lambda rival: _age(rival[1]),
         )
         """Those whose claim goes before."""
 
     def routing(self, resource: Resource, model_name: str) -> Sequence[Object]:
-        """Returns the ModelBoosters that clients ask for by this name, and that were first."""
-        return self.objects if resource is MODEL_BOOSTER else ()
+        """Returns the objects of a kind that clients reach by this name, and that were first."""
+        return [obj for kind, obj in self.objects if kind is resource]
 
     def child(self, resource: Resource, key: Key) -> None:
         """Nothing is known here."""
@@ -43,6 +47,6 @@ class Elders:
         return ()
 
 
-def _age(booster: Object) -> tuple[str, str]:
-    """What orders ModelBoosters by age; the server tells it in whole seconds, so names help out."""
-    return str(booster["metadata"].get("creationTimestamp", "")), booster["metadata"]["name"]
+def _age(obj: Object) -> tuple[str, str]:
+    """What orders objects by age; the server tells it in whole seconds, so names help out."""
+    return str(obj["metadata"].get("creationTimestamp", "")), obj["metadata"]["name"]

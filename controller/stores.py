@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from app.apis.children import MODEL_BOOSTER, owner_uids
 from app.apis.meta import Object, Resource, uid_of
-from app.lookup import routed_by_booster
+from app.lookup import routed_by_booster, routed_by_route
 from controller.pods import POD, model_uid
 from controller.records import Index
 from controller.store import Store
@@ -18,7 +18,7 @@ UID_INDEX = "uid"
 """Of ModelBoosters: their own uid."""
 
 ROUTED_INDEX = "routed"
-"""Of ModelBoosters: the name that clients ask for."""
+"""Of ModelBoosters and of others' ModelRoutes: the name that clients ask for."""
 
 Conditions = tuple[tuple[str, str], ...]
 """Type and status of every condition of a ModelBooster."""
@@ -35,6 +35,11 @@ def store_of(resource: Resource) -> Store:
         ROUTED_INDEX: routed_by_booster,
     }
     return Store(indexes, facts=_conditions)
+
+
+def store_of_others_routes() -> Store:
+    """Returns an empty store for ModelRoutes that we have not made."""
+    return Store({ROUTED_INDEX: routed_by_route})
 
 
 def _conditions(booster: Object) -> Conditions:

@@ -141,6 +141,29 @@ async def test_of_two_models_that_clients_call_the_same_the_older_is_served(worl
 
 
 @pytest.mark.usefixtures("controller")
+async def test_a_name_that_a_route_by_hand_has_is_not_served_until_that_goes(world: World) -> None:
+    """The webhook may not know of it yet, or be away; a route that comes later changes nothing."""
+    route = await world.put(MODEL_ROUTE, made_by_hand("by-hand"))
+    await second_is_over(route)
+    taken = route["spec"]["modelName"]
+
+    booster = await world.put(MODEL_BOOSTER, booster_object("m", name=taken))
+
+    booster = await world.until(MODEL_BOOSTER, "m", is_in(("FFT", "ValidationFailed")))
+    said = f'already routed by ModelRoute "{world.namespace}/by-hand"'
+    assert said in condition(booster, "Failed")["message"]
+    assert await world.list(MODEL_SERVING) == []
+
+    await world.delete(MODEL_ROUTE, "by-hand")
+    booster = await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+    await second_is_over(booster)
+    await world.put(MODEL_ROUTE, made_by_hand("by-hand"))
+    await world.put(MODEL_BOOSTER, booster_object("later", name=taken))
+    await world.until(MODEL_BOOSTER, "later", is_in(("FFT", "ValidationFailed")))
+    assert is_in(DEPLOYING)(await world.until(MODEL_BOOSTER, "m"))
+
+
+@pytest.mark.usefixtures("controller")
 async def test_an_orphan_of_a_predecessor_is_not_adopted(world: World) -> None:
     orphan = made_by_hand()
     orphan["metadata"]["labels"] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.apis.children import Profile
+from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, Profile
 from app.apis.meta import Object
 from app.convert.options import Options
 from app.errors import InvalidSpec
@@ -27,8 +27,8 @@ def stored(name: str = "m", generation: int = 1, **spec: Any) -> Object:
     return {**booster, "metadata": {**booster["metadata"], **metadata}}
 
 
-def intents(*rivals: Object, clock: Clock | None = None) -> Intents:
-    return Intents(Options(), Profile.B, lambda booster: rivals, clock or Clock())
+def intents(*, clock: Clock | None = None) -> Intents:
+    return Intents(Options(), Profile.B, lambda booster: (), clock or Clock())
 
 
 def test_it_is_worked_out_once_for_each_generation_and_release() -> None:
@@ -95,9 +95,24 @@ def test_whose_name_belongs_to_an_older_one_is_refused_until_that_goes() -> None
     elder["spec"]["name"] = "m"
     younger = stored()
     younger["metadata"]["creationTimestamp"] = "2026-01-02T00:00:00Z"
-    rivals = [elder]
+    rivals = [(MODEL_BOOSTER, elder)]
     asked = Intents(Options(), Profile.B, lambda booster: rivals, Clock())
     with pytest.raises(InvalidSpec, match="already routed"):
         asked.of(younger)
     rivals.clear()
     assert asked.of(younger).children
+
+
+def test_whose_name_an_older_route_has_is_refused_and_a_younger_route_is_nobody() -> None:
+    route: Object = {
+        "metadata": {"name": "by-hand", "namespace": "ns", "uid": "u"},
+        "spec": {"modelName": "m"},
+    }
+    booster = stored()
+    booster["metadata"]["creationTimestamp"] = "2026-01-02T00:00:00Z"
+    asked = Intents(Options(), Profile.B, lambda booster: [(MODEL_ROUTE, route)], Clock())
+    route["metadata"]["creationTimestamp"] = "2026-01-03T00:00:00Z"
+    assert asked.of(booster).children
+    route["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    with pytest.raises(InvalidSpec, match='routed by ModelRoute "ns/by-hand"'):
+        asked.of(booster)
