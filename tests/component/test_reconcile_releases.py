@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,7 @@ from controller.profiles import Detection, Installed
 from tests.builders import backend, booster_object, policy
 from tests.component.running import DEPLOYING, condition, is_in, running
 from tests.controlplane import crds
+from tests.controlplane.api import Refused
 from tests.controlplane.plane import ControlPlane
 from tests.world import PATIENCE_SECONDS, Admin, World
 
@@ -56,12 +58,26 @@ def remove(plane: ControlPlane, *resources: Resource) -> None:
     """Removes kinds with all their objects."""
     admin = Admin(plane.api, "")
     there = {o["metadata"]["name"] for o in admin.list(crds.CRD)}
-    names = [str(resource) for resource in resources if str(resource) in there]
-    for name in names:
-        plane.api.request("DELETE", crds.CRD.path(None, name))
-    for name in names:
+    removed = [resource for resource in resources if str(resource) in there]
+    for resource in removed:
+        until_listed(plane, resource)
+        plane.api.request("DELETE", crds.CRD.path(None, str(resource)))
+    for resource in removed:
         # The server takes its time for a definition that was changed a moment ago.
-        admin.until_gone(crds.CRD, name, seconds=120)
+        admin.until_gone(crds.CRD, str(resource), seconds=120)
+
+
+def until_listed(plane: ControlPlane, resource: Resource) -> None:
+    """Waits until a kind's storage is there: removed before that, it may take minutes to go."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            plane.api.request("GET", resource.path(None))
+            return
+        except Refused as exc:  # "storage is (re)initializing"
+            if exc.status != 429 or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
 SCALED = backend(minReplicas=1, maxReplicas=3, autoscalingPolicy=policy())
