@@ -20,7 +20,7 @@ Index = Callable[[Object], Iterable[str]]
 Entry = tuple[str, str]
 """An index, and a value in it."""
 
-UNPACKED = 64
+UNPACKED = 40
 """How many objects of a store are at hand unpacked; one takes about as much as 60 packed ones."""
 
 
