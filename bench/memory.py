@@ -38,6 +38,7 @@ from app.apis.meta import Object, uid_of
 from app.convert.options import Options
 from app.kube import connect
 from app.validation import Context
+from bench._conclusion import concluded
 from bench._fleet import NAMESPACE, US, Fleet, cluster, player
 from controller.intent import intent_of
 from tests.builders import booster_object
@@ -304,12 +305,7 @@ def main() -> int:
             print(
                 ", ".join(f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in cells)
             )
-    if chosen.json:
-        chosen.json.write_text(json.dumps(found, indent=1))
-    faults = broken(found)
-    for fault in faults:
-        print(f"LIMIT BROKEN: {fault}", file=sys.stderr)
-    return bool(faults)
+    return concluded(found, broken(found), chosen.json)
 
 
 if __name__ == "__main__":

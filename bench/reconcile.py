@@ -30,6 +30,7 @@ from typing import Any
 from app.apis.children import CHILDREN, MODEL_BOOSTER
 from app.apis.meta import Object
 from app.kube import Kube, connect
+from bench._conclusion import concluded
 from bench._disturbed import failover, restart, running, storm, touched
 from bench._fleet import NAMESPACE, US, Fleet, Process, cluster, counted, player
 from tests import audit
@@ -285,12 +286,7 @@ def main() -> int:
     with cluster() as plane:
         found = asyncio.run(measure(plane, sizes, chosen.quick))
     show(found)
-    if chosen.json:
-        chosen.json.write_text(json.dumps(found, indent=1))
-    faults = broken(found)
-    for fault in faults:
-        print(f"LIMIT BROKEN: {fault}", file=sys.stderr)
-    return bool(faults)
+    return concluded(found, broken(found), chosen.json)
 
 
 if __name__ == "__main__":
