@@ -122,11 +122,14 @@ class Informers:
         async with asyncio.TaskGroup() as group:
             for pods in self._pods.values():
                 group.create_task(pods.run())
-            for resource, informers in self._informers.items():
-                for informer in informers.values():
-                    group.create_task(self._follow(resource, informer))
-            for informer in self._others_routes.values():
-                group.create_task(self._follow(MODEL_ROUTE, informer))
+            for resource, informer in self._of_kinds():
+                group.create_task(self._follow(resource, informer))
+
+    def _of_kinds(self) -> Iterator[tuple[Resource, Informer]]:
+        """Yields every informer but those of pods, with its kind."""
+        for resource, informers in self._informers.items():
+            yield from ((resource, informer) for informer in informers.values())
+        yield from ((MODEL_ROUTE, informer) for informer in self._others_routes.values())
 
     def are_served(self, installed: Installed) -> None:
         """Takes in which kinds there are; one that went away again is still asked for."""
@@ -137,14 +140,8 @@ class Informers:
         """Returns the informers of served kinds that have not listed everything yet."""
         return [
             informer
-            for resource, informers in self._informers.items()
-            if self._served[resource].is_set()
-            for informer in informers.values()
-            if not informer.synced.is_set()
-        ] + [
-            informer
-            for informer in self._others_routes.values()
-            if self._served[MODEL_ROUTE].is_set() and not informer.synced.is_set()
+            for resource, informer in self._of_kinds()
+            if self._served[resource].is_set() and not informer.synced.is_set()
         ]
 
     async def pods_synced(self) -> None:
@@ -154,9 +151,9 @@ class Informers:
 
     def silences(self) -> Iterator[tuple[Resource, Callable[[], float]]]:
         """Yields every kind, with a function that says how long nothing was heard about it."""
-        for resource, informers in self._informers.items():
-            others = self._others_routes if resource is MODEL_ROUTE else {}
-            yield resource, partial(_silence, [*informers.values(), *others.values()])
+        for kind in self._informers:
+            of_kind = [informer for resource, informer in self._of_kinds() if resource is kind]
+            yield kind, partial(_silence, of_kind)
         if self._pods:
             yield POD, partial(_silence, list(self._pods.values()))
 
@@ -175,10 +172,7 @@ class Informers:
 
     def rest(self) -> None:
         """Takes as little room as it goes; to be called when nothing is being worked on."""
-        for informers in self._informers.values():
-            for informer in informers.values():
-                informer.store.rest()
-        for informer in self._others_routes.values():
+        for _, informer in self._of_kinds():
             informer.store.rest()
 
     def boosters(self) -> Iterator[Key]:
