@@ -59,6 +59,14 @@ GOOD = request(orjson.dumps(review()))
 """A request that is answered with "allowed"."""
 
 
+class Broken:
+    """A lookup that fails."""
+
+    @property
+    def ready(self) -> bool:
+        raise RuntimeError("secret details")
+
+
 @cache
 def _authority() -> KeyPair:
     return new_authority("test", datetime.now(UTC), timedelta(days=1))

@@ -19,20 +19,12 @@ from app.apis.meta import Object
 from app.metrics import Metrics
 from app.validation import Context
 from tests.builders import backend, booster_object, policy, worker
-from tests.webhook import UID, review, serving, trust
+from tests.webhook import UID, Broken, review, serving, trust
 from webhook.server import MUTATE, VALIDATE, webhook_app
 
 pytestmark = pytest.mark.anyio
 
 JSON = {"content-type": "application/json"}
-
-
-class Broken:
-    """A lookup that fails."""
-
-    @property
-    def ready(self) -> bool:
-        raise RuntimeError("secret details")
 
 
 @asynccontextmanager

@@ -12,19 +12,11 @@ from app.apis.meta import Object
 from app.metrics import Metrics
 from app.validation import Context
 from tests.builders import backend, booster_object, policy
-from tests.webhook import GOOD, UID, Client, request, review, serving
+from tests.webhook import GOOD, UID, Broken, Client, request, review, serving
 from webhook.connections import Limits
 from webhook.server import MUTATE, VALIDATE, webhook_app
 
 pytestmark = pytest.mark.anyio
-
-
-class Broken:
-    """A lookup that fails."""
-
-    @property
-    def ready(self) -> bool:
-        raise RuntimeError("secret details")
 
 
 SCALED: Object = booster_object("m", backend(scalingCost=1), autoscalingPolicy=policy())
