@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -104,15 +105,18 @@ class Controller:
         self._show()
         self._detection = Detection(kube, self._scope.profile)
         self._installed: Installed | None = None
-        self._intents = Intents(self._scope.options, self._scope.profile, self._informers.rivals)
+        self._intents = Intents(
+            self._scope.options, self._scope.profile, self._informers.names.rivals
+        )
         self._looked = asyncio.Event()
         self._stopping = asyncio.Event()
         self._recorder = Recorder(kube, self._scope.instance)
-        view = self._informers.view
+        view, lost = self._informers.view, self._informers.lost
         self._reconciler = Reconciler(
             view,
+            lost,
             self._intents.of,
-            Writer(kube, view),
+            Writer(kube, view, lost),
             Reporter(kube, view, self._recorder.record),
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
         )
@@ -142,9 +146,11 @@ class Controller:
         log.info("everything is listed; %d workers begin", self._scope.workers)
         try:
             async with asyncio.TaskGroup() as group:
-                sending = group.create_task(self._recorder.run())
+                beside = [self._recorder.run(), self._seek_lost()]
+                tasks = [group.create_task(each) for each in beside]
                 await self._workers.run(self._scope.workers)
-                sending.cancel()
+                for task in tasks:
+                    task.cancel()
         except* LeadershipLost as lost:
             raise lost.exceptions[0] from None
 
@@ -228,6 +234,19 @@ class Controller:
         if not is_first:
             for key in self._informers.boosters():
                 self._queue.add(key, low=True)
+
+    async def _seek_lost(self) -> None:
+        """Looks for children without our label: at first, and from time to time."""
+        self._informers.lost.clear()  # by standing by one learns nothing of who deleted what
+        backoff = Backoff(0.5, SOON_SECONDS)
+        while True:
+            pause = random.uniform(*self._scope.pace.audit_seconds)  # noqa: S311 - jitter
+            try:
+                await self._informers.seek_lost()
+            except (ApiError, Unreachable) as exc:
+                log.info("children without our label cannot be looked for now: %s", exc)
+                pause = backoff.pause_seconds()
+            await asyncio.sleep(pause)
 
     async def _sweep(self) -> None:
         """Looks again at whatever the watch has not shown in time, and lets go of what is idle."""

@@ -5,26 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from app.apis.children import (
     CHILDREN,
     MODEL_BOOSTER,
     MODEL_ROUTE,
-    SELECTOR,
-    WORKLOAD,
     is_booster_reference,
 )
-from app.apis.meta import Key, Object, Resource, key_of, owner_references
+from app.apis.meta import Key, Resource, key_of, owner_references
 from app.kube import Kube
-from app.lookup import routed_by_booster
 from controller.informer import Count, Informer
+from controller.lost import OTHERS, OURS, Lost, owners_of
 from controller.pace import PACE, Pace
 from controller.pods import POD, model_uid, pod_trouble, slim
 from controller.profiles import Installed
 from controller.records import Record
-from controller.rivals import Rival
+from controller.rivals import Names
 from controller.stores import ROUTED_INDEX, UID_INDEX, store_of, store_of_others_routes
 from controller.view import View
 
@@ -56,6 +54,8 @@ class Informers:
         *,
         watch_pods: bool = True,
     ) -> None:
+        self._kube = kube
+        self._namespaces = namespaces or (None,)
         self._wake = wake
         self._served = {resource: asyncio.Event() for resource in (MODEL_BOOSTER, *CHILDREN)}
         self._served[MODEL_BOOSTER].set()
@@ -66,20 +66,20 @@ class Informers:
                     resource,
                     store_of(resource),
                     partial(self._changed, resource, namespace),
-                    # Children only by our label; one that lost it is found when it is sent again.
-                    label_selector="" if resource is MODEL_BOOSTER else f"{SELECTOR}={WORKLOAD}",
+                    # Children only by our label; for those that lost it see ``Lost``.
+                    label_selector="" if resource is MODEL_BOOSTER else OURS,
                     namespace=namespace,
                     pace=pace,
                     count=count,
                     listed=partial(self._relisted, resource, namespace),
                 )
-                for namespace in namespaces or (None,)
+                for namespace in self._namespaces
             }
             for resource in self._served
         }
         self._pods = {
             namespace: self._of_pods(kube, namespace, pace, count)
-            for namespace in (namespaces or (None,) if watch_pods else ())
+            for namespace in (self._namespaces if watch_pods else ())
         }
         # Whose name a route has taken must know of it, also if nobody asked the webhook.
         self._others_routes = {
@@ -88,12 +88,12 @@ class Informers:
                 MODEL_ROUTE,
                 store_of_others_routes(),
                 partial(self._others_route_changed, namespace),
-                label_selector=f"{SELECTOR}!={WORKLOAD}",
+                label_selector=OTHERS,
                 namespace=namespace,
                 pace=pace,
                 count=count,
             )
-            for namespace in namespaces or (None,)
+            for namespace in self._namespaces
         }
         self.view = View(
             {
@@ -102,6 +102,11 @@ class Informers:
             },
             {place: informer.store for place, informer in self._pods.items()},
         )
+        self.names = Names(
+            [informer.store for informer in self._informers[MODEL_BOOSTER].values()],
+            [informer.store for informer in self._others_routes.values()],
+        )
+        self.lost = Lost(self.booster_of)
 
     def _of_pods(self, kube: Kube, namespace: str | None, pace: Pace, count: Count) -> Informer:
         store = store_of(POD)
@@ -110,7 +115,7 @@ class Informers:
             POD,
             store,
             self._pod_changed,
-            label_selector=f"{SELECTOR}={WORKLOAD}",
+            label_selector=OURS,
             namespace=namespace,
             shape=lambda pod: slim(pod, store.get(key_of(pod))),
             pace=pace,
@@ -194,7 +199,9 @@ class Informers:
     def _changed(
         self, resource: Resource, namespace: str | None, old: Record | None, new: Record | None
     ) -> None:
-        if not self.view.noticed(resource, old, new):
+        is_news = self.view.noticed(resource, old, new)
+        self.lost.noticed(resource, old, new, is_news=is_news)
+        if not is_news:
             return
         is_first = not self._informers[resource][namespace].synced.is_set()
         keys: set[Key] = set()
@@ -203,6 +210,16 @@ class Informers:
                 keys.update(self._concerned(resource, record))
         for key in keys:
             self._wake(key, is_first)
+
+    async def seek_lost(self) -> None:
+        """Looks for children that are without our label: nobody saw when they lost it.
+
+        Raises:
+            ApiError, Unreachable: not all of them were looked for.
+        """
+        kinds = [resource for resource in CHILDREN if self._served[resource].is_set()]
+        for key in await self.lost.seek(self._kube, kinds, self._namespaces):
+            self._wake(key, True)
 
     def _relisted(self, resource: Resource, namespace: str | None, began: float) -> None:
         """Lets those look again whose writes a new listing may have overtaken."""
@@ -218,7 +235,7 @@ class Informers:
         is_first = not self._others_routes[namespace].synced.is_set()
         for record in filter(None, (old, new)):
             names = [value for _, value in record.entries]
-            for booster in self._called(record.key.namespace, names):
+            for booster in self.names.called(record.key.namespace, names):
                 self._wake(booster.key, is_first)
 
     def _pod_changed(self, old: Record | None, new: Record | None) -> None:
@@ -231,44 +248,14 @@ class Informers:
         if key is not None and key.namespace == record.key.namespace:
             self._wake(key, True)
 
-    def rivals(self, booster: Object) -> list[Rival]:
-        """Returns whatever else of the namespace clients reach by the same name."""
-        here, names = key_of(booster), list(routed_by_booster(booster))
-        others = [(MODEL_BOOSTER, other.object) for other in self._others(here, names)]
-        routes = [
-            (MODEL_ROUTE, route.object)
-            for informer in self._others_routes.values()
-            for name in names
-            for route in informer.store.found(ROUTED_INDEX, name)
-            if route.key.namespace == here.namespace and route.key != here
-        ]
-        # A route that has lost our label still speaks for its ModelBooster.
-        return others + [
-            (kind, route)
-            for kind, route in routes
-            if not any(map(is_booster_reference, owner_references(route)))
-        ]
-
-    def _others(self, here: Key, names: Iterable[str]) -> Iterator[Record]:
-        """Yields the other ModelBoosters of a namespace that clients ask for by one of these."""
-        return (other for other in self._called(here.namespace, names) if other.key != here)
-
-    def _called(self, namespace: str, names: Iterable[str]) -> Iterator[Record]:
-        """Yields the ModelBoosters of a namespace that clients ask for by one of these names."""
-        for informer in self._informers[MODEL_BOOSTER].values():
-            for name in names:
-                for booster in informer.store.found(ROUTED_INDEX, name):
-                    if booster.key.namespace == namespace:
-                        yield booster
-
     def _concerned(self, resource: Resource, record: Record) -> Iterator[Key]:
         """Yields the ModelBoosters that should look when something happens to an object."""
         if resource is MODEL_BOOSTER:
             yield record.key
             names = [value for index, value in record.entries if index == ROUTED_INDEX]
-            yield from (other.key for other in self._others(record.key, names))
+            yield from (other.key for other in self.names.others(record.key, names))
             return
-        owners = [self.booster_of(uid) for _, uid in record.entries]
+        owners = [self.booster_of(uid) for uid in owners_of(record)]
         yield from filter(None, owners)
         if all(owners):
             return

@@ -7,7 +7,7 @@ else writes the version as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.apis.canonical import Model
@@ -72,6 +72,14 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """A child that nobody wants any more may stand here out of sight; delete it if it does."""
+
+    resource: Resource
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Replace:
     """A field that cannot be changed must change: delete, then create."""
 
@@ -105,7 +113,7 @@ class Plan:
     """One pass's work: the steps for what is wanted, in order, and the deletes of what is not."""
 
     steps: tuple[Step, ...]
-    deletes: tuple[Delete, ...]
+    deletes: tuple[Delete | Look, ...]
 
     def __bool__(self) -> bool:
         return bool(self.steps or self.deletes)
@@ -116,21 +124,32 @@ def named(resource: Resource, name: str) -> str:
     return f'{resource.kind} "{name}"'
 
 
-def plan(model: Model, desired: Iterable[Desired], observed: Iterable[Object]) -> Plan:
+def plan(
+    model: Model,
+    desired: Iterable[Desired],
+    observed: Iterable[Object],
+    lost: Iterable[tuple[str, str]] = (),
+) -> Plan:
     """Returns what to do to get the desired children.
 
     Args:
         model: whose children they are.
         desired: the children, as conversion makes them.
         observed: all that is ours, and whatever stands under the name of a desired child.
+        lost: kind and name of children that may stand although they are not observed.
     """
     standing = {(obj["kind"], obj["metadata"]["name"]): obj for obj in observed}
+    unseen = set(lost) - standing.keys()
     steps: list[Step] = []
     for child in desired:
-        step = step_for(model, child, standing.pop((child.resource.kind, child.name), None))
+        place = child.resource.kind, child.name
+        step = step_for(model, child, standing.pop(place, None))
+        unseen.discard(place)
         if step is not None:
             steps.append(step)
-    return Plan(tuple(steps), tuple(_obsolete(model, standing.values())))
+    deletes = filter(None, (obsolete(model, obj) for obj in standing.values()))
+    looks = (Look(RESOURCES[kind], name) for kind, name in sorted(unseen))
+    return Plan(tuple(steps), (*deletes, *looks))
 
 
 def step_for(model: Model, child: Desired, live: Object | None) -> Step | None:
@@ -158,6 +177,17 @@ def step_for(model: Model, child: Desired, live: Object | None) -> Step | None:
     if distance is Gap.LABELS or REGISTRY_MANAGED_BY not in labels_of(live):
         return TakeOver(child)
     return applied_over(child, live)
+
+
+def obsolete(model: Model, live: Object) -> Delete | None:
+    """Returns the delete of an object that no desired child has the name of; None if it stays."""
+    resource, name = RESOURCES[live["kind"]], key_of(live).name
+    if not is_ours(live, model.uid) or is_terminating(live):
+        return None
+    kept_names = {backend_child_name(model, backend) for backend in model.backends}
+    if resource in (MODEL_SERVING, MODEL_SERVER) and name in kept_names:
+        return None  # the spec still names the backend; its type is just not served yet
+    return Delete(resource, name, uid_of(live))
 
 
 def applied_over(child: Desired, live: Object) -> Apply:
@@ -213,17 +243,6 @@ def _is_renamed_route(child: Desired, live: Object) -> bool:
         return False
     name: str | None = (live.get("spec") or {}).get("modelName")
     return name is not None and name != child.object["spec"].get("modelName")
-
-
-def _obsolete(model: Model, standing: Iterable[Object]) -> Iterator[Delete]:
-    named = {backend_child_name(model, backend) for backend in model.backends}
-    for obj in standing:
-        resource, name = RESOURCES[obj["kind"]], key_of(obj).name
-        if not is_ours(obj, model.uid) or is_terminating(obj):
-            continue
-        if resource in (MODEL_SERVING, MODEL_SERVER) and name in named:
-            continue  # the spec still names the backend; its type is just not served yet
-        yield Delete(resource, name, uid_of(obj))
 
 
 def _create(child: Desired) -> Apply:

@@ -19,6 +19,7 @@ from app.kube.pace import Clock
 from controller.failure import Failure, Weight, worst
 from controller.finding import Finding, reconciling, stuck
 from controller.intent import Intent
+from controller.lost import Lost
 from controller.memory import Memory
 from controller.outcome import PATIENCE_SECONDS, Done, conclude
 from controller.plan import Plan, plan
@@ -53,6 +54,7 @@ class Reconciler:
 
     Args:
         view: the cluster.
+        lost: children that may stand out of sight.
         intend: what a stored ModelBooster asks for; raises InvalidSpec.
         writer: writes children.
         reporter: writes the status.
@@ -63,6 +65,7 @@ class Reconciler:
     def __init__(
         self,
         view: View,
+        lost: Lost,
         intend: Callable[[Object], Intent],
         writer: Writer,
         reporter: Reporter,
@@ -70,6 +73,7 @@ class Reconciler:
         clock: Clock = time.monotonic,
     ) -> None:
         self._view = view
+        self._lost = lost
         self._intend = intend
         self._writer = writer
         self._reporter = reporter
@@ -93,7 +97,8 @@ class Reconciler:
             intent = self._intend(booster)
         except InvalidSpec as exc:
             return await self._report(booster, stuck(exc.reason, exc.message), memory, error=exc)
-        todo = plan(intent.model, intent.children, self._observed(booster, intent))
+        lost = [(kind, at.name) for kind, at in self._lost.of(uid_of(booster))]
+        todo = plan(intent.model, intent.children, self._observed(booster, intent), lost)
         done = await self._act(booster, intent, todo, memory)
         trouble = memory.trouble(done, self._clock())
         backends = self._backends(booster, intent, memory)

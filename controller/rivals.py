@@ -2,12 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from app.apis.meta import Key, Object, Resource, is_terminating
+from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, is_booster_reference
+from app.apis.meta import Key, Object, Resource, is_terminating, key_of, owner_references
+from app.lookup import routed_by_booster
+from controller.records import Record
+from controller.store import Store
+from controller.stores import ROUTED_INDEX
 
 Rival = tuple[Resource, Object]
 """An object that clients reach by the same name, and its kind."""
+
+
+class Names:
+    """Finds who is called what.
+
+    Args:
+        boosters: the stores of ModelBoosters.
+        routes: the stores of ModelRoutes that we have not made.
+    """
+
+    def __init__(self, boosters: Sequence[Store], routes: Sequence[Store]) -> None:
+        self._boosters = boosters
+        self._routes = routes
+
+    def rivals(self, booster: Object) -> list[Rival]:
+        """Returns whatever else of the namespace clients reach by the same name."""
+        here, names = key_of(booster), list(routed_by_booster(booster))
+        routes = [
+            route.object
+            for route in _named(self._routes, here.namespace, names)
+            if route.key != here
+        ]
+        return [
+            *((MODEL_BOOSTER, other.object) for other in self.others(here, names)),
+            # A route that has lost our label still speaks for its ModelBooster.
+            *(
+                (MODEL_ROUTE, route)
+                for route in routes
+                if not any(map(is_booster_reference, owner_references(route)))
+            ),
+        ]
+
+    def others(self, here: Key, names: Iterable[str]) -> Iterator[Record]:
+        """Yields the other ModelBoosters of a namespace that clients ask for by one of these."""
+        return (other for other in self.called(here.namespace, names) if other.key != here)
+
+    def called(self, namespace: str, names: Iterable[str]) -> Iterator[Record]:
+        """Yields the ModelBoosters of a namespace that clients ask for by one of these names."""
+        return _named(self._boosters, namespace, names)
 
 
 class Elders:
@@ -50,3 +94,11 @@ class Elders:
 def _age(obj: Object) -> tuple[str, str]:
     """What orders objects by age; the server tells it in whole seconds, so names help out."""
     return str(obj["metadata"].get("creationTimestamp", "")), obj["metadata"]["name"]
+
+
+def _named(stores: Sequence[Store], namespace: str, names: Iterable[str]) -> Iterator[Record]:
+    for name in names:
+        for store in stores:
+            for record in store.found(ROUTED_INDEX, name):
+                if record.key.namespace == namespace:
+                    yield record

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from app.apis.canonical import Model
 from app.apis.children import AUTOSCALING_POLICY, AUTOSCALING_POLICY_BINDING, MODEL_SERVING, Desired
-from app.apis.meta import Key, Object, Resource, key_of, owner_references
+from app.apis.meta import Key, Object, Resource, key_of, owner_references, uid_of
 from app.errors import (
     ApiError,
     ChildConflict,
@@ -23,11 +24,13 @@ from app.errors import (
 from app.kube import FIELD_MANAGER, Kube, least_wait_seconds
 from app.kube.pace import Clock
 from controller.failure import Failure, Weight, weight_of
+from controller.lost import Lost
 from controller.memory import Memory
 from controller.outcome import Done
 from controller.plan import (
     Apply,
     Delete,
+    Look,
     Plan,
     Replace,
     Step,
@@ -36,6 +39,7 @@ from controller.plan import (
     Wait,
     applied_over,
     named,
+    obsolete,
     step_for,
 )
 from controller.takeover import take_over_patch
@@ -52,12 +56,14 @@ class Writer:
     Args:
         kube: the API server.
         view: where what the writes return is noted.
+        lost: children that may stand out of sight.
         clock: the time, in seconds.
     """
 
-    def __init__(self, kube: Kube, view: View, clock: Clock = time.monotonic) -> None:
+    def __init__(self, kube: Kube, view: View, lost: Lost, clock: Clock = time.monotonic) -> None:
         self._kube = kube
         self._view = view
+        self._lost = lost
         self._clock = clock
 
     async def carry_out(self, model: Model, todo: Plan, memory: Memory) -> Done:
@@ -78,7 +84,7 @@ class Writer:
             await self._all(work, todo.deletes)
         return work.done
 
-    async def _all(self, work: _Work, steps: Sequence[Step | Delete]) -> None:
+    async def _all(self, work: _Work, steps: Sequence[Step | Delete | Look]) -> None:
         if len(steps) == 1:
             await self._write(work, steps[0])
             return
@@ -89,14 +95,14 @@ class Writer:
         except* LeadershipLost as lost:
             raise lost.exceptions[0] from None
 
-    async def _write(self, work: _Work, step: Step | Delete) -> None:
+    async def _write(self, work: _Work, step: Step | Delete | Look) -> None:
         """Carries out one step; what goes wrong is noted, not raised."""
         try:
             await self._do(work, step)
         except (ApiError, Unreachable, TerminalError) as exc:
             work.done.failures.append(Failure(_named(step), exc))
 
-    async def _do(self, work: _Work, step: Step | Delete) -> None:
+    async def _do(self, work: _Work, step: Step | Delete | Look) -> None:
         match step:
             case Apply():
                 await self._apply(work, step)
@@ -107,6 +113,8 @@ class Writer:
                 await self._apply(work, create)
             case Delete():
                 await self._delete(work, step)
+            case Look(resource=resource, name=name):
+                await self._seek(work, resource, name)
             case Wait():
                 work.done.waiting.append(step)
             case Taken(resource=resource, live=live):
@@ -190,8 +198,19 @@ class Writer:
                 work.done.overtaken = True
         work.done.deleted.append(_named(step))
 
+    async def _seek(self, work: _Work, resource: Resource, name: str) -> None:
+        """Deletes an unwanted child, if one really stands out of sight."""
+        place = (resource.kind, Key(work.model.namespace, name))
+        with suppress(NotFound):
+            live = await self._kube.get(resource, work.model.namespace, name)
+            if delete := obsolete(work.model, live):
+                await self._delete(work, delete)
+        self._lost.found(place, [work.model.uid])
+
     def _note(self, work: _Work, resource: Resource, obj: Object, write: Write) -> None:
         obj["metadata"].pop("managedFields", None)
+        if uid_of(obj) in write.gone:  # or just out of sight
+            self._lost.note((resource.kind, key_of(obj)), work.model.uid)
         if self._view.made(work.model.uid, resource, obj, write, self._clock()):
             work.done.overtaken = True
 
@@ -205,13 +224,15 @@ class _Work:
     done: Done
 
 
-def _named(step: Step | Delete) -> str:
+def _named(step: Step | Delete | Look) -> str:
     match step:
         case Apply(child=child) | TakeOver(child=child) | Replace(create=Apply(child=child)):
             return named(child.resource, child.name)
         case Taken(resource=resource, live=live):
             return named(resource, key_of(live).name)
         case Delete(resource=resource, name=name) | Wait(resource=resource, name=name):
+            return named(resource, name)
+        case Look(resource=resource, name=name):
             return named(resource, name)
 
 

@@ -116,6 +116,19 @@ async def labels_removed(world: World, before: Family) -> None:
         await world.patch(resource, name, {"metadata": {"labels": None}})
 
 
+async def labels_removed_and_not_wanted(world: World, before: Family) -> None:
+    await labels_removed(world, before)
+    await world.put(MODEL_BOOSTER, booster_object("m", backend("c")))
+
+
+async def gone(world: World, before: Family) -> None:
+    for resource, name in FAMILY.items():
+        if resource is not MODEL_ROUTE:
+            await world.until_gone(resource, name)
+    await world.serve(MODEL_SERVING, "m-c")
+    await world.until(MODEL_BOOSTER, "m", is_in(ACTIVE, 2))
+
+
 async def owners_removed(world: World, before: Family) -> None:
     for resource, name in FAMILY.items():
         await world.patch(resource, name, {"metadata": {"ownerReferences": None}})
@@ -237,6 +250,7 @@ REPORTED = "200 patch modelboosters/m/status"
 DISTURBANCES = (
     Disturbance("children deleted", all_deleted, made_anew),
     Disturbance("our labels removed", labels_removed, as_before),
+    Disturbance("our labels removed, then unwanted", labels_removed_and_not_wanted, gone),
     Disturbance("owner references removed", owners_removed, as_before),
     Disturbance("foreign labels and annotations", foreign_labels, foreign_labels_stay, ()),
     Disturbance("a foreign object of our name", name_taken, left_alone_until_it_goes),

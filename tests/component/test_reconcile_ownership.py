@@ -31,6 +31,7 @@ from tests.builders import backend, booster_object, model, worker
 from tests.component.running import (
     ACTIVE,
     DEPLOYING,
+    asked,
     condition,
     is_in,
     running,
@@ -190,6 +191,36 @@ async def test_a_child_with_neither_owner_nor_label_is_ours_no_more(world: World
 
     await world.until(MODEL_BOOSTER, "m", is_in(CONFLICT))
     assert await world.get(MODEL_ROUTE, "m") == stray
+
+
+async def test_a_child_that_loses_its_label_when_nobody_wants_it_any_more_goes_all_the_same(
+    controller: Controller, world: World, plane: ControlPlane
+) -> None:
+    await world.put(MODEL_BOOSTER, booster_object("m", backend("a"), backend("b")))
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+    # Nothing is deleted while something that is wanted cannot be made.
+    await world.put(MODEL_SERVER, {**(await in_the_way(world)), "metadata": {"name": "m-c"}})
+    await world.put(MODEL_BOOSTER, booster_object("m", backend("a"), backend("c")))
+    await world.until(MODEL_BOOSTER, "m", is_in(CONFLICT))
+
+    await world.patch(MODEL_SERVING, "m-b", {"metadata": {"labels": None}})
+    released = {"labels": None, "ownerReferences": None}
+    await world.patch(MODEL_SERVER, "m-b", {"metadata": released})
+    await until_idle(controller)
+    begun = audit.now(plane)
+    await world.delete(MODEL_SERVER, "m-c")
+
+    await world.until_gone(MODEL_SERVING, "m-b")
+    await until_idle(controller)
+    assert await world.get(MODEL_SERVER, "m-b") is not None  # nobody's now, so nothing of ours
+    looked = [line for line in asked(plane, world.namespace, begun) if " get " in line]
+    assert sorted(looked) == ["200 get modelservers/m-b", "200 get modelservings/m-b"]
+
+
+async def in_the_way(world: World) -> Object:
+    """A ModelServer that is none of ours."""
+    server = await world.until(MODEL_SERVER, "m-a")
+    return {key: server[key] for key in ("apiVersion", "kind", "spec")}
 
 
 @pytest.mark.usefixtures("controller")

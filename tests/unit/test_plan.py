@@ -24,6 +24,7 @@ from app.convert.options import Options
 from controller.plan import (
     Apply,
     Delete,
+    Look,
     Replace,
     Step,
     Taken,
@@ -254,7 +255,7 @@ def test_everything_is_made_in_the_order_in_which_it_is_rendered() -> None:
 
 def deletes(of: Model, observed: list[Object]) -> list[tuple[str, str]]:
     todo = plan(of, children(of), observed)
-    assert all(delete.uid == "child-uid" for delete in todo.deletes)
+    assert all(isinstance(d, Delete) and d.uid == "child-uid" for d in todo.deletes)
     return sorted((delete.resource.kind, delete.name) for delete in todo.deletes)
 
 
@@ -295,6 +296,15 @@ def test_bindings_of_an_older_kthena_go_when_there_is_a_newer_one() -> None:
     before = [as_stored(c) for c in children(of, Profile.B)]
     todo = plan(of, children(of, Profile.C), before)
     assert [d.resource for d in todo.deletes] == [AUTOSCALING_POLICY_BINDING]
+
+
+def test_only_what_is_neither_wanted_nor_seen_is_looked_for() -> None:
+    of = model("m", backend("a"))
+    observed = [as_stored(c) for c in children(model("m", backend("a"), SCALED))]
+    lost = [("ModelServing", "m-a"), ("AutoscalingPolicy", "m-b1"), ("ModelRoute", "n")]
+    todo = plan(of, children(of), observed, lost)
+    assert Look(MODEL_ROUTE, "n") == todo.deletes[-1]
+    assert sum(isinstance(step, Look) for step in todo.deletes) == 1
 
 
 def test_the_uid_decides_even_if_the_names_agree() -> None:
