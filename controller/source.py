@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 
-from app.apis.meta import Key, Object, Resource, key_of
+from app.apis.meta import Key, Object, Resource, key_of, uid_of
 from app.errors import Unreachable
 from app.kube import Event, Kube
 from controller.pace import Pace
@@ -46,24 +46,30 @@ class Source:
     async def list(self, version: str | None) -> Listing:
         """Lists everything, at a version not older than this; None: as of now."""
         found: list[Record] = []
-        read = await self.kube.each(
+        read = await self._each(lambda obj: found.append(self.record(obj)), version)
+        return Listing(found, read)
+
+    async def versions(self) -> dict[str, str]:
+        """Returns the resource version of everything, by uid: a list at a fraction of its size."""
+        found: dict[str, str] = {}
+
+        def take(obj: Object) -> None:
+            found[uid_of(obj)] = obj["metadata"]["resourceVersion"]
+
+        await self._each(take, "0", only_metadata=True)
+        return found
+
+    async def _each(
+        self, take: Callable[[Object], object], version: str | None, *, only_metadata: bool = False
+    ) -> str:
+        return await self.kube.each(
             self.resource,
-            lambda obj: found.append(self.record(obj)),
+            take,
             namespace=self.namespace,
             label_selector=self.label_selector,
             field_selector=self.field_selector,
             resource_version=version,
-        )
-        return Listing(found, read)
-
-    async def versions(self) -> dict[str, str]:
-        """Returns the resource version of everything, by uid."""
-        return await self.kube.versions(
-            self.resource,
-            namespace=self.namespace,
-            label_selector=self.label_selector,
-            field_selector=self.field_selector,
-            resource_version="0",
+            only_metadata=only_metadata,
         )
 
     def watch(

@@ -64,7 +64,7 @@ class WorkerForm:
 class BackendForm:
     """One backend, with nothing left open.
 
-    ``fixed`` says that nothing scales it; ``policy`` is its own policy, never the model's.
+    ``policy`` is its own policy, never the model's.
     """
 
     path: Path
@@ -76,7 +76,6 @@ class BackendForm:
     env_from: list[Object]
     min_replicas: int
     max_replicas: int
-    fixed: bool
     scaling_cost: int
     route_weight: int
     workers: tuple[WorkerForm, ...]
@@ -220,7 +219,6 @@ def _backend(
         env_from=env_from or [],
         min_replicas=least or 0,
         max_replicas=most or 0,
-        fixed=policy is None and not in_model_scope and least == most,
         scaling_cost=backend.scaling_cost or 0,
         route_weight=DEFAULT_ROUTE_WEIGHT if backend.route_weight is None else backend.route_weight,
         workers=tuple(

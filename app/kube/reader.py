@@ -89,32 +89,6 @@ class Reader:
         )
         return ObjectList(items, version)
 
-    async def versions(
-        self,
-        resource: Resource,
-        *,
-        namespace: str | None = None,
-        label_selector: str = "",
-        field_selector: str = "",
-        resource_version: str | None = None,
-    ) -> dict[str, str]:
-        """Returns uid and resource version of every object: a list at a fraction of its size."""
-        found: dict[str, str] = {}
-
-        def take(obj: Object) -> None:
-            found[obj["metadata"]["uid"]] = obj["metadata"]["resourceVersion"]
-
-        await self.each(
-            resource,
-            take,
-            namespace=namespace,
-            label_selector=label_selector,
-            field_selector=field_selector,
-            resource_version=resource_version,
-            only_metadata=True,
-        )
-        return found
-
     async def each(
         self,
         resource: Resource,

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.apis.canonical import BackendForm, Model, Scope, WorkerForm
+from app.apis.fields import SpecError
+from app.apis.meta import Object
+from app.convert.core import as_written, resources_of
 
 
 def route_is_replaced(old: Model, new: Model) -> Iterator[str]:
@@ -77,7 +80,7 @@ def _restarting_fields(was: BackendForm, is_now: BackendForm) -> Iterator[str]:
         ("loraAdapters", was.lora_adapters, is_now.lora_adapters),
         ("runtimeClassName", was.runtime_class_name, is_now.runtime_class_name),
     ):
-        if before != after:
+        if before != after and as_written(before) != as_written(after):
             yield name
     for worker in is_now.workers:
         old = was.worker(worker.type)
@@ -89,13 +92,21 @@ def _restarting_worker_fields(was: WorkerForm, is_now: WorkerForm) -> Iterator[s
     for name, before, after in (
         ("image", was.image, is_now.image),
         ("config", was.config, is_now.config),
-        ("resources", was.resources, is_now.resources),
+        ("resources", _amounts(was), _amounts(is_now)),
         ("pods", was.pods, is_now.pods),
         ("affinity", was.affinity, is_now.affinity),
         ("tolerations", was.tolerations, is_now.tolerations),
     ):
-        if before != after:
+        if before != after and as_written(before) != as_written(after):
             yield name if is_now.type == "server" else f"{name} of {is_now.type}"
+
+
+def _amounts(worker: WorkerForm) -> Object:
+    """Returns what a worker asks for; 1 and 1000m are the same."""
+    try:
+        return resources_of(worker.resources, worker.path)
+    except SpecError:  # stored before there was a rule
+        return worker.resources
 
 
 def _same_backends(old: Model, new: Model) -> Iterator[tuple[BackendForm, BackendForm]]:

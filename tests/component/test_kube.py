@@ -160,8 +160,14 @@ async def test_lists_are_selected_and_complete(kube: Kube, namespace: str) -> No
     )
     assert {"a", "b"} <= {o["metadata"]["name"] for o in not_older.items}
 
-    versions = await kube.versions(CONFIG_MAP, namespace=namespace, label_selector="team=red")
-    assert versions == {made["a"]["metadata"]["uid"]: made["a"]["metadata"]["resourceVersion"]}
+    slim: list[Object] = []
+    await kube.each(
+        CONFIG_MAP, slim.append, namespace=namespace, label_selector="team=red", only_metadata=True
+    )
+    assert [o["metadata"]["resourceVersion"] for o in slim] == [
+        made["a"]["metadata"]["resourceVersion"]
+    ]
+    assert "data" not in slim[0]
 
 
 async def test_a_watch_tells_what_exists_and_then_what_happens(kube: Kube, namespace: str) -> None:

@@ -38,35 +38,22 @@ def test_backends_stay_in_order() -> None:
 @pytest.mark.parametrize("count", [0, 1, 7])
 def test_replicas_are_both_bounds(count: int) -> None:  # N-2
     form = only(replicas=count)
-    assert (form.min_replicas, form.max_replicas, form.fixed) == (count, count, True)
+    assert (form.min_replicas, form.max_replicas) == (count, count)
+
+
+SAME = {"minReplicas": 2, "maxReplicas": 2}
 
 
 @pytest.mark.parametrize(
-    ("spec", "own", "fixed", "scaled"),
+    ("spec", "own", "scaled"),
     [
-        pytest.param({}, {"minReplicas": 2, "maxReplicas": 2}, True, False, id="equal bounds"),
-        pytest.param({}, {"minReplicas": 1, "maxReplicas": 2}, False, False, id="other bounds"),
-        pytest.param(
-            {"autoscalingPolicy": policy()},
-            {"minReplicas": 2, "maxReplicas": 2},
-            False,
-            True,
-            id="policy of the model",
-        ),
-        pytest.param(
-            {},
-            {"minReplicas": 2, "maxReplicas": 2, "autoscalingPolicy": policy()},
-            False,
-            True,
-            id="own policy",
-        ),
+        pytest.param({}, SAME, False, id="no policy"),
+        pytest.param({"autoscalingPolicy": policy()}, SAME, True, id="policy of the model"),
+        pytest.param({}, {**SAME, "autoscalingPolicy": policy()}, True, id="own policy"),
     ],
 )
-def test_what_nothing_scales_is_fixed(  # N-3
-    spec: Object, own: Object, fixed: bool, scaled: bool
-) -> None:
+def test_only_a_policy_scales(spec: Object, own: Object, scaled: bool) -> None:  # N-3
     form = model("m", backend(**own), **spec)
-    assert form.backends[0].fixed is fixed
     assert form.scaled(form.backends[0]) is scaled
 
 
@@ -95,7 +82,6 @@ def test_policies_of_backends_are_theirs_alone() -> None:  # N-6
     assert (form.scope, form.policy) == (Scope.BACKEND, None)
     assert [form.scaled(b) for b in form.backends] == [False, True]
     assert form.backends[1].policy_path == Path("spec.backends[1].autoscalingPolicy")
-    assert form.backends[0].fixed
 
 
 def test_without_any_policy_there_is_no_scope() -> None:

@@ -310,6 +310,21 @@ def test_what_an_edit_will_do(new: Object, want: list[str]) -> None:
     assert list(_warnings(new, OLD)) == want
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"limits": {"cpu": "1000m"}}, {"limits": {"cpu": 1}}),
+        ({"limits": {"memory": "1024Mi"}, "requests": {}}, {"limits": {"memory": "1Gi"}}),
+        ({"limits": {"cpu": "1"}, "claims": []}, {"limits": {"cpu": "1"}}),
+    ],
+)
+def test_another_spelling_restarts_nothing(before: Object, after: Object) -> None:
+    def asking(resources: Object) -> Object:
+        return booster_object("m", backend("a", workers=[worker(resources=resources)]))
+
+    assert _warnings(asking(after), asking(before)) == ()
+
+
 def test_a_gang_that_shrinks_is_made_anew() -> None:
     def gang(replicas: int) -> Object:
         wanted = backend("a", gangScheduling=True, workers=[worker(replicas=replicas)])

@@ -229,13 +229,13 @@ def test_1_to_3_mean_the_same() -> None:
     ]
     meanings = [judge(obj, NOWHERE).model for obj in forms]
     shapes = {
-        (form.name, form.min_replicas, form.max_replicas, form.fixed)
+        (form.name, form.min_replicas, form.max_replicas)
         for model in meanings
         if model is not None
         for form in model.backends
     }
     assert None not in meanings
-    assert shapes == {("b1", 1, 1, True)}
+    assert shapes == {("b1", 1, 1)}
 
 
 def test_8_10_11_differ_in_what_is_scaled() -> None:
