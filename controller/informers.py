@@ -24,7 +24,7 @@ from controller.profiles import Installed
 from controller.records import Record
 from controller.rivals import Names
 from controller.stores import ROUTED_INDEX, UID_INDEX, store_of, store_of_others_routes
-from controller.view import View
+from controller.view import View, Write
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +101,7 @@ class Informers:
                 for resource, informers in self._informers.items()
             },
             {place: informer.store for place, informer in self._pods.items()},
+            self._overtaken,
         )
         self.names = Names(
             [informer.store for informer in self._informers[MODEL_BOOSTER].values()],
@@ -210,6 +211,12 @@ class Informers:
                 keys.update(self._concerned(resource, record))
         for key in keys:
             self._wake(key, is_first)
+
+    def _overtaken(self, write: Write) -> None:
+        """Lets a ModelBooster look again that something happened to while we wrote."""
+        if write.gone and write.resource is not MODEL_BOOSTER:
+            self.lost.note((write.resource.kind, write.key), write.owner)
+        self._wake(write.booster, False)
 
     async def seek_lost(self) -> None:
         """Looks for children that are without our label: nobody saw when they lost it.

@@ -28,7 +28,6 @@ class Done:
         deleted: what was deleted.
         failures: what went wrong.
         waiting: what must go before anything can be done.
-        overtaken: whether objects that were written have changed again meanwhile.
     """
 
     created: list[str] = field(default_factory=list)
@@ -36,7 +35,6 @@ class Done:
     deleted: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     waiting: list[Wait] = field(default_factory=list)
-    overtaken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

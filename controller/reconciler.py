@@ -217,8 +217,6 @@ class Reconciler:
             if leading.weight is Weight.MOOT:
                 return None, None
             return leading.error, min(_wait_after(f, memory, now) for f in done.failures)
-        if done.overtaken:
-            return None, 0
         if memory.waiting_since is None:
             return None, None
         # Its going wakes the key; this is for what is not watched, and to say that it is late.

@@ -16,7 +16,7 @@ from controller.finding import TRUE, Finding
 from controller.memory import Memory
 from controller.outcome import Done
 from controller.status import Difference, condition, difference, status_of, stored_status
-from controller.view import View
+from controller.view import View, Write
 
 HOLD_SECONDS = 10.0
 """How long a change of mere counters or messages waits for company."""
@@ -117,12 +117,10 @@ class Reporter:
     async def _write(self, booster: Object, status: Object) -> None:
         key, metadata = key_of(booster), booster["metadata"]
         patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": status}
-        with self._view.writing(MODEL_BOOSTER, key) as write:
-            obj = await self._kube.merge_patch(
-                MODEL_BOOSTER, key.namespace, key.name, patch, subresource="status"
-            )
+        with self._view.writing(Write(MODEL_BOOSTER, key, key, uid_of(booster))) as write:
+            obj = await self._kube.merge_patch(MODEL_BOOSTER, *key, patch, subresource="status")
             obj["metadata"].pop("managedFields", None)
-            self._view.made(uid_of(booster), MODEL_BOOSTER, obj, write, self._clock())
+            self._view.made(write, obj, self._clock())
 
     def _tell(self, before: Object, finding: Finding, done: Done | None) -> None:
         """Records the one Event of a pass that has changed the status."""

@@ -9,7 +9,7 @@ believed again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -38,10 +38,40 @@ class _Expected:
 
 @dataclass(slots=True)
 class Write:
-    """A write that is under way, and what the watch shows of its object meanwhile."""
+    """A write that is under way, and what the watch shows of its object meanwhile.
 
+    Args:
+        resource: kind of the object.
+        key: its key.
+        booster: where the ModelBooster stands for which it is written.
+        owner: the uid of that.
+        deleting: uid of the object that is to be deleted, ``""`` if none is.
+        answer: version that the write made, as soon as that is known.
+        versions: versions that the watch has shown.
+        gone: uids that it has shown to be gone.
+    """
+
+    resource: Resource
+    key: Key
+    booster: Key
+    owner: str
+    deleting: str = ""
+    answer: str = ""
     versions: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
+
+    @property
+    def is_overtaken(self) -> bool:
+        """Whether somebody else has done something to the object meanwhile."""
+        return bool(self.versions - {self.answer} or self.gone - {self.deleting})
+
+
+Overtaken = Callable[[Write], None]
+"""Told of a write that has ended, if something else happened to its object meanwhile."""
+
+
+def ignored(write: Write) -> None:
+    """For a view that nobody writes through."""
 
 
 class View:
@@ -50,15 +80,18 @@ class View:
     Args:
         stores: the stores of each kind, by namespace; None is the store of all namespaces.
         pods: the same for the records of pods; empty if nobody watches them.
+        overtaken: told of news that ``noticed`` has held back because of a write.
     """
 
     def __init__(
         self,
         stores: Mapping[str, Mapping[str | None, Store]],
         pods: Mapping[str | None, Store] | None = None,
+        overtaken: Overtaken = ignored,
     ) -> None:
         self._stores = stores
         self._pods = pods or {}
+        self._overtaken = overtaken
         self._expected: dict[Place, _Expected] = {}
         self._places: dict[str, set[Place]] = {}  # of what is expected, by owner
         self._under_way: dict[Place, list[Write]] = {}
@@ -95,9 +128,13 @@ class View:
                 yield record.object
 
     @contextmanager
-    def writing(self, resource: Resource, key: Key) -> Iterator[Write]:
-        """Notes what the watch shows of an object while we write it; see ``made``."""
-        place, write = (resource.kind, key), Write()
+    def writing(self, write: Write) -> Iterator[Write]:
+        """Notes what the watch shows of an object while we write it.
+
+        Until the answer is here, nobody can tell our own doing from news. However the write ends,
+        whoever follows the news is told of it then.
+        """
+        place = (write.resource.kind, write.key)
         self._under_way.setdefault(place, []).append(write)
         try:
             yield write
@@ -106,37 +143,26 @@ class View:
             others.remove(write)
             if not others:
                 del self._under_way[place]
+            if write.is_overtaken:
+                self._overtaken(write)
 
-    def made(self, owner: str, resource: Resource, obj: Object, write: Write, now: float) -> bool:
-        """Takes in what a write returned.
-
-        Args:
-            owner: uid of the ModelBooster.
-            resource: kind of the object.
-            obj: what the server returned.
-            write: the write, from ``writing``.
-            now: the time, in seconds.
-
-        Returns:
-            Whether the watch has shown something else of this object meanwhile.
-        """
-        key, version = key_of(obj), obj["metadata"]["resourceVersion"]
-        self._drop((resource.kind, key))
-        stored = self._stored(resource.kind, key)
+    def made(self, write: Write, obj: Object, now: float) -> None:
+        """Takes in what the server returned to a write, at a time in seconds."""
+        place, write.answer = (write.resource.kind, write.key), obj["metadata"]["resourceVersion"]
+        self._drop(place)
+        stored = self._stored(*place)
         shown = write.versions | {stored.version if stored else ""}
-        if version not in shown and uid_of(obj) not in write.gone:
-            self._expect(resource, key, _Expected(owner, uid_of(obj), obj, now + EXPECT_SECONDS))
-        return bool(write.versions - {version} or write.gone)
+        if write.answer not in shown and uid_of(obj) not in write.gone:
+            until = now + EXPECT_SECONDS
+            self._expect(place, _Expected(write.owner, uid_of(obj), obj, until))
 
-    def deleted(
-        self, owner: str, resource: Resource, key: Key, uid: str, write: Write, now: float
-    ) -> bool:
-        """Takes in that a delete of the object with this uid succeeded; returns as ``made``."""
-        self._drop((resource.kind, key))
-        stored = self._stored(resource.kind, key)
+    def deleted(self, write: Write, now: float) -> None:
+        """Takes in that the object is deleted, at a time in seconds."""
+        place, uid = (write.resource.kind, write.key), write.deleting
+        self._drop(place)
+        stored = self._stored(*place)
         if stored is not None and stored.uid == uid and uid not in write.gone:
-            self._expect(resource, key, _Expected(owner, uid, None, now + EXPECT_SECONDS))
-        return bool(write.versions)
+            self._expect(place, _Expected(write.owner, uid, None, now + EXPECT_SECONDS))
 
     def noticed(self, resource: Resource, old: Record | None, new: Record | None) -> bool:
         """Takes in what the watch shows; returns whether that is news to us.
@@ -156,7 +182,7 @@ class View:
                     write.gone.add(record.uid)
                 else:
                     write.versions.add(new.version)
-            return False  # whoever writes will know when the answer is here
+            return False  # or it is, see ``writing``
         expected = self._expected.get(place)
         if expected is None:
             return True
@@ -214,8 +240,7 @@ class View:
         store = stores.get(None if None in stores else key.namespace)
         return store.record(key) if store is not None else None
 
-    def _expect(self, resource: Resource, key: Key, expected: _Expected) -> None:
-        place = (resource.kind, key)
+    def _expect(self, place: Place, expected: _Expected) -> None:
         self._expected[place] = expected
         self._places.setdefault(expected.owner, set()).add(place)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from app.apis.canonical import Model
 from app.apis.children import AUTOSCALING_POLICY, AUTOSCALING_POLICY_BINDING, MODEL_SERVING, Desired
-from app.apis.meta import Key, Object, Resource, key_of, owner_references, uid_of
+from app.apis.meta import Key, Object, Resource, key_of, owner_references
 from app.errors import (
     ApiError,
     ChildConflict,
@@ -152,9 +152,9 @@ class Writer:
     async def _send(self, work: _Work, step: Apply) -> None:
         resource, old = step.child.resource, step.old
         try:
-            with self._view.writing(resource, key_of(step.body)) as write:
+            with self._view.writing(work.write(resource, step.child.name)) as write:
                 obj = await self._kube.apply(resource, step.body)
-                self._note(work, resource, obj, write)
+                self._note(write, obj)
         except Conflict:
             if old is not None:
                 raise  # it has moved on; the watch will show how it is now
@@ -172,8 +172,8 @@ class Writer:
         step = step_for(work.model, child, live)
         match step:
             case None:  # what an earlier write of ours made, whose answer was lost
-                with self._view.writing(child.resource, key_of(live)) as write:
-                    self._note(work, child.resource, live, write)
+                with self._view.writing(work.write(child.resource, child.name)) as write:
+                    self._note(write, live)
             case TakeOver():
                 await self._take_over(work, child, live)
             case _:
@@ -187,15 +187,12 @@ class Writer:
         await self._apply(work, applied_over(child, live))
 
     async def _delete(self, work: _Work, step: Delete) -> None:
-        key = Key(work.model.namespace, step.name)
-        with self._view.writing(step.resource, key) as write:
+        with self._view.writing(work.write(step.resource, step.name, step.uid)) as write:
             try:
-                await self._kube.delete(step.resource, key.namespace, key.name, uid=step.uid)
+                await self._kube.delete(step.resource, *write.key, uid=step.uid)
             except NotFound:
                 return  # somebody was quicker, and the watch will show it
-            now = self._clock()
-            if self._view.deleted(work.model.uid, step.resource, key, step.uid, write, now):
-                work.done.overtaken = True
+            self._view.deleted(write, self._clock())
         work.done.deleted.append(_named(step))
 
     async def _seek(self, work: _Work, resource: Resource, name: str) -> None:
@@ -207,12 +204,9 @@ class Writer:
                 await self._delete(work, delete)
         self._lost.found(place, [work.model.uid])
 
-    def _note(self, work: _Work, resource: Resource, obj: Object, write: Write) -> None:
+    def _note(self, write: Write, obj: Object) -> None:
         obj["metadata"].pop("managedFields", None)
-        if uid_of(obj) in write.gone:  # or just out of sight
-            self._lost.note((resource.kind, key_of(obj)), work.model.uid)
-        if self._view.made(work.model.uid, resource, obj, write, self._clock()):
-            work.done.overtaken = True
+        self._view.made(write, obj, self._clock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +216,13 @@ class _Work:
     model: Model
     memory: Memory
     done: Done
+
+    def write(self, resource: Resource, name: str, deleting: str = "") -> Write:
+        """Returns a write of a child."""
+        namespace, booster = self.model.namespace, self.model.name
+        return Write(
+            resource, Key(namespace, name), Key(namespace, booster), self.model.uid, deleting
+        )
 
 
 def _named(step: Step | Delete | Look) -> str:

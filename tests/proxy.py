@@ -108,7 +108,14 @@ class CarriedOut:
     """Lets the server carry the request out even if the client does not wait for the answer.
 
     Nothing is wrong with that: but the audit log then tells how each of them ended.
+
+    Args:
+        before_seconds: how long the request waits.
+        after_seconds: how long the answer waits, when it has been counted.
     """
+
+    before_seconds: float = 0
+    after_seconds: float = 0
 
 
 @dataclass(frozen=True)
@@ -337,13 +344,15 @@ class Proxy:
         )
         if isinstance(fault, ResetAfterCommit | CarriedOut):
             # Also when the client does not wait for it: it is to be carried out.
-            task = asyncio.create_task(_carried_out(sent))
+            before = fault.before_seconds if isinstance(fault, CarriedOut) else 0
+            task = asyncio.create_task(_carried_out(sent, before))
             self._committing.add(task)
             task.add_done_callback(self._committing.discard)
             whole = await asyncio.shield(task)
             if isinstance(fault, ResetAfterCommit):
                 return self._reset(request, call)
             self._count(call, whole.status)
+            await asyncio.sleep(fault.after_seconds)
             return whole
         try:
             async with sent as answer:
@@ -390,8 +399,9 @@ class Proxy:
 
 
 async def _carried_out(
-    sent: AbstractAsyncContextManager[aiohttp.ClientResponse],
+    sent: AbstractAsyncContextManager[aiohttp.ClientResponse], before_seconds: float
 ) -> web.Response:
+    await asyncio.sleep(before_seconds)
     async with sent as answer:
         body = await answer.read()
         return web.Response(status=answer.status, headers=_passed_on(answer.headers), body=body)

@@ -18,7 +18,9 @@ OWNERSHIP = f"{COMPONENT}test_reconcile_ownership.py::"
 STORMS = f"{COMPONENT}test_reconcile_storms.py::"
 TWO = f"{COMPONENT}test_reconcile_two.py::"
 RELEASES = f"{COMPONENT}test_reconcile_releases.py::"
-CLOCK, ENDS, ORDER = (f"{FAULTS}test_{part}.py::" for part in ("clock", "ends", "order"))
+CLOCK, ENDS, LATE, ORDER = (
+    f"{FAULTS}test_{part}.py::" for part in ("clock", "ends", "late", "order")
+)
 TRAFFIC = f"{FAULTS}test_traffic.py::"
 ANSWERS, SOCKETS = f"{COMPONENT}test_webhook_answers.py::", f"{COMPONENT}test_webhook_sockets.py::"
 REVIEWS, FUZZ = f"{COMPONENT}test_review_properties.py::", f"{COMPONENT}test_webhook_fuzz.py::"
@@ -101,6 +103,10 @@ ROWS: tuple[Row, ...] = (
         "every answer is late",
         (
             f"{WATCHING}test_f09_slow_answers_change_nothing_but_the_time",
+            f"{LATE}test_f09_an_edit_before_the_answer_to_a_status_is_carried_out",
+            f"{LATE}test_f09_what_is_made_again_before_the_answer_to_a_status_has_children",
+            f"{LATE}test_f09_what_is_made_again_before_its_predecessor_is_known_to_be_gone_has_children",
+            f"{LATE}test_f09_what_is_deleted_before_the_answer_to_its_making_comes_back",
             f"{BROKEN}test_a_pass_that_takes_long_says_so",
         ),
     ),

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
+import pytest
+
 from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING, owner_uids
 from app.apis.meta import Key, Object
+from app.errors import Unreachable
 from controller.store import Store
 from controller.stores import BOOSTER_INDEX
 from controller.view import EXPECT_SECONDS, View, Write
@@ -38,7 +43,8 @@ class Cluster:
 
     def __init__(self, *routes: Object) -> None:
         self.store = Store({BOOSTER_INDEX: owner_uids})
-        self.view = View({"ModelRoute": {None: self.store}})
+        self.overtaken: list[Write] = []
+        self.view = View({"ModelRoute": {None: self.store}}, overtaken=self.overtaken.append)
         for obj in routes:
             self.store.put(obj)
 
@@ -48,11 +54,16 @@ class Cluster:
     def shows_gone(self, obj: Object) -> list[bool]:
         return [self.view.noticed(MODEL_ROUTE, *change) for change in self.store.remove(obj)]
 
-    def made(self, obj: Object, write: Write | None = None) -> bool:
-        return self.view.made(OWNER, MODEL_ROUTE, obj, write or Write(), now=0)
+    def writes(self, deleting: str = "") -> AbstractContextManager[Write]:
+        return self.view.writing(Write(MODEL_ROUTE, KEY, KEY, OWNER, deleting))
 
-    def deleted(self, uid: str = "u1") -> bool:
-        return self.view.deleted(OWNER, MODEL_ROUTE, KEY, uid, Write(), now=0)
+    def made(self, obj: Object) -> None:
+        with self.writes() as write:
+            self.view.made(write, obj, now=0)
+
+    def deleted(self, uid: str = "u1") -> None:
+        with self.writes(uid) as write:
+            self.view.deleted(write, now=0)
 
     def sees(self) -> list[str]:
         """The version that a pass sees, by name and among the children."""
@@ -64,7 +75,7 @@ class Cluster:
 
 def test_a_created_child_is_there_at_once_and_its_event_is_no_news() -> None:
     cluster = Cluster()
-    assert cluster.made(route("5")) is False
+    cluster.made(route("5"))
     assert cluster.sees() == ["5"]
 
     assert cluster.shows(route("5")) == [False]
@@ -92,28 +103,60 @@ def test_a_write_that_changed_nothing_is_nothing_to_wait_for() -> None:
 
 def test_what_the_watch_showed_before_the_answer_came_is_not_waited_for() -> None:
     cluster = Cluster(route("1"))
-    with cluster.view.writing(MODEL_ROUTE, KEY) as write:
+    with cluster.writes() as write:
         assert cluster.shows(route("5")) == [False]
-        assert cluster.made(route("5"), write) is False
+        cluster.view.made(write, route("5"), now=0)
     assert cluster.sees() == ["5"]
+    assert cluster.overtaken == []
 
 
 def test_what_somebody_did_right_after_is_told_when_the_answer_comes() -> None:
     cluster = Cluster(route("1"))
-    with cluster.view.writing(MODEL_ROUTE, KEY) as write:
+    with cluster.writes() as write:
         assert cluster.shows(route("5")) == [False]
         assert cluster.shows(route("6")) == [False]
-        assert cluster.made(route("5"), write) is True
+        cluster.view.made(write, route("5"), now=0)
+        assert cluster.overtaken == []
     assert cluster.sees() == ["6"]
+    assert cluster.overtaken == [write]
 
 
 def test_a_deletion_right_after_is_told_when_the_answer_comes() -> None:
     cluster = Cluster(route("1"))
-    with cluster.view.writing(MODEL_ROUTE, KEY) as write:
+    with cluster.writes() as write:
         cluster.shows(route("5"))
         cluster.shows_gone(route("6"))
-        assert cluster.made(route("5"), write) is True
+        cluster.view.made(write, route("5"), now=0)
     assert cluster.sees() == []
+    assert cluster.overtaken == [write]
+
+
+def test_what_happened_during_a_write_that_fails_is_told_too() -> None:
+    cluster = Cluster(route("1"))
+
+    def fails() -> None:
+        with cluster.writes():
+            assert cluster.shows(route("5")) == [False]
+            raise Unreachable("no answer")
+
+    with pytest.raises(Unreachable):
+        fails()
+    assert [write.versions for write in cluster.overtaken] == [{"5"}]
+
+
+def test_of_a_deletion_only_what_else_happened_is_told() -> None:
+    cluster = Cluster(route("1"))
+    with cluster.writes("u1") as write:
+        assert cluster.shows_gone(route("5")) == [False]
+        cluster.view.deleted(write, now=0)
+    assert cluster.sees() == []
+    assert cluster.overtaken == []
+
+    with cluster.writes("u1") as write:
+        assert cluster.shows(route("7", uid="u2")) == [False]
+        cluster.view.deleted(write, now=0)
+    assert cluster.sees() == ["7"]
+    assert cluster.overtaken == [write]
 
 
 def test_a_new_generation_is_later_for_sure() -> None:
@@ -125,7 +168,7 @@ def test_a_new_generation_is_later_for_sure() -> None:
 
 def test_a_deleted_child_is_gone_at_once_and_its_event_is_no_news() -> None:
     cluster = Cluster(route("1"))
-    assert cluster.deleted() is False
+    cluster.deleted()
     assert cluster.sees() == []
 
     assert cluster.shows(route("2")) == [True]  # an edit from before the deletion

@@ -1,0 +1,102 @@
+"""Row F09: what happens to an object while the answer to our own write of it is on its way.
+
+The watch shows it before anybody can tell what of it is our own doing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
+from app.apis.meta import Resource, uid_of
+from controller.controller import Controller
+from tests.builders import backend, booster_object
+from tests.component.running import DEPLOYING, is_in, running, until_idle
+from tests.following import eventually
+from tests.proxy import CarriedOut, Proxy, Rule
+from tests.world import World
+
+pytestmark = pytest.mark.anyio
+
+LATE = CarriedOut(after_seconds=2)
+
+
+@pytest.fixture
+async def controller(proxy: Proxy, namespace: str) -> AsyncIterator[Controller]:
+    async with running(proxy.kubeconfig, namespace) as controller:
+        await until_idle(controller)
+        yield controller
+
+
+def late_status(proxy: Proxy, fault: CarriedOut = LATE) -> Rule:
+    return proxy.add(Rule(fault, verb="patch", resource=MODEL_BOOSTER.plural, subresource="status"))
+
+
+@pytest.mark.usefixtures("controller")
+async def test_f09_an_edit_before_the_answer_to_a_status_is_carried_out(
+    world: World, proxy: Proxy
+) -> None:
+    late_status(proxy)
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING, 1))
+
+    await world.put(MODEL_BOOSTER, booster_object("m", backend(schedulerName="other")))
+
+    await world.until(MODEL_SERVING, "m-b1", lambda o: o["spec"]["schedulerName"] == "other")
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING, 2))
+
+
+@pytest.mark.usefixtures("controller")
+async def test_f09_what_is_made_again_before_the_answer_to_a_status_has_children(
+    world: World, proxy: Proxy
+) -> None:
+    late_status(proxy)
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+
+    await world.delete(MODEL_BOOSTER, "m")
+    again = await world.put(MODEL_BOOSTER, booster_object("m"))
+
+    await has_children(world, uid_of(again))
+
+
+@pytest.mark.usefixtures("controller")
+async def test_f09_what_is_made_again_before_its_predecessor_is_known_to_be_gone_has_children(
+    world: World, proxy: Proxy
+) -> None:
+    rule = late_status(proxy, CarriedOut(before_seconds=2, after_seconds=2))
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+    await eventually(lambda: rule.acted)
+    await world.delete(MODEL_BOOSTER, "m")
+    await eventually(lambda: proxy.count(verb="patch", subresource="status", code=404))
+
+    again = await world.put(MODEL_BOOSTER, booster_object("m"))
+
+    await has_children(world, uid_of(again))
+
+
+@pytest.mark.parametrize("resource", [MODEL_SERVER, MODEL_ROUTE], ids=lambda r: r.kind)
+async def test_f09_what_is_deleted_before_the_answer_to_its_making_comes_back(
+    resource: Resource, controller: Controller, world: World, proxy: Proxy
+) -> None:
+    proxy.add(Rule(LATE, verb="patch", resource=resource.plural))
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+    name = "m" if resource is MODEL_ROUTE else "m-b1"
+    first = await world.until(resource, name)
+
+    await world.delete(resource, name)
+
+    await world.until(resource, name, lambda o: uid_of(o) != uid_of(first))
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+    await until_idle(controller)
+    assert len(await world.list(resource)) == 1
+
+
+async def has_children(world: World, uid: str) -> None:
+    for resource, name in ((MODEL_SERVING, "m-b1"), (MODEL_SERVER, "m-b1"), (MODEL_ROUTE, "m")):
+        await world.until(
+            resource, name, lambda o: o["metadata"]["ownerReferences"][0]["uid"] == uid
+        )
+    await world.until(MODEL_BOOSTER, "m", lambda o: uid_of(o) == uid and is_in(DEPLOYING)(o))
