@@ -33,7 +33,7 @@ async def restart(plane: ControlPlane, process: Process, kube: Kube) -> dict[str
     begun = await asyncio.to_thread(audit.now, plane)
     ready = await asyncio.to_thread(process.start)
     cpu = process.cpu_seconds
-    await asyncio.sleep(SETTLE_SECONDS)
+    longest = await asyncio.to_thread(process.longest_answer, SETTLE_SECONDS)
     counts = await asyncio.to_thread(counted, plane, begun)
     after = await _conditions(kube)
     return {
@@ -43,6 +43,7 @@ async def restart(plane: ControlPlane, process: Process, kube: Kube) -> dict[str
         "ready s": ready,
         "cpu s until ready": cpu,
         "cpu s": process.cpu_seconds,
+        "longest /livez ms": 1000 * longest,
     }
 
 

@@ -82,6 +82,16 @@ class Process:
         if self._process and self._process.poll() is None:
             self._process.send_signal(number)
 
+    def longest_answer(self, seconds: float) -> float:
+        """Asks again and again whether it is alive; returns the longest time until the answer."""
+        longest, until = 0.0, time.monotonic() + seconds
+        while (began := time.monotonic()) < until:
+            with urlopen(f"http://127.0.0.1:{self._port}/livez") as answer:
+                answer.read()
+            longest = max(longest, time.monotonic() - began)
+            time.sleep(0.01)
+        return longest
+
     @property
     def cpu_seconds(self) -> float:
         """Processor time so far, in user and system mode."""

@@ -38,6 +38,8 @@ from tests.builders import backend, booster_object, policy
 from tests.controlplane.plane import ControlPlane
 
 EDITS = 10
+START_SECONDS = 2
+"""After these a leader has looked for what lost our label, which is the last that a start costs."""
 
 
 def many(name: str, count: int, **fields: Any) -> Object:
@@ -58,6 +60,7 @@ SHAPES = {
 async def requests_to_active(plane: ControlPlane, fleet: Fleet) -> list[dict[str, Any]]:
     """B6: what one new ModelBooster costs, by shape."""
     rows = []
+    await asyncio.sleep(START_SECONDS)
     for shape, (booster, children) in SHAPES.items():
         begun = audit.now(plane)
         name = booster["metadata"]["name"]

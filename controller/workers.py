@@ -65,6 +65,9 @@ class Workers:
 
     async def _work(self) -> None:
         while True:
+            # Most passes after a start write nothing, so they wait for nothing. Thousands in one
+            # go would keep the lease from being renewed, and the probes from being answered.
+            await asyncio.sleep(0)
             try:
                 key = await self._queue.get()
             except QueueShutDown:

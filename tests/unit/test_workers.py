@@ -1,0 +1,44 @@
+"""How workers share the loop with everything else that must go on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.apis.meta import Key
+from app.metrics import Metrics
+from controller.reconciler import Result
+from controller.workers import Workers
+from controller.workqueue import WorkQueue
+
+pytestmark = pytest.mark.anyio
+
+WORKERS = 4
+PASSES = 400
+
+
+async def test_passes_that_wait_for_nothing_let_others_have_their_turn() -> None:
+    queue, turns, passes = WorkQueue(), 0, 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def reconcile(key: Key) -> Result:
+        nonlocal passes
+        passes += 1
+        if passes == PASSES:
+            queue.shut_down()
+        return Result(is_gone=True)
+
+    for number in range(PASSES):
+        queue.add(Key("ns", f"m{number}"), low=True)
+    beside = asyncio.create_task(others())
+    await Workers(queue, reconcile, Metrics(), 36000).run(WORKERS)
+    beside.cancel()
+
+    assert passes == PASSES
+    assert turns >= PASSES // WORKERS
