@@ -168,12 +168,14 @@ class Writer:
 
     async def _look_first(self, work: _Work, child: Desired) -> None:
         """Looks at what really stands there, and does what is right then."""
-        live = await self._kube.get(child.resource, work.model.namespace, child.name)
-        step = step_for(work.model, child, live)
+        with self._view.writing(work.write(child.resource, child.name)) as write:
+            # What the watch shows meanwhile may be newer than the answer.
+            live = await self._kube.get(child.resource, work.model.namespace, child.name)
+            step = step_for(work.model, child, live)
+            if step is None:  # what an earlier write of ours made, whose answer was lost
+                self._note(write, live)
+                return
         match step:
-            case None:  # what an earlier write of ours made, whose answer was lost
-                with self._view.writing(work.write(child.resource, child.name)) as write:
-                    self._note(write, live)
             case TakeOver():
                 await self._take_over(work, child, live)
             case _:

@@ -107,6 +107,7 @@ ROWS: tuple[Row, ...] = (
             f"{LATE}test_f09_what_is_made_again_before_the_answer_to_a_status_has_children",
             f"{LATE}test_f09_what_is_made_again_before_its_predecessor_is_known_to_be_gone_has_children",
             f"{LATE}test_f09_what_is_deleted_before_the_answer_to_its_making_comes_back",
+            f"{LATE}test_f09_an_edit_before_the_answer_to_a_second_look_is_put_right",
             f"{BROKEN}test_a_pass_that_takes_long_says_so",
         ),
     ),

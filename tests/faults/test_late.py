@@ -15,7 +15,7 @@ from controller.controller import Controller
 from tests.builders import backend, booster_object
 from tests.component.running import DEPLOYING, is_in, running, until_idle
 from tests.following import eventually
-from tests.proxy import CarriedOut, Proxy, Rule
+from tests.proxy import Answer, CarriedOut, Proxy, ResetAfterCommit, Rule
 from tests.world import World
 
 pytestmark = pytest.mark.anyio
@@ -92,6 +92,29 @@ async def test_f09_what_is_deleted_before_the_answer_to_its_making_comes_back(
     await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
     await until_idle(controller)
     assert len(await world.list(resource)) == 1
+
+
+async def test_f09_an_edit_before_the_answer_to_a_second_look_is_put_right(
+    controller: Controller, world: World, proxy: Proxy
+) -> None:
+    at = MODEL_SERVER.plural
+    blind = proxy.add(Rule(Answer(503), verb="watch", times=None, resource=at))
+    proxy.hang_up()
+    await eventually(lambda: blind.acted)
+    # The answer is lost, and the watch shows nothing: so it is sent again, and then looked for.
+    proxy.add(Rule(ResetAfterCommit(), verb="patch", resource=at))
+    proxy.add(Rule(CarriedOut(after_seconds=6), verb="get", resource=at))
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+    await eventually(lambda: proxy.count(verb="get", code=200, resource=at))
+    before = proxy.count(verb="watch", code=200, resource=at)
+    proxy.clear()
+    await eventually(lambda: proxy.count(verb="watch", code=200, resource=at) > before)
+
+    await world.patch(MODEL_SERVER, "m-b1", {"spec": {"inferenceEngine": "SGLang"}})
+
+    await world.until(MODEL_SERVER, "m-b1", lambda o: o["metadata"]["generation"] > 2)
+    await world.until(MODEL_SERVER, "m-b1", lambda o: o["spec"]["inferenceEngine"] == "vLLM")
+    await until_idle(controller)
 
 
 async def has_children(world: World, uid: str) -> None:
