@@ -15,7 +15,7 @@ import gc
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,12 @@ class Fed(Kube):
         metadata = {"resourceVersion": "1", "annotations": {"k8s.io/initial-events-end": "true"}}
         yield Event("BOOKMARK", {"kind": resource.kind, "metadata": metadata})
         await asyncio.Event().wait()
+
+    async def each(
+        self, resource: Resource, take: Callable[[Object], object], **options: Any
+    ) -> str:
+        """Hands over nothing: every child has our label."""
+        return "1"
 
     async def _write(
         self, method: str, path: str, body: Object | Sequence[Object], *more: Any
