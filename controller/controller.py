@@ -255,8 +255,4 @@ class Controller:
             self._intents.drop_idle()
             if self.is_idle:
                 self._informers.rest()
-            for uid in self._informers.view.expired(time.monotonic()):
-                key = self._informers.booster_of(uid)
-                if key is not None:
-                    log.warning("%s: a write was not seen in the watch for a minute", key)
-                    self._queue.add(key, low=True)
+            self._informers.expire()

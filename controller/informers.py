@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from app.apis.children import (
@@ -24,7 +25,7 @@ from controller.profiles import Installed
 from controller.records import Record
 from controller.rivals import Names
 from controller.stores import ROUTED_INDEX, UID_INDEX, store_of, store_of_others_routes
-from controller.view import View, Write
+from controller.view import Expected, View, Write
 
 log = logging.getLogger(__name__)
 
@@ -230,10 +231,26 @@ class Informers:
 
     def _relisted(self, resource: Resource, namespace: str | None, began: float) -> None:
         """Lets those look again whose writes a new listing may have overtaken."""
-        for uid in self.view.relisted(resource, namespace, began):
-            key = self.booster_of(uid)
+        for key in self._concerned_by(self.view.relisted(resource, namespace, began)):
+            self._wake(key, True)
+
+    def expire(self) -> None:
+        """Lets those look again whose writes the watch should have shown by now."""
+        for key in self._concerned_by(self.view.expired(time.monotonic())):
+            log.warning("%s: a write was not seen in the watch for a minute", key)
+            self._wake(key, True)
+
+    def _concerned_by(self, dropped: Iterable[Expected]) -> set[Key]:
+        """Returns the ModelBoosters that have written what is not expected any more."""
+        keys: set[Key] = set()
+        for expected in dropped:
+            key = self.booster_of(expected.owner)
             if key is not None:
-                self._wake(key, True)
+                keys.add(key)
+                if expected.obj is not None and expected.place[0] != MODEL_BOOSTER.kind:
+                    # No watch has ever shown it; it may stand without our label.
+                    self.lost.note(expected.place, expected.owner)
+        return keys
 
     def _others_route_changed(
         self, namespace: str | None, old: Record | None, new: Record | None

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from app.apis.meta import Key, Object, key_of, uid_of
 from controller.records import UNPACKED, Entry, Index, Record, Shelf, no_facts
 
-_REMEMBERED = 4096
+_REMEMBERED = 128
 """How many names and uids of removed objects are kept; events that old have long been delivered."""
 
 

@@ -27,9 +27,10 @@ Place = tuple[str, Key]
 
 
 @dataclass(frozen=True, slots=True)
-class _Expected:
+class Expected:
     """What a write made of an object: ``obj`` is None if it deleted the one with this uid."""
 
+    place: Place
     owner: str
     uid: str
     obj: Object | None
@@ -45,7 +46,7 @@ class Write:
         key: its key.
         booster: where the ModelBooster stands for which it is written.
         owner: the uid of that.
-        deleting: uid of the object that is to be deleted, ``""`` if none is.
+        deleted: uid of the object that is known to be gone by it, ``""`` if none is.
         answer: version that the write made, as soon as that is known.
         versions: versions that the watch has shown.
         gone: uids that it has shown to be gone.
@@ -55,7 +56,7 @@ class Write:
     key: Key
     booster: Key
     owner: str
-    deleting: str = ""
+    deleted: str = ""
     answer: str = ""
     versions: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
@@ -63,7 +64,7 @@ class Write:
     @property
     def is_overtaken(self) -> bool:
         """Whether somebody else has done something to the object meanwhile."""
-        return bool(self.versions - {self.answer} or self.gone - {self.deleting})
+        return bool(self.versions - {self.answer} or self.gone - {self.deleted})
 
 
 Overtaken = Callable[[Write], None]
@@ -92,7 +93,7 @@ class View:
         self._stores = stores
         self._pods = pods or {}
         self._overtaken = overtaken
-        self._expected: dict[Place, _Expected] = {}
+        self._expected: dict[Place, Expected] = {}
         self._places: dict[str, set[Place]] = {}  # of what is expected, by owner
         self._under_way: dict[Place, list[Write]] = {}
 
@@ -154,15 +155,15 @@ class View:
         shown = write.versions | {stored.version if stored else ""}
         if write.answer not in shown and uid_of(obj) not in write.gone:
             until = now + EXPECT_SECONDS
-            self._expect(place, _Expected(write.owner, uid_of(obj), obj, until))
+            self._expect(Expected(place, write.owner, uid_of(obj), obj, until))
 
-    def deleted(self, write: Write, now: float) -> None:
-        """Takes in that the object is deleted, at a time in seconds."""
-        place, uid = (write.resource.kind, write.key), write.deleting
+    def deleted(self, write: Write, uid: str, now: float) -> None:
+        """Takes in that the object with this uid is deleted, at a time in seconds."""
+        place, write.deleted = (write.resource.kind, write.key), uid
         self._drop(place)
         stored = self._stored(*place)
         if stored is not None and stored.uid == uid and uid not in write.gone:
-            self._expect(place, _Expected(write.owner, uid, None, now + EXPECT_SECONDS))
+            self._expect(Expected(place, write.owner, uid, None, now + EXPECT_SECONDS))
 
     def noticed(self, resource: Resource, old: Record | None, new: Record | None) -> bool:
         """Takes in what the watch shows; returns whether that is news to us.
@@ -202,15 +203,11 @@ class View:
             self._drop(place)
         return True
 
-    def expired(self, now: float) -> set[str]:
-        """Stops expecting what is overdue; returns the uids of the ModelBoosters concerned."""
-        overdue = [place for place, e in self._expected.items() if e.until <= now]
-        owners = {self._expected[place].owner for place in overdue}
-        for place in overdue:
-            self._drop(place)
-        return owners
+    def expired(self, now: float) -> list[Expected]:
+        """Stops expecting what is overdue, and returns it."""
+        return self._dropped([e for e in self._expected.values() if e.until <= now])
 
-    def relisted(self, resource: Resource, namespace: str | None, began: float) -> set[str]:
+    def relisted(self, resource: Resource, namespace: str | None, began: float) -> list[Expected]:
         """Believes a listing rather than what was written before it began.
 
         An object that came and went while nobody watched leaves no other trace.
@@ -221,28 +218,30 @@ class View:
             began: when the listing was asked for, in seconds.
 
         Returns:
-            The uids of the ModelBoosters whose objects may be other than we thought.
+            What is not expected any more.
         """
         older = [
-            (kind, key)
+            expected
             for (kind, key), expected in self._expected.items()
             if kind == resource.kind
             and namespace in (None, key.namespace)
             and expected.until - EXPECT_SECONDS < began
         ]
-        owners = {self._expected[place].owner for place in older}
-        for place in older:
-            self._drop(place)
-        return owners
+        return self._dropped(older)
+
+    def _dropped(self, expected: list[Expected]) -> list[Expected]:
+        for each in expected:
+            self._drop(each.place)
+        return expected
 
     def _stored(self, kind: str, key: Key) -> Record | None:
         stores = self._stores.get(kind, {})
         store = stores.get(None if None in stores else key.namespace)
         return store.record(key) if store is not None else None
 
-    def _expect(self, place: Place, expected: _Expected) -> None:
-        self._expected[place] = expected
-        self._places.setdefault(expected.owner, set()).add(place)
+    def _expect(self, expected: Expected) -> None:
+        self._expected[expected.place] = expected
+        self._places.setdefault(expected.owner, set()).add(expected.place)
 
     def _drop(self, place: Place) -> None:
         expected = self._expected.pop(place, None)

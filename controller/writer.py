@@ -189,12 +189,12 @@ class Writer:
         await self._apply(work, applied_over(child, live))
 
     async def _delete(self, work: _Work, step: Delete) -> None:
-        with self._view.writing(work.write(step.resource, step.name, step.uid)) as write:
+        with self._view.writing(work.write(step.resource, step.name)) as write:
             try:
                 await self._kube.delete(step.resource, *write.key, uid=step.uid)
             except NotFound:
                 return  # somebody was quicker, and the watch will show it
-            self._view.deleted(write, self._clock())
+            self._view.deleted(write, step.uid, self._clock())
         work.done.deleted.append(_named(step))
 
     async def _seek(self, work: _Work, resource: Resource, name: str) -> None:
@@ -219,12 +219,10 @@ class _Work:
     memory: Memory
     done: Done
 
-    def write(self, resource: Resource, name: str, deleting: str = "") -> Write:
+    def write(self, resource: Resource, name: str) -> Write:
         """Returns a write of a child."""
         namespace, booster = self.model.namespace, self.model.name
-        return Write(
-            resource, Key(namespace, name), Key(namespace, booster), self.model.uid, deleting
-        )
+        return Write(resource, Key(namespace, name), Key(namespace, booster), self.model.uid)
 
 
 def _named(step: Step | Delete | Look) -> str:

@@ -149,6 +149,7 @@ ROWS: tuple[Row, ...] = (
         (
             f"{ORDER}test_f14_children_are_seen_before_their_model_booster",
             f"{ORDER}test_f14_a_child_is_deleted_before_its_making_was_seen",
+            f"{ORDER}test_f14_a_child_loses_our_label_before_its_making_was_seen",
             f"{ORDER}test_f14_a_model_booster_is_gone_before_its_children_are_seen",
         ),
     ),

@@ -8,7 +8,14 @@ from copy import deepcopy
 
 import pytest
 
-from app.apis.children import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING, Profile
+from app.apis.children import (
+    CHILDREN,
+    MODEL_BOOSTER,
+    MODEL_ROUTE,
+    MODEL_SERVER,
+    MODEL_SERVING,
+    Profile,
+)
 from app.apis.meta import Object, Resource, uid_of
 from app.convert import desired_children
 from app.convert.options import Options
@@ -99,6 +106,34 @@ async def test_f14_a_child_is_deleted_before_its_making_was_seen(
     await until_idle(controller)
     assert len(await world.list(resource)) == 1
     assert await warnings(world) == []
+
+
+async def test_f14_a_child_loses_our_label_before_its_making_was_seen(
+    controller: Controller, proxy: Proxy, world: World
+) -> None:
+    await until_idle(controller)
+    at = MODEL_SERVER.plural
+    blind = proxy.add(Rule(Answer(503), verb="watch", resource=at, times=None))
+    proxy.hang_up()
+    await eventually(lambda: blind.acted)
+    await world.put(MODEL_BOOSTER, booster_object("m", backend("a"), backend("b")))
+    made = await world.until(MODEL_SERVER, "m-b")
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+    # Nothing is deleted while something that is wanted cannot be made.
+    theirs = {key: made[key] for key in ("apiVersion", "kind", "spec")}
+    await world.put(MODEL_SERVER, {**theirs, "metadata": {"name": "m-c"}})
+    await world.put(MODEL_BOOSTER, booster_object("m", backend("a"), backend("c")))
+    await world.until(MODEL_BOOSTER, "m", is_in(("FFT", "ChildNameConflict")))
+
+    await world.patch(MODEL_SERVER, "m-b", {"metadata": {"labels": None}})
+    proxy.clear()
+    relists = proxy.add(Rule(ErrorEvent(), verb="watch", resource=at))
+    await eventually(lambda: relists.acted)
+    await until_idle(controller)
+    await world.delete(MODEL_SERVER, "m-c")
+
+    await world.until_gone(MODEL_SERVER, "m-b")
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING, 2))
 
 
 async def test_f14_a_model_booster_is_gone_before_its_children_are_seen(
