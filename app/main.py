@@ -9,10 +9,12 @@ signal ends the process at once; being killed at any moment does no harm either.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
 from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from enum import Flag, auto
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,11 @@ FAILED = 1
 REFUSED_SECONDS = 60.0
 """After so long without valid credentials somebody must look."""
 
+_M_MMAP_THRESHOLD = -3
+"""Of mallopt(3)."""
+
+_LARGE_BYTES = 128 * 1024
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -58,6 +65,7 @@ def start(settings: Settings, part: Part, kubeconfig: str | None = None) -> int:
         UsageError: it was set up in a way that cannot work.
     """
     sink = configure(settings.log_level, settings.log_format)
+    give_back_large_blocks()
     try:
         _on_a_loop(_run(settings, part, kubeconfig))
     except BaseExceptionGroup as group:
@@ -144,6 +152,17 @@ def _heed_signals(stopping: asyncio.Event) -> None:
 
     for number in SIGNALS:
         loop.add_signal_handler(number, heed, number)
+
+
+def give_back_large_blocks() -> None:
+    """Lets the C library give large blocks back to the system as soon as they are free.
+
+    uvloop takes 256 KiB for each TLS connection. Once the first of these is free again, glibc takes
+    such blocks from its heap, where every small one that lies behind them keeps them: the process
+    stays as large as it was with the most connections at a time, and pieces are lost in between.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def _on_a_loop(work: Coroutine[Any, Any, None]) -> None:

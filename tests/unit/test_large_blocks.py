@@ -1,0 +1,45 @@
+"""Whether a process gets smaller again after many connections at a time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+BLOCKS, BLOCK_KIB = 200, 256
+
+PROGRAM = f"""
+import ctypes
+from pathlib import Path
+from app.main import give_back_large_blocks
+
+def resident_kib():
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+if {{gives_back}}:
+    give_back_large_blocks()
+size = {BLOCK_KIB} * 1024
+del (first := [bytearray(size)])[:]
+before = resident_kib()
+small = ctypes.CDLL(None).malloc
+small.restype = ctypes.c_void_p
+large = []
+for _ in range({BLOCKS}):
+    large.append(b"x" * size)
+    small(1000)  # stays, behind the large one
+del large[:]
+print(resident_kib() - before)
+"""
+
+
+@pytest.mark.parametrize("gives_back", [True, False])
+def test_large_blocks_go_back_to_the_system(gives_back: bool) -> None:
+    program = PROGRAM.replace("{gives_back}", str(gives_back))
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    kept = int(ran.stdout) / (BLOCKS * BLOCK_KIB)
+    # Otherwise it keeps them: where it does not, there is nothing to be done here any more.
+    assert kept < 0.1 if gives_back else kept > 0.9
