@@ -25,7 +25,8 @@ from controller.profiles import Installed
 from controller.records import Record
 from controller.rivals import Names
 from controller.stores import ROUTED_INDEX, UID_INDEX, store_of, store_of_others_routes
-from controller.view import Expected, View, Write
+from controller.view import View
+from controller.writes import Expected, Write
 
 log = logging.getLogger(__name__)
 
@@ -216,7 +217,7 @@ class Informers:
     def _overtaken(self, write: Write) -> None:
         """Lets a ModelBooster look again that something happened to while we wrote."""
         if write.gone and write.resource is not MODEL_BOOSTER:
-            self.lost.note((write.resource.kind, write.key), write.owner)
+            self.lost.note(write.place, write.owner)
         self._wake(write.booster, False)
 
     async def seek_lost(self) -> None:

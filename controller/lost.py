@@ -16,7 +16,7 @@ from app.apis.meta import Key, Object, Resource, is_terminating, key_of
 from app.errors import ApiError
 from app.kube import Kube, is_unknown_kind
 from controller.records import Record
-from controller.view import Place
+from controller.writes import Place
 
 OURS = f"{SELECTOR}={WORKLOAD}"
 """Selects what carries our label."""

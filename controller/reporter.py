@@ -16,7 +16,8 @@ from controller.finding import TRUE, Finding
 from controller.memory import Memory
 from controller.outcome import Done
 from controller.status import Difference, condition, difference, status_of, stored_status
-from controller.view import View, Write
+from controller.view import View
+from controller.writes import Write
 
 HOLD_SECONDS = 10.0
 """How long a change of mere counters or messages waits for company."""

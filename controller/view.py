@@ -9,70 +9,18 @@ believed again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from app.apis.children import MODEL_BOOSTER
 from app.apis.meta import Key, Object, Resource, is_terminating, key_of, uid_of
 from controller.records import Record
 from controller.store import Store
 from controller.stores import BOOSTER_INDEX
+from controller.writes import Expected, Overtaken, Place, Write, ignored
 
 EXPECT_SECONDS = 60.0
 """After this long a write that the watch has not shown is no longer taken for the truth."""
-
-Place = tuple[str, Key]
-"""Kind and key: names one object."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What a write made of an object: ``obj`` is None if it deleted the one with this uid."""
-
-    place: Place
-    owner: str
-    uid: str
-    obj: Object | None
-    until: float
-
-
-@dataclass(slots=True)
-class Write:
-    """A write that is under way, and what the watch shows of its object meanwhile.
-
-    Args:
-        resource: kind of the object.
-        key: its key.
-        booster: where the ModelBooster stands for which it is written.
-        owner: the uid of that.
-        deleted: uid of the object that is known to be gone by it, ``""`` if none is.
-        answer: version that the write made, as soon as that is known.
-        versions: versions that the watch has shown.
-        gone: uids that it has shown to be gone.
-    """
-
-    resource: Resource
-    key: Key
-    booster: Key
-    owner: str
-    deleted: str = ""
-    answer: str = ""
-    versions: set[str] = field(default_factory=set)
-    gone: set[str] = field(default_factory=set)
-
-    @property
-    def is_overtaken(self) -> bool:
-        """Whether somebody else has done something to the object meanwhile."""
-        return bool(self.versions - {self.answer} or self.gone - {self.deleted})
-
-
-Overtaken = Callable[[Write], None]
-"""Told of a write that has ended, if something else happened to its object meanwhile."""
-
-
-def ignored(write: Write) -> None:
-    """For a view that nobody writes through."""
 
 
 class View:
@@ -135,7 +83,7 @@ class View:
         Until the answer is here, nobody can tell our own doing from news. However the write ends,
         whoever follows the news is told of it then.
         """
-        place = (write.resource.kind, write.key)
+        place = write.place
         self._under_way.setdefault(place, []).append(write)
         try:
             yield write
@@ -149,21 +97,21 @@ class View:
 
     def made(self, write: Write, obj: Object, now: float) -> None:
         """Takes in what the server returned to a write, at a time in seconds."""
-        place, write.answer = (write.resource.kind, write.key), obj["metadata"]["resourceVersion"]
-        self._drop(place)
-        stored = self._stored(*place)
+        write.answer = obj["metadata"]["resourceVersion"]
+        self._drop(write.place)
+        stored = self._stored(*write.place)
         shown = write.versions | {stored.version if stored else ""}
         if write.answer not in shown and uid_of(obj) not in write.gone:
             until = now + EXPECT_SECONDS
-            self._expect(Expected(place, write.owner, uid_of(obj), obj, until))
+            self._expect(Expected(write.place, write.owner, uid_of(obj), obj, until))
 
     def deleted(self, write: Write, uid: str, now: float) -> None:
         """Takes in that the object with this uid is deleted, at a time in seconds."""
-        place, write.deleted = (write.resource.kind, write.key), uid
-        self._drop(place)
-        stored = self._stored(*place)
+        write.deleted = uid
+        self._drop(write.place)
+        stored = self._stored(*write.place)
         if stored is not None and stored.uid == uid and uid not in write.gone:
-            self._expect(Expected(place, write.owner, uid, None, now + EXPECT_SECONDS))
+            self._expect(Expected(write.place, write.owner, uid, None, now + EXPECT_SECONDS))
 
     def noticed(self, resource: Resource, old: Record | None, new: Record | None) -> bool:
         """Takes in what the watch shows; returns whether that is news to us.

@@ -43,7 +43,8 @@ from controller.plan import (
     step_for,
 )
 from controller.takeover import take_over_patch
-from controller.view import View, Write
+from controller.view import View
+from controller.writes import Write
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 120.0

@@ -6,6 +6,7 @@ No field is immutable: every edit is carried out, some by deleting and making an
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from app.apis.canonical import BackendForm, Model, Scope, WorkerForm
 from app.apis.fields import SpecError
@@ -80,7 +81,7 @@ def _restarting_fields(was: BackendForm, is_now: BackendForm) -> Iterator[str]:
         ("loraAdapters", was.lora_adapters, is_now.lora_adapters),
         ("runtimeClassName", was.runtime_class_name, is_now.runtime_class_name),
     ):
-        if before != after and as_written(before) != as_written(after):
+        if _differ(before, after):
             yield name
     for worker in is_now.workers:
         old = was.worker(worker.type)
@@ -97,8 +98,12 @@ def _restarting_worker_fields(was: WorkerForm, is_now: WorkerForm) -> Iterator[s
         ("affinity", was.affinity, is_now.affinity),
         ("tolerations", was.tolerations, is_now.tolerations),
     ):
-        if before != after and as_written(before) != as_written(after):
+        if _differ(before, after):
             yield name if is_now.type == "server" else f"{name} of {is_now.type}"
+
+
+def _differ(before: Any, after: Any) -> bool:
+    return before != after and bool(as_written(before) != as_written(after))
 
 
 def _amounts(worker: WorkerForm) -> Object:

@@ -11,6 +11,7 @@ BLOCKS, BLOCK_KIB = 200, 256
 
 PROGRAM = f"""
 import ctypes
+import sys
 from pathlib import Path
 from app.main import give_back_large_blocks
 
@@ -18,10 +19,11 @@ def resident_kib():
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0])
 
-if {{gives_back}}:
+if sys.argv[1] == "True":
     give_back_large_blocks()
 size = {BLOCK_KIB} * 1024
-del (first := [bytearray(size)])[:]
+first = bytearray(size)
+del first
 before = resident_kib()
 small = ctypes.CDLL(None).malloc
 small.restype = ctypes.c_void_p
@@ -36,9 +38,11 @@ print(resident_kib() - before)
 
 @pytest.mark.parametrize("gives_back", [True, False])
 def test_large_blocks_go_back_to_the_system(gives_back: bool) -> None:
-    program = PROGRAM.replace("{gives_back}", str(gives_back))
     ran = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROGRAM, str(gives_back)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     kept = int(ran.stdout) / (BLOCKS * BLOCK_KIB)
     # Otherwise it keeps them: where it does not, there is nothing to be done here any more.

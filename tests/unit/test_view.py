@@ -11,7 +11,8 @@ from app.apis.meta import Key, Object
 from app.errors import Unreachable
 from controller.store import Store
 from controller.stores import BOOSTER_INDEX
-from controller.view import EXPECT_SECONDS, View, Write
+from controller.view import EXPECT_SECONDS, View
+from controller.writes import Write
 
 OWNER = "owner-uid"
 KEY = Key("ns", "m")
