@@ -8,7 +8,7 @@ RUN python -m venv /opt/model-booster
 ENV PATH=/opt/model-booster/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 # What is pinned changes less often than our code, so it is a layer of its own.
 COPY requirements.txt requirements-dev.txt ./
-RUN pip install --require-hashes -r requirements.txt
+RUN pip install --require-hashes --no-deps -r requirements.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY certs certs
@@ -16,8 +16,9 @@ COPY controller controller
 COPY webhook webhook
 # The tool that installs it comes in the version, and with the hash, that the tests use.
 RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements-dev.txt > tool.txt \
- && pip install --require-hashes -r tool.txt \
+ && pip install --require-hashes --no-deps -r tool.txt \
  && pip install --no-deps --no-build-isolation . \
+ && pip check \
  && pip uninstall --yes pip setuptools \
  && python -m compileall -q /opt/model-booster/lib
 

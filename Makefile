@@ -3,7 +3,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-PYTHON := .venv/bin/python
+# The virtual environment; another one lets several Python versions stand side by side.
+VENV ?= .venv
+PYTHON := $(VENV)/bin/python
 # Any Python from 3.11 on. Only `make install` uses it; everything else runs in the virtual environment.
 SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 UV_VERSION := 0.13.8
@@ -19,13 +21,16 @@ help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
 
 .PHONY: install
-install: .venv/installed ## Make the virtual environment .venv with everything pinned; needs only Python 3.11.
+install: $(VENV)/installed ## Create the virtual environment .venv with everything pinned; needs only Python 3.11 or later.
 
-.venv/installed: requirements-dev.txt pyproject.toml
+# The lock is the whole list, so pip must not resolve: pip 23.0 to 23.2 looks for the newest release of an extra
+# (name[extra]) even if that name is pinned. `pip check` then proves that nothing is missing from the lock.
+$(VENV)/installed: requirements-dev.txt pyproject.toml
 	@$(SYSTEM_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or later is needed, and "$(SYSTEM_PYTHON)" is not: make install SYSTEM_PYTHON=/path/to/python3.11' >&2; exit 1; }
-	@[ -x $(PYTHON) ] || $(SYSTEM_PYTHON) -m venv .venv || { echo 'the module venv does not work (on Debian: apt-get install python3-venv)' >&2; rm -rf .venv; exit 1; }
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@[ -x $(PYTHON) ] || $(SYSTEM_PYTHON) -m venv $(VENV) || { echo 'the module venv does not work (on Debian: apt-get install python3-venv)' >&2; rm -rf $(VENV); exit 1; }
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PYTHON) -m pip check --disable-pip-version-check
 	@touch $@
 
 .PHONY: fmt
@@ -102,5 +107,5 @@ lock: ## Pin the dependencies anew, with hashes (LOCK_ARGS=--upgrade takes the n
 
 .PHONY: clean
 clean: ## Remove what the targets made here (not the cache of built programs outside).
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info .coverage
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
