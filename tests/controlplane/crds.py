@@ -36,6 +36,13 @@ def model_booster() -> Object:
     return model_booster_crd()
 
 
+def kthena_booster(release: str) -> Object:
+    """Returns kthena's own CRD of ModelBooster, of v0.1.0, v0.4.0 or v1.0.0."""
+    text = (FOLDER / "boosters" / f"{release}.yaml").read_text()
+    definition: Object = yaml.load(text, Loader=yaml.CSafeLoader)
+    return definition
+
+
 def install(api: Api, definitions: Iterable[Object]) -> None:
     """Installs CRDs and waits until the server serves their kinds.
 
