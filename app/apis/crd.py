@@ -59,6 +59,10 @@ COLUMNS: tuple[Object, ...] = (
 NEVER_ACTED_ON: Object = {"observedGeneration": -1}
 """The status of a new object: without it, tools that wait take a new object for a finished one."""
 
+NO_NAME_YET = ""
+"""Default of ``status.modelName``. No CRD of kthena has this field, so an object that was read with
+our CRD has it and one that was read with kthena's has not; see ``app.apis.installed``."""
+
 _KEPT = (
     "description",
     "type",
@@ -118,6 +122,7 @@ def model_booster_schema() -> Object:
     name = properties["metadata"]["properties"]["name"]
     properties["metadata"] = {"type": "object", "properties": {"name": name}}
     properties["status"]["default"] = NEVER_ACTED_ON
+    properties["status"]["properties"]["modelName"]["default"] = NO_NAME_YET
     return schema
 
 

@@ -155,7 +155,7 @@ def test_examples_are_stored_as_they_are(admin: Admin, path: Path) -> None:
     obj = example_object(path, admin.namespace)
     stored = admin.create(MODEL_BOOSTER, obj)
     assert stored["spec"] == obj["spec"]
-    assert stored["status"] == {"observedGeneration": -1}
+    assert stored["status"] == {"observedGeneration": -1, "modelName": ""}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=title)
@@ -192,11 +192,11 @@ def test_only_examples_that_never_worked_are_refused(path: Path) -> None:
 
 def test_a_status_cannot_be_brought_along(admin: Admin) -> None:
     obj = {**booster_object("demo"), "status": {"modelName": "x", "observedGeneration": 7}}
-    assert admin.create(MODEL_BOOSTER, obj)["status"] == {"observedGeneration": -1}
+    assert admin.create(MODEL_BOOSTER, obj)["status"] == {"observedGeneration": -1, "modelName": ""}
     admin.patch(MODEL_BOOSTER, "demo", {"status": None}, subresource="status")
     wiped = admin.get(MODEL_BOOSTER, "demo")
     assert wiped is not None
-    assert wiped["status"] == {"observedGeneration": -1}
+    assert wiped["status"] == {"observedGeneration": -1, "modelName": ""}
 
 
 # What it refuses.

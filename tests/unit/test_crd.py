@@ -91,7 +91,8 @@ def test_keys_of_list_maps_are_required() -> None:
 
 def test_only_status_has_a_default() -> None:
     assert {path: s["default"] for path, s in ALL.items() if "default" in s} == {
-        ".status": {"observedGeneration": -1}
+        ".status": {"observedGeneration": -1},
+        ".status.modelName": "",
     }
 
 
