@@ -191,6 +191,10 @@ class Metrics:
         self.repairs = counter(
             "modelbooster_drift_repairs_total", "Children put right after others' edits.", "kind"
         )
+        self.schema_replaced = gauge(
+            "modelbooster_schema_replaced",
+            "1 while another CustomResourceDefinition of ModelBooster is installed.",
+        )
         self.children = gauge("modelbooster_children", "Child objects by kind.", "kind")
         gauge("modelbooster_build_info", "1, with the version as label.", "version").labels(
             version

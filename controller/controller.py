@@ -24,6 +24,7 @@ from controller.pace import PACE, Pace
 from controller.profiles import Detection, Installed
 from controller.reconciler import Reconciler
 from controller.reporter import Reporter
+from controller.schema import Schema
 from controller.workers import NAME, Workers
 from controller.workqueue import WorkQueue
 from controller.writer import Writer
@@ -101,6 +102,16 @@ class Controller:
             self._scope.pace,
             self._metrics.count_informer,
             watch_pods=self._scope.watch_pods,
+            read=lambda booster: self.schema.read(booster),
+            updated=lambda old, new: self.schema.updated(old, new),
+        )
+        self.schema = Schema(
+            kube,
+            self._scope.namespaces,
+            self._look_once,
+            self._informers.boosters_pruned,
+            self._informers.list_boosters_anew,
+            self._schema_changed,
         )
         self._show()
         self._detection = Detection(kube, self._scope.profile)
@@ -117,8 +128,9 @@ class Controller:
             lost,
             self._intents.of,
             Writer(kube, view, lost),
-            Reporter(kube, view, self._recorder.record),
+            Reporter(kube, view, self._recorder.record, self.schema.suspect),
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
+            self.schema,
         )
         self._workers = Workers(
             self._queue, self._reconciler.reconcile, self._metrics, self._scope.resync_seconds
@@ -128,6 +140,7 @@ class Controller:
         """Keeps the view of the cluster up to date, for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look())
+            group.create_task(self.schema.run())
             group.create_task(self._sweep())
             group.create_task(self._informers.run())
 
@@ -156,6 +169,7 @@ class Controller:
 
     def _show(self) -> None:
         """Lets the metrics read what the informers know, whenever somebody asks."""
+        self._metrics.schema_replaced.set_function(lambda: not self.schema.is_ours)
         self._metrics.follow_objects(self._informers.conditions)
         for resource, silence in self._informers.silences():
             self._metrics.informer_silence.labels(resource=resource.plural).set_function(silence)
@@ -209,11 +223,24 @@ class Controller:
             refused = list(self._reconciler.refused())
             if refused or not self._installed or time.monotonic() - looked_at >= often:
                 try:
-                    self._found(await self._detection.look(), refused)
+                    await self._look_once()
                     looked_at = time.monotonic()
                 except (ApiError, Unreachable) as exc:
                     log.warning("which kthena is installed is not known: %s", exc)
             await asyncio.sleep(soon if self._installed else backoff.pause_seconds())
+
+    async def _look_once(self) -> Installed:
+        refused = list(self._reconciler.refused())
+        found = await self._detection.look()
+        self.schema.looked(found)
+        self._found(found, refused)
+        return found
+
+    def _schema_changed(self) -> None:
+        """Lets every ModelBooster be looked at: to tell its users, or to go on."""
+        self._intents.forget()
+        for key in self._informers.boosters():
+            self._queue.add(key, low=True)
 
     def _found(self, found: Installed, refused: list[Key]) -> None:
         if found == self._installed:
@@ -223,8 +250,6 @@ class Controller:
             found.profile or "unknown",
             ", ".join(map(str, found.kinds)) or "no kinds at all",
         )
-        if not found.booster_is_ours:
-            log.error("the CustomResourceDefinition of ModelBooster is kthena's own, not ours")
         is_first = self._installed is None
         self._installed, self._intents.profile = found, found.profile
         self._informers.are_served(found)

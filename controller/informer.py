@@ -225,6 +225,15 @@ class Informer:
         for change in changes:
             self._changed(*change)
 
+    def list_anew(self) -> None:
+        """Lists everything once more, as soon as possible."""
+        if self._since is None:
+            return
+        if self._patience is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time())
+        else:  # in a pause
+            self._floor, self._since = "", None
+
     def _relist(self, why: str) -> None:
         log.warning("%s: %s; listing anew", self.resource, why)
         if self._patience is not None and self._since is not None:

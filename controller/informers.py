@@ -15,9 +15,9 @@ from app.apis.children import (
     MODEL_ROUTE,
     is_booster_reference,
 )
-from app.apis.meta import Key, Resource, key_of, owner_references
+from app.apis.meta import Key, Object, Resource, key_of, owner_references
 from app.kube import Kube
-from controller.informer import Count, Informer
+from controller.informer import Changed, Count, Informer, without_managed_fields
 from controller.lost import OTHERS, OURS, Lost, owners_of
 from controller.pace import PACE, Pace
 from controller.pods import POD, model_uid, pod_trouble, slim
@@ -44,6 +44,8 @@ class Informers:
         pace: their patience.
         count: told of their failures.
         watch_pods: whether to look at pods at all.
+        read: told of every ModelBooster as it is read, before it is stored.
+        updated: told of every change of a ModelBooster that is not our own write.
     """
 
     def __init__(
@@ -55,8 +57,12 @@ class Informers:
         count: Count = lambda resource, what: None,
         *,
         watch_pods: bool = True,
+        read: Callable[[Object], None] = lambda booster: None,
+        updated: Changed = lambda old, new: None,
     ) -> None:
         self._kube = kube
+        self._read = read
+        self._updated = updated
         self._namespaces = namespaces or (None,)
         self._wake = wake
         self._served = {resource: asyncio.Event() for resource in (MODEL_BOOSTER, *CHILDREN)}
@@ -71,6 +77,9 @@ class Informers:
                     # Children only by our label; for those that lost it see ``Lost``.
                     label_selector="" if resource is MODEL_BOOSTER else OURS,
                     namespace=namespace,
+                    shape=self._read_booster
+                    if resource is MODEL_BOOSTER
+                    else without_managed_fields,
                     pace=pace,
                     count=count,
                     listed=partial(self._relisted, resource, namespace),
@@ -124,6 +133,10 @@ class Informers:
             pace=pace,
             count=count,
         )
+
+    def _read_booster(self, booster: Object) -> Object:
+        self._read(booster)
+        return without_managed_fields(booster)
 
     async def run(self) -> None:
         """Runs every informer as soon as its kind is served, for ever."""
@@ -183,6 +196,15 @@ class Informers:
         for _, informer in self._of_kinds():
             informer.store.rest()
 
+    def boosters_pruned(self) -> bool:
+        """Returns whether a ModelBooster was read with a schema that drops some of its fields."""
+        return any(i.store.is_pruned for i in self._informers[MODEL_BOOSTER].values())
+
+    def list_boosters_anew(self) -> None:
+        """Lists all ModelBoosters again, as soon as possible."""
+        for informer in self._informers[MODEL_BOOSTER].values():
+            informer.list_anew()
+
     def boosters(self) -> Iterator[Key]:
         """Yields the key of every ModelBooster."""
         for informer in self._informers[MODEL_BOOSTER].values():
@@ -206,6 +228,8 @@ class Informers:
         self.lost.noticed(resource, old, new, is_news=is_news)
         if not is_news:
             return
+        if resource is MODEL_BOOSTER:
+            self._updated(old, new)
         is_first = not self._informers[resource][namespace].synced.is_set()
         keys: set[Key] = set()
         for record in (old, new):

@@ -74,6 +74,10 @@ class Intents:
             self._kept.popitem(last=False)
         return intent
 
+    def forget(self) -> None:
+        """Drops everything: the specs may not have been what users wrote."""
+        self._kept.clear()
+
     def drop_idle(self) -> None:
         """Lets go of what no pass has asked for lately; to be called from time to time."""
         begin = self._clock() - IDLE_SECONDS

@@ -59,6 +59,8 @@ class Memory:
         waiting_since: since when we wait for an object to go, None if for none.
         held_since: since when a change of mere details waits to be reported.
         reported: times of the last reports.
+        unwritten: version of the ModelBooster at which a precondition of a report failed last.
+        told_at: when an Event last told that another schema is installed.
     """
 
     uid: str
@@ -70,6 +72,8 @@ class Memory:
     waiting_since: float | None = None
     held_since: float | None = None
     reported: tuple[float, ...] = ()
+    unwritten: str = ""
+    told_at: float | None = None
 
     def trouble(self, done: Done, now: float) -> Trouble:
         """Takes in how a pass went, and returns how long it has not been going well."""

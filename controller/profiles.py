@@ -20,6 +20,7 @@ from app.apis.children import (
     WORKLOAD,
     Profile,
 )
+from app.apis.installed import missing_fields
 from app.apis.meta import Object, Resource
 from app.errors import Forbidden, NotFound
 from app.kube import Kube
@@ -34,15 +35,20 @@ class Installed:
     Args:
         profile: the shape of the children; None if the scaling kinds are not there.
         kinds: the child kinds that are served, in the order in which they are applied.
-        booster_is_ours: whether ModelBooster has ``spec.backends``; kthena's own, of a release
-            after v0.1.0, has not.
+        missing: fields of our ModelBooster that the installed one does not have, as paths; any
+            of them means that another CustomResourceDefinition is installed.
         version: names the version of the kinds' schemas; another one when any of them changes.
     """
 
     profile: Profile | None
     kinds: tuple[Resource, ...]
-    booster_is_ours: bool = True
+    missing: tuple[str, ...] = ()
     version: str = ""
+
+    @property
+    def booster_is_ours(self) -> bool:
+        """Whether the installed ModelBooster keeps every field that ours has."""
+        return not self.missing
 
 
 def installed(served: Collection[str], schemas: Object) -> Installed:
@@ -53,9 +59,10 @@ def installed(served: Collection[str], schemas: Object) -> Installed:
         schemas: ``components.schemas`` of the OpenAPI v3 document of the workload group.
     """
     kinds = tuple(resource for resource in CHILDREN if str(resource) in served)
-    # Without a schema the benefit of the doubt: the older form of our kind has the field as well.
-    booster = _fields(schemas, MODEL_BOOSTER, "spec") if schemas else {"backends": {}}
-    return Installed(_profile(kinds, schemas), kinds, not booster or "backends" in booster)
+    booster = next((s for s in schemas.values() if _is_of(s, MODEL_BOOSTER)), None)
+    # Without a schema the benefit of the doubt: what we read tells as well.
+    missing = () if booster is None else tuple(missing_fields(booster))
+    return Installed(_profile(kinds, schemas), kinds, missing)
 
 
 def _profile(kinds: Collection[Resource], schemas: Object) -> Profile | None:

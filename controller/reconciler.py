@@ -25,6 +25,7 @@ from controller.outcome import PATIENCE_SECONDS, Done, conclude
 from controller.plan import Plan, plan
 from controller.readiness import BackendReport, reports
 from controller.reporter import Reporter
+from controller.schema import Schema
 from controller.status import is_settled, stored_status
 from controller.view import View
 from controller.writer import Writer
@@ -59,6 +60,7 @@ class Reconciler:
         writer: writes children.
         reporter: writes the status.
         repaired: told the kind of every child that had to be put right.
+        schema: whether the installed CustomResourceDefinition is ours; without it, it is.
         clock: the time, in seconds.
     """
 
@@ -70,6 +72,7 @@ class Reconciler:
         writer: Writer,
         reporter: Reporter,
         repaired: Callable[[str], None] = lambda kind: None,
+        schema: Schema | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self._view = view
@@ -78,6 +81,7 @@ class Reconciler:
         self._writer = writer
         self._reporter = reporter
         self._repaired = repaired
+        self._schema = schema
         self._clock = clock
         self._memories: dict[Key, Memory] = {}
 
@@ -93,6 +97,9 @@ class Reconciler:
             # The garbage collector removes the children, by their owner reference.
             return Result(is_gone=True)
         memory = self._memory_of(booster)
+        if self._schema is not None and (why := self._schema.fault_of(booster)):
+            self._reporter.tell_replaced(booster, why, memory)
+            return Result()  # everything stays as it is; the key is woken when our schema is back
         try:
             intent = self._intend(booster)
         except InvalidSpec as exc:

@@ -28,6 +28,11 @@ def no_facts(obj: Object) -> None:
     """Nothing but what every record tells."""
 
 
+def always_whole(obj: Object) -> bool:
+    """For kinds whose schema nobody replaces."""
+    return True
+
+
 class Record:
     """One object, as it was at one time.
 
@@ -36,17 +41,28 @@ class Record:
         obj: the object.
         entries: where indexes have it.
         facts: what is to be known of it without unpacking it.
+        is_whole: whether it was read with a schema that keeps all of its fields.
     """
 
-    __slots__ = ("_object", "_packed", "_shelf", "entries", "facts", "key", "uid", "version")
+    __slots__ = (
+        *("_object", "_packed", "_shelf", "entries", "facts", "is_whole", "key", "uid", "version"),
+    )
 
-    def __init__(self, shelf: Shelf, obj: Object, entries: tuple[Entry, ...], facts: Any) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        obj: Object,
+        entries: tuple[Entry, ...],
+        facts: Any,
+        is_whole: bool = True,
+    ) -> None:
         namespace, name = key_of(obj)
         self.key = Key(intern(namespace), intern(name))  # children are called alike
         self.uid = uid_of(obj)
         self.version: str = obj["metadata"].get("resourceVersion", "")
         self.entries = entries
         self.facts = facts
+        self.is_whole = is_whole
         self._shelf = shelf
         self._object: Object | None = obj
         self._packed = b""
@@ -59,6 +75,19 @@ class Record:
             obj = self._object = self._shelf.packing.unpacked(self._packed)
             self._shelf.keep(self)
         return obj
+
+    def is_as_good_as(self, obj_uid: str, version: str, is_whole: bool) -> bool:
+        """Returns whether a new reading tells nothing that this record does not hold.
+
+        The same version may be read twice and differ: once with a schema that drops fields.
+
+        Args:
+            obj_uid: the uid that was read.
+            version: the resource version that was read.
+            is_whole: whether the new reading has all fields.
+        """
+        same = self.uid == obj_uid and self.version == version
+        return same and (self.is_whole or not is_whole)
 
     def pack(self) -> None:
         """Gives up the object itself; what others have of it stays."""
@@ -74,6 +103,7 @@ class Shelf:
         rules: the indexes, by name.
         facts: what is to be known of an object without unpacking it.
         unpacked: how many objects stay unpacked; None for all.
+        whole: whether an object was read with a schema that keeps all of its fields.
     """
 
     def __init__(
@@ -81,17 +111,19 @@ class Shelf:
         rules: Mapping[str, Index],
         facts: Callable[[Object], Any] = no_facts,
         unpacked: int | None = UNPACKED,
+        whole: Callable[[Object], bool] = always_whole,
     ) -> None:
         self.packing = Packing()
         self._rules = rules
         self._facts = facts
+        self.whole = whole
         self._unpacked = unpacked
         self._recent: OrderedDict[Record, None] = OrderedDict()
 
     def record(self, obj: Object) -> Record:
         """Returns the record of an object, which nobody may change any more."""
         entries = {(name, intern(v)): None for name, rule in self._rules.items() for v in rule(obj)}
-        return Record(self, obj, tuple(entries), self._facts(obj))
+        return Record(self, obj, tuple(entries), self._facts(obj), self.whole(obj))
 
     def keep(self, record: Record) -> None:
         """Leaves a record unpacked until so and so many others have come."""

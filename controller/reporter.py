@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,20 +11,32 @@ from typing import Protocol
 from app.apis.canonical import Model
 from app.apis.children import MODEL_BOOSTER
 from app.apis.meta import Object, key_of, uid_of
+from app.errors import Invalid
 from app.kube import Kube
 from app.kube.pace import Clock
 from controller.finding import TRUE, Finding
+from controller.guarded import status_patch
 from controller.memory import Memory
 from controller.outcome import Done
 from controller.status import Difference, condition, difference, status_of, stored_status
 from controller.view import View
 from controller.writes import Write
 
+log = logging.getLogger(__name__)
+
 HOLD_SECONDS = 10.0
 """How long a change of mere counters or messages waits for company."""
 
 REPORTS, PER_SECONDS = 2, 2.0
 """So many reports in such a time; more often, only whoever makes a status flap would notice."""
+
+
+CHECK_SECONDS = 5.0
+"""How long to wait after a precondition has failed; an edit of the spec wakes its key earlier."""
+
+
+TELL_SECONDS = 300.0
+"""Least time between two Events that tell one ModelBooster's users of a replaced schema."""
 
 
 class Record(Protocol):
@@ -44,6 +57,7 @@ class Reporter:
         kube: the API server.
         view: where the ModelBoosters are, and what our writes made of them.
         record: takes in Events.
+        suspect: called when a precondition of a status write has failed.
         clock: the time, in seconds, for pauses.
         wall_clock: the time that conditions carry.
     """
@@ -53,12 +67,14 @@ class Reporter:
         kube: Kube,
         view: View,
         record: Record,
+        suspect: Callable[[], None] = lambda: None,
         clock: Clock = time.monotonic,
         wall_clock: Callable[[], datetime] = _wall_clock,
     ) -> None:
         self._kube = kube
         self._view = view
         self._record = record
+        self._suspect = suspect
         self._clock = clock
         self._wall_clock = wall_clock
 
@@ -98,9 +114,29 @@ class Reporter:
             return held or None
         memory.held_since = None
         memory.reported = (*memory.reported[1 - REPORTS :], now)
-        await self._write(current, status)
+        version = current["metadata"]["resourceVersion"]
+        # Refused before at this version, and the schema was looked at since: so we may word a value
+        # of the spec unlike the API server does. The other preconditions suffice then.
+        is_second = memory.unwritten == version
+        try:
+            await self._write(current, status, with_spec=not is_second)
+        except Invalid as exc:
+            self._suspect()
+            if is_second:
+                raise
+            # An edit that the watch has not shown yet, or another schema; nothing is stored.
+            log.info("the status was not written, its preconditions do not hold: %s", exc)
+            memory.unwritten = version
+            return CHECK_SECONDS
         self._tell(current, finding, done)
         return None
+
+    def tell_replaced(self, booster: Object, why: str, memory: Memory) -> None:
+        """Sends an Event about a schema that is not ours, at most one in five minutes."""
+        now = self._clock()
+        if memory.told_at is None or now - memory.told_at >= TELL_SECONDS:
+            memory.told_at = now
+            self._record(booster, "Warning", "SchemaReplaced", why)
 
     def _held_seconds(self, change: Difference, memory: Memory, now: float) -> float:
         """Returns for how long a change is held back, 0 if it is not."""
@@ -115,11 +151,11 @@ class Reporter:
             return max(crowd, memory.held_since + HOLD_SECONDS - now, 0)
         return max(crowd, 0)
 
-    async def _write(self, booster: Object, status: Object) -> None:
-        key, metadata = key_of(booster), booster["metadata"]
-        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": status}
+    async def _write(self, booster: Object, status: Object, *, with_spec: bool) -> None:
+        key = key_of(booster)
+        patch = status_patch(booster, status, with_spec=with_spec)
         with self._view.writing(Write(MODEL_BOOSTER, key, key, uid_of(booster))) as write:
-            obj = await self._kube.merge_patch(MODEL_BOOSTER, *key, patch, subresource="status")
+            obj = await self._kube.json_patch(MODEL_BOOSTER, *key, patch, subresource="status")
             obj["metadata"].pop("managedFields", None)
             self._view.made(write, obj, self._clock())
 

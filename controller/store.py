@@ -11,7 +11,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from app.apis.meta import Key, Object, key_of, uid_of
-from controller.records import UNPACKED, Entry, Index, Record, Shelf, no_facts
+from controller.records import (
+    UNPACKED,
+    Entry,
+    Index,
+    Record,
+    Shelf,
+    always_whole,
+    no_facts,
+)
 
 _REMEMBERED = 128
 """How many names and uids of removed objects are kept; events that old have long been delivered."""
@@ -31,6 +39,8 @@ class Store:
         indexes: by name, what objects are to be found by.
         facts: what is to be known of an object without unpacking it.
         unpacked: how many objects stay unpacked; None for all.
+        whole: whether an object was read with a schema that keeps all of its fields. A reading
+            that lacks some never replaces a whole one of the same version.
     """
 
     def __init__(
@@ -38,9 +48,10 @@ class Store:
         indexes: Mapping[str, Index] | None = None,
         facts: Callable[[Object], Any] = no_facts,
         unpacked: int | None = UNPACKED,
+        whole: Callable[[Object], bool] = always_whole,
     ) -> None:
         self._rules = dict(indexes or {})
-        self._shelf = Shelf(self._rules, facts, unpacked)
+        self._shelf = Shelf(self._rules, facts, unpacked, whole)
         self._records: dict[Key, Record] = {}
         # Mostly there is just one, and a tuple of one takes a quarter of what a dict does.
         self._found: dict[Entry, tuple[Record, ...]] = {}
@@ -62,6 +73,11 @@ class Store:
     def records(self) -> Collection[Record]:
         """Returns the record of every object."""
         return self._records.values()
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether an object in here was read with a schema that drops some of its fields."""
+        return not all(record.is_whole for record in self._records.values())
 
     def by(self, index: str, value: str) -> list[Object]:
         """Returns the objects that an index holds under a value.
@@ -104,7 +120,7 @@ class Store:
         if uid in self._dead:
             return []
         old = self._records.get(key)
-        if old is not None and old.uid == uid and old.version == _version(obj):
+        if old is not None and old.is_as_good_as(uid, _version(obj), self._shelf.whole(obj)):
             return []
         new = self._shelf.record(obj)
         changes = [Change(None, new)]
@@ -133,7 +149,8 @@ class Store:
         memory as a whole.
         """
         held = self._records.get(key_of(obj))
-        if held is not None and held.uid == uid_of(obj) and held.version == _version(obj):
+        is_whole = self._shelf.whole(obj)
+        if held is not None and held.is_as_good_as(uid_of(obj), _version(obj), is_whole):
             return held
         record = self._shelf.record(obj)
         self._shelf.rest(record)
@@ -159,7 +176,7 @@ class Store:
                 continue
             old = before.get(new.key)
             if old is not None and old.uid == new.uid:
-                if old.version == new.version:
+                if old.is_as_good_as(new.uid, new.version, new.is_whole):
                     after[old.key] = old
                     continue
                 added.append(Change(old, new))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from app.apis.children import MODEL_BOOSTER, owner_uids
+from app.apis.installed import is_whole
 from app.apis.meta import Object, Resource, uid_of
 from app.lookup import routed_by_booster, routed_by_route
 from controller.pods import POD, model_uid
@@ -34,7 +35,7 @@ def store_of(resource: Resource) -> Store:
         UID_INDEX: lambda obj: [uid_of(obj)],
         ROUTED_INDEX: routed_by_booster,
     }
-    return Store(indexes, facts=_conditions)
+    return Store(indexes, facts=_conditions, whole=is_whole)
 
 
 def store_of_others_routes() -> Store:

@@ -2,6 +2,7 @@
 
 from app.kube.answers import is_too_large_version, is_unknown_kind
 from app.kube.client import FIELD_MANAGER, Kube, connect
+from app.kube.jsonpatch import equality_tests
 from app.kube.objects import Document, Event, ObjectList
 from app.kube.pace import Backoff, Bucket, least_wait_seconds
 from app.kube.packing import Packing
@@ -16,6 +17,7 @@ __all__ = [
     "ObjectList",
     "Packing",
     "connect",
+    "equality_tests",
     "is_too_large_version",
     "is_unknown_kind",
     "least_wait_seconds",

@@ -65,7 +65,10 @@ class ControllerPart:
         self._controller = Controller(self._kube, scope, metrics)
         self._leadership = leadership
         self._elects = settings.leader_election
-        self.ready = (ReadyCheck("informers", self._controller.fault),)
+        self.ready = (
+            ReadyCheck("informers", self._controller.fault),
+            ReadyCheck("schema", self._controller.schema.fault),
+        )
         self.live = (ReadyCheck("leadership", leadership.fault),)
 
     async def run(self, stopping: asyncio.Event) -> None:

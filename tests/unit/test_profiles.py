@@ -21,6 +21,7 @@ from app.apis.children import (
 from app.apis.crd import model_booster_crd
 from app.apis.meta import Object, Resource
 from controller.profiles import installed
+from tests.controlplane.crds import kthena_booster
 
 CRDS = Path(__file__).parents[1] / "crds"
 
@@ -86,14 +87,22 @@ def test_references_in_schemas_are_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "want"),
-    [(["backends", "backend"], True), (["backends"], True), (["backend"], False)],
-    ids=["ours", "v0.1.0's", "a later kthena's"],
+    ("removed", "want"),
+    [([], True), (["backend"], False), (["backends"], False), (["modelMatch"], False)],
+    ids=["ours", "without backend", "without backends", "without modelMatch"],
 )
-def test_whose_model_booster_it_is(fields: list[str], want: bool) -> None:
+def test_whose_model_booster_it_is(removed: list[str], want: bool) -> None:
     crd: Any = deepcopy(model_booster_crd())
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    properties = schema["properties"]["spec"]["properties"]
-    schema["properties"]["spec"]["properties"] = {name: properties[name] for name in fields}
+    for name in removed:
+        del schema["properties"]["spec"]["properties"][name]
     found = installed([*EVERYTHING, str(MODEL_BOOSTER)], published(crd))
     assert found.booster_is_ours is want
+    assert found.missing == tuple(f"spec.{name}" for name in removed)
+
+
+@pytest.mark.parametrize("release", ["v0.1.0", "v0.4.0", "v1.0.0"])
+def test_no_model_booster_of_kthena_is_ours(release: str) -> None:
+    found = installed([str(MODEL_BOOSTER)], published(kthena_booster(release)))
+    assert not found.booster_is_ours
+    assert "status.modelName" in found.missing, "the mark of our schema"

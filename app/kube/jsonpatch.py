@@ -1,0 +1,51 @@
+"""``test`` operations of a JSON patch that hold for a value as the API server writes it.
+
+The API server compares numbers and strings as text, and its text is Go's. Where Go and we may write
+the same value in two ways, that part is left out of the tests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from app.apis.meta import Object
+
+MOST_TESTS = 1000
+"""The API server takes at most 10,000 operations in a patch."""
+
+# Characters that Go escapes, and floats that may have an exponent.
+_AMBIGUOUS = re.compile(
+    rb"[<>&\x7f]|\\[ubf]|[0-9]e[-+]?[0-9]|0\.0000|\xe2\x80[\xa8\xa9]|\xef\xbf\xbd"
+)
+
+
+def equality_tests(value: Any, path: str) -> list[Object]:
+    """Returns operations that fail unless a value stands at a path; mostly a single one.
+
+    Args:
+        value: JSON, as the API server returned it.
+        path: JSON pointer.
+    """
+    found: list[Object] = []
+    for at, part in _unambiguous(value, path):
+        found.append({"op": "test", "path": at, "value": part})
+        if len(found) == MOST_TESTS:
+            break
+    return found
+
+
+def _unambiguous(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yields the largest parts that can be written in one way only, with their paths."""
+    if not _AMBIGUOUS.search(orjson.dumps(value)):
+        yield path, value
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            pointer = name.replace("~", "~0").replace("/", "~1")
+            yield from _unambiguous(part, f"{path}/{pointer}")
+    elif isinstance(value, list):
+        for position, part in enumerate(value):
+            yield from _unambiguous(part, f"{path}/{position}")
