@@ -13,6 +13,7 @@ import orjson
 
 from app.apis.children import DELETION_PROTECTION, MODEL_BOOSTER
 from app.apis.fields import FieldError
+from app.apis.installed import ADVICE, is_whole
 from app.apis.meta import Object
 from app.defaults import defaults
 from app.validation import Context, judge
@@ -53,6 +54,8 @@ def validated(review: Any, context: Context) -> Object:
         NotAReview: it is none.
     """
     request = _request(review)
+    if _is_write(request) and (why := _replaced(request, context)):
+        return _denied(request, _status(503, "ServiceUnavailable", f"not possible now: {why}"))
     if not _is_ours(request):
         return _allowed(request)
     if request.get("operation") == "DELETE":
@@ -128,14 +131,37 @@ def _request(review: Any) -> Object:
 
 def _is_ours(request: Object) -> bool:
     """Whether we have anything to say: of other kinds and of subresources we know nothing."""
-    kind = _dict(request.get("kind"))
-    known = (kind.get("group"), kind.get("version"), kind.get("kind"))
-    ours = (MODEL_BOOSTER.group, MODEL_BOOSTER.version, MODEL_BOOSTER.kind)
     return (
-        known == ours
+        _is_of_booster(request)
         and not request.get("subResource")
         and request.get("operation") in ("CREATE", "UPDATE", "DELETE")
     )
+
+
+def _is_of_booster(request: Object) -> bool:
+    kind = _dict(request.get("kind"))
+    known = (kind.get("group"), kind.get("version"), kind.get("kind"))
+    return known == (MODEL_BOOSTER.group, MODEL_BOOSTER.version, MODEL_BOOSTER.kind)
+
+
+def _is_write(request: Object) -> bool:
+    """Whether a ModelBooster would be stored, by a write of its status too."""
+    if not _is_of_booster(request) or request.get("operation") not in ("CREATE", "UPDATE"):
+        return False
+    # What is being deleted must be able to go.
+    return not _dict(_dict(request.get("object")).get("metadata")).get("deletionTimestamp")
+
+
+def _replaced(request: Object, context: Context) -> str | None:
+    """Returns what to say while another definition is installed; None while ours is.
+
+    Of an update the request itself tells: the API server has just read the stored object, with or
+    without the mark of our schema. An object that was never stored has no creation time.
+    """
+    old = _dict(request.get("oldObject"))
+    if _dict(old.get("metadata")).get("creationTimestamp"):
+        return None if is_whole(old) else ADVICE
+    return context.replaced
 
 
 def _deletion(request: Object) -> Object:

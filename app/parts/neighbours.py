@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from app.apis.children import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
+from app.apis.installed import is_whole
 from app.apis.meta import Key, Object, Resource
 from app.kube import Kube
 from app.lookup import INDEXES, Indexed, StoreLookup
 from app.metrics import Metrics
 from controller.informer import Informer
+from controller.records import always_whole
 from controller.store import Store
 
 GRACE_SECONDS = 10.0
@@ -31,15 +33,29 @@ class Neighbours:
         kube: the API server.
         namespaces: whose objects; all if empty.
         metrics: told of failures.
+        read: told of every ModelBooster as it is read, before it is stored.
     """
 
-    def __init__(self, kube: Kube, namespaces: Sequence[str], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        namespaces: Sequence[str],
+        metrics: Metrics,
+        read: Callable[[Object], None] = lambda booster: None,
+    ) -> None:
+
+        def booster_claims(booster: Object) -> Object:
+            read(booster)
+            return {**claims_only(booster), "status": booster.get("status")}
+
         self._informers: list[Informer] = []
         stores: dict[Resource, Indexed] = {}
         for resource in (MODEL_BOOSTER, *CHILDREN):
             parts: dict[str | None, Store] = {}
             for namespace in namespaces or (None,):
-                parts[namespace] = Store(INDEXES.get(resource))
+                is_booster = resource is MODEL_BOOSTER
+                whole = is_whole if is_booster else always_whole
+                parts[namespace] = Store(INDEXES.get(resource), whole=whole)
                 self._informers.append(
                     Informer(
                         kube,
@@ -47,7 +63,7 @@ class Neighbours:
                         parts[namespace],
                         lambda old, new: None,
                         namespace=namespace,
-                        shape=claims_only,
+                        shape=booster_claims if is_booster else claims_only,
                         count=metrics.count_informer,
                     )
                 )
@@ -65,6 +81,18 @@ class Neighbours:
             # What is there stays; looking through it again and again would make reviews wait.
             gc.collect()
             gc.freeze()
+
+    def boosters_pruned(self) -> bool:
+        """Returns whether a ModelBooster was read with a schema that drops some of its fields."""
+        return any(i.store.is_pruned for i in self._of_boosters())
+
+    def list_boosters_anew(self) -> None:
+        """Lists all ModelBoosters again, as soon as possible."""
+        for informer in self._of_boosters():
+            informer.list_anew()
+
+    def _of_boosters(self) -> list[Informer]:
+        return [i for i in self._informers if i.resource is MODEL_BOOSTER]
 
     def fault(self) -> str | None:
         """Returns why admission should wait: objects are still being read, and not for long."""

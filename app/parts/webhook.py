@@ -19,7 +19,8 @@ from certs.objects import Place
 from certs.pki import KeyPair
 from certs.provided import follow
 from certs.rotator import rotate
-from controller.profiles import Detection
+from controller.profiles import Detection, Installed
+from controller.schema import Schema
 from webhook.server import serve_https, webhook_app
 from webhook.tls import ServingContext
 
@@ -44,7 +45,18 @@ class WebhookPart:
         self._metrics = metrics
         self._serving = ServingContext()
         self._certificate_fault: str | None = "there is no serving certificate yet"
-        self._neighbours = Neighbours(kube, settings.namespaces, metrics)
+        self._neighbours = Neighbours(
+            kube, settings.namespaces, metrics, lambda booster: self._schema.read(booster)
+        )
+        self._detection = Detection(kube, settings.profile)
+        self._schema = Schema(
+            kube,
+            settings.namespaces,
+            self._look,
+            self._neighbours.boosters_pruned,
+            self._neighbours.list_boosters_anew,
+        )
+        metrics.schema_replaced.set_function(lambda: not self._schema.is_ours)
         self._profile: Profile | None = settings.profile
         self.ready = (
             ReadyCheck("certificate", lambda: self._certificate_fault),
@@ -63,7 +75,8 @@ class WebhookPart:
             # Before anything is asked of the API server: a port that is taken is a sudden end.
             serving = group.create_task(self._serve(stopping, up))
             await up.wait()
-            async with beside(self._certificates(), self._neighbours.run(), self._detect()):
+            work = self._neighbours.run(), self._detect(), self._schema.run()
+            async with beside(self._certificates(), *work):
                 await serving
 
     async def _serve(self, stopping: asyncio.Event, up: asyncio.Event) -> None:
@@ -80,7 +93,9 @@ class WebhookPart:
             )
 
     def _context(self) -> Context:
-        return Context(self._settings.options, self._profile, self._neighbours.lookup)
+        return Context(
+            self._settings.options, self._profile, self._neighbours.lookup, self._schema.fault()
+        )
 
     async def _certificates(self) -> None:
         chosen = self._settings
@@ -112,12 +127,17 @@ class WebhookPart:
             log.info("admission is %s", "ready" if fault is None else f"not ready: {fault}")
         self._certificate_fault = fault
 
+    async def _look(self) -> Installed:
+        found = await self._detection.look()
+        self._profile = found.profile
+        self._schema.looked(found)
+        return found
+
     async def _detect(self) -> None:
         """Follows which kthena is installed: the last rule converts for that release."""
-        detection = Detection(self._kube, self._settings.profile)
         while True:
             try:
-                self._profile = (await detection.look()).profile
+                await self._look()
             except (ApiError, Unreachable) as exc:
                 log.warning("the installed kthena is not known: %s", exc)
             await asyncio.sleep(LOOK_SECONDS)

@@ -51,11 +51,14 @@ class Context:
         options: what the operator of the cluster chose.
         profile: shape of the child kinds; None as long as nobody knows, then the default's.
         lookup: questions about other objects; None if there is nobody to ask.
+        replaced: what to say while another CustomResourceDefinition than ours is installed; None
+            while ours is.
     """
 
     options: Options = field(default_factory=Options)
     profile: Profile | None = None
     lookup: Lookup | None = None
+    replaced: str | None = None
 
     @property
     def release_profile(self) -> Profile:

@@ -285,3 +285,67 @@ def test_what_cannot_be_read_is_refused_by_its_uid() -> None:
         "reason": "Invalid",
         "message": "too deep",
     }
+
+
+# While another CustomResourceDefinition is installed.
+
+REPLACED = Context(replaced="another one is installed; restore ours")
+STORED = {"creationTimestamp": "2026-01-01T00:00:00Z", "name": "demo"}
+WITH_OURS = {"status": {"observedGeneration": 1, "modelName": "demo"}, "metadata": STORED}
+WITH_THEIRS = {"status": {"observedGeneration": 1}, "metadata": STORED, "spec": {}}
+
+
+@pytest.mark.parametrize(
+    ("context", "request_", "want"),
+    [
+        pytest.param(NOW, review(), None, id="create, ours"),
+        pytest.param(REPLACED, review(), "not possible now: another one", id="create, theirs"),
+        pytest.param(
+            REPLACED,
+            review(operation="UPDATE", oldObject={**booster_object(), **WITH_OURS}),
+            None,
+            id="update, read with ours: the request knows it better",
+        ),
+        pytest.param(
+            NOW,
+            review(WITH_THEIRS, operation="UPDATE", oldObject=WITH_THEIRS),
+            "is not the one of model-booster",
+            id="label, read with theirs",
+        ),
+        pytest.param(
+            NOW,
+            review(WITH_THEIRS, operation="UPDATE", oldObject=WITH_THEIRS, subResource="status"),
+            "helm upgrade with crds.install=true",
+            id="status by anybody, read with theirs",
+        ),
+        pytest.param(
+            NOW,
+            review(booster_object(), operation="UPDATE", oldObject={"metadata": STORED}),
+            "is not the one of model-booster",
+            id="never reported, read with theirs",
+        ),
+        pytest.param(
+            REPLACED,
+            review(
+                {"metadata": {**STORED, "deletionTimestamp": "2026-01-01T00:00:00Z"}},
+                operation="UPDATE",
+                oldObject=WITH_THEIRS,
+            ),
+            None,
+            id="a finalizer of what is being deleted",
+        ),
+        pytest.param(
+            REPLACED, review(operation="DELETE", oldObject=WITH_THEIRS), None, id="deletion"
+        ),
+    ],
+)
+def test_writes_are_refused_while_another_definition_is_installed(
+    context: Context, request_: Object, want: str | None
+) -> None:
+    answer = validated(request_, context)
+    if want is None:
+        assert answer == ALLOWED
+    else:
+        status = _status(answer)
+        assert (status["code"], status["reason"]) == (503, "ServiceUnavailable")
+        assert want in status["message"]
