@@ -98,7 +98,8 @@ class Reconciler:
             return Result(is_gone=True)
         memory = self._memory_of(booster)
         if self._schema is not None and (why := self._schema.fault_of(booster)):
-            self._reporter.tell_replaced(booster, why, memory)
+            if self._schema.may_tell():
+                self._reporter.tell_replaced(booster, why, memory)
             return Result()  # everything stays as it is; the key is woken when our schema is back
         try:
             intent = self._intend(booster)

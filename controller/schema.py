@@ -35,6 +35,9 @@ LOOK_SECONDS = 1.0
 HOLD_SECONDS = 5.0
 """How long a changed spec counts: an edited CRD may be published that much later."""
 
+MOST_EVENTS = 500
+"""So many ModelBoosters get an Event about an exchange; more would only be noise."""
+
 MOST_NAMED = 3
 """So many of the missing fields are named."""
 
@@ -71,6 +74,7 @@ class Schema:
         self._clock = clock
         self._fault: str | None = None
         self._held_until = 0.0
+        self._told = 0
         self._asked = asyncio.Event()
 
     @property
@@ -87,6 +91,11 @@ class Schema:
         if self._fault is None and not is_whole(booster):
             self._replaced()
         return self._fault
+
+    def may_tell(self) -> bool:
+        """Returns whether one more ModelBooster may get an Event about this exchange."""
+        self._told += 1
+        return self._told <= MOST_EVENTS
 
     def read(self, booster: Object) -> None:
         """Takes in an object as the API server has just returned it."""
@@ -156,6 +165,7 @@ class Schema:
         if self._fault is not None and not (missing and "it lacks" not in self._fault):
             return
         is_news = self._fault is None
+        self._told = 0 if is_news else self._told
         self._fault = f"{ADVICE}{lacking(missing)}"
         if is_news:
             log.error("the CustomResourceDefinition of ModelBooster is not ours: %s", self._fault)

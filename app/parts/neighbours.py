@@ -46,7 +46,8 @@ class Neighbours:
 
         def booster_claims(booster: Object) -> Object:
             read(booster)
-            return {**claims_only(booster), "status": booster.get("status")}
+            mark = {"status": {"modelName": ""}} if is_whole(booster) else {}
+            return {**claims_only(booster), **mark}
 
         self._informers: list[Informer] = []
         stores: dict[Resource, Indexed] = {}

@@ -259,3 +259,16 @@ async def test_a_spec_that_changes_without_its_generation_stops_everything(
         await until_ours(controller, ours=False)
         await install(exchanged, crds.model_booster())
         await until_ours(controller, ours=True)
+
+
+async def test_a_number_that_is_worded_in_another_way_only_delays_the_status(
+    exchanged: ControlPlane, cluster: World
+) -> None:
+    """The API server writes -0, which we read as 0: the test on the spec can never hold."""
+    odd = backend("b", workers=[worker(config={"x": -0.0})])
+    async with running(exchanged.kubeconfig, cluster.namespace) as controller:
+        await cluster.create(MODEL_BOOSTER, booster_object("m", odd))
+        await cluster.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+        assert controller.schema.is_ours
+    statuses = [line for line in written(exchanged, cluster.namespace) if "status" in line]
+    assert [line.split()[0] for line in statuses] == ["422", "200"]
