@@ -126,6 +126,9 @@ class Metrics:
 
         queue = ("name", "controller")
         self.queue_depth = gauge("workqueue_depth", "Keys that wait.", *queue)
+        self.queue_delayed = gauge(
+            "modelbooster_workqueue_delayed", "Keys that are due later.", *queue
+        )
         self.queue_adds = counter("workqueue_adds_total", "Keys that came to wait.", *queue)
         self.queue_retries = counter("workqueue_retries_total", "Keys that failed.", *queue)
         self.queue_waited = histogram(
@@ -231,16 +234,22 @@ class Metrics:
         return QueueMetrics(self, name)
 
     def follow_queue(
-        self, name: str, depth: Callable[[], int], ages: Callable[[], Sequence[float]]
+        self,
+        name: str,
+        depth: Callable[[], int],
+        delayed: Callable[[], int],
+        ages: Callable[[], Sequence[float]],
     ) -> None:
         """Reads a queue whenever the metrics are read.
 
         Args:
             name: the queue's.
             depth: how many keys wait.
+            delayed: how many entries are held for keys that are due later.
             ages: for how many seconds each key under way has been worked on.
         """
         of = {"name": name, "controller": name}
         self.queue_depth.labels(**of).set_function(depth)
+        self.queue_delayed.labels(**of).set_function(delayed)
         self.queue_unfinished.labels(**of).set_function(lambda: sum(ages()))
         self.queue_longest.labels(**of).set_function(lambda: max(ages(), default=0.0))

@@ -93,7 +93,10 @@ class Controller:
         self._metrics = metrics or Metrics()
         self._queue = WorkQueue(self._metrics.queue(NAME))
         self._metrics.follow_queue(
-            NAME, lambda: len(self._queue), lambda: list(self._queue.running.values())
+            NAME,
+            lambda: len(self._queue),
+            lambda: self._queue.delayed,
+            lambda: list(self._queue.running.values()),
         )
         self._informers = Informers(
             kube,

@@ -101,12 +101,14 @@ class Workers:
             level = logging.DEBUG if isinstance(error, Conflict) else logging.WARNING
             log.log(level, "%s; tried %d times", error, self._queue.failures(key))
             return
+        if result.is_gone:
+            self._queue.drop(key)
+            return
         self._queue.forget(key)
         if isinstance(error, InvalidSpec):  # nothing comes of it before somebody edits it
             log.info("refused: %s", error.message)
-        if not result.is_gone:
-            later = self._resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
-            self._queue.add_after(key, later if wait is None else wait, low=wait is None)
+        later = self._resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+        self._queue.add_after(key, later if wait is None else wait, low=wait is None)
 
     def _count(self, result: Result) -> None:
         word = "success" if result.wait_seconds is None else "requeue_after"

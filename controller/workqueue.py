@@ -11,7 +11,6 @@ The queue holds keys, never objects or events: what happened does not matter, on
 from __future__ import annotations
 
 import asyncio
-import heapq
 import random
 import time
 from collections import deque
@@ -19,6 +18,7 @@ from typing import Protocol
 
 from app.apis.meta import Key
 from app.kube.pace import Bucket, Clock, Dice
+from controller.delayed import DelayedKeys
 from controller.turns import Turns
 
 FIRST_RETRY_SECONDS = 0.005
@@ -80,9 +80,7 @@ class WorkQueue:
         self._waiting: dict[Key, tuple[bool, float]] = {}  # low, since when
         self._running: dict[Key, float] = {}  # since when
         self._again: dict[Key, bool] = {}  # running, and added meanwhile; low
-        self._due: dict[Key, tuple[float, bool]] = {}  # when, low
-        self._heap: list[tuple[float, int, Key]] = []
-        self._count = 0
+        self._delayed = DelayedKeys()
         self._failures: dict[Key, int] = {}
         self._getters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -91,6 +89,11 @@ class WorkQueue:
     def __len__(self) -> int:
         """How many keys wait for a worker now."""
         return len(self._waiting)
+
+    @property
+    def delayed(self) -> int:
+        """How many entries are held for keys that are due later; at most one for each key."""
+        return len(self._delayed)
 
     @property
     def running(self) -> dict[Key, float]:
@@ -129,13 +132,8 @@ class WorkQueue:
         if seconds <= 0:
             self.add(key, low=low)
             return
-        when = self._clock() + seconds
-        if key in self._due and self._due[key][0] <= when:
-            return
-        self._due[key] = (when, low)
-        self._count += 1
-        heapq.heappush(self._heap, (when, self._count, key))
-        self._set_timer()
+        if self._delayed.add(key, self._clock() + seconds, low=low):
+            self._set_timer()
 
     async def get(self) -> Key:
         """Waits for a key and returns it; ``done`` must follow.
@@ -200,15 +198,19 @@ class WorkQueue:
         """Lets the next failure of a key count as its first."""
         self._failures.pop(key, None)
 
+    def drop(self, key: Key) -> None:
+        """Forgets a key whose object is gone: its failures, and when it was to come back."""
+        self.forget(key)
+        self._delayed.discard(key)
+
     def failures(self, key: Key) -> int:
         """How many times in a row a key has failed."""
         return self._failures.get(key, 0)
 
     def next_due_seconds(self) -> float | None:
         """How long until a key that was added for later comes up; None if there is none."""
-        while self._heap and self._due.get(self._heap[0][2], (None,))[0] != self._heap[0][0]:
-            heapq.heappop(self._heap)  # an earlier time was set for it meanwhile
-        return max(0.0, self._heap[0][0] - self._clock()) if self._heap else None
+        first = self._delayed.first()
+        return None if first is None else max(0.0, first.at - self._clock())
 
     def shut_down(self) -> None:
         """Hands out no more keys; those that are out can still be settled."""
@@ -222,9 +224,8 @@ class WorkQueue:
 
     def _admit_due(self) -> None:
         while (left := self.next_due_seconds()) is not None and left <= 0:
-            _, _, key = heapq.heappop(self._heap)
-            _, low = self._due.pop(key)
-            self.add(key, low=low)
+            due = self._delayed.pop()
+            self.add(due.key, low=due.low)
 
     def _wake_one(self) -> None:
         while self._getters:

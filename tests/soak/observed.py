@@ -4,6 +4,9 @@ The program itself shows memory and open files; tasks and timers are nobody's bu
 soak's, and counting them costs a look at every object. So it is done here and not there. What was
 there when the program froze its garbage collector is not counted: it neither comes nor goes.
 
+The work queue's entries are read from the program's own metrics and compared with the number of
+ModelBoosters: what counts is how many there are too many.
+
     python -m tests.soak.observed FILE SECONDS controller --kubeconfig ...
 """
 
@@ -14,10 +17,16 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from threading import Thread
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.__main__ import main
+from tests.controlplane.ports import LOOPBACK
 
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 
@@ -31,12 +40,38 @@ def held() -> dict[str, float]:
         "open_files": len(os.listdir("/proc/self/fd")),
         "tasks": 0,
         "timers": 0,
+        "spare_entries": spare_entries(),
     }
     names = {"Task": "tasks", "TimerHandle": "timers"}
     for obj in gc.get_objects():
         if name := names.get(type(obj).__name__):
             found[name] += 1
     return found
+
+
+def spare_entries() -> float:
+    """Returns how many entries the work queue holds beyond one for each ModelBooster."""
+    text = ""
+    with suppress(OSError, HTTPException):  # the probe server starts later and ends earlier
+        url = f"http://{LOOPBACK}:{os.environ['MODELBOOSTER_PROBE_PORT']}/metrics"
+        with urlopen(url, timeout=2) as answer:
+            text = answer.read().decode()
+    return spare_entries_in(text)
+
+
+def spare_entries_in(text: str) -> float:
+    """Returns the same from the text of ``/metrics``.
+
+    A ModelBooster without conditions has had no pass to its end yet, and so has no entry.
+    """
+    entries = boosters = 0.0
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == "modelbooster_workqueue_delayed":
+                entries += sample.value
+            if sample.name == "modelbooster_objects" and sample.labels["condition"] == "Active":
+                boosters += sample.value
+    return max(0.0, entries - boosters)
 
 
 def note(path: Path) -> None:

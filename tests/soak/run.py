@@ -77,6 +77,8 @@ async def _in(room: Room, report: Report) -> None:
     report.children = sum([len(await room.world.list(resource)) for resource in CHILDREN])
     await _cancel(always)
     report.wrong += unexpected_ends(room)
+    if spare := samples.last("leader", "spare_entries"):
+        report.wrong.append(f"the work queue holds {spare:g} entries more than ModelBoosters")
     report.slopes = samples.slopes()
     samples.write(room.folder / "samples.json")
     report.churn, report.codes = churn.done, codes(requests(room))

@@ -18,6 +18,7 @@ HELD = {
     "open_files": "open files",
     "tasks": "tasks",
     "timers": "timers",
+    "spare_entries": "queue entries beyond one per ModelBooster",
 }
 ROLES = ("leader", "other", "webhook")
 
@@ -78,6 +79,16 @@ class Samples:
         """Writes all of them, for whoever wants to look closer."""
         named = {" ".join(map(str, whose)): held for whose, held in self._points.items()}
         path.write_text(json.dumps(named))
+
+    def last(self, role: str, name: str) -> float:
+        """Returns the newest sample of a role; 0 if there is none."""
+        points = [
+            point
+            for (whose, *_), held in self._points.items()
+            if whose == role
+            for point in held[name]
+        ]
+        return max(points, default=(0.0, 0.0))[1]
 
     def slopes(self) -> dict[tuple[str, str], Slope | None]:
         """Returns the growth by role and by what is held; None where too little was seen."""

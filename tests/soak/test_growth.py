@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 
 import pytest
+from prometheus_client import generate_latest
 
+from app.metrics import Metrics
 from tests.soak.growth import Point, lowest, slope
+from tests.soak.observed import spare_entries_in
 
 
 def samples(seed: int, per_minute: float, *, keeps: float = 0.0, level: float = 100) -> list[Point]:
@@ -59,3 +62,15 @@ def test_the_more_is_asked_the_wider_the_intervals() -> None:
 def test_too_little_is_told_from_nothing() -> None:
     assert slope([]) is None
     assert slope([[(0.0, 1.0), (1.0, 2.0)]]) is None
+
+
+@pytest.mark.parametrize(
+    ("entries", "spare"),
+    [(0, 0), (3, 0), (5, 0), (9, 4)],
+    ids=["standby", "some are new", "one each", "old entries are left"],
+)
+def test_entries_of_the_queue_are_held_against_modelboosters(entries: int, spare: int) -> None:
+    metrics = Metrics()
+    metrics.follow_queue("q", lambda: 0, lambda: entries, list)
+    metrics.follow_objects(lambda: {("Active", "True"): 3, ("Active", "False"): 2})
+    assert spare_entries_in(generate_latest(metrics.registry).decode()) == spare

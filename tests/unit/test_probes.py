@@ -68,7 +68,7 @@ async def test_metrics_have_the_names_that_dashboards_know() -> None:
     queue.started(0.5)
     queue.finished(2)
     queue.retried()
-    metrics.follow_queue("modelbooster", lambda: 3, lambda: [1.5, 2.5])
+    metrics.follow_queue("modelbooster", lambda: 3, lambda: 4, lambda: [1.5, 2.5])
     metrics.observe_request("PATCH", "10.0.0.1:443", "201", 0.01)
     metrics.count_informer("modelroutes", "Gone")
     metrics.reconciles.labels("modelbooster", "success").inc()
@@ -102,7 +102,7 @@ async def test_metrics_have_the_names_that_dashboards_know() -> None:
 
 async def test_an_idle_queue_has_no_oldest_work() -> None:
     metrics = Metrics()
-    metrics.follow_queue("q", lambda: 0, list)
+    metrics.follow_queue("q", lambda: 0, lambda: 0, list)
     text = (await got("/metrics", metrics)).text
     assert 'workqueue_longest_running_processor_seconds{controller="q",name="q"} 0.0' in text
 

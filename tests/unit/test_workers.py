@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 
@@ -42,3 +43,20 @@ async def test_passes_that_wait_for_nothing_let_others_have_their_turn() -> None
 
     assert passes == PASSES
     assert turns >= PASSES // WORKERS
+
+
+async def test_a_booster_that_is_deleted_leaves_nothing_for_later() -> None:
+    queue, key = WorkQueue(), Key("ns", "m")
+    results: Iterator[Result] = iter([Result(), Result(is_gone=True)])
+
+    async def reconcile(key: Key) -> Result:
+        result = next(results)
+        if not result.is_gone:
+            queue.add(key)
+        else:
+            queue.shut_down()
+        return result
+
+    queue.add(key)
+    await Workers(queue, reconcile, Metrics(), 36000).run(1)
+    assert queue.delayed == 0

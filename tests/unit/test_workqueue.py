@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -142,6 +143,62 @@ def test_a_key_whose_time_comes_while_it_is_out_comes_back_once(
     assert queue.take() is None
     queue.done(A)
     assert all_of(queue) == [A]
+
+
+HOUR = 3600.0
+RESYNC_SECONDS = 36000.0
+
+
+def test_a_key_that_is_looked_at_soon_again_and_again_holds_one_entry(
+    queue: WorkQueue, clock: Clock
+) -> None:
+    """Every minute something happens to each key, and a detail of its status waits ten seconds."""
+    keys = [Key("ns", f"m{i}") for i in range(500)]
+    for key in keys:
+        queue.add(key)
+    most = 0
+    for _ in range(3 * 60):
+        for later in (10, RESYNC_SECONDS):
+            while (key := queue.take()) is not None:
+                queue.add_after(key, later)
+                queue.done(key)
+                most = max(most, queue.delayed)
+            clock.now += 10
+        clock.now += 40
+        for key in keys:
+            queue.add(key)
+    assert most == len(keys)
+
+
+def test_at_every_time_the_key_that_is_due_first_comes_first(
+    queue: WorkQueue, clock: Clock
+) -> None:
+    chance = random.Random(4)
+    want: dict[Key, float] = {}
+    for _ in range(3000):
+        key = Key("ns", f"m{chance.randrange(200)}")
+        if chance.random() < 0.2:
+            queue.drop(key)
+            want.pop(key, None)
+        else:
+            delay = chance.uniform(1, HOUR)
+            queue.add_after(key, delay)
+            want[key] = min(want.get(key, delay), delay)
+        assert queue.delayed == len(want)
+    came = []
+    while (left := queue.next_due_seconds()) is not None:
+        clock.now += left
+        came += all_of(queue)
+    assert came == sorted(want, key=lambda key: want[key])
+
+
+def test_a_key_whose_object_is_gone_holds_no_entry(queue: WorkQueue, clock: Clock) -> None:
+    queue.add_after(A, RESYNC_SECONDS)
+    queue.retry(A)
+    queue.drop(A)
+    assert (queue.delayed, queue.failures(A)) == (0, 0)
+    clock.now += 2 * RESYNC_SECONDS
+    assert queue.take() is None
 
 
 def pauses(queue: WorkQueue, clock: Clock, count: int, **retry: float) -> list[float]:
