@@ -5,7 +5,8 @@
     │  ├─ NotFound 404   ├─ Conflict 409   ├─ Gone 410   ├─ Forbidden 403
     │  └─ Invalid        400, 422, or 500 for a field that the child's schema lacks
     ├─ Unreachable         no answer at all; the pass is retried
-    │  └─ Garbled          an answer that makes no sense; what it was about must be read anew
+    │  ├─ Garbled          an answer that makes no sense; what it was about must be read anew
+    │  └─ WatchEnded       the server ended a watch as soon as it had begun
     ├─ TerminalError       trying again cannot help until something changes
     │  ├─ InvalidSpec      the ModelBooster breaks a rule
     │  ├─ ChildConflict    a child's name is taken by an object that is not ours
@@ -84,6 +85,10 @@ class Unreachable(OperatorError):
 
 class Garbled(Unreachable):
     """Bytes came, but no answer: HTML, half a document, another kind of object."""
+
+
+class WatchEnded(Unreachable):
+    """The server accepted a watch and ended it at once, without an event."""
 
 
 class TerminalError(OperatorError):

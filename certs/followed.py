@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable
 from contextlib import aclosing
 
 from app.apis.meta import Object, Resource
-from app.errors import ApiError, Gone, Unreachable
-from app.kube import Backoff, Kube
+from app.errors import ApiError, Unreachable
+from app.kube import Kube, WatchRetry
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +22,8 @@ class Followed:
     """Follows one object, which may come and go.
 
     A list by name and a watch from there on; after any error but the end of a watch the list comes
-    again, since it costs next to nothing. ``newest`` lags behind the cluster like any store: what
-    is written must be guarded by the resource version.
+    again, since it costs next to nothing. ``WatchRetry`` says how soon. ``newest`` lags behind the
+    cluster like any store: what is written must be guarded by the resource version.
 
     Args:
         kube: the API server.
@@ -72,22 +71,22 @@ class Followed:
 
     async def run(self) -> None:
         """Follows the object until it is cancelled."""
-        backoff = Backoff()
+        retry, version = WatchRetry(), ""
         while True:
             try:
                 version = await self.read()
                 while True:
-                    version = await self._watch(version)
-            except Gone:
-                pause = 0.0  # the list that follows fails if the server is in trouble
+                    version = await self._watch(version, retry)
             except (ApiError, Unreachable) as exc:
-                pause = backoff.pause_seconds()
-                log.warning("%s cannot be followed: %s; next try in %.3g s", self, exc, pause)
+                pause = retry.after_watch(exc).pause_seconds if version else retry.after_list(exc)
+                version = ""
+                if pause > 0:
+                    log.warning("%s cannot be followed: %s; next try in %.3g s", self, exc, pause)
             await asyncio.sleep(pause)
 
-    async def _watch(self, version: str) -> str:
+    async def _watch(self, version: str, retry: WatchRetry) -> str:
         """Follows one watch to its end; returns the version to go on from."""
-        began, seen = time.monotonic(), False
+        retry.opening()
         events = self._kube.watch(
             self.resource,
             namespace=self.namespace,
@@ -97,11 +96,9 @@ class Followed:
         )
         async with aclosing(events):
             async for event in events:
-                seen = True
+                retry.told()
                 version = event.object["metadata"]["resourceVersion"]
                 if event.type != "BOOKMARK":
                     self.saw(None if event.type == "DELETED" else event.object)
-        if not seen and time.monotonic() - began < 1:
-            # A proxy that cuts streams would make us spin.
-            raise Unreachable("the watch ended at once")
+        retry.ended()
         return version

@@ -1,8 +1,8 @@
 """Keeps a store of one kind as the API server has it: lists, then watches, for ever.
 
-What a failure costs is decided here. A broken connection is taken up again where it broke; only
-where the server says that this is impossible, or where we may have missed something, everything is
-listed anew, and then the store is replaced in one step.
+A broken connection is taken up again where it broke; only where the server says that this is
+impossible, or where we may have missed something, everything is listed anew, and then the store is
+replaced in one step. ``app.kube.retry`` decides which, and after what pause.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from contextlib import aclosing
 
 from app.apis.meta import Object, Resource
 from app.errors import ApiError, Forbidden, Gone, Invalid, Unreachable
-from app.kube import Event, Kube, is_too_large_version, is_unknown_kind
+from app.kube import Event, Kube, WatchRetry, is_too_large_version, is_unknown_kind
 from controller.audit import audit
 from controller.pace import PACE, Pace
 from controller.records import Record
-from controller.recovery import Recovery
 from controller.source import Listing, Source
 from controller.store import Change, Store
 
@@ -94,7 +93,9 @@ class Informer:
         self._pace = pace
         self._count = count
         self._listed = listed
-        self._recovery = Recovery(pace)
+        self._retry = WatchRetry(
+            pace.first_pause_seconds, pace.longest_pause_seconds, pace.shortest_watch_seconds
+        )
         self._since: str | None = None  # resume from here; None: list anew
         self._floor: str | None = None  # oldest listing to accept; None: any, "": as of now
         self._no_stream: str | None = None  # the server version that refused a streaming list
@@ -135,11 +136,11 @@ class Informer:
         """Decides whether to list anew after a failure, and returns how long to wait first."""
         self._count(self.resource.plural, type(error).__name__)
         if self._since is not None:
-            must_list, pause = self._recovery.after(error)
+            must_list, pause = self._retry.after_watch(error)
             if must_list:
                 self._floor, self._since = self._since, None
             return pause
-        pause = self._recovery.pause_after(error)
+        pause = self._retry.after_list(error)
         if not (isinstance(error, ApiError) and is_unknown_kind(error)):
             self._unknown = 0
             return pause
@@ -170,6 +171,7 @@ class Informer:
         if self._no_stream is not None and self._no_stream == await self._source.server_version():
             return False
         began = time.monotonic()
+        self._retry.opening()
         try:
             watch = self._source.watch(self._floor or "", initial_events=True)
             async with aclosing(watch) as events:
@@ -191,13 +193,13 @@ class Informer:
         return self._since is not None
 
     async def _watch(self) -> None:
+        self._retry.opening()
         async with aclosing(self._source.watch(self._since)) as events:
             await self._take_all(events)
 
     async def _take_all(self, events: AsyncIterator[Event]) -> None:
-        started, is_empty = time.monotonic(), True
         async for kind, obj in events:
-            is_empty = False
+            self._retry.told()
             self._heard_at = time.monotonic()
             if kind == "DELETED":
                 self._tell(self.store.remove(obj))
@@ -205,14 +207,11 @@ class Informer:
                 self._tell(self.store.put(self._shape(obj)))
             self._since = obj["metadata"]["resourceVersion"]
         self._heard_at = time.monotonic()
-        if is_empty and time.monotonic() - started < self._pace.shortest_watch_seconds:
-            # Twice in a row this is a proxy that cuts streams: without a pause we would spin.
-            raise Unreachable("the watch ended at once")
+        self._retry.ended()
 
     def _arrived(self, listed: Listing, began: float) -> None:
         self._since, self._floor = listed.resource_version, None
         self._heard_at = time.monotonic()
-        self._recovery.listed()
         self._unknown = 0
         self._swap(listed.records)
         self._listed(began)

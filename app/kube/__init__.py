@@ -6,6 +6,7 @@ from app.kube.jsonpatch import equality_tests
 from app.kube.objects import Document, Event, ObjectList
 from app.kube.pace import Backoff, Bucket, least_wait_seconds
 from app.kube.packing import Packing
+from app.kube.retry import WatchRetry
 
 __all__ = [
     "FIELD_MANAGER",
@@ -16,6 +17,7 @@ __all__ = [
     "Kube",
     "ObjectList",
     "Packing",
+    "WatchRetry",
     "connect",
     "equality_tests",
     "is_too_large_version",

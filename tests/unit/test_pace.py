@@ -9,15 +9,12 @@ from app.errors import (
     Conflict,
     Forbidden,
     Garbled,
-    Gone,
     Invalid,
     NotFound,
     TerminalError,
     Unreachable,
 )
 from app.kube.pace import Backoff, Bucket, least_wait_seconds
-from controller.pace import PACE
-from controller.recovery import Recovery, Step
 
 
 class Clock:
@@ -89,48 +86,3 @@ def test_a_bucket_lets_a_burst_go_and_spaces_out_what_follows() -> None:
     assert [round(bucket.reserve(), 6) for _ in range(5)] == [0, 0, 0, 0.1, 0.2]
     clock.now += 100
     assert [bucket.reserve() for _ in range(3)] == [0, 0, 0]  # no more than the burst is kept
-
-
-GONE = Gone(410, "Expired", "")
-BROKEN = ApiError(500, "", "")
-
-
-@pytest.mark.parametrize(
-    ("error", "want"),
-    [
-        pytest.param(Unreachable("reset"), Step(False, 0.8), id="cut: resume"),
-        pytest.param(ApiError(429, "", ""), Step(False, 0.8), id="too busy: resume"),
-        pytest.param(
-            ApiError(429, "", "", retry_after_seconds=7), Step(False, 6.3), id="busy, told how long"
-        ),
-        pytest.param(BROKEN, Step(False, 0.8), id="broken once: resume"),
-        pytest.param(Garbled("half a line"), Step(True, 0.8), id="something was missed"),
-        pytest.param(Forbidden(403, "", ""), Step(True, 0.8), id="any other"),
-        pytest.param(GONE, Step(True, 0), id="too old: list at once"),
-    ],
-)
-def test_the_first_step_after_a_watch_failed(error: ApiError | Unreachable, want: Step) -> None:
-    assert Recovery(PACE, Clock(), never_more).after(error) == want
-
-
-def test_a_server_that_forgets_what_it_has_just_listed_is_not_listed_in_a_loop() -> None:
-    clock = Clock()
-    recovery = Recovery(PACE, clock, never_more)
-    recovery.listed()
-    clock.now += 1
-    assert recovery.after(GONE) == Step(True, 0.8)
-    recovery.listed()
-    clock.now += 61
-    assert recovery.after(GONE) == Step(True, 0)
-
-
-def test_after_three_resumes_within_a_minute_everything_is_listed() -> None:
-    clock = Clock()
-    recovery = Recovery(PACE, clock, never_more)
-    assert [recovery.after(BROKEN).must_list for _ in range(5)] == [
-        *(False, False, False),
-        True,
-        False,
-    ]
-    clock.now += 61
-    assert not any(recovery.after(BROKEN).must_list for _ in range(3))

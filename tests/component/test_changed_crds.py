@@ -1,0 +1,206 @@
+"""Informers while an administrator changes the CustomResourceDefinitions of what they watch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from app.apis.children import CHILDREN, MANAGED_BY, MODEL_BOOSTER, MODEL_ROUTE, WORKLOAD, Profile
+from app.apis.meta import Key, Object, Resource, labels_of
+from app.errors import ApiError, Unreachable
+from app.kube import Kube, connect
+from app.metrics import Metrics
+from app.parts.neighbours import Neighbours
+from controller.informers import Informers
+from controller.pace import Pace
+from controller.profiles import Installed
+from tests.builders import booster_object
+from tests.controlplane import crds
+from tests.controlplane.api import MERGE_PATCH
+from tests.controlplane.plane import ControlPlane
+from tests.following import CONFIG_MAP, config_map, following
+from tests.proxy import Answer, Proxy, ResetBeforeCommit, Rule
+from tests.world import PATIENCE_SECONDS, World
+
+pytestmark = pytest.mark.anyio
+
+NEWS_SECONDS = 3.0
+"""How late an informer may see an edit."""
+
+
+class Watchers:
+    """The controller's informers and the webhook's, side by side."""
+
+    def __init__(self, kube: Kube, namespace: str) -> None:
+        self._namespace = namespace
+        self._woken = asyncio.Event()
+        self.informers = Informers(kube, self._wake, [namespace], watch_pods=False)
+        self.informers.are_served(Installed(Profile.B, CHILDREN))
+        self.neighbours = Neighbours(kube, [namespace], Metrics())
+
+    def _wake(self, key: Key, is_first: bool) -> None:
+        self._woken.set()
+
+    @property
+    def are_synced(self) -> bool:
+        return self.neighbours.lookup.ready and not self.informers.unsynced()
+
+    async def controller_sees(self, resource: Resource, number: str) -> None:
+        """Waits until the controller has been woken and finds the edit in its view."""
+        key = Key(self._namespace, "m")
+        while _number(self.informers.view.get(resource, key)) != number:
+            self._woken.clear()
+            await self._woken.wait()
+
+    async def webhook_sees(self, resource: Resource, number: str) -> None:
+        key = Key(self._namespace, "m")
+        await _until(lambda: _number(self.neighbours.lookup.child(resource, key)) == number)
+
+
+def _number(obj: Object | None) -> str:
+    return labels_of(obj).get("number", "") if obj else ""
+
+
+async def _until(right: Callable[[], object]) -> None:
+    while not right():  # noqa: ASYNC110 - these stores tell nobody when they change
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def watching(kubeconfig: Path, namespace: str) -> AsyncIterator[Watchers]:
+    async with connect(str(kubeconfig)) as kube:
+        watchers = Watchers(kube, namespace)
+        async with asyncio.TaskGroup() as group:
+            parts = (watchers.informers.run(), watchers.neighbours.run())
+            tasks = [group.create_task(part) for part in parts]
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await _until(lambda: watchers.are_synced)
+            yield watchers
+            for task in tasks:
+                task.cancel()
+
+
+@pytest.fixture
+async def edited(plane: ControlPlane, world: World) -> AsyncIterator[World]:
+    """A ModelBooster and its ModelRoute; the CRDs are put right again afterwards."""
+    here = world.namespace
+    booster = await world.create(MODEL_BOOSTER, booster_object("m", namespace=here))
+    metadata: Object = {
+        "name": "m",
+        "labels": {MANAGED_BY: WORKLOAD},
+        "ownerReferences": [
+            {
+                "apiVersion": MODEL_BOOSTER.api_version,
+                "kind": MODEL_BOOSTER.kind,
+                "name": "m",
+                "uid": booster["metadata"]["uid"],
+            }
+        ],
+    }
+    rules = [{"name": "r", "targetModels": [{"modelServerName": "s"}]}]
+    route = {
+        "apiVersion": MODEL_ROUTE.api_version,
+        "kind": MODEL_ROUTE.kind,
+        "metadata": metadata,
+        "spec": {"modelName": f"chat-{here}", "rules": rules},
+    }
+    await world.create(MODEL_ROUTE, route)
+    yield world
+    definitions = [*crds.children("B"), crds.model_booster()]
+    await asyncio.to_thread(crds.install, plane.api, definitions)
+
+
+async def change(plane: ControlPlane, resource: Resource, number: int) -> None:
+    """Changes a CRD without harm: another description of its schema."""
+    path = crds.CRD.path(None, f"{resource.plural}.{resource.group}")
+    definition = await asyncio.to_thread(plane.api.request, "GET", path)
+    versions = definition["spec"]["versions"]
+    versions[0]["schema"]["openAPIV3Schema"]["description"] = f"change {number}"
+    body = {"spec": {"versions": versions}}
+    await asyncio.to_thread(plane.api.request, "PATCH", path, body, content_type=MERGE_PATCH)
+
+
+async def change_until_watches_end(
+    plane: ControlPlane, kube: Kube, resource: Resource, number: int
+) -> None:
+    """Changes a CRD and waits until the server has ended the watches of the kind."""
+    while True:
+        with suppress(ApiError, Unreachable):  # the last change is still taking effect
+            events = kube.watch(
+                resource, resource_version="", initial_events=True, timeout_seconds=30
+            )
+            is_changed = False
+            async for event in events:
+                if event.type == "BOOKMARK" and not is_changed:
+                    is_changed = True
+                    await change(plane, resource, number)
+            if is_changed:
+                return
+
+
+@pytest.mark.parametrize("resource", [MODEL_BOOSTER, MODEL_ROUTE], ids=lambda r: str(r.kind))
+async def test_news_is_seen_soon_after_each_change_of_a_crd(
+    plane: ControlPlane, edited: World, resource: Resource
+) -> None:
+    async with (
+        connect(str(plane.kubeconfig)) as kube,
+        watching(plane.kubeconfig, edited.namespace) as watchers,
+    ):
+        for number in range(1, 11):
+            await change_until_watches_end(plane, kube, resource, number)
+            await edit_and_wait(edited, watchers, resource, str(number))
+
+
+@pytest.mark.parametrize("resource", [MODEL_BOOSTER, MODEL_ROUTE], ids=lambda r: str(r.kind))
+async def test_news_is_seen_soon_after_many_changes_of_a_crd_at_once(
+    plane: ControlPlane, edited: World, resource: Resource
+) -> None:
+    async with (
+        connect(str(plane.kubeconfig)) as kube,
+        watching(plane.kubeconfig, edited.namespace) as watchers,
+    ):
+        for number in range(1, 11):
+            await change_until_watches_end(plane, kube, resource, number)
+        await edit_and_wait(edited, watchers, resource, "1")
+
+
+async def edit_and_wait(world: World, watchers: Watchers, resource: Resource, number: str) -> None:
+    await world.patch(resource, "m", {"metadata": {"labels": {"number": number}}})
+    async with asyncio.timeout(NEWS_SECONDS), asyncio.TaskGroup() as group:
+        group.create_task(watchers.controller_sees(resource, number))
+        group.create_task(watchers.webhook_sees(resource, number))
+
+
+FAILURES = 7
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [ResetBeforeCommit(), Answer(500), Answer(503), Answer(429)],
+    ids=["no answer", "500", "503", "429"],
+)
+async def test_a_server_that_is_down_is_asked_less_and_less_until_it_is_back(
+    proxy: Proxy, world: World, namespace: str, fault: ResetBeforeCommit | Answer
+) -> None:
+    first = 0.02
+    pace = Pace(watch_seconds=(60, 60), first_pause_seconds=first, longest_pause_seconds=30)
+    async with (
+        connect(str(proxy.kubeconfig)) as kube,
+        following(kube, namespace, pace) as followed,
+    ):
+        down = proxy.add(Rule(fault, times=None))
+        begun = asyncio.get_running_loop().time()
+        proxy.hang_up()
+        # The first is the watch that broke off.
+        await followed.until(lambda: len(followed.counted) > FAILURES)
+        took = asyncio.get_running_loop().time() - begun
+        assert took >= sum(first * 2**n for n in range(FAILURES))
+        # A streaming list that gets no answer is followed by a plain one.
+        assert down.acted <= 2 * FAILURES
+        proxy.clear()
+        await world.put(CONFIG_MAP, config_map("a", n="1"))
+        await followed.until(lambda: followed.numbers == [1])
