@@ -34,7 +34,7 @@ class Installed:
 
     Args:
         profile: the shape of the children; None if the scaling kinds are not there.
-        kinds: the child kinds that are served, in the order in which they are applied.
+        kinds: the child kinds that are served, in the order of ``CHILDREN``.
         missing: fields of our ModelBooster that the installed one does not have, as paths; any
             of them means that another CustomResourceDefinition is installed.
         version: names the version of the kinds' schemas; another one when any of them changes.

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from app.apis.canonical import Model
-from app.apis.children import AUTOSCALING_POLICY, AUTOSCALING_POLICY_BINDING, MODEL_SERVING, Desired
+from app.apis.children import MODEL_SERVING, Desired
 from app.apis.meta import Key, Object, Resource, key_of, owner_references
 from app.errors import (
     ApiError,
@@ -26,6 +26,7 @@ from app.kube.pace import Clock
 from controller.failure import Failure, Weight, weight_of
 from controller.lost import Lost
 from controller.memory import Memory
+from controller.order import may_begin, phases
 from controller.outcome import Done
 from controller.plan import (
     Apply,
@@ -70,17 +71,15 @@ class Writer:
     async def carry_out(self, model: Model, todo: Plan, memory: Memory) -> Done:
         """Carries out a plan as far as it goes, and returns how far that was.
 
-        Everything goes at once, but for two things: a binding waits for the policies, because its
-        own webhook asks for them, and nothing is deleted before all that should be is there.
+        The children go in phases, see ``controller.order``; those of one phase go at once. Nothing
+        is deleted before all that should be is there.
 
         Raises:
             LeadershipLost: nothing may be written any more.
         """
         work = _Work(model, memory, Done())
-        bindings = [step for step in todo.steps if _is_binding(step)]
-        await self._all(work, [step for step in todo.steps if not _is_binding(step)])
-        if not any(f.what.startswith(AUTOSCALING_POLICY.kind) for f in work.done.failures):
-            await self._all(work, bindings)
+        for phase in phases(todo.steps):
+            await self._all(work, [step for step in phase if may_begin(step, work.done)])
         if not work.done.failures:
             await self._all(work, todo.deletes)
         return work.done
@@ -236,10 +235,6 @@ def _named(step: Step | Delete | Look) -> str:
             return named(resource, name)
         case Look(resource=resource, name=name):
             return named(resource, name)
-
-
-def _is_binding(step: Step) -> bool:
-    return isinstance(step, Apply | TakeOver) and step.child.resource is AUTOSCALING_POLICY_BINDING
 
 
 def _owner_of(live: Object) -> str:

@@ -27,6 +27,7 @@ class Request:
         name: ``""`` where the request names none; the server fills in the names of created objects.
         code: HTTP status code; 0 for a watch that has not ended.
         at: when the request came.
+        answered_at: when the answer was complete; of a watch that has not ended, when it began.
         uri: path and query.
         agent: the client's User-Agent.
     """
@@ -40,6 +41,7 @@ class Request:
     name: str
     code: int
     at: datetime
+    answered_at: datetime
     uri: str
     agent: str
 
@@ -106,7 +108,6 @@ def _read(plane: ControlPlane) -> Iterator[Request]:
 
 
 def _request(event: Object) -> Request:
-    at = datetime.strptime(event["requestReceivedTimestamp"], "%Y-%m-%dT%H:%M:%S.%fZ")
     ended = event["stage"] != "ResponseStarted"
     ref = event.get("objectRef", {})
     return Request(
@@ -118,7 +119,12 @@ def _request(event: Object) -> Request:
         namespace=ref.get("namespace", ""),
         name=ref.get("name", ""),
         code=event.get("responseStatus", {}).get("code", 0) if ended else 0,
-        at=at.replace(tzinfo=UTC),
+        at=_time(event["requestReceivedTimestamp"]),
+        answered_at=_time(event["stageTimestamp"]),
         uri=event["requestURI"],
         agent=event.get("userAgent", ""),
     )
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

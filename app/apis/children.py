@@ -27,13 +27,13 @@ AUTOSCALING_POLICY_BINDING = Resource(
 )
 
 CHILDREN: tuple[Resource, ...] = (
-    AUTOSCALING_POLICY,  # before its binding, whose own webhook asks for it
+    AUTOSCALING_POLICY,  # before its binding, so that "kubectl apply" meets no refusal
     AUTOSCALING_POLICY_BINDING,
     MODEL_SERVING,
     MODEL_SERVER,
     MODEL_ROUTE,
 )
-"""Every kind that we make, in the order in which it is rendered and applied."""
+"""Every kind that we make, in the order in which it is rendered."""
 
 MODEL_NAME = f"{WORKLOAD}/model-name"
 BACKEND_NAME = f"{WORKLOAD}/backend-name"

@@ -36,7 +36,7 @@ CONVERTERS: tuple[Converter, ...] = (
     model_servers,
     model_routes,
 )
-"""One for each kind of child, in the order in which children are rendered and applied."""
+"""One for each kind of child, in the order in which children are rendered."""
 
 
 def drafts(model: Model, profile: Profile, options: Options) -> list[Draft]:

@@ -72,7 +72,7 @@ class Change:
 
 
 def changes(old: Sequence[Desired], new: Sequence[Desired]) -> list[Change]:
-    """Returns what would happen, in the order in which it would: writes, then deletes.
+    """Returns what would happen, writes in the order of rendering, then deletes.
 
     Args:
         old: the children as they should be now.

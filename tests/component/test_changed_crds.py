@@ -142,6 +142,7 @@ async def change_until_watches_end(
                 return
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resource", [MODEL_BOOSTER, MODEL_ROUTE], ids=lambda r: str(r.kind))
 async def test_news_is_seen_soon_after_each_change_of_a_crd(
     plane: ControlPlane, edited: World, resource: Resource
@@ -155,6 +156,7 @@ async def test_news_is_seen_soon_after_each_change_of_a_crd(
             await edit_and_wait(edited, watchers, resource, str(number))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resource", [MODEL_BOOSTER, MODEL_ROUTE], ids=lambda r: str(r.kind))
 async def test_news_is_seen_soon_after_many_changes_of_a_crd_at_once(
     plane: ControlPlane, edited: World, resource: Resource
