@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     lease_retry_seconds: Seconds = 2
     """Pause between two looks at the Lease."""
     identity: str = ""
-    """Name of this replica in the Lease; made up if empty."""
+    """Name of this replica, the host's if empty. In the Lease a random suffix follows it."""
 
     @field_validator("namespaces", "host_path_prefixes", mode="before")
     @classmethod

@@ -17,10 +17,17 @@ from controller.lease import Term
 log = logging.getLogger(__name__)
 
 
-def identity() -> str:
-    """Returns a name that no other replica has, and that this one did not have before."""
-    host = os.environ.get("HOSTNAME") or socket.gethostname()
-    return f"{host}_{uuid4()}"
+def identity(replica: str = "") -> str:
+    """Returns a name for the Lease: that of the replica, ``_``, and a UUID of this process.
+
+    A container that starts again in the same pod has another identity. With the old one it would
+    go on with a lease of which it does not know when it was renewed.
+
+    Args:
+        replica: the pod's name; that of the host if empty.
+    """
+    name = replica or os.environ.get("HOSTNAME") or socket.gethostname()
+    return f"{name}_{uuid4()}"
 
 
 class Leadership:

@@ -29,7 +29,7 @@ def leadership_of(settings: Settings, metrics: Metrics) -> Leadership:
     gauge.set(0)
     return Leadership(
         Key(settings.lease_namespace or settings.namespace, settings.lease_name),
-        settings.identity or identity(),
+        identity(settings.identity),
         Term(
             lease_seconds=settings.lease_seconds,
             renew_seconds=settings.lease_renew_seconds,
@@ -58,7 +58,7 @@ class ControllerPart:
             namespaces=settings.namespaces,
             workers=settings.workers,
             resync_seconds=settings.resync_seconds,
-            instance=leadership.me,
+            instance=settings.identity or leadership.me,
             watch_pods=settings.watch_pods,
         )
         self._kube = kube if settings.leader_election else kube.unguarded()

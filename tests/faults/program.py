@@ -22,7 +22,7 @@ class Program:
     """One process.
 
     Args:
-        name: its identity in the lease.
+        name: of the pod; its identity in the Lease begins with it.
         kubeconfig: whose rights it has.
         folder: where its log goes.
         module: what runs it, with arguments of its own; the program itself, if not given.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
-from app.apis.meta import uid_of
+from app.apis.meta import Object, uid_of
 from controller.lease import LEASE
 from tests import audit
 from tests.builders import booster_object
@@ -48,11 +49,11 @@ def test_f25_told_to_end_in_the_middle_of_a_pass(
     here = {"namespace": admin.namespace, "namespaces": admin.namespace}
     first = Program("first", proxy.kubeconfig, tmp_path, **here)
     programs.callback(first.end)
-    admin.until(LEASE, LEASE_NAME, lambda o: o["spec"]["holderIdentity"] == "first")
+    admin.until(LEASE, LEASE_NAME, lambda o: _replica(o) == "first")
     second = Program("second", kubeconfig, tmp_path, **here)
     programs.callback(second.end)
     second.until_ready()
-    eventually(lambda: "second waits: first leads" in second.log)
+    eventually(lambda: re.search("second_[^ ]+ waits: first_[^ ]+ leads", second.log))
     assert isinstance(resource, type(MODEL_ROUTE))
     slow = proxy.add(Rule(Delay(1.5), verb="patch", resource=resource.plural))
     admin.put(MODEL_BOOSTER, booster_object("m"))
@@ -63,7 +64,7 @@ def test_f25_told_to_end_in_the_middle_of_a_pass(
     assert first.process.wait(30) == 0
     made = {str(which): admin.until(*which) for which in CHILDREN}  # its last request, too
     assert "released the lease" in first.log
-    lease = admin.until(LEASE, LEASE_NAME, lambda o: o["spec"]["holderIdentity"] == "second")
+    lease = admin.until(LEASE, LEASE_NAME, lambda o: _replica(o) == "second")
     assert lease["spec"]["leaseTransitions"] == 1
     admin.put(MODEL_BOOSTER, booster_object("after"))
     admin.until(MODEL_BOOSTER, "after", is_in(DEPLOYING))
@@ -77,6 +78,36 @@ def test_f25_told_to_end_in_the_middle_of_a_pass(
         "201 patch modelservers/m-b1",
         "201 patch modelservings/m-b1",
     ]
+
+
+def _replica(lease: Object) -> str:
+    holder: str = lease["spec"]["holderIdentity"]
+    return holder.rpartition("_")[0]
+
+
+QUICK_LEASE = {"lease_seconds": 3, "lease_renew_seconds": 2, "lease_retry_seconds": 0.5}
+
+
+def test_a_container_that_starts_again_does_not_go_on_with_the_lease_of_its_last_life(
+    kubeconfig: Path, admin: Admin, programs: ExitStack, tmp_path: Path
+) -> None:
+    here = {"namespace": admin.namespace, "namespaces": admin.namespace, **QUICK_LEASE}
+    first = Program("pod-0", kubeconfig, tmp_path, **here)
+    programs.callback(first.end)
+    before = admin.until(LEASE, LEASE_NAME, lambda o: _replica(o) == "pod-0")["spec"]
+    first.process.kill()
+    first.process.wait()
+
+    second = Program("pod-0", kubeconfig, tmp_path, **here)
+    programs.callback(second.end)
+
+    def is_other(lease: Object) -> bool:
+        return bool(lease["spec"]["holderIdentity"] != before["holderIdentity"])
+
+    after = admin.until(LEASE, LEASE_NAME, is_other)
+    assert _replica(after) == "pod-0"
+    assert after["spec"]["leaseTransitions"] == 1
+    assert f"waits: {before['holderIdentity']} leads" in second.log
 
 
 MANY = 500

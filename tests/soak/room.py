@@ -56,7 +56,7 @@ class Replica:
     """One pod: a process that is started again when it ends.
 
     Args:
-        name: its name, which is its identity too.
+        name: its name, with which its identity in the Lease begins.
         command: what it runs: controller or webhook.
         kubeconfig: its account's.
         settings: its environment.
@@ -141,9 +141,10 @@ class Room:
         return [replica for replica in self.replicas if replica.command == "controller"]
 
     async def holder(self) -> str:
-        """Returns who holds the lease; ``""`` if nobody does, or nobody says."""
+        """Returns the replica that holds the lease; ``""`` if none does, or nobody says."""
         lease = await asyncio.to_thread(Admin(self.plane.api, NAMESPACE).get, LEASE, CONTROLLER)
-        return str((lease or {}).get("spec", {}).get("holderIdentity") or "")
+        holder = str((lease or {}).get("spec", {}).get("holderIdentity") or "")
+        return holder.rpartition("_")[0]
 
     async def leader(self) -> Replica:
         """Returns who leads; any of them if nobody does."""

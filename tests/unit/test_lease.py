@@ -9,7 +9,7 @@ import pytest
 
 from app.apis.meta import Key, Object
 from app.errors import LeadershipLost, UsageError
-from controller.leadership import Leadership
+from controller.leadership import Leadership, identity
 from controller.lease import Move, Sighting, Term, held, holder_of, next_move, released
 
 KEY = Key("ns", "lease")
@@ -168,3 +168,9 @@ def test_a_leader_that_has_not_renewed_for_a_whole_term_should_be_restarted() ->
     assert leadership.fault() is None
     clock.now += 1
     assert leadership.fault() == "the lease was renewed 16 s ago, and it lasts 15 s"
+
+
+def test_each_start_of_a_container_has_an_identity_of_its_own() -> None:
+    first, second = identity("pod-0"), identity("pod-0")
+    assert first != second
+    assert {first.rpartition("_")[0], second.rpartition("_")[0]} == {"pod-0"}
