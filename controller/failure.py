@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from app.apis.children import MODEL_SERVING
 from app.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, TerminalError
 from app.kube import is_unknown_kind
 from controller.finding import Reason
+
+KIND_UNAVAILABLE = "KindUnavailable: "
+"""Begins what is said of a child whose kind the API server does not serve."""
 
 MAX_SENTENCE = 1024
 """Longest sentence of the server's that is passed on."""
@@ -47,6 +51,13 @@ class Failure:
         return weight_of(self.error)
 
     @property
+    def is_of_unknown_kind(self) -> bool:
+        """Whether a child could not be written because the API server does not serve its kind."""
+        error = self.error
+        is_unknown = isinstance(error, NotFound) and is_unknown_kind(error)
+        return bool(self.what) and is_unknown and weight_of(error) is Weight.REFUSED
+
+    @property
     def reason(self) -> str:
         """The conditions' reason, should it come to that."""
         error = self.error
@@ -58,6 +69,11 @@ class Failure:
         error = self.error
         if isinstance(error, TerminalError):
             return error.message
+        if self.is_of_unknown_kind:
+            return (
+                f"{KIND_UNAVAILABLE}{self.what}: the API server does not serve this kind;"
+                " install the CustomResourceDefinition that kthena has for it"
+            )
         said = error.message if isinstance(error, ApiError) else str(error)
         sentence = said if len(said) <= MAX_SENTENCE else said[: MAX_SENTENCE - 3] + "..."
         return f"{_prefix_of(error)}{self.what}: {sentence}" if self.what else sentence
@@ -71,7 +87,16 @@ def worst(failures: Sequence[Failure]) -> Failure:
 def message_of(failures: Sequence[Failure]) -> str:
     """Returns one message for all failures that weigh as much as the worst."""
     weight = worst(failures).weight
-    return "; ".join(dict.fromkeys(f.message for f in failures if f.weight == weight))
+    leading = [failure for failure in failures if failure.weight == weight]
+    kinds = dict.fromkeys(f.what.partition(" ")[0] for f in leading if f.is_of_unknown_kind)
+    if MODEL_SERVING.kind not in kinds:
+        return "; ".join(dict.fromkeys(failure.message for failure in leading))
+    missing = (
+        f"{KIND_UNAVAILABLE}kthena is not installed: the API server does not serve"
+        f" {', '.join(sorted(kinds))}; install kthena, and this goes on within 15 s"
+    )
+    others = [failure.message for failure in leading if not failure.is_of_unknown_kind]
+    return "; ".join(dict.fromkeys([missing, *others]))
 
 
 def weight_of(error: Exception) -> Weight:
@@ -113,8 +138,6 @@ def _prefix_of(error: Exception) -> str:
             return "QuotaExceeded: "
         case Forbidden():
             return "Forbidden: "
-        case NotFound() if is_unknown_kind(error):
-            return "KindUnavailable: "
         case Invalid(status=422 | 500):
             return "Rejected: "
     return ""

@@ -100,6 +100,7 @@ class Informer:
         self._floor: str | None = None  # oldest listing to accept; None: any, "": as of now
         self._no_stream: str | None = None  # the server version that refused a streaming list
         self._unknown = 0  # how many times in a row the server did not know the kind
+        self._is_said_unserved = False  # whether the log's last word is that it does not know it
         self._heard_at = time.monotonic()
         self._patience: asyncio.Timeout | None = None  # ends what is going on; None in a pause
 
@@ -128,7 +129,7 @@ class Informer:
             except (ApiError, Unreachable) as exc:
                 self._patience = None
                 pause = self._after(exc)
-                if pause > 0:
+                if pause > 0 and not self._unknown:
                     log.warning("%s: %s; next try in %.3g s", self.resource, exc, pause)
                 await asyncio.sleep(pause)
 
@@ -147,6 +148,13 @@ class Informer:
         # A kind that is not served has no objects; but one such answer may be a server's start.
         self._heard_at = time.monotonic()
         self._unknown += 1
+        if not self._is_said_unserved:  # once, not every 15 s until somebody installs it
+            self._is_said_unserved = True
+            log.warning(
+                "%s: the API server does not serve this kind; it is looked for every %g s",
+                self.resource,
+                _UNKNOWN_KIND_SECONDS,
+            )
         if self._unknown > 1 or not self.synced.is_set():
             self._swap([])
         return min(pause, _UNKNOWN_KIND_SECONDS)
@@ -212,6 +220,9 @@ class Informer:
     def _arrived(self, listed: Listing, began: float) -> None:
         self._since, self._floor = listed.resource_version, None
         self._heard_at = time.monotonic()
+        if self._is_said_unserved:
+            self._is_said_unserved = False
+            log.info("%s: the API server serves this kind now", self.resource)
         self._unknown = 0
         self._swap(listed.records)
         self._listed(began)

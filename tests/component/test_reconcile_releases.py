@@ -20,12 +20,17 @@ from app.apis.children import (
 )
 from app.apis.meta import Resource
 from app.kube import connect
+from app.parts.neighbours import claims_only
+from controller.events import EVENT
+from controller.informer import Informer
 from controller.profiles import Detection, Installed
+from controller.store import Store
 from tests.builders import backend, booster_object, policy
 from tests.component.running import DEPLOYING, condition, is_in, running
 from tests.controlplane import crds
 from tests.controlplane.api import Refused
 from tests.controlplane.plane import ControlPlane
+from tests.following import QUICK
 from tests.world import PATIENCE_SECONDS, Admin, World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -111,6 +116,64 @@ async def test_the_installed_release_is_told(bare: ControlPlane, cluster: World)
         assert first.version != second.version
         assert await Detection(kube, Profile.A).look() != second
         assert (await Detection(kube, Profile.A).look()).profile is Profile.A
+
+
+async def test_without_kthena_status_and_event_say_so_until_it_comes(
+    bare: ControlPlane, cluster: World
+) -> None:
+    async with running(bare.kubeconfig, cluster.namespace):
+        await cluster.put(MODEL_BOOSTER, booster_object("m", SCALED))
+
+        booster = await cluster.until(MODEL_BOOSTER, "m", is_in(("FFT", "ChildApplyFailed")))
+        said = condition(booster, "Failed")["message"]
+        assert said.startswith("KindUnavailable: kthena is not installed: ")
+        assert "install kthena" in said
+        assert "404" not in said
+        (event,) = await cluster.until_listed(EVENT, lambda events: len(events) == 1)
+        assert (event["type"], event["note"]) == ("Warning", said)
+
+        install(bare, "B")
+        await cluster.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+        await cluster.until(MODEL_ROUTE, "m")
+        await cluster.until(AUTOSCALING_POLICY_BINDING, "m-b1")
+
+
+async def test_the_webhook_logs_a_kind_that_is_not_served_once_and_reads_it_when_it_comes(
+    bare: ControlPlane, cluster: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen, failed = asyncio.Event(), asyncio.Semaphore(0)
+    caplog.set_level("INFO", "controller.informer")
+    async with connect(str(bare.kubeconfig)) as kube:
+        informer = Informer(
+            kube,
+            MODEL_ROUTE,
+            Store(),
+            lambda old, new: seen.set(),
+            namespace=cluster.namespace,
+            shape=claims_only,
+            pace=QUICK,
+            count=lambda resource, what: failed.release(),
+        )
+        async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+            following = group.create_task(informer.run())
+            for _ in range(10):
+                await failed.acquire()
+            assert _logged(caplog, "WARNING") == [
+                f"{MODEL_ROUTE}: the API server does not serve this kind;"
+                " it is looked for every 15 s"
+            ]
+            await asyncio.to_thread(install, bare, "B", MODEL_ROUTE)
+            rules = [{"name": "r", "targetModels": [{"modelServerName": "s"}]}]
+            spec = {"modelName": "chat", "rules": rules}
+            kind = {"apiVersion": MODEL_ROUTE.api_version, "kind": MODEL_ROUTE.kind}
+            await cluster.put(MODEL_ROUTE, {**kind, "metadata": {"name": "r"}, "spec": spec})
+            await seen.wait()
+            following.cancel()
+    assert f"{MODEL_ROUTE}: the API server serves this kind now" in _logged(caplog, "INFO")
+
+
+def _logged(caplog: pytest.LogCaptureFixture, level: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == level]
 
 
 async def test_a_kind_that_comes_and_goes(bare: ControlPlane, cluster: World) -> None:

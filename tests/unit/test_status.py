@@ -274,7 +274,8 @@ def test_waiting(ours: bool, seconds: float, before: str, want: str) -> None:
         pytest.param(
             NotFound(404, "", "404 page not found"),
             "ChildApplyFailed",
-            'KindUnavailable: ModelRoute "m": 404 page not found',
+            'KindUnavailable: ModelRoute "m": the API server does not serve this kind; install the '
+            "CustomResourceDefinition that kthena has for it",
             id="no such kind",
         ),
         pytest.param(
@@ -291,6 +292,22 @@ def test_what_a_refusal_says(error: Exception, reason: str, message: str) -> Non
     finding = conclude(booster(), done, ())
     assert finding is not None
     assert (finding.failed.reason, finding.failed.message) == (reason, message)
+
+
+def test_without_kthena_one_sentence_says_so() -> None:
+    unknown = NotFound(404, "", "404 page not found")
+    children = (
+        'ModelServer "m-b1"',
+        'ModelServing "m-b1"',
+        'ModelServing "m-b2"',
+        'ModelRoute "m"',
+    )
+    finding = conclude(booster(), Done(failures=[Failure(what, unknown) for what in children]), ())
+    assert finding is not None
+    assert finding.failed.message == (
+        "KindUnavailable: kthena is not installed: the API server does not serve ModelRoute, "
+        "ModelServer, ModelServing; install kthena, and this goes on within 15 s"
+    )
 
 
 def test_all_refusals_are_said_and_one_only_once() -> None:
