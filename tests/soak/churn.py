@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from app.apis.children import CHILDREN, MODEL_BOOSTER, MODEL_SERVING, SELECTOR, WORKLOAD
-from app.apis.meta import Object, is_terminating, uid_of
+from app.apis.meta import Object, Resource, is_terminating, uid_of
 from tests.builders import backend, booster_object, policy
 from tests.controlplane.api import JSON_PATCH, Refused
 from tests.world import NeverSo, World
@@ -37,6 +37,8 @@ class Churn:
     Args:
         world: where.
         chance: what everything is drawn from.
+        definition: held while a ModelBooster is written; whoever exchanges its definition holds
+            it as well, because the API server prunes what is written meanwhile.
         changes_per_second: of ModelBoosters.
         hands_per_second: of children and statuses, by hand.
     """
@@ -45,11 +47,13 @@ class Churn:
         self,
         world: World,
         chance: random.Random,
+        definition: asyncio.Lock,
         changes_per_second: float = CHANGES_PER_SECOND,
         hands_per_second: float = HANDS_PER_SECOND,
     ) -> None:
         self._world = world
         self._chance = chance
+        self._definition = definition
         self._changes_per_second = changes_per_second
         self._hands_per_second = hands_per_second
         self._kept: set[str] = set()
@@ -57,6 +61,9 @@ class Churn:
         """Changing a ModelBooster, and taking labels or owner of a child away."""
         self._busy: set[asyncio.Task[None]] = set()
         self.done: Counter[str] = Counter()
+        self.written: dict[str, list[Object]] = defaultdict(list)
+        """The specs that a stored ModelBooster may have, by name: the last one that was accepted,
+        and those sent after it whose answer was lost."""
         self.flaps = True
 
     async def users(self) -> None:
@@ -64,7 +71,8 @@ class Churn:
         while True:
             await asyncio.sleep(self._chance.expovariate(self._changes_per_second))
             try:
-                self.done[await self._change()] += 1
+                async with self._definition:
+                    self.done[await self._change()] += 1
             except Refused as exc:
                 self.done[f"refused: {exc.status} {exc.reason}"] += 1
             except Trouble:
@@ -75,7 +83,8 @@ class Churn:
         while True:
             await asyncio.sleep(self._chance.expovariate(self._hands_per_second))
             try:
-                self.done[await self._meddle()] += 1
+                async with self._definition:
+                    self.done[await self._meddle()] += 1
             except Trouble:
                 self.done["meddled in vain"] += 1
 
@@ -101,7 +110,7 @@ class Churn:
         there = [obj["metadata"]["name"] for obj in await self._world.list(MODEL_BOOSTER)]
         free = [name for name in NAMES if name not in there]
         if len(there) < POPULATION:
-            await self._world.create(MODEL_BOOSTER, self._booster(self._chance.choice(free)))
+            await self._write(self._world.create, self._booster(self._chance.choice(free)))
             return "created"
         name = self._chance.choice(there)
         if self._chance.random() < 0.25:
@@ -113,7 +122,7 @@ class Churn:
         async with self._one_at_a_time:
             if name in self._kept:
                 return "left alone"
-            await self._world.put(MODEL_BOOSTER, self._booster(name))
+            await self._write(self._world.put, self._booster(name))
         return "edited"
 
     async def _delete(self, name: str) -> str:
@@ -124,8 +133,24 @@ class Churn:
             await self._world.delete(MODEL_BOOSTER, name, propagation=how)
         if self._chance.random() < 0.5:
             return "deleted"
-        await self._world.create(MODEL_BOOSTER, self._booster(name))
+        await self._write(self._world.create, self._booster(name))
         return "deleted and created again at once"
+
+    async def _write(
+        self, write: Callable[[Resource, Object], Awaitable[Object]], booster: Object
+    ) -> None:
+        """Writes a ModelBooster, and remembers which specs may be stored from now on."""
+        name = booster["metadata"]["name"]
+        try:
+            stored = await write(MODEL_BOOSTER, booster)
+        except Refused as exc:
+            if exc.status >= 500:  # it may be stored all the same
+                self.written[name].append(booster["spec"])
+            raise
+        except Trouble:
+            self.written[name].append(booster["spec"])
+            raise
+        self.written[name] = [stored["spec"]]
 
     def _booster(self, name: str) -> Object:
         pick = self._chance.choice

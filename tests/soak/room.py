@@ -7,10 +7,8 @@ kubelet does. Whatever the test itself does to the cluster goes past the proxy.
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +21,7 @@ from pathlib import Path
 import httpx
 
 from app.apis.meta import Object, Resource
-from tests.chart import CONTROLLER, NAMESPACE, WEBHOOK, one, rendered
+from tests.chart import CONTROLLER, NAMESPACE, WEBHOOK, container, one, rendered
 from tests.controlplane import crds, processes
 from tests.controlplane.api import APPLY, Api
 from tests.controlplane.credentials import write_kubeconfig
@@ -42,6 +40,10 @@ ROLES = {
 }
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+SECRET = Resource("", "v1", "secrets", "Secret")
+SERVICE = Resource("", "v1", "services", "Service")
+STATE = (LEASE, SECRET, SERVICE)
+"""What else the chart installs that the processes need."""
 ACCOUNTS = {
     name: User(f"system:serviceaccount:{NAMESPACE}:{name}", ("system:serviceaccounts",), name)
     for name in (CONTROLLER, WEBHOOK)
@@ -133,6 +135,8 @@ class Room:
         self.chance = chance
         self.admin = Admin(plane.api, "default")
         self.world = World(self.admin)
+        self.definition = asyncio.Lock()
+        """Held by a user who writes a ModelBooster, and while another definition is installed."""
         self.replicas = [*_controllers(self, folder), _webhook(self, folder)]
 
     @property
@@ -174,12 +178,12 @@ def open_room(folder: Path, seed: int) -> Iterator[Room]:
         crds.install(plane.api, [*crds.children("B"), crds.model_booster()])
         plane.start_controllers()
         _install(plane.api)
+        _register(plane.api)
         room = Room(plane, proxy, folder, random.Random(seed))
         try:
             for replica in room.replicas:
                 replica.start()
             _until_ready(room)
-            _register(room)
             yield room
         finally:
             for replica in room.replicas:
@@ -189,13 +193,12 @@ def open_room(folder: Path, seed: int) -> Iterator[Room]:
 
 
 def _install(api: Api) -> None:
-    """Installs what of the chart is about rights, and the lease."""
+    """Installs what the chart has besides Deployments and webhook configurations."""
     api.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+    paths = {resource.kind: f"{resource.path(NAMESPACE)}/" for resource in STATE} | ROLES
     for obj in rendered():
-        if obj["kind"] in ROLES:
-            _apply(api, ROLES[obj["kind"]] + obj["metadata"]["name"], obj)
-    lease = {"metadata": {"name": CONTROLLER}}
-    api.request("POST", LEASE.path(NAMESPACE), lease)
+        if obj["kind"] in paths:
+            _apply(api, paths[obj["kind"]] + obj["metadata"]["name"], obj)
 
 
 def _apply(api: Api, path: str, obj: Object) -> None:
@@ -216,20 +219,15 @@ def _controllers(room: Room, folder: Path) -> Iterator[Replica]:
 
 
 def _webhook(room: Room, folder: Path) -> Replica:
-    place = folder / "tls"
-    place.mkdir()
-    names = [LOOPBACK, f"{WEBHOOK}.{NAMESPACE}.svc"]
-    certificate, key = room.plane.authority.serving_pair("webhook", names)
-    for name, path in (("tls.crt", certificate), ("tls.key", key), ("ca.crt", room.plane.ca_file)):
-        shutil.copy(path, place / name)
+    """Returns the webhook: the chart's own environment, listening on its Service's address."""
+    pod = container(one(rendered(), "Deployment", WEBHOOK))
+    service = room.plane.api.request("GET", SERVICE.path(NAMESPACE, WEBHOOK))["spec"]
     settings = {
+        **{entry["name"]: entry["value"] for entry in pod["env"] if "value" in entry},
         **_probes(),
         "MODELBOOSTER_NAMESPACE": NAMESPACE,
-        "MODELBOOSTER_WEBHOOK_SERVICE": WEBHOOK,
-        "MODELBOOSTER_CERTIFICATE_MODE": "provided",
-        "MODELBOOSTER_CERTIFICATE_DIR": str(place),
-        "MODELBOOSTER_WEBHOOK_HOST": LOOPBACK,
-        "MODELBOOSTER_WEBHOOK_PORT": _free_port(),
+        "MODELBOOSTER_WEBHOOK_HOST": service["clusterIP"],
+        "MODELBOOSTER_WEBHOOK_PORT": str(service["ports"][0]["port"]),
     }
     return Replica("webhook", "webhook", _kubeconfig(room, WEBHOOK, folder), settings, folder)
 
@@ -264,19 +262,8 @@ def _leads(room: Room) -> bool:
     return any("leads now" in replica.log.read_text() for replica in room.controllers)
 
 
-def _register(room: Room) -> None:
-    """Registers the webhook as the chart does, at its own address."""
-    webhook = room.replicas[-1]
-    settings = webhook.settings
-    bundle = base64.b64encode(room.plane.ca_file.read_bytes()).decode()
+def _register(api: Api) -> None:
+    """Registers the webhook as the chart does; the webhook itself adds the authority."""
     for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
-        obj = one(rendered(), kind, WEBHOOK)
-        hooks = []
-        for hook in obj["webhooks"]:
-            path = hook["clientConfig"]["service"]["path"]
-            address = f"https://{LOOPBACK}:{settings['MODELBOOSTER_WEBHOOK_PORT']}{path}"
-            config = {"url": address, "caBundle": bundle}
-            hooks.append({**hook, "clientConfig": config})
-        obj = {**obj, "webhooks": hooks}
-        name = f"{kind[0].lower()}{kind[1:]}s/{WEBHOOK}".lower()
-        _apply(room.plane.api, f"{ADMISSION}/{name}", obj)
+        name = f"{kind}s/{WEBHOOK}".lower()
+        _apply(api, f"{ADMISSION}/{name}", one(rendered(), kind, WEBHOOK))

@@ -14,8 +14,21 @@ from tests.soak.churn import Churn
 from tests.soak.report import Report
 from tests.soak.room import Room, open_room
 from tests.soak.samples import Samples
-from tests.soak.trouble import CLUSTER, NETWORK, Misfortune, restore_kinds
-from tests.soak.verdict import codes, quiet_for, requests, unexpected_ends, until_right
+from tests.soak.trouble import (
+    CLUSTER,
+    NETWORK,
+    Misfortune,
+    restore_kinds,
+    restore_the_definition,
+)
+from tests.soak.verdict import (
+    codes,
+    lost_specs,
+    quiet_for,
+    requests,
+    unexpected_ends,
+    until_right,
+)
 
 SETTLE_SECONDS = 420.0
 """One lease and the longest silence that a watch may keep."""
@@ -43,7 +56,7 @@ async def _in(room: Room, report: Report) -> None:
     seconds = 60 * report.minutes
     # The proxy's server complains of every connection that it breaks.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-    churn = Churn(room.world, random.Random(room.chance.random()))
+    churn = Churn(room.world, random.Random(room.chance.random()), room.definition)
     samples = Samples(room, *(_sampling(report.minutes)))
     lanes = [
         Misfortune(room, NETWORK, (0.5, 4), report.happened),
@@ -69,6 +82,7 @@ async def _in(room: Room, report: Report) -> None:
     print("the last fault is over", flush=True)
     report.settled_seconds, report.wrong = await until_right(room.world, SETTLE_SECONDS)
     await asyncio.sleep(DETAILS_SECONDS)
+    report.wrong += await lost_specs(room.world, churn.written)
     report.quiet_seconds = 20 if report.minutes < 10 else 60
     report.wrong += [
         f"written for no reason: {line}" for line in await quiet_for(room, report.quiet_seconds)
@@ -95,6 +109,7 @@ async def _mend(room: Room) -> None:
     room.proxy.clear()
     await asyncio.to_thread(room.grant)
     await restore_kinds(room)
+    await restore_the_definition(room)
     for replica in room.replicas:
         replica.send(signal.SIGCONT)
 

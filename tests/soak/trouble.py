@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from app.apis.children import MODEL_ROUTE
-from tests.chart import CONTROLLER, NAMESPACE
+from app.apis.children import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
+from app.apis.meta import Resource
+from tests.chart import CONTROLLER, NAMESPACE, WEBHOOK
 from tests.controlplane import crds
+from tests.controlplane.api import JSON_PATCH
 from tests.proxy import (
     Answer,
     CutAnswer,
@@ -26,10 +28,13 @@ from tests.proxy import (
     Silence,
 )
 from tests.soak.churn import Trouble
-from tests.soak.room import LEASE, Replica, Room
+from tests.soak.room import LEASE, SECRET, Replica, Room
 from tests.world import Admin
 
 ROUTE_CRD = f"{MODEL_ROUTE.plural}.{MODEL_ROUTE.group}"
+BOOSTER_CRD = f"{MODEL_BOOSTER.plural}.{MODEL_BOOSTER.group}"
+AUTHORITY = f"{WEBHOOK}-ca"
+WATCHED_CRDS = (BOOSTER_CRD, *(f"{kind.plural}.{kind.group}" for kind in CHILDREN))
 
 
 @dataclass(frozen=True)
@@ -182,6 +187,54 @@ async def restore_kinds(room: Room) -> None:
             await asyncio.sleep(0.2)
 
 
+async def _exchange_the_definition(room: Room, chance: random.Random) -> None:
+    """Installs kthena's own ModelBooster definition for a while, as an upgrade of kthena does.
+
+    Users write nothing meanwhile: whatever a user writes then, the API server prunes.
+    """
+    release = chance.choice(crds.FOREIGN_RELEASES)
+    async with room.definition:
+        try:
+            await asyncio.to_thread(crds.install, room.plane.api, [crds.foreign_booster(release)])
+            await asyncio.sleep(chance.uniform(2, 10))
+        finally:
+            await restore_the_definition(room)
+
+
+async def restore_the_definition(room: Room) -> None:
+    """Installs our ModelBooster definition, however long the API server is away."""
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(*Trouble, TimeoutError):
+                await asyncio.to_thread(crds.install, room.plane.api, [crds.model_booster()])
+                return
+            await asyncio.sleep(0.2)
+
+
+async def _edit_a_definition(room: Room, chance: random.Random) -> None:
+    """Adds a column that kubectl prints; the API server then ends every watch of that kind."""
+    name = chance.choice(WATCHED_CRDS)
+    admin = Admin(room.plane.api, "")
+    definition = await asyncio.to_thread(admin.get, crds.CRD, name)
+    if definition is None or "deletionTimestamp" in definition["metadata"]:
+        return
+    columns = definition["spec"]["versions"][0].get("additionalPrinterColumns", [])
+    column = {"name": "Soak", "type": "string", "jsonPath": f".metadata.labels.n{chance.random()}"}
+    path = "/spec/versions/0/additionalPrinterColumns"
+    kept = [column, *(other for other in columns if other["name"] != column["name"])]
+    change = [{"op": "add", "path": path, "value": kept}]
+    await asyncio.to_thread(admin.patch, crds.CRD, name, change, kind=JSON_PATCH)
+
+
+def delete_state(resource: Resource, name: str) -> Callable[[Room, random.Random], Awaitable[None]]:
+    """Returns an act that deletes an object in which the program keeps its state."""
+
+    async def act(room: Room, chance: random.Random) -> None:
+        await asyncio.to_thread(Admin(room.plane.api, NAMESPACE).delete, resource, name)
+
+    return act
+
+
 def _found(room: Room, path: str) -> dict[str, dict[str, str]] | None:
     name = path.rpartition("/")[2]
     return Admin(room.plane.api, "").get(crds.CRD, name)
@@ -233,6 +286,10 @@ CLUSTER: tuple[Incident, ...] = (
     Incident("F20", "leader stands still for long", stand_still(12, 18), ends_a_life=True),
     Incident("F23", "Lease edited", _label_the_lease),
     Incident("F23", "Lease taken by somebody else", _rob, ends_a_life=True),
+    Incident("F23", "Lease deleted", delete_state(LEASE, CONTROLLER), ends_a_life=True),
+    Incident("F51", "Secret of the authority deleted", delete_state(SECRET, AUTHORITY)),
+    Incident("-", "kthena's ModelBooster definition installed", _exchange_the_definition),
+    Incident("-", "a definition edited", _edit_a_definition),
     Incident("F25", "SIGTERM to the leader", to_leader(signal.SIGTERM), ends_a_life=True),
     Incident("F26", "SIGKILL to the leader", to_leader(signal.SIGKILL), ends_a_life=True),
     Incident("F28", "SIGKILL to the other", _kill_the_other, ends_a_life=True),

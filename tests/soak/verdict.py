@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from app.apis.canonical import canonical
@@ -62,6 +62,21 @@ async def faults(world: World) -> list[str]:
         found += _of_booster(booster, live)
     found += [f"{kind} {name} belongs to nobody: {_told(live[kind, name])}" for kind, name in live]
     return found
+
+
+async def lost_specs(world: World, written: Mapping[str, Sequence[Object]]) -> list[str]:
+    """Returns the ModelBoosters whose stored spec is none that a user wrote.
+
+    Args:
+        world: where they are.
+        written: by name, the specs that may be stored.
+    """
+    boosters = {obj["metadata"]["name"]: obj["spec"] for obj in await world.list(MODEL_BOOSTER)}
+    return [
+        f"{name} has a spec that no user wrote: {spec}"
+        for name, spec in boosters.items()
+        if spec not in written[name]
+    ]
 
 
 def _told(obj: Object) -> Object:
