@@ -124,7 +124,13 @@ async def test_two_at_once_come_to_the_same(
     with Proxy(plane, tmp_path, seed) as proxy:
         for seconds, chance in ((0.3, 0.02), (0.1, 0.1), (0.02, 0.5)):
             proxy.add(Rule(Delay(seconds), times=None, chance=chance))
-        churn = Churn(world, random.Random(seed), changes_per_second=20, hands_per_second=5)
+        churn = Churn(
+            world,
+            random.Random(seed),
+            asyncio.Lock(),
+            changes_per_second=20,
+            hands_per_second=5,
+        )
 
         def steps() -> int:
             return proxy.count() + sum(churn.done.values())

@@ -192,10 +192,10 @@ async def _exchange_the_definition(room: Room, chance: random.Random) -> None:
 
     Users write nothing meanwhile: whatever a user writes then, the API server prunes.
     """
-    release = chance.choice(crds.FOREIGN_RELEASES)
+    release = chance.choice(["v0.4.0", "v1.0.0"])
     async with room.definition:
         try:
-            await asyncio.to_thread(crds.install, room.plane.api, [crds.foreign_booster(release)])
+            await asyncio.to_thread(crds.install, room.plane.api, [crds.kthena_booster(release)])
             await asyncio.sleep(chance.uniform(2, 10))
         finally:
             await restore_the_definition(room)

@@ -159,9 +159,9 @@ def test_a_key_that_is_looked_at_soon_again_and_again_holds_one_entry(
     most = 0
     for _ in range(3 * 60):
         for later in (10, RESYNC_SECONDS):
-            while (key := queue.take()) is not None:
-                queue.add_after(key, later)
-                queue.done(key)
+            while (taken := queue.take()) is not None:
+                queue.add_after(taken, later)
+                queue.done(taken)
                 most = max(most, queue.delayed)
             clock.now += 10
         clock.now += 40
