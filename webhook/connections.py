@@ -16,6 +16,9 @@ class Limits:
     body_seconds: float = 10.0
     idle_seconds: float = 120.0
     """The API server keeps idle connections for 90 s; whoever closes first may lose a request."""
+    unused_seconds: float = 6.0
+    """For the first byte after the handshake. With the time for closing it is less than 10 s. The
+    API server sometimes opens a connection in reserve; it opens another one when it needs it."""
     closing_seconds: float = 3.0
     """For the answer to be read, and for the client to take note of the end."""
     header_bytes: int = 16 * 1024

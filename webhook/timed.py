@@ -70,10 +70,8 @@ class TimedConnection(HttpToolsProtocol):
         if not self.all_of_them.entered(self):
             self.transport.abort()
             return
-        # As if it had carried a request: the API server opens some in advance, and a request that
-        # meets a closing connection may be lost.
         self.idle_since = self.loop.time()
-        self._idle_timer = self.loop.call_later(self.limits.idle_seconds, self._look_at_idleness)
+        self._idle_timer = self.loop.call_later(self.limits.unused_seconds, self._look_at_idleness)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
@@ -157,10 +155,13 @@ class TimedConnection(HttpToolsProtocol):
         self.abort()
 
     def _look_at_idleness(self) -> None:
-        """Ends a connection on which nothing came for long, or looks again when that may be."""
+        """Ends a connection on which nothing came for long, or looks again when that may be.
+
+        One that has never carried a request gets little time: it costs as much memory as any other.
+        """
         now = self.loop.time()
         since = now if self.idle_since is None else self.idle_since
-        left = since + self.limits.idle_seconds - now
+        left = since + (self.limits.idle_seconds if self.used else self.limits.unused_seconds) - now
         if left <= 0:
             self.end()
         else:

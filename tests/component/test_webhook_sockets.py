@@ -47,6 +47,18 @@ async def test_an_idle_connection_is_kept_longer_than_the_time_for_a_header() ->
             client.close()
 
 
+async def test_a_connection_that_never_asks_is_ended_and_one_between_requests_is_kept() -> None:
+    assert Limits().unused_seconds + Limits().closing_seconds < 10
+    async with serving(limits=Limits(unused_seconds=0.3, closing_seconds=0.2)) as server:
+        used = await server.connect()
+        assert (await used.ask(GOOD))[0] == 200
+        unused = [await server.connect() for _ in range(20)]
+        assert all(await asyncio.gather(*(client.closed(within=10) for client in unused)))
+        assert (await used.ask(GOOD))[0] == 200
+        for client in (used, *unused):
+            client.close()
+
+
 async def test_a_request_may_come_byte_by_byte() -> None:
     async with serving() as server:
         client = await server.connect()
