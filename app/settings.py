@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     """Address for admission."""
     webhook_port: Port = 9443
     """Port for admission, HTTPS."""
+    webhook_body_budget_mib: Annotated[int, Field(ge=16, le=4096)] = 64
+    """MiB that the bodies of all requests may hold together; beyond that the answer is 503. The
+    memory limit of the container must grow by twice as much."""
     drain_seconds: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 15
     """How long admission is still served after SIGTERM: the API server goes on using open
     connections for a while."""

@@ -29,6 +29,7 @@ from tests.chart import (
     render,
     rendered,
 )
+from webhook.traffic import BODY_BUDGET_BYTES
 
 ROOT = CHART.parents[1]
 FILES = pytest.mark.parametrize("file", VALUES_FILES)
@@ -244,6 +245,26 @@ def test_a_certificate_of_ones_own_is_read_from_where_it_is_mounted(
         read = settings(patch, environment(deployment))
     assert read.certificate_mode == "provided"
     assert read.certificate_dir == Path(mount["mountPath"])
+
+
+@pytest.mark.parametrize("budget", [None, 16, 200])
+def test_the_memory_limit_of_the_webhook_follows_from_its_body_budget(
+    budget: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = [] if budget is None else [f"--set=webhook.bodyBudgetMiB={budget}"]
+    deployment = one(render(*values), "Deployment", WEBHOOK)
+    with monkeypatch.context() as patch:
+        read = settings(patch, environment(deployment))
+    default: int = Settings.model_fields["webhook_body_budget_mib"].default
+    assert read.webhook_body_budget_mib == (default if budget is None else budget)
+    assert default * 2**20 == BODY_BUDGET_BYTES
+    limit = container(deployment)["resources"]["limits"]["memory"]
+    assert limit == f"{256 + 2 * read.webhook_body_budget_mib}Mi"
+
+
+def test_a_memory_limit_that_is_set_stays_as_it_is() -> None:
+    webhook = one(render("--set=webhook.resources.limits.memory=1Gi"), "Deployment", WEBHOOK)
+    assert container(webhook)["resources"]["limits"] == {"memory": "1Gi"}
 
 
 def test_the_images_of_models_are_pinned() -> None:

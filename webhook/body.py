@@ -67,6 +67,17 @@ def too_long() -> Refused:
     return Refused(413, f"the body is longer than {MOST_BYTES} bytes", connection="close")
 
 
+TOO_MUCH_HELD = "the bodies of all requests together are too large"
+
+
+def overloaded(text: str) -> Refused:
+    """Returns the refusal of a request for which there is no room now.
+
+    The API server asks again after the time in ``Retry-After``, within its own time limit.
+    """
+    return Refused(503, text, retry_after="1", connection="close")
+
+
 def decoded(body: bytes | bytearray) -> Any:
     """Returns the JSON of a body; of a key that comes twice the last counts.
 

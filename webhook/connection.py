@@ -125,7 +125,7 @@ class Connection(TimedConnection):
             self._hand_on()
             return
         headers = dict(self.headers)
-        exchange = self._exchange = Exchange(endpoint)
+        exchange = self._exchange = Exchange(endpoint, self._reply)
         reply = exchange.opened(headers)
         if reply is not None:
             self._reply(reply)

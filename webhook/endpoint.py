@@ -19,10 +19,12 @@ import orjson
 from app.apis.meta import Object
 from webhook.body import (
     MOST_BYTES,
+    TOO_MUCH_HELD,
     Refused,
     Unreadable,
     decoded,
     head_refusal,
+    overloaded,
     too_long,
     uid_of,
 )
@@ -121,32 +123,42 @@ class Exchange:
 
     It is told, in this order: the header, the pieces of the body, their end. The first reply that
     it gives is the reply, and nothing more may be told.
+
+    Args:
+        endpoint: the path that was asked for.
+        ended_early: gets the reply if the gate ends the request for the sake of others; the next
+            call that tells the exchange something returns it as well.
     """
 
-    __slots__ = ("_begun", "_blocks", "_endpoint", "_entered", "_open", "_size")
+    __slots__ = ("_begun", "_blocks", "_ended_early", "_endpoint", "_open", "_shed", "_size")
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(
+        self, endpoint: Endpoint, ended_early: Callable[[Reply], None] = lambda reply: None
+    ) -> None:
         self._endpoint = endpoint
+        self._ended_early = ended_early
         self._begun = endpoint.meter.begun()
         self._open = True
-        self._entered = False
+        self._shed: Reply | None = None
         self._blocks: list[bytes | bytearray] = []
         self._size = 0
 
     def opened(self, headers: Mapping[bytes, bytes]) -> Reply | None:
         """Looks at the header; returns a reply if the body is not to be waited for."""
-        self._entered = self._endpoint.gate.enter()
-        if not self._entered:
-            text = "too many requests at a time"
-            return self._refuse(Refused(503, text, retry_after="1", connection="close"))
+        if not self._endpoint.gate.enter(self):
+            return self._refuse(overloaded("too many requests at a time"))
         refusal = head_refusal(headers)
         return None if refusal is None else self._refuse(refusal)
 
     def take(self, piece: bytes) -> Reply | None:
         """Takes a piece of the body; returns a reply if no more of it is wanted."""
+        if self._shed is not None:
+            return self._shed
         self._size += len(piece)
         if self._size > MOST_BYTES:
             return self._refuse(too_long())
+        if not self._endpoint.gate.hold(self, len(piece)):
+            return self._refuse(overloaded(TOO_MUCH_HELD))
         # Most bodies come in one piece. Of many, one growing text would be copied again and again,
         # and take twice its room each time; tiny ones must not become a list of millions.
         if not self._blocks or len(self._blocks[-1]) >= _BLOCK_BYTES:
@@ -160,7 +172,8 @@ class Exchange:
 
     def answer(self) -> Reply:
         """Returns the reply to the whole body."""
-        self._leave()
+        if self._shed is not None:
+            return self._shed
         try:
             said = self._said()
         except Refused as exc:
@@ -176,12 +189,17 @@ class Exchange:
         """Returns the reply to a client that has gone; nobody will read it."""
         return self._refuse(Refused(400, "the body ended early", connection="close"))
 
+    def shed(self) -> None:
+        """Ends the request with 503, because others need the memory or the place."""
+        self._shed = self._refuse(overloaded(TOO_MUCH_HELD))
+        self._ended_early(self._shed)
+
     def close(self, code: int | None = None) -> None:
         """Lets go of everything, whether or not there was a reply."""
         if self._open:
             self._open = False
             self._blocks.clear()
-            self._leave()
+            self._endpoint.gate.leave(self)
             self._endpoint.meter.ended(self._begun, code)
 
     def _said(self) -> bytes:
@@ -221,11 +239,6 @@ class Exchange:
         """Returns the body, and lets go of it: what is made of it takes enough memory."""
         blocks, self._blocks = self._blocks, []
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
-
-    def _leave(self) -> None:
-        if self._entered:
-            self._entered = False
-            self._endpoint.gate.leave()
 
     def _refuse(self, why: Refused) -> Reply:
         self.close(why.status)

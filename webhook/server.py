@@ -15,7 +15,7 @@ from webhook.connections import Connections, Limits
 from webhook.endpoint import Answer, Endpoint, Message, Receive, Send
 from webhook.review import mutated, validated
 from webhook.tls import ServingContext
-from webhook.traffic import Gate, Meter
+from webhook.traffic import BODY_BUDGET_BYTES, Gate, Meter
 
 VALIDATE = "/validate/modelbooster"
 MUTATE = "/mutate/modelbooster"
@@ -50,14 +50,19 @@ class WebhookApp(FastAPI):
         await super().__call__(scope, receive, send)
 
 
-def webhook_app(context: Callable[[], Context], metrics: Metrics) -> WebhookApp:
+def webhook_app(
+    context: Callable[[], Context],
+    metrics: Metrics,
+    body_budget_bytes: int = BODY_BUDGET_BYTES,
+) -> WebhookApp:
     """Returns the application that answers the API server.
 
     Args:
         context: what verdicts depend on, as it is now; asked at every request.
         metrics: what is counted.
+        body_budget_bytes: bound on the bytes of all bodies that are held at a time.
     """
-    gate = Gate()
+    gate = Gate(body_budget_bytes)
     answers: dict[str, Answer] = {
         VALIDATE: lambda review: validated(review, context()),
         MUTATE: mutated,

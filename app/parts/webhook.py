@@ -26,6 +26,8 @@ from webhook.tls import ServingContext
 
 log = logging.getLogger(__name__)
 
+MIB = 1024 * 1024
+
 LOOK_SECONDS = 30.0
 """Time between two looks at which kthena is installed."""
 
@@ -83,7 +85,7 @@ class WebhookPart:
         chosen = self._settings
         with port_errors(chosen.webhook_host, chosen.webhook_port):
             await serve_https(
-                webhook_app(self._context, self._metrics),
+                webhook_app(self._context, self._metrics, chosen.webhook_body_budget_mib * MIB),
                 host=chosen.webhook_host,
                 port=chosen.webhook_port,
                 serving=self._serving,

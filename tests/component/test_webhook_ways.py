@@ -111,6 +111,26 @@ async def test_only_so_many_bodies_are_read_at_a_time() -> None:
         assert (await server.ask(GOOD))[0] == 200
 
 
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+async def test_bodies_that_are_too_large_together_are_sent_away_to_come_again(version: str) -> None:
+    """The largest that waits goes, and a small request is answered meanwhile."""
+    metrics = Metrics()
+    app = webhook_app(Context, metrics, body_budget_bytes=2**20)
+    async with serving(app=app) as server:
+        large = await server.connect()
+        raw = request(b" " * 2**20)[:-1].replace(b"HTTP/1.1", f"HTTP/{version}".encode())
+        large.writer.write(raw)
+        await _wait_for_in_flight(metrics, 1)
+        assert (await server.ask(GOOD))[0] == 200
+        large.writer.write(b" ")
+        async with asyncio.timeout(5):
+            status, headers, _ = await large.answer()
+        assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
+        assert await large.closed(within=5)
+        large.close()
+        assert (await server.ask(GOOD))[0] == 200
+
+
 async def _wait_for_in_flight(metrics: Metrics, want: int) -> None:
     name = "controller_runtime_webhook_requests_in_flight"
     async with asyncio.timeout(10):
