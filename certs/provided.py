@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,9 @@ from certs.policy import serving_fault
 from certs.rotator import LOOK_SECONDS, Ends, Ready, Use
 
 log = logging.getLogger(__name__)
+
+READ_TRIES = 3
+"""How often a version is read that is replaced meanwhile; the next look reads again."""
 
 
 async def follow(
@@ -62,8 +66,26 @@ async def follow(
 
 
 def _read(directory: Path) -> KeyPair | None:
+    """Reads certificate and key from one version of the volume.
+
+    In a volume that the kubelet fills, the files are links through ``..data`` to a folder for each
+    version. Two reads through that link could meet two versions.
+    """
+    for _ in range(READ_TRIES):
+        version = _version(directory)
+        try:
+            pair = KeyPair((version / "tls.crt").read_bytes(), (version / "tls.key").read_bytes())
+        except OSError:
+            if _version(directory) == version:
+                return None
+        else:  # otherwise the kubelet has removed this version meanwhile
+            return pair if pair.cert or pair.key else None
+    return None
+
+
+def _version(directory: Path) -> Path:
+    """Returns the folder of the volume's present version; a plain folder is its own."""
     try:
-        pair = KeyPair((directory / "tls.crt").read_bytes(), (directory / "tls.key").read_bytes())
+        return directory / os.readlink(directory / "..data")
     except OSError:
-        return None
-    return pair if pair.cert or pair.key else None
+        return directory

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -107,6 +108,43 @@ async def test_a_renewed_certificate_is_taken_once(mount: Mount) -> None:
         looks = len(follower.said)
         await follower.until(lambda: len(follower.said) > looks + 3)
         assert follower.used == [first, second]
+
+
+@pytest.mark.parametrize("is_removed", [False, True], ids=["kept", "removed"])
+async def test_certificate_and_key_are_of_one_version(
+    mount: Mount, is_removed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The volume gets its second version after the certificate was opened, before the key was."""
+    first, second = leaf(), leaf()
+    mount.put(first)
+    version = mount.path / "..1"
+    (version / "tls.crt").unlink()
+    os.mkfifo(version / "tls.crt")
+
+    def replace_meanwhile() -> None:
+        with (version / "tls.crt").open("wb") as pipe:  # waits until somebody reads
+            mount.put(second)
+            if is_removed:
+                shutil.rmtree(version)
+            pipe.write(first.cert)
+
+    replacing = asyncio.create_task(asyncio.to_thread(replace_meanwhile))
+    async with following(mount) as follower:
+        await replacing
+        await follower.until(lambda: second in follower.used)
+        assert follower.used == ([second] if is_removed else [first, second])
+    assert "cannot be used" not in caplog.text
+
+
+async def test_a_plain_folder_is_read(tmp_path: Path) -> None:
+    pair = leaf()
+    (tmp_path / "tls.crt").write_bytes(pair.cert)
+    (tmp_path / "tls.key").write_bytes(pair.key)
+    used: asyncio.Future[KeyPair] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(follow(tmp_path, NAMES, used.set_result, lambda fault: None))
+    async with asyncio.timeout(10):
+        assert await used == pair
+    task.cancel()
 
 
 @pytest.mark.parametrize(
