@@ -179,11 +179,16 @@ class Transport:
 
     async def _answer(self, request: Request, guard: Guard | None, access: Access) -> Answer:
         left = guard() if guard is not None else None
-        async with asyncio.timeout(request.seconds if left is None else min(request.seconds, left)):
-            if guard is None:
-                return await self._exchanged(request, access)
-            async with self._turns:
-                return await self._exchanged(request, access)
+        seconds = request.seconds if left is None else min(request.seconds, left)
+        try:
+            async with asyncio.timeout(seconds):
+                if guard is None:
+                    return await self._exchanged(request, access)
+                async with self._turns:
+                    return await self._exchanged(request, access)
+        except TimeoutError:
+            self._wire.drop_idle()
+            raise
 
     async def _exchanged(self, request: Request, access: Access) -> Answer:
         if access.proxy is not None:

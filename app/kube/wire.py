@@ -74,17 +74,21 @@ class Wire:
         connection = self._taken(place) or await self._opened(place)
         try:
             answer = await connection.ask(request)
-        except BaseException:  # also if nobody waits any more: half an answer helps nobody
-            # What broke this one, or keeps it silent, has mostly befallen those that are idle too.
-            for each in (connection, *self._free):
-                each.abort()
-            self._free.clear()
+        except BaseException as exc:
+            connection.abort()
+            if isinstance(exc, OSError):  # a caller that cancels says nothing of the others
+                self.drop_idle()
             raise
         if connection.is_reusable:
             self._put_back(connection)
         else:
             connection.abort()
         return answer
+
+    def drop_idle(self) -> None:
+        """Closes idle connections: what broke or silenced one has mostly befallen them too."""
+        while self._free:
+            self._free.pop().abort()
 
     async def close(self) -> None:
         """Breaks all connections, and returns when they are gone."""

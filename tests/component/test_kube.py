@@ -480,6 +480,33 @@ async def test_however_many_writes_hang_the_lease_can_be_renewed(
         await asyncio.wait(writes)
 
 
+def connections_to(url: str) -> set[str]:
+    """Local ports of this process's open connections to a port of this machine."""
+    port = f":{int(url.rpartition(':')[2]):04X}"
+    rows = [row.split() for row in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
+    return {row[1] for row in rows if row[2].endswith(port) and row[3] == "01"}
+
+
+async def test_a_cancelled_request_closes_its_own_connection_and_a_silent_one_all(
+    proxy: Proxy, namespace: str
+) -> None:
+    async with connect(str(proxy.kubeconfig), guard=lambda: 1.0) as kube:
+        await asyncio.gather(*(kube.get(NAMESPACE, None, "default") for _ in range(5)))
+        idle = connections_to(proxy.url)
+        assert len(idle) > 1
+        hanging = proxy.add(Rule(Delay(60), verb="create", times=None))
+        asking = asyncio.create_task(kube.create(CONFIG_MAP, config_map(namespace)))
+        await eventually(lambda: hanging.acted == 1)
+        asking.cancel()
+        await asyncio.wait([asking])
+        await eventually(lambda: len(idle & connections_to(proxy.url)) == len(idle) - 1)
+        await kube.get(NAMESPACE, None, "default")
+        assert len(idle & connections_to(proxy.url)) == len(idle) - 1
+        with pytest.raises(Unreachable, match="Timeout"):
+            await kube.create(CONFIG_MAP, config_map(namespace))
+        await eventually(lambda: not idle & connections_to(proxy.url))
+
+
 async def test_the_rate_of_all_requests_together_is_limited(kubeconfig: Path) -> None:
     async with connect(str(kubeconfig), qps=2, burst=2) as kube:
         begun = time.monotonic()

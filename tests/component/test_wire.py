@@ -187,6 +187,17 @@ async def test_after_one_has_broken_those_that_are_idle_are_not_trusted() -> Non
         assert found.connections == 3
 
 
+async def test_a_cancelled_request_leaves_idle_connections_open() -> None:
+    async with asyncio.timeout(10), peer([SHORT], [SHORT], [], [SHORT]) as (found, wire, place):
+        await asyncio.gather(*(wire.ask(place, ASKED) for _ in range(2)))
+        asking = asyncio.create_task(wire.ask(place, ASKED))
+        await eventually(lambda: len(found.script) == 1)
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert (await wire.ask(place, ASKED)).body == b"ok"
+        assert found.connections == 2
+
+
 async def test_another_authority_means_another_connection() -> None:
     async with asyncio.timeout(10), peer([SHORT], [SHORT]) as (found, wire, place):
         await wire.ask(place, ASKED)
