@@ -68,10 +68,8 @@ def start(settings: Settings, part: Part, kubeconfig: str | None = None) -> int:
     give_back_large_blocks()
     try:
         _on_a_loop(_run(settings, part, kubeconfig))
-    except BaseExceptionGroup as group:
-        return _told(_first(group))
-    except OperatorError as exc:
-        return _told(exc)
+    except (BaseExceptionGroup, OperatorError) as exc:
+        return report(exc)
     finally:
         sink.close()
     return 0
@@ -174,14 +172,28 @@ def _on_a_loop(work: Coroutine[Any, Any, None]) -> None:
         uvloop.run(work)
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Returns what went wrong first; what it brought about beside it is only noise."""
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+def _errors(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """Yields every error of a group, in the order in which they were raised."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _errors(error)
+        else:
+            yield error
 
 
-def _told(error: BaseException) -> int:
-    """Says why the process ends; returns its exit code."""
+def report(error: BaseException) -> int:
+    """Logs why the process ends; returns its exit code.
+
+    Args:
+        error: what ended it. The first error of a group is the reason, and the others are logged.
+
+    Raises:
+        UsageError: it was set up in a way that cannot work.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        error, *others = _errors(error)
+        for other in others:
+            log.error("another part of the process failed as well", exc_info=other)
     if isinstance(error, UsageError):
         raise error
     if isinstance(error, OperatorError):

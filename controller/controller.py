@@ -14,12 +14,13 @@ from functools import partial
 from app.apis.children import CHILDREN, Profile
 from app.apis.meta import Key
 from app.convert.options import Options
-from app.errors import ApiError, LeadershipLost, Unreachable
+from app.errors import ApiError, Unreachable
 from app.kube import Backoff, Kube
 from app.metrics import Metrics
 from controller.events import Recorder
 from controller.informers import Informers
 from controller.intents import Intents
+from controller.leadership import cause_of
 from controller.pace import PACE, Pace
 from controller.profiles import Detection, Installed
 from controller.reconciler import Reconciler
@@ -167,8 +168,8 @@ class Controller:
                 await self._workers.run(self._scope.workers)
                 for task in tasks:
                     task.cancel()
-        except* LeadershipLost as lost:
-            raise lost.exceptions[0] from None
+        except BaseExceptionGroup as group:
+            raise cause_of(group) from None
 
     def _show(self) -> None:
         """Lets the metrics read what the informers know, whenever somebody asks."""
@@ -216,6 +217,10 @@ class Controller:
         finally:
             for task in waiting:
                 task.cancel()
+            ended = await asyncio.gather(*waiting, return_exceptions=True)
+        for result in ended:
+            if isinstance(result, Exception):
+                raise result
         return not self._stopping.is_set()
 
     async def _look(self) -> None:

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from app.apis.meta import Object
 from app.errors import ApiError, Conflict, LeadershipLost, NotFound, Unreachable
 from app.kube import Kube
-from controller.leadership import Leadership
+from controller.leadership import Leadership, cause_of
 from controller.lease import LEASE, Move, Sighting, held, holder_of, next_move, released
 
 log = logging.getLogger(__name__)
@@ -51,11 +51,10 @@ async def lead(kube: Kube, leadership: Leadership, work: Callable[[], Awaitable[
             await work()
             elector.stop()
     except BaseExceptionGroup as group:
-        lost = group.subgroup(LeadershipLost)
-        if lost is None:
-            raise
-        leadership.ended()
-        raise _first(lost) from None
+        cause = cause_of(group)
+        if isinstance(cause, LeadershipLost):
+            leadership.ended()
+        raise cause from None
     finally:
         # All that worked has ended; if we still hold the lease, nobody need wait for it.
         await elector.release()
@@ -175,8 +174,3 @@ class _Elector:
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await self._stopping.wait()
-
-
-def _first(group: BaseExceptionGroup[LeadershipLost]) -> LeadershipLost:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

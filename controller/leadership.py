@@ -97,3 +97,20 @@ class Leadership:
         if self._renewed_at is not None:
             self._tell(False)
         self._renewed_at = None
+
+
+def cause_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Returns what to raise for a group of tasks that failed.
+
+    That is LeadershipLost if the group holds one, else the group itself. Whatever else stands
+    beside LeadershipLost is logged here, because nobody sees it otherwise.
+    """
+    lost, others = group.split(LeadershipLost)
+    if lost is None:
+        return group
+    if others is not None:
+        log.error("beside the loss of the lease, work failed", exc_info=others)
+    cause: BaseException = lost
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    return cause

@@ -12,6 +12,7 @@ from app.apis.meta import Key
 from app.errors import Conflict, InvalidSpec, LeadershipLost, TerminalError
 from app.log import about
 from app.metrics import Metrics
+from controller.leadership import cause_of
 from controller.reconciler import Result
 from controller.workqueue import QueueShutDown, WorkQueue
 
@@ -60,8 +61,8 @@ class Workers:
             async with asyncio.TaskGroup() as group:
                 for _ in range(count):
                     group.create_task(self._work())
-        except* LeadershipLost as lost:
-            raise lost.exceptions[0] from None
+        except BaseExceptionGroup as group:
+            raise cause_of(group) from None
 
     async def _work(self) -> None:
         while True:

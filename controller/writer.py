@@ -16,7 +16,6 @@ from app.errors import (
     ChildConflict,
     ChildRefused,
     Conflict,
-    LeadershipLost,
     NotFound,
     TerminalError,
     Unreachable,
@@ -24,6 +23,7 @@ from app.errors import (
 from app.kube import FIELD_MANAGER, Kube, least_wait_seconds
 from app.kube.pace import Clock
 from controller.failure import Failure, Weight, weight_of
+from controller.leadership import cause_of
 from controller.lost import Lost
 from controller.memory import Memory
 from controller.order import may_begin, phases
@@ -92,8 +92,8 @@ class Writer:
             async with asyncio.TaskGroup() as group:
                 for step in steps:
                     group.create_task(self._write(work, step))
-        except* LeadershipLost as lost:
-            raise lost.exceptions[0] from None
+        except BaseExceptionGroup as group:
+            raise cause_of(group) from None
 
     async def _write(self, work: _Work, step: Step | Delete | Look) -> None:
         """Carries out one step; what goes wrong is noted, not raised."""

@@ -1,0 +1,57 @@
+"""What is said when several tasks fail at once: the reason is raised, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.apis.meta import Key
+from app.errors import LeadershipLost
+from app.main import report
+from app.metrics import Metrics
+from controller.leadership import cause_of
+from controller.reconciler import Result
+from controller.workers import Workers
+from controller.workqueue import WorkQueue
+
+LOST = LeadershipLost("another replica leads")
+
+
+def test_the_loss_of_leadership_is_the_cause_and_what_is_beside_it_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    group = ExceptionGroup("", [ValueError("unrelated"), ExceptionGroup("", [LOST])])
+    assert cause_of(group) is LOST
+    assert "unrelated" in caplog.text
+
+
+def test_the_loss_alone_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    assert cause_of(ExceptionGroup("", [LOST, LOST])) is LOST
+    assert not caplog.records
+
+
+def test_other_errors_stay_together() -> None:
+    group = ExceptionGroup("", [ValueError("one"), ValueError("two")])
+    assert cause_of(group) is group
+
+
+def test_the_process_tells_every_error_that_ended_it(caplog: pytest.LogCaptureFixture) -> None:
+    others = ExceptionGroup("", [ValueError("second"), ValueError("third")])
+    assert report(ExceptionGroup("", [LOST, others])) == 1
+    assert "the process ends: another replica leads" in caplog.text
+    assert "second" in caplog.text
+    assert "third" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_workers_that_lose_leadership_say_so_and_nothing_else() -> None:
+    async def reconcile(key: Key) -> Result:
+        raise LeadershipLost(f"{key.name} cannot be written")
+
+    queue = WorkQueue()
+    for name in ("a", "b"):
+        queue.add(Key("ns", name))
+    async with asyncio.timeout(10):
+        with pytest.raises(LeadershipLost, match="cannot be written"):
+            await Workers(queue, reconcile, Metrics(), 36000).run(2)
