@@ -166,6 +166,7 @@ class Controller:
                 beside = [self._recorder.run(), self._seek_lost()]
                 tasks = [group.create_task(each) for each in beside]
                 await self._workers.run(self._scope.workers)
+                await self._recorder.flush()
                 for task in tasks:
                     task.cancel()
         except BaseExceptionGroup as group:

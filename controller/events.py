@@ -22,6 +22,12 @@ EVENT = Resource("events.k8s.io", "v1", "events", "Event")
 MAX_NOTE = 1024
 """Longest note that the API server takes."""
 
+FLUSH_SECONDS = 1.0
+"""How long the sending of what is still queued may delay the end."""
+
+FLUSH_SENDERS = 16
+"""How many Events are sent at a time then."""
+
 MAX_WAITING = 1000
 """Events that may wait to be sent; more than that many a second tell nobody anything."""
 
@@ -63,6 +69,20 @@ class Recorder:
                 await self._kube.create(EVENT, event)
             except (ApiError, Unreachable, LeadershipLost) as exc:
                 log.info("an Event could not be sent (%s): %s", exc, event["note"])
+            finally:
+                self._waiting.task_done()
+
+    async def flush(self) -> None:
+        """Sends what is still queued, while ``run`` goes on; returns after a second at most."""
+        senders = [asyncio.create_task(self.run()) for _ in range(FLUSH_SENDERS)]
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self._waiting.join()
+        except TimeoutError:
+            log.info("Events that could not be sent before the end: %d", self._waiting.qsize())
+        finally:
+            for sender in senders:
+                sender.cancel()
 
 
 def event_about(
