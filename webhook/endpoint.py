@@ -126,8 +126,7 @@ class Exchange:
 
     Args:
         endpoint: the path that was asked for.
-        ended_early: gets the reply if the gate ends the request for the sake of others; the next
-            call that tells the exchange something returns it as well.
+        ended_early: gets the reply if the gate ends the request; the next call returns it too.
     """
 
     __slots__ = ("_begun", "_blocks", "_ended_early", "_endpoint", "_open", "_shed", "_size")
