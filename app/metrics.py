@@ -182,6 +182,10 @@ class Metrics:
             "When a certificate ends: authority or serving.",
             "certificate",
         )
+        self.authority_early = gauge(
+            "modelbooster_certificate_authority_early",
+            "1 while the authority begins later than this replica's clock says.",
+        )
 
         self.informer_events = counter(
             "modelbooster_informer_failures_total",

@@ -40,6 +40,10 @@ def authority_fault(pair: KeyPair | None, now: datetime) -> str | None:
 
     It is replaced after two thirds of its life, so that a third is left to hand the new one to
     every API server and every replica.
+
+    An authority that begins later than ``now`` has no fault: it shows that this clock is behind
+    the clock of its issuer. If that were a reason to replace it, two replicas whose clocks differ
+    would replace each other's authority without end. See ``early_start``.
     """
     if pair is None:
         return "there is none yet"
@@ -51,6 +55,39 @@ def authority_fault(pair: KeyPair | None, now: datetime) -> str | None:
     if isinstance(key, str):
         return key
     return _pair_fault(cert, key, now) or _age_fault(cert, now)
+
+
+def early_start(pair: KeyPair, now: datetime) -> datetime | None:
+    """Returns when a certificate begins if that is later than ``now``, None if it has begun.
+
+    Either this clock is behind, or the issuer's clock was ahead. Which one is right cannot be told
+    from here, so the certificate is reported and kept.
+
+    Args:
+        pair: a pair whose certificate can be read.
+        now: the present time.
+    """
+    begins = own_certificate(pair.cert).not_valid_before_utc
+    return begins if now < begins - SKEW else None
+
+
+def new_leaf_life(authority: KeyPair, before: KeyPair | None, now: datetime) -> timedelta:
+    """Returns how long a new serving certificate lives from ``now`` on.
+
+    It is ``LEAF_LIFE`` for a clock that is right. A clock that is behind would sign something that
+    ends too early, perhaps in the past. So the life counts from the making of the authority at the
+    earliest, and the new certificate never ends before the one that it replaces.
+
+    Args:
+        authority: what signs it.
+        before: the serving certificate that it replaces, if any.
+        now: the present time.
+    """
+    made = own_certificate(authority.cert).not_valid_before_utc + BACKDATE
+    ends = [now + LEAF_LIFE, made + LEAF_LIFE]
+    if before is not None:
+        ends.append(own_certificate(before.cert).not_valid_after_utc)
+    return max(ends) - now
 
 
 def wanted_authority(
@@ -112,6 +149,8 @@ def serving_fault(leaf: KeyPair | None, names: Sequence[str], now: datetime) -> 
     if isinstance(key, str):
         return key
     fault = _pair_fault(cert, key, now)
+    if fault is None and now < cert.not_valid_before_utc - SKEW:
+        fault = f"it begins at {_shown(cert.not_valid_before_utc)}"
     if fault is not None:
         return fault
     good_for = dns_names(cert)
@@ -173,8 +212,6 @@ def _read(pair: KeyPair) -> tuple[x509.Certificate | str, SigningKey | str]:
 def _pair_fault(cert: x509.Certificate, key: SigningKey, now: datetime) -> str | None:
     if not matches(cert, key):
         return "its key belongs to another certificate"
-    if now < cert.not_valid_before_utc - SKEW:
-        return f"it begins at {_shown(cert.not_valid_before_utc)}"
     if now >= cert.not_valid_after_utc - SKEW:
         return f"it ends at {_shown(cert.not_valid_after_utc)}"
     return None

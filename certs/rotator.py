@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.errors import ApiError, Conflict, Unreachable
 from app.kube import Backoff, Kube
+from certs.early import Early, Note, note_nothing
 from certs.followed import Followed
 from certs.objects import (
     MUTATING,
@@ -34,10 +35,11 @@ from certs.objects import (
 )
 from certs.pki import KeyPair, new_leaf, own_certificate
 from certs.policy import (
-    LEAF_LIFE,
     authority_fault,
+    early_start,
     leaf_due,
     leaf_fault,
+    new_leaf_life,
     serving_fault,
     wanted_authority,
 )
@@ -71,6 +73,7 @@ async def rotate(
     ready: Ready,
     *,
     ends: Ends = lambda _which, _end: None,
+    early: Note = note_nothing,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     look_seconds: float = LOOK_SECONDS,
 ) -> None:
@@ -82,11 +85,12 @@ async def rotate(
         use: gets each new serving certificate.
         ready: told whenever it is decided whether admission is ready.
         ends: told at every look when the certificates in use end.
+        early: told at every look whether the authority begins later than this clock says.
         clock: the present time; the wall clock, so that a paused machine catches up.
         look_seconds: time between two looks at the clock; events are looked at at once.
     """
     wake = asyncio.Event()
-    rotator = Rotator(kube, place, use, wake.set)
+    rotator = Rotator(kube, place, use, wake.set, early)
     backoff = Backoff()
     async with asyncio.TaskGroup() as group:
         for followed in rotator.followed:
@@ -118,7 +122,14 @@ async def rotate(
 class Rotator:
     """What ``rotate`` does at every look; it never waits for anything but its own requests."""
 
-    def __init__(self, kube: Kube, place: Place, use: Use, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        place: Place,
+        use: Use,
+        changed: Callable[[], None],
+        early: Note = note_nothing,
+    ) -> None:
         self._kube = kube
         self._place = place
         self._use = use
@@ -132,6 +143,7 @@ class Rotator:
         self._standing_since: tuple[bytes, datetime] | None = None
         self._missing: str | None = "there is no certificate authority yet"
         self._was_ready = False
+        self._early = Early(early)
 
     @property
     def followed(self) -> tuple[Followed, ...]:
@@ -151,6 +163,7 @@ class Rotator:
         except (ApiError, Unreachable) as exc:
             errors.append(exc)
         if self._authority is not None:
+            self._early.look(self._secret, self._authority, now)
             missing = [
                 await self._publish(c, self._authority.cert, errors) for c in self._configurations
             ]
@@ -250,14 +263,18 @@ class Rotator:
     def _serve(self, authority: KeyPair, now: datetime) -> None:
         """Signs a serving certificate if there must be a new one, and hands it over."""
         why = leaf_fault(self._leaf, self._place.names, authority.cert, now)
-        if why is None and self._leaf is not None and self._has_spread(now):
+        if why is None and self._leaf is not None and self._is_usable(authority, now):
             why = leaf_due(self._leaf, authority.cert, now)
         if why is None or authority_fault(authority, now) is not None:
             return
-        leaf = new_leaf(authority, self._place.names, now, LEAF_LIFE)
+        life = new_leaf_life(authority, self._leaf, now)
+        leaf = new_leaf(authority, self._place.names, now, life)
         self._use(leaf)
         self._leaf = leaf
         log.info("a new serving certificate is used: %s", why)
 
-    def _has_spread(self, now: datetime) -> bool:
-        return self._standing_since is not None and now - self._standing_since[1] >= SPREAD
+    def _is_usable(self, authority: KeyPair, now: datetime) -> bool:
+        """Whether a certificate that works may give way to one that this authority signs."""
+        if self._standing_since is None or early_start(authority, now) is not None:
+            return False
+        return now - self._standing_since[1] >= SPREAD

@@ -63,6 +63,7 @@ class Replica:
 
     used: list[KeyPair] = field(default_factory=list)
     said: list[str | None] = field(default_factory=list)
+    early: list[bool] = field(default_factory=list)
     on_use: Callable[[KeyPair], None] = lambda _: None
 
     def use(self, pair: KeyPair) -> None:
@@ -135,8 +136,10 @@ class Scene:
         return [obj["metadata"]["resourceVersion"] for obj in found if obj]
 
     @asynccontextmanager
-    async def replica(self, kubeconfig: Path | None = None) -> AsyncIterator[Replica]:
-        """Runs a replica of the webhook's rotator."""
+    async def replica(
+        self, kubeconfig: Path | None = None, clock: Clock | None = None
+    ) -> AsyncIterator[Replica]:
+        """Runs a replica of the webhook's rotator, by the scene's clock or by one of its own."""
         new = Replica()
         async with connect(str(kubeconfig or self.plane.kubeconfig)) as kube:
             task = asyncio.create_task(
@@ -145,7 +148,8 @@ class Scene:
                     self.place,
                     new.use,
                     new.said.append,
-                    clock=self.clock,
+                    early=new.early.append,
+                    clock=clock or self.clock,
                     look_seconds=0.1,
                 )
             )

@@ -115,7 +115,8 @@ class WebhookPart:
             names, folder = place.names[:1], chosen.certificate_dir
             await follow(folder, names, self._use, ready, refused=refused, ends=ends)
         else:
-            await rotate(self._kube, place, self._use, ready, ends=ends)
+            early = self._metrics.authority_early.set
+            await rotate(self._kube, place, self._use, ready, ends=ends, early=early)
 
     def _use(self, pair: KeyPair) -> None:
         self._serving.use(pair)

@@ -14,7 +14,7 @@ from certs.objects import MUTATING, SECRET, VALIDATING, bundle_patch
 from certs.pki import KeyPair, certificates, new_authority, new_leaf, private_key
 from certs.policy import AUTHORITY_LIFE, LEAF_LIFE, leaf_fault
 from certs.rotator import SPREAD
-from tests.certificates import NOW, OTHER, SOUND, Scene, encoded, new_scene, signed_by, until
+from tests.certificates import NOW, OTHER, SOUND, Clock, Scene, encoded, new_scene, signed_by, until
 from tests.controlplane.api import JSON_PATCH
 from tests.controlplane.plane import ControlPlane
 from tests.proxy import Answer, CutAnswer, Proxy, Rule
@@ -269,6 +269,58 @@ async def test_without_the_right_to_create_the_secret_the_rest_goes_on(
             assert signed_by(replica.leaf, SOUND)
             await scene.put_secret(None)
             await scene.secret()
+
+
+@pytest.mark.parametrize("skew", [timedelta(minutes=10), timedelta(hours=2)], ids=str)
+async def test_replicas_with_unequal_clocks_do_not_rotate_against_each_other(
+    scene: Scene, skew: timedelta, caplog: pytest.LogCaptureFixture
+) -> None:
+    await scene.put_secret(None)
+    await scene.put_configurations()
+    async with scene.replica() as right:
+        await until(lambda: right.is_ready)
+        authority = await scene.secret()
+        await scene.trusted(authority.cert)
+        before = await scene.versions()
+        async with scene.replica(clock=Clock(-skew)) as behind:
+            await until(lambda: behind.is_ready)
+            looks = [len(right.said) + 5, len(behind.said) + 5]
+            await until(lambda: len(right.said) > looks[0] and len(behind.said) > looks[1])
+
+            assert await scene.versions() == before
+            assert await scene.secret() == authority
+            names = scene.place.names
+            assert leaf_fault(behind.leaf, names, authority.cert, scene.clock()) is None
+            assert len(behind.used) == len(right.used) == 1
+            assert behind.is_ready
+            is_reported = skew > timedelta(hours=1)
+            assert behind.early[-1] is is_reported
+            assert right.early[-1] is False
+            assert caplog.text.count("the certificate authority begins at") == is_reported
+
+
+async def test_a_leaf_that_works_is_not_given_up_for_an_authority_that_begins_later(
+    scene: Scene,
+) -> None:
+    await scene.put_secret(SOUND)
+    await scene.put_configurations()
+    async with scene.replica() as replica:
+        await until(lambda: replica.is_ready)
+        future = new_authority("ca", NOW + timedelta(hours=3), AUTHORITY_LIFE)
+        bundle = KeyPair(future.cert + SOUND.cert, future.key)
+
+        await scene.put_secret(bundle)
+
+        await scene.trusted(bundle.cert)
+        await until(lambda: replica.early[-1])
+        # Past the time that a bundle stands before it is used, but not past the authority's start.
+        scene.clock.ahead = timedelta(hours=1)
+        looks = len(replica.said)
+        await until(lambda: len(replica.said) > looks + 5)
+        assert signed_by(replica.leaf, SOUND)
+        assert replica.is_ready
+        scene.clock.ahead = timedelta(hours=3)
+        await until(lambda: signed_by(replica.leaf, future))
 
 
 async def test_a_watch_that_is_cut_does_not_lose_what_happened_meanwhile(

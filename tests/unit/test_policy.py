@@ -7,8 +7,10 @@ from certs.policy import (
     BUNDLE_LIMIT,
     authority_fault,
     bundle_of,
+    early_start,
     leaf_due,
     leaf_fault,
+    new_leaf_life,
     serving_fault,
     wanted_authority,
 )
@@ -31,7 +33,8 @@ WILD = new_leaf(CA, ["*.booster.svc"], BORN, 30 * DAY)
         pytest.param(CA, 0 * DAY, None, id="new"),
         pytest.param(CA, -HOUR, None, id="our clock an hour late"),
         pytest.param(CA, -HOUR - 5 * MINUTE, None, id="as late as may be"),
-        pytest.param(CA, -2 * HOUR, "it begins at 2030-01-01T11:00:00Z", id="not begun"),
+        pytest.param(CA, -2 * HOUR, None, id="our clock two hours behind"),
+        pytest.param(CA, -400 * DAY, None, id="our clock a year behind"),
         pytest.param(CA, 240 * DAY - SECOND, None, id="just before two thirds"),
         pytest.param(CA, 240 * DAY, "it ends at 2030-12-27T12:00:00Z", id="at two thirds"),
         pytest.param(CA, 361 * DAY, "it ends at 2030-12-27T12:00:00Z", id="over"),
@@ -57,6 +60,41 @@ WILD = new_leaf(CA, ["*.booster.svc"], BORN, 30 * DAY)
 )
 def test_authority_fault(pair: KeyPair | None, age: timedelta, want: str | None) -> None:
     assert authority_fault(pair, BORN + age) == want
+
+
+@pytest.mark.parametrize(
+    ("age", "early"),
+    [
+        pytest.param(0 * DAY, False, id="same clock"),
+        pytest.param(-HOUR - 5 * MINUTE, False, id="within the tolerance"),
+        pytest.param(-HOUR - 6 * MINUTE, True, id="behind"),
+        pytest.param(-400 * DAY, True, id="a year behind"),
+        pytest.param(400 * DAY, False, id="ahead"),
+    ],
+)
+def test_an_authority_that_begins_later_is_reported_and_kept(age: timedelta, early: bool) -> None:
+    begins = own_certificate(CA.cert).not_valid_before_utc
+    assert early_start(CA, BORN + age) == (begins if early else None)
+    if age < 0 * DAY:
+        assert wanted_authority(CA, [], "new", BORN + age) == (CA, None)
+
+
+@pytest.mark.parametrize("behind", [10 * MINUTE, 2 * HOUR, 60 * DAY])
+def test_what_a_clock_that_is_behind_signs_is_valid_by_the_right_time(behind: timedelta) -> None:
+    right = BORN + DAY
+    ours = right - behind
+    leaf = new_leaf(CA, NAMES, ours, new_leaf_life(CA, None, ours))
+    assert leaf_fault(leaf, NAMES, CA.cert, right) is None
+    assert leaf_fault(leaf, NAMES, CA.cert, ours) is None
+
+
+def test_a_leaf_signed_by_a_clock_that_was_ahead_is_replaced_by_one_that_ends_no_earlier() -> None:
+    ahead = BORN + 40 * DAY
+    old = new_leaf(CA, NAMES, ahead, new_leaf_life(CA, None, ahead))
+    assert leaf_fault(old, NAMES, CA.cert, BORN) == "it begins at 2030-02-10T11:00:00Z"
+    new = new_leaf(CA, NAMES, BORN, new_leaf_life(CA, old, BORN))
+    assert leaf_fault(new, NAMES, CA.cert, BORN) is None
+    assert leaf_fault(new, NAMES, CA.cert, ahead) is None
 
 
 @pytest.mark.parametrize(
