@@ -32,6 +32,8 @@ ObjectName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]
 Names = Annotated[tuple[str, ...], NoDecode]
 """Separated by commas."""
 
+Marks = dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]]
+"""The parts of an object's metadata by which an installer knows its own objects."""
 
 class Settings(BaseSettings):
     """Every setting, with what holds when it is absent."""
@@ -56,6 +58,8 @@ class Settings(BaseSettings):
     namespace: ObjectName = "default"
     """Where the program itself runs: its Lease, its Secret and its Service."""
     namespaces: Names = ()
+    state_metadata: Annotated[Marks, NoDecode] = {}
+    """Labels and annotations with which a deleted Lease or Secret is recreated, as JSON."""
     """Namespaces whose ModelBoosters are served; all if empty."""
     kube_api_qps: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
     """Most requests per second to the API server, on average; 0 sets no limit."""
@@ -132,7 +136,7 @@ class Settings(BaseSettings):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
-    @field_validator("downloader_resources", "downloader_args", mode="before")
+    @field_validator("downloader_resources", "downloader_args", "state_metadata", mode="before")
     @classmethod
     def _parsed(cls, value: object) -> object:
         if not isinstance(value, str):

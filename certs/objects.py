@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.apis.meta import Object, Resource
 from certs.pki import KeyPair
@@ -43,6 +43,8 @@ class Place:
     secret: str
     validating: str
     mutating: str
+    metadata: Object = field(default_factory=dict)
+    """Labels and annotations of the Secret, if it must be created."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,7 +55,7 @@ class Place:
 
 def new_secret(place: Place) -> Object:
     """Returns the Secret without an authority, as the chart makes it."""
-    metadata = {"name": place.secret, "namespace": place.namespace}
+    metadata = {"name": place.secret, "namespace": place.namespace, **place.metadata}
     return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata}
 
 

@@ -162,6 +162,7 @@ class _Elector:
         leadership = self._leadership
         lease = held(seen.lease, leadership.key, self._me, datetime.now(UTC), leadership.term)
         if move is Move.CREATE:
+            lease["metadata"] |= leadership.metadata
             stored = await self._kube.create(LEASE, lease)
         else:
             stored = await self._kube.replace(LEASE, lease)

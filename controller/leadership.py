@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from uuid import uuid4
 
-from app.apis.meta import Key
+from app.apis.meta import Key, Object
 from app.errors import LeadershipLost
 from app.kube.pace import Clock
 from controller.lease import Term
@@ -39,6 +39,7 @@ class Leadership:
         term: how long it lasts.
         tell: told True when we begin to lead, False when we end.
         clock: the time, in seconds; never that of the wall.
+        metadata: labels and annotations of the lease, if it must be created.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class Leadership:
         term: Term,
         tell: Callable[[bool], None] = lambda leads: None,
         clock: Clock = time.monotonic,
+        metadata: Object | None = None,
     ) -> None:
         self.key = key
         self.me = me
         self.term = term
+        self.metadata = metadata or {}
         self._tell = tell
         self._clock = clock
         self._renewed_at: float | None = None  # when the last successful renewal was begun

@@ -28,6 +28,8 @@ class Term:
         lease_seconds: how long the others wait for a leader that has gone silent.
         renew_seconds: how long a leader goes on without a renewal.
         retry_seconds: pause between two looks at the lease.
+        waits_if_absent: whether an installer makes the lease. Then a lease that is absent was
+            deleted, and a holder that we never saw may still work: we wait as if we had seen it.
 
     Raises:
         UsageError: two replicas could lead at once with these.
@@ -36,6 +38,7 @@ class Term:
     lease_seconds: float = 15
     renew_seconds: float = 10
     retry_seconds: float = 2
+    waits_if_absent: bool = False
 
     def __post_init__(self) -> None:
         if not self.lease_seconds > self.renew_seconds > 1.2 * self.retry_seconds > 0:
@@ -94,7 +97,7 @@ def next_move(seen: Sighting, me: str, now: float, term: Term) -> Move:
         return Move.RENEW
     if seen.lease is not None and not holder:
         return Move.TAKE
-    if seen.lease is None and holder_of(seen.before) in ("", me):
+    if seen.lease is None and _is_free(seen.before, me, term):
         return Move.CREATE
     # Somebody holds it, or held it when it was deleted: it is theirs until it would have run out.
     if now < seen.changed_at + _duration(seen.lease or seen.before, term):
@@ -142,6 +145,15 @@ def released(lease: Object, at: datetime) -> Object:
         "renewTime": _micro(at),
     }
     return {**lease, "spec": spec}
+
+
+def _is_free(before: Object | None, me: str, term: Term) -> bool:
+    """Whether an absent lease may be created at once.
+
+    Another candidate may have taken a free lease between our look and its deletion. So where an
+    absent lease was deleted, only its last holder may recreate it at once.
+    """
+    return holder_of(before) == me or (holder_of(before) == "" and not term.waits_if_absent)
 
 
 def _unheld(key: Key) -> Object:

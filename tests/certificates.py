@@ -26,6 +26,9 @@ REPAIR_SECONDS = 2
 NOW = datetime.now(UTC)
 SOUND = new_authority("ca", NOW, AUTHORITY_LIFE)
 OTHER = new_authority("ca", NOW, AUTHORITY_LIFE)
+MARKS: Object = {"labels": {"app": "ours"}, "annotations": {"meta.helm.sh/release-name": "r"}}
+"""What the chart gives its Secret."""
+
 FOREIGN = "foreign.tests.example.com"
 """An entry in our configurations that somebody else put there."""
 
@@ -87,7 +90,7 @@ class Scene:
         self.plane = plane
         self.clock = Clock()
         name = world.namespace
-        self.place = Place(name, "webhook", "ca", validating=name, mutating=name)
+        self.place = Place(name, "webhook", "ca", validating=name, mutating=name, metadata=MARKS)
 
     def configuration(self, *names: str) -> Object:
         return {

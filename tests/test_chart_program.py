@@ -19,6 +19,7 @@ from tests.chart import (
     CHART,
     CONTROLLER,
     NAMESPACE,
+    RELEASE,
     VALUES_FILES,
     WEBHOOK,
     container,
@@ -232,7 +233,14 @@ def test_the_names_that_the_program_is_told_are_those_of_the_objects(
     one(objects, "MutatingWebhookConfiguration", webhook.mutating_webhook_configuration)
     with monkeypatch.context() as patch:
         controller = settings(patch, environment(one(objects, "Deployment", CONTROLLER)))
-    one(objects, "Lease", controller.lease_name)
+    lease = one(objects, "Lease", controller.lease_name)
+    secret = one(objects, "Secret", webhook.certificate_secret)
+    for made, read in ((secret, webhook), (lease, controller)):
+        assert read.state_metadata["labels"] == made["metadata"]["labels"]
+        assert read.state_metadata["annotations"] == {
+            "meta.helm.sh/release-name": RELEASE,
+            "meta.helm.sh/release-namespace": NAMESPACE,
+        }
     assert controller.identity == "pod-0"
 
 

@@ -34,8 +34,11 @@ def leadership_of(settings: Settings, metrics: Metrics) -> Leadership:
             lease_seconds=settings.lease_seconds,
             renew_seconds=settings.lease_renew_seconds,
             retry_seconds=settings.lease_retry_seconds,
+            # The installer makes the Lease. If it is absent, it was deleted and may have a holder.
+            waits_if_absent=bool(settings.state_metadata),
         ),
         gauge.set,
+        metadata=dict(settings.state_metadata),
     )
 
 

@@ -107,6 +107,7 @@ class WebhookPart:
             secret=chosen.certificate_secret,
             validating=chosen.validating_webhook_configuration,
             mutating=chosen.mutating_webhook_configuration,
+            metadata=dict(chosen.state_metadata),
         )
         ready, ends = self._set_certificate_fault, self._set_certificate_end
         if chosen.certificate_mode == "provided" and chosen.certificate_dir is not None:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,11 @@ pytestmark = pytest.mark.anyio
 
 CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
 TERM = Term(lease_seconds=3, renew_seconds=2, retry_seconds=0.2)
+CHART_TERM = replace(TERM, waits_if_absent=True)
+"""Where the chart makes the lease."""
+
+MARKS: Object = {"labels": {"app": "ours"}, "annotations": {"meta.helm.sh/release-name": "r"}}
+"""What the chart gives its Lease."""
 
 
 class Candidate:
@@ -61,8 +67,10 @@ class Candidate:
 
 
 @asynccontextmanager
-async def candidate(kubeconfig: Path, namespace: str, me: str) -> AsyncIterator[Candidate]:
-    leadership = Leadership(Key(namespace, "lease"), me, TERM)
+async def candidate(
+    kubeconfig: Path, namespace: str, me: str, term: Term = TERM
+) -> AsyncIterator[Candidate]:
+    leadership = Leadership(Key(namespace, "lease"), me, term, metadata=MARKS)
     async with connect(str(kubeconfig), guard=leadership.guard) as kube:
         one = Candidate(kube, leadership)
         one.start()
@@ -311,6 +319,41 @@ async def test_f23_a_deleted_lease_is_made_anew_by_who_leads_and_nobody_else(
             assert not two.works.is_set()
 
 
+async def test_f23_a_recreated_lease_carries_what_the_installer_knows_it_by(
+    kubeconfig: Path, world: World, namespace: str
+) -> None:
+    await world.create(LEASE, {"metadata": {"name": "lease", **MARKS}})
+    async with candidate(kubeconfig, namespace, "one", CHART_TERM) as one:
+        await one.until_it_works()
+        uid = (await world.until(LEASE, "lease"))["metadata"]["uid"]
+        await world.delete(LEASE, "lease")
+        made = await world.until(LEASE, "lease", partial(_is_another_than, uid))
+        assert {key: made["metadata"][key] for key in MARKS} == MARKS
+        assert one.works.is_set()
+
+
+async def test_f23_who_never_saw_the_deleted_lease_does_not_lead_beside_its_holder(
+    proxy: Proxy, kubeconfig: Path, world: World, namespace: str
+) -> None:
+    async with candidate(proxy.kubeconfig, namespace, "one", CHART_TERM) as one:
+        await one.until_it_works()
+        # It cannot recreate the lease, and goes on for as long as its last renewal counts.
+        proxy.add(Rule(Answer(503), resource="leases", times=None))
+        await world.delete(LEASE, "lease")
+        await world.until_gone(LEASE, "lease")
+        async with (
+            candidate(kubeconfig, namespace, "two", CHART_TERM) as two,
+            candidate(kubeconfig, namespace, "three", CHART_TERM) as three,
+        ):
+            await eventually(lambda: two.works.is_set() or three.works.is_set())
+            began_at = time.monotonic()
+            assert isinstance(await one.until_it_ends(), LeadershipLost)
+            assert one.ended_at < began_at
+            leader = await holder(world)
+            assert two.works.is_set() is (leader == "two")
+            assert three.works.is_set() is (leader == "three")
+
+
 async def test_f23_a_leader_whose_name_was_struck_out_ends(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
@@ -334,7 +377,7 @@ async def test_f23_an_edit_that_changes_nothing_of_ours_is_borne(
             await world.until(LEASE, "lease", partial(_is_renewed_since, renewed))
         assert one.works.is_set()
         lease = await world.until(LEASE, "lease")
-        assert lease["metadata"]["labels"] == {"n": "4"}
+        assert lease["metadata"]["labels"] == {**MARKS["labels"], "n": "4"}
         assert lease["spec"]["leaseTransitions"] == 0
 
 

@@ -14,7 +14,18 @@ from certs.objects import MUTATING, SECRET, VALIDATING, bundle_patch
 from certs.pki import KeyPair, certificates, new_authority, new_leaf, private_key
 from certs.policy import AUTHORITY_LIFE, LEAF_LIFE, leaf_fault
 from certs.rotator import SPREAD
-from tests.certificates import NOW, OTHER, SOUND, Clock, Scene, encoded, new_scene, signed_by, until
+from tests.certificates import (
+    MARKS,
+    NOW,
+    OTHER,
+    SOUND,
+    Clock,
+    Scene,
+    encoded,
+    new_scene,
+    signed_by,
+    until,
+)
 from tests.controlplane.api import JSON_PATCH
 from tests.controlplane.plane import ControlPlane
 from tests.proxy import Answer, CutAnswer, Proxy, Rule
@@ -39,6 +50,9 @@ async def test_a_first_start_makes_an_authority_and_puts_its_trust_out(
 
     async with scene.replica() as replica:
         authority = await scene.secret()
+        if secret == "absent":
+            made = (await scene.world.until(SECRET, scene.place.secret))["metadata"]
+            assert {key: made[key] for key in MARKS} == MARKS
         await scene.trusted(authority.cert, within=5)
         await until(lambda: replica.is_ready)
 

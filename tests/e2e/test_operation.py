@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import datetime
+from functools import partial
 
 import yaml
 
@@ -17,10 +18,11 @@ from tests import audit
 from tests.builders import booster_object
 from tests.conftest import Kubectl
 from tests.controlplane.plane import ControlPlane
-from tests.e2e.installation import NAMESPACE, ROOT, Installation, eventually
+from tests.e2e.installation import HELM_ARGUMENTS, NAMESPACE, ROOT, Installation, eventually
 from tests.world import Admin
 
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+SECRET = Resource("", "v1", "secrets", "Secret")
 CONTROLLER = f"system:serviceaccount:{NAMESPACE}:model-booster-controller"
 OURS = f"system:serviceaccount:{NAMESPACE}:"
 BESIDE = {"leases", "events"}
@@ -129,6 +131,46 @@ def test_a_killed_process_is_back_and_what_happened_meanwhile_is_done(
     admin.create(MODEL_BOOSTER, booster_object("m", namespace=admin.namespace))
 
     admin.until(MODEL_ROUTE, "m", seconds=60)
+
+
+def test_a_deleted_lease_and_secret_come_back_and_stay_helms_own(
+    installation: Installation, plane: ControlPlane, admin: Admin, kubectl: Kubectl
+) -> None:
+    system = Admin(plane.api, NAMESPACE)
+    names = {LEASE: "model-booster-controller", SECRET: "model-booster-webhook-ca"}
+    before = {resource: system.until(resource, name) for resource, name in names.items()}
+
+    for resource, name in names.items():
+        system.delete(resource, name)
+
+    after = {
+        resource: system.until(resource, name, partial(_is_remade, before[resource]), seconds=30)
+        for resource, name in names.items()
+    }
+    for resource in names:
+        for part in ("labels", "annotations"):
+            assert after[resource]["metadata"][part] == before[resource]["metadata"][part]
+    # A new webhook gets a certificate that the API server trusts, and a leader works.
+    (webhook,) = installation.kubelet.pods("webhook")
+    assert kubectl("delete", "pod", webhook, "-n", NAMESPACE, "--wait=false").code == 0
+    eventually(lambda: webhook not in installation.kubelet.pods("webhook"), seconds=60)
+    eventually(
+        lambda: any(p.is_ready() for p in installation.kubelet.pods("webhook").values()),
+        seconds=60,
+    )
+    _serve(admin, "m")
+
+    installation.helm("upgrade", *HELM_ARGUMENTS[1:], "--wait", "--timeout", "90s")
+
+    for resource, name in names.items():
+        found = system.until(resource, name)
+        assert found["metadata"]["uid"] == after[resource]["metadata"]["uid"]
+        assert found.get("data") == after[resource].get("data")
+
+
+def _is_remade(before: Object, obj: Object) -> bool:
+    is_filled = obj.get("data") or obj.get("spec", {}).get("holderIdentity")
+    return bool(is_filled) and obj["metadata"]["uid"] != before["metadata"]["uid"]
 
 
 def test_what_others_change_is_put_right_and_what_they_add_stays(admin: Admin) -> None:

@@ -63,6 +63,22 @@ def test_next_move(seen: Sighting, age: float, want: Move) -> None:
     assert next_move(seen, "me", age, TERM) is want
 
 
+@pytest.mark.parametrize(
+    ("before", "age", "want"),
+    [
+        pytest.param(None, 14.9, Move.WAIT, id="never seen"),
+        pytest.param(None, 15, Move.CREATE, id="never seen, and run out by now"),
+        pytest.param(lease(""), 0, Move.WAIT, id="free before, perhaps taken meanwhile"),
+        pytest.param(lease("me"), 0, Move.CREATE, id="ours"),
+        pytest.param(THEIRS, 14.9, Move.WAIT, id="theirs"),
+    ],
+)
+def test_where_an_installer_makes_the_lease_an_absent_one_was_deleted(
+    before: Object | None, age: float, want: Move
+) -> None:
+    assert next_move(Sighting(None, 0, before), "me", age, Term(waits_if_absent=True)) is want
+
+
 def test_a_lease_ages_from_when_it_was_seen_to_change() -> None:
     seen = Sighting(lease("other", "1"), 100)
     assert seen.followed_by(lease("other", "1"), 107) is seen

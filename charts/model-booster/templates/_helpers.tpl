@@ -34,6 +34,14 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 {{- end }}
 {{- end }}
 
+{{/* Of (list $ "webhook"): what the program gives the Secret or Lease of a component when it recreates it.
+Without it Helm would refuse the next upgrade, because the object "exists and cannot be imported". */}}
+{{- define "model-booster.stateMetadata" -}}
+{{- $release := (index . 0).Release -}}
+{{- $annotations := dict "meta.helm.sh/release-name" $release.Name "meta.helm.sh/release-namespace" $release.Namespace -}}
+{{- dict "labels" (include "model-booster.labels" . | fromYaml) "annotations" $annotations | toJson }}
+{{- end }}
+
 {{/* Of (list $ "webhook"). */}}
 {{- define "model-booster.serviceAccountName" -}}
 {{- $root := index . 0 }}
