@@ -76,6 +76,11 @@ def start(settings: Settings, part: Part, kubeconfig: str | None = None) -> int:
 
 
 async def _run(settings: Settings, part: Part, kubeconfig: str | None) -> None:
+    if "/" in settings.host_path_prefixes:
+        log.warning(
+            "every folder of every node may be mounted (MODELBOOSTER_HOST_PATH_PREFIXES=/):"
+            " whoever may create ModelBoosters can take over nodes"
+        )
     stopping = asyncio.Event()
     _heed_signals(stopping)
     metrics = Metrics(_version())

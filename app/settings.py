@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.apis.children import PROFILES, Profile
 from app.apis.core import ResourceRequirements
 from app.apis.meta import Object
+from app.apis.storage import HOST_PATH_PREFIXES, host_folder
 from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE, Options
 from app.errors import UsageError
 
@@ -31,9 +32,9 @@ Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 ObjectName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 Names = Annotated[tuple[str, ...], NoDecode]
 """Separated by commas."""
-
 Marks = dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]]
 """The parts of an object's metadata by which an installer knows its own objects."""
+
 
 class Settings(BaseSettings):
     """Every setting, with what holds when it is absent."""
@@ -57,9 +58,9 @@ class Settings(BaseSettings):
 
     namespace: ObjectName = "default"
     """Where the program itself runs: its Lease, its Secret and its Service."""
-    namespaces: Names = ()
     state_metadata: Annotated[Marks, NoDecode] = {}
     """Labels and annotations with which a deleted Lease or Secret is recreated, as JSON."""
+    namespaces: Names = ()
     """Namespaces whose ModelBoosters are served; all if empty."""
     kube_api_qps: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
     """Most requests per second to the API server, on average; 0 sets no limit."""
@@ -82,8 +83,9 @@ class Settings(BaseSettings):
     """Scheduler of pods for which the user names none."""
     kv_events: bool = True
     """Whether engines publish the events of their KV cache, by which the router scores pods."""
-    host_path_prefixes: Names = ()
-    """Folders of nodes that hostpath:// may name; any if empty."""
+    host_path_prefixes: Names = HOST_PATH_PREFIXES
+    """Folders of nodes that hostpath:// may name; ``none`` allows none. DANGER: / allows every
+    folder of every node, and with it control over the node, to whoever may edit ModelBoosters."""
 
     webhook_host: str = "0.0.0.0"  # noqa: S104 - the API server calls the pod's own address
     """Address for admission."""
@@ -161,6 +163,11 @@ class Settings(BaseSettings):
         if known != value:
             raise ValueError("holds something besides limits, requests and claims")
         return value
+
+    @field_validator("host_path_prefixes")
+    @classmethod
+    def _folders(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return () if value == ("none",) else tuple(map(host_folder, value))
 
     @field_validator("kthena_release")
     @classmethod

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from app.apis.meta import Object
+from app.apis.storage import HOST_PATH_PREFIXES
 from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE
 from app.settings import PREFIX, Settings, read_settings
 from certs.objects import ENTRIES
@@ -219,6 +220,23 @@ def test_values_mean_to_the_program_what_they_say(monkeypatch: pytest.MonkeyPatc
             assert options.default_scheduler_name == "volcano"
             assert options.kv_events is False
             assert options.host_path_prefixes == ("/mnt/models", "/srv/cache")
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        pytest.param([], HOST_PATH_PREFIXES, id="not set"),
+        pytest.param(["--set-json", "kthena.hostPathPrefixes=[]"], (), id="none"),
+        pytest.param(["--set-json", 'kthena.hostPathPrefixes=["/"]'], ("/",), id="every folder"),
+    ],
+)
+def test_which_folders_of_nodes_may_be_mounted(
+    value: list[str], wanted: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for deployment in of_kind(render(*value), "Deployment"):
+        with monkeypatch.context() as patch:
+            read = settings(patch, environment(deployment))
+        assert read.options.host_path_prefixes == wanted
 
 
 def test_the_names_that_the_program_is_told_are_those_of_the_objects(

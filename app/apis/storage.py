@@ -41,26 +41,55 @@ class Cache:
     claim: str | None = None
 
 
-def cache_of(backend: BackendForm, allowed_prefixes: Sequence[str] = ()) -> Cache:
+HOST_PATH_PREFIXES = (
+    *("/cache", "/data", "/mnt", "/models", "/srv"),
+    *("/tmp", "/var/cache", "/var/lib/models"),  # noqa: S108 - folders of nodes, not files of ours
+)
+"""Folders of nodes that ``hostpath://`` may name unless the operator chooses others: the usual
+places of caches, and those of kthena's examples. None of them holds what a node itself runs on."""
+
+_SETTING = "kthena.hostPathPrefixes of the Helm chart, MODELBOOSTER_HOST_PATH_PREFIXES"
+"""Where an operator allows more; a user who is refused must know what to ask for."""
+
+
+def host_folder(path: str) -> str:
+    """Returns an absolute path in the one way in which this module writes it.
+
+    Raises:
+        ValueError: it is not absolute, or has a ``..`` segment.
+    """
+    if not path.startswith("/") or ".." in path.split("/"):
+        raise ValueError(f"{path!r} must be an absolute path without '..' segments")
+    return _absolute(path)
+
+
+def cache_of(backend: BackendForm, allowed_prefixes: Sequence[str] | None = None) -> Cache:
     """Returns the cache of a backend; without ``cacheURI`` one that lives as long as the pod.
 
     Args:
         backend: the backend to look at.
-        allowed_prefixes: folders of nodes that may be used; empty means all.
+        allowed_prefixes: folders of nodes that may be used, with all below them; None if only
+            the place in the pod is asked for.
 
     Raises:
         SpecError: ``cacheURI`` names no folder and no claim that can be mounted.
     """
     cache = _cache(backend)
-    if allowed_prefixes and "hostPath" in cache.volume:
-        prefixes = [posixpath.normpath(prefix) for prefix in allowed_prefixes]
+    if allowed_prefixes is not None and "hostPath" in cache.volume:
+        prefixes = [host_folder(prefix) for prefix in allowed_prefixes]
         if not any(_is_below(cache.path, prefix) for prefix in prefixes):
-            detail = (
-                f"host path {cache.path} is not below {' or '.join(prefixes)}, "
-                "the ones allowed here"
-            )
+            if prefixes:
+                refused = f"is not below {_listed(prefixes)}, the ones allowed here"
+            else:
+                refused = "is not allowed here, and no other is"
+            detail = f"host path {cache.path} {refused} ({_SETTING})"
             raise SpecError(forbidden(backend.path.child("cacheURI"), detail))
     return cache
+
+
+def _listed(folders: Sequence[str]) -> str:
+    *most, last = folders
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 @once

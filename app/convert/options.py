@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from app.apis.meta import Object
+from app.apis.storage import HOST_PATH_PREFIXES
 
 DOWNLOADER_IMAGE = "ghcr.io/volcano-sh/downloader:v0.4.0"
 RUNTIME_IMAGE = "ghcr.io/volcano-sh/runtime:v0.4.0"
@@ -22,7 +23,8 @@ class Options:
         downloader_args: arguments added to each downloader's own.
         default_scheduler_name: scheduler of pods for which the user names none.
         kv_events: whether engines publish KV-cache events, which the router scores pods by.
-        host_path_prefixes: folders of nodes that ``hostpath://`` may name; empty means all.
+        host_path_prefixes: folders of nodes that ``hostpath://`` may name, with all below them;
+            ``/`` allows every folder, none at all allows none.
     """
 
     downloader_image: str = DOWNLOADER_IMAGE
@@ -32,4 +34,4 @@ class Options:
     downloader_args: tuple[str, ...] = ()
     default_scheduler_name: str = "default-scheduler"
     kv_events: bool = True
-    host_path_prefixes: tuple[str, ...] = ()
+    host_path_prefixes: tuple[str, ...] = HOST_PATH_PREFIXES

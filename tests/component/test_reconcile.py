@@ -264,6 +264,30 @@ async def test_a_broken_rule_stops_everything_and_breaks_nothing(
     assert "Stalled" not in [c["type"] for c in booster["status"]["conditions"]]
 
 
+async def test_a_host_path_that_is_no_longer_allowed_stops_nothing_that_runs(
+    world: World, plane: ControlPlane, kubeconfig: Path
+) -> None:
+    await world.put(MODEL_BOOSTER, booster_object("m", backend(cacheURI="hostpath:///opt/models")))
+    every = Options(host_path_prefixes=("/",))
+    async with running(kubeconfig, world.namespace, options=every):
+        await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+    before = await world.until(MODEL_SERVING, "m-b1")
+    begun = audit.now(plane)
+
+    async with running(kubeconfig, world.namespace):
+        booster = await world.until(MODEL_BOOSTER, "m", is_in(("FFT", "ValidationFailed")))
+
+    message = condition(booster, "Failed")["message"]
+    assert "/opt/models is not below /cache, /data" in message
+    assert "kthena.hostPathPrefixes" in message
+    assert "MODELBOOSTER_HOST_PATH_PREFIXES" in message
+    assert await world.get(MODEL_SERVING, "m-b1") == before
+    assert written(plane, world.namespace, begun) == ["200 patch modelboosters/m/status"]
+    allowed = Options(host_path_prefixes=("/opt/models",))
+    async with running(kubeconfig, world.namespace, options=allowed):
+        await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+
+
 @pytest.mark.usefixtures("controller")
 async def test_a_type_that_is_not_served_yet_fails_and_is_named(world: World) -> None:
     await world.put(MODEL_BOOSTER, booster_object("m", backend("s", type="SGLang")))

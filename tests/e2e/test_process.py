@@ -96,6 +96,15 @@ def test_a_controller_ends_in_order(start: Start, plane: ControlPlane, namespace
     assert not lease["spec"].get("holderIdentity")
 
 
+@pytest.mark.parametrize(("prefixes", "is_warned"), [("/", True), ("/data", False)])
+def test_a_setting_that_opens_every_folder_of_nodes_is_warned_of(
+    start: Start, prefixes: str, is_warned: bool
+) -> None:
+    running = start("controller", host_path_prefixes=prefixes)
+    running.until_ready()
+    assert ("every folder of every node may be mounted" in running.log) is is_warned
+
+
 def test_a_controller_that_only_waits_ends_as_well(start: Start) -> None:
     first = start("controller")
     first.until_ready()

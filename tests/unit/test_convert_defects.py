@@ -237,8 +237,8 @@ def test_d12_followers_are_no_endpoints() -> None:
 
 
 def test_d13_the_sidecar_shares_adapters_with_the_engine() -> None:
-    (sidecar,) = containers("runtime", backend(cacheURI="hostpath:///c"))
-    assert sidecar["volumeMounts"] == [{"name": "weights", "mountPath": "/c"}]
+    (sidecar,) = containers("runtime", backend(cacheURI="hostpath:///cache"))
+    assert sidecar["volumeMounts"] == [{"name": "weights", "mountPath": "/cache"}]
 
 
 @pytest.mark.parametrize("kind", ["vLLM", "vLLMDisaggregated"])

@@ -26,7 +26,7 @@ from app.apis.derive import (
 )
 from app.apis.fields import SpecError
 from app.apis.meta import Object
-from app.apis.storage import adapter_path, cache_of, model_path
+from app.apis.storage import adapter_path, cache_of, host_folder, model_path
 from tests.builders import backend, disaggregated, lora, model, policy, worker
 
 B0 = "spec.backends[0]"
@@ -388,8 +388,22 @@ def test_host_paths_that_the_operator_does_not_allow(folder: str) -> None:
 
     assert fault(lambda: cache_of(asked, ["/data/", "/mnt"])) == (
         f"{B0}.cacheURI",
-        f"Forbidden: host path {folder} is not below /data or /mnt, the ones allowed here",
+        f"Forbidden: host path {folder} is not below /data or /mnt, the ones allowed here "
+        "(kthena.hostPathPrefixes of the Helm chart, MODELBOOSTER_HOST_PATH_PREFIXES)",
     )
+
+
+@pytest.mark.parametrize("folder", ["/etc", "/mnt"])
+def test_an_empty_list_allows_no_host_path(folder: str) -> None:
+    where, said = fault(lambda: cache_of(form(cacheURI=f"hostpath://{folder}"), []))
+    assert where == f"{B0}.cacheURI"
+    assert said.startswith(f"Forbidden: host path {folder} is not allowed here, and no other is (")
+
+
+@pytest.mark.parametrize("prefix", ["data", "", "/data/..", "/data/../etc"])
+def test_a_prefix_that_does_not_name_a_folder_is_refused(prefix: str) -> None:
+    with pytest.raises(ValueError, match="must be an absolute path without"):
+        host_folder(prefix)
 
 
 @pytest.mark.parametrize(

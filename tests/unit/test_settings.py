@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.apis.children import Profile
+from app.apis.storage import HOST_PATH_PREFIXES
 from app.convert.options import Options
 from app.errors import UsageError
 from app.settings import PREFIX, Settings, read_settings
@@ -40,6 +41,17 @@ def test_nothing_needs_to_be_set() -> None:
             {"limits": {"cpu": "1"}}, id="resources",
         ),
         pytest.param("KTHENA_RELEASE", "v1.0.0", "profile", Profile.C, id="release"),
+        pytest.param(
+            "HOST_PATH_PREFIXES", "", "host_path_prefixes", HOST_PATH_PREFIXES, id="usual folders"
+        ),
+        pytest.param("HOST_PATH_PREFIXES", "none", "host_path_prefixes", (), id="no folder"),
+        pytest.param(
+            "HOST_PATH_PREFIXES", "/a/, //", "host_path_prefixes", ("/a", "/"), id="every folder"
+        ),
+        pytest.param(
+            "STATE_METADATA", '{"labels": {"a": "b"}}', "state_metadata",
+            {"labels": {"a": "b"}}, id="metadata",
+        ),
     ],
 )  # fmt: skip
 def test_what_a_variable_means(
@@ -58,6 +70,18 @@ def test_what_a_variable_means(
             id="misspelt",
         ),
         pytest.param({"XYZZY": ""}, "MODELBOOSTER_XYZZY is no setting", id="like nothing we know"),
+        pytest.param(
+            {"HOST_PATH_PREFIXES": "/a,/b/.."},
+            "MODELBOOSTER_HOST_PATH_PREFIXES='/a,/b/..': "
+            "'/b/..' must be an absolute path without '..' segments",
+            id="upwards",
+        ),
+        pytest.param(
+            {"STATE_METADATA": '{"name": {}}'},
+            "MODELBOOSTER_STATE_METADATA='name': "
+            "String should match pattern '^(labels|annotations)$'",
+            id="more than marks",
+        ),
         pytest.param(
             {"WEBHOOK_PORT": "0"},
             "MODELBOOSTER_WEBHOOK_PORT='0': Input should be greater than or equal to 1",

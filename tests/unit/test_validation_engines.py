@@ -221,12 +221,21 @@ def test_transfers_fit(prefill: Object, decode: Object, words: str | None) -> No
     ("cache", "words"),
     [
         pytest.param(None, None, id="none"),
-        pytest.param("hostpath:///var/models", None, id="absolute"),
-        pytest.param("hostpath://var/models", None, id="as kthena's examples write it"),
+        pytest.param("hostpath:///var/cache/models", None, id="absolute"),
+        pytest.param("hostpath://var/cache/models", None, id="as kthena's examples write it"),
+        pytest.param("hostpath://cache/", None, id="kthena's example for a cache"),
+        pytest.param("hostpath://mnt/cache/", None, id="kthena's example for a disk"),
+        pytest.param("hostpath:///tmp/cache", None, id="kthena's example for a try"),
+        pytest.param("hostpath:///var/lib/models", None, id="the node's models"),
+        pytest.param("hostpath:///var/lib", "MODELBOOSTER_HOST_PATH_PREFIXES", id="above it"),
+        pytest.param("hostpath:///var/lib/models2", "kthena.hostPathPrefixes", id="a longer name"),
+        pytest.param("hostpath:///var/lib/kubelet", "kthena.hostPathPrefixes", id="the kubelet's"),
+        pytest.param("hostpath:///etc/kubernetes", "kthena.hostPathPrefixes", id="keys"),
+        pytest.param("hostpath:///root/.cache", "kthena.hostPathPrefixes", id="root's home"),
         pytest.param("hostpath:///", "folder below /", id="the root"),
         pytest.param("hostpath:////", "folder below /", id="the root, longer"),
         pytest.param("hostpath:///a/../b", "'..'", id="upwards"),
-        pytest.param("hostpath:///a..b", None, id="dots in a name"),
+        pytest.param("hostpath:///data/a..b", None, id="dots in a name"),
         pytest.param("pvc://models", None, id="claim"),
         pytest.param("pvc:///models/", None, id="claim between slashes"),
         pytest.param("pvc://models/sub", "exactly one claim", id="below a claim"),
@@ -247,9 +256,14 @@ def test_cache(cache: str | None, words: str | None) -> None:
         pytest.param("pvc://etc", None, id="a claim"),
     ],
 )
-def test_host_paths_that_are_allowed(cache: str, words: str | None) -> None:
+def test_host_paths_of_a_setting(cache: str, words: str | None) -> None:
     options = Options(host_path_prefixes=("/data/",))
     _check(booster_object("m", backend(cacheURI=cache)), f"{AT}.cacheURI", words, options)
+
+
+def test_the_root_as_a_prefix_allows_every_folder() -> None:
+    every = Options(host_path_prefixes=("/",))
+    _check(booster_object("m", backend(cacheURI="hostpath:///etc")), AT, None, every)
 
 
 @pytest.mark.parametrize(

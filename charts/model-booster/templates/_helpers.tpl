@@ -102,7 +102,7 @@ Without it Helm would refuse the next upgrade, because the object "exists and ca
 - name: MODELBOOSTER_KV_EVENTS
   value: {{ .kvEvents | quote }}
 - name: MODELBOOSTER_HOST_PATH_PREFIXES
-  value: {{ join "," .hostPathPrefixes | quote }}
+  value: {{ join "," .hostPathPrefixes | default "none" | quote }}
 {{- end }}
 {{- end }}
 
