@@ -27,7 +27,8 @@ MUTATING = Resource(
 )
 
 ENTRIES = frozenset(
-    f"{verb}-modelbooster.workload.serving.volcano.sh" for verb in ("validate", "protect", "mutate")
+    f"{verb}-modelbooster.workload.serving.volcano.sh"
+    for verb in ("validate", "protect", "warn", "mutate")
 )
 """Names of the entries that call us; others in the same configuration are not ours."""
 

@@ -58,6 +58,8 @@ def validated(review: Any, context: Context) -> Object:
         return _denied(request, _status(503, "ServiceUnavailable", f"not possible now: {why}"))
     if not _is_ours(request):
         return _allowed(request)
+    if (warning := _unwatched(request, context.namespaces)) is not None:
+        return _allowed(request, (warning,))
     if request.get("operation") == "DELETE":
         return _deletion(request)
     obj, old = request.get("object"), request.get("oldObject")
@@ -67,6 +69,20 @@ def validated(review: Any, context: Context) -> Object:
     if verdict.faults:
         return _denied(request, invalid_status(name_of(obj), verdict.faults))
     return _allowed(request, verdict.warnings)
+
+
+def _unwatched(request: Object, namespaces: tuple[str, ...]) -> str | None:
+    """Returns what to say of an object that our controller will never see, None if it will.
+
+    It is not refused: another controller may watch its namespace.
+    """
+    namespace = request.get("namespace")
+    if not namespaces or namespace in namespaces or not isinstance(namespace, str):
+        return None
+    return (
+        "this ModelBooster will not be served: the controller watches only the namespaces"
+        f" {_cut(', '.join(namespaces), 100)} (watchNamespaces of the Helm chart)"
+    )
 
 
 def mutated(review: Any) -> Object:

@@ -142,6 +142,7 @@ def chart_template(document: str) -> str:
         "  annotations:\n"
         "    helm.sh/resource-policy: keep\n"
         "  {{- end }}\n"
+        '  labels: {{- include "model-booster.labels" (list . "") | nindent 4 }}\n'
         f"{rest}"
         "{{- end }}\n"
     )

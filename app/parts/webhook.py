@@ -95,8 +95,13 @@ class WebhookPart:
             )
 
     def _context(self) -> Context:
+        chosen = self._settings
         return Context(
-            self._settings.options, self._profile, self._neighbours.lookup, self._schema.fault()
+            chosen.options,
+            self._profile,
+            self._neighbours.lookup,
+            self._schema.fault(),
+            chosen.namespaces,
         )
 
     async def _certificates(self) -> None:

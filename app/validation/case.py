@@ -53,12 +53,14 @@ class Context:
         lookup: questions about other objects; None if there is nobody to ask.
         replaced: what to say while another CustomResourceDefinition than ours is installed; None
             while ours is.
+        namespaces: whose ModelBoosters are served; all if empty.
     """
 
     options: Options = field(default_factory=Options)
     profile: Profile | None = None
     lookup: Lookup | None = None
     replaced: str | None = None
+    namespaces: tuple[str, ...] = ()
 
     @property
     def release_profile(self) -> Profile:

@@ -244,6 +244,7 @@ def test_chart_template_is_switched_by_values() -> None:
         "{{- if .Values.crds.install }}",
         "  {{- if .Values.crds.keep }}",
         "  {{- end }}",
+        '  labels: {{- include "model-booster.labels" (list . "") | nindent 4 }}',
         "{{- end }}",
     ]
     kept = "\n".join(line for line in lines if "{{" not in line)

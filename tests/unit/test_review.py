@@ -39,6 +39,21 @@ def test_an_answer_is_short_and_echoes_nothing() -> None:
     assert len(orjson.dumps(answer)) <= 200
 
 
+def test_where_no_controller_looks_is_warned_of_and_not_refused() -> None:
+    watched = Context(namespaces=("team-a", "team-b"))
+    broken = booster_object("demo", backend(**BOUNDS))
+    inside = validated(review(broken, namespace="team-a"), watched)
+    assert _status(inside)["code"] == 422
+
+    outside = validated(review(broken, namespace="default"), watched)
+
+    assert outside["response"]["allowed"] is True
+    assert outside["response"]["warnings"] == [
+        "this ModelBooster will not be served: the controller watches only the namespaces "
+        "team-a, team-b (watchNamespaces of the Helm chart)"
+    ]
+
+
 def test_one_fault() -> None:
     fault = "Invalid value: 3: minReplicas cannot be greater than maxReplicas"
     status = _status(validated(review(booster_object("demo", backend(**BOUNDS))), NOW))
