@@ -42,10 +42,9 @@ def follower_pod(serving: Serving, role: Role) -> Object:
     They carry no labels, so nothing takes them for pods that answer requests. The scheduler stands
     in them too: kthena v0.1.0 does not hand it down.
     """
-    backend = serving.backend
     return {
         "spec": {
-            "schedulerName": backend.scheduler_name,
+            "schedulerName": serving.backend.scheduler_name,
             **downloads(serving),
             "volumes": volumes(serving.cache),
             "containers": [
@@ -55,7 +54,7 @@ def follower_pod(serving: Serving, role: Role) -> Object:
                     command=follower_command(),
                     env=serving.env,
                     resources=_resources(role),
-                    volumeMounts=engine_mounts(backend, serving.cache),
+                    volumeMounts=engine_mounts(serving, role),
                 )
             ],
             **_placement(serving, role),
@@ -93,7 +92,7 @@ def _engine(serving: Serving, role: Role) -> Object:
         "command": engine_command(serving, role),
         "env": engine_env(serving, role),
         "resources": _resources(role),
-        "volumeMounts": engine_mounts(serving.backend, serving.cache),
+        "volumeMounts": engine_mounts(serving, role),
         **_life(engine_port(serving.backend)),
     }
 
@@ -123,7 +122,7 @@ def _disaggregated_engine(serving: Serving, role: Role) -> Object:
         "command": engine_command(serving, role),
         "env": engine_env(serving, role),
         "resources": _resources(role),
-        "volumeMounts": engine_mounts(serving.backend, serving.cache),
+        "volumeMounts": engine_mounts(serving, role),
         "readinessProbe": _health(port, delay_seconds=5),
         "livenessProbe": _health(port, delay_seconds=_STARTUP_SECONDS),
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from app.apis.canonical import BackendForm
+from app.apis.arguments import arguments
+from app.apis.derive import Role
 from app.apis.meta import Object
 from app.apis.storage import SHARED_MEMORY_PATH, Cache, is_in_place
+from app.convert.serving import Serving
 
 _WEIGHTS = "weights"
 _SHARED_MEMORY = "dshm"
@@ -25,9 +27,25 @@ def weights_mount(cache: Cache) -> Object:
     return {"name": _WEIGHTS, "mountPath": cache.path}
 
 
-def engine_mounts(backend: BackendForm, cache: Cache) -> list[Object]:
-    """Returns the mounts of an engine; it cannot write to a claim whose model is used in place."""
+def engine_mounts(serving: Serving, role: Role) -> list[Object]:
+    """Returns the mounts of an engine.
+
+    An engine only reads models: the downloaders write them before it starts. So it cannot write to
+    the cache, which other pods share and which may be a folder of the node. What an engine does
+    write (compiled kernels, code of models) goes to its home, unless the user names a folder of
+    the cache for it; then the cache stays writable.
+
+    Raises:
+        SpecError: ``config`` cannot be written as arguments.
+    """
+    cache = serving.cache
     weights = weights_mount(cache)
-    if is_in_place(backend.model_uri):
+    if is_in_place(serving.backend.model_uri) or not _is_named(cache.path, serving, role):
         weights["readOnly"] = True
     return [weights, {"name": _SHARED_MEMORY, "mountPath": SHARED_MEMORY_PATH}]
+
+
+def _is_named(folder: str, serving: Serving, role: Role) -> bool:
+    """Whether the user names the folder, or one below it, in a variable or an argument."""
+    texts = [str(entry.get("value") or "") for entry in serving.env]
+    return any(folder in text for text in [*texts, *arguments(role.worker).words()])

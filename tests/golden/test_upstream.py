@@ -242,6 +242,15 @@ def metrics_port(children: Children) -> None:
                 param["target"]["metricEndpoint"]["port"] = 8900
 
 
+def engines_only_read(children: Children) -> None:
+    """Engines cannot write to the cache."""
+    for pod in pods(children):
+        for container in pod["containers"]:
+            for mount in container["volumeMounts"]:
+                if container["name"] != "runtime" and mount["name"] == "weights":
+                    mount["readOnly"] = True
+
+
 Difference = Callable[[Children], None]
 
 DIFFERENCES: tuple[Difference, ...] = (
@@ -250,6 +259,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     *(entry_labels, names, interpreter, patience, shared_memory, resources, nodes),
     *(sidecar_sees_the_cache, credentials, prefill_sidecar, follower_scheduler),
     *(no_forced_nodes, drain, selector, connector, behavior, amounts, metrics_port),
+    engines_only_read,
 )
 
 

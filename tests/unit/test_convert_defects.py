@@ -70,7 +70,8 @@ def test_d1_a_claim_is_mounted_under_its_name(uri: str) -> None:
     (pod,) = pods(backend(cacheURI=uri))
 
     assert pod["volumes"][0]["persistentVolumeClaim"] == {"claimName": "c"}
-    assert engine(cacheURI=uri)["volumeMounts"][0] == {"name": "weights", "mountPath": "/c"}
+    weights = engine(cacheURI=uri)["volumeMounts"][0]
+    assert weights == {"name": "weights", "mountPath": "/c", "readOnly": True}
 
 
 def test_d2_without_a_cache_the_model_has_a_place_all_the_same() -> None:
