@@ -174,6 +174,8 @@ def test_a_key_that_is_not_known_is_refused(path: str) -> None:
         "logLevel=INFO",
         "kthena.release=v9.9.9",
         "kthena.downloaderImage=",
+        "kthena.hostPathPrefixes={models}",
+        "kthena.hostPathPrefixes={/data/..}",
         "watchNamespaces={Team-A}",
         "watchNamespaces={a,a}",
         "networkPolicy.apiServerCIDRs={10.0.0.1}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,14 @@ from tests.conftest import PROFILE
 from tests.controlplane import clients, crds
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.admission import ensure_namespace
-from tests.e2e.installation import HELM_ARGUMENTS, NAMESPACE, RELEASE, ROOT, Installation
+from tests.e2e.installation import (
+    HELM_ARGUMENTS,
+    NAMESPACE,
+    RELEASE,
+    ROOT,
+    Installation,
+    eventually,
+)
 from tests.world import Admin
 
 WATCHED, ELSEWHERE = "team-a", "team-b"
@@ -50,6 +58,10 @@ def run(
 def apply(plane: ControlPlane, namespace: str, obj: Object) -> subprocess.CompletedProcess[str]:
     text = yaml.safe_dump({**obj, "metadata": {"name": obj["metadata"]["name"]}})
     return run(plane, clients.kubectl(), "apply", "-n", namespace, "-f", "-", stdin=text)
+
+
+def _has_no_pods(installation: Installation, component: str) -> bool:
+    return not installation.kubelet.pods(component)
 
 
 @pytest.mark.parametrize("major", [3, 4])
@@ -94,8 +106,7 @@ def test_limited_to_a_namespace_it_serves_there_warns_elsewhere_and_leaves_nothi
         installation.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait")
         system = Admin(own_plane.api, NAMESPACE)
         # What the program may recreate, it does not recreate on its way out.
-        system.until_gone(LEASE, "model-booster-controller")
-        system.until_gone(SECRET, "model-booster-webhook-ca")
-        assert installation.kubelet.pods("controller") == {}
+        for component in ("controller", "webhook"):
+            eventually(partial(_has_no_pods, installation, component), seconds=60)
         assert system.get(LEASE, "model-booster-controller") is None
         assert system.get(SECRET, "model-booster-webhook-ca") is None
