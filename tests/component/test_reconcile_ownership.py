@@ -18,16 +18,13 @@ from app.apis.children import (
     MODEL_SERVING,
     MODEL_UID,
     REGISTRY_MANAGED_BY,
-    Profile,
     is_ours,
 )
 from app.apis.meta import Object, Resource, key_of, uid_of
-from app.convert import desired_children
-from app.convert.options import Options
 from app.kube import FIELD_MANAGER
 from controller.controller import Controller
 from tests import audit
-from tests.builders import backend, booster_object, model, worker
+from tests.builders import backend, booster_object, worker
 from tests.component.running import (
     ACTIVE,
     DEPLOYING,
@@ -40,6 +37,7 @@ from tests.component.running import (
     written,
 )
 from tests.controlplane.plane import ControlPlane
+from tests.upstream import as_kthena_made
 from tests.world import World
 
 pytestmark = pytest.mark.anyio
@@ -292,31 +290,6 @@ async def test_a_child_that_is_slow_to_go_is_waited_for_without_a_request(
     await world.patch(MODEL_ROUTE, "m", {"metadata": {"finalizers": None}})
 
     await world.until(MODEL_ROUTE, "m", lambda o: "deletionTimestamp" not in o["metadata"])
-
-
-def as_kthena_made(booster: Object) -> list[Object]:
-    """What kthena v0.4.0's own controller makes of a ModelBooster, as far as it differs."""
-    meaning = model("m", backend(), metadata={k: booster["metadata"][k] for k in ("uid",)})
-    children = []
-    for desired in desired_children(meaning, Profile.B, Options()):
-        child = deepcopy(desired.object)
-        metadata, spec = child["metadata"], child["spec"]
-        metadata["namespace"] = booster["metadata"]["namespace"]
-        del metadata["labels"][REGISTRY_MANAGED_BY]
-        metadata["labels"]["workload.serving.volcano.sh/revision"] = "9d57cbc67"
-        if desired.resource in (MODEL_SERVING, MODEL_ROUTE):
-            for flag in ("controller", "blockOwnerDeletion"):
-                del metadata["ownerReferences"][0][flag]
-        if desired.resource is MODEL_SERVING:
-            spec["template"]["gangPolicy"] = {"minRoleReplicas": {"leader": 1}}
-            spec["template"]["restartGracePeriodSeconds"] = 7
-        if desired.resource is MODEL_SERVER:
-            spec["kvConnector"] = {"type": "nixl"}
-            spec["workloadSelector"]["matchLabels"] = {MODEL_UID: booster["metadata"]["uid"]}
-        if desired.resource is MODEL_ROUTE:
-            spec["loraAdapters"] = ["gone"]
-        children.append(child)
-    return children
 
 
 async def test_what_kthenas_own_controller_made_is_taken_over_whole(
