@@ -10,7 +10,8 @@
     ├─ TerminalError       trying again cannot help until something changes
     │  ├─ InvalidSpec      the ModelBooster breaks a rule
     │  ├─ ChildConflict    a child's name is taken by an object that is not ours
-    │  └─ ChildRefused     the API server refuses a child for what it holds
+    │  ├─ ChildRefused     the API server refuses a child for what it holds
+    │  └─ ConflictingController  another controller changes back what we write
     ├─ LeadershipLost      another replica leads; the process ends
     └─ UsageError          the program was called or set up in a way that cannot work
 
@@ -140,6 +141,25 @@ class ChildRefused(TerminalError):
 
     def __init__(self, message: str) -> None:
         super().__init__("ChildApplyFailed", message)
+
+
+class ConflictingController(TerminalError):
+    """Another controller changes back what we write, so we have stopped writing it.
+
+    Args:
+        what: what it changes: ``ModelServing "m-b1"``, or ``the status``.
+        who: the field manager, with operation and time; ``""`` if the server does not tell.
+    """
+
+    def __init__(self, what: str, who: str = "") -> None:
+        super().__init__(
+            "ConflictingController",
+            f"{what} is changed back by {who or 'another client'} as often as it is written, and "
+            "is no longer written. If that is kthena's own ModelBooster controller, turn it off: "
+            'workload.controllerManager.controllers: "*,-modelbooster" in the values of kthena\'s '
+            "chart (--controllers=*,-modelbooster of kthena-controller-manager). Writing goes on "
+            "when the other controller has stopped",
+        )
 
 
 class LeadershipLost(OperatorError):

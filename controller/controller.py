@@ -17,6 +17,8 @@ from app.convert.options import Options
 from app.errors import ApiError, Unreachable
 from app.kube import Backoff, Kube
 from app.metrics import Metrics
+from controller.contest import PATIENCE, Patience
+from controller.contests import Contests
 from controller.events import Recorder
 from controller.informers import Informers
 from controller.intents import Intents
@@ -60,6 +62,7 @@ class Scope:
         resync_seconds: after how long one is looked at again although nothing changed.
         instance: name of this replica.
         pace: patience of the informers.
+        patience: how often to look whether a conflicting controller is gone.
         look_seconds: how often we look which kthena is installed; a few small requests each.
         watch_pods: whether pods are watched, to say why a backend is not ready.
     """
@@ -71,6 +74,7 @@ class Scope:
     resync_seconds: float = 36000
     instance: str = NAME
     pace: Pace = PACE
+    patience: Patience = PATIENCE
     look_seconds: float = 60
     watch_pods: bool = True
 
@@ -127,12 +131,13 @@ class Controller:
         self._stopping = asyncio.Event()
         self._recorder = Recorder(kube, self._scope.instance)
         view, lost = self._informers.view, self._informers.lost
+        contests = Contests(kube, view, patience=self._scope.patience)
         self._reconciler = Reconciler(
             view,
             lost,
             self._intents.of,
-            Writer(kube, view, lost),
-            Reporter(kube, view, self._recorder.record, self.schema.suspect),
+            Writer(kube, view, lost, contests),
+            Reporter(kube, view, self._recorder.record, contests, self.schema.suspect),
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
             self.schema,
         )

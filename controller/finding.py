@@ -31,6 +31,7 @@ class Reason(StrEnum):
     UNSUPPORTED_TYPE = "UnsupportedBackendType"
     NAME_CONFLICT = "ChildNameConflict"
     APPLY_FAILED = "ChildApplyFailed"
+    CONFLICTING = "ConflictingController"
 
 
 @dataclass(frozen=True, slots=True)

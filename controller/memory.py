@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from app.apis.children import revision
-from app.apis.meta import Object
+from app.apis.children import MODEL_SERVING, REVISION, revision
+from app.apis.meta import Object, labels_of
+from controller.contest import Contest
 from controller.failure import Weight, worst
 from controller.outcome import Done, Trouble
 
 PATIENT_REPAIRS = 5
-"""So many times in a row a child is put right at once."""
+"""So many times in a row a child, or a status, is put right. Then it is contested."""
 
 CALM_SECONDS = 60.0
 """Time without a repair after which the next one counts as the first."""
@@ -38,10 +39,17 @@ class Repairs:
     count: int
     last: float
 
+    @classmethod
+    def after(cls, old: Repairs | None, digest: str, now: float) -> Repairs:
+        """Counts one more; another digest, or a calm time before, begins anew."""
+        if old is None or old.digest != digest or now - old.last > CALM_SECONDS:
+            return cls(digest, 1, now)
+        return cls(digest, min(old.count + 1, PATIENT_REPAIRS), now)
+
     @property
-    def pause_seconds(self) -> float:
-        """How long to wait before it is put right again: somebody may never give in."""
-        return 0 if self.count < PATIENT_REPAIRS else min(2.0 ** (self.count - 4), 120)
+    def are_too_many(self) -> bool:
+        """Whether somebody else seems to change it back each time."""
+        return self.count >= PATIENT_REPAIRS
 
 
 @dataclass(slots=True)
@@ -54,6 +62,10 @@ class Memory:
             serving controller has seen it.
         refused: children that the server did not take, by kind and name.
         repairs: children that were put right, by kind and name.
+        contests: children that another controller changes back, by kind and name.
+        applied: revision label that our own last write gave a ModelServing, by name.
+        status_repairs: how often in a row the very same status was written.
+        contest_of_status: set while another controller changes the status back.
         failing_since: when the first of a row of failures was, None if the last pass went well.
         failures: how many there were in that row.
         waiting_since: since when we wait for an object to go, None if for none.
@@ -67,6 +79,10 @@ class Memory:
     written: dict[str, int] = field(default_factory=dict)
     refused: dict[tuple[str, str], Refusal] = field(default_factory=dict)
     repairs: dict[tuple[str, str], Repairs] = field(default_factory=dict)
+    contests: dict[tuple[str, str], Contest] = field(default_factory=dict)
+    applied: dict[str, str] = field(default_factory=dict)
+    status_repairs: Repairs | None = None
+    contest_of_status: Contest | None = None
     failing_since: float | None = None
     failures: int = 0
     waiting_since: float | None = None
@@ -112,20 +128,34 @@ class Memory:
     def took(self, child: Object) -> None:
         """Notes that the server took a child."""
         self.refused.pop(_place(child), None)
+        if child["kind"] == MODEL_SERVING.kind:
+            self.applied[child["metadata"]["name"]] = labels_of(child)[REVISION]
 
-    def repaired(self, child: Object, now: float) -> float:
-        """Notes that a child was put right, and returns how long not to do so again."""
-        digest, old = revision(child), self.repairs.get(_place(child))
-        count = 1
-        if old is not None and old.digest == digest:
-            is_calm = now - old.last > max(CALM_SECONDS, 2 * old.pause_seconds)
-            count = 1 if is_calm else min(old.count + 1, 20)
-        repairs = self.repairs[_place(child)] = Repairs(digest, count, now)
-        return repairs.pause_seconds
+    def repaired(self, child: Object, now: float) -> None:
+        """Notes that a child was put right; after so many times in a row it is contested."""
+        place, digest = _place(child), revision(child)
+        repairs = self.repairs[place] = Repairs.after(self.repairs.get(place), digest, now)
+        if repairs.are_too_many and place not in self.contests:
+            self.contests[place] = Contest(digest)
+
+    def contest(self, child: Object) -> Contest | None:
+        """Returns the contest over a child; None if nobody changes it back."""
+        return self.contests.get(_place(child))
+
+    def forget_contest(self, child: Object) -> None:
+        """Lets a child be written as if nobody had ever changed it back."""
+        self.contests.pop(_place(child), None)
+        self.repairs.pop(_place(child), None)
+
+    def status_written(self, digest: str, now: float) -> None:
+        """Notes that a status is written; the same one so many times in a row is contested."""
+        self.status_repairs = Repairs.after(self.status_repairs, digest, now)
+        if self.status_repairs.are_too_many and self.contest_of_status is None:
+            self.contest_of_status = Contest(digest)
 
     def keep(self, places: Collection[tuple[str, str]]) -> None:
         """Drops what is remembered of children that are not wanted any more."""
-        for known in (self.refused, self.repairs):
+        for known in (self.refused, self.repairs, self.contests):
             for place in known.keys() - places:
                 del known[place]
 
@@ -140,6 +170,10 @@ class Memory:
     def next_try(self) -> float | None:
         """Returns when the first of the refused children may be sent again."""
         return min((refusal.until for refusal in self.refused.values()), default=None)
+
+    def next_look(self, error: Exception) -> float:
+        """Returns when a contest is looked at again, by the error that it raises."""
+        return min((c.until for c in self.contests.values() if c.error is error), default=0)
 
 
 def _place(child: Object) -> tuple[str, str]:

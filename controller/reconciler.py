@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from app.apis.children import MODEL_BOOSTER, MODEL_SERVING
 from app.apis.meta import Key, Object, is_terminating, key_of, uid_of
-from app.errors import ApiError, InvalidSpec, NotFound, Unreachable
+from app.errors import ApiError, ConflictingController, InvalidSpec, NotFound, Unreachable
 from app.kube import least_wait_seconds
 from app.kube.pace import Clock
 from controller.failure import Failure, Weight, worst
@@ -221,7 +221,9 @@ class Reconciler:
         """Returns why the pass must be repeated, if so, and when to look again."""
         now = self._clock()
         if done.failures:
-            leading = worst(done.failures)
+            # A contest is looked at again at its own pace; any other failure decides before it.
+            others = [f for f in done.failures if not isinstance(f.error, ConflictingController)]
+            leading = worst(others or done.failures)
             if leading.weight is Weight.MOOT:
                 return None, None
             return leading.error, min(_wait_after(f, memory, now) for f in done.failures)
@@ -235,6 +237,8 @@ class Reconciler:
 def _wait_after(failure: Failure, memory: Memory, now: float) -> float:
     if failure.weight is Weight.STALE:
         return 0
+    if isinstance(failure.error, ConflictingController):
+        return max(0, memory.next_look(failure.error) - now)
     if failure.weight in (Weight.REFUSED, Weight.TERMINAL):
         until = memory.next_try()
         return 0 if until is None else max(0, until - now)

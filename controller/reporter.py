@@ -14,6 +14,7 @@ from app.apis.meta import Object, key_of, uid_of
 from app.errors import Invalid
 from app.kube import Kube
 from app.kube.pace import Clock
+from controller.contests import Contests
 from controller.finding import TRUE, Finding
 from controller.guarded import status_patch
 from controller.memory import Memory
@@ -57,6 +58,7 @@ class Reporter:
         kube: the API server.
         view: where the ModelBoosters are, and what our writes made of them.
         record: takes in Events.
+        contests: knows whether another controller changes the status back.
         suspect: called when a precondition of a status write has failed.
         clock: the time, in seconds, for pauses.
         wall_clock: the time that conditions carry.
@@ -67,6 +69,7 @@ class Reporter:
         kube: Kube,
         view: View,
         record: Record,
+        contests: Contests,
         suspect: Callable[[], None] = lambda: None,
         clock: Clock = time.monotonic,
         wall_clock: Callable[[], datetime] = _wall_clock,
@@ -74,6 +77,7 @@ class Reporter:
         self._kube = kube
         self._view = view
         self._record = record
+        self._contests = contests
         self._suspect = suspect
         self._clock = clock
         self._wall_clock = wall_clock
@@ -112,6 +116,12 @@ class Reporter:
         if change is Difference.NONE or held > 0:
             self._tell_of_children(current, done)
             return held or None
+        contested, error = await self._contests.held_status_seconds(current, status, memory)
+        if error is not None:
+            self._record(current, "Warning", error.reason, error.message)
+        if contested > 0:
+            self._tell_of_children(current, done)
+            return contested
         memory.held_since = None
         memory.reported = (*memory.reported[1 - REPORTS :], now)
         version = current["metadata"]["resourceVersion"]
@@ -128,6 +138,7 @@ class Reporter:
             log.info("the status was not written, its preconditions do not hold: %s", exc)
             memory.unwritten = version
             return CHECK_SECONDS
+        self._contests.status_written(status, memory)
         self._tell(current, finding, done)
         return None
 

@@ -86,7 +86,7 @@ def difference(booster: Object, status: Object) -> Difference:
     stored = stored_status(booster)
     if _essence(stored) != _essence(status):
         return Difference.STATE
-    same = _timeless(stored) == _timeless(status)
+    same = timeless(stored) == timeless(status)
     return Difference.NONE if same else Difference.DETAILS
 
 
@@ -127,7 +127,8 @@ def _essence(status: Object) -> Any:
     )
 
 
-def _timeless(status: Object) -> Any:
+def timeless(status: Object) -> Object:
+    """Returns a status without the times of its conditions."""
     conditions = [
         {key: value for key, value in c.items() if key != "lastTransitionTime"}
         for c in status.get("conditions") or ()

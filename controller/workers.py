@@ -9,7 +9,13 @@ from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 from app.apis.meta import Key
-from app.errors import Conflict, InvalidSpec, LeadershipLost, TerminalError
+from app.errors import (
+    Conflict,
+    ConflictingController,
+    InvalidSpec,
+    LeadershipLost,
+    TerminalError,
+)
 from app.log import about
 from app.metrics import Metrics
 from controller.leadership import cause_of
@@ -97,7 +103,7 @@ class Workers:
         """Decides when a key comes again, by how its pass ended."""
         error, wait = result.error, result.wait_seconds
         self._count(result)
-        if error is not None and not isinstance(error, InvalidSpec):
+        if error is not None and not isinstance(error, InvalidSpec | ConflictingController):
             self._queue.retry(key, at_least_seconds=wait or 0)
             level = logging.DEBUG if isinstance(error, Conflict) else logging.WARNING
             log.log(level, "%s; tried %d times", error, self._queue.failures(key))

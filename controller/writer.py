@@ -14,7 +14,6 @@ from app.apis.meta import Key, Object, Resource, key_of, owner_references
 from app.errors import (
     ApiError,
     ChildConflict,
-    ChildRefused,
     Conflict,
     NotFound,
     TerminalError,
@@ -22,6 +21,7 @@ from app.errors import (
 )
 from app.kube import FIELD_MANAGER, Kube, least_wait_seconds
 from app.kube.pace import Clock
+from controller.contests import Contests
 from controller.failure import Failure, Weight, weight_of
 from controller.leadership import cause_of
 from controller.lost import Lost
@@ -59,11 +59,20 @@ class Writer:
         kube: the API server.
         view: where what the writes return is noted.
         lost: children that may stand out of sight.
+        contests: knows which children another controller changes back.
         clock: the time, in seconds.
     """
 
-    def __init__(self, kube: Kube, view: View, lost: Lost, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        view: View,
+        lost: Lost,
+        contests: Contests,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self._kube = kube
+        self._contests = contests
         self._view = view
         self._lost = lost
         self._clock = clock
@@ -98,6 +107,9 @@ class Writer:
     async def _write(self, work: _Work, step: Step | Delete | Look) -> None:
         """Carries out one step; what goes wrong is noted, not raised."""
         try:
+            if isinstance(step, Apply | TakeOver):
+                booster = Key(work.model.namespace, work.model.name)
+                await self._contests.check_child(booster, work.model.uid, step.child, work.memory)
             await self._do(work, step)
         except (ApiError, Unreachable, TerminalError) as exc:
             work.done.failures.append(Failure(_named(step), exc))
@@ -136,18 +148,7 @@ class Writer:
             raise
         memory.took(child)
         if step.old is not None:
-            self._mind_repairs(memory, step.child)
-
-    def _mind_repairs(self, memory: Memory, child: Desired) -> None:
-        """Sees to it that we do not fight for ever with somebody who changes a child back."""
-        now = self._clock()
-        pause = memory.repaired(child.object, now)
-        if pause:
-            message = (
-                f"{named(child.resource, child.name)} is changed by somebody else as often as it "
-                "is put right; kubectl get --show-managed-fields tells who"
-            )
-            memory.refuse(child.object, ChildRefused(message), 1, now + pause)
+            memory.repaired(child, self._clock())
 
     async def _send(self, work: _Work, step: Apply) -> None:
         resource, old = step.child.resource, step.old

@@ -89,6 +89,7 @@ PURE = (
     "webhook.review",
     "controller.lease",
     "controller.comparison",
+    "controller.contest",
     "controller.failure",
     "controller.finding",
     "controller.intent",

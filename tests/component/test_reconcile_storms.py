@@ -11,6 +11,7 @@ import pytest
 
 from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
 from app.apis.meta import Object, uid_of
+from controller.contest import Patience
 from tests import audit
 from tests.builders import backend, booster_object
 from tests.component.running import (
@@ -137,7 +138,8 @@ async def test_a_status_that_flaps_is_not_followed_to_and_fro(
 async def test_a_fight_over_a_child_is_given_up_and_told(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:
-    async with running(kubeconfig, world.namespace):
+    quick = Patience(probe_seconds=2, quiet_seconds=0.5, longest_seconds=2)
+    async with running(kubeconfig, world.namespace, patience=quick):
         await world.put(MODEL_BOOSTER, booster_object("m"))
         await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
         begun = audit.now(plane)
@@ -149,9 +151,9 @@ async def test_a_fight_over_a_child_is_given_up_and_told(
 
         await asyncio.to_thread(fight)
 
-        booster = await world.until(MODEL_BOOSTER, "m", is_in(("FFT", "ChildApplyFailed")))
+        booster = await world.until(MODEL_BOOSTER, "m", is_in(("FFT", "ConflictingController")))
         message = condition(booster, "Failed")["message"]
-        assert message.startswith('ModelRoute "m" is changed by somebody else')
+        assert message.startswith('ModelRoute "m" is changed back by field manager "tests"')
         writes = [line for line in written(plane, world.namespace, begun) if "modelroutes" in line]
         assert 5 <= len(writes) <= 7
         # When the other one rests, it is put right, and all is well again.

@@ -66,27 +66,24 @@ def test_what_was_taken_or_is_not_wanted_any_more_is_forgotten() -> None:
     assert sorted(memory.repairs) == [("ModelRoute", "m"), ("ModelRoute", "n")]
 
 
-def test_a_fight_is_given_up_for_longer_each_time() -> None:
-    memory, now = Memory("u"), 0.0
-    pauses = []
-    for _ in range(12):
-        pauses.append(memory.repaired(child(), now))
-        now += pauses[-1] + 1
-    first, rest = pauses[: PATIENT_REPAIRS - 1], pauses[PATIENT_REPAIRS - 1 :]
-    assert set(first) == {0}
-    assert rest == [2, 4, 8, 16, 32, 64, 120, 120]
-
-
-def test_after_a_calm_time_or_an_edit_a_child_is_put_right_at_once() -> None:
+def test_what_is_changed_back_again_and_again_is_contested() -> None:
     memory = Memory("u")
     for i in range(PATIENT_REPAIRS):
-        last = memory.repaired(child(a=1), i)
-    assert last == 2
-    assert memory.repaired(child(a=2), 5) == 0
-    for i in range(PATIENT_REPAIRS):
-        last = memory.repaired(child(a=1), i)
-    assert last == 2
-    assert memory.repaired(child(a=1), PATIENT_REPAIRS + CALM_SECONDS) == 0
+        assert memory.contest(child()) is None
+        memory.repaired(child(), i)
+    assert memory.contest(child()) is not None
+    assert memory.contest(child("n")) is None
+
+
+def test_after_a_calm_time_or_an_edit_repairs_are_counted_anew() -> None:
+    memory, now = Memory("u"), 0.0
+    for a, pause in ((1, 0), (2, 0), (3, CALM_SECONDS + 1)):
+        now += pause
+        for _ in range(PATIENT_REPAIRS - 1):
+            memory.repaired(child(a=a), now)
+    now += CALM_SECONDS + 1
+    memory.repaired(child(a=3), now)
+    assert memory.contest(child(a=3)) is None
 
 
 def test_written_generations_are_kept_until_they_are_seen() -> None:

@@ -1,0 +1,92 @@
+"""Who changes our writes back, and for how long we stop writing."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.apis.children import REVISION
+from app.apis.meta import Object
+from controller.contest import Contest, Patience, Phase, rival_of_child, rival_of_status
+
+OURS = "model-booster-controller"
+PATIENCE = Patience(probe_seconds=300, quiet_seconds=10, longest_seconds=3600)
+
+
+def entry(manager: str, fields: Object, minute: int = 0, **more: str) -> Object:
+    return {
+        "manager": manager,
+        "operation": "Update",
+        "time": f"2026-01-01T00:{minute:02}:00Z",
+        "fieldsV1": fields,
+        **more,
+    }
+
+
+def live(*entries: Object, replicas: int = 1, roles: str = "theirs") -> Object:
+    return {
+        "metadata": {"labels": {REVISION: "r"}, "managedFields": list(entries)},
+        "spec": {"replicas": replicas, "template": {"roles": [roles]}},
+    }
+
+
+WANTED: Object = {
+    "metadata": {"labels": {REVISION: "r"}},
+    "spec": {"replicas": 1, "template": {"roles": ["ours"]}},
+}
+ROLES: Object = {"f:spec": {"f:template": {"f:roles": {}}}}
+REPLICAS: Object = {"f:spec": {"f:replicas": {}}}
+
+
+def test_the_holder_of_what_differs_is_named_not_the_last_writer() -> None:
+    scaler = entry("autoscaler", REPLICAS, minute=9)
+    found = rival_of_child(live(entry("kthena", ROLES), scaler), WANTED, OURS)
+    assert str(found) == 'field manager "kthena" (Update at 2026-01-01T00:00:00Z)'
+
+
+def test_of_several_holders_the_last_one_is_named() -> None:
+    entries = entry("a", ROLES, 1), entry("b", ROLES, 3), entry("c", ROLES, 2)
+    found = rival_of_child(live(*entries), WANTED, OURS)
+    assert found is not None
+    assert found.manager == "b"
+
+
+def test_a_removed_field_has_no_holder_so_the_last_writer_is_named() -> None:
+    entries = entry("a", REPLICAS, 1), entry("b", {}, 3, subresource="status")
+    found = rival_of_child(live(*entries), WANTED, OURS)
+    assert found is not None
+    assert found.manager == "a"
+
+
+@pytest.mark.parametrize("entries", [(), (entry(OURS, ROLES),)])
+def test_we_are_not_our_own_rival(entries: tuple[Object, ...]) -> None:
+    assert rival_of_child(live(*entries), WANTED, OURS) is None
+
+
+def test_the_status_has_writers_of_its_own() -> None:
+    found = rival_of_status(
+        live(entry("a", ROLES, 9), entry("b", {}, 1, subresource="status")), OURS
+    )
+    assert found is not None
+    assert found.manager == "b"
+
+
+def test_each_lost_write_makes_the_next_pause_longer_up_to_a_bound() -> None:
+    contest, pauses = Contest("d"), []
+    for lost in range(6):
+        contest.lost = lost
+        contest.hold(0, PATIENCE)
+        pauses.append(contest.until)
+    assert pauses == [300, 600, 1200, 2400, 3600, 3600]
+
+
+def test_a_contest_ends_by_an_edit_or_by_quiet() -> None:
+    contest = Contest("d")
+    assert contest.is_over("other", 0, PATIENCE)
+    assert not contest.is_over("d", 0, PATIENCE)
+    contest.hold(0, PATIENCE)
+    assert not contest.is_over("d", 600, PATIENCE)
+    assert contest.is_over("d", 611, PATIENCE)
+    contest.try_again(0, PATIENCE)
+    assert contest.phase is Phase.TRIAL
+    assert not contest.is_over("d", 300, PATIENCE)
+    assert contest.is_over("d", 301, PATIENCE)
