@@ -116,6 +116,9 @@ class Settings(BaseSettings):
     """After how long a ModelBooster is looked at again although nothing changed."""
     watch_pods: bool = True
     """Whether pods are watched, to say in the status why a backend is not ready."""
+    rollout_wave_size: Annotated[int, Field(ge=0)] = 0
+    """How many ModelBoosters whose spec nobody edited may restart their pods at the same time, when
+    what kthena's own controller made is taken over; 0 restarts only those that are annotated."""
     leader_election: bool = True
     """Whether a Lease decides which replica works. Without it there must be one replica only."""
     lease_name: ObjectName = "model-booster-controller"

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from app.apis.children import CHILDREN, Profile
+from app.apis.children import CHILDREN, MODEL_SERVING, Profile
 from app.apis.meta import Key
 from app.convert.options import Options
 from app.errors import ApiError, Unreachable
@@ -28,6 +28,7 @@ from controller.profiles import Detection, Installed
 from controller.reconciler import Reconciler
 from controller.reporter import Reporter
 from controller.schema import Schema
+from controller.waves import Waves
 from controller.workers import NAME, Workers
 from controller.workqueue import WorkQueue
 from controller.writer import Writer
@@ -65,6 +66,7 @@ class Scope:
         patience: how often to look whether a conflicting controller is gone.
         look_seconds: how often we look which kthena is installed; a few small requests each.
         watch_pods: whether pods are watched, to say why a backend is not ready.
+        rollout_wave_size: how many ModelBoosters may restart pods unasked at the same time.
     """
 
     options: Options = field(default_factory=Options)
@@ -77,6 +79,7 @@ class Scope:
     patience: Patience = PATIENCE
     look_seconds: float = 60
     watch_pods: bool = True
+    rollout_wave_size: int = 0
 
 
 class Controller:
@@ -138,6 +141,11 @@ class Controller:
             self._intents.of,
             Writer(kube, view, lost, contests),
             Reporter(kube, view, self._recorder.record, contests, self.schema.suspect),
+            Waves(
+                self._scope.rollout_wave_size,
+                lambda: view.all(MODEL_SERVING),
+                lambda key: self._queue.add(key, low=True),
+            ),
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
             self.schema,
         )

@@ -8,7 +8,7 @@ S8, S9 stuck      refused for a reason that waiting does not mend
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from controller.readiness import BackendReport, Ready
@@ -31,6 +31,7 @@ class Reason(StrEnum):
     UNSUPPORTED_TYPE = "UnsupportedBackendType"
     NAME_CONFLICT = "ChildNameConflict"
     APPLY_FAILED = "ChildApplyFailed"
+    ROLLOUT_HELD = "RolloutHeld"
     CONFLICTING = "ConflictingController"
 
 
@@ -111,6 +112,18 @@ def deployed(backends: tuple[BackendReport, ...], notes: Sequence[str] = ()) -> 
             backends,
         )
     return Finding(_INITIALIZED, _active(backends, notes), _NO_FAILURE, backends)
+
+
+def held(finding: Finding, why: str) -> Finding:
+    """Adds to a finding that pods would restart, and are not restarted before somebody says so.
+
+    Args:
+        finding: what was found.
+        why: what is held back, why, and how to let it go; ``""`` if nothing is.
+    """
+    if not why or finding.initialized.status != TRUE:
+        return finding
+    return replace(finding, initialized=Statement(TRUE, Reason.ROLLOUT_HELD, why))
 
 
 def _active(backends: tuple[BackendReport, ...], notes: Sequence[str]) -> Statement:

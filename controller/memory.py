@@ -64,6 +64,7 @@ class Memory:
         repairs: children that were put right, by kind and name.
         contests: children that another controller changes back, by kind and name.
         applied: revision label that our own last write gave a ModelServing, by name.
+        released: generation that was seen to be an edit, so its pods may restart.
         status_repairs: how often in a row the very same status was written.
         contest_of_status: set while another controller changes the status back.
         failing_since: when the first of a row of failures was, None if the last pass went well.
@@ -81,6 +82,7 @@ class Memory:
     repairs: dict[tuple[str, str], Repairs] = field(default_factory=dict)
     contests: dict[tuple[str, str], Contest] = field(default_factory=dict)
     applied: dict[str, str] = field(default_factory=dict)
+    released: int | None = None
     status_repairs: Repairs | None = None
     contest_of_status: Contest | None = None
     failing_since: float | None = None

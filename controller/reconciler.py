@@ -17,7 +17,7 @@ from app.errors import ApiError, ConflictingController, InvalidSpec, NotFound, U
 from app.kube import least_wait_seconds
 from app.kube.pace import Clock
 from controller.failure import Failure, Weight, worst
-from controller.finding import Finding, reconciling, stuck
+from controller.finding import Finding, held, reconciling, stuck
 from controller.intent import Intent
 from controller.lost import Lost
 from controller.memory import Memory
@@ -25,9 +25,11 @@ from controller.outcome import PATIENCE_SECONDS, Done, conclude
 from controller.plan import Plan, plan
 from controller.readiness import BackendReport, reports
 from controller.reporter import Reporter
+from controller.rollout import is_edited
 from controller.schema import Schema
 from controller.status import is_settled, stored_status
 from controller.view import View
+from controller.waves import Decision, Waves
 from controller.writer import Writer
 
 SLOW_SECONDS = 2.0
@@ -59,6 +61,7 @@ class Reconciler:
         intend: what a stored ModelBooster asks for; raises InvalidSpec.
         writer: writes children.
         reporter: writes the status.
+        waves: decides who may restart pods unasked.
         repaired: told the kind of every child that had to be put right.
         schema: whether the installed CustomResourceDefinition is ours; without it, it is.
         clock: the time, in seconds.
@@ -71,6 +74,7 @@ class Reconciler:
         intend: Callable[[Object], Intent],
         writer: Writer,
         reporter: Reporter,
+        waves: Waves,
         repaired: Callable[[str], None] = lambda kind: None,
         schema: Schema | None = None,
         clock: Clock = time.monotonic,
@@ -80,6 +84,7 @@ class Reconciler:
         self._intend = intend
         self._writer = writer
         self._reporter = reporter
+        self._waves = waves
         self._repaired = repaired
         self._schema = schema
         self._clock = clock
@@ -94,6 +99,7 @@ class Reconciler:
         booster = self._view.get(MODEL_BOOSTER, key)
         if booster is None or is_terminating(booster):
             self._memories.pop(key, None)
+            self._waves.gone(key)
             # The garbage collector removes the children, by their owner reference.
             return Result(is_gone=True)
         memory = self._memory_of(booster)
@@ -106,11 +112,14 @@ class Reconciler:
         except InvalidSpec as exc:
             return await self._report(booster, stuck(exc.reason, exc.message), memory, error=exc)
         lost = [(kind, at.name) for kind, at in self._lost.of(uid_of(booster))]
-        todo = plan(intent.model, intent.children, self._observed(booster, intent), lost)
-        done = await self._act(booster, intent, todo, memory)
+        observed = self._observed(booster, intent)
+        todo = plan(intent.model, intent.children, observed, lost)
+        decision = self._decide(booster, todo, observed, memory)
+        done = await self._act(booster, intent, decision.plan, memory)
         trouble = memory.trouble(done, self._clock())
         backends = self._backends(booster, intent, memory)
         finding = conclude(booster, done, backends, intent.notes, trouble)
+        finding = finding and held(finding, decision.held)
         error, wait = self._again(done, memory)
         if finding is None:
             return Result(error, wait)
@@ -147,6 +156,21 @@ class Reconciler:
                 if live is not None:
                     found[at] = live
         return list(found.values())
+
+    def _decide(
+        self, booster: Object, todo: Plan, observed: list[Object], memory: Memory
+    ) -> Decision:
+        """Holds back what would restart pods although nobody edited the spec."""
+        generation = booster["metadata"].get("generation", 0)
+        if is_edited(booster):  # also for the passes after it, should a write of this one fail
+            memory.released = generation
+        return self._waves.decide(
+            booster,
+            todo,
+            observed,
+            memory.applied,
+            is_released=memory.released == generation,
+        )
 
     async def _act(self, booster: Object, intent: Intent, todo: Plan, memory: Memory) -> Done:
         memory.keep({(c.resource.kind, c.name) for c in intent.children})
@@ -185,6 +209,7 @@ class Reconciler:
             if obj["kind"] == MODEL_SERVING.kind
         }
         memory.forget_written(servings)
+        self._waves.note(key_of(booster), servings.values())
         bounds = {child.name: child.replica_bounds for child in intent.children}
         return reports(
             intent.model,

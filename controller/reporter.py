@@ -15,7 +15,7 @@ from app.errors import Invalid
 from app.kube import Kube
 from app.kube.pace import Clock
 from controller.contests import Contests
-from controller.finding import TRUE, Finding
+from controller.finding import TRUE, Finding, Reason
 from controller.guarded import status_patch
 from controller.memory import Memory
 from controller.outcome import Done
@@ -175,8 +175,11 @@ class Reporter:
         made = _what_was_done(done)
         for kind, about, now in (
             ("Warning", "Failed", finding.failed),
+            ("Normal", "Initialized", finding.initialized),
             ("Normal", "Active", finding.active),
         ):
+            if now.reason == Reason.CREATING:
+                continue  # what was made has an Event of its own
             then = condition(stored_status(before), about)
             is_news = (then.get("status"), then.get("reason")) != (now.status, now.reason)
             if now.status == TRUE and is_news:

@@ -68,6 +68,14 @@ class View:
             if obj_now is not None and uid_of(obj_now) != uid:  # not the ModelBooster itself
                 yield obj_now
 
+    def all(self, resource: Resource) -> Iterator[Object]:
+        """Yields every object of a kind."""
+        for store in self._stores.get(resource.kind, {}).values():
+            for key in [record.key for record in store.records()]:
+                obj = self.get(resource, key)
+                if obj is not None:
+                    yield obj
+
     def pods(self, booster: Object) -> Iterator[Object]:
         """Yields the records of a ModelBooster's pods; anybody may write labels elsewhere."""
         namespace = key_of(booster).namespace

@@ -63,6 +63,7 @@ class ControllerPart:
             resync_seconds=settings.resync_seconds,
             instance=settings.identity or leadership.me,
             watch_pods=settings.watch_pods,
+            rollout_wave_size=settings.rollout_wave_size,
         )
         self._kube = kube if settings.leader_election else kube.unguarded()
         self._controller = Controller(self._kube, scope, metrics)

@@ -23,6 +23,7 @@ from app.apis.children import (
 from app.apis.meta import Object, Resource, key_of, uid_of
 from app.kube import FIELD_MANAGER
 from controller.controller import Controller
+from controller.rollout import ALLOW, ROLLOUT
 from tests import audit
 from tests.builders import backend, booster_object, worker
 from tests.component.running import (
@@ -295,7 +296,9 @@ async def test_a_child_that_is_slow_to_go_is_waited_for_without_a_request(
 async def test_what_kthenas_own_controller_made_is_taken_over_whole(
     world: World, kubeconfig: Path
 ) -> None:
-    booster = await world.put(MODEL_BOOSTER, booster_object("m"))
+    booster = booster_object("m")
+    booster["metadata"]["annotations"] = {ROLLOUT: ALLOW}
+    booster = await world.put(MODEL_BOOSTER, booster)
     resources = {r.kind: r for r in (MODEL_SERVING, MODEL_SERVER, MODEL_ROUTE)}
     made = as_kthena_made(booster)
     uids = [uid_of(await world.put(resources[child["kind"]], child)) for child in made]

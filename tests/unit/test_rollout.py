@@ -1,0 +1,185 @@
+"""Which writes restart pods unasked, what of a plan is held back, and whose turn it is."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from app.apis.children import (
+    MODEL_SERVER,
+    MODEL_SERVING,
+    REGISTRY_MANAGED_BY,
+    REVISION,
+    Profile,
+)
+from app.apis.meta import Key, Object
+from app.convert import desired_children
+from app.convert.options import Options
+from controller.plan import Apply, Delete, Plan, TakeOver, plan
+from controller.rollout import ALLOW, HOLD, ROLLED_OUT, ROLLOUT, held_back, is_edited, unasked
+from controller.waves import Waves
+from tests.builders import backend, model
+
+MODEL = model("m", backend(), metadata={"uid": "u"})
+DESIRED = list(desired_children(MODEL, Profile.B, Options()))
+
+
+def theirs() -> list[Object]:
+    """Children that another controller made, with pods of their own."""
+    objects = [deepcopy(child.object) for child in DESIRED]
+    for obj in objects:
+        obj["metadata"] |= {"uid": obj["kind"], "resourceVersion": "7", "generation": 1}
+        labels = obj["metadata"]["labels"]
+        del labels[REGISTRY_MANAGED_BY]
+        labels[REVISION] = "theirs"
+        if obj["kind"] == MODEL_SERVING.kind:
+            obj["spec"]["template"]["restartGracePeriodSeconds"] = 7
+    return objects
+
+
+def booster(order: str = "", seen: int = 1, generation: int = 1) -> Object:
+    return {
+        "metadata": {
+            "name": "m",
+            "namespace": "default",
+            "generation": generation,
+            "annotations": {ROLLOUT: order},
+        },
+        "status": {"observedGeneration": seen},
+    }
+
+
+def todo_for(observed: list[Object]) -> Plan:
+    return plan(MODEL, DESIRED, observed)
+
+
+def names(found: list[Object], applied: dict[str, str] | None = None) -> tuple[str, ...]:
+    which = unasked(todo_for(found), found, applied or {})
+    return which.servings if which else ()
+
+
+def serving(found: list[Object]) -> Object:
+    return next(obj for obj in found if obj["kind"] == MODEL_SERVING.kind)
+
+
+def test_a_template_that_another_controller_made_is_not_replaced_unasked() -> None:
+    assert names(theirs()) == ("m-b1",)
+
+
+def test_with_the_same_template_nothing_restarts() -> None:
+    found = theirs()
+    serving(found)["spec"] = deepcopy(
+        next(c.object["spec"] for c in DESIRED if c.resource is MODEL_SERVING)
+    )
+    assert names(found) == ()
+
+
+def test_what_we_have_written_ourselves_is_repaired() -> None:
+    ours = next(c.object["metadata"]["labels"] for c in DESIRED if c.resource is MODEL_SERVING)
+    assert names(theirs(), {"m-b1": ours[REVISION]}) == ()
+    assert names(theirs(), {"m-b1": "of an older spec"}) == ("m-b1",)
+    found = theirs()
+    serving(found)["metadata"]["labels"] = dict(ours)
+    assert names(found) == ()
+
+
+def test_an_edit_is_told_by_the_generation_that_was_acted_on() -> None:
+    assert not is_edited(booster(seen=1, generation=1))
+    assert is_edited(booster(seen=1, generation=2))
+    assert not is_edited(booster(seen=-1, generation=2)), "nobody has acted on it"
+
+
+def test_while_held_back_what_exists_stays_and_what_is_missing_is_made() -> None:
+    found = [obj for obj in theirs() if obj["kind"] != MODEL_SERVER.kind]
+    stray = deepcopy(serving(found))
+    stray["metadata"]["name"] = "m-old"
+    found.append(stray)
+    whole = todo_for(found)
+    assert [type(step) for step in whole.steps] == [TakeOver, Apply, TakeOver]
+    assert [type(step) for step in whole.deletes] == [Delete]
+
+    rest = held_back(whole, found)
+
+    (step,) = rest.steps
+    assert isinstance(step, Apply)
+    assert (step.child.resource, step.old) == (MODEL_SERVER, None)
+    assert rest.deletes == ()
+
+
+class Line:
+    """Waves with a record of who was woken."""
+
+    def __init__(self, size: int, *servings: Object) -> None:
+        self.woken: list[Key] = []
+        self.waves = Waves(size, lambda: servings, self.woken.append)
+
+    def is_let_through(self, name: str, order: str = "", *, seen: int = 1) -> bool:
+        found, obj = theirs(), booster(order, seen=seen)
+        obj["metadata"]["name"] = name
+        decision = self.waves.decide(obj, todo_for(found), found, {}, is_released=False)
+        assert bool(decision.held) is not bool(decision.plan)
+        return not decision.held
+
+
+def rolling(name: str, *, available: bool = False) -> Object:
+    obj = deepcopy(serving(theirs()))
+    obj["metadata"]["annotations"] = {ROLLED_OUT: "1"}
+    obj["metadata"]["ownerReferences"][0]["name"] = name
+    obj["status"] = {
+        "observedGeneration": 1,
+        "conditions": [{"type": "Available", "status": str(available)}],
+    }
+    return obj
+
+
+def test_without_waves_only_those_go_that_are_told_to_or_edited() -> None:
+    line = Line(0)
+    assert not line.is_let_through("a")
+    assert not line.is_let_through("a", "sometime")
+    assert line.is_let_through("a", ALLOW)
+    assert line.is_let_through("b", seen=0)
+
+
+def test_in_waves_those_that_are_told_to_wait_do() -> None:
+    assert not Line(9).is_let_through("a", HOLD)
+
+
+def test_of_a_wave_so_many_go_and_the_next_is_woken_when_one_is_available() -> None:
+    line = Line(2)
+    assert [line.is_let_through(name) for name in "abcd"] == [True, True, False, False]
+    assert line.is_let_through("a"), "it has its place"
+    line.waves.note(Key("default", "a"), [rolling("a")])
+    assert line.woken == []
+
+    line.waves.note(Key("default", "a"), [rolling("a", available=True)])
+
+    assert line.woken == [Key("default", "c")]
+    assert line.is_let_through("c")
+    assert not line.is_let_through("d")
+
+
+def test_a_deleted_model_gives_up_its_place_and_its_turn() -> None:
+    line = Line(1)
+    assert line.is_let_through("a")
+    assert not line.is_let_through("b")
+    assert not line.is_let_through("c")
+    line.waves.gone(Key("default", "b"))
+    line.waves.gone(Key("default", "a"))
+    assert line.woken == [Key("default", "c")]
+
+
+def test_after_a_restart_those_at_it_are_found_in_the_cluster() -> None:
+    assert not Line(1, rolling("z")).is_let_through("a")
+    assert Line(1, rolling("z", available=True)).is_let_through("a")
+
+
+def test_what_goes_leaves_a_mark_on_the_model_serving_alone() -> None:
+    found = theirs()
+    waves = Waves(1, lambda: (), lambda key: None)
+    decision = waves.decide(booster(), todo_for(found), found, {}, is_released=False)
+    marks = {
+        step.child.resource.kind: step.child.object["metadata"].get("annotations")
+        for step in decision.plan.steps
+        if isinstance(step, TakeOver)
+    }
+    assert marks.pop(MODEL_SERVING.kind) == {ROLLED_OUT: "1"}
+    assert set(marks.values()) == {None}
