@@ -25,11 +25,10 @@ from controller.outcome import PATIENCE_SECONDS, Done, conclude
 from controller.plan import Plan, plan
 from controller.readiness import BackendReport, reports
 from controller.reporter import Reporter
-from controller.rollout import is_edited
 from controller.schema import Schema
 from controller.status import is_settled, stored_status
 from controller.view import View
-from controller.waves import Decision, Waves
+from controller.waves import Waves
 from controller.writer import Writer
 
 SLOW_SECONDS = 2.0
@@ -114,7 +113,7 @@ class Reconciler:
         lost = [(kind, at.name) for kind, at in self._lost.of(uid_of(booster))]
         observed = self._observed(booster, intent)
         todo = plan(intent.model, intent.children, observed, lost)
-        decision = self._decide(booster, todo, observed, memory)
+        decision = self._waves.decide(booster, todo, observed, memory)
         done = await self._act(booster, intent, decision.plan, memory)
         trouble = memory.trouble(done, self._clock())
         backends = self._backends(booster, intent, memory)
@@ -156,21 +155,6 @@ class Reconciler:
                 if live is not None:
                     found[at] = live
         return list(found.values())
-
-    def _decide(
-        self, booster: Object, todo: Plan, observed: list[Object], memory: Memory
-    ) -> Decision:
-        """Holds back what would restart pods although nobody edited the spec."""
-        generation = booster["metadata"].get("generation", 0)
-        if is_edited(booster):  # also for the passes after it, should a write of this one fail
-            memory.released = generation
-        return self._waves.decide(
-            booster,
-            todo,
-            observed,
-            memory.applied,
-            is_released=memory.released == generation,
-        )
 
     async def _act(self, booster: Object, intent: Intent, todo: Plan, memory: Memory) -> Done:
         memory.keep({(c.resource.kind, c.name) for c in intent.children})

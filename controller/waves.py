@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from app.apis.meta import Key, Object, key_of
+from controller.memory import Memory
 from controller.plan import Plan
 from controller.rollout import (
     ALLOW,
@@ -70,9 +71,7 @@ class Waves:
         booster: Object,
         todo: Plan,
         observed: list[Object],
-        applied: dict[str, str],
-        *,
-        is_released: bool,
+        memory: Memory,
     ) -> Decision:
         """Returns what of a plan may be done now.
 
@@ -80,21 +79,23 @@ class Waves:
             booster: whose plan it is.
             todo: the plan.
             observed: the children as they are.
-            applied: see ``unasked``.
-            is_released: whether this generation may be rolled out, whatever the status says.
+            memory: what is remembered of it.
         """
         key = key_of(booster)
         if self._leaves(key):  # unless it has to wait again, another one may be next
             self._wake_next()
-        if not todo or is_released or is_edited(booster):
+        generation = booster["metadata"].get("generation", 0)
+        if is_edited(booster):  # which holds for later passes too, should a write of this one fail
+            memory.released = generation
+        if not todo or memory.released == generation:
             return Decision(todo)
-        which = unasked(todo, observed, applied)
+        which = unasked(todo, observed, memory.applied)
         if which is None:
             return Decision(todo)
         order = order_of(booster)
         if order == ALLOW or (order != HOLD and self._has_room(key)):
             self._known().add(key)
-            return Decision(marked(todo, which, booster["metadata"].get("generation", 0)))
+            return Decision(marked(todo, which, generation))
         if order != HOLD and self._size:
             self._waiting[key] = None
         return Decision(held_back(todo, observed), self._why(booster, which, order))

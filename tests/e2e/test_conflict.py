@@ -18,9 +18,9 @@ NAME = "kthena-controller-manager"
 LABELS = {"app": NAME}
 
 
-def kthena(*args: str) -> Object:
+def kthena(arg: str) -> Object:
     """The Deployment as kthena's chart makes it."""
-    container = {"name": NAME, "image": NAME, "args": ["--leader-elect", *args]}
+    container = {"name": NAME, "image": NAME, "args": ["--leader-elect", arg]}
     return {
         "apiVersion": DEPLOYMENT.api_version,
         "kind": DEPLOYMENT.kind,
@@ -61,18 +61,14 @@ def notes(plane: ControlPlane, major: int, *arguments: str) -> str:
 def test_the_notes_warn_while_kthenas_controller_is_on(
     major: int, deployed: Admin, plane: ControlPlane
 ) -> None:
-    on: tuple[list[str], ...] = (
-        [],
-        ["--controllers=*"],
-        ["--controllers=modelserving,modelbooster"],
-    )
-    off = (["--controllers=*,-modelbooster"], ["--controllers=modelserving,autoscaler"])
-    for args in on:
-        deployed.put(DEPLOYMENT, kthena(*args))
+    on = ("--v=2", "--controllers=*", "--controllers=modelserving,modelbooster")
+    off = ("--controllers=*,-modelbooster", "--controllers=modelserving,autoscaler")
+    for arg in on:
+        deployed.put(DEPLOYMENT, kthena(arg))
         said = notes(plane, major)
-        assert f"is on: Deployment {deployed.namespace}/{NAME}" in said, args
+        assert f"is on: Deployment {deployed.namespace}/{NAME}" in said, arg
         assert 'controllers: "*,-modelbooster"' in said
     assert "is on" not in notes(plane, major, "--set=kthena.lookupController=false")
-    for args in off:
-        deployed.put(DEPLOYMENT, kthena(*args))
-        assert "is on" not in notes(plane, major), args
+    for arg in off:
+        deployed.put(DEPLOYMENT, kthena(arg))
+        assert "is on" not in notes(plane, major), arg

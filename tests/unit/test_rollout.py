@@ -14,6 +14,7 @@ from app.apis.children import (
 from app.apis.meta import Key, Object
 from app.convert import desired_children
 from app.convert.options import Options
+from controller.memory import Memory
 from controller.plan import Apply, Delete, Plan, TakeOver, plan
 from controller.rollout import ALLOW, HOLD, ROLLED_OUT, ROLLOUT, held_back, is_edited, unasked
 from controller.waves import Waves
@@ -115,7 +116,7 @@ class Line:
     def is_let_through(self, name: str, order: str = "", *, seen: int = 1) -> bool:
         found, obj = theirs(), booster(order, seen=seen)
         obj["metadata"]["name"] = name
-        decision = self.waves.decide(obj, todo_for(found), found, {}, is_released=False)
+        decision = self.waves.decide(obj, todo_for(found), found, Memory("u"))
         assert bool(decision.held) is not bool(decision.plan)
         return not decision.held
 
@@ -137,6 +138,14 @@ def test_without_waves_only_those_go_that_are_told_to_or_edited() -> None:
     assert not line.is_let_through("a", "sometime")
     assert line.is_let_through("a", ALLOW)
     assert line.is_let_through("b", seen=0)
+
+
+def test_an_edit_counts_until_it_has_been_acted_on() -> None:
+    """A refused child moves observedGeneration on, too."""
+    waves, found, memory = Waves(0, lambda: (), lambda key: None), theirs(), Memory("u")
+    assert not waves.decide(booster(seen=1, generation=2), todo_for(found), found, memory).held
+    assert not waves.decide(booster(seen=2, generation=2), todo_for(found), found, memory).held
+    assert waves.decide(booster(seen=3, generation=3), todo_for(found), found, memory).held
 
 
 def test_in_waves_those_that_are_told_to_wait_do() -> None:
@@ -175,7 +184,7 @@ def test_after_a_restart_those_at_it_are_found_in_the_cluster() -> None:
 def test_what_goes_leaves_a_mark_on_the_model_serving_alone() -> None:
     found = theirs()
     waves = Waves(1, lambda: (), lambda key: None)
-    decision = waves.decide(booster(), todo_for(found), found, {}, is_released=False)
+    decision = waves.decide(booster(), todo_for(found), found, Memory("u"))
     marks = {
         step.child.resource.kind: step.child.object["metadata"].get("annotations")
         for step in decision.plan.steps
