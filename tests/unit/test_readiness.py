@@ -83,6 +83,25 @@ def test_a_status_about_an_older_spec(was_ready: bool, written: int, want: Ready
     assert readiness(obj, None, written, was_ready=was_ready)[0] is want
 
 
+@pytest.mark.parametrize(
+    ("bounds", "available", "want"),
+    [
+        pytest.param((0, 4), 0, NO, id="it may scale to zero, but nothing serves"),
+        pytest.param((0, 4), 1, YES, id="it may scale to zero, and one serves"),
+        pytest.param((2, 4), 1, NO, id="fewer than its least"),
+        pytest.param((2, 4), 2, YES, id="its least"),
+        pytest.param(None, 1, NO, id="no autoscaler"),
+    ],
+)
+def test_while_it_scales_at_least_one_replica_must_serve(
+    bounds: tuple[int, int] | None, available: int, want: Ready
+) -> None:
+    meaning = model("m", backend("b1"))
+    servings = {"m-b1": serving(available=available, Progressing=True)}
+    [report] = reports(meaning, servings, {"m-b1": bounds}, {}, {})
+    assert report.ready is want
+
+
 ABSURD: list[Any] = [
     None,
     {},

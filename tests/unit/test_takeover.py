@@ -70,6 +70,29 @@ def after(*entries: Object) -> list[Object] | None:
             id="a status stays whose it is",
         ),
         pytest.param(
+            [
+                entry("kthena", spec("a")),
+                entry("scaler", spec("replicas"), subresource="scale"),
+            ],
+            [
+                entry(US, spec("a"), "Apply"),
+                entry("scaler", spec("replicas"), subresource="scale"),
+            ],
+            id="what was written through a subresource stays whose it is",
+        ),
+        pytest.param(
+            [
+                entry(US, {"f:status": {}}, "Apply", subresource="status"),
+                entry(US, selector("a"), "Apply"),
+                entry("hand", selector("b")),
+            ],
+            [
+                entry(US, selector("a", "b"), "Apply"),
+                entry(US, {"f:status": {}}, "Apply", subresource="status"),
+            ],
+            id="what we applied to a subresource is not our entry of the object",
+        ),
+        pytest.param(
             [entry("kthena", spec("a")), entry("argo", spec("b"), "Apply")],
             [entry(US, spec("a"), "Apply"), entry("argo", spec("b"), "Apply")],
             id="what another applies is its own",
