@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.controlplane import clients, crds
 from tests.controlplane.plane import ControlPlane
@@ -21,7 +21,11 @@ PROFILE = "B"
 """The child profile whose CRDs the shared control plane has."""
 
 # pytest --hypothesis-profile=thorough --timeout=0: many more generated objects, for an hour off.
-settings.register_profile("thorough", max_examples=5000)
+# No example has a time limit, because other work on the machine would decide whether it is met.
+ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("any-speed", ANY_SPEED)
+settings.register_profile("thorough", ANY_SPEED, max_examples=5000)
+settings.load_profile("any-speed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

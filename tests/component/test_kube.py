@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -424,10 +423,8 @@ async def test_the_server_knows_us_by_name(kube: Kube, plane: ControlPlane, name
 
 async def test_a_request_that_takes_too_long_is_given_up(through: Kube, proxy: Proxy) -> None:
     proxy.add(Rule(Delay(30)))
-    begun = time.monotonic()
-    with pytest.raises(Unreachable, match="Timeout"):
+    with pytest.raises(Unreachable, match="Timeout"):  # the answer itself would be a 404
         await through.unguarded(0.3).get(CONFIG_MAP, "default", "m")
-    assert time.monotonic() - begun < 5
 
 
 async def test_a_write_that_the_guard_forbids_is_not_sent(proxy: Proxy, namespace: str) -> None:
@@ -508,14 +505,19 @@ async def test_a_cancelled_request_closes_its_own_connection_and_a_silent_one_al
 
 
 async def test_the_rate_of_all_requests_together_is_limited(kubeconfig: Path) -> None:
-    async with connect(str(kubeconfig), qps=2, burst=2) as kube:
-        begun = time.monotonic()
-        many = asyncio.gather(*(kube.read("/version") for _ in range(6)))
-        for _ in range(3):  # what is urgent does not wait for them
+    # One request in a hundred seconds: what waits now is not sent before the test ends.
+    async with connect(str(kubeconfig), qps=0.01, burst=2) as kube:
+        many = [asyncio.create_task(kube.read("/version")) for _ in range(6)]
+        await eventually(lambda: sum(task.done() for task in many) == 2)
+        for _ in range(3):  # an urgent request does not wait for them
             await kube.unguarded(is_urgent=True).get(NAMESPACE, None, "default")
-        assert not many.done()
-        await many
-        assert time.monotonic() - begun >= 1.9
+        assert sum(task.done() for task in many) == 2
+        for task in many:
+            task.cancel()
+        await asyncio.wait(many)
+    # Each of the others waits for its turn, and gets it.
+    async with connect(str(kubeconfig), qps=50, burst=2) as kube:
+        await asyncio.gather(*(kube.read("/version") for _ in range(6)))
 
 
 async def test_every_answer_is_counted(proxy: Proxy, namespace: str) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import gc
 import random
 import socket
-import time
 import warnings
 from dataclasses import replace
 
@@ -149,7 +148,7 @@ async def test_what_cannot_be_framed_ends_the_connection(head: str) -> None:
         )
         assert (status, headers["connection"]) == (400, "close")
         assert b"hello" not in body
-        assert await client.closed(within=5)
+        assert await client.closed(within=30)
         client.close()
         assert (await server.ask(GOOD))[0] == 200
 
@@ -175,7 +174,7 @@ async def test_what_is_no_request_ends_the_connection(raw: bytes) -> None:
     async with serving() as server:
         client = await server.connect()
         client.writer.write(raw)
-        assert await client.closed(within=2)
+        assert await client.closed(within=30)
         client.close()
         assert (await server.ask(GOOD))[0] == 200
 
@@ -209,33 +208,34 @@ async def test_an_old_client_is_answered_and_let_go() -> None:
         client = await server.connect()
         status, headers, _ = await client.ask(GOOD.replace(b"HTTP/1.1", b"HTTP/1.0"))
         assert (status, headers["connection"]) == (200, "close")
-        assert await client.closed(within=2)
+        assert await client.closed(within=30)
         client.close()
 
 
 async def _silent_in_tcp(server: Server) -> bool:
     """Whether a client that never begins its handshake is let go."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    closed = await Client(reader, writer).closed(within=10)
-    writer.close()
-    return closed
+    try:
+        return await Client(reader, writer).closed(within=60)
+    finally:
+        writer.close()
 
 
 async def _silent_after(server: Server, said: bytes) -> bool:
     client = await server.connect()
     client.writer.write(said)
-    closed = await client.closed(within=10)
-    client.close()
-    return closed
+    try:
+        return await client.closed(within=60)
+    finally:
+        client.close()
 
 
 async def _dripping(server: Server, said: bytes) -> bool:
     """Whether a client is let go that keeps sending, one byte at a time."""
     client = await server.connect()
     client.writer.write(said)
-    begin = time.monotonic()
     try:
-        while time.monotonic() < begin + 10:
+        for _ in range(3000):  # 60 s and more
             client.writer.write(b"a")
             await client.writer.drain()
             if await client.closed(within=0.02):
@@ -247,32 +247,38 @@ async def _dripping(server: Server, said: bytes) -> bool:
     return False
 
 
-async def test_whoever_keeps_silent_or_drips_is_let_go_while_others_are_served() -> None:
+def _slow_clients(server: Server) -> list[asyncio.Task[bool]]:
     half = GOOD[: len(GOOD) // 2]
+    return [
+        asyncio.create_task(client)
+        for _ in range(10)
+        for client in (
+            _silent_in_tcp(server),
+            _silent_after(server, b""),
+            _silent_after(server, b"POST / HT"),
+            _silent_after(server, half),
+            _dripping(server, b"POST / HTTP/1.1\r\nX: "),
+            _dripping(server, half),
+        )
+    ]
+
+
+async def test_slow_clients_are_let_go() -> None:
     async with serving(limits=replace(QUICK, idle_seconds=1.0)) as server:
-        async with asyncio.TaskGroup() as group:
-            slow = [
-                group.create_task(client)
-                for _ in range(10)
-                for client in (
-                    _silent_in_tcp(server),
-                    _silent_after(server, b""),
-                    _silent_after(server, b"POST / HT"),
-                    _silent_after(server, half),
-                    _dripping(server, b"POST / HTTP/1.1\r\nX: "),
-                    _dripping(server, half),
-                )
-            ]
-            good = await server.connect()
-            waits = []
-            while not all(task.done() for task in slow):
-                begin = time.monotonic()
-                assert (await good.ask(GOOD))[0] == 200
-                waits.append(time.monotonic() - begin)
-                await asyncio.sleep(0.01)
-            good.close()
-        assert all(task.result() for task in slow)
-        assert sorted(waits)[len(waits) // 2] < QUICK.header_seconds / 4
+        assert all(await asyncio.gather(*_slow_clients(server)))
+
+
+async def test_slow_clients_hold_up_nobody() -> None:
+    # So long that none of them is let go meanwhile.
+    limits = Limits(handshake_seconds=600, header_seconds=600, body_seconds=600, idle_seconds=600)
+    async with serving(limits=limits) as server:
+        slow = _slow_clients(server)
+        for _ in range(50):
+            assert (await server.ask(GOOD))[0] == 200
+        assert not any(task.done() for task in slow)
+        for task in slow:
+            task.cancel()
+        await asyncio.wait(slow)
 
 
 async def test_when_it_is_full_the_longest_idle_goes() -> None:
@@ -283,7 +289,7 @@ async def test_when_it_is_full_the_longest_idle_goes() -> None:
             assert (await clients[-1].ask(GOOD))[0] == 200
         assert (await clients[0].ask(GOOD))[0] == 200  # so the second is the longest idle now
         assert (await server.ask(GOOD))[0] == 200
-        assert await clients[1].closed(within=2)
+        assert await clients[1].closed(within=30)
         assert (await clients[0].ask(GOOD))[0] == 200
         assert (await clients[2].ask(GOOD))[0] == 200
         for client in clients:
@@ -298,7 +304,7 @@ async def test_when_all_are_busy_a_new_connection_is_refused() -> None:
             await client.writer.drain()
         await asyncio.sleep(0.1)  # for the server to have read so far; there is no sign of it
         refused = await server.connect()
-        assert await refused.closed(within=2)
+        assert await refused.closed(within=30)
         refused.close()
         for client in busy:
             assert (await client.ask(GOOD[-1:]))[0] == 200
@@ -313,7 +319,7 @@ async def test_while_it_drains_it_serves_and_says_goodbye() -> None:
         await asyncio.sleep(0)
         status, headers, _ = await pooled.ask(GOOD)
         assert (status, headers["connection"]) == (200, "close")
-        assert await pooled.closed(within=1)
+        assert await pooled.closed(within=30)
         pooled.close()
         status, headers, _ = await server.ask(GOOD)
         assert (status, headers["connection"]) == (200, "close")
@@ -347,28 +353,33 @@ async def test_a_rolling_update_loses_no_request() -> None:
         async with asyncio.TaskGroup() as group:
             for seed in range(4):
                 group.create_task(ask_on(seed))
-            await asyncio.sleep(0.2)
+            while asked < 20:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
             pods.append(new)
             old.stopping.set()
             await asyncio.sleep(0.5)  # so long the Service goes on sending some to the old one
             pods.remove(old)
-        assert asked > 20
 
 
 async def test_half_open_clients_do_not_delay_the_end() -> None:
-    limits = Limits(closing_seconds=0.3, handshake_seconds=0.2)
+    # Nothing but the time for closing can end a client's part before the test runs out of time.
+    limits = Limits(
+        closing_seconds=0.3,
+        handshake_seconds=0.2,
+        header_seconds=600,
+        body_seconds=600,
+        idle_seconds=600,
+    )
     async with serving(limits=limits) as server:
         idle, half_header, half_body = [await server.connect() for _ in range(3)]
         await idle.ask(GOOD)
         half_header.writer.write(GOOD[:10])
         half_body.writer.write(GOOD[:-10])
         deaf = socket.create_connection(("127.0.0.1", server.port))
-        begin = time.monotonic()
         server.stopping.set()
         await server.done
-        assert time.monotonic() - begin < 2
         for client in (idle, half_header, half_body):
-            assert await client.closed(within=1)
+            assert await client.closed(within=30)
             client.close()
         deaf.close()
     await asyncio.sleep(2 * limits.handshake_seconds)

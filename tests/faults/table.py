@@ -367,7 +367,8 @@ ROWS: tuple[Row, ...] = (
         (
             f"{TRAFFIC}test_f62_half_open_connections_keep_nobody_waiting",
             f"{TRAFFIC}test_f62_clients_that_drip_are_let_go_and_delay_no_end",
-            f"{SOCKETS}test_whoever_keeps_silent_or_drips_is_let_go_while_others_are_served",
+            f"{SOCKETS}test_slow_clients_are_let_go",
+            f"{SOCKETS}test_slow_clients_hold_up_nobody",
             f"{SOCKETS}test_half_open_clients_do_not_delay_the_end",
         ),
     ),
@@ -455,7 +456,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "F75",
         "texts made for slow patterns",
-        (f"{ANSWERS}test_long_texts_take_little_time",),
+        (f"{ANSWERS}test_long_texts_are_answered",),
     ),
     Row(
         "F76",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.apis.canonical import canonical
@@ -124,7 +124,6 @@ AMOUNT = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(limits=st.dictionaries(st.sampled_from(["cpu", "memory", "nvidia.com/gpu"]), AMOUNT))
 def test_whatever_the_user_writes_amounts_are_canonical(limits: Object) -> None:
     pods = [worker(pods=2, resources={"limits": limits, "requests": limits})]

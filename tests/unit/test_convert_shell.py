@@ -138,7 +138,7 @@ def wanted(config: Object) -> list[str]:
     return words
 
 
-RUN = settings(max_examples=40, deadline=None)
+RUN = settings(max_examples=40)
 ENV = {"POD_NAME": "demo-b1-0-leader-0-0"}
 
 

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -157,18 +156,14 @@ def test_a_reader_that_has_stopped_reading_delays_nobody() -> None:
     with os.fdopen(write, "wb", buffering=0) as stream:
         sink = Sink(stream, capacity=100)
         sink.setFormatter(JsonLines())
-        slowest = 0.0
-        for _ in range(2000):  # far more than a pipe and the queue hold
-            begun = time.perf_counter()
+        # Far more than the pipe and the queue hold: a write that waits for the reader never ends.
+        for _ in range(2000):
             sink.emit(record("%s", "x" * 1000))
-            slowest = max(slowest, time.perf_counter() - begun)
         assert sink.dropped > 0
-        assert slowest < 5  # a busy machine may pause us; a blocked write would never end
         drained = threading.Thread(
             target=lambda: [None for _ in iter(lambda: os.read(read, 1 << 16), b"")]
         )
         drained.start()
         sink.close()
-    drained.join(5)
+    drained.join()
     os.close(read)
-    assert not drained.is_alive()

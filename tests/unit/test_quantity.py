@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.apis.quantity import canonical_quantity, parse_quantity
@@ -91,7 +91,6 @@ def test_value(written: str, want: Decimal) -> None:
     assert parse_quantity(written) == want
 
 
-@settings(deadline=None)
 @given(AMOUNTS)
 def test_the_canonical_form_is_the_same_amount(written: str) -> None:
     canonical = canonical_quantity(written)
