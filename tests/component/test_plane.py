@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from app.apis.meta import Resource
-from tests.controlplane import binaries, cache
+from tests.controlplane import binaries, cache, processes
 from tests.controlplane.api import Api, Refused
 from tests.controlplane.packages import Unobtainable
 from tests.controlplane.plane import ControlPlane, DidNotStart, User
@@ -49,7 +49,7 @@ def servers_of(folder: Path) -> set[str]:
     return names
 
 
-def eventually(right: Callable[[], bool], seconds: float = 20) -> bool:
+def eventually(right: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not right() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -85,6 +85,7 @@ def test_the_servers_go_with_whoever_started_them(tmp_path: Path, sign: signal.S
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        preexec_fn=processes.accept_interrupts,
     )
     with process:
         assert process.stdout
@@ -94,7 +95,7 @@ def test_the_servers_go_with_whoever_started_them(tmp_path: Path, sign: signal.S
 
             process.send_signal(sign)
 
-            process.wait(20)
+            process.wait(60)
         finally:
             process.kill()  # else leaving the block would wait for it
     assert eventually(lambda: not servers_of(tmp_path))

@@ -42,6 +42,14 @@ def launch(
         )
 
 
+def accept_interrupts() -> None:
+    """Makes SIGINT end this process again; for ``preexec_fn`` of a program that a test interrupts.
+
+    A shell starts its background jobs with SIGINT ignored, and every child inherits that.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def end(process: subprocess.Popen[bytes], *, grace_seconds: float = 0) -> None:
     """Ends a program and waits until it is gone.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.controlplane import processes
 from tests.demo.stage import NotAsExpected, Stage
 from tests.e2e.installation import ROOT, eventually
 
@@ -40,8 +42,13 @@ def test_it_shows_the_whole_way(tmp_path: Path) -> None:
     assert "\x1b" not in done.stdout  # not a terminal, so no colours
     assert re.search(r"everything was as it should be\.$", done.stdout)
     assert done.stdout.count("is invalid: ") == 5
+    assert len(done.stdout) > 2 * PIPE_BYTES
     assert _left(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+PIPE_BYTES = 4096
+"""The least that a pipe can hold, and much less than the demo prints."""
 
 
 def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -50,18 +57,23 @@ def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
         COMMAND,
         cwd=ROOT,
         env=environment,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=processes.accept_interrupts,
     )
+    assert process.stdout
+    # Nobody reads before the interrupt. So the demo waits in the middle, and cannot end too early.
+    fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     try:
         eventually(lambda: any("kube-apiserver" in words for words in _left(tmp_path)), seconds=60)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        _, said = process.communicate(timeout=30)
+        shown, said = process.communicate(timeout=90)
     finally:
         process.kill()
     assert process.returncode == 130
+    assert "everything was as it should be" not in shown
     assert said == "\n   interrupted; nothing is left behind\n"
     assert _left(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
