@@ -1,0 +1,108 @@
+"""``make install`` gives what the lock says, whatever is newer on the package index."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.package_index import NEWER, NewerIndex
+
+ROOT = Path(__file__).parents[1]
+LOCK = "requirements-dev.txt"
+# All that the installation reads.
+SOURCES = ("Makefile", "pyproject.toml", "README.md", "LICENSE", LOCK)
+PACKAGES = ("app", "webhook", "controller", "certs")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def index() -> Iterator[NewerIndex]:
+    with NewerIndex() as served:
+        yield served
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the project, so that its own environment stays as it is."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    for file in SOURCES:
+        shutil.copy(ROOT / file, folder)
+    for package in PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, folder / package, ignore=ignored)
+    return folder
+
+
+def run(*command: str | Path, where: Path, environment: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(
+        command,
+        cwd=where,
+        env={**os.environ, **(environment or {})},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def locked() -> dict[str, str]:
+    """Returns the version of each package that the lock names for this Python."""
+    found: dict[str, str] = {}
+    for line in (ROOT / LOCK).read_text().splitlines():
+        if line[:1].isalnum():
+            requirement = Requirement(line.removesuffix("\\").strip())
+            if requirement.marker is None or requirement.marker.evaluate():
+                [version] = requirement.specifier
+                found[canonicalize_name(requirement.name)] = version.version
+    return found
+
+
+def installed(python: Path, where: Path) -> dict[str, str]:
+    listed = json.loads(run(python, "-m", "pip", "list", "--format=json", where=where))
+    found: dict[str, str] = {canonicalize_name(each["name"]): each["version"] for each in listed}
+    for ours in ("pip", "model-booster"):
+        del found[ours]
+    return found
+
+
+@pytest.mark.parametrize(
+    "pip",
+    [
+        pytest.param("pip==23.0.1", id="the oldest pip, of Debian 12"),
+        # Whichever that is today: it is what a user gets who upgrades.
+        pytest.param("pip", id="the newest pip"),
+    ],
+)
+def test_newer_releases_on_the_index_change_nothing(
+    index: NewerIndex, checkout: Path, pip: str
+) -> None:
+    python = checkout / "venv/bin/python"
+    run(sys.executable, "-m", "venv", "venv", where=checkout)
+    run(python, "-m", "pip", "install", "--quiet", "--upgrade", pip, where=checkout)
+    environment = {
+        "PIP_INDEX_URL": index.url,
+        "PIP_NO_COMPILE": "1",  # nothing of it is run
+        "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1"))),
+    }
+    # The index does offer something newer, of every kind of requirement.
+    for wanted in ("orjson", "uvicorn[standard]"):
+        offer = ("install", "--dry-run", "--no-deps", "--ignore-installed", wanted)
+        told = run(python, "-m", "pip", *offer, where=checkout, environment=environment)
+        assert f"{wanted.partition('[')[0]}-{NEWER}" in told
+
+    run("make", "install", "VENV=venv", where=checkout, environment=environment)
+
+    assert installed(python, checkout) == locked()
+    assert set(locked()) <= index.asked
