@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,12 +16,15 @@ from tests.controlplane import clients, crds
 from tests.controlplane.plane import ControlPlane
 from tests.faults import table as faults
 from tests.proxy import Proxy
-from tests.world import Admin, World
+from tests.world import PATIENCE_SECONDS, Admin, World
 
 PROFILE = "B"
 """The child profile whose CRDs the shared control plane has."""
 
 # pytest --hypothesis-profile=thorough --timeout=0: many more generated objects, for an hour off.
+NOT_PUBLISHED = "unexpected end of JSON input"
+"""What kubectl says of an OpenAPI document that the API server has not built yet."""
+
 # No example has a time limit, because other work on the machine would decide whether it is met.
 ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("any-speed", ANY_SPEED)
@@ -125,5 +129,27 @@ def kubectl(kubeconfig: Path, tmp_path: Path) -> Kubectl:
             check=False,
         )
         return Ran(done.stdout, done.stderr, done.returncode)
+
+    return run
+
+
+@pytest.fixture
+def explain(kubectl: Kubectl) -> Callable[[str], str]:
+    """``kubectl explain`` of a field of ModelBooster, as one line of text.
+
+    The API server rebuilds its OpenAPI documents for some seconds after any CRD has changed, and
+    tests before this one change some. kubectl reports a document that is not there yet as the end
+    of its JSON; a user asks again, and so does this.
+    """
+
+    def run(field: str) -> str:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            said = kubectl("explain", f"modelbooster{field}")
+            if NOT_PUBLISHED not in said.stderr or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        assert (said.stderr, said.code) == ("", 0)
+        return " ".join(said.stdout.split())
 
     return run

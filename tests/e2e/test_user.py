@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,5 @@ def test_the_default_is_stored_and_makes_no_difference_later(kubectl: Kubectl) -
     assert kubectl("apply", "-f", "-", stdin=text).stdout.endswith(" unchanged\n")
 
 
-def test_explain_tells_what_a_field_means(kubectl: Kubectl) -> None:
-    said = kubectl("explain", "modelbooster.spec.backends.modelURI")
-    assert "hf://owner/repository" in said.stdout
+def test_explain_tells_what_a_field_means(explain: Callable[[str], str]) -> None:
+    assert "hf://owner/repository" in explain(".spec.backends.modelURI")
