@@ -1,7 +1,8 @@
 """Prints ``docs/validation.md``: ``make generate`` writes it.
 
-What a rule asks for is its docstring's first sentence, why is the comment beside it in ``RULES``,
-and what is said is what ``judge`` says of its case, so the page cannot tell what is not so.
+What a rule asks for is its docstring's first sentence, why is the comment beside it in ``RULES``.
+What is said is what ``judge`` says of its case, or what the API server says if it refuses the case
+by itself; tests/e2e/test_answers.py compares both with a real API server.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ wrong with it, and what would be right. Warnings ({MOST_WARNINGS} at most) are p
 and change nothing.
 
 Each text below is one fault. kubectl prints `The ModelBooster "demo" is invalid: ` before it; of
-several faults each stands in a line of its own. `model-booster validate FILE` says the same without
-a cluster ([cli.md](cli.md)).
+several faults each stands in a line of its own. `model-booster validate FILE` needs no cluster;
+some of its texts differ ([why](cli.md#where-validate-differs-from-kubectl-apply)).
 
 An edit answers only for what it makes worse: a fault that the stored object has already does not
 stand in its way. Labels, annotations, finalizers and status can always be written, and of an object
@@ -54,7 +55,7 @@ the API server |
 
 What the controller refuses it leaves alone: what runs already goes on, and other people's objects
 are never touched. Faults of the first row hide those of the others until they are mended: the API
-server asks nobody about an object whose shape is wrong. `model-booster validate` does the same.
+server calls no webhook for an object that its own checks refuse.
 
 Each example below shows what matters of a ModelBooster; all the rest of it is right.
 """
@@ -91,7 +92,8 @@ Every edit is carried out. Of these you are told what they will do.
 DEFINITION = """
 ## Rules of the definition
 
-Held by the API server itself, webhook or not. The value that it prints differs by its release.
+Held by the API server itself, webhook or not. Before such a text Kubernetes 1.34 prints the type of
+the value, `"object"` or `"string"`; other releases may print the value.
 
 | | at | says |
 |---|---|---|
@@ -147,7 +149,7 @@ def entry(rule: Callable[..., Any], case: AnswerCase, why: str = "") -> str:
         there = "While the webhook is starting:\n\n"
     if case.rule == "advice.autoscaler_finds_pods":
         there = f"With kthena {case.release}:\n\n"
-    said = "\n".join(case.said())
+    said = case.refusal if case.is_by_definition else "\n".join(case.said())
     return f"\n#### {title}\n\n{text}\n\n{there}{before}{block(case.written)}\n```\n{said}\n```\n"
 
 

@@ -91,6 +91,16 @@ class AnswerCase:
         lookup = StoreLookup(stores, lambda: not self.reading)
         return Context(profile=self.profile, lookup=lookup)
 
+    @property
+    def is_by_definition(self) -> bool:
+        """Whether the API server refuses the object by itself, before it calls a webhook."""
+        return self.rule.startswith("shape.")
+
+    @property
+    def refusal(self) -> str:
+        """What kubectl prints of the object, without the name of the object."""
+        return self.kubectl.partition(" is invalid: ")[2].rstrip("\n")
+
     def verdict(self) -> Verdict:
         """Returns what is said of the object."""
         old = self.old

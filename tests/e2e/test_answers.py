@@ -220,7 +220,7 @@ def test_what_the_definition_refuses(kubectl: Kubectl, obj: Object, text: str) -
 def test_without_the_webhook_the_controller_says_the_same(
     plane: ControlPlane, admin: Admin
 ) -> None:
-    ours = [case for case in cases("rules") if not is_by_definition(case) and not case.beside]
+    ours = [case for case in cases("rules") if not case.is_by_definition and not case.beside]
     renamed = [
         replace(case, written=_renamed(case.written, f"c{position}"))
         for position, case in enumerate(ours)
@@ -234,10 +234,6 @@ def test_without_the_webhook_the_controller_says_the_same(
         conditions = {entry["type"]: entry for entry in stored["status"]["conditions"]}
         assert conditions["Failed"]["reason"] == "ValidationFailed"
         assert conditions["Failed"]["message"] == case.said()[0], case.rule
-
-
-def is_by_definition(case: AnswerCase) -> bool:
-    return case.rule.startswith("shape.")
 
 
 @pytest.mark.parametrize("name", LISTS)
