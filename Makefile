@@ -56,6 +56,18 @@ control-plane: install ## Find or build etcd, kube-apiserver and the rest that t
 test-unit: install ## Run the tests that need no control plane (seconds).
 	$(PYTHON) -m pytest tests/unit tests/golden tests/test_layering.py $(PYTEST_ARGS)
 
+# The Pythons that the project is tried with; each has a virtual environment of its own.
+PYTHONS ?= $(wildcard $(foreach minor,11 12 13,$(HOME)/.pyenv/versions/3.$(minor).*/bin/python))
+
+.PHONY: test-pythons
+test-pythons: ## Run lint, type and test-unit under each of PYTHONS="/path/to/python3.12 ..." (default: those of pyenv).
+	@[ -n "$(PYTHONS)" ] || { echo 'no Python 3.11, 3.12 or 3.13 found: make test-pythons PYTHONS="/path/to/python3.12 ..."' >&2; exit 1; }
+	@for python in $(PYTHONS); do \
+	  version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  echo "== Python $$version: $$python"; \
+	  $(MAKE) --no-print-directory VENV=.venv-$$version SYSTEM_PYTHON=$$python install lint type test-unit || exit 1; \
+	done
+
 .PHONY: test
 test: lint type control-plane ## Run everything that a change must pass.
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
@@ -107,5 +119,5 @@ lock: ## Pin the dependencies anew, with hashes (LOCK_ARGS=--upgrade takes the n
 
 .PHONY: clean
 clean: ## Remove what the targets made here (not the cache of built programs outside).
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-* build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
