@@ -18,10 +18,7 @@ from certs.policy import AUTHORITY_LIFE, authority_fault
 from certs.rotator import rotate
 from tests.controlplane.api import Refused
 from tests.controlplane.plane import ControlPlane
-from tests.world import World
-
-REPAIR_SECONDS = 2
-"""What is promised for a bundle that somebody took out."""
+from tests.world import PATIENCE_SECONDS, World
 
 NOW = datetime.now(UTC)
 SOUND = new_authority("ca", NOW, AUTHORITY_LIFE)
@@ -111,7 +108,9 @@ class Scene:
         secret = {"kind": "Secret", "metadata": {"name": self.place.secret}, "data": data}
         await self.world.put(SECRET, secret)
 
-    async def secret(self, right: Callable[[KeyPair], object] = bool, within: float = 5) -> KeyPair:
+    async def secret(
+        self, right: Callable[[KeyPair], object] = bool, within: float = PATIENCE_SECONDS
+    ) -> KeyPair:
         """The authority that the Secret holds, once it is sound and right."""
 
         def is_right(obj: Object) -> bool:
@@ -121,7 +120,7 @@ class Scene:
         found = await self.world.until(SECRET, self.place.secret, is_right, seconds=within)
         return pair_of(found)
 
-    async def trusted(self, bundle: bytes, within: float = REPAIR_SECONDS) -> None:
+    async def trusted(self, bundle: bytes, within: float = PATIENCE_SECONDS) -> None:
         """Waits until the bundle stands in all our entries, and checks that it does in no other."""
         for resource in (VALIDATING, MUTATING):
             obj = await self.world.until(

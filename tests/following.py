@@ -81,7 +81,7 @@ class Followed:
 
     async def until(self, right: Callable[[], object]) -> None:
         try:
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(60):
                 while not right():
                     self._something.clear()
                     await self._something.wait()
@@ -97,7 +97,7 @@ async def following(
     followed = Followed(kube, namespace, pace, store)
     running = asyncio.create_task(followed.informer.run())
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             await followed.informer.synced.wait()
         yield followed
     finally:
@@ -132,6 +132,6 @@ def config_map(name: str, **values: str) -> Object:
 
 async def eventually(right: Callable[[], object]) -> None:
     """Waits for the proxy, which works in another thread and cannot wake us."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         while not right():  # noqa: ASYNC110
             await asyncio.sleep(0.02)

@@ -12,7 +12,7 @@ from typing import Any
 from app.apis.meta import Object, Resource
 from tests.controlplane.api import APPLY, MERGE_PATCH, Api, Refused
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 """How long ``until`` waits: far longer than anything takes, so a busy machine fails no test."""
 
 Predicate = Callable[[Object], Any]

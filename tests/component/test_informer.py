@@ -145,7 +145,7 @@ async def test_f29_an_informer_that_is_broken_says_so_and_ends(
 
     await world.put(CONFIG_MAP, config_map("a"))
     informer = Informer(kube, CONFIG_MAP, Store(), broken, namespace=namespace, pace=QUICK)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         with pytest.raises(ExceptionGroup) as caught:
             await informer.run()
     assert caught.value.subgroup(ValueError) is not None

@@ -59,11 +59,11 @@ class Candidate:
         return self
 
     async def until_it_works(self) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await self.works.wait()
 
     async def until_it_ends(self) -> BaseException | None:
-        await asyncio.wait([self.running], timeout=30)
+        await asyncio.wait([self.running], timeout=60)
         return self.running.exception()
 
 

@@ -56,7 +56,7 @@ class Follower:
         return NOW + self.ahead
 
     async def until(self, right: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not right():  # noqa: ASYNC110 - what is waited for is a plain list
                 await asyncio.sleep(0.005)
 

@@ -43,8 +43,9 @@ pytestmark = pytest.mark.anyio
 
 SERVICE_ACCOUNT = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 
-SOON_SECONDS = 15
-"""Details wait for company up to 10 s; the rest is for a busy machine."""
+SOON_SECONDS = 60
+"""Details wait for company up to 10 s; the rest is for a busy machine. Without news they would be
+told with the next full listing, hours later."""
 
 RUNS: Object = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
 

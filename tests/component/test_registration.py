@@ -231,7 +231,7 @@ async def running(release: Release, folder: Path) -> AsyncIterator[Calls]:
         part = WebhookPart(kube, settings, metrics)
         task = asyncio.create_task(part.run(stopping))
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while any(check.fault() for check in part.ready) and not task.done():  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
             await until_called(World(admin))
@@ -245,7 +245,7 @@ async def until_called(world: World) -> None:
     """Waits until the API server calls the webhook: it learns of it by a watch of its own."""
     bad = booster_object("probe")
     bad["spec"]["backends"][0]["workers"][0]["image"] = "a b"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await world.create(MODEL_BOOSTER, bad)

@@ -86,12 +86,11 @@ async def test_a_hundred_requests_at_once_are_answered() -> None:
 
 
 async def test_a_body_has_the_time_that_the_api_server_has() -> None:
-    async with serving() as server:
+    async with serving(limits=Limits(body_seconds=600)) as server:
         client = await server.connect()
         late = request(orjson.dumps(review()), f"{VALIDATE}?timeout=1s")
         client.writer.write(late[:-1])
-        async with asyncio.timeout(5):
-            status, headers, _ = await client.answer()
+        status, headers, _ = await client.answer()
         assert (status, headers["connection"]) == (408, "close")
         assert await client.closed(within=30)
         client.close()
@@ -134,7 +133,7 @@ async def test_bodies_that_are_too_large_together_are_sent_away_to_come_again(ve
 
 async def _wait_for_in_flight(metrics: Metrics, want: int) -> None:
     name = "controller_runtime_webhook_requests_in_flight"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         # Scrapes are all there is to see of it.
         while metrics.registry.get_sample_value(name, {"webhook": VALIDATE}) != want:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

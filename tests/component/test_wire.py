@@ -100,7 +100,7 @@ async def peer(*script: list[bytes]) -> AsyncIterator[tuple[Peer, Wire, Place]]:
     ],
 )
 async def test_an_answer_is_understood(pieces: list[bytes], want: Answer) -> None:
-    async with asyncio.timeout(10), peer(pieces) as (_, wire, place):
+    async with asyncio.timeout(60), peer(pieces) as (_, wire, place):
         assert await wire.ask(place, ASKED) == want
 
 
@@ -122,7 +122,7 @@ async def test_an_answer_is_understood(pieces: list[bytes], want: Answer) -> Non
     ],
 )
 async def test_what_is_no_whole_answer_is_an_error(pieces: list[bytes]) -> None:
-    async with asyncio.timeout(10), peer(pieces, [SHORT]) as (found, wire, place):
+    async with asyncio.timeout(60), peer(pieces, [SHORT]) as (found, wire, place):
         with pytest.raises(OSError, match=r"connection|answer"):
             await wire.ask(place, ASKED)
         assert (await wire.ask(place, ASKED)).body == b"ok"
@@ -130,14 +130,14 @@ async def test_what_is_no_whole_answer_is_an_error(pieces: list[bytes]) -> None:
 
 
 async def test_a_connection_is_used_again() -> None:
-    async with asyncio.timeout(10), peer(*[[SHORT]] * 5) as (found, wire, place):
+    async with asyncio.timeout(60), peer(*[[SHORT]] * 5) as (found, wire, place):
         for _ in range(5):
             assert (await wire.ask(place, ASKED)).body == b"ok"
         assert found.connections == 1
 
 
 async def test_requests_at_a_time_have_a_connection_each() -> None:
-    async with asyncio.timeout(10), peer(*[[SHORT]] * 8) as (found, wire, place):
+    async with asyncio.timeout(60), peer(*[[SHORT]] * 8) as (found, wire, place):
         await asyncio.gather(*(wire.ask(place, ASKED) for _ in range(4)))
         assert found.connections == 4
         await asyncio.gather(*(wire.ask(place, ASKED) for _ in range(4)))
@@ -160,7 +160,7 @@ async def test_requests_at_a_time_have_a_connection_each() -> None:
 async def test_a_connection_that_is_not_to_be_relied_on_is_not_used_again(
     first: list[bytes],
 ) -> None:
-    async with asyncio.timeout(10), peer(first, [SHORT]) as (found, wire, place):
+    async with asyncio.timeout(60), peer(first, [SHORT]) as (found, wire, place):
         assert (await wire.ask(place, ASKED)).body == b"ok"
         await eventually(lambda: len(wire) == 0)
         assert (await wire.ask(place, ASKED)).body == b"ok"
@@ -168,7 +168,7 @@ async def test_a_connection_that_is_not_to_be_relied_on_is_not_used_again(
 
 
 async def test_a_request_that_nobody_waits_for_ends_its_connection() -> None:
-    async with asyncio.timeout(10), peer([SHORT[:-1]], [SHORT]) as (found, wire, place):
+    async with asyncio.timeout(60), peer([SHORT[:-1]], [SHORT]) as (found, wire, place):
         asking = asyncio.create_task(wire.ask(place, ASKED))
         await found.began.wait()
         asking.cancel()
@@ -178,7 +178,7 @@ async def test_a_request_that_nobody_waits_for_ends_its_connection() -> None:
 
 
 async def test_after_one_has_broken_those_that_are_idle_are_not_trusted() -> None:
-    async with asyncio.timeout(10), peer([SHORT], [SHORT], [HANG_UP], [SHORT]) as found_there:
+    async with asyncio.timeout(60), peer([SHORT], [SHORT], [HANG_UP], [SHORT]) as found_there:
         found, wire, place = found_there
         await asyncio.gather(*(wire.ask(place, ASKED) for _ in range(2)))
         with pytest.raises(ConnectionResetError):
@@ -199,7 +199,7 @@ async def test_a_cancelled_request_leaves_idle_connections_open() -> None:
 
 
 async def test_another_authority_means_another_connection() -> None:
-    async with asyncio.timeout(10), peer([SHORT], [SHORT]) as (found, wire, place):
+    async with asyncio.timeout(60), peer([SHORT], [SHORT]) as (found, wire, place):
         await wire.ask(place, ASKED)
         await wire.ask(place._replace(tls=ssl.create_default_context()), ASKED)
         assert found.connections == 2

@@ -23,7 +23,7 @@ HELM_ARGUMENTS = (
 )
 
 
-def eventually(right: Callable[[], object], seconds: float = 30) -> None:
+def eventually(right: Callable[[], object], seconds: float = 60) -> None:
     """Waits until something is so.
 
     Raises:

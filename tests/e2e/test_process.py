@@ -90,7 +90,7 @@ def test_a_controller_ends_in_order(start: Start, plane: ControlPlane, namespace
 
     running.process.send_signal(signal.SIGTERM)
 
-    assert running.process.wait(15) == 0
+    assert running.process.wait(60) == 0
     lease = system.get(LEASE, name)
     assert lease is not None
     assert not lease["spec"].get("holderIdentity")
@@ -115,7 +115,7 @@ def test_a_controller_that_only_waits_ends_as_well(start: Start) -> None:
 
     second.process.send_signal(signal.SIGTERM)
 
-    assert second.process.wait(15) == 0
+    assert second.process.wait(60) == 0
     assert first.process.poll() is None
 
 
@@ -129,7 +129,7 @@ def test_a_controller_that_loses_its_lease_ends_to_be_started_anew(
 
     system.patch(LEASE, "model-booster-controller", {"spec": {"holderIdentity": "another"}})
 
-    assert running.process.wait(15) == 1
+    assert running.process.wait(60) == 1
     assert "the process ends: another holds the lease now" in running.log
     assert "stacktrace" not in running.log
 
@@ -145,7 +145,7 @@ def test_readiness_goes_first_and_a_second_signal_does_not_wait(
     assert running.ask("/livez") == 200
     running.process.send_signal(signal.SIGINT)
 
-    assert running.process.wait(5) == 128 + signal.SIGINT
+    assert running.process.wait(60) == 128 + signal.SIGINT
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_a_provided_certificate_is_served(start: Start, certificate: Path, names
     assert answer.status_code == 400
     assert "AdmissionReview" in answer.text
     running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(15) == 0
+    assert running.process.wait(60) == 0
 
 
 def test_one_process_can_do_both(start: Start, certificate: Path) -> None:
@@ -202,7 +202,7 @@ def test_one_process_can_do_both(start: Start, certificate: Path) -> None:
     assert "controller_runtime_max_concurrent_reconciles" in text
     assert "controller_runtime_webhook_requests_in_flight" in text
     running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(20) == 0
+    assert running.process.wait(60) == 0
 
 
 def _ended(*command: str | Path, **environment: str) -> tuple[int, str]:

@@ -61,7 +61,7 @@ def test_f25_told_to_end_in_the_middle_of_a_pass(
 
     first.process.terminate()
 
-    assert first.process.wait(30) == 0
+    assert first.process.wait(60) == 0
     made = {str(which): admin.until(*which) for which in CHILDREN}  # its last request, too
     assert "released the lease" in first.log
     lease = admin.until(LEASE, LEASE_NAME, lambda o: _replica(o) == "second")
@@ -138,7 +138,7 @@ def test_f28_killed_and_started_again_among_many(
     eventually(lambda: _has_looked_at_all(first), 200)
 
     first.process.kill()
-    first.process.wait()
+    first.process.wait(60)
     begun = audit.now(crowded)
     second = Program("second", kubeconfig, tmp_path, **alone)
     programs.callback(second.end)
