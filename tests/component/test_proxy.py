@@ -26,7 +26,7 @@ from tests.proxy import (
     Rule,
     Silence,
 )
-from tests.world import Admin
+from tests.world import PATIENCE_SECONDS, Admin
 
 CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
 
@@ -42,17 +42,28 @@ def config_map(name: str) -> dict[str, object]:
     return {"metadata": {"name": name}}
 
 
-def watched(through: Admin, *, seconds: float = 1.0) -> bytes:
-    """Returns what a watch of the namespace's ConfigMaps brings until it ends or is silent."""
+def watched(through: Admin, *, seconds: float = PATIENCE_SECONDS, wanted: bytes = b"") -> bytes:
+    """Returns what a watch of the namespace's ConfigMaps brings.
+
+    Args:
+        through: whose watch.
+        seconds: how long it may be silent.
+        wanted: what ends it, besides its own end and silence.
+    """
     client = through.api.client
     params = {"watch": "1", "resourceVersion": "0"}
     got = b""
     with client.stream(
-        "GET", through.path(CONFIG_MAP), params=params, timeout=httpx.Timeout(10, read=seconds)
+        "GET",
+        through.path(CONFIG_MAP),
+        params=params,
+        timeout=httpx.Timeout(PATIENCE_SECONDS, read=seconds),
     ) as stream:
         try:
             for chunk in stream.iter_raw():
                 got += chunk
+                if wanted and wanted in got:
+                    return got
         except httpx.ReadTimeout:
             return got + b"<silent>"
         except httpx.TransportError:
@@ -155,9 +166,9 @@ def test_a_watch_is_cut_after_some_bytes(through: Admin, proxy: Proxy) -> None:
 def test_a_watch_falls_silent(through: Admin, proxy: Proxy) -> None:
     proxy.add(Rule(Silence(), verb="watch"))
     through.create(CONFIG_MAP, config_map("a"))
-    assert watched(through, seconds=0.5) == b"<silent>"
+    assert watched(through, seconds=3) == b"<silent>"
     # The next watch is not silent: the object is there.
-    assert b'"name":"a"' in watched(through, seconds=0.5)
+    assert b'"name":"a"' in watched(through, wanted=b'"name":"a"')
 
 
 def test_a_watch_ends_with_410(through: Admin, proxy: Proxy) -> None:
