@@ -51,11 +51,16 @@ REGISTERED = """
     resources: [modelboosters]
     operations: [CREATE, UPDATE]
     scope: Namespaced
+  - apiGroups: [workload.serving.volcano.sh]
+    apiVersions: [v1alpha1]
+    resources: [modelboosters/status]
+    operations: [UPDATE]
+    scope: Namespaced
   matchConditions:
   - name: not-being-deleted
     expression: "!has(object.metadata.deletionTimestamp)"
   - name: created-or-spec-changed
-    expression: "request.operation == 'CREATE' || has(object.spec) != has(oldObject.spec) || (has(object.spec) && object.spec != oldObject.spec)"
+    expression: "request.operation == 'CREATE' || !has(oldObject.status) || !has(oldObject.status.modelName) || has(object.spec) != has(oldObject.spec) || (has(object.spec) && object.spec != oldObject.spec)"
 - name: protect-modelbooster.workload.serving.volcano.sh
   admissionReviewVersions: [v1]
   sideEffects: None
