@@ -13,6 +13,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY certs certs
 COPY controller controller
+COPY modelbooster modelbooster
 COPY webhook webhook
 # The tool that installs it comes in the version, and with the hash, that the tests use.
 RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements-dev.txt > tool.txt \

@@ -11,7 +11,7 @@ SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo pyt
 UV_VERSION := 0.13.8
 CRD := charts/model-booster/templates/crds.yaml
 VALIDATION := docs/validation.md
-CODE := app webhook controller certs tests $(wildcard bench)
+CODE := app webhook controller certs modelbooster tests $(wildcard bench)
 # Test processes at a time; each starts a control plane of its own (0.5 GB).
 WORKERS ?= 2
 PYTEST_ARGS ?=
@@ -78,7 +78,7 @@ golden: install ## Rewrite the golden files; read the diff before you commit it.
 
 .PHONY: generate
 generate: install ## Write the files that are generated from the code.
-	@$(PYTHON) -m app crd --chart > $(CRD).new && mv $(CRD).new $(CRD)
+	@$(PYTHON) -m modelbooster crd --chart > $(CRD).new && mv $(CRD).new $(CRD)
 	@$(PYTHON) -m tests.answers $(VALIDATION)
 
 .PHONY: verify

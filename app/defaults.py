@@ -1,7 +1,7 @@
 """What the mutating webhook stores: one value, and only when an object is created.
 
 A stored default belongs to nobody: no later apply takes it out again, and it shows in every diff.
-So all others are applied in memory, by ``app.apis.canonical``. This one is stored because kthena
+So all others are applied in memory, by ``app.model.canonical``. This one is stored because kthena
 v0.1.0, whose form the object then has, crashes without it (docs/differences.md).
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.apis.canonical import DEFAULT_COST_EXPANSION_RATE_PERCENT
-from app.apis.meta import Object
+from app.model.canonical import DEFAULT_COST_EXPANSION_RATE_PERCENT
+from app.values.meta import Object
 
 FIELD = "costExpansionRatePercent"
 

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from app.apis.fields import FieldError
+    from app.values.fields import FieldError
 
 
 class OperatorError(Exception):

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from app.apis.children import (
+from app.model.children import (
     AUTOSCALING_POLICY,
     MODEL_BOOSTER,
     MODEL_ROUTE,
     MODEL_SERVING,
 )
-from app.apis.derive import SERVED_TYPES
-from app.apis.meta import Key, Object, Resource, is_terminating, key_of
+from app.model.derive import SERVED_TYPES
+from app.values.meta import Key, Object, Resource, is_terminating, key_of
 
 Index = Callable[[Object], Iterable[str]]
 """Says under which values an object is to be found."""

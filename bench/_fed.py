@@ -20,15 +20,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from app.apis.meta import Object, Resource
 from app.errors import NotFound
 from app.kube import Document, Event, Kube
 from app.kube.access import Credentials
 from app.kube.objects import event_in
 from app.kube.transport import Transport
 from app.metrics import Metrics
+from app.values.meta import Object, Resource
 from controller.controller import SWEEP_SECONDS, Controller, Scope
-from controller.intents import IDLE_SECONDS
+from controller.reconcile.intents import IDLE_SECONDS
 
 LINES_AT_ONCE = 50
 """So many come in one piece from a server next door."""

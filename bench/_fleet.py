@@ -14,10 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from urllib.request import urlopen
 
-from app.apis.children import CHILDREN, MODEL_BOOSTER, MODEL_SERVING
-from app.apis.meta import Object, key_of
 from app.errors import ApiError, Unreachable
 from app.kube import Kube
+from app.model.children import CHILDREN, MODEL_BOOSTER, MODEL_SERVING
+from app.values.meta import Object, key_of
 from tests import audit
 from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane, User
@@ -56,7 +56,7 @@ class Process:
             "MODELBOOSTER_LOG_LEVEL": "warning",
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "app", "controller"],
+            [sys.executable, "-m", "modelbooster", "controller"],
             env=environment,
             stderr=self._log.open("ab"),
         )

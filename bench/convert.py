@@ -16,12 +16,12 @@ import sys
 import time
 from collections.abc import Callable
 
-from app.apis.canonical import Model, canonical
-from app.apis.children import Profile
-from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children, drafts
 from app.convert.options import Options
+from app.model.canonical import Model, canonical
+from app.model.children import Profile
+from app.values.meta import Object
 from tests.builders import backend, disaggregated, lora, policy, stored_object, worker
 
 LIMITS_MS = {"two backends": 1.0, "sixteen backends": 10.0}

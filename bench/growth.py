@@ -13,8 +13,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from app.apis.meta import Object
 from app.validation import Context, judge
+from app.values.meta import Object
 from tests.builders import backend, booster_object, policy, worker
 
 FACTOR = 4

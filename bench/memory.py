@@ -33,14 +33,14 @@ from uuid import uuid4
 
 import orjson
 
-from app.apis.children import CHILDREN, MODEL_BOOSTER, NETWORKING, REVISION, WORKLOAD
-from app.apis.meta import Object, uid_of
 from app.convert.options import Options
 from app.kube import connect
+from app.model.children import CHILDREN, MODEL_BOOSTER, NETWORKING, REVISION, WORKLOAD
 from app.validation import Context
+from app.values.meta import Object, uid_of
 from bench._conclusion import concluded
 from bench._fleet import NAMESPACE, US, Fleet, cluster, player
-from controller.intent import intent_of
+from controller.planning.intent import intent_of
 from tests.builders import booster_object
 from tests.controlplane.plane import ControlPlane
 
@@ -95,7 +95,7 @@ class Process:
         await asyncio.sleep(CALM_SECONDS)
 
     def _started(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "app", "controller"]
+        command = [sys.executable, "-m", "modelbooster", "controller"]
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("MODELBOOSTER_")},
             "MODELBOOSTER_PROBE_PORT": str(PORT),

@@ -27,9 +27,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from app.apis.children import CHILDREN, MODEL_BOOSTER
-from app.apis.meta import Object
 from app.kube import Kube, connect
+from app.model.children import CHILDREN, MODEL_BOOSTER
+from app.values.meta import Object
 from bench._conclusion import concluded
 from bench._disturbed import failover, restart, running, storm, touched
 from bench._fleet import NAMESPACE, US, Fleet, Process, cluster, counted, player

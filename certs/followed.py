@@ -8,9 +8,10 @@ import random
 from collections.abc import Callable
 from contextlib import aclosing
 
-from app.apis.meta import Object, Resource
+from app.cache.retry import WatchRetry
 from app.errors import ApiError, Unreachable
-from app.kube import Kube, WatchRetry
+from app.kube import Kube
+from app.values.meta import Object, Resource
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from binascii import Error as NotBase64
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from app.apis.meta import Object, Resource
+from app.values.meta import Object, Resource
 from certs.pki import KeyPair
 
 SECRET = Resource("", "v1", "secrets", "Secret")

@@ -11,27 +11,27 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from app.apis.children import CHILDREN, MODEL_SERVING, Profile
-from app.apis.meta import Key
+from app.cache.pace import PACE, Pace
 from app.convert.options import Options
 from app.errors import ApiError, Unreachable
+from app.installed import Detection, Installed
 from app.kube import Backoff, Kube
 from app.metrics import Metrics
-from controller.contest import PATIENCE, Patience
-from controller.contests import Contests
-from controller.events import Recorder
-from controller.informers import Informers
-from controller.intents import Intents
-from controller.leadership import cause_of
-from controller.pace import PACE, Pace
-from controller.profiles import Detection, Installed
-from controller.reconciler import Reconciler
-from controller.reporter import Reporter
-from controller.schema import Schema
-from controller.waves import Waves
-from controller.workers import NAME, Workers
-from controller.workqueue import WorkQueue
-from controller.writer import Writer
+from app.model.children import CHILDREN, MODEL_SERVING, Profile
+from app.values.meta import Key
+from controller.cluster.informers import Informers
+from controller.cluster.schema import Schema
+from controller.election.leadership import cause_of
+from controller.planning.contest import PATIENCE, Patience
+from controller.queue.workers import NAME, Workers
+from controller.queue.workqueue import WorkQueue
+from controller.reconcile.contests import Contests
+from controller.reconcile.events import Recorder
+from controller.reconcile.intents import Intents
+from controller.reconcile.reconciler import Reconciler
+from controller.reconcile.reporter import Reporter
+from controller.reconcile.waves import Waves
+from controller.reconcile.writer import Writer
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from app.apis.meta import Object
+from app.values.meta import Object
 from tests.controlplane.plane import ControlPlane
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})

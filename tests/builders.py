@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.apis.canonical import Model, canonical
-from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
+from app.model.canonical import Model, canonical
+from app.values.meta import Object
 
 UID = "11111111-2222-4333-8444-555555555555"
 """Of every ModelBooster made here, unless the test names another."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from app.apis.meta import Object
 from app.kube import connect
+from app.values.meta import Object
 from certs.objects import MUTATING, SECRET, VALIDATING, Place
 from certs.pki import KeyPair, is_issued_by, new_authority, own_certificate
 from certs.policy import AUTHORITY_LIFE, authority_fault

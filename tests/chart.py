@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from app.apis.meta import Object
+from app.values.meta import Object
 from tests.controlplane import clients
 
 CHART = Path(__file__).parents[1] / "charts" / "model-booster"

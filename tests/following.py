@@ -9,12 +9,12 @@ from datetime import datetime
 
 import pytest
 
-from app.apis.meta import Key, Object, Resource
+from app.cache.informer import Informer
+from app.cache.pace import Pace
+from app.cache.records import Record
+from app.cache.store import Store
 from app.kube import Kube
-from controller.informer import Informer
-from controller.pace import Pace
-from controller.records import Record
-from controller.store import Store
+from app.values.meta import Key, Object, Resource
 from tests import audit
 from tests.controlplane.plane import ControlPlane
 

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from app.apis.meta import Object
+from app.values.meta import Object
 from tests.builders import booster_object
 
 TEXT = st.text("aZ09-_./:=,\"'\\ {}é漢", max_size=8)

@@ -14,10 +14,10 @@ from decimal import Decimal
 
 import re2
 
-from app.apis.children import Desired, Profile
-from app.apis.duration import parse_duration
-from app.apis.meta import Object
-from app.apis.quantity import parse_quantity
+from app.model.children import Desired, Profile
+from app.values.duration import parse_duration
+from app.values.meta import Object
+from app.values.quantity import parse_quantity
 
 DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?", re.ASCII)
 LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", re.ASCII)

@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from app.apis.meta import Object
+from app.values.meta import Object
 from tests.chart import (
     CHART,
     CONTROLLER,

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.apis.meta import Object
-from app.apis.storage import HOST_PATH_PREFIXES
 from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE
-from app.settings import PREFIX, Settings, read_settings
+from app.model.storage import HOST_PATH_PREFIXES
+from app.values.meta import Object
 from certs.objects import ENTRIES
+from modelbooster.settings import PREFIX, Settings, read_settings
 from tests.chart import (
     CHART,
     CONTROLLER,
@@ -335,7 +335,7 @@ def test_the_crd_is_a_template_that_uninstalling_keeps() -> None:
 
 
 def validate(text: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "app", "validate", "--strict", "-"]
+    command = [sys.executable, "-m", "modelbooster", "validate", "--strict", "-"]
     return subprocess.run(
         command, cwd=ROOT, input=text, text=True, capture_output=True, check=False
     )

@@ -20,7 +20,7 @@ CHART_CRD = ROOT / "charts/model-booster/templates/crds.yaml"
 
 
 def printed(*arguments: str) -> str:
-    command = [sys.executable, "-m", "app", *arguments]
+    command = [sys.executable, "-m", "modelbooster", *arguments]
     return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from copy import deepcopy
 from threading import Event, Thread
 
-from app.apis.children import (
+from app.convert import desired_children
+from app.convert.options import Options
+from app.model.children import (
     MODEL_BOOSTER,
     MODEL_ROUTE,
     MODEL_SERVER,
@@ -15,9 +17,7 @@ from app.apis.children import (
     REVISION,
     Profile,
 )
-from app.apis.meta import Object
-from app.convert import desired_children
-from app.convert.options import Options
+from app.values.meta import Object
 from tests.builders import backend, model
 from tests.controlplane.api import Refused
 from tests.world import Admin

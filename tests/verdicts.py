@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.apis.cel import CEL_RULES
-from app.apis.children import MODEL_BOOSTER
-from app.apis.fields import FieldError
-from app.apis.meta import Object
+from app.model.children import MODEL_BOOSTER
+from app.values.fields import FieldError
+from app.values.meta import Object
 from tests.controlplane.api import Api
 
 _RULE_TEXTS = tuple(rule.message for rule in CEL_RULES)

@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 
-from app.apis.meta import Object
 from app.metrics import Metrics
 from app.validation import Context
+from app.values.meta import Object
 from certs.pki import KeyPair, new_authority, new_leaf
 from tests.builders import booster_object
 from webhook.connections import Limits

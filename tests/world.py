@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from app.apis.meta import Object, Resource
+from app.values.meta import Object, Resource
 from tests.controlplane.api import APPLY, MERGE_PATCH, Api, Refused
 
 PATIENCE_SECONDS = 60

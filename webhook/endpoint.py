@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.apis.meta import Object
+from app.values.meta import Object
 from webhook.body import (
     MOST_BYTES,
     TOO_MUCH_HELD,

@@ -11,12 +11,12 @@ from typing import Any
 
 import orjson
 
-from app.apis.children import DELETION_PROTECTION, MODEL_BOOSTER
-from app.apis.fields import FieldError
-from app.apis.installed import ADVICE, is_whole
-from app.apis.meta import Object
+from app.apis.definition import ADVICE, is_whole
 from app.defaults import defaults
+from app.model.children import DELETION_PROTECTION, MODEL_BOOSTER
 from app.validation import Context, judge
+from app.values.fields import FieldError
+from app.values.meta import Object
 
 MOST_WARNINGS = 5
 MOST_WARNING_BYTES = 256

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from prometheus_client import Counter
 
-from app.apis.meta import Object
 from app.metrics import Metrics
+from app.values.meta import Object
 
 MOST_IN_FLIGHT = 64
 """Requests whose bodies are read at one time; more are sent away, to come again."""

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.apis.duration import DURATION_PATTERN
-from app.apis.fields import Cause
-from app.apis.meta import Object
+from app.values.duration import DURATION_PATTERN
+from app.values.fields import Cause
+from app.values.meta import Object
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from functools import cache
 from typing import Any
 
 from app.apis.cel import rules_at
-from app.apis.children import MODEL_BOOSTER
-from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
 from app.apis.schema import Fields
+from app.model.children import MODEL_BOOSTER
+from app.values.meta import Object
 
 NAME = str(MODEL_BOOSTER)
 
@@ -61,7 +61,7 @@ NEVER_ACTED_ON: Object = {"observedGeneration": -1}
 
 NO_NAME_YET = ""
 """Default of ``status.modelName``. No CRD of kthena has this field, so an object that was read with
-our CRD has it and one that was read with kthena's has not; see ``app.apis.installed``."""
+our CRD has it and one that was read with kthena's has not; see ``app.apis.definition``."""
 
 _KEPT = (
     "description",

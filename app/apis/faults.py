@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.apis.crd import model_booster_schema
-from app.apis.fields import (
+from app.values.fields import (
     Cause,
     FieldError,
     Path,
@@ -29,7 +29,7 @@ from app.apis.fields import (
     too_long,
     too_many,
 )
-from app.apis.meta import Object
+from app.values.meta import Object
 
 _SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 _LONGEST_SUBDOMAIN = 253

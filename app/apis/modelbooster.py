@@ -6,7 +6,7 @@ is canonical, ``backend``, ``replicas`` and the newer fields are read as well.
 
 No field has a default of its own here: a default that the server or a webhook stored would show
 up for ever in the diffs of whoever applies the file again. What absent fields mean stands in one
-place, ``app.apis.canonical``.
+place, ``app.model.canonical``.
 """
 
 from __future__ import annotations

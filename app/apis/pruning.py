@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from app.apis.crd import model_booster_schema
-from app.apis.meta import Object
+from app.values.meta import Object
 
 _FREE: Object = {"x-kubernetes-preserve-unknown-fields": True}
 _UNKNOWN: Object = {}

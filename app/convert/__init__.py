@@ -3,7 +3,7 @@
 For whoever writes children into a cluster:
 
 * ``drafts`` returns what each child says: kind, name and spec. ``desired_children`` stamps them
-  with labels, owner and revision, and returns ``Desired`` records (``app.apis.children``): the
+  with labels, owner and revision, and returns ``Desired`` records (``app.model.children``): the
   kind, the whole object, and ``replica_bounds``. Admission asks for the drafts: whatever can go
   wrong with a conversion goes wrong there.
 * ``replica_bounds`` is None where we decide about ``spec.replicas``. Where an autoscaler does, it
@@ -19,13 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from app.apis.canonical import Model
-from app.apis.children import MODEL_SERVER, Desired, Draft, Profile, check_size, stamped
 from app.convert.autoscaling import autoscaling_policies, autoscaling_policy_bindings
 from app.convert.model_route import model_routes
 from app.convert.model_server import model_servers
 from app.convert.model_serving import model_servings
 from app.convert.options import Options
+from app.model.canonical import Model
+from app.model.children import MODEL_SERVER, Desired, Draft, Profile, check_size, stamped
 
 Converter = Callable[[Model, Profile, Options], Iterator[Draft]]
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from app.apis.canonical import BackendForm, Model, Scope
-from app.apis.children import (
+from app.apis.modelbooster import AutoscalingPolicySpec
+from app.convert.core import compact
+from app.convert.options import Options
+from app.model.canonical import BackendForm, Model, Scope
+from app.model.children import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     MODEL_SERVING,
@@ -19,13 +22,10 @@ from app.apis.children import (
     Profile,
     backend_child_name,
 )
-from app.apis.derive import RUNTIME_PORT, autoscaled, is_disaggregated, runtime_port, served
-from app.apis.fields import Path, SpecError, duplicate, invalid
-from app.apis.meta import Object
-from app.apis.modelbooster import AutoscalingPolicySpec
-from app.apis.quantity import canonical_quantity, parse_quantity
-from app.convert.core import compact
-from app.convert.options import Options
+from app.model.derive import RUNTIME_PORT, autoscaled, is_disaggregated, runtime_port, served
+from app.values.fields import Path, SpecError, duplicate, invalid
+from app.values.meta import Object
+from app.values.quantity import canonical_quantity, parse_quantity
 
 
 class Shape(NamedTuple):

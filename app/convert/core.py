@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.apis.canonical import BackendForm
-from app.apis.children import Profile
-from app.apis.derive import unusual_variables
-from app.apis.fields import Path, SpecError, forbidden, invalid
-from app.apis.meta import Object
-from app.apis.quantity import canonical_quantity
+from app.model.canonical import BackendForm
+from app.model.children import Profile
+from app.model.derive import unusual_variables
+from app.values.fields import Path, SpecError, forbidden, invalid
+from app.values.meta import Object
+from app.values.quantity import canonical_quantity
 
 _EMPTY: tuple[Any, ...] = ("", [])
 _ABSENT = (None, *_EMPTY)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from app.apis.children import BACKEND_NAME, MODEL_ROUTE, MODEL_SERVING, Desired
-from app.apis.fields import Path, shown
-from app.apis.meta import Object, labels_of
 from app.convert.gang import kept
+from app.model.children import BACKEND_NAME, MODEL_ROUTE, MODEL_SERVING, Desired
+from app.values.fields import Path, shown
+from app.values.meta import Object, labels_of
 
 
 class Verb(StrEnum):

@@ -5,7 +5,7 @@ The API server lets nobody change or remove a stored ``gangPolicy`` (tried with 
 
 from __future__ import annotations
 
-from app.apis.meta import Object
+from app.values.meta import Object
 
 
 def kept(stored: Object | None, wanted: Object) -> Object | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from app.apis.canonical import BackendForm, Model
-from app.apis.children import MODEL_ROUTE, Draft, Profile, backend_child_name
-from app.apis.derive import adapter_names, served
-from app.apis.fields import SpecError, invalid
-from app.apis.meta import Object
 from app.convert.core import compact
 from app.convert.options import Options
+from app.model.canonical import BackendForm, Model
+from app.model.children import MODEL_ROUTE, Draft, Profile, backend_child_name
+from app.model.derive import adapter_names, served
+from app.values.fields import SpecError, invalid
+from app.values.meta import Object
 
 
 def model_routes(model: Model, _profile: Profile, _options: Options) -> Iterator[Draft]:

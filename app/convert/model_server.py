@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.apis.canonical import BackendForm, Model
-from app.apis.children import (
+from app.convert.core import compact
+from app.convert.options import Options
+from app.model.canonical import BackendForm, Model
+from app.model.children import (
     BACKEND_NAME,
     ENTRY,
     GROUP_NAME,
@@ -16,11 +18,9 @@ from app.apis.children import (
     Profile,
     backend_child_name,
 )
-from app.apis.connector import connector
-from app.apis.derive import engine_port, is_disaggregated, served, served_model_name
-from app.apis.meta import Object
-from app.convert.core import compact
-from app.convert.options import Options
+from app.model.connector import connector
+from app.model.derive import engine_port, is_disaggregated, served, served_model_name
+from app.values.meta import Object
 
 
 def model_servers(model: Model, _profile: Profile, _options: Options) -> Iterator[Draft]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.apis.canonical import BackendForm, Model
-from app.apis.children import MODEL_SERVING, Draft, Profile, backend_child_name
-from app.apis.derive import Role, autoscaled, check_name_budget, roles, served
-from app.apis.meta import Object
 from app.convert.options import Options
-from app.convert.pods import entry_pod, follower_pod
-from app.convert.serving import Serving, serving
+from app.convert.pods.serving import Serving, serving
+from app.convert.pods.template import entry_pod, follower_pod
+from app.model.canonical import BackendForm, Model
+from app.model.children import MODEL_SERVING, Draft, Profile, backend_child_name
+from app.model.derive import Role, autoscaled, check_name_budget, roles, served
+from app.values.meta import Object
 
 
 def model_servings(model: Model, profile: Profile, options: Options) -> Iterator[Draft]:

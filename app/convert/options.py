@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from app.apis.meta import Object
-from app.apis.storage import HOST_PATH_PREFIXES
+from app.model.storage import HOST_PATH_PREFIXES
+from app.values.meta import Object
 
 DOWNLOADER_IMAGE = "ghcr.io/volcano-sh/downloader:v0.4.0"
 RUNTIME_IMAGE = "ghcr.io/volcano-sh/runtime:v0.4.0"

@@ -5,8 +5,6 @@ from app.kube.client import FIELD_MANAGER, Kube, connect
 from app.kube.jsonpatch import equality_tests
 from app.kube.objects import Document, Event, ObjectList
 from app.kube.pace import Backoff, Bucket, least_wait_seconds
-from app.kube.packing import Packing
-from app.kube.retry import WatchRetry
 
 __all__ = [
     "FIELD_MANAGER",
@@ -16,8 +14,6 @@ __all__ = [
     "Event",
     "Kube",
     "ObjectList",
-    "Packing",
-    "WatchRetry",
     "connect",
     "equality_tests",
     "is_too_large_version",

@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from app.apis.meta import Object
 from app.errors import ApiError, Conflict, Forbidden, Garbled, Gone, Invalid, NotFound
+from app.values.meta import Object
 
 MAX_LINE_BYTES = 16 << 20
 """Longest line of a watch that is read; etcd holds no object of more than about 1.5 MB."""

@@ -8,13 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 import orjson
 
-from app.apis.meta import Object, Resource
 from app.kube.access import Credentials
 from app.kube.objects import checked, good, path_of, path_to
 from app.kube.pace import Bucket
 from app.kube.reader import Reader
 from app.kube.request import REQUEST_SECONDS, Request
 from app.kube.transport import Guard, Observe, Transport
+from app.values.meta import Object, Resource
 
 FIELD_MANAGER = "model-booster-controller"
 """Under this name the API server notes which fields are ours."""

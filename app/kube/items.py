@@ -12,9 +12,9 @@ from enum import Enum, auto
 from json import JSONDecoder
 from typing import Any
 
-from app.apis.meta import Object
 from app.errors import Garbled
 from app.kube.answers import MAX_LINE_BYTES
+from app.values.meta import Object
 
 
 class _At(Enum):

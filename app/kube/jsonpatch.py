@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from app.apis.meta import Object
+from app.values.meta import Object
 
 MOST_TESTS = 1000
 """The API server takes at most 10,000 operations in a patch."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from app.apis.meta import Object, Resource
 from app.errors import Garbled
 from app.kube.answers import decoded, error_from_answer, error_from_event
 from app.kube.wire import Answer
+from app.values.meta import Object, Resource
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from app.apis.meta import Object, Resource
 from app.kube.answers import Lines
 from app.kube.items import Items
 from app.kube.objects import (
@@ -25,6 +24,7 @@ from app.kube.objects import (
 )
 from app.kube.request import REQUEST_SECONDS, Request
 from app.kube.transport import LIST_SECONDS, Transport
+from app.values.meta import Object, Resource
 
 WATCH_GRACE_SECONDS = 30.0
 """How much longer than its own limit a watch may last before we call its connection dead."""

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from app.apis.canonical import BackendForm, Model, WorkerForm, canonical
-from app.apis.children import DEFAULT_RELEASE, PROFILES, Profile
-from app.apis.derive import DISAGGREGATED, served
-from app.apis.fields import FieldError, Path
-from app.apis.meta import Key, Object, Resource
 from app.apis.modelbooster import Backend, ModelBooster, Spec
-from app.apis.value import value
 from app.convert.options import Options
+from app.model.canonical import BackendForm, Model, WorkerForm, canonical
+from app.model.children import DEFAULT_RELEASE, PROFILES, Profile
+from app.model.derive import DISAGGREGATED, served
 from app.validation.config import config_fault
+from app.values.fields import FieldError, Path
+from app.values.meta import Key, Object, Resource
+from app.values.value import value
 
 _WORKERS = {"vLLM": ["server"], DISAGGREGATED: ["decode", "prefill"]}
 """What workers a backend of a served type has, as R5 and R6 want it."""

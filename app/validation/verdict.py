@@ -8,16 +8,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.apis.canonical import Model, canonical
-from app.apis.children import Desired, Draft, stamped
 from app.apis.faults import schema_faults
-from app.apis.fields import Cause, FieldError, Path, SpecError
-from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
 from app.convert import drafts
 from app.errors import InvalidSpec
+from app.model.canonical import Model, canonical
+from app.model.children import Desired, Draft, stamped
 from app.validation.case import Case, Context, case_of
 from app.validation.rules import ADVICE, CHANGES, RULES
+from app.values.fields import Cause, FieldError, Path, SpecError
+from app.values.meta import Object
 
 MOST_FAULTS = 20
 """Faults that are told at once; a screen holds no more."""

@@ -19,9 +19,9 @@ import yaml
 
 from app.apis import cel
 from app.apis.cel import CEL_RULES, CelRule
-from app.apis.meta import Object
 from app.validation import rules as lists
 from app.validation.verdict import MOST_FAULTS
+from app.values.meta import Object
 from tests.answers.cases import LISTS, TOO_LARGE, AnswerCase, cases, rule_name
 from webhook.review import MOST_WARNINGS
 

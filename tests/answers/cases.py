@@ -14,11 +14,11 @@ from typing import Any
 
 import yaml
 
-from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, PROFILES, Profile
-from app.apis.meta import Object
 from app.lookup import INDEXES, Listed, StoreLookup
+from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, PROFILES, Profile
 from app.validation import Context, Verdict, judge
 from app.validation.rules import ADVICE, CHANGES, RULES
+from app.values.meta import Object
 from tests.builders import UID, backend, booster_object, worker
 
 FOLDER = Path(__file__).parent

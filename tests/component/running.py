@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
-from app.apis.meta import Object
 from app.kube import connect
+from app.values.meta import Object
 from controller.controller import Controller, Scope
 from tests import audit
 from tests.controlplane.plane import ControlPlane

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
-from app.apis.children import MODEL_SERVING, Desired, Profile
-from app.apis.meta import Object, Resource
 from app.apis.pruning import stored
 from app.convert import desired_children
 from app.defaults import defaulted
+from app.model.children import MODEL_SERVING, Desired, Profile
 from app.validation import Context, judge
+from app.values.meta import Object, Resource
 from tests.builders import UID
 from tests.controlplane import crds
 from tests.controlplane.api import APPLY, Api, Refused

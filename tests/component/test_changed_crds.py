@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from app.apis.children import CHILDREN, MANAGED_BY, MODEL_BOOSTER, MODEL_ROUTE, WORKLOAD, Profile
-from app.apis.meta import Key, Object, Resource, labels_of
+from app.cache.pace import Pace
 from app.errors import ApiError, Unreachable
+from app.installed import Installed
 from app.kube import Kube, connect
 from app.metrics import Metrics
-from app.parts.neighbours import Neighbours
-from controller.informers import Informers
-from controller.pace import Pace
-from controller.profiles import Installed
+from app.model.children import CHILDREN, MANAGED_BY, MODEL_BOOSTER, MODEL_ROUTE, WORKLOAD, Profile
+from app.values.meta import Key, Object, Resource, labels_of
+from controller.cluster.informers import Informers
+from modelbooster.parts.neighbours import Neighbours
 from tests.builders import booster_object
 from tests.controlplane import crds
 from tests.controlplane.api import MERGE_PATCH

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.apis.canonical import canonical
-from app.apis.children import CHILDREN, MODEL_BOOSTER, Profile
-from app.apis.fields import SpecError
-from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
+from app.model.canonical import canonical
+from app.model.children import CHILDREN, MODEL_BOOSTER, Profile
+from app.values.fields import SpecError
+from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, policy, worker
 from tests.controlplane import crds
 from tests.controlplane.api import Refused

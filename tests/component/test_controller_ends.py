@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from app.apis.children import MODEL_BOOSTER
-from app.apis.meta import Key
 from app.errors import LeadershipLost
 from app.kube import Kube, connect
+from app.model.children import MODEL_BOOSTER
+from app.values.meta import Key
 from controller.controller import Controller, Scope
-from controller.events import EVENT, Recorder
-from controller.leader import lead
-from controller.leadership import Leadership
-from controller.lease import Term
+from controller.election.leader import lead
+from controller.election.leadership import Leadership
+from controller.election.lease import Term
+from controller.reconcile.events import EVENT, Recorder
 from tests.builders import booster_object
 from tests.proxy import Delay, Proxy, ResetBeforeCommit, Rule
 from tests.world import World

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import yaml
 
-from app.apis.children import MODEL_ROUTE, MODEL_SERVING
-from app.apis.meta import Resource
+from app.model.children import MODEL_ROUTE, MODEL_SERVING
+from app.values.meta import Resource
 from tests import audit
 from tests.conftest import Kubectl
 from tests.controlplane.plane import ControlPlane

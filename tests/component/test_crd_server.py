@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.apis.children import MODEL_BOOSTER
 from app.apis.crd import model_booster_crd
-from app.apis.meta import Object, Resource
+from app.model.children import MODEL_BOOSTER
 from app.validation import Context, judge
+from app.values.meta import Object, Resource
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker
 from tests.conftest import Kubectl
 from tests.controlplane import crds

@@ -10,11 +10,11 @@ from functools import partial
 
 import pytest
 
+from app.cache.informer import Informer
+from app.cache.pace import Pace
+from app.cache.records import Record
+from app.cache.store import Store
 from app.kube import Kube, connect
-from controller.informer import Informer
-from controller.pace import Pace
-from controller.records import Record
-from controller.store import Store
 from tests import audit
 from tests.controlplane.plane import ControlPlane
 from tests.following import CONFIG_MAP, QUICK, config_map, eventually, following, listings

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.apis.meta import Object, Resource
 from app.errors import (
     ApiError,
     Conflict,
@@ -24,6 +23,7 @@ from app.errors import (
 )
 from app.kube import Event, Kube, access, connect, is_unknown_kind
 from app.kube.transport import PARALLEL_WRITES
+from app.values.meta import Object, Resource
 from tests import audit
 from tests.controlplane.credentials import Authority, write_kubeconfig
 from tests.controlplane.plane import ControlPlane

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from app.apis.meta import Key, Object, Resource
 from app.errors import LeadershipLost, Unreachable
 from app.kube import Kube, connect
-from controller.leader import lead
-from controller.leadership import Leadership
-from controller.lease import LEASE, Term
+from app.values.meta import Key, Object, Resource
+from controller.election.leader import lead
+from controller.election.leadership import Leadership
+from controller.election.lease import LEASE, Term
 from tests.following import eventually
 from tests.proxy import Answer, Delay, Proxy, ResetAfterCommit, ResetBeforeCommit, Rule
 from tests.world import World

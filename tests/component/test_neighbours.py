@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
-from app.apis.meta import Key, Object, key_of
 from app.kube import connect
 from app.metrics import Metrics
-from app.parts.neighbours import Neighbours, claims_only
+from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
+from app.values.meta import Key, Object, key_of
+from modelbooster.parts.neighbours import Neighbours, claims_only
 from tests.builders import booster_object
 from tests.controlplane.plane import ControlPlane
 from tests.world import PATIENCE_SECONDS, World

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.apis.meta import Resource
+from app.values.meta import Resource
 from tests.controlplane import binaries, cache, processes
 from tests.controlplane.api import Api, Refused
 from tests.controlplane.packages import Unobtainable

@@ -19,15 +19,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from app.apis.canonical import canonical
-from app.apis.fields import SpecError
-from app.apis.meta import Object, Resource
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
+from app.model.canonical import canonical
 from app.validation import Context
 from app.validation.case import case_of
 from app.validation.rules import RULES
+from app.values.fields import SpecError
+from app.values.meta import Object, Resource
 from tests.builders import UID, backend, booster_object, worker
 from tests.controlplane.api import Api, Refused
 from tests.controlplane.plane import ControlPlane

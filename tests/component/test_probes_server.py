@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.metrics import Metrics
-from app.parts.probes import Probes
-from app.settings import Settings
+from modelbooster.parts.probes import Probes
+from modelbooster.settings import Settings
 from tests.controlplane.ports import LOOPBACK, Port
 from tests.webhook import Client
 

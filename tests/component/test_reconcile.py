@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.apis.children import (
+from app.convert.options import Options
+from app.model.children import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     MODEL_BOOSTER,
@@ -15,10 +16,9 @@ from app.apis.children import (
     MODEL_SERVER,
     MODEL_SERVING,
 )
-from app.apis.meta import Object
-from app.convert.options import Options
+from app.values.meta import Object
 from controller.controller import Controller
-from controller.events import EVENT
+from controller.reconcile.events import EVENT
 from tests import audit
 from tests.builders import backend, booster_object, lora, policy, worker
 from tests.component.running import (

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from app.apis.children import (
+from app.convert import desired_children
+from app.convert.options import Options
+from app.model.children import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     CHILDREN,
@@ -24,9 +26,7 @@ from app.apis.children import (
     MODEL_SERVING,
     Profile,
 )
-from app.apis.meta import Object, Resource, uid_of
-from app.convert import desired_children
-from app.convert.options import Options
+from app.values.meta import Object, Resource, uid_of
 from controller.controller import Controller
 from tests import audit
 from tests.builders import backend, booster_object, model, policy

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from app.apis.children import (
+from app.model.children import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     MANAGED_BY,
@@ -21,7 +21,7 @@ from app.apis.children import (
     REGISTRY_MANAGED_BY,
     REVISION,
 )
-from app.apis.meta import Object, Resource
+from app.values.meta import Object, Resource
 from tests import audit
 from tests.builders import backend, booster_object, policy, worker
 from tests.component.running import running, written

@@ -9,16 +9,16 @@ from uuid import uuid4
 
 import pytest
 
-from app.apis.children import (
+from app.model.children import (
     CHILDREN,
     MODEL_BOOSTER,
     MODEL_ROUTE,
     MODEL_SERVER,
     MODEL_SERVING,
 )
-from app.apis.meta import Object, Resource
+from app.values.meta import Object, Resource
 from controller.controller import Controller
-from controller.events import EVENT
+from controller.reconcile.events import EVENT
 from tests import audit
 from tests.builders import backend, booster_object, policy
 from tests.component.running import (

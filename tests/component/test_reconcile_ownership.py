@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.apis.children import (
+from app.kube import FIELD_MANAGER
+from app.model.children import (
     MANAGED_BY,
     MODEL_BOOSTER,
     MODEL_ROUTE,
@@ -20,10 +21,9 @@ from app.apis.children import (
     REGISTRY_MANAGED_BY,
     is_ours,
 )
-from app.apis.meta import Object, Resource, key_of, uid_of
-from app.kube import FIELD_MANAGER
+from app.values.meta import Object, Resource, key_of, uid_of
 from controller.controller import Controller
-from controller.rollout import ALLOW, ROLLOUT
+from controller.planning.rollout import ALLOW, ROLLOUT
 from tests import audit
 from tests.builders import backend, booster_object, worker
 from tests.component.running import (

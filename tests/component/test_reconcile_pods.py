@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.apis.children import (
+from app.kube import connect
+from app.metrics import Metrics
+from app.model.children import (
     BACKEND_NAME,
     MANAGED_BY,
     MODEL_BOOSTER,
@@ -16,13 +18,11 @@ from app.apis.children import (
     MODEL_UID,
     WORKLOAD,
 )
-from app.apis.meta import Key, Object, Resource, uid_of
-from app.kube import connect
-from app.metrics import Metrics
-from app.parts.controller import ControllerPart, leadership_of
-from app.settings import Settings
-from controller.informers import Informers
-from controller.pods import POD
+from app.values.meta import Key, Object, Resource, uid_of
+from controller.cluster.informers import Informers
+from controller.status.pods import POD
+from modelbooster.parts.controller import ControllerPart, leadership_of
+from modelbooster.settings import Settings
 from tests import audit
 from tests.builders import backend, booster_object
 from tests.component.running import (

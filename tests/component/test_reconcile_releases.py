@@ -8,7 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.apis.children import (
+from app.cache.informer import Informer
+from app.cache.store import Store
+from app.installed import Detection, Installed
+from app.kube import connect
+from app.model.children import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     CHILDREN,
@@ -18,13 +22,9 @@ from app.apis.children import (
     MODEL_SERVING,
     Profile,
 )
-from app.apis.meta import Resource
-from app.kube import connect
-from app.parts.neighbours import claims_only
-from controller.events import EVENT
-from controller.informer import Informer
-from controller.profiles import Detection, Installed
-from controller.store import Store
+from app.values.meta import Resource
+from controller.reconcile.events import EVENT
+from modelbooster.parts.neighbours import claims_only
 from tests.builders import backend, booster_object, policy
 from tests.component.running import DEPLOYING, condition, is_in, running
 from tests.controlplane import crds
@@ -142,7 +142,7 @@ async def test_the_webhook_logs_a_kind_that_is_not_served_once_and_reads_it_when
     bare: ControlPlane, cluster: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen, failed = asyncio.Event(), asyncio.Semaphore(0)
-    caplog.set_level("INFO", "controller.informer")
+    caplog.set_level("INFO", "app.cache.informer")
     async with connect(str(bare.kubeconfig)) as kube:
         informer = Informer(
             kube,

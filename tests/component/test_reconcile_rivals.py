@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from app.apis.children import (
+from app.model.children import (
     MODEL_BOOSTER,
     MODEL_ROUTE,
     MODEL_SERVER,
     MODEL_SERVING,
     REGISTRY_MANAGED_BY,
 )
-from app.apis.meta import Object
-from controller.contest import Patience
-from controller.events import EVENT
-from controller.memory import PATIENT_REPAIRS
+from app.values.meta import Object
+from controller.planning.contest import Patience
+from controller.planning.memory import PATIENT_REPAIRS
+from controller.reconcile.events import EVENT
 from tests import audit
 from tests.builders import booster_object
 from tests.component.running import DEPLOYING, condition, is_in, running, until_idle, written

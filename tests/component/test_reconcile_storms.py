@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
-from app.apis.meta import Object, uid_of
-from controller.contest import Patience
+from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
+from app.values.meta import Object, uid_of
+from controller.planning.contest import Patience
 from tests import audit
 from tests.builders import backend, booster_object
 from tests.component.running import (

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from app.apis.children import (
+from app.model.children import (
     MODEL_BOOSTER,
     MODEL_ROUTE,
     MODEL_SERVER,
     MODEL_SERVING,
     REGISTRY_MANAGED_BY,
 )
-from app.apis.meta import Object
-from controller.events import EVENT
-from controller.rollout import ALLOW, HOLD, ROLLOUT
+from app.values.meta import Object
+from controller.planning.rollout import ALLOW, HOLD, ROLLOUT
+from controller.reconcile.events import EVENT
 from tests import audit
 from tests.builders import backend as backend_of
 from tests.builders import booster_object, worker

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from app.apis.children import (
+from app.errors import LeadershipLost
+from app.kube import connect
+from app.model.children import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     MODEL_BOOSTER,
@@ -19,10 +21,8 @@ from app.apis.children import (
     MODEL_SERVER,
     MODEL_SERVING,
 )
-from app.errors import LeadershipLost
-from app.kube import connect
 from controller.controller import Controller, Scope
-from controller.events import EVENT
+from controller.reconcile.events import EVENT
 from tests import audit
 from tests.builders import backend, booster_object, policy
 from tests.component.running import ACTIVE, DEPLOYING, is_in, running, until_idle, written

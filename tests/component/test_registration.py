@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from app.apis.children import MODEL_BOOSTER
-from app.apis.meta import Object, Resource
 from app.errors import Forbidden
 from app.kube import connect
 from app.metrics import Metrics
-from app.parts.webhook import WebhookPart
-from app.settings import Settings
+from app.model.children import MODEL_BOOSTER
+from app.values.meta import Object, Resource
 from certs.objects import MUTATING, SECRET, VALIDATING
+from modelbooster.parts.webhook import WebhookPart
+from modelbooster.settings import Settings
 from tests import audit
 from tests.builders import backend, booster_object, policy
 from tests.chart import CHART, helm

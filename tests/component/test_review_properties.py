@@ -18,10 +18,10 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.apis.meta import Object
 from app.lookup import lookup_among
 from app.metrics import Metrics
 from app.validation import Context
+from app.values.meta import Object
 from tests.builders import backend, booster_object
 from tests.generated import BOOSTERS, mangled
 from tests.webhook import review

@@ -18,8 +18,11 @@ from urllib.request import Request
 
 import pytest
 
-from app.apis.canonical import canonical
-from app.apis.children import (
+from app.apis.modelbooster import ModelBooster
+from app.convert import desired_children
+from app.convert.options import Options
+from app.model.canonical import canonical
+from app.model.children import (
     AUTOSCALING_POLICY_BINDING,
     MODEL_ROUTE,
     MODEL_SERVER,
@@ -27,11 +30,8 @@ from app.apis.children import (
     Desired,
     Profile,
 )
-from app.apis.meta import Object, Resource
-from app.apis.modelbooster import ModelBooster
-from app.convert import desired_children
-from app.convert.options import Options
 from app.validation.rules import RULES
+from app.values.meta import Object, Resource
 from tests.answers.cases import AnswerCase, cases, rule_names
 from tests.builders import UID, backend, booster_object, disaggregated, lora, policy
 from tests.controlplane.api import Refused

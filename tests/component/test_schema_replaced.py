@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.apis.children import (
+from app.errors import Invalid
+from app.kube import connect
+from app.model.children import (
     BACKEND_NAME,
     MANAGED_BY,
     MODEL_BOOSTER,
@@ -16,13 +18,11 @@ from app.apis.children import (
     MODEL_UID,
     WORKLOAD,
 )
-from app.apis.meta import Object, Resource, uid_of
-from app.errors import Invalid
-from app.kube import connect
+from app.values.meta import Object, Resource, uid_of
 from controller.controller import Controller
-from controller.events import EVENT
-from controller.guarded import status_patch
-from controller.pods import POD
+from controller.reconcile.events import EVENT
+from controller.reconcile.guarded import status_patch
+from controller.status.pods import POD
 from tests import audit
 from tests.builders import backend, booster_object, worker
 from tests.component.running import DEPLOYING, is_in, running, until_idle, written

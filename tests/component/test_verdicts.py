@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, example, given, settings
 from pydantic import ValidationError
 
 from app.apis.faults import schema_faults
-from app.apis.fields import Cause
-from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
 from app.apis.pruning import stored
 from app.validation import Context, judge
+from app.values.fields import Cause
+from app.values.meta import Object
 from tests.builders import backend, booster_object, worker
 from tests.controlplane.plane import ControlPlane
 from tests.generated import BOOSTERS, mangled

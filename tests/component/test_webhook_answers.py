@@ -14,9 +14,9 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from app.apis.meta import Object
 from app.metrics import Metrics
 from app.validation import Context
+from app.values.meta import Object
 from tests.builders import backend, booster_object, policy, worker
 from tests.webhook import UID, Broken, review, serving, trust
 from webhook.server import MUTATE, VALIDATE, webhook_app

@@ -15,9 +15,9 @@ import httpx
 import orjson
 import pytest
 
-from app.apis.meta import Object
 from app.lookup import lookup_among
 from app.validation import Context
+from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker
 from tests.webhook import review, serving, trust
 from webhook.server import MUTATE, VALIDATE

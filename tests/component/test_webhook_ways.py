@@ -8,9 +8,9 @@ import httpx
 import orjson
 import pytest
 
-from app.apis.meta import Object
 from app.metrics import Metrics
 from app.validation import Context
+from app.values.meta import Object
 from tests.builders import backend, booster_object, policy
 from tests.following import eventually
 from tests.webhook import GOOD, UID, Broken, Client, request, review, serving

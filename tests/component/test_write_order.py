@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.apis.children import (
+from app.model.children import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     MODEL_BOOSTER,
@@ -15,7 +15,7 @@ from app.apis.children import (
     MODEL_SERVER,
     MODEL_SERVING,
 )
-from app.apis.meta import Resource
+from app.values.meta import Resource
 from tests import audit
 from tests.builders import backend, booster_object, policy
 from tests.component.running import DEPLOYING, condition, is_in, running

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from app.apis.meta import Object
+from app.values.meta import Object
 
 APPLY = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from app.apis.crd import model_booster_crd
-from app.apis.meta import Object, Resource
+from app.values.meta import Object, Resource
 from tests.controlplane.api import APPLY, Api
 
 CRD = Resource(

@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 
 import yaml
 
-from app.apis.children import MODEL_BOOSTER
-from app.apis.meta import Object
 from app.metrics import Metrics
+from app.model.children import MODEL_BOOSTER
 from app.validation import Context
+from app.values.meta import Object
 from certs.objects import VALIDATING
 from certs.pki import new_authority, new_leaf
 from tests.builders import backend, booster_object

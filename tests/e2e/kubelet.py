@@ -20,7 +20,7 @@ from pathlib import Path
 
 import httpx
 
-from app.apis.meta import Object, is_terminating
+from app.values.meta import Object, is_terminating
 from tests.controlplane import processes
 from tests.controlplane.api import Api, Refused
 from tests.controlplane.ports import LOOPBACK, Port

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.apis.children import MODEL_BOOSTER
-from app.apis.meta import Object
+from app.model.children import MODEL_BOOSTER
+from app.values.meta import Object
 from tests.builders import backend, booster_object, worker
 from tests.conftest import Kubectl
 from tests.controlplane.plane import ControlPlane

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.apis.meta import Object, Resource
+from app.values.meta import Object, Resource
 from tests.controlplane import clients
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import ROOT

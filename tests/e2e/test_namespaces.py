@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE
-from app.apis.meta import Object, Resource
-from controller.lease import LEASE
+from app.model.children import MODEL_BOOSTER, MODEL_ROUTE
+from app.values.meta import Object, Resource
+from controller.election.lease import LEASE
 from tests.builders import booster_object
 from tests.conftest import PROFILE
 from tests.controlplane import clients, crds

@@ -11,9 +11,9 @@ from functools import partial
 
 import yaml
 
-from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
-from app.apis.meta import Object, Resource
-from controller.reconciler import SLOW_SECONDS
+from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
+from app.values.meta import Object, Resource
+from controller.reconcile.reconciler import SLOW_SECONDS
 from tests import audit
 from tests.builders import booster_object
 from tests.conftest import Kubectl
@@ -54,7 +54,7 @@ def _work(plane: ControlPlane, since: datetime, namespace: str) -> list[audit.Re
 
 def _program(*arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
+        [sys.executable, "-m", "modelbooster", *arguments],
         cwd=ROOT,
         text=True,
         capture_output=True,

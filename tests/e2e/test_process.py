@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.apis.meta import Resource
+from app.values.meta import Resource
 from certs.pki import new_authority, new_leaf
 from tests.controlplane import processes
 from tests.controlplane.plane import ControlPlane

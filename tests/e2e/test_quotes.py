@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.apis.meta import Object
+from app.values.meta import Object
 from tests.builders import backend, booster_object
 from tests.conftest import Kubectl
 from tests.e2e.admission import apply
@@ -42,7 +42,7 @@ REFUSALS = [
 def validate(folder: Path, text: str, *options: str) -> str:
     (folder / "models.yaml").write_text(text)
     done = subprocess.run(
-        [sys.executable, "-m", "app", "validate", "models.yaml", *options],
+        [sys.executable, "-m", "modelbooster", "validate", "models.yaml", *options],
         cwd=folder,
         env={"PYTHONPATH": str(ROOT)},
         text=True,

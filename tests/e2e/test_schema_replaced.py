@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.apis.children import MODEL_BOOSTER, MODEL_SERVING
-from app.apis.meta import Object
+from app.model.children import MODEL_BOOSTER, MODEL_SERVING
+from app.values.meta import Object
 from tests.builders import backend, booster_object
 from tests.conftest import Kubectl
 from tests.controlplane import crds
@@ -92,7 +92,7 @@ def test_it_is_said_everywhere_and_nothing_can_be_lost(
 
     # The remedy of the sentence.
     crd = subprocess.run(
-        [sys.executable, "-m", "app", "crd"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "modelbooster", "crd"], capture_output=True, text=True, check=True
     ).stdout
     applied = kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=crd)
     assert applied.code == 0, applied.stderr

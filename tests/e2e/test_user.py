@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
-from app.apis.meta import Object
+from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
+from app.values.meta import Object
 from tests.builders import booster_object
 from tests.conftest import Kubectl
 from tests.e2e.installation import eventually

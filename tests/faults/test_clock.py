@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from app.apis.children import MODEL_BOOSTER, MODEL_SERVING
-from app.apis.meta import Object
+from app.model.children import MODEL_BOOSTER, MODEL_SERVING
+from app.values.meta import Object
 from certs.pki import new_authority, new_leaf
 from certs.policy import AUTHORITY_LIFE, LEAF_LIFE, authority_fault, leaf_fault
-from controller.lease import LEASE
+from controller.election.lease import LEASE
 from tests.builders import booster_object
 from tests.component.running import ACTIVE, DEPLOYING, is_in
 from tests.faults.program import LEASE_NAME, Program

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
-from app.apis.meta import Object, uid_of
-from controller.lease import LEASE
+from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
+from app.values.meta import Object, uid_of
+from controller.election.lease import LEASE
 from tests import audit
 from tests.builders import booster_object
 from tests.component.running import DEPLOYING, is_in, written

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
-from app.apis.meta import Resource, uid_of
+from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
+from app.values.meta import Resource, uid_of
 from controller.controller import Controller
 from tests.builders import backend, booster_object
 from tests.component.running import DEPLOYING, is_in, running, until_idle

@@ -8,7 +8,9 @@ from copy import deepcopy
 
 import pytest
 
-from app.apis.children import (
+from app.convert import desired_children
+from app.convert.options import Options
+from app.model.children import (
     CHILDREN,
     MODEL_BOOSTER,
     MODEL_ROUTE,
@@ -16,11 +18,9 @@ from app.apis.children import (
     MODEL_SERVING,
     Profile,
 )
-from app.apis.meta import Object, Resource, uid_of
-from app.convert import desired_children
-from app.convert.options import Options
+from app.values.meta import Object, Resource, uid_of
 from controller.controller import Controller
-from controller.events import EVENT
+from controller.reconcile.events import EVENT
 from tests.builders import backend, booster_object, model
 from tests.component.running import DEPLOYING, is_in, running, until_idle, written
 from tests.controlplane.plane import ControlPlane

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.apis.meta import Object, Resource
 from app.errors import ApiError, Garbled, Unreachable
 from app.kube import Kube, connect
+from app.values.meta import Object, Resource
 from tests.proxy import Answer, Proxy, ResetAfterCommit, Rule
 from tests.world import World
 

@@ -11,11 +11,11 @@ from functools import partial
 
 import pytest
 
-from app.apis.meta import Object, Resource
+from app.cache.informer import Informer
+from app.cache.pace import Pace
+from app.cache.store import Store
 from app.kube import Kube, connect
-from controller.informer import Informer
-from controller.pace import Pace
-from controller.store import Store
+from app.values.meta import Object, Resource
 from tests import audit
 from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane

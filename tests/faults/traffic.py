@@ -151,7 +151,7 @@ class Webhooks:
         environment = {f"MODELBOOSTER_{name}": str(value) for name, value in settings.items()}
         log = self._folder / f"webhook-{len(self._running)}.log"
         config = self._plane.kubeconfig
-        command = [sys.executable, "-m", "app", "webhook", "--kubeconfig", str(config)]
+        command = [sys.executable, "-m", "modelbooster", "webhook", "--kubeconfig", str(config)]
         process = processes.launch(command, log, {"PATH": os.environ["PATH"], **environment})
         made = Webhook(process, ports[1].number, ports[0].number, self.certificate, log)
         self._running.append(made)

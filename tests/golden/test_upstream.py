@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.apis.canonical import canonical
-from app.apis.children import Profile
-from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
+from app.model.canonical import canonical
+from app.model.children import Profile
+from app.values.meta import Object
 from tests.golden.cases import booster
 
 CASES = ("hugging-face-host-path", "scaled-by-cost-with-adapter-and-nodes", "disaggregated-nixl")

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from app.apis.children import CHILDREN, MODEL_BOOSTER, MODEL_SERVING, SELECTOR, WORKLOAD
-from app.apis.meta import Object, Resource, is_terminating, uid_of
+from app.model.children import CHILDREN, MODEL_BOOSTER, MODEL_SERVING, SELECTOR, WORKLOAD
+from app.values.meta import Object, Resource, is_terminating, uid_of
 from tests.builders import backend, booster_object, policy
 from tests.controlplane.api import JSON_PATCH, Refused
 from tests.world import NeverSo, World

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import httpx
 
-from app.apis.meta import Object, Resource
+from app.values.meta import Object, Resource
 from tests.chart import CONTROLLER, NAMESPACE, WEBHOOK, container, one, rendered
 from tests.controlplane import crds, processes
 from tests.controlplane.api import APPLY, Api

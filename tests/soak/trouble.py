@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from app.apis.children import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
-from app.apis.meta import Resource
+from app.model.children import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
+from app.values.meta import Resource
 from tests.chart import CONTROLLER, NAMESPACE, WEBHOOK
 from tests.controlplane import crds
 from tests.controlplane.api import JSON_PATCH

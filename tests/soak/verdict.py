@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from app.apis.canonical import canonical
-from app.apis.children import CHILDREN, MODEL_BOOSTER, Desired, Profile
-from app.apis.meta import Object, owner_references, uid_of
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
+from app.model.canonical import canonical
+from app.model.children import CHILDREN, MODEL_BOOSTER, Desired, Profile
+from app.values.meta import Object, owner_references, uid_of
 from tests import audit
 from tests.chart import CONTROLLER
 from tests.soak.churn import Trouble

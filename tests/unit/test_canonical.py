@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.apis.canonical import BackendForm, Model, Scope, WorkerForm, canonical
-from app.apis.fields import Path
-from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
+from app.model.canonical import BackendForm, Model, Scope, WorkerForm, canonical
+from app.values.fields import Path
+from app.values.meta import Object
 from tests.builders import UID, backend, booster_object, disaggregated, model, policy, worker
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.apis.canonical import Model
-from app.apis.children import (
+from app.model.canonical import Model
+from app.model.children import (
     CHILDREN,
     DEFAULT_RELEASE,
     MODEL_SERVING,
@@ -19,7 +19,7 @@ from app.apis.children import (
     pod_labels,
     revision,
 )
-from app.apis.meta import Object
+from app.values.meta import Object
 from tests.builders import UID, backend, model
 
 OTHER = "99999999-2222-4333-8444-555555555555"

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.__main__ import main
-from app.apis.children import PROFILES
-from app.apis.meta import Object
-from app.dialect import to_json, to_yaml
+from app.model.children import PROFILES
+from app.values.meta import Object
+from modelbooster.__main__ import main
+from modelbooster.offline.dialect import to_json, to_yaml
 from tests.builders import backend, booster_object, policy
 
 ROOT = Path(__file__).parents[2]
@@ -273,7 +273,7 @@ def test_every_example_is_valid_and_the_others_are_refused(run: Run) -> None:
 def test_nothing_that_talks_to_a_cluster_is_loaded_without_need(args: list[str]) -> None:
     program = (
         "import sys\n"
-        "from app.__main__ import main\n"
+        "from modelbooster.__main__ import main\n"
         "try: main(sys.argv[1:])\n"
         "finally: print(*sys.modules, file=sys.stderr)\n"
     )
@@ -286,7 +286,7 @@ def test_nothing_that_talks_to_a_cluster_is_loaded_without_need(args: list[str])
         check=True,
     )
     loaded = set(done.stderr.split())
-    assert {"app.__main__", "click"} <= loaded
+    assert {"modelbooster.__main__", "click"} <= loaded
     assert not loaded & {
         "app.kube", "kubernetes_asyncio", "aiohttp", "fastapi", "uvicorn", "cryptography"
     }  # fmt: skip
@@ -294,7 +294,7 @@ def test_nothing_that_talks_to_a_cluster_is_loaded_without_need(args: list[str])
 
 def test_the_module_is_the_same_program() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "app", "validate", "examples/canary.yaml"],
+        [sys.executable, "-m", "modelbooster", "validate", "examples/canary.yaml"],
         cwd=ROOT,
         capture_output=True,
         text=True,

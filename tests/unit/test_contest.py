@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.apis.children import REVISION
-from app.apis.meta import Object
-from controller.contest import Contest, Patience, Phase, rival_of_child, rival_of_status
+from app.model.children import REVISION
+from app.values.meta import Object
+from controller.planning.contest import Contest, Patience, Phase, rival_of_child, rival_of_status
 
 OURS = "model-booster-controller"
 PATIENCE = Patience(probe_seconds=300, quiet_seconds=10, longest_seconds=3600)

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.apis.canonical import canonical
-from app.apis.children import CHILDREN, Profile
-from app.apis.fields import SpecError
-from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
-from app.apis.quantity import canonical_quantity
 from app.convert import desired_children
 from app.convert.difference import changes
 from app.convert.gang import kept
 from app.convert.options import Options
-from app.dialect import to_yaml
-from controller.plan import plan
+from app.model.canonical import canonical
+from app.model.children import CHILDREN, Profile
+from app.values.fields import SpecError
+from app.values.meta import Object
+from app.values.quantity import canonical_quantity
+from controller.planning.plan import plan
+from modelbooster.offline.dialect import to_yaml
 from tests.builders import backend, disaggregated, lora, model, policy, worker
 from tests.golden.cases import CASES, PROFILES, booster, children
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from app.apis.canonical import canonical
-from app.apis.children import Desired, Profile
-from app.apis.fields import SpecError
-from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
+from app.model.canonical import canonical
+from app.model.children import Desired, Profile
+from app.values.fields import SpecError
+from app.values.meta import Object
 from tests.builders import (
     UID,
     backend,

@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from app.convert.drain import drain_script
+from app.convert.pods.drain import drain_script
 
 IDLE = (
     "# HELP vllm:num_requests_running x\nvllm:num_requests_running 0.0\nvllm:num_requests_waiting 0"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.apis.children import Profile
-from app.apis.meta import Object
 from app.convert import desired_children
 from app.convert.options import Options
+from app.model.children import Profile
+from app.values.meta import Object
 from tests.builders import backend, disaggregated, model, worker
 
 CACHE = "hostpath:///var/cache/models"

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from app.apis.cel import CEL_RULES
 from app.apis.crd import chart_template, model_booster_crd, model_booster_schema, structural
-from app.apis.meta import Object
 from app.apis.schema import Fields
+from app.values.meta import Object
 
 CLIENT_SIDE_APPLY_BYTES = 262_144
 """Annotations of an object have no more room, and client-side apply puts the object into one."""

@@ -7,8 +7,8 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from app.apis.meta import Object
 from app.defaults import defaulted, defaults
+from app.values.meta import Object
 from tests.builders import backend, booster_object, policy
 
 SCALED = booster_object(

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from app.apis.arguments import argument_text, arguments
-from app.apis.canonical import BackendForm
-from app.apis.children import Profile
-from app.apis.connector import connector
-from app.apis.derive import (
+from app.model.arguments import argument_text, arguments
+from app.model.canonical import BackendForm
+from app.model.children import Profile
+from app.model.connector import connector
+from app.model.derive import (
     adapter_names,
     autoscaled,
     check_name_budget,
@@ -24,9 +24,9 @@ from app.apis.derive import (
     served_model_name,
     unserved,
 )
-from app.apis.fields import SpecError
-from app.apis.meta import Object
-from app.apis.storage import adapter_path, cache_of, host_folder, model_path
+from app.model.storage import adapter_path, cache_of, host_folder, model_path
+from app.values.fields import SpecError
+from app.values.meta import Object
 from tests.builders import backend, disaggregated, lora, model, policy, worker
 
 B0 = "spec.backends[0]"

@@ -12,10 +12,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.apis.meta import Object
-from app.dialect import to_json, to_yaml
-from app.documents import read
 from app.errors import UsageError
+from app.values.meta import Object
+from modelbooster.offline.dialect import to_json, to_yaml
+from modelbooster.offline.documents import read
 
 
 def _read(tmp_path: Path, text: str) -> list[Object]:

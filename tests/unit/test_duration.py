@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.apis.duration import canonical_duration, parse_duration
+from app.values.duration import canonical_duration, parse_duration
 
 S = 10**9
 

@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from app.apis.meta import Key
 from app.errors import LeadershipLost
-from app.main import report
 from app.metrics import Metrics
-from controller.leadership import cause_of
-from controller.reconciler import Result
-from controller.workers import Workers
-from controller.workqueue import WorkQueue
+from app.values.meta import Key
+from controller.election.leadership import cause_of
+from controller.queue.workers import Workers
+from controller.queue.workqueue import WorkQueue
+from controller.reconcile.reconciler import Result
+from modelbooster.process import report
 
 LOST = LeadershipLost("another replica leads")
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from app.apis.children import MODEL_BOOSTER
 from app.apis.crd import model_booster_schema
-from app.apis.installed import is_whole, missing_fields
-from app.apis.meta import Key, Object
+from app.apis.definition import is_whole, missing_fields
+from app.cache.store import Store
 from app.kube import equality_tests
-from controller.guarded import status_patch
-from controller.store import Store
-from controller.stores import store_of
+from app.model.children import MODEL_BOOSTER
+from app.values.meta import Key, Object
+from controller.cluster.stores import store_of
+from controller.reconcile.guarded import status_patch
 from tests.builders import stored_object
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, Profile
-from app.apis.meta import Object
 from app.convert.options import Options
 from app.errors import InvalidSpec
-from controller.intents import IDLE_SECONDS, MOST_KEPT, Intents
+from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, Profile
+from app.values.meta import Object
+from controller.reconcile.intents import IDLE_SECONDS, MOST_KEPT, Intents
 from tests.builders import booster_object
 
 

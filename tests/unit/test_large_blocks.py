@@ -10,7 +10,7 @@ BLOCKS, BLOCK_KIB = 200, 256
 PROGRAM = f"""
 import ctypes
 from pathlib import Path
-from app.main import give_back_large_blocks
+from modelbooster.process import give_back_large_blocks
 
 def resident_kib():
     status = Path("/proc/self/status").read_text()

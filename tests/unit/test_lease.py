@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.apis.meta import Key, Object
 from app.errors import LeadershipLost, UsageError
-from controller.leadership import Leadership, identity
-from controller.lease import Move, Sighting, Term, held, holder_of, next_move, released
+from app.values.meta import Key, Object
+from controller.election.leadership import Leadership, identity
+from controller.election.lease import Move, Sighting, Term, held, holder_of, next_move, released
 
 KEY = Key("ns", "lease")
 TERM = Term()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from app.apis.children import MODEL_ROUTE
-from app.apis.meta import Object
 from app.errors import ApiError, ChildRefused, Conflict
-from controller.failure import Failure
-from controller.memory import CALM_SECONDS, PATIENT_REPAIRS, Memory
-from controller.outcome import Done, Trouble
-from controller.plan import Wait
+from app.model.children import MODEL_ROUTE
+from app.values.meta import Object
+from controller.planning.failure import Failure
+from controller.planning.memory import CALM_SECONDS, PATIENT_REPAIRS, Memory
+from controller.planning.outcome import Done, Trouble
+from controller.planning.plan import Wait
 
 BUSY = Done(failures=[Failure("x", ApiError(503, "", "busy"))])
 MOVED = Done(failures=[Failure("x", Conflict(409, "Conflict", "moved"))])

@@ -12,8 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from app.apis.faults import schema_faults
-from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
+from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker
 
 QUANTITY = (

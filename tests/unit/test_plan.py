@@ -7,8 +7,10 @@ from copy import deepcopy
 
 import pytest
 
-from app.apis.canonical import Model
-from app.apis.children import (
+from app.convert import desired_children
+from app.convert.options import Options
+from app.model.canonical import Model
+from app.model.children import (
     AUTOSCALING_POLICY_BINDING,
     MODEL_ROUTE,
     MODEL_SERVER,
@@ -18,10 +20,8 @@ from app.apis.children import (
     Desired,
     Profile,
 )
-from app.apis.meta import Object
-from app.convert import desired_children
-from app.convert.options import Options
-from controller.plan import (
+from app.values.meta import Object
+from controller.planning.plan import (
     Apply,
     Delete,
     Look,

@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 
-from app.apis.children import BACKEND_NAME, MANAGED_BY, MODEL_UID, WORKLOAD
-from app.apis.meta import Object
-from controller.pods import MAX_SENTENCE, backend_of, model_uid, pod_trouble, sentence_about, slim
-from controller.readiness import reports
-from controller.trouble import Kind, Trouble, trouble_of
+from app.model.children import BACKEND_NAME, MANAGED_BY, MODEL_UID, WORKLOAD
+from app.values.meta import Object
+from controller.status.pods import (
+    MAX_SENTENCE,
+    backend_of,
+    model_uid,
+    pod_trouble,
+    sentence_about,
+    slim,
+)
+from controller.status.readiness import reports
+from controller.status.trouble import Kind, Trouble, trouble_of
 from tests.builders import backend, model
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()

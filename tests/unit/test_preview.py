@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.__main__ import main
-from app.apis.meta import Object
-from app.dialect import to_yaml
+from app.values.meta import Object
+from modelbooster.__main__ import main
+from modelbooster.offline.dialect import to_yaml
 from tests.builders import backend, booster_object, worker
 
 Said = tuple[int | str | None, str, str]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.metrics import Metrics
-from app.probes import ReadyCheck, observe_app
+from modelbooster.probes import ReadyCheck, observe_app
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from app.apis.children import (
+from app.apis.crd import model_booster_crd
+from app.installed import installed
+from app.model.children import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     CHILDREN,
@@ -18,9 +20,7 @@ from app.apis.children import (
     MODEL_ROUTE,
     Profile,
 )
-from app.apis.crd import model_booster_crd
-from app.apis.meta import Object, Resource
-from controller.profiles import installed
+from app.values.meta import Object, Resource
 from tests.controlplane.crds import kthena_booster
 
 CRDS = Path(__file__).parents[1] / "crds"

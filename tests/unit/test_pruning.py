@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.apis.meta import Object
 from app.apis.pruning import stored
+from app.values.meta import Object
 from tests.builders import backend, booster_object, worker
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.apis.meta import Object
-from controller.readiness import Ready, readiness, reports
+from app.values.meta import Object
+from controller.status.readiness import Ready, readiness, reports
 from tests.builders import backend, model
 
 YES, NO, UNKNOWN = Ready.YES, Ready.NO, Ready.UNKNOWN

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.apis.children import Profile
-from app.apis.meta import Key, Object
+from app.cache.packing import Packing
+from app.cache.records import Record
+from app.cache.store import Change, Store
 from app.convert.options import Options
 from app.errors import Garbled
-from app.kube import Packing
+from app.model.children import Profile
 from app.validation import Context, accepted
-from controller.records import Record
-from controller.store import Change, Store
+from app.values.meta import Key, Object
 from tests.builders import backend, booster_object
 
 VALUES = st.recursive(

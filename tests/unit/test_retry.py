@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.cache.retry import Step, WatchRetry
 from app.errors import ApiError, Forbidden, Garbled, Gone, Unreachable, WatchEnded
-from app.kube.retry import Step, WatchRetry
 
 GONE = Gone(410, "Expired", "")
 BUSY = ApiError(429, "", "")

@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
-from app.apis.children import DELETION_PROTECTION
-from app.apis.meta import Object
+from app.model.children import DELETION_PROTECTION
 from app.validation import Context
+from app.values.meta import Object
 from tests.builders import backend, booster_object, policy, worker
 from tests.webhook import UID, review
 from webhook.review import NotAReview, mutated, unreadable, validated

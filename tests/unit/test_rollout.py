@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from app.apis.children import (
+from app.convert import desired_children
+from app.convert.options import Options
+from app.model.children import (
     MODEL_SERVER,
     MODEL_SERVING,
     REGISTRY_MANAGED_BY,
     REVISION,
     Profile,
 )
-from app.apis.meta import Key, Object
-from app.convert import desired_children
-from app.convert.options import Options
-from controller.memory import Memory
-from controller.plan import Apply, Delete, Plan, TakeOver, plan
-from controller.rollout import ALLOW, HOLD, ROLLED_OUT, ROLLOUT, held_back, is_edited, unasked
-from controller.waves import Waves
+from app.values.meta import Key, Object
+from controller.planning.memory import Memory
+from controller.planning.plan import Apply, Delete, Plan, TakeOver, plan
+from controller.planning.rollout import (
+    ALLOW,
+    HOLD,
+    ROLLED_OUT,
+    ROLLOUT,
+    held_back,
+    is_edited,
+    unasked,
+)
+from controller.reconcile.waves import Waves
 from tests.builders import backend, model
 
 MODEL = model("m", backend(), metadata={"uid": "u"})

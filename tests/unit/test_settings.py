@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.apis.children import Profile
-from app.apis.storage import HOST_PATH_PREFIXES
 from app.convert.options import Options
 from app.errors import UsageError
-from app.settings import PREFIX, Settings, read_settings
+from app.model.children import Profile
+from app.model.storage import HOST_PATH_PREFIXES
+from modelbooster.settings import PREFIX, Settings, read_settings
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from app.apis.children import MODEL_ROUTE
-from app.apis.meta import Object
 from app.errors import (
     ApiError,
     ChildConflict,
@@ -19,12 +17,14 @@ from app.errors import (
     NotFound,
     Unreachable,
 )
-from controller.failure import Failure
-from controller.finding import Finding, deployed, reconciling, retrying, stuck, unclear
-from controller.outcome import Done, Trouble, conclude
-from controller.plan import Wait
-from controller.readiness import BackendReport, Ready
-from controller.status import MAX_MESSAGE, Difference, difference, status_of
+from app.model.children import MODEL_ROUTE
+from app.values.meta import Object
+from controller.planning.failure import Failure
+from controller.planning.outcome import Done, Trouble, conclude
+from controller.planning.plan import Wait
+from controller.status.finding import Finding, deployed, reconciling, retrying, stuck, unclear
+from controller.status.readiness import BackendReport, Ready
+from controller.status.status import MAX_MESSAGE, Difference, difference, status_of
 from tests.builders import model, stored_object
 
 NOW, LATER = "2031-01-01T00:00:00Z", "2031-01-01T00:01:00Z"

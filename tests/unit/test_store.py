@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.apis.meta import Key, Object
-from controller.records import Record
-from controller.store import Change, Store
+from app.cache.records import Record
+from app.cache.store import Change, Store
+from app.values.meta import Key, Object
 
 
 def obj(name: str = "a", uid: str = "u1", version: str = "1", **labels: str) -> Object:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.apis.meta import Object
-from controller.takeover import take_over_patch
+from app.values.meta import Object
+from controller.planning.takeover import take_over_patch
 
 US = "model-booster-controller"
 LABELS: Object = {"f:metadata": {"f:labels": {".": {}, "f:a": {}}}}

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.apis.canonical import canonical
-from app.apis.children import MOST_BYTES, PROFILES, Desired, Profile
-from app.apis.fields import FieldError, SpecError
-from app.apis.meta import Object
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
+from app.model.canonical import canonical
+from app.model.children import MOST_BYTES, PROFILES, Desired, Profile
 from app.validation import Context, accepted, judge
 from app.validation.case import case_of
 from app.validation.rules import RULES
 from app.validation.verdict import MOST_FAULTS
+from app.values.fields import FieldError, SpecError
+from app.values.meta import Object
 from tests.builders import backend, booster_object, lora, policy, worker
 from tests.generated import BOOSTERS
 

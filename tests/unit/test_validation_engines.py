@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.apis.meta import Object
 from app.convert.options import Options
 from app.validation import Context, judge
+from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, worker
 
 AT = "spec.backends[0]"

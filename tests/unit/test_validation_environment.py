@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.apis.children import Profile
-from app.apis.meta import Object
+from app.model.children import Profile
 from app.validation import Context, judge
+from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, stored_object, worker
 
 ENV = "spec.backends[0].env[0]"

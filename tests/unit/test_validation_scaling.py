@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.apis.meta import Object
 from app.validation import Context, judge
+from app.values.meta import Object
 from tests.builders import backend, booster_object, policy
 
 ROOM = {"minReplicas": 1, "maxReplicas": 2}

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.apis.children import Profile
-from app.apis.meta import Object
 from app.errors import InvalidSpec
+from app.model.children import Profile
 from app.validation import Context, accepted, judge
+from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker
 
 AT = "spec.backends[0]"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.apis.canonical import Scope
-from app.apis.meta import Object
 from app.defaults import defaulted
 from app.lookup import lookup_among
+from app.model.canonical import Scope
 from app.validation import Context, judge
+from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker
 
 NOWHERE = Context()

@@ -6,13 +6,13 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from app.apis.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING, owner_uids
-from app.apis.meta import Key, Object
+from app.cache.store import Store
 from app.errors import Unreachable
-from controller.store import Store
-from controller.stores import BOOSTER_INDEX
-from controller.view import EXPECT_SECONDS, View
-from controller.writes import Write
+from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING, owner_uids
+from app.values.meta import Key, Object
+from controller.cluster.stores import BOOSTER_INDEX
+from controller.cluster.view import EXPECT_SECONDS, View
+from controller.cluster.writes import Write
 
 OWNER = "owner-uid"
 KEY = Key("ns", "m")

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.apis.meta import Key
 from app.metrics import Metrics
-from controller.reconciler import Result
-from controller.workers import Workers
-from controller.workqueue import WorkQueue
+from app.values.meta import Key
+from controller.queue.workers import Workers
+from controller.queue.workqueue import WorkQueue
+from controller.reconcile.reconciler import Result
 
 pytestmark = pytest.mark.anyio
 

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from app.apis.meta import Key
-from controller.workqueue import QueueShutDown, WorkQueue
+from app.values.meta import Key
+from controller.queue.workqueue import QueueShutDown, WorkQueue
 
 A, B, C = Key("ns", "a"), Key("ns", "b"), Key("ns", "c")
 

@@ -68,7 +68,7 @@ Without it Helm would refuse the next upgrade, because the object "exists and ca
 {{- $provided | ternary $given (printf "%s-webhook-tls" (include "model-booster.fullname" .)) }}
 {{- end }}
 
-{{/* Environment that both processes read. Lists and maps go in the form that app/settings.py reads. */}}
+{{/* Environment that both processes read. Lists and maps go in the form that modelbooster/settings.py reads. */}}
 {{- define "model-booster.commonEnv" -}}
 - name: MODELBOOSTER_LOG_LEVEL
   value: {{ .Values.logLevel | quote }}

@@ -1,0 +1,65 @@
+"""Whether the API server works with our CustomResourceDefinition of ModelBooster, or another one.
+
+The API server drops (prunes) every field that the installed schema does not know, when it reads an
+object and when it writes one. With kthena's own definition in place of ours an object comes back
+without ``spec.backends``, and any write, even one of a label, stores it like that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from app.apis.crd import NAME, model_booster_schema
+from app.values.meta import Object
+
+_PRESERVE = "x-kubernetes-preserve-unknown-fields"
+
+ADVICE = (
+    f"the installed CustomResourceDefinition {NAME} is not the one of model-booster, so the API "
+    "server drops fields of ModelBoosters. Restore it: helm upgrade with crds.install=true, or "
+    "model-booster crd | kubectl apply --server-side --force-conflicts -f -"
+)
+"""What is wrong while another definition is installed, and what the cluster's operator must do."""
+
+
+def is_whole(booster: Object) -> bool:
+    """Returns whether an object was read with our definition.
+
+    Our schema gives ``status.modelName`` a default, so every object that the API server reads with
+    it has that field. The definitions of kthena do not know it.
+
+    Args:
+        booster: a ModelBooster as the API server returned it.
+    """
+    status = booster.get("status")
+    return isinstance(status, dict) and "modelName" in status
+
+
+def missing_fields(schema: Object) -> list[str]:
+    """Returns the fields of our schema that another schema does not know, as sorted paths.
+
+    Args:
+        schema: OpenAPI schema of the installed ModelBooster.
+    """
+    ours = model_booster_schema()["properties"]
+    theirs = schema.get("properties") or {}
+    return sorted(
+        path for part in ("spec", "status") for path in _missing(ours[part], theirs.get(part), part)
+    )
+
+
+def _missing(ours: Object, theirs: Any, path: str) -> Iterator[str]:
+    if not isinstance(theirs, dict):
+        yield path
+        return
+    known = theirs.get("properties") or {}
+    keeps_all = bool(theirs.get(_PRESERVE))
+    if ours.get(_PRESERVE) and not keeps_all:
+        yield f"{path}.*"
+    for name, field in (ours.get("properties") or {}).items():
+        if name in known or not keeps_all:
+            yield from _missing(field, known.get(name), f"{path}.{name}")
+    for key, mark in (("items", "[]"), ("additionalProperties", ".*")):
+        if isinstance(ours.get(key), dict) and not keeps_all:
+            yield from _missing(ours[key], theirs.get(key), f"{path}{mark}")

@@ -1,0 +1,41 @@
+"""The environment variables of engine and sidecar."""
+
+from __future__ import annotations
+
+from app.convert.pods.serving import Serving
+from app.model.derive import Role, variables
+from app.values.meta import Object
+
+
+def _field(name: str, path: str) -> Object:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _key(name: str, kind: str, source: str) -> Object:
+    return {"name": name, "valueFrom": {kind: {"name": source, "key": name, "optional": True}}}
+
+
+_COMMON = [
+    _field("POD_NAME", "metadata.name"),
+    _field("NAMESPACE", "metadata.namespace"),
+    {"name": "VLLM_USE_V1", "value": "1"},
+    _key("REDIS_HOST", "configMapKeyRef", "redis-config"),
+    _key("REDIS_PORT", "configMapKeyRef", "redis-config"),
+    _key("REDIS_PASSWORD", "secretKeyRef", "redis-secret"),
+]
+_OFFLINE = {"name": "HF_HUB_OFFLINE", "value": "1"}
+_INTERFACES = ("GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME", "HCCL_SOCKET_IFNAME")
+
+_OURS: dict[str, list[Object]] = {
+    "leader": _COMMON,
+    # What the two need to find each other; Ascend's collectives read HCCL_*.
+    "prefill": [*_COMMON, _OFFLINE, _field("HCCL_IF_IP", "status.podIP")],
+    "decode": [*_COMMON, _OFFLINE, *({"name": name, "value": "eth0"} for name in _INTERFACES)],
+}
+"""Our own variables, by role; the same in every model, and never changed."""
+
+
+def engine_env(serving: Serving, role: Role) -> list[Object]:
+    """Returns the user's variables, then ours but for those that the user names as well."""
+    taken = variables(serving.backend)
+    return serving.env + [entry for entry in _OURS[role.name] if entry["name"] not in taken]

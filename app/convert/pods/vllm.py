@@ -1,0 +1,90 @@
+"""The command line of a vLLM engine.
+
+Flags: https://docs.vllm.ai/en/stable/configuration/engine_args.html. Every element is exactly one
+argument, whatever characters it holds. Kubernetes replaces ``$(NAME)`` in it by the container's
+variable of that name, as in every command of a pod; ``$$(NAME)`` stands for the text itself.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from app.convert.pods.serving import Serving
+from app.model.arguments import Arguments, arguments
+from app.model.derive import Role, devices, served_model_name
+from app.values.fields import SpecError, forbidden
+
+KV_EVENTS = (
+    '{"enable_kv_cache_events":true,"publisher":"zmq","topic":"kv-events",'
+    '"endpoint":"tcp://*:5557"}'
+)
+"""Where an engine says which prefixes it has cached; the router scores pods by it."""
+
+_OPEN = re.compile(r"\$\$|\$\(")
+"""What Kubernetes reads in a command: ``$$`` for a dollar, ``$(`` for the start of a name."""
+
+RAY_SCRIPT = "examples/online_serving/multi-node-serving.sh"
+"""Part of vLLM's images, below their working directory: starts Ray on the nodes of a group."""
+
+
+def engine_command(serving: Serving, role: Role) -> list[str]:
+    """Returns the command of the engine in a group's first pod.
+
+    What ``config`` says comes first and is not said again.
+
+    Raises:
+        SpecError: ``config`` cannot be written as arguments, or names adapters itself.
+    """
+    model, backend, given = serving.model, serving.backend, arguments(role.worker)
+    command = ["python3", "-m", "vllm.entrypoints.openai.api_server"]
+    command += ["--model", serving.model_path, *given.words()]
+    if "served-model-name" not in given:
+        command += ["--served-model-name", served_model_name(model, backend)]
+    if role.followers and "distributed-executor-backend" not in given:
+        command += ["--distributed_executor_backend", "ray"]
+    if serving.options.kv_events and "kv-events-config" not in given:
+        command += ["--kv-events-config", KV_EVENTS]
+    command += _adapters(serving, given)
+    return _after_ray_has_started(role, command) if role.followers else command
+
+
+def follower_command() -> list[str]:
+    """Returns the command of the other pods of a group: they join the first one's Ray cluster."""
+    join = f"{RAY_SCRIPT} worker --ray_address=$(ENTRY_ADDRESS)"
+    return ["bash", "-c", f"chmod u+x {RAY_SCRIPT} && {join}"]
+
+
+def _adapters(serving: Serving, given: Arguments) -> list[str]:
+    adapters = serving.backend.lora_adapters
+    if not adapters:
+        return []
+    if named := given.get("lora-modules"):
+        detail = "loraAdapters is set as well, and one of the two would win silently"
+        raise SpecError(forbidden(named.path, detail))
+    switch = [] if "enable-lora" in given else ["--enable-lora"]
+    modules = [
+        f"{adapter.name}={path}"
+        for adapter, path in zip(adapters, serving.adapter_paths, strict=True)
+    ]
+    return [*switch, "--lora-modules", *modules]
+
+
+def _after_ray_has_started(role: Role, command: list[str]) -> list[str]:
+    """Returns a shell command that starts Ray, waits for the followers, then runs ``command``."""
+    size = f"--ray_cluster_size={role.followers + 1} --num-gpus={devices(role.worker)}"
+    start = f"chmod u+x {RAY_SCRIPT} && {RAY_SCRIPT} leader {size}"
+    return ["bash", "-c", f"{start} && {shlex.join(map(_closed, command))}"]
+
+
+def _closed(word: str) -> str:
+    """Returns a word in which ``$(`` without an end is escaped.
+
+    Kubernetes looks for the end in the whole script, and would take in the words that follow.
+    """
+    head, end, rest = word.rpartition(")")
+    return head + end + _OPEN.sub(_escaped, rest)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return "$$(" if match[0] == "$(" else match[0]

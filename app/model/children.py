@@ -1,0 +1,261 @@
+"""The kinds that a ModelBooster owns: where they are kept, and the names and labels they carry."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import orjson
+
+from app.model.canonical import BackendForm, Model
+from app.values.fields import Cause, FieldError, Path, SpecError
+from app.values.meta import Object, Resource, labels_of, owner_references
+
+WORKLOAD = "workload.serving.volcano.sh"
+NETWORKING = "networking.serving.volcano.sh"
+
+MODEL_BOOSTER = Resource(WORKLOAD, "v1alpha1", "modelboosters", "ModelBooster")
+MODEL_SERVING = Resource(WORKLOAD, "v1alpha1", "modelservings", "ModelServing")
+MODEL_SERVER = Resource(NETWORKING, "v1alpha1", "modelservers", "ModelServer")
+MODEL_ROUTE = Resource(NETWORKING, "v1alpha1", "modelroutes", "ModelRoute")
+AUTOSCALING_POLICY = Resource(WORKLOAD, "v1alpha1", "autoscalingpolicies", "AutoscalingPolicy")
+AUTOSCALING_POLICY_BINDING = Resource(
+    WORKLOAD, "v1alpha1", "autoscalingpolicybindings", "AutoscalingPolicyBinding"
+)
+
+CHILDREN: tuple[Resource, ...] = (
+    AUTOSCALING_POLICY,  # before its binding, so that "kubectl apply" meets no refusal
+    AUTOSCALING_POLICY_BINDING,
+    MODEL_SERVING,
+    MODEL_SERVER,
+    MODEL_ROUTE,
+)
+"""Every kind that we make, in the order in which it is rendered."""
+
+MODEL_NAME = f"{WORKLOAD}/model-name"
+BACKEND_NAME = f"{WORKLOAD}/backend-name"
+MODEL_UID = f"{WORKLOAD}/model-uid"
+MANAGED_BY = f"{WORKLOAD}/managed-by"
+REVISION = f"{WORKLOAD}/revision"
+REGISTRY_MANAGED_BY = "registry.volcano.sh/managed-by"
+DELETION_PROTECTION = f"{WORKLOAD}/deletion-protection"
+
+GROUP_NAME = "modelserving.volcano.sh/group-name"
+ROLE = "modelserving.volcano.sh/role"
+ENTRY = "modelserving.volcano.sh/entry"
+"""Set to "true" by the serving controller on the first pod of each group, the one to talk to."""
+
+SELECTOR = MANAGED_BY
+"""Label that every child carries; what informers of children select by."""
+
+
+class Profile(StrEnum):
+    """The child kinds' shape, by the kthena release that is installed.
+
+    Only the autoscaling kinds differ: A (v0.1.0), B (v0.2.0 to v0.4.0), C (v1.0.0 and later).
+    """
+
+    A = "A"
+    B = "B"
+    C = "C"
+
+
+PROFILES: dict[str, Profile] = {
+    "v0.1.0": Profile.A,
+    "v0.2.0": Profile.B,
+    "v0.3.0": Profile.B,
+    "v0.4.0": Profile.B,
+    "v1.0.0": Profile.C,
+}
+"""The kthena releases that can be named, and the profile of each."""
+
+DEFAULT_RELEASE = "v0.4.0"
+"""The newest release whose children can say all that a ModelBooster can."""
+
+
+MOST_BYTES = 1024 * 1024
+"""Of a child's spec. etcd takes 1.5 MiB of one object; status and managed fields need some too."""
+
+
+class Draft(NamedTuple):
+    """A child as conversion makes it, before it is stamped with whose it is.
+
+    Args:
+        resource: its kind.
+        name: its name.
+        spec: its spec. Parts of it may stand in other children too: do not change it.
+        backend: the backend it is made for; None if for all of them.
+        replica_bounds: as in ``Desired``.
+    """
+
+    resource: Resource
+    name: str
+    spec: Object
+    backend: BackendForm | None = None
+    replica_bounds: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A child as it should be.
+
+    Args:
+        resource: its kind.
+        object: the whole child, to be sent as it stands.
+        replica_bounds: fewest and most replicas where an autoscaler writes ``spec.replicas`` of a
+            ModelServing; the object then holds the value to begin with, the revision leaves it
+            out, and whoever sends it puts in the live value, clamped. None where we decide.
+    """
+
+    resource: Resource
+    object: Object
+    replica_bounds: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """The child's name."""
+        name: str = self.object["metadata"]["name"]
+        return name
+
+
+def backend_child_name(model: Model, backend: BackendForm) -> str:
+    """Returns the name of what is made for one backend: ``<model>-<backend>``."""
+    return f"{model.name}-{backend.name}"
+
+
+def pod_labels(model: Model, backend: BackendForm | None) -> dict[str, str]:
+    """Returns the four labels of entry pods; with ``backend`` None those of the whole model.
+
+    Nothing that changes without need is among them: a changed pod template restarts pods.
+    """
+    return {
+        MODEL_NAME: model.name,
+        BACKEND_NAME: backend.name if backend else "",
+        MODEL_UID: model.uid,
+        MANAGED_BY: WORKLOAD,
+    }
+
+
+def check_size(draft: Draft) -> None:
+    """Raises SpecError if a child would be too large to be stored."""
+    size = len(orjson.dumps(draft.spec))
+    if size <= MOST_BYTES:  # then what counts of it does not have more
+        return
+    size = len(_text(_counted(draft.spec, _unstamped(draft))))
+    if size > MOST_BYTES:
+        path = draft.backend.path if draft.backend else Path("spec")
+        detail = f"the {draft.resource.kind} would have {size} bytes, at most {MOST_BYTES} fit"
+        raise SpecError(FieldError(path, Cause.TOO_LONG, f"Too long: {detail}"))
+
+
+def stamped(model: Model, draft: Draft) -> Desired:
+    """Returns the child that a draft of a ModelBooster becomes."""
+    whole = child(
+        model,
+        draft.resource,
+        draft.name,
+        draft.spec,
+        backend=draft.backend,
+        unstamped=_unstamped(draft),
+    )
+    return Desired(draft.resource, whole, draft.replica_bounds)
+
+
+def _unstamped(draft: Draft) -> tuple[str, ...]:
+    return () if draft.replica_bounds is None else ("replicas",)
+
+
+def child(
+    model: Model,
+    resource: Resource,
+    name: str,
+    spec: Object,
+    *,
+    backend: BackendForm | None = None,
+    unstamped: tuple[str, ...] = (),
+) -> Object:
+    """Returns a child of a ModelBooster: ``spec`` with name, labels and owner reference.
+
+    Args:
+        model: whose child it is.
+        resource: its kind.
+        name: its name; it stands in the namespace of the model.
+        spec: its spec.
+        backend: the backend it is made for; None if for all of them.
+        unstamped: fields of ``spec`` that do not count in the revision, because somebody else
+            may write them (``replicas`` under an autoscaler).
+    """
+    return {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {
+            "name": name,
+            "namespace": model.namespace,
+            "labels": {
+                **pod_labels(model, backend),
+                REVISION: revision(_counted(spec, unstamped)),
+                REGISTRY_MANAGED_BY: "registry.volcano.sh",
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": MODEL_BOOSTER.api_version,
+                    "kind": MODEL_BOOSTER.kind,
+                    "name": model.name,
+                    "uid": model.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "spec": spec,
+    }
+
+
+def revision(spec: Any) -> str:
+    """Returns 16 hexadecimal digits that tell specs apart.
+
+    As a label it is part of what we want, so a field that we stopped wanting shows as a difference.
+    """
+    return hashlib.sha256(_text(spec)).hexdigest()[:16]
+
+
+def _text(spec: Any) -> bytes:
+    return orjson.dumps(spec, option=orjson.OPT_SORT_KEYS)
+
+
+def _counted(spec: Object, unstamped: tuple[str, ...]) -> Object:
+    return {key: value for key, value in spec.items() if key not in unstamped}
+
+
+def is_ours(obj: Object, uid: str) -> bool:
+    """Whether an object belongs to the ModelBooster with this uid.
+
+    It does if an owner reference names the uid, whatever its flags, or if no controller and no
+    ModelBooster owns it and the label model-uid does. Never if another object controls it.
+    """
+    refs = list(owner_references(obj))
+    if any(ref.get("controller") and ref.get("uid") != uid for ref in refs):
+        return False
+    if any(ref.get("uid") == uid for ref in refs):
+        return True
+    return not any(map(is_booster_reference, refs)) and labels_of(obj).get(MODEL_UID) == uid
+
+
+def is_booster_reference(ref: Object) -> bool:
+    """Whether an owner reference names a ModelBooster."""
+    group = str(ref.get("apiVersion", "")).partition("/")[0]
+    return ref.get("kind") == MODEL_BOOSTER.kind and group == MODEL_BOOSTER.group
+
+
+def owner_uids(obj: Object) -> Iterator[str]:
+    """Yields the uids of the ModelBoosters that a child may belong to: what stores index by."""
+    seen = False
+    for ref in owner_references(obj):
+        if is_booster_reference(ref) and (uid := ref.get("uid")):
+            seen = True
+            yield uid
+    if not seen and (uid := labels_of(obj).get(MODEL_UID)):
+        yield uid

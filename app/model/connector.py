@@ -1,0 +1,87 @@
+"""How prefill and decode hand over the KV cache, from what their workers say in ``config``.
+
+An engine is told by ``kv-transfer-config``, JSON in a string, in either spelling; the router is
+told by ``kvConnector`` of the ModelServer. Both must mean the same.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from app.model.arguments import arguments
+from app.model.canonical import BackendForm, WorkerForm
+from app.model.derive import is_disaggregated, roles
+from app.values.fields import SpecError, invalid
+
+CONNECTORS = {
+    "LMCacheConnectorV1": "lmcache",
+    "MooncakeConnector": "mooncake",
+    "MooncakeConnectorV1": "mooncake",
+    "NixlConnector": "nixl",
+}
+"""How a ModelServer calls what the engine calls ``kv_connector``."""
+
+KV_ROLES = {"prefill": ("kv_producer", "kv_both"), "decode": ("kv_consumer", "kv_both")}
+
+
+def connector(backend: BackendForm) -> str | None:
+    """Returns how prefill and decode hand over the KV cache, as a ModelServer calls it.
+
+    None if neither says so, or by a connector that ModelServers have no word for.
+
+    Raises:
+        SpecError: only one side says so, or the two do not fit together.
+    """
+    if not is_disaggregated(backend):
+        return None
+    for kind in KV_ROLES:
+        count = sum(worker.type == kind for worker in backend.workers)
+        if count > 1:
+            raise _connector_fault(backend, f"found {count} {kind} workers, expected one")
+    sides = {role.name: _transfer(backend, role.worker) for role in roles(backend)}
+    if all(side is None for side in sides.values()):
+        return None
+    kinds = []
+    for name, side in sides.items():
+        if side is None:
+            raise _connector_fault(backend, f"{name} worker has no kv-transfer-config")
+        kinds.append(_connector_kind(backend, name, side))
+    if kinds[0] != kinds[1]:
+        names = " and ".join(str(side["kv_connector"]) for side in sides.values() if side)
+        raise _connector_fault(backend, f"prefill and decode use different connectors: {names}")
+    return kinds[0]
+
+
+def _connector_kind(backend: BackendForm, name: str, side: dict[str, Any]) -> str | None:
+    kind = side.get("kv_connector")
+    if not isinstance(kind, str) or not kind:
+        raise _connector_fault(backend, f"kv_connector is missing for the {name} worker")
+    if kind not in CONNECTORS:
+        return None
+    role = side.get("kv_role")
+    if not role:
+        raise _connector_fault(backend, f"kv_role is missing for the {name} worker")
+    if role not in KV_ROLES[name]:
+        wanted = " or ".join(KV_ROLES[name])
+        raise _connector_fault(backend, f"kv_role of the {name} worker must be {wanted}")
+    return CONNECTORS[kind]
+
+
+def _transfer(backend: BackendForm, worker: WorkerForm) -> dict[str, Any] | None:
+    given = arguments(worker).get("kv-transfer-config")
+    if given is None:
+        return None
+    try:
+        value = json.loads(given.value) if isinstance(given.value, str) else None
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        detail = f"kv-transfer-config of the {worker.type} worker must be a string that holds JSON"
+        raise _connector_fault(backend, detail)
+    return value
+
+
+def _connector_fault(backend: BackendForm, reason: str) -> SpecError:
+    detail = f"invalid kv connector configuration: {reason}"
+    return SpecError(invalid(backend.path.child("workers"), backend.name, detail))

@@ -1,0 +1,195 @@
+"""Where models and adapters lie: in which volume, under which path, and whether they are fetched.
+
+A cache is mounted in the pod under the path that its URI names. What is fetched gets a folder in
+it, named after the URI that it came from; what already lies on the cache's own claim is used there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from app.model.canonical import BackendForm, once
+from app.values.fields import Path, SpecError, forbidden, invalid
+from app.values.meta import Object
+from app.values.value import value
+
+EPHEMERAL_PATH = "/models-cache"
+"""Where the cache stands that lives as long as its pod."""
+
+SHARED_MEMORY_PATH = "/dev/shm"  # noqa: S108
+"""Where shared memory is mounted in the pod; not a file of ours."""
+
+_CLAIM = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
+
+
+@value
+class Cache:
+    """The volume of a backend's pods that holds models.
+
+    Args:
+        path: where it is mounted in every container that reads or writes it.
+        volume: its source, as a pod names it.
+        claim: name of the PersistentVolumeClaim; None if it is none.
+    """
+
+    path: str
+    volume: Object
+    claim: str | None = None
+
+
+HOST_PATH_PREFIXES = (
+    *("/cache", "/data", "/mnt", "/models", "/srv"),
+    *("/tmp", "/var/cache", "/var/lib/models"),  # noqa: S108 - folders of nodes, not files of ours
+)
+"""Folders of nodes that ``hostpath://`` may name unless the operator chooses others: the usual
+places of caches, and those of kthena's examples. None of them holds what a node itself runs on."""
+
+_SETTING = "kthena.hostPathPrefixes of the Helm chart, MODELBOOSTER_HOST_PATH_PREFIXES"
+"""Where an operator allows more; a user who is refused must know what to ask for."""
+
+
+def host_folder(path: str) -> str:
+    """Returns an absolute path in the one way in which this module writes it.
+
+    Raises:
+        ValueError: it is not absolute, or has a ``..`` segment.
+    """
+    if not path.startswith("/") or ".." in path.split("/"):
+        raise ValueError(f"{path!r} must be an absolute path without '..' segments")
+    return _absolute(path)
+
+
+def cache_of(backend: BackendForm, allowed_prefixes: Sequence[str] | None = None) -> Cache:
+    """Returns the cache of a backend; without ``cacheURI`` one that lives as long as the pod.
+
+    Args:
+        backend: the backend to look at.
+        allowed_prefixes: folders of nodes that may be used, with all below them; None if only
+            the place in the pod is asked for.
+
+    Raises:
+        SpecError: ``cacheURI`` names no folder and no claim that can be mounted.
+    """
+    cache = _cache(backend)
+    if allowed_prefixes is not None and "hostPath" in cache.volume:
+        prefixes = [host_folder(prefix) for prefix in allowed_prefixes]
+        if not any(_is_below(cache.path, prefix) for prefix in prefixes):
+            if prefixes:
+                refused = f"is not below {_listed(prefixes)}, the ones allowed here"
+            else:
+                refused = "is not allowed here, and no other is"
+            detail = f"host path {cache.path} {refused} ({_SETTING})"
+            raise SpecError(forbidden(backend.path.child("cacheURI"), detail))
+    return cache
+
+
+def _listed(folders: Sequence[str]) -> str:
+    *most, last = folders
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+@once
+def _cache(backend: BackendForm) -> Cache:
+    uri = backend.cache_uri
+    if not uri:
+        return Cache(EPHEMERAL_PATH, {"emptyDir": {}})
+    path = backend.path.child("cacheURI")
+    scheme, _, rest = uri.partition("://")
+    if scheme == "pvc":
+        claim = rest.strip("/")
+        if len(claim) > 253 or not _CLAIM.fullmatch(claim):
+            detail = "pvc:// cacheURI must name exactly one claim, for instance pvc://models"
+            raise SpecError(invalid(path, uri, detail))
+        return Cache(f"/{claim}", {"persistentVolumeClaim": {"claimName": claim}}, claim)
+    if scheme != "hostpath":
+        raise SpecError(invalid(path, uri, "must begin with hostpath:// or pvc://"))
+    folder = _host_path(uri, rest, path)
+    return Cache(folder, {"hostPath": {"path": folder, "type": "DirectoryOrCreate"}})
+
+
+def _host_path(uri: str, rest: str, path: Path) -> str:
+    written = rest.partition("://")[0]
+    if ".." in written.split("/"):
+        raise SpecError(invalid(path, uri, "hostpath:// must not contain '..' path segments"))
+    folder = _absolute(written)
+    if folder == "/":
+        raise SpecError(invalid(path, uri, "hostpath:// must name a folder below /"))
+    if "\0" in folder or folder == SHARED_MEMORY_PATH:
+        raise SpecError(invalid(path, uri, "this folder cannot be mounted in a pod"))
+    return folder
+
+
+def model_path(backend: BackendForm, cache: Cache) -> str:
+    """Returns where the engine finds the model.
+
+    Raises:
+        SpecError: the model is said to lie on a claim that the pod does not mount.
+    """
+    if _is_fetched(backend.model_uri):
+        return f"{cache.path}/{_folder(backend.model_uri)}"
+    return _place(backend, cache, backend.model_uri, backend.path.child("modelURI"))
+
+
+def adapter_path(backend: BackendForm, cache: Cache, position: int) -> str:
+    """Returns where the engine finds an adapter; raises like ``model_path``."""
+    uri = backend.lora_adapters[position].artifact_url
+    if _is_fetched(uri):
+        return f"{cache.path}/{_folder(uri)}"
+    path = backend.path.child("loraAdapters").index(position).child("artifactURL")
+    return _place(backend, cache, uri, path)
+
+
+def is_in_place(uri: str) -> bool:
+    """Whether a source is used where it lies, so that nothing is fetched."""
+    return uri.startswith("pvc://")
+
+
+def _is_fetched(uri: str) -> bool:
+    return not is_in_place(uri) and "\0" not in uri
+
+
+def _folder(uri: str) -> str:
+    """Returns the folder in a cache that a source is fetched to."""
+    return _short_folder(uri) if len(uri) <= _SHORT else _any_folder(uri)
+
+
+def _any_folder(uri: str) -> str:
+    return hashlib.md5(uri.encode(), usedforsecurity=False).hexdigest()
+
+
+_SHORT = 256
+_short_folder = lru_cache(maxsize=1024)(_any_folder)
+"""There are few models, and each is looked at by many rules and passes."""
+
+
+def _place(backend: BackendForm, cache: Cache, uri: str, path: Path) -> str:
+    """Returns where something lies that is not fetched."""
+    if "\0" in uri:
+        raise SpecError(invalid(path, uri, "must not hold the character NUL"))
+    field = path.text.rpartition(".")[2]
+    if cache.claim is None:
+        detail = (
+            f"must also be pvc:// when {field} is: the pod mounts only the cache, for instance "
+            f"cacheURI pvc://models and {field} pvc://models/my-model"
+        )
+        raise SpecError(invalid(backend.path.child("cacheURI"), backend.cache_uri or "", detail))
+    source = uri.removeprefix("pvc://")
+    if ".." in source.split("/"):
+        raise SpecError(invalid(path, uri, f"pvc:// {field} must not contain '..' path segments"))
+    source = _absolute(source)
+    if not _is_below(source, cache.path):
+        detail = f"{source} does not lie in {cache.path}, where claim {cache.claim} is mounted"
+        raise SpecError(invalid(path, uri, detail))
+    return source
+
+
+def _absolute(path: str) -> str:
+    return posixpath.normpath("/" + path.strip("/"))
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")

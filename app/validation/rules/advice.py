@@ -1,0 +1,195 @@
+"""What is allowed and may surprise, with the numbers and the way out.
+
+Only what can be told from the object itself: whether a claim or a secret exists is seen when the
+pods start, because files may be applied in any order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from app.model.arguments import Argument, Arguments, arguments
+from app.model.canonical import GANG_SCHEDULER, Scope, WorkerForm
+from app.model.children import Profile
+from app.model.connector import CONNECTORS
+from app.model.derive import SERVED_TYPES, devices, is_disaggregated
+from app.validation.case import Case
+from app.values.fields import SpecError
+
+GATED_OWNERS = ("meta-llama/", "google/gemma", "mistralai/", "CohereLabs/", "black-forest-labs/")
+"""Beginnings of repositories on Hugging Face most of whose models ask for a token."""
+
+HUB_VARIABLE = "HF_AUTH_TOKEN"
+
+
+def types_are_served(case: Case) -> Iterator[str]:
+    """The API reserves more types than there are engines for."""
+    for form, _ in case.listed:
+        if form.type not in SERVED_TYPES:
+            yield f"{form.path}.type: {form.type} is not served yet; nothing is made for it"
+
+
+def devices_fit_parallelism(case: Case) -> Iterator[str]:
+    """An engine waits for ever for devices that no pod has, and leaves alone what it has too many.
+
+    Nothing is said where no known device is asked for: there may be others.
+    """
+    for form, worker in case.engines:
+        if not worker.resources:
+            continue
+        pods = 1 if is_disaggregated(form) else worker.pods
+        have = devices(worker) * pods
+        if not have:
+            continue
+        given = _arguments(worker)
+        tensor, pipeline, data = (
+            _whole(given.get(f"{kind}-parallel-size")) for kind in ("tensor", "pipeline", "data")
+        )
+        need = (tensor or 1) * (pipeline or 1)
+        if have == need or (have > need and (data or 1) > 1):
+            continue
+        sum_of = f"{tensor or 1} (tensor) x {pipeline or 1} (pipeline parallel size)"
+        yield (
+            f"{worker.path}: {sum_of} = {need} devices, but {devices(worker)} per pod x {pods} "
+            f"pods = {have}; " + ("the engine will not start" if have < need else "some stay idle")
+        )
+
+
+def gated_models_have_tokens(case: Case) -> Iterator[str]:
+    """A download that is refused ends only after all its retries."""
+    for form, _ in case.listed:
+        model = form.model_uri.removeprefix("hf://")
+        if (
+            model != form.model_uri
+            and model.startswith(GATED_OWNERS)
+            and not form.env_from
+            and not any(entry["name"] == HUB_VARIABLE for entry in form.env)
+        ):
+            yield (
+                f"{form.path}.env: {model} may ask for a token; "
+                f"set {HUB_VARIABLE} if the download fails"
+            )
+
+
+def connectors_are_known(case: Case) -> Iterator[str]:
+    """The router then does not take part in the transfer."""
+    for form, worker in case.engines:
+        if not is_disaggregated(form):
+            continue
+        given = _arguments(worker).get("kv-transfer-config")
+        name = _connector(given)
+        if name is not None and name not in CONNECTORS:
+            yield (
+                f'{worker.path}.config: kv_connector "{name}" is unknown to the router; '
+                f"it knows {', '.join(CONNECTORS)}"
+            )
+
+
+def autoscaler_finds_pods(case: Case) -> Iterator[str]:
+    """The autoscaler of kthena v0.1.0 looks for pods of the role leader only."""
+    if case.context.profile is not Profile.A:
+        return
+    for form, _ in case.listed:
+        if is_disaggregated(form) and case.model.scaled(form):
+            yield (
+                f"{form.path}: the kthena release in this cluster cannot scale vLLMDisaggregated; "
+                f"it stays at {form.min_replicas} replicas"
+            )
+
+
+def somebody_wakes_it(case: Case) -> Iterator[str]:
+    """Metrics come from pods; where there is none, none will ever ask for one."""
+    for form, _ in case.listed:
+        if form.type not in SERVED_TYPES or form.min_replicas > 0:
+            continue
+        if form.policy is not None:
+            yield (
+                f"{form.path}: once scaled to zero nothing wakes it, since no pod is left to "
+                "report metrics; minReplicas: 1 keeps one"
+            )
+        elif not case.model_scope:
+            yield f"{form.path}: with 0 replicas nothing serves requests"
+
+
+def bounds_have_policy(case: Case) -> Iterator[str]:
+    """Where others have a policy, this one was perhaps forgotten."""
+    if case.model.scope is Scope.NONE:
+        return
+    for form, _ in case.listed:
+        if not case.model.scaled(form) and form.min_replicas != form.max_replicas:
+            yield (
+                f"{form.path}: without an autoscalingPolicy of its own it stays at minReplicas, "
+                f"{form.min_replicas}; maxReplicas is ignored"
+            )
+
+
+def cost_rate_has_policy(case: Case) -> Iterator[str]:
+    """Upstream's B3; a warning, because the stored default outlives the policy."""
+    if case.spec.cost_expansion_rate_percent is not None and not case.model_scope:
+        yield "spec.costExpansionRatePercent is ignored: there is no policy of the model"
+
+
+def gangs_have_their_scheduler(case: Case) -> Iterator[str]:
+    """Other schedulers know no gangs."""
+    for form, _ in case.listed:
+        if form.gang_scheduling and form.scheduler_name != GANG_SCHEDULER:
+            yield (
+                f"{form.path}.gangScheduling: no gang is formed by scheduler "
+                f'"{form.scheduler_name}"; only {GANG_SCHEDULER} knows them'
+            )
+
+
+def counts_are_not_zero(case: Case) -> Iterator[str]:
+    """Upstream made no pods of them."""
+    for form, backend in case.listed:
+        for position, written in enumerate(backend.workers):
+            if written.replicas == 0:
+                yield f"{form.workers[position].path}.replicas: 0 counts as 1"
+            if written.pods == 0:
+                yield f"{form.workers[position].path}.pods: 0 counts as 1"
+
+
+def pods_mean_something(case: Case) -> Iterator[str]:
+    """Roles of a disaggregated backend have one pod for each replica."""
+    for form, worker in case.engines:
+        if is_disaggregated(form) and worker.pods > 1:
+            yield f"{worker.path}.pods: {worker.pods} is ignored for type {form.type}; it is 1"
+
+
+def nodes_share_no_host_path(case: Case) -> Iterator[str]:
+    """Each node has a disk of its own."""
+    for form, _ in case.listed:
+        if not (form.cache_uri or "").startswith("hostpath://"):
+            continue
+        pods = max(form.max_replicas, form.min_replicas) * sum(
+            worker.replicas * (1 if is_disaggregated(form) else worker.pods)
+            for worker in form.workers
+        )
+        if pods > 1:
+            yield (
+                f"{form.path}.cacheURI: a folder of the node; each node that runs one of up to "
+                f"{pods} pods downloads the model once"
+            )
+
+
+def _arguments(worker: WorkerForm) -> Arguments:
+    try:
+        return arguments(worker)
+    except SpecError:  # an old object's; its fault does not stand in the way of this edit
+        return Arguments(worker, {}, [])
+
+
+def _whole(given: Argument | None) -> int | None:
+    text = given.text if given else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _connector(given: Argument | None) -> str | None:
+    try:
+        value: Any = json.loads(given.value) if given and isinstance(given.value, str) else None
+    except (ValueError, RecursionError):
+        return None
+    name = value.get("kv_connector") if isinstance(value, dict) else None
+    return name if isinstance(name, str) else None

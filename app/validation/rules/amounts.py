@@ -1,0 +1,150 @@
+"""What the engines ask for: resources of which the API server would refuse a pod.
+
+In its own words, and at the places that it names; the values are shown as they were written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import ROUND_CEILING, Decimal
+
+from app.model.canonical import Model, once
+from app.model.derive import ACCELERATORS, served
+from app.validation.case import Case
+from app.validation.rules.names import qualified_faults
+from app.values.fields import FieldError, Path, forbidden, invalid, required
+from app.values.meta import Object
+from app.values.quantity import canonical_quantity, parse_quantity
+
+_STANDARD = frozenset({"cpu", "memory", "ephemeral-storage"})
+_HUGE_PAGES = "hugepages-"
+_PARTS = ("limits", "requests")
+_USUAL = _STANDARD | frozenset(ACCELERATORS)
+_PLAIN = re.compile(r"[0-9]{1,15}(?:[KMGTPE]i|[kMGTPE])?", re.ASCII)
+"""Most amounts: whole ones, of which nothing more need be asked."""
+_THOUSANDTH = Decimal("0.001")
+
+
+def resource_names_are_known(case: Case) -> Iterator[FieldError]:
+    """A resource is cpu, memory, ephemeral-storage, hugepages-2Mi, or like nvidia.com/gpu."""
+    for path, name, _ in _amounts(case.model):
+        if name in _USUAL:
+            continue
+        faults = list(qualified_faults(name))
+        for fault in faults:
+            yield invalid(path, name, fault)
+        if faults:
+            continue
+        if "/" not in name:
+            if name not in _STANDARD and not _is_huge(name):
+                yield invalid(path, name, "must be a standard resource for containers")
+        elif not _is_native(name) and not _is_extended(name):
+            yield invalid(path, name, "doesn't follow extended resource name standard")
+
+
+def amounts_are_possible(case: Case) -> Iterator[FieldError]:
+    """Amounts are quantities, not negative, and whole numbers of what cannot be split."""
+    for path, name, written in _amounts(case.model):
+        if not _is_huge(name) and _PLAIN.fullmatch(str(written)):
+            continue
+        amount = parse_quantity(written)
+        if amount is None:
+            yield invalid(path, written, "must be an amount such as 500m, 2 or 16Gi")
+            continue
+        if amount < 0:
+            yield invalid(path, written, "must be greater than or equal to 0")
+        if _is_extended(name) and not _is_whole(amount):
+            yield invalid(path, written, "must be an integer")
+        if _is_huge(name) and not _is_multiple(amount, name.removeprefix(_HUGE_PAGES)):
+            detail = f"{canonical_quantity(written)} is not positive integer multiple of {name}"
+            yield invalid(path, written, detail)
+
+
+def requests_fit_limits(case: Case) -> Iterator[FieldError]:
+    """A request is at most its limit, and equal to it where nothing can be shared, as of GPUs."""
+    for path, resources in _resources(case.model):
+        limits = resources.get("limits") or {}
+        for name, written in (resources.get("requests") or {}).items():
+            asked, shared = parse_quantity(written), _is_native(name) and not _is_huge(name)
+            if name not in limits:
+                if not shared:
+                    detail = "Limit must be set for non overcommitable resources"
+                    yield required(path.child("limits"), detail)
+                continue
+            most = parse_quantity(limits[name])
+            if asked is None or most is None or asked == most or (shared and asked < most):
+                continue
+            relation = "less than or equal" if shared else "equal"
+            detail = f"must be {relation} to {name} limit of {canonical_quantity(limits[name])}"
+            yield invalid(path.child("requests"), written, detail)
+
+
+def huge_pages_have_company(case: Case) -> Iterator[FieldError]:
+    """Who asks for huge pages asks for cpu or memory as well."""
+    for path, resources in _resources(case.model):
+        names = {name for part in _PARTS for name in resources.get(part) or ()}
+        if any(map(_is_huge, names)) and not names & {"cpu", "memory"}:
+            yield forbidden(path, "HugePages require cpu or memory")
+
+
+def claims_are_absent(case: Case) -> Iterator[FieldError]:
+    """``resources`` has no ``claims``.
+
+    They name claims of the pod, of which those of a ModelBooster have none.
+    """
+    for path, resources in _resources(case.model):
+        for position, claim in enumerate(resources.get("claims") or ()):
+            yield invalid(
+                path.child("claims").index(position),
+                claim["name"],
+                "must be one of the names in pod.spec.resourceClaims which is empty",
+            )
+
+
+@once
+def _resources(model: Model) -> list[tuple[Path, Object]]:
+    """Returns what the workers ask for, and where that stands."""
+    return [
+        (worker.path.child("resources"), worker.resources)
+        for backend in served(model)
+        for worker in backend.workers
+        if worker.resources
+    ]
+
+
+@once
+def _amounts(model: Model) -> list[tuple[Path, str, object]]:
+    return [
+        (path.child(part).key(name), name, written)
+        for path, resources in _resources(model)
+        for part in _PARTS
+        for name, written in (resources.get(part) or {}).items()
+    ]
+
+
+def _is_huge(name: str) -> bool:
+    return name.startswith(_HUGE_PAGES)
+
+
+def _is_native(name: str) -> bool:
+    return "/" not in name or "kubernetes.io/" in name
+
+
+def _is_extended(name: str) -> bool:
+    """Whether a device plugin may offer it; a quota names it with ``requests.`` before it."""
+    if _is_native(name) or name.startswith("requests."):
+        return False
+    return not any(qualified_faults(f"requests.{name}"))
+
+
+def _is_whole(amount: Decimal) -> bool:
+    """Whether it is, to a thousandth, beyond which the API server does not look."""
+    return amount.quantize(_THOUSANDTH, ROUND_CEILING) % 1 == 0
+
+
+def _is_multiple(amount: Decimal, size: str) -> bool:
+    page = parse_quantity(size)
+    if page is None or page <= 0 or not _is_whole(page):
+        return False
+    return amount.to_integral_value(ROUND_CEILING) % page == 0

@@ -1,0 +1,121 @@
+"""What an edit will do that may surprise whoever makes it.
+
+No field is immutable: every edit is carried out, some by deleting and making anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from app.convert.core import as_written, resources_of
+from app.model.canonical import BackendForm, Model, Scope, WorkerForm
+from app.values.fields import SpecError
+from app.values.meta import Object
+
+
+def route_is_replaced(old: Model, new: Model) -> Iterator[str]:
+    """The model name of a ModelRoute cannot be changed."""
+    if old.backends and old.route_name != new.route_name:
+        yield (
+            "changing spec.name replaces the ModelRoute: "
+            "requests fail until the new one is in place"
+        )
+
+
+def backends_are_deleted(old: Model, new: Model) -> Iterator[str]:
+    """A renamed backend is another one."""
+    kept = {backend.name for backend in new.backends}
+    for backend in old.backends:
+        if backend.name not in kept:
+            yield f'backend "{backend.name}" will be deleted with its ModelServing'
+
+
+def types_change(old: Model, new: Model) -> Iterator[str]:
+    """Other roles, so all pods go; a stored gang policy names the roles that were."""
+    for was, is_now in _same_backends(old, new):
+        if was.type != is_now.type:
+            yield (
+                f'backend "{is_now.name}" changes from {was.type} to {is_now.type}: all of its '
+                "pods are replaced" + (", at once" if was.gang_scheduling else "")
+            )
+
+
+def gangs_are_resized(old: Model, new: Model) -> Iterator[str]:
+    """``minRoleReplicas`` can neither be changed nor taken away."""
+    for was, is_now in _same_backends(old, new):
+        if not was.gang_scheduling or was.type != is_now.type:
+            continue
+        sizes = {worker.type: worker.replicas for worker in is_now.workers}
+        if any(worker.replicas > sizes.get(worker.type, 0) for worker in was.workers):
+            yield (
+                f'backend "{is_now.name}" loses replicas of a worker that its gang policy counts: '
+                "its ModelServing is deleted and made anew"
+            )
+
+
+def policies_change_level(old: Model, new: Model) -> Iterator[str]:
+    """The objects of the other level are deleted, and what they had learnt goes with them."""
+    was, is_now = old.scope, new.scope
+    if was is not is_now and was is not Scope.NONE:
+        rest = "replicas stay as they are" if is_now is Scope.NONE else "new ones are made"
+        yield f"the autoscaling policies of the {was} level are deleted; {rest}"
+
+
+def pods_are_restarted(old: Model, new: Model) -> Iterator[str]:
+    """One line for each backend, with the fields that make its pods restart."""
+    for was, is_now in _same_backends(old, new):
+        if was.type == is_now.type:
+            fields = list(_restarting_fields(was, is_now))
+            if fields:
+                named = ", ".join(fields[:4]) + (" and others" if len(fields) > 4 else "")
+                yield f'pods of backend "{is_now.name}" will be replaced, because of {named}'
+
+
+def _restarting_fields(was: BackendForm, is_now: BackendForm) -> Iterator[str]:
+    for name, before, after in (
+        ("modelURI", was.model_uri, is_now.model_uri),
+        ("cacheURI", was.cache_uri, is_now.cache_uri),
+        ("env", was.env, is_now.env),
+        ("envFrom", was.env_from, is_now.env_from),
+        ("loraAdapters", was.lora_adapters, is_now.lora_adapters),
+        ("runtimeClassName", was.runtime_class_name, is_now.runtime_class_name),
+    ):
+        if _differ(before, after):
+            yield name
+    for worker in is_now.workers:
+        old = was.worker(worker.type)
+        if old is not None:
+            yield from _restarting_worker_fields(old, worker)
+
+
+def _restarting_worker_fields(was: WorkerForm, is_now: WorkerForm) -> Iterator[str]:
+    for name, before, after in (
+        ("image", was.image, is_now.image),
+        ("config", was.config, is_now.config),
+        ("resources", _amounts(was), _amounts(is_now)),
+        ("pods", was.pods, is_now.pods),
+        ("affinity", was.affinity, is_now.affinity),
+        ("tolerations", was.tolerations, is_now.tolerations),
+    ):
+        if _differ(before, after):
+            yield name if is_now.type == "server" else f"{name} of {is_now.type}"
+
+
+def _differ(before: Any, after: Any) -> bool:
+    return before != after and bool(as_written(before) != as_written(after))
+
+
+def _amounts(worker: WorkerForm) -> Object:
+    """Returns what a worker asks for; 1 and 1000m are the same."""
+    try:
+        return resources_of(worker.resources, worker.path)
+    except SpecError:  # stored before there was a rule
+        return worker.resources
+
+
+def _same_backends(old: Model, new: Model) -> Iterator[tuple[BackendForm, BackendForm]]:
+    before = {backend.name: backend for backend in old.backends}
+    for backend in new.backends:
+        if backend.name in before:
+            yield before[backend.name], backend

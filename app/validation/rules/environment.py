@@ -1,0 +1,157 @@
+"""Environment variables of the pods: what the API server would refuse a pod for.
+
+It checks them when a pod is made, which is late: the ModelServing is there, and its pods never
+come. Of names it has become more lenient in Kubernetes 1.32; what only older ones refuse is warned
+of. Everything here is said of ``env`` and ``envFrom`` as the user wrote them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+
+from app.model.canonical import BackendForm, once
+from app.model.derive import RUNTIME_PORT, unusual_variables, variables
+from app.validation.case import Case
+from app.validation.rules.names import is_plain_variable, subdomain_faults, variable_faults
+from app.values.fields import FieldError, Path, forbidden, invalid, required
+from app.values.meta import Object
+
+_SIDECAR_VARIABLES = ("RUNTIME_URL", "RUNTIME_METRICS_PATH")
+"""Variables that become arguments of the metrics sidecar."""
+
+_ALL_SIDECAR_VARIABLES = {*_SIDECAR_VARIABLES, "RUNTIME_PORT"}
+
+
+def variables_have_names(case: Case) -> Iterator[FieldError]:
+    """Names of ``env`` and prefixes of ``envFrom`` are printable ASCII without ``=``."""
+    for path, entry in _variables(case, having=_odd_names):
+        at, name = path.child("name"), entry["name"]
+        if not name:
+            yield required(at, "")
+        for fault in variable_faults(name):
+            yield invalid(at, name, fault)
+    for path, source in _sources(case):
+        prefix = source.get("prefix") or ""
+        for fault in variable_faults(prefix):
+            yield invalid(path.child("prefix"), prefix, fault)
+
+
+def variables_have_one_source(case: Case) -> Iterator[FieldError]:
+    """A variable has a ``value``, or a ``valueFrom`` with exactly one source in it."""
+    for path, entry in _variables(case, having=unusual_variables):
+        source = entry.get("valueFrom")
+        if source is None:
+            continue
+        at = path.child("valueFrom")
+        if not source:
+            yield invalid(
+                at,
+                "",
+                "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or "
+                "`secretKeyRef`",
+            )
+        elif entry.get("value"):
+            yield invalid(at, "", "may not be specified when `value` is not empty")
+        elif len(source) > 1:
+            yield invalid(at, "", "may not have more than one field specified at a time")
+
+
+def env_from_names_one_object(case: Case) -> Iterator[FieldError]:
+    """An entry of ``envFrom`` names one ConfigMap or one Secret."""
+    for path, source in _sources(case):
+        named = [kind for kind in ("configMapRef", "secretRef") if kind in source]
+        if not named:
+            yield invalid(path, "", "must specify one of: `configMapRef` or `secretRef`")
+        elif len(named) > 1:
+            yield invalid(path, "", "may not have more than one field specified at a time")
+        for kind in named:
+            at, name = path.child(kind, "name"), source[kind].get("name") or ""
+            if not name:
+                yield required(at, "")
+            else:
+                for fault in subdomain_faults(name):
+                    yield invalid(at, name, fault)
+
+
+def sidecar_finds_its_engine(case: Case) -> Iterator[FieldError]:
+    """``RUNTIME_URL`` and ``RUNTIME_METRICS_PATH`` of ``env`` are written out.
+
+    They become arguments of the sidecar, which are written before any Secret is read. An empty
+    path may be meant; an empty address cannot.
+    """
+    for path, entry in _variables(case, having=_sidecar_variables):
+        name = entry["name"]
+        if name not in _SIDECAR_VARIABLES or entry.get("value"):
+            continue
+        if entry.get("valueFrom"):
+            detail = f"{name} becomes an argument of the sidecar, so it must be a value"
+            yield forbidden(path.child("valueFrom"), detail)
+        elif name == "RUNTIME_URL":
+            yield required(
+                path.child("value"), "the address under which the sidecar finds the engine"
+            )
+
+
+def runtime_port_is_read(case: Case) -> Iterator[str]:
+    """A port that cannot be read counts as absent, as it always has."""
+    for path, entry in _variables(case, having=_sidecar_variables):
+        text = entry.get("value") or ""
+        if entry["name"] == "RUNTIME_PORT" and not re.fullmatch("[0-9]{1,18}", text, re.ASCII):
+            yield f"{path}: RUNTIME_PORT is no number here; the sidecar listens on {RUNTIME_PORT}"
+
+
+def old_servers_know_the_names(case: Case) -> Iterator[str]:
+    """Kubernetes took fewer names until 1.32."""
+    for path, entry in _variables(case, having=_odd_names):
+        if not is_plain_variable(entry["name"]):
+            yield f'{path}.name: pods with "{entry["name"]}" are refused by Kubernetes before 1.32'
+    for path, source in _sources(case):
+        prefix = source.get("prefix") or ""
+        if prefix and not is_plain_variable(prefix):
+            yield f'{path}.prefix: pods with "{prefix}" are refused by Kubernetes before 1.32'
+
+
+def env_files_are_known(case: Case) -> Iterator[str]:
+    """Kubernetes 1.34 has them behind a gate, and none before."""
+    for path, entry in _variables(case, having=unusual_variables):
+        if "fileKeyRef" in (entry.get("valueFrom") or {}):
+            yield (
+                f"{path}.valueFrom.fileKeyRef: pods are refused unless the cluster has the "
+                "feature EnvFiles"
+            )
+
+
+def _variables(
+    case: Case, *, having: Callable[[BackendForm], Collection[object]]
+) -> Iterator[tuple[Path, Object]]:
+    """Yields every entry of ``env``, but of no backend that has none of a kind.
+
+    Of hundreds of entries mostly none is of interest, and that is told for all at once.
+    """
+    for backend in case.served:
+        if having(backend):
+            at = backend.path.child("env")
+            for position, entry in enumerate(backend.env):
+                yield at.index(position), entry
+
+
+@once
+def _odd_names(backend: BackendForm) -> list[str]:
+    """Returns the names in ``env`` that some Kubernetes release may not take."""
+    names = variables(backend)
+    if all(map(str.isidentifier, names)) and "".join(names).isascii():
+        return []  # letters, digits and underscores; nearly all are
+    return [name for name in names if not is_plain_variable(name)]
+
+
+@once
+def _sidecar_variables(backend: BackendForm) -> set[str]:
+    """Returns the names in ``env`` that say something to the metrics sidecar."""
+    return variables(backend).keys() & _ALL_SIDECAR_VARIABLES
+
+
+def _sources(case: Case) -> Iterator[tuple[Path, Object]]:
+    for backend in case.served:
+        for position, source in enumerate(backend.env_from):
+            yield backend.path.child("envFrom").index(position), source

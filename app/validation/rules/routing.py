@@ -1,0 +1,134 @@
+"""Names, and what the route makes of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import re2
+
+from app.apis.modelbooster import StringMatch
+from app.model.derive import SERVED_TYPES, adapter_names, check_name_budget
+from app.validation.case import Case
+from app.values.fields import FieldError, Path, SpecError, invalid
+
+GENERATED_SUFFIX = "x" * 5
+"""Stands for what the API server puts after ``metadata.generateName``."""
+
+
+def names_leave_room(case: Case) -> Iterator[FieldError]:
+    """The names of model and backend leave room for what kthena puts after them.
+
+    A name that the server is to generate counts with its five more characters.
+    """
+    begin = case.obj["metadata"].get("generateName")
+    model = case.model
+    if not model.name and isinstance(begin, str):
+        model = replace(model, name=begin + GENERATED_SUFFIX)
+    for form, _ in case.listed:
+        if form.type in SERVED_TYPES:
+            try:
+                check_name_budget(model, form)
+            except SpecError as exc:
+                # A missing worker is another rule's.
+                if exc.fault.path == form.path.child("name"):
+                    yield exc.fault
+
+
+def lora_names_differ_from_model(case: Case) -> Iterator[FieldError]:
+    """No adapter is called like the model.
+
+    Upstream's D1, and the same for ``spec.name``: the router looks for models first.
+    """
+    taken = {case.model.name, case.model.route_name}
+    for form, _ in case.listed:
+        for position, adapter in enumerate(form.lora_adapters):
+            if adapter.name in taken:
+                at = form.path.child("loraAdapters").index(position).child("name")
+                yield invalid(at, adapter.name, "lora name cannot be the same as model name")
+
+
+def lora_names_are_few(case: Case) -> Iterator[FieldError]:
+    """There are at most ten adapters of different names.
+
+    Each has a rule of its own in the ModelRoute.
+    """
+    try:
+        adapter_names(case.model)
+    except SpecError as exc:
+        yield exc.fault
+
+
+def some_backend_has_weight(case: Case) -> Iterator[FieldError]:
+    """At least one backend that is served has a ``routeWeight`` above 0."""
+    weights = [form.route_weight for form, _ in case.listed if form.type in SERVED_TYPES]
+    if weights and not any(weights):
+        single = case.spec.backends is None
+        yield invalid(
+            Path("spec.backend.routeWeight" if single else "spec.backends"),
+            0,
+            "at least one backend needs a routeWeight greater than 0",
+        )
+
+
+def adapters_are_reachable(case: Case) -> Iterator[FieldError]:
+    """Of the backends that have an adapter, one has a ``routeWeight`` above 0.
+
+    Each adapter has a rule in the route, with those backends for its targets.
+    """
+    backends = [form for form, _ in case.listed if form.type in SERVED_TYPES]
+    if len(backends) == 1 or not any(form.route_weight for form in backends):
+        return  # there is one rule for everything, or the rule before has spoken
+    reached = {a.name for form in backends if form.route_weight for a in form.lora_adapters}
+    told = set(reached)
+    for form in backends:
+        for position, adapter in enumerate(form.lora_adapters):
+            if adapter.name not in told:
+                told.add(adapter.name)
+                yield invalid(
+                    form.path.child("loraAdapters").index(position).child("name"),
+                    adapter.name,
+                    "every backend that has this adapter has routeWeight 0, so no request would "
+                    "reach it",
+                )
+
+
+def match_patterns_compile(case: Case) -> Iterator[FieldError]:
+    """Every ``regex`` of ``modelMatch`` is a regular expression of RE2.
+
+    The dialect of the router; checked in linear time as well.
+    """
+    match = case.spec.model_match
+    if match is None:
+        return
+    at = Path("spec.modelMatch")
+    if match.uri is not None:
+        yield from _pattern_fault(at.child("uri"), match.uri)
+    for name, header in (match.headers or {}).items():
+        yield from _pattern_fault(at.child("headers").key(name), header)
+
+
+def _pattern_fault(at: Path, match: StringMatch) -> Iterator[FieldError]:
+    if match.regex is None:
+        return
+    if _ONE_BYTE.search(match.regex):
+        yield invalid(
+            at.child("regex"),
+            match.regex,
+            "invalid regular expression: invalid escape sequence: \\C",
+        )
+        return
+    try:
+        re2.compile(match.regex, _QUIETLY)
+    except re2.error as exc:
+        reason = exc.args[0] if exc.args else "it does not compile"
+        text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        yield invalid(at.child("regex"), match.regex, f"invalid regular expression: {text}")
+
+
+_ONE_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
+"""The one thing that RE2 takes and its Go twin does not: any single byte."""
+
+_QUIETLY = re2.Options()
+_QUIETLY.log_errors = False

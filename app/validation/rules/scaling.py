@@ -1,0 +1,189 @@
+"""How many replicas, and what scales them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.model.canonical import Scope
+from app.validation.case import Case
+from app.validation.rules.shape import policies
+from app.values.fields import FieldError, Path, forbidden, invalid, required
+from app.values.quantity import parse_quantity
+
+MOST_REPLICAS = 1_000_000
+
+
+def replicas_add_up(case: Case) -> Iterator[FieldError]:
+    """All backends together have at most a million replicas.
+
+    Upstream's A4.
+    """
+    total = sum([backend.max_replicas for backend in case.model.backends])
+    if total > MOST_REPLICAS:
+        yield invalid(
+            case.backends_path(),
+            total,
+            f"sum of maxReplicas across all backends ({total}) cannot exceed {MOST_REPLICAS}",
+        )
+
+
+def one_level_of_policies(case: Case) -> Iterator[FieldError]:
+    """Policies stand at the model or at its backends, not at both.
+
+    Upstream's B11.
+    """
+    if case.spec.autoscaling_policy is None:
+        return
+    if any(backend.autoscaling_policy for _, backend in case.written):
+        other = "spec.backend" if case.spec.backends is None else "spec.backends[]"
+        yield forbidden(
+            Path("spec.autoscalingPolicy"),
+            f"spec.autoscalingPolicy and {other}.autoscalingPolicy cannot both be set; "
+            "choose model-level or backend-level autoscaling, not both",
+        )
+
+
+def bounds_are_equal_without_policy(case: Case) -> Iterator[FieldError]:
+    """Without any policy, ``minReplicas`` and ``maxReplicas`` are the same number.
+
+    Upstream's B5: where one backend has a policy, the others only get a warning.
+    """
+    if case.model.scope is not Scope.NONE:
+        return
+    for form, backend in case.listed:
+        least, most = backend.min_replicas, backend.max_replicas
+        # Where the bounds are not in order, that is fault enough.
+        if backend.replicas is None and least is not None and most is not None and least < most:
+            yield invalid(
+                form.path,
+                f"minReplicas={least}, maxReplicas={most}",
+                "minReplicas and maxReplicas must be equal and > 0 when no autoscaling is set",
+            )
+
+
+def replicas_are_bounds_under_policy(case: Case) -> Iterator[FieldError]:
+    """A backend under a policy has ``minReplicas`` and ``maxReplicas``, not ``replicas``."""
+    for form, backend in case.listed:
+        if backend.replicas is not None and case.model.scaled(form):
+            yield forbidden(
+                form.path.child("replicas"),
+                "replicas must not be set together with autoscalingPolicy; "
+                "set minReplicas and maxReplicas instead",
+            )
+
+
+def backend_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
+    """A backend of ``backends`` with a policy of its own keeps at least one replica.
+
+    Upstream's B4; the single form may go down to 0, as kthena v0.2.0 and later let it.
+    """
+    if case.model_scope or case.spec.backends is None:
+        return
+    for form, backend in case.listed:
+        if form.policy is not None and backend.min_replicas == 0:
+            yield invalid(
+                form.path.child("minReplicas"),
+                0,
+                "minReplicas must be >= 1 when backend-level autoscaling is set",
+            )
+
+
+def model_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
+    """Under a policy of the model at least one backend keeps a replica.
+
+    Upstream's B9.
+    """
+    if not _by_cost(case):
+        return
+    bounds = [b.min_replicas for _, b in case.listed if b.min_replicas is not None]
+    # Without any bound at all, replicas_or_bounds has spoken.
+    if bounds and sum(bounds) < 1:
+        yield invalid(
+            Path("spec.backends"),
+            0,
+            "sum of all minReplicas must be >= 1 when model-level autoscaling is set",
+        )
+
+
+def model_policy_has_costs(case: Case) -> Iterator[FieldError]:
+    """Under a policy of the model every backend says its ``scalingCost``.
+
+    Upstream's B7.
+    """
+    if not _by_cost(case):
+        return
+    for form, _ in case.listed:
+        if form.scaling_cost == 0:
+            yield required(
+                form.path.child("scalingCost"),
+                "scalingCost must be provided when model-level autoscaling is set",
+            )
+
+
+def costs_have_model_policy(case: Case) -> Iterator[FieldError]:
+    """``scalingCost`` is set only under a policy of the model.
+
+    Upstream's B1.
+    """
+    if case.spec.autoscaling_policy is not None or case.spec.backends is None:
+        return
+    for form, _ in case.listed:
+        if form.scaling_cost != 0:
+            yield forbidden(
+                form.path.child("scalingCost"),
+                "scalingCost must not be provided when model-level autoscaling is not set",
+            )
+
+
+def grace_period_has_model_policy(case: Case) -> Iterator[FieldError]:
+    """``scaleToZeroGracePeriod`` is set only under a policy of the model.
+
+    Upstream's B2.
+    """
+    if case.spec.autoscaling_policy is not None or case.spec.backends is None:
+        return
+    for form, backend in case.listed:
+        if backend.scale_to_zero_grace_period is not None:
+            yield forbidden(
+                form.path.child("scaleToZeroGracePeriod"),
+                "scaleToZeroGracePeriod must not be provided "
+                "when model-level autoscaling is not set",
+            )
+
+
+def metric_names_differ(case: Case) -> Iterator[FieldError]:
+    """The metrics of a policy have names, each another.
+
+    As the webhook of AutoscalingPolicy asks.
+    """
+    for path, policy in policies(case):
+        seen: set[str] = set()
+        for position, metric in enumerate(policy.metrics):
+            at = path.child("metrics").index(position).child("metricName")
+            if not metric.metric_name:
+                yield required(at, "a metric needs a name")
+            elif metric.metric_name in seen:
+                detail = f"duplicate metric name {metric.metric_name} is not allowed"
+                yield invalid(at, metric.metric_name, detail)
+            seen.add(metric.metric_name)
+
+
+def metric_targets_are_positive(case: Case) -> Iterator[FieldError]:
+    """A metric's ``targetValue`` is greater than 0.
+
+    As the webhook of AutoscalingPolicy asks.
+    """
+    for path, policy in policies(case):
+        for position, metric in enumerate(policy.metrics):
+            amount = parse_quantity(metric.target_value)
+            if amount is None or amount <= 0:
+                yield invalid(
+                    path.child("metrics").index(position).child("targetValue"),
+                    metric.target_value,
+                    "metric target value must be greater than 0 and not equal to infinity",
+                )
+
+
+def _by_cost(case: Case) -> bool:
+    """Whether the policy of the model is the only one, as it must be."""
+    return case.model_scope and not any(b.policy for b in case.model.backends)

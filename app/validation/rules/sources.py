@@ -1,0 +1,149 @@
+"""What the value of an environment variable is read from, and whether a pod may say so.
+
+The words are the API server's, which checks them when a pod is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.model.canonical import BackendForm
+from app.model.children import Profile
+from app.model.derive import unusual_variables
+from app.validation.case import Case
+from app.validation.rules.names import (
+    key_faults,
+    qualified_faults,
+    subdomain_faults,
+    variable_faults,
+)
+from app.values.fields import FieldError, Path, forbidden, invalid, not_supported, required
+from app.values.meta import Object
+from app.values.quantity import canonical_quantity
+
+_FIELDS = (
+    *("metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName"),
+    *("spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP"),
+    "status.podIPs",
+)
+"""Fields of a pod that a variable can show; labels and annotations one by one."""
+
+_OLD_NAME_OF_NODE = "spec.host"
+_KNOWN_ONLY_IN_VOLUMES = frozenset(
+    {"metadata.annotations", "metadata.labels"}
+    | {"spec.restartPolicy", "spec.schedulerName", "status.phase"}
+)
+
+_RESOURCES = tuple(
+    f"{part}.{name}"
+    for part in ("limits", "requests")
+    for name in ("cpu", "ephemeral-storage", "memory")
+)
+_HUGE_PAGES = ("limits.hugepages-", "requests.hugepages-")
+_CPU_UNITS = frozenset({"1m", "1"})
+_UNITS = ("1", *(f"1{unit}" for unit in "kMGTPE"), *(f"1{unit}i" for unit in "KMGTPE"))
+
+_ENV_FILE_VOLUMES = ("dshm", "weights")
+"""The volumes of our pods that can be of the type emptyDir; the second is not with a cache."""
+
+
+def sources_can_be_read(case: Case) -> Iterator[FieldError]:
+    """What ``valueFrom`` names can be there: a key of an object, a field, an amount, a file."""
+    for backend in case.served:
+        for position, entry in unusual_variables(backend):
+            source = entry.get("valueFrom")
+            if not source:
+                continue
+            at = backend.path.child("env").index(position).child("valueFrom")
+            for kind in ("configMapKeyRef", "secretKeyRef"):
+                if kind in source:
+                    yield from _key_faults(at.child(kind), source[kind])
+            if "fieldRef" in source:
+                yield from _field_faults(at.child("fieldRef"), source["fieldRef"])
+            if "resourceFieldRef" in source:
+                yield from _amount_faults(at.child("resourceFieldRef"), source["resourceFieldRef"])
+            if "fileKeyRef" in source:
+                file = at.child("fileKeyRef")
+                yield from _file_faults(file, source["fileKeyRef"], backend, case)
+
+
+def _key_faults(path: Path, reference: Object) -> Iterator[FieldError]:
+    name, key = reference.get("name") or "", reference["key"]
+    for fault in subdomain_faults(name):
+        yield invalid(path.child("name"), name, fault)
+    if not key:
+        yield required(path.child("key"), "")
+    else:
+        for fault in key_faults(key):
+            yield invalid(path.child("key"), key, fault)
+
+
+def _field_faults(path: Path, reference: Object) -> Iterator[FieldError]:
+    version, field = reference.get("apiVersion") or "v1", reference["fieldPath"]
+    at = path.child("fieldPath")
+    if not field:
+        yield required(at, "")
+        return
+    if version != "v1":
+        yield invalid(at, field, f"error converting fieldPath: unsupported pod version: {version}")
+        return
+    head, bracket, key = field.removesuffix("']").partition("['")
+    if not (bracket and head and field.endswith("']")):
+        if field in _KNOWN_ONLY_IN_VOLUMES:
+            yield not_supported(at, field, list(_FIELDS))
+        elif field not in _FIELDS and field != _OLD_NAME_OF_NODE:
+            detail = f"error converting fieldPath: field label not supported: {field}"
+            yield invalid(at, field, detail)
+    elif head not in ("metadata.annotations", "metadata.labels"):
+        detail = f"error converting fieldPath: field label does not support subscript: {field}"
+        yield invalid(at, field, detail)
+    else:
+        name = key if head == "metadata.labels" else key.lower()
+        for fault in qualified_faults(name):
+            yield invalid(path, name, fault)
+
+
+def _amount_faults(path: Path, reference: Object) -> Iterator[FieldError]:
+    name = reference["resource"]
+    huge = name.startswith(_HUGE_PAGES)
+    if not name:
+        yield required(path.child("resource"), "")
+    elif name not in _RESOURCES and not huge:
+        yield not_supported(path.child("resource"), name, list(_RESOURCES))
+    at, written = path.child("divisor"), reference.get("divisor", 0)
+    try:
+        unit = canonical_quantity(written)
+    except ValueError:
+        yield invalid(at, written, "must be an amount such as 500m, 2 or 16Gi")
+        return
+    of = name.partition(".")[2]
+    if unit == "0" or (name not in _RESOURCES and not huge):
+        return
+    if of == "cpu":
+        if unit not in _CPU_UNITS:
+            detail = "only divisor's values 1m and 1 are supported with the cpu resource"
+            yield invalid(at, name, detail)
+    elif unit not in _UNITS:
+        kind = "hugepages" if huge else "memory" if of == "memory" else "local ephemeral storage"
+        values = ", ".join(_UNITS)
+        yield invalid(
+            at, name, f"only divisor's values {values} are supported with the {kind} resource"
+        )
+
+
+def _file_faults(
+    path: Path, reference: Object, backend: BackendForm, case: Case
+) -> Iterator[FieldError]:
+    if case.context.release_profile is Profile.A:
+        yield forbidden(path, "kthena v0.1.0, which is installed, does not know it")
+        return
+    for field in ("key", "path"):
+        if not reference[field]:
+            yield required(path.child(field), "")
+    for fault in variable_faults(reference["key"]):
+        yield invalid(path.child("key"), reference["key"], fault)
+    if ".." in reference["path"].split("/"):
+        yield invalid(path.child("path"), reference["path"], "must not contain '..'")
+    volumes = [name for name in _ENV_FILE_VOLUMES if name == "dshm" or not backend.cache_uri]
+    if reference["volumeName"] not in volumes:
+        yield not_supported(path.child("volumeName"), reference["volumeName"], volumes)

@@ -1,0 +1,55 @@
+"""What a stored ModelBooster asks for: every decision of a pass that looks at the spec alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.errors import InvalidSpec
+from app.model.canonical import Model
+from app.model.children import Desired, Profile
+from app.model.derive import SERVED_TYPES, autoscaled, served, unserved
+from app.validation import Context, accepted
+from app.values.fields import not_supported
+from app.values.meta import Object
+from controller.status.finding import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a ModelBooster asks for.
+
+    Args:
+        model: what it means.
+        children: the children that should be.
+        notes: sentences that its status should carry.
+    """
+
+    model: Model
+    children: tuple[Desired, ...]
+    notes: tuple[str, ...]
+
+
+def intent_of(booster: Object, context: Context) -> Intent:
+    """Returns what a stored ModelBooster asks for.
+
+    Raises:
+        InvalidSpec: it breaks a rule, cannot be converted, or all its backends are of types that
+            are not served yet.
+    """
+    model, children = accepted(booster, context)
+    if not served(model):
+        types = sorted(SERVED_TYPES)
+        raise InvalidSpec(
+            [not_supported(b.path.child("type"), b.type, types) for b in unserved(model)],
+            Reason.UNSUPPORTED_TYPE,
+        )
+    return Intent(model, tuple(children), tuple(_notes(model, context.release_profile)))
+
+
+def _notes(model: Model, profile: Profile) -> list[str]:
+    return [
+        f"backend {backend.name} is not scaled: the autoscaler of the installed kthena finds no "
+        "pods of a disaggregated backend"
+        for backend in served(model)
+        if model.scaled(backend) and not autoscaled(model, backend, profile)
+    ]

@@ -1,0 +1,72 @@
+"""What an edit would do, told without a cluster: ``model-booster render --diff``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from app.convert.difference import Change, changes, restarting_backends
+from app.values.meta import Key, Object
+from modelbooster.offline.answers import NO_UID, Answer, desired
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would happen to the children of one ModelBooster."""
+
+    key: Key
+    changes: tuple[Change, ...]
+
+    def text(self) -> str:
+        """Returns it as lines for people, the most important one last."""
+        lines = [f"ModelBooster {self.key}:"]
+        lines += [f"  {line}" for change in self.changes for line in str(change).splitlines()]
+        restarting = restarting_backends(self.changes)
+        if not self.changes:
+            lines.append("  nothing changes")
+        elif restarting:
+            lines.append(f"  pods restart: backend {', '.join(restarting)}")
+        else:
+            lines.append("  no pod restarts")
+        return "".join(line + "\n" for line in lines)
+
+    def summary(self) -> Object:
+        """Returns it as JSON; a stable form that other tools read."""
+        return {
+            "namespace": self.key.namespace,
+            "name": self.key.name,
+            "restarts": restarting_backends(self.changes),
+            "changes": [
+                {
+                    "verb": change.verb,
+                    "kind": change.kind,
+                    "name": change.name,
+                    "backend": change.backend,
+                    "restarts": change.restarts,
+                    "edits": [
+                        {"field": str(edit.path), "old": edit.old, "new": edit.new}
+                        for edit in change.edits
+                    ],
+                }
+                for change in self.changes
+            ],
+        }
+
+
+def previews(old: Sequence[Answer], new: Sequence[Answer]) -> Iterator[Preview]:
+    """Yields what would happen to each ModelBooster that stands in either of two inputs.
+
+    One that only the first has is deleted, one that only the second has is made. One that is
+    refused stands for nothing, so ask first.
+    """
+    before, after = _by_key(old), _by_key(new)
+    for key in {**before, **after}:
+        was, becomes = before.get(key), after.get(key)
+        # The uid stands in labels and selectors; a file has none where a cluster's object has one.
+        uid = next((a.model.uid for a in (was, becomes) if a and a.model and a.model.uid), NO_UID)
+        found = changes(desired(was, uid) if was else [], desired(becomes, uid) if becomes else [])
+        yield Preview(key, tuple(found))
+
+
+def _by_key(answers: Sequence[Answer]) -> dict[Key, Answer]:
+    return {Key(a.model.namespace, a.model.name): a for a in answers if a.model is not None}

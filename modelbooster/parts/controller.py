@@ -1,0 +1,99 @@
+"""The controller's part of a process: informers, workers, and the lease that lets them work."""
+
+from __future__ import annotations
+
+import asyncio
+
+from app.kube import Kube
+from app.metrics import Metrics
+from app.values.meta import Key
+from controller.controller import Controller, Scope
+from controller.election.leader import lead
+from controller.election.leadership import Leadership, identity
+from controller.election.lease import Term
+from modelbooster.parts.tasks import beside
+from modelbooster.probes import ReadyCheck
+from modelbooster.settings import Settings
+
+FINISH_SECONDS = 10.0
+"""How long passes that are under way may take when the process ends."""
+
+
+def leadership_of(settings: Settings, metrics: Metrics) -> Leadership:
+    """Returns what the process will know of its leadership.
+
+    Raises:
+        UsageError: with these times two replicas could lead at once.
+    """
+    gauge = metrics.leads.labels(name=settings.lease_name)
+    gauge.set(0)
+    return Leadership(
+        Key(settings.lease_namespace or settings.namespace, settings.lease_name),
+        identity(settings.identity),
+        Term(
+            lease_seconds=settings.lease_seconds,
+            renew_seconds=settings.lease_renew_seconds,
+            retry_seconds=settings.lease_retry_seconds,
+            # The installer makes the Lease. If it is absent, it was deleted and may have a holder.
+            waits_if_absent=bool(settings.state_metadata),
+        ),
+        gauge.set,
+        metadata=dict(settings.state_metadata),
+    )
+
+
+class ControllerPart:
+    """Makes and keeps the children.
+
+    Args:
+        kube: the API server; its writes are guarded by the leadership if there is an election.
+        settings: what was chosen.
+        metrics: what is counted.
+        leadership: what is known of who leads.
+    """
+
+    def __init__(
+        self, kube: Kube, settings: Settings, metrics: Metrics, leadership: Leadership
+    ) -> None:
+        scope = Scope(
+            options=settings.options,
+            profile=settings.profile,
+            namespaces=settings.namespaces,
+            workers=settings.workers,
+            resync_seconds=settings.resync_seconds,
+            instance=settings.identity or leadership.me,
+            watch_pods=settings.watch_pods,
+            rollout_wave_size=settings.rollout_wave_size,
+        )
+        self._kube = kube if settings.leader_election else kube.unguarded()
+        self._controller = Controller(self._kube, scope, metrics)
+        self._leadership = leadership
+        self._elects = settings.leader_election
+        self.ready = (
+            ReadyCheck("informers", self._controller.fault),
+            ReadyCheck("schema", self._controller.schema.fault),
+        )
+        self.live = (ReadyCheck("leadership", leadership.fault),)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Works until ``stopping`` is set, and to the end of the passes that are under way then.
+
+        Raises:
+            LeadershipLost: another replica leads, or may do so any moment.
+        """
+        async with beside(self._controller.follow()), asyncio.TaskGroup() as group:
+            work = group.create_task(self._work())
+            told = group.create_task(stopping.wait())
+            await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
+            self._controller.stop()
+            if self._elects and self._leadership.renewal_left() <= 0:
+                work.cancel()  # it only waits for its turn
+            await asyncio.wait([work], timeout=FINISH_SECONDS)
+            work.cancel()
+            told.cancel()
+
+    async def _work(self) -> None:
+        if self._elects:
+            await lead(self._kube, self._leadership, self._controller.work)
+        else:
+            await self._controller.work()

@@ -1,0 +1,84 @@
+"""The server that the kubelet and Prometheus ask."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from uvicorn.config import Config
+
+from app.metrics import Metrics
+from modelbooster.parts.tasks import port_errors
+from modelbooster.probes import ReadyCheck, observe_app
+from modelbooster.settings import Settings
+from webhook.connection import connection_factory
+from webhook.connections import Connections, Limits
+
+LIMITS = Limits(
+    header_seconds=2.0,
+    body_seconds=2.0,
+    idle_seconds=5.0,
+    unused_seconds=2.0,
+    closing_seconds=1.0,
+    connections=64,
+    strange_bodies=8,
+    patience_seconds=0.2,
+)
+"""What a client may take. The port has no TLS and no authentication, and a client that fills it
+would keep the kubelet from its probes."""
+
+FINISH_SECONDS = 1.0
+"""How long answers under way may take when the process ends."""
+
+
+class Probes:
+    """Answers the kubelet and Prometheus.
+
+    Args:
+        settings: what was chosen.
+        metrics: what to show.
+        ready: what must hold for requests, or work, to be sent here.
+        live: what must hold for the process to be left running.
+        limits: what a client may take.
+
+    Raises:
+        UsageError: the port cannot be had.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        ready: Sequence[ReadyCheck],
+        live: Sequence[ReadyCheck],
+        limits: Limits = LIMITS,
+    ) -> None:
+        self._app: Starlette = observe_app(metrics, ready, live)
+        self._connections = Connections(limits)
+        host, port = settings.probe_host, settings.probe_port
+        with port_errors(host, port):
+            self._listening = socket.create_server((host, port))
+
+    async def run(self) -> None:
+        """Serves until it is cancelled."""
+        config = Config(
+            self._app,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+        )
+        config.load()
+        server = await asyncio.get_running_loop().create_server(
+            connection_factory(config, self._connections, {}), sock=self._listening
+        )
+        try:
+            await server.serve_forever()
+        finally:
+            server.close()
+            await self._connections.finish(FINISH_SECONDS)

@@ -1,0 +1,152 @@
+"""The webhook's part of a process: HTTPS, certificates, and what the rules ask about."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime
+
+from app.errors import ApiError, Unreachable
+from app.installed import Detection, Installed
+from app.kube import Kube
+from app.metrics import Metrics
+from app.model.children import Profile
+from app.validation import Context
+from certs.objects import Place
+from certs.pki import KeyPair
+from certs.provided import follow
+from certs.rotator import rotate
+from controller.cluster.schema import Schema
+from modelbooster.parts.neighbours import Neighbours
+from modelbooster.parts.tasks import beside, port_errors
+from modelbooster.probes import ReadyCheck
+from modelbooster.settings import Settings
+from webhook.server import serve_https, webhook_app
+from webhook.tls import ServingContext
+
+log = logging.getLogger(__name__)
+
+MIB = 1024 * 1024
+
+LOOK_SECONDS = 30.0
+"""Time between two looks at which kthena is installed."""
+
+
+class WebhookPart:
+    """Answers the API server's questions.
+
+    Args:
+        kube: the API server.
+        settings: what was chosen.
+        metrics: what is counted.
+    """
+
+    def __init__(self, kube: Kube, settings: Settings, metrics: Metrics) -> None:
+        self._kube = kube
+        self._settings = settings
+        self._metrics = metrics
+        self._serving = ServingContext()
+        self._certificate_fault: str | None = "there is no serving certificate yet"
+        self._neighbours = Neighbours(
+            kube, settings.namespaces, metrics, lambda booster: self._schema.read(booster)
+        )
+        self._detection = Detection(kube, settings.profile)
+        self._schema = Schema(
+            kube,
+            settings.namespaces,
+            self._look,
+            self._neighbours.boosters_pruned,
+            self._neighbours.list_boosters_anew,
+        )
+        metrics.schema_replaced.set_function(lambda: not self._schema.is_ours)
+        self._profile: Profile | None = settings.profile
+        self.ready = (
+            ReadyCheck("certificate", lambda: self._certificate_fault),
+            ReadyCheck("informers", self._neighbours.fault),
+        )
+        self.live: tuple[ReadyCheck, ...] = ()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Serves until ``stopping`` is set, and a while longer.
+
+        Raises:
+            UsageError: the port cannot be had.
+        """
+        up = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            # Before anything is asked of the API server: a port that is taken is a sudden end.
+            serving = group.create_task(self._serve(stopping, up))
+            await up.wait()
+            work = self._neighbours.run(), self._detect(), self._schema.run()
+            async with beside(self._certificates(), *work):
+                await serving
+
+    async def _serve(self, stopping: asyncio.Event, up: asyncio.Event) -> None:
+        chosen = self._settings
+        with port_errors(chosen.webhook_host, chosen.webhook_port):
+            await serve_https(
+                webhook_app(self._context, self._metrics, chosen.webhook_body_budget_mib * MIB),
+                host=chosen.webhook_host,
+                port=chosen.webhook_port,
+                serving=self._serving,
+                stopping=stopping,
+                drain_seconds=chosen.drain_seconds,
+                listening=lambda port: up.set(),
+            )
+
+    def _context(self) -> Context:
+        chosen = self._settings
+        return Context(
+            chosen.options,
+            self._profile,
+            self._neighbours.lookup,
+            self._schema.fault(),
+            chosen.namespaces,
+        )
+
+    async def _certificates(self) -> None:
+        chosen = self._settings
+        place = Place(
+            namespace=chosen.namespace,
+            service=chosen.webhook_service,
+            secret=chosen.certificate_secret,
+            validating=chosen.validating_webhook_configuration,
+            mutating=chosen.mutating_webhook_configuration,
+            metadata=dict(chosen.state_metadata),
+        )
+        ready, ends = self._set_certificate_fault, self._set_certificate_end
+        if chosen.certificate_mode == "provided" and chosen.certificate_dir is not None:
+            # The API server asks for the first name only; the others are a courtesy of our own.
+            refused = self._metrics.certificate_errors.inc
+            names, folder = place.names[:1], chosen.certificate_dir
+            await follow(folder, names, self._use, ready, refused=refused, ends=ends)
+        else:
+            early = self._metrics.authority_early.set
+            await rotate(self._kube, place, self._use, ready, ends=ends, early=early)
+
+    def _use(self, pair: KeyPair) -> None:
+        self._serving.use(pair)
+        self._metrics.certificate_reads.inc()
+
+    def _set_certificate_end(self, which: str, end: datetime) -> None:
+        self._metrics.certificate_ends.labels(certificate=which).set(end.timestamp())
+
+    def _set_certificate_fault(self, fault: str | None) -> None:
+        if fault != self._certificate_fault:
+            log.info("admission is %s", "ready" if fault is None else f"not ready: {fault}")
+        self._certificate_fault = fault
+
+    async def _look(self) -> Installed:
+        found = await self._detection.look()
+        self._profile = found.profile
+        self._schema.looked(found)
+        return found
+
+    async def _detect(self) -> None:
+        """Follows which kthena is installed: the last rule converts for that release."""
+        while True:
+            try:
+                await self._look()
+            except (ApiError, Unreachable) as exc:
+                log.warning("the installed kthena is not known: %s", exc)
+            await asyncio.sleep(LOOK_SECONDS)
