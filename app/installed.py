@@ -12,9 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.apis.definition import missing_fields
-from app.errors import Forbidden, NotFound
-from app.kube import Kube
-from app.model.children import (
+from app.apis.kinds import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     CHILDREN,
@@ -23,6 +21,8 @@ from app.model.children import (
     WORKLOAD,
     Profile,
 )
+from app.errors import Forbidden, NotFound
+from app.kube import Kube
 from app.values.meta import Object, Resource
 
 GROUPS = (WORKLOAD, NETWORKING)

@@ -10,12 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from app.model.children import (
-    AUTOSCALING_POLICY,
-    MODEL_BOOSTER,
-    MODEL_ROUTE,
-    MODEL_SERVING,
-)
+from app.apis.kinds import AUTOSCALING_POLICY, MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
 from app.model.derive import SERVED_TYPES
 from app.values.meta import Key, Object, Resource, is_terminating, key_of
 

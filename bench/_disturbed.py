@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
 from app.errors import ApiError
 from app.kube import Kube
-from app.model.children import MODEL_BOOSTER, MODEL_SERVING
 from app.values.meta import Object, key_of
 from bench._fleet import NAMESPACE, PARALLEL, PORT, Fleet, Process, counted
 from tests import audit

@@ -14,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from urllib.request import urlopen
 
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_SERVING
 from app.errors import ApiError, Unreachable
 from app.kube import Kube
-from app.model.children import CHILDREN, MODEL_BOOSTER, MODEL_SERVING
 from app.values.meta import Object, key_of
 from tests import audit
 from tests.controlplane import crds

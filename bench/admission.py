@@ -30,9 +30,9 @@ from typing import Any
 
 import orjson
 
+from app.apis.kinds import Profile
 from app.convert.options import Options
 from app.metrics import Metrics
-from app.model.children import Profile
 from app.validation import Context
 from bench._corpus import corpus
 from bench._hostile import broken, endured, hostile, print_head

@@ -16,11 +16,11 @@ import sys
 import time
 from collections.abc import Callable
 
+from app.apis.kinds import Profile
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children, drafts
 from app.convert.options import Options
 from app.model.canonical import Model, canonical
-from app.model.children import Profile
 from app.values.meta import Object
 from tests.builders import backend, disaggregated, lora, policy, stored_object, worker
 

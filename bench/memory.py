@@ -33,9 +33,9 @@ from uuid import uuid4
 
 import orjson
 
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER, NETWORKING, REVISION, WORKLOAD
 from app.convert.options import Options
 from app.kube import connect
-from app.model.children import CHILDREN, MODEL_BOOSTER, NETWORKING, REVISION, WORKLOAD
 from app.validation import Context
 from app.values.meta import Object, uid_of
 from bench._conclusion import concluded

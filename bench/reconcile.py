@@ -27,8 +27,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER
 from app.kube import Kube, connect
-from app.model.children import CHILDREN, MODEL_BOOSTER
 from app.values.meta import Object
 from bench._conclusion import concluded
 from bench._disturbed import failover, restart, running, storm, touched

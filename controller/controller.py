@@ -11,13 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+from app.apis.kinds import CHILDREN, MODEL_SERVING, Profile
 from app.cache.pace import PACE, Pace
 from app.convert.options import Options
 from app.errors import ApiError, Unreachable
 from app.installed import Detection, Installed
 from app.kube import Backoff, Kube
 from app.metrics import Metrics
-from app.model.children import CHILDREN, MODEL_SERVING, Profile
 from app.values.meta import Key
 from controller.cluster.informers import Informers
 from controller.cluster.schema import Schema

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from app.apis.kinds import DEFAULT_RELEASE, PROFILES
 from app.errors import OperatorError, UsageError
-from app.model.children import DEFAULT_RELEASE, PROFILES
 
 if TYPE_CHECKING:
     from modelbooster.offline.answers import Answer

@@ -17,9 +17,9 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.apis.core import ResourceRequirements
+from app.apis.kinds import PROFILES, Profile
 from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE, Options
 from app.errors import UsageError
-from app.model.children import PROFILES, Profile
 from app.model.storage import HOST_PATH_PREFIXES, host_folder
 from app.values.meta import Object
 

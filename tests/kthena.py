@@ -14,7 +14,8 @@ from decimal import Decimal
 
 import re2
 
-from app.model.children import Desired, Profile
+from app.apis.kinds import Profile
+from app.model.children import Desired
 from app.values.duration import parse_duration
 from app.values.meta import Object
 from app.values.quantity import parse_quantity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.model.children import CHILDREN, MODEL_BOOSTER
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER
 from tests.chart import (
     CONTROLLER,
     FULLNAME,

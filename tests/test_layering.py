@@ -1,8 +1,8 @@
-"""Who may import whom, and that everybody keeps to it.
+"""The structure of the source tree: who may import whom, no cycles, no crowded folders.
 
-The tables are read top down by whoever wants to know the shape of the program. To change a rule,
-change it here, in a commit of its own that says why. An import counts wherever it stands: in a
-function and under TYPE_CHECKING too, for a reader has to follow those as well.
+Read the tables top down to see the shape of the program. To change a rule, change it here, in a
+commit of its own that says why. An import counts wherever it is written, in a function and under
+TYPE_CHECKING too, because a reader has to follow those as well.
 """
 
 from __future__ import annotations
@@ -10,14 +10,22 @@ from __future__ import annotations
 import ast
 import shutil
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("app", "webhook", "controller", "certs")
+PARTS = ("app", "webhook", "controller", "certs", "modelbooster")
+
+MOST_FILES = 14
+"""Source files in one folder; a reader should see all of them at a glance."""
+
+MOST_LINES = 330
+"""Lines of one source file."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,7 @@ class Layer:
     """What a part may import, besides itself and the standard library.
 
     Args:
-        ours: parts of this program; all of what lies below a name.
+        ours: parts of this program, each with everything below that name.
         others: installed packages.
     """
 
@@ -33,86 +41,87 @@ class Layer:
     others: tuple[str, ...] = ()
 
 
-MEANING = ("app.apis", "app.convert", "app.validation", "app.defaults", "app.lookup", "app.errors")
-"""What a ModelBooster means, for all who need to know."""
+VOCABULARY = ("app.values", "app.errors", "app.apis")
+"""Kubernetes' vocabulary, our errors, and the API with its kinds."""
 
+MEANING = (*VOCABULARY, "app.model", "app.convert", "app.validation", "app.defaults", "app.lookup")
+"""What a ModelBooster means."""
+
+# From the ground floor up.
 LAYERS = {
-    # A fault is part of the error that carries it; for the type checker only.
-    "app.errors": Layer(ours=("app.apis.fields",)),
-    # orjson: the revision of a child is a hash of its spec, and is made at every pass and review.
-    # typing_extensions: the TypedDict that pydantic can read.
-    "app.apis": Layer(others=("pydantic", "orjson", "typing_extensions")),
-    "app.convert": Layer(ours=("app.apis",)),
-    "app.lookup": Layer(ours=("app.apis",)),
+    "app.values": Layer(),
+    # An error carries the field that is at fault.
+    "app.errors": Layer(ours=("app.values",)),
+    # typing_extensions: the TypedDict that pydantic can read on Python 3.11.
+    "app.apis": Layer(ours=("app.values",), others=("pydantic", "typing_extensions")),
+    # orjson: the revision of a child is a hash of its spec, computed in every pass and review.
+    "app.model": Layer(ours=VOCABULARY, others=("orjson",)),
+    "app.convert": Layer(ours=(*VOCABULARY, "app.model")),
+    "app.lookup": Layer(ours=(*VOCABULARY, "app.model")),
     # re2: users' patterns are checked by the engine that the router runs, in linear time.
     "app.validation": Layer(
-        ours=("app.apis", "app.convert", "app.errors", "app.lookup"), others=("pydantic", "re2")
+        ours=(*VOCABULARY, "app.model", "app.convert", "app.lookup"), others=("pydantic", "re2")
     ),
-    "app.defaults": Layer(ours=("app.apis", "app.convert", "app.errors"), others=("pydantic",)),
+    "app.defaults": Layer(ours=(*VOCABULARY, "app.model")),
     "app.kube": Layer(
-        ours=("app.apis", "app.errors"),
-        others=("kubernetes_asyncio", "aiohttp", "httptools", "orjson"),
+        ours=VOCABULARY, others=("kubernetes_asyncio", "aiohttp", "httptools", "orjson")
     ),
-    # The options of a conversion are settings; their defaults stand where they are used.
-    "app.settings": Layer(
-        ours=("app.errors", "app.apis", "app.convert"), others=("pydantic", "pydantic_settings")
-    ),
+    "app.cache": Layer(ours=(*VOCABULARY, "app.kube"), others=("orjson",)),
+    "app.installed": Layer(ours=(*VOCABULARY, "app.kube", "app.cache")),
     "app.log": Layer(ours=("app.errors",), others=("orjson",)),
     "app.metrics": Layer(others=("prometheus_client",)),
-    "app.probes": Layer(ours=("app.metrics",), others=("starlette", "prometheus_client")),
-    # Files and YAML are the command line's.
-    "app.dialect": Layer(ours=("app.apis", "app.errors"), others=("yaml", "orjson")),
-    "app.documents": Layer(ours=("app.apis", "app.errors", "app.dialect")),
-    "app.offline": Layer(ours=(*MEANING, "app.documents")),
-    "app.preview": Layer(ours=(*MEANING, "app.offline")),
-    # The joints: they put the parts together, each in a process of its own or all in one.
-    "app.parts": Layer(ours=PARTS, others=("starlette", "uvicorn")),
-    "app.main": Layer(ours=PARTS, others=("uvloop",)),
-    "app.__main__": Layer(ours=PARTS, others=("click",)),
+    # Three edges; none knows another.
     # prometheus_client: the type of the counters that app.metrics hands out.
     "webhook": Layer(
         ours=(*MEANING, "app.metrics"),
-        others=("fastapi", "uvicorn", "httptools", "pydantic", "orjson", "prometheus_client"),
+        others=("fastapi", "uvicorn", "httptools", "orjson", "prometheus_client"),
     ),
-    # Every line of a pass says what it is about.
-    "controller": Layer(ours=(*MEANING, "app.kube", "app.metrics", "app.log")),
-    "certs": Layer(ours=("app.apis", "app.kube", "app.errors"), others=("cryptography",)),
+    "certs": Layer(
+        ours=("app.values", "app.errors", "app.kube", "app.cache"), others=("cryptography",)
+    ),
+    "controller": Layer(
+        ours=(*MEANING, "app.kube", "app.cache", "app.installed", "app.metrics", "app.log")
+    ),
+    # The roof: settings, the command line, and the processes put together from their parts.
+    # The defaults of conversion options are written where conversion reads them.
+    "modelbooster.settings": Layer(
+        ours=(*VOCABULARY, "app.model", "app.convert"), others=("pydantic", "pydantic_settings")
+    ),
+    "modelbooster.probes": Layer(ours=("app.metrics",), others=("starlette", "prometheus_client")),
+    # Files and YAML belong to the command line.
+    "modelbooster.offline": Layer(ours=MEANING, others=("yaml", "orjson")),
+    "modelbooster.parts": Layer(ours=PARTS, others=("starlette", "uvicorn")),
+    "modelbooster.process": Layer(ours=PARTS, others=("uvloop",)),
+    "modelbooster.__main__": Layer(ours=PARTS, others=("click",)),
+    # The old name of the command line, kept for one release; it imports nothing of ours.
+    "app.__main__": Layer(),
 }
 
 PURE = (
+    "app.values",
     "app.apis",
+    "app.model",
     "app.convert",
     "app.validation",
     "app.defaults",
     "app.lookup",
-    "app.dialect",
+    "app.cache.store",
     "webhook.review",
-    "controller.lease",
-    "controller.comparison",
-    "controller.contest",
-    "controller.failure",
-    "controller.finding",
-    "controller.intent",
-    "controller.memory",
-    "controller.outcome",
-    "controller.plan",
-    "controller.pods",
-    "controller.readiness",
-    "controller.rivals",
-    "controller.rollout",
+    "controller.planning",
+    "controller.election.lease",
+    "controller.reconcile.guarded",
+    "controller.reconcile.waves",
+    "controller.cluster.rivals",
+    "controller.cluster.view",
+    "controller.queue.delayed",
+    "controller.queue.turns",
     "controller.status",
-    "controller.store",
-    "controller.takeover",
-    "controller.trouble",
-    "controller.turns",
-    "controller.view",
-    "controller.waves",
-    "controller.turns",
     "certs.objects",
     "certs.pki",
     "certs.policy",
+    "modelbooster.offline.dialect",
 )
-"""What computes values from values: it neither waits, nor logs, nor asks for the time."""
+"""Modules that compute values from values: they do not wait, log or ask for the time."""
 
 IMPURE = frozenset({"asyncio", "logging", "os", "time", "random", "ssl", "socket"})
 
@@ -134,7 +143,7 @@ def _faults_of(path: Path, root: Path) -> Iterator[str]:
     if layer_name is None:
         # Packages themselves (app/__init__.py) are empty.
         if path.name != "__init__.py" or tree.body:
-            yield f"{module} stands in no layer"
+            yield f"{module} is in no layer"
         return
     layer = LAYERS[layer_name]
     pure = _longest(module, PURE) is not None
@@ -189,8 +198,93 @@ def _is_module(root: Path, name: str) -> bool:
     return path.with_suffix(".py").is_file() or path.is_dir()
 
 
-def test_everybody_keeps_to_the_layers() -> None:
+def cycles(root: Path) -> list[str]:
+    """Returns, for each folder below ``root``, an import cycle among the things in it, if any.
+
+    The things in a folder are its files and its subfolders, each subfolder as one.
+    """
+    imported: dict[str, set[str]] = defaultdict(set)
+    folders = {""}
+    for part in PARTS:
+        for path in (root / part).rglob("*.py"):
+            module, is_package = _module(path, root), path.name == "__init__.py"
+            if is_package:
+                folders.add(module)
+            for _, name in _imports(ast.parse(path.read_text()), module, is_package, root):
+                if name.partition(".")[0] in PARTS:
+                    imported[module].add(name)
+    found = []
+    for folder in sorted(folders):
+        graph: dict[str, set[str]] = defaultdict(set)
+        for module, names in imported.items():
+            if (one := _inside(folder, module)) is not None:
+                inner = {_inside(folder, name) for name in names} - {None, one}
+                graph[one].update(name for name in inner if name is not None)
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as exc:
+            found.append(f"{folder or 'top level'}: {' -> '.join(exc.args[1])}")
+    return found
+
+
+def _inside(folder: str, module: str) -> str | None:
+    """Returns the file or subfolder of a folder that a module is, or is in; None if in neither."""
+    if not folder:
+        return module.partition(".")[0]
+    if module == folder:
+        return "__init__"
+    inner = module.removeprefix(f"{folder}.")
+    return None if inner == module else inner.partition(".")[0]
+
+
+def crowded(root: Path) -> list[str]:
+    """Returns the folders with too many source files, and the files with too many lines."""
+    found = []
+    for part in PARTS:
+        files = sorted((root / part).rglob("*.py"))
+        for folder in sorted({path.parent for path in files}):
+            count = sum(1 for path in files if path.parent == folder and path.stat().st_size)
+            if count > MOST_FILES:
+                found.append(f"{folder.relative_to(root)} has {count} files")
+        for path in files:
+            lines = len(path.read_text().splitlines())
+            if lines > MOST_LINES:
+                found.append(f"{path.relative_to(root)} has {lines} lines")
+    return found
+
+
+def test_imports_keep_to_the_layers() -> None:
     assert faults(ROOT) == []
+
+
+def test_no_folder_has_an_import_cycle() -> None:
+    assert cycles(ROOT) == []
+
+
+def test_no_folder_is_crowded_and_no_file_is_long() -> None:
+    assert crowded(ROOT) == []
+
+
+def test_an_import_cycle_between_packages_is_found(tmp_path: Path) -> None:
+    for part in PARTS:
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    low = tmp_path / "app/kube/pace.py"
+    low.write_text(low.read_text() + "\nfrom app.cache import store\n")
+
+    (found,) = cycles(tmp_path)
+    assert found.startswith("app: ")
+    assert {"cache", "kube"} <= set(found.removeprefix("app: ").split(" -> "))
+
+
+def test_a_crowded_folder_and_a_long_file_are_found(tmp_path: Path) -> None:
+    for part in PARTS:
+        (tmp_path / part).mkdir()
+    for number in range(MOST_FILES + 1):
+        (tmp_path / "certs" / f"n{number}.py").write_text("x = 1\n")
+    (tmp_path / "webhook/long.py").write_text("x = 1\n" * (MOST_LINES + 1))
+
+    want = [f"webhook/long.py has {MOST_LINES + 1} lines", f"certs has {MOST_FILES + 1} files"]
+    assert sorted(crowded(tmp_path)) == sorted(want)
 
 
 def test_the_tables_name_what_exists() -> None:
@@ -202,15 +296,15 @@ def test_the_tables_name_what_exists() -> None:
     ("file", "line", "want"),
     [
         pytest.param(
-            "app/apis/meta.py",
+            "app/values/meta.py",
             "from app.kube import Kube",
-            "app.apis.meta:{} imports app.kube, which app.apis may not",
+            "app.values.meta:{} imports app.kube, which app.values may not",
             id="upwards",
         ),
         pytest.param(
-            "controller/store.py",
+            "app/cache/store.py",
             "def later() -> None:\n    import webhook.review",
-            "controller.store:{} imports webhook.review, which controller may not",
+            "app.cache.store:{} imports webhook.review, which app.cache may not",
             id="a neighbour, in a function",
         ),
         pytest.param(
@@ -220,21 +314,21 @@ def test_the_tables_name_what_exists() -> None:
             id="for the type checker only, by way of the package",
         ),
         pytest.param(
-            "controller/plan.py",
-            "from ..certs import pki",
-            "controller.plan:{} imports certs.pki, which controller may not",
+            "controller/planning/plan.py",
+            "from ...certs import pki",
+            "controller.planning.plan:{} imports certs.pki, which controller may not",
             id="relative",
         ),
         pytest.param(
-            "controller/plan.py",
+            "controller/planning/plan.py",
             "import aiohttp",
-            "controller.plan:{} imports aiohttp, which controller may not",
+            "controller.planning.plan:{} imports aiohttp, which controller may not",
             id="a package that is another's",
         ),
         pytest.param(
-            "app/apis/derive.py",
+            "app/model/derive.py",
             "from time import monotonic",
-            "app.apis.derive:{} imports time, which a pure module may not",
+            "app.model.derive:{} imports time, which a pure module may not",
             id="a clock in a pure module",
         ),
         pytest.param(
@@ -250,7 +344,7 @@ def test_the_tables_name_what_exists() -> None:
             id="by name at run time",
         ),
         pytest.param(
-            "app/helpers.py", "x = 1", "app.helpers stands in no layer", id="a part of no layer"
+            "app/helpers.py", "x = 1", "app.helpers is in no layer", id="a part of no layer"
         ),
     ],
 )

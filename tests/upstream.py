@@ -5,9 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from threading import Event, Thread
 
-from app.convert import desired_children
-from app.convert.options import Options
-from app.model.children import (
+from app.apis.kinds import (
     MODEL_BOOSTER,
     MODEL_ROUTE,
     MODEL_SERVER,
@@ -17,6 +15,8 @@ from app.model.children import (
     REVISION,
     Profile,
 )
+from app.convert import desired_children
+from app.convert.options import Options
 from app.values.meta import Object
 from tests.builders import backend, model
 from tests.controlplane.api import Refused

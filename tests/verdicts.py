@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.apis.cel import CEL_RULES
-from app.model.children import MODEL_BOOSTER
+from app.apis.kinds import MODEL_BOOSTER
 from app.values.fields import FieldError
 from app.values.meta import Object
 from tests.controlplane.api import Api

@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 
 from app.apis.definition import ADVICE, is_whole
+from app.apis.kinds import DELETION_PROTECTION, MODEL_BOOSTER
 from app.defaults import defaults
-from app.model.children import DELETION_PROTECTION, MODEL_BOOSTER
 from app.validation import Context, judge
 from app.values.fields import FieldError
 from app.values.meta import Object

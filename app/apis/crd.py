@@ -12,9 +12,9 @@ from functools import cache
 from typing import Any
 
 from app.apis.cel import rules_at
+from app.apis.kinds import MODEL_BOOSTER
 from app.apis.modelbooster import ModelBooster
 from app.apis.schema import Fields
-from app.model.children import MODEL_BOOSTER
 from app.values.meta import Object
 
 NAME = str(MODEL_BOOSTER)

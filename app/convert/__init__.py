@@ -19,13 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from app.apis.kinds import MODEL_SERVER, Profile
 from app.convert.autoscaling import autoscaling_policies, autoscaling_policy_bindings
 from app.convert.model_route import model_routes
 from app.convert.model_server import model_servers
 from app.convert.model_serving import model_servings
 from app.convert.options import Options
 from app.model.canonical import Model
-from app.model.children import MODEL_SERVER, Desired, Draft, Profile, check_size, stamped
+from app.model.children import Desired, Draft, check_size, stamped
 
 Converter = Callable[[Model, Profile, Options], Iterator[Draft]]
 

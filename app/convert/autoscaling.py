@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from app.apis.modelbooster import AutoscalingPolicySpec
-from app.convert.core import compact
-from app.convert.options import Options
-from app.model.canonical import BackendForm, Model, Scope
-from app.model.children import (
+from app.apis.kinds import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     MODEL_SERVING,
     ROLE,
-    Draft,
     Profile,
-    backend_child_name,
 )
+from app.apis.modelbooster import AutoscalingPolicySpec
+from app.convert.core import compact
+from app.convert.options import Options
+from app.model.canonical import BackendForm, Model, Scope
+from app.model.children import Draft, backend_child_name
 from app.model.derive import RUNTIME_PORT, autoscaled, is_disaggregated, runtime_port, served
 from app.values.fields import Path, SpecError, duplicate, invalid
 from app.values.meta import Object

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.apis.kinds import Profile
 from app.model.canonical import BackendForm
-from app.model.children import Profile
 from app.model.derive import unusual_variables
 from app.values.fields import Path, SpecError, forbidden, invalid
 from app.values.meta import Object

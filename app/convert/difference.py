@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from app.apis.kinds import BACKEND_NAME, MODEL_ROUTE, MODEL_SERVING
 from app.convert.gang import kept
-from app.model.children import BACKEND_NAME, MODEL_ROUTE, MODEL_SERVING, Desired
+from app.model.children import Desired
 from app.values.fields import Path, shown
 from app.values.meta import Object, labels_of
 

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.apis.kinds import BACKEND_NAME, ENTRY, GROUP_NAME, MODEL_SERVER, MODEL_UID, ROLE, Profile
 from app.convert.core import compact
 from app.convert.options import Options
 from app.model.canonical import BackendForm, Model
-from app.model.children import (
-    BACKEND_NAME,
-    ENTRY,
-    GROUP_NAME,
-    MODEL_SERVER,
-    MODEL_UID,
-    ROLE,
-    Draft,
-    Profile,
-    backend_child_name,
-)
+from app.model.children import Draft, backend_child_name
 from app.model.connector import connector
 from app.model.derive import engine_port, is_disaggregated, served, served_model_name
 from app.values.meta import Object

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.apis.kinds import MODEL_SERVING, Profile
 from app.convert.options import Options
 from app.convert.pods.serving import Serving, serving
 from app.convert.pods.template import entry_pod, follower_pod
 from app.model.canonical import BackendForm, Model
-from app.model.children import MODEL_SERVING, Draft, Profile, backend_child_name
+from app.model.children import Draft, backend_child_name
 from app.model.derive import Role, autoscaled, check_name_budget, roles, served
 from app.values.meta import Object
 

@@ -1,80 +1,27 @@
-"""The kinds that a ModelBooster owns: where they are kept, and the names and labels they carry."""
+"""The children of a ModelBooster: the names and labels they carry, and who owns them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 import orjson
 
+from app.apis.kinds import (
+    BACKEND_NAME,
+    MANAGED_BY,
+    MODEL_BOOSTER,
+    MODEL_NAME,
+    MODEL_UID,
+    REGISTRY_MANAGED_BY,
+    REVISION,
+    WORKLOAD,
+)
 from app.model.canonical import BackendForm, Model
 from app.values.fields import Cause, FieldError, Path, SpecError
 from app.values.meta import Object, Resource, labels_of, owner_references
-
-WORKLOAD = "workload.serving.volcano.sh"
-NETWORKING = "networking.serving.volcano.sh"
-
-MODEL_BOOSTER = Resource(WORKLOAD, "v1alpha1", "modelboosters", "ModelBooster")
-MODEL_SERVING = Resource(WORKLOAD, "v1alpha1", "modelservings", "ModelServing")
-MODEL_SERVER = Resource(NETWORKING, "v1alpha1", "modelservers", "ModelServer")
-MODEL_ROUTE = Resource(NETWORKING, "v1alpha1", "modelroutes", "ModelRoute")
-AUTOSCALING_POLICY = Resource(WORKLOAD, "v1alpha1", "autoscalingpolicies", "AutoscalingPolicy")
-AUTOSCALING_POLICY_BINDING = Resource(
-    WORKLOAD, "v1alpha1", "autoscalingpolicybindings", "AutoscalingPolicyBinding"
-)
-
-CHILDREN: tuple[Resource, ...] = (
-    AUTOSCALING_POLICY,  # before its binding, so that "kubectl apply" meets no refusal
-    AUTOSCALING_POLICY_BINDING,
-    MODEL_SERVING,
-    MODEL_SERVER,
-    MODEL_ROUTE,
-)
-"""Every kind that we make, in the order in which it is rendered."""
-
-MODEL_NAME = f"{WORKLOAD}/model-name"
-BACKEND_NAME = f"{WORKLOAD}/backend-name"
-MODEL_UID = f"{WORKLOAD}/model-uid"
-MANAGED_BY = f"{WORKLOAD}/managed-by"
-REVISION = f"{WORKLOAD}/revision"
-REGISTRY_MANAGED_BY = "registry.volcano.sh/managed-by"
-DELETION_PROTECTION = f"{WORKLOAD}/deletion-protection"
-
-GROUP_NAME = "modelserving.volcano.sh/group-name"
-ROLE = "modelserving.volcano.sh/role"
-ENTRY = "modelserving.volcano.sh/entry"
-"""Set to "true" by the serving controller on the first pod of each group, the one to talk to."""
-
-SELECTOR = MANAGED_BY
-"""Label that every child carries; what informers of children select by."""
-
-
-class Profile(StrEnum):
-    """The child kinds' shape, by the kthena release that is installed.
-
-    Only the autoscaling kinds differ: A (v0.1.0), B (v0.2.0 to v0.4.0), C (v1.0.0 and later).
-    """
-
-    A = "A"
-    B = "B"
-    C = "C"
-
-
-PROFILES: dict[str, Profile] = {
-    "v0.1.0": Profile.A,
-    "v0.2.0": Profile.B,
-    "v0.3.0": Profile.B,
-    "v0.4.0": Profile.B,
-    "v1.0.0": Profile.C,
-}
-"""The kthena releases that can be named, and the profile of each."""
-
-DEFAULT_RELEASE = "v0.4.0"
-"""The newest release whose children can say all that a ModelBooster can."""
-
 
 MOST_BYTES = 1024 * 1024
 """Of a child's spec. etcd takes 1.5 MiB of one object; status and managed fields need some too."""

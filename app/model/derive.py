@@ -10,9 +10,10 @@ import re
 from decimal import ROUND_CEILING, Decimal
 from typing import NamedTuple
 
+from app.apis.kinds import Profile
 from app.model.arguments import Argument, arguments
 from app.model.canonical import BackendForm, Model, WorkerForm, once
-from app.model.children import Profile, backend_child_name
+from app.model.children import backend_child_name
 from app.values.fields import Path, SpecError, invalid, required, too_many
 from app.values.meta import Object
 from app.values.quantity import parse_quantity

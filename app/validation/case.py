@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from app.apis.kinds import DEFAULT_RELEASE, PROFILES, Profile
 from app.apis.modelbooster import Backend, ModelBooster, Spec
 from app.convert.options import Options
 from app.model.canonical import BackendForm, Model, WorkerForm, canonical
-from app.model.children import DEFAULT_RELEASE, PROFILES, Profile
 from app.model.derive import DISAGGREGATED, served
 from app.validation.config import config_fault
 from app.values.fields import FieldError, Path

@@ -9,17 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
 from app.cache.informer import Changed, Count, Informer, without_managed_fields
 from app.cache.pace import PACE, Pace
 from app.cache.records import Record
 from app.installed import Installed
 from app.kube import Kube
-from app.model.children import (
-    CHILDREN,
-    MODEL_BOOSTER,
-    MODEL_ROUTE,
-    is_booster_reference,
-)
+from app.model.children import is_booster_reference
 from app.values.meta import Key, Object, Resource, key_of, owner_references
 from controller.cluster.lost import OTHERS, OURS, Lost, owners_of
 from controller.cluster.rivals import Names

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence, Set
 from functools import partial
 
+from app.apis.kinds import MODEL_BOOSTER, SELECTOR, WORKLOAD
 from app.cache.records import Record
 from app.errors import ApiError
 from app.kube import Kube, is_unknown_kind
-from app.model.children import MODEL_BOOSTER, SELECTOR, WORKLOAD, owner_uids
+from app.model.children import owner_uids
 from app.values.meta import Key, Object, Resource, is_terminating, key_of
 from controller.cluster.writes import Place
 

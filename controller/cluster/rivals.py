@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE
 from app.cache.records import Record
 from app.cache.store import Store
 from app.lookup import routed_by_booster
-from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, is_booster_reference
+from app.model.children import is_booster_reference
 from app.values.meta import Key, Object, Resource, is_terminating, key_of, owner_references
 from controller.cluster.stores import ROUTED_INDEX
 

@@ -19,12 +19,12 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from app.apis.definition import ADVICE, is_whole
+from app.apis.kinds import MODEL_BOOSTER
 from app.cache.records import Record
 from app.errors import ApiError, Unreachable
 from app.installed import Installed
 from app.kube import Kube
 from app.kube.pace import Clock
-from app.model.children import MODEL_BOOSTER
 from app.values.meta import Object
 
 log = logging.getLogger(__name__)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 from app.apis.definition import is_whole
+from app.apis.kinds import MODEL_BOOSTER
 from app.cache.records import Index
 from app.cache.store import Store
 from app.lookup import routed_by_booster, routed_by_route
-from app.model.children import MODEL_BOOSTER, owner_uids
+from app.model.children import owner_uids
 from app.values.meta import Object, Resource, uid_of
 from controller.status.pods import POD, model_uid
 

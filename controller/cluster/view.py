@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from app.apis.kinds import MODEL_BOOSTER
 from app.cache.records import Record
 from app.cache.store import Store
-from app.model.children import MODEL_BOOSTER
 from app.values.meta import Key, Object, Resource, is_terminating, key_of, uid_of
 from controller.cluster.stores import BOOSTER_INDEX
 from controller.cluster.writes import Expected, Overtaken, Place, Write, ignored

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from app.apis.kinds import REVISION
 from app.errors import ConflictingController
-from app.model.children import REVISION
 from app.values.meta import Object, labels_of
 
 Path = tuple[str, ...]

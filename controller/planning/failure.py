@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from app.apis.kinds import MODEL_SERVING
 from app.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, TerminalError
 from app.kube import is_unknown_kind
-from app.model.children import MODEL_SERVING
 from controller.status.finding import Reason
 
 KIND_UNAVAILABLE = "KindUnavailable: "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.apis.kinds import Profile
 from app.errors import InvalidSpec
 from app.model.canonical import Model
-from app.model.children import Desired, Profile
+from app.model.children import Desired
 from app.model.derive import SERVED_TYPES, autoscaled, served, unserved
 from app.validation import Context, accepted
 from app.values.fields import not_supported

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from app.model.children import MODEL_SERVING, REVISION, revision
+from app.apis.kinds import MODEL_SERVING, REVISION
+from app.model.children import revision
 from app.values.meta import Object, labels_of
 from controller.planning.contest import Contest
 from controller.planning.failure import Weight, worst

@@ -10,19 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from app.apis.kinds import CHILDREN, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING, REGISTRY_MANAGED_BY
 from app.convert.gang import kept
 from app.model.canonical import Model
-from app.model.children import (
-    CHILDREN,
-    MODEL_ROUTE,
-    MODEL_SERVER,
-    MODEL_SERVING,
-    REGISTRY_MANAGED_BY,
-    Desired,
-    backend_child_name,
-    is_booster_reference,
-    is_ours,
-)
+from app.model.children import Desired, backend_child_name, is_booster_reference, is_ours
 from app.values.meta import (
     Object,
     Resource,

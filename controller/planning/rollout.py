@@ -25,14 +25,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from app.model.children import (
-    MODEL_SERVING,
-    REGISTRY_MANAGED_BY,
-    REVISION,
-    WORKLOAD,
-    Desired,
-    is_booster_reference,
-)
+from app.apis.kinds import MODEL_SERVING, REGISTRY_MANAGED_BY, REVISION, WORKLOAD
+from app.model.children import Desired, is_booster_reference
 from app.values.meta import Key, Object, key_of, labels_of, owner_references
 from controller.planning.comparison import Gap, gap
 from controller.planning.plan import Apply, Look, Plan, Replace, Step, TakeOver

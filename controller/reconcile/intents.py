@@ -6,9 +6,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
+from app.apis.kinds import Profile
 from app.convert.options import Options
 from app.kube.pace import Clock
-from app.model.children import Profile
 from app.validation import Context
 from app.values.meta import Object
 from controller.cluster.rivals import Elders, Rival

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
+from app.apis.kinds import MODEL_BOOSTER
 from app.errors import Invalid
 from app.kube import Kube
 from app.kube.pace import Clock
 from app.model.canonical import Model
-from app.model.children import MODEL_BOOSTER
 from app.values.meta import Object, key_of, uid_of
 from controller.cluster.view import View
 from controller.cluster.writes import Write

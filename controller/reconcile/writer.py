@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from app.apis.kinds import MODEL_SERVING
 from app.errors import (
     ApiError,
     ChildConflict,
@@ -19,7 +20,7 @@ from app.errors import (
 from app.kube import FIELD_MANAGER, Kube, least_wait_seconds
 from app.kube.pace import Clock
 from app.model.canonical import Model
-from app.model.children import MODEL_SERVING, Desired
+from app.model.children import Desired
 from app.values.meta import Key, Object, Resource, key_of, owner_references
 from controller.cluster.lost import Lost
 from controller.cluster.view import View

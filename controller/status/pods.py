@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from sys import intern
 
-from app.model.children import BACKEND_NAME, MODEL_UID
+from app.apis.kinds import BACKEND_NAME, MODEL_UID
 from app.values.meta import Object, Resource, key_of, labels_of
 from controller.status.trouble import Kind, Trouble, short, trouble_of
 

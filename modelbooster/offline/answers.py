@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from app.apis.kinds import MODEL_BOOSTER
 from app.apis.pruning import stored
 from app.convert import desired_children
 from app.defaults import defaulted
 from app.lookup import lookup_among
 from app.model.canonical import Model
-from app.model.children import MODEL_BOOSTER, Desired
+from app.model.children import Desired
 from app.validation import Context, judge
 from app.values.fields import Cause, FieldError, Path, required
 from app.values.meta import Key, Object

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from app.apis.definition import is_whole
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
 from app.cache.informer import Informer
 from app.cache.records import always_whole
 from app.cache.store import Store
 from app.kube import Kube
 from app.lookup import INDEXES, Indexed, StoreLookup
 from app.metrics import Metrics
-from app.model.children import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
 from app.values.meta import Key, Object, Resource
 
 GRACE_SECONDS = 10.0

@@ -6,11 +6,11 @@ import asyncio
 import logging
 from datetime import datetime
 
+from app.apis.kinds import Profile
 from app.errors import ApiError, Unreachable
 from app.installed import Detection, Installed
 from app.kube import Kube
 from app.metrics import Metrics
-from app.model.children import Profile
 from app.validation import Context
 from certs.objects import Place
 from certs.pki import KeyPair

@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
+from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, PROFILES, Profile
 from app.lookup import INDEXES, Listed, StoreLookup
-from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, PROFILES, Profile
 from app.validation import Context, Verdict, judge
 from app.validation.rules import ADVICE, CHANGES, RULES
 from app.values.meta import Object

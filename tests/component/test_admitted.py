@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
+from app.apis.kinds import MODEL_SERVING, Profile
 from app.apis.pruning import stored
 from app.convert import desired_children
 from app.defaults import defaulted
-from app.model.children import MODEL_SERVING, Desired, Profile
+from app.model.children import Desired
 from app.validation import Context, judge
 from app.values.meta import Object, Resource
 from tests.builders import UID

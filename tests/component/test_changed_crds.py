@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from app.apis.kinds import CHILDREN, MANAGED_BY, MODEL_BOOSTER, MODEL_ROUTE, WORKLOAD, Profile
 from app.cache.pace import Pace
 from app.errors import ApiError, Unreachable
 from app.installed import Installed
 from app.kube import Kube, connect
 from app.metrics import Metrics
-from app.model.children import CHILDREN, MANAGED_BY, MODEL_BOOSTER, MODEL_ROUTE, WORKLOAD, Profile
 from app.values.meta import Key, Object, Resource, labels_of
 from controller.cluster.informers import Informers
 from modelbooster.parts.neighbours import Neighbours

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER, Profile
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
-from app.model.children import CHILDREN, MODEL_BOOSTER, Profile
 from app.values.fields import SpecError
 from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, policy, worker

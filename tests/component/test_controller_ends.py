@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from app.apis.kinds import MODEL_BOOSTER
 from app.errors import LeadershipLost
 from app.kube import Kube, connect
-from app.model.children import MODEL_BOOSTER
 from app.values.meta import Key
 from controller.controller import Controller, Scope
 from controller.election.leader import lead

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from app.model.children import MODEL_ROUTE, MODEL_SERVING
+from app.apis.kinds import MODEL_ROUTE, MODEL_SERVING
 from app.values.meta import Resource
 from tests import audit
 from tests.conftest import Kubectl

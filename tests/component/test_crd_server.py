@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from app.apis.crd import model_booster_crd
-from app.model.children import MODEL_BOOSTER
+from app.apis.kinds import MODEL_BOOSTER
 from app.validation import Context, judge
 from app.values.meta import Object, Resource
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
 from app.kube import connect
 from app.metrics import Metrics
-from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
 from app.values.meta import Key, Object, key_of
 from modelbooster.parts.neighbours import Neighbours, claims_only
 from tests.builders import booster_object

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.convert.options import Options
-from app.model.children import (
+from app.apis.kinds import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     MODEL_BOOSTER,
@@ -16,6 +15,7 @@ from app.model.children import (
     MODEL_SERVER,
     MODEL_SERVING,
 )
+from app.convert.options import Options
 from app.values.meta import Object
 from controller.controller import Controller
 from controller.reconcile.events import EVENT

@@ -14,9 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.convert import desired_children
-from app.convert.options import Options
-from app.model.children import (
+from app.apis.kinds import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     CHILDREN,
@@ -26,6 +24,8 @@ from app.model.children import (
     MODEL_SERVING,
     Profile,
 )
+from app.convert import desired_children
+from app.convert.options import Options
 from app.values.meta import Object, Resource, uid_of
 from controller.controller import Controller
 from tests import audit

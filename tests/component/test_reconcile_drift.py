@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from app.model.children import (
+from app.apis.kinds import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     MANAGED_BY,

@@ -9,13 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.model.children import (
-    CHILDREN,
-    MODEL_BOOSTER,
-    MODEL_ROUTE,
-    MODEL_SERVER,
-    MODEL_SERVING,
-)
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
 from app.values.meta import Object, Resource
 from controller.controller import Controller
 from controller.reconcile.events import EVENT

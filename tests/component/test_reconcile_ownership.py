@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.kube import FIELD_MANAGER
-from app.model.children import (
+from app.apis.kinds import (
     MANAGED_BY,
     MODEL_BOOSTER,
     MODEL_ROUTE,
@@ -19,8 +18,9 @@ from app.model.children import (
     MODEL_SERVING,
     MODEL_UID,
     REGISTRY_MANAGED_BY,
-    is_ours,
 )
+from app.kube import FIELD_MANAGER
+from app.model.children import is_ours
 from app.values.meta import Object, Resource, key_of, uid_of
 from controller.controller import Controller
 from controller.planning.rollout import ALLOW, ROLLOUT

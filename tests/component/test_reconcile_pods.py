@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.kube import connect
-from app.metrics import Metrics
-from app.model.children import (
+from app.apis.kinds import (
     BACKEND_NAME,
     MANAGED_BY,
     MODEL_BOOSTER,
@@ -18,6 +16,8 @@ from app.model.children import (
     MODEL_UID,
     WORKLOAD,
 )
+from app.kube import connect
+from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource, uid_of
 from controller.cluster.informers import Informers
 from controller.status.pods import POD

@@ -8,11 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.cache.informer import Informer
-from app.cache.store import Store
-from app.installed import Detection, Installed
-from app.kube import connect
-from app.model.children import (
+from app.apis.kinds import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     CHILDREN,
@@ -22,6 +18,10 @@ from app.model.children import (
     MODEL_SERVING,
     Profile,
 )
+from app.cache.informer import Informer
+from app.cache.store import Store
+from app.installed import Detection, Installed
+from app.kube import connect
 from app.values.meta import Resource
 from controller.reconcile.events import EVENT
 from modelbooster.parts.neighbours import claims_only

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.model.children import (
+from app.apis.kinds import (
     MODEL_BOOSTER,
     MODEL_ROUTE,
     MODEL_SERVER,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
+from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
 from app.values.meta import Object, uid_of
 from controller.planning.contest import Patience
 from tests import audit

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import LeadershipLost
-from app.kube import connect
-from app.model.children import (
+from app.apis.kinds import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     MODEL_BOOSTER,
@@ -21,6 +19,8 @@ from app.model.children import (
     MODEL_SERVER,
     MODEL_SERVING,
 )
+from app.errors import LeadershipLost
+from app.kube import connect
 from controller.controller import Controller, Scope
 from controller.reconcile.events import EVENT
 from tests import audit

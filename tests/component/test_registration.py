@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from app.apis.kinds import MODEL_BOOSTER
 from app.errors import Forbidden
 from app.kube import connect
 from app.metrics import Metrics
-from app.model.children import MODEL_BOOSTER
 from app.values.meta import Object, Resource
 from certs.objects import MUTATING, SECRET, VALIDATING
 from modelbooster.parts.webhook import WebhookPart

@@ -18,18 +18,18 @@ from urllib.request import Request
 
 import pytest
 
-from app.apis.modelbooster import ModelBooster
-from app.convert import desired_children
-from app.convert.options import Options
-from app.model.canonical import canonical
-from app.model.children import (
+from app.apis.kinds import (
     AUTOSCALING_POLICY_BINDING,
     MODEL_ROUTE,
     MODEL_SERVER,
     MODEL_SERVING,
-    Desired,
     Profile,
 )
+from app.apis.modelbooster import ModelBooster
+from app.convert import desired_children
+from app.convert.options import Options
+from app.model.canonical import canonical
+from app.model.children import Desired
 from app.validation.rules import RULES
 from app.values.meta import Object, Resource
 from tests.answers.cases import AnswerCase, cases, rule_names

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.errors import Invalid
-from app.kube import connect
-from app.model.children import (
+from app.apis.kinds import (
     BACKEND_NAME,
     MANAGED_BY,
     MODEL_BOOSTER,
@@ -18,6 +16,8 @@ from app.model.children import (
     MODEL_UID,
     WORKLOAD,
 )
+from app.errors import Invalid
+from app.kube import connect
 from app.values.meta import Object, Resource, uid_of
 from controller.controller import Controller
 from controller.reconcile.events import EVENT

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.model.children import (
+from app.apis.kinds import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     MODEL_BOOSTER,

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from app.model.children import MODEL_SERVING
+from app.apis.kinds import MODEL_SERVING
 from tests.demo.stage import Stage
 from tests.e2e.installation import HELM_ARGUMENTS, NAMESPACE
 from tests.world import Admin

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from app.model.children import MODEL_BOOSTER
+from app.apis.kinds import MODEL_BOOSTER
 from tests.controlplane import crds, processes
 from tests.controlplane.api import Refused
 from tests.controlplane.plane import ControlPlane

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 import yaml
 
+from app.apis.kinds import MODEL_BOOSTER
 from app.metrics import Metrics
-from app.model.children import MODEL_BOOSTER
 from app.validation import Context
 from app.values.meta import Object
 from certs.objects import VALIDATING

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.model.children import MODEL_BOOSTER
+from app.apis.kinds import MODEL_BOOSTER
 from app.values.meta import Object
 from tests.builders import backend, booster_object, worker
 from tests.conftest import Kubectl

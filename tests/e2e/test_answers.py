@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.model.children import DEFAULT_RELEASE, MODEL_BOOSTER, MODEL_ROUTE
+from app.apis.kinds import DEFAULT_RELEASE, MODEL_BOOSTER, MODEL_ROUTE
 from app.values.meta import Object
 from tests.answers.cases import LISTS, TOO_LARGE, AnswerCase, cases, rule_names
 from tests.builders import backend, booster_object, disaggregated, worker

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.model.children import MODEL_BOOSTER, MODEL_ROUTE
+from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE
 from app.values.meta import Object, Resource
 from controller.election.lease import LEASE
 from tests.builders import booster_object

@@ -11,7 +11,7 @@ from functools import partial
 
 import yaml
 
-from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
+from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
 from app.values.meta import Object, Resource
 from controller.reconcile.reconciler import SLOW_SECONDS
 from tests import audit

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.model.children import MODEL_BOOSTER, MODEL_SERVING
+from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
 from app.values.meta import Object
 from tests.builders import backend, booster_object
 from tests.conftest import Kubectl

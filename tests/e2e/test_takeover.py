@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.model.children import MODEL_BOOSTER
+from app.apis.kinds import MODEL_BOOSTER
 from tests.controlplane import clients, crds
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import HELM_ARGUMENTS, ROOT

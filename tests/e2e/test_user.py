@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
+from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
 from app.values.meta import Object
 from tests.builders import booster_object
 from tests.conftest import Kubectl

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.model.children import MODEL_BOOSTER, MODEL_SERVING
+from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
 from app.values.meta import Object
 from certs.pki import new_authority, new_leaf
 from certs.policy import AUTHORITY_LIFE, LEAF_LIFE, authority_fault, leaf_fault

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.model.children import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
+from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
 from app.values.meta import Object, uid_of
 from controller.election.lease import LEASE
 from tests import audit

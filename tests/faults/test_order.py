@@ -8,9 +8,7 @@ from copy import deepcopy
 
 import pytest
 
-from app.convert import desired_children
-from app.convert.options import Options
-from app.model.children import (
+from app.apis.kinds import (
     CHILDREN,
     MODEL_BOOSTER,
     MODEL_ROUTE,
@@ -18,6 +16,8 @@ from app.model.children import (
     MODEL_SERVING,
     Profile,
 )
+from app.convert import desired_children
+from app.convert.options import Options
 from app.values.meta import Object, Resource, uid_of
 from controller.controller import Controller
 from controller.reconcile.events import EVENT

@@ -12,12 +12,12 @@ from typing import Any
 
 import yaml
 
+from app.apis.kinds import Profile
 from app.apis.modelbooster import ModelBooster
 from app.apis.pruning import stored
 from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
-from app.model.children import Profile
 from app.values.meta import Object
 
 FOLDER = Path(__file__).parent / "cases"

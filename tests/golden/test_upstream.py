@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from app.apis.kinds import Profile
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
-from app.model.children import Profile
 from app.values.meta import Object
 from tests.golden.cases import booster
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from app.model.children import CHILDREN, MODEL_BOOSTER, MODEL_SERVING, SELECTOR, WORKLOAD
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_SERVING, SELECTOR, WORKLOAD
 from app.values.meta import Object, Resource, is_terminating, uid_of
 from tests.builders import backend, booster_object, policy
 from tests.controlplane.api import JSON_PATCH, Refused

@@ -9,7 +9,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from app.model.children import CHILDREN, MODEL_BOOSTER
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER
 from tests.soak.churn import Churn
 from tests.soak.report import Report
 from tests.soak.room import Room, open_room

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from app.model.children import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
 from app.values.meta import Resource
 from tests.chart import CONTROLLER, NAMESPACE, WEBHOOK
 from tests.controlplane import crds

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER, Profile
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
-from app.model.children import CHILDREN, MODEL_BOOSTER, Desired, Profile
+from app.model.children import Desired
 from app.values.meta import Object, owner_references, uid_of
 from tests import audit
 from tests.chart import CONTROLLER

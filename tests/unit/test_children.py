@@ -6,19 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.apis.kinds import CHILDREN, DEFAULT_RELEASE, MODEL_SERVING, PROFILES
 from app.model.canonical import Model
-from app.model.children import (
-    CHILDREN,
-    DEFAULT_RELEASE,
-    MODEL_SERVING,
-    PROFILES,
-    backend_child_name,
-    child,
-    is_ours,
-    owner_uids,
-    pod_labels,
-    revision,
-)
+from app.model.children import backend_child_name, child, is_ours, owner_uids, pod_labels, revision
 from app.values.meta import Object
 from tests.builders import UID, backend, model
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.model.children import PROFILES
+from app.apis.kinds import PROFILES
 from app.values.meta import Object
 from modelbooster.__main__ import main
 from modelbooster.offline.dialect import to_json, to_yaml

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.model.children import REVISION
+from app.apis.kinds import REVISION
 from app.values.meta import Object
 from controller.planning.contest import Contest, Patience, Phase, rival_of_child, rival_of_status
 

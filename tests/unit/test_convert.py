@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.apis.kinds import CHILDREN, Profile
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.difference import changes
 from app.convert.gang import kept
 from app.convert.options import Options
 from app.model.canonical import canonical
-from app.model.children import CHILDREN, Profile
 from app.values.fields import SpecError
 from app.values.meta import Object
 from app.values.quantity import canonical_quantity

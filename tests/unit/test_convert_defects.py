@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from app.apis.kinds import Profile
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
-from app.model.children import Desired, Profile
+from app.model.children import Desired
 from app.values.fields import SpecError
 from app.values.meta import Object
 from tests.builders import (

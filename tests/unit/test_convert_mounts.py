@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.apis.kinds import Profile
 from app.convert import desired_children
 from app.convert.options import Options
-from app.model.children import Profile
 from app.values.meta import Object
 from tests.builders import backend, disaggregated, model, worker
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.apis.kinds import Profile
 from app.convert import desired_children
 from app.convert.options import Options
 from app.model.arguments import argument_text
-from app.model.children import Profile
 from app.values.meta import Object
 from tests.builders import backend, lora, model, worker
 

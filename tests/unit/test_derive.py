@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from app.apis.kinds import Profile
 from app.model.arguments import argument_text, arguments
 from app.model.canonical import BackendForm
-from app.model.children import Profile
 from app.model.connector import connector
 from app.model.derive import (
     adapter_names,

@@ -9,9 +9,9 @@ import pytest
 
 from app.apis.crd import model_booster_schema
 from app.apis.definition import is_whole, missing_fields
+from app.apis.kinds import MODEL_BOOSTER
 from app.cache.store import Store
 from app.kube import equality_tests
-from app.model.children import MODEL_BOOSTER
 from app.values.meta import Key, Object
 from controller.cluster.stores import store_of
 from controller.reconcile.guarded import status_patch

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.apis.kinds import MODEL_ROUTE
 from app.errors import ApiError, ChildRefused, Conflict
-from app.model.children import MODEL_ROUTE
 from app.values.meta import Object
 from controller.planning.failure import Failure
 from controller.planning.memory import CALM_SECONDS, PATIENT_REPAIRS, Memory

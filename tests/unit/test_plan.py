@@ -7,19 +7,19 @@ from copy import deepcopy
 
 import pytest
 
-from app.convert import desired_children
-from app.convert.options import Options
-from app.model.canonical import Model
-from app.model.children import (
+from app.apis.kinds import (
     AUTOSCALING_POLICY_BINDING,
     MODEL_ROUTE,
     MODEL_SERVER,
     MODEL_SERVING,
     REGISTRY_MANAGED_BY,
     REVISION,
-    Desired,
     Profile,
 )
+from app.convert import desired_children
+from app.convert.options import Options
+from app.model.canonical import Model
+from app.model.children import Desired
 from app.values.meta import Object
 from controller.planning.plan import (
     Apply,

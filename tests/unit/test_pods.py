@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.model.children import BACKEND_NAME, MANAGED_BY, MODEL_UID, WORKLOAD
+from app.apis.kinds import BACKEND_NAME, MANAGED_BY, MODEL_UID, WORKLOAD
 from app.values.meta import Object
 from controller.status.pods import (
     MAX_SENTENCE,

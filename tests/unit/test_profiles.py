@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 from app.apis.crd import model_booster_crd
-from app.installed import installed
-from app.model.children import (
+from app.apis.kinds import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     CHILDREN,
@@ -20,6 +19,7 @@ from app.model.children import (
     MODEL_ROUTE,
     Profile,
 )
+from app.installed import installed
 from app.values.meta import Object, Resource
 from tests.controlplane.crds import kthena_booster
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.apis.kinds import Profile
 from app.cache.packing import Packing
 from app.cache.records import Record
 from app.cache.store import Change, Store
 from app.convert.options import Options
 from app.errors import Garbled
-from app.model.children import Profile
 from app.validation import Context, accepted
 from app.values.meta import Key, Object
 from tests.builders import backend, booster_object

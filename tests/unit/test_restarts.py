@@ -13,12 +13,13 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from app.apis import core
+from app.apis.kinds import Profile
 from app.apis.modelbooster import Spec
 from app.apis.schema import Fields
 from app.convert import desired_children
 from app.convert.difference import changes, restarting_backends
 from app.convert.options import Options
-from app.model.children import Desired, Profile
+from app.model.children import Desired
 from app.values.meta import Object
 from tests.builders import backend, disaggregated, lora, model, policy, worker
 

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from app.model.children import DELETION_PROTECTION
+from app.apis.kinds import DELETION_PROTECTION
 from app.validation import Context
 from app.values.meta import Object
 from tests.builders import backend, booster_object, policy, worker

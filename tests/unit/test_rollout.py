@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+from app.apis.kinds import MODEL_SERVER, MODEL_SERVING, REGISTRY_MANAGED_BY, REVISION, Profile
 from app.convert import desired_children
 from app.convert.options import Options
-from app.model.children import (
-    MODEL_SERVER,
-    MODEL_SERVING,
-    REGISTRY_MANAGED_BY,
-    REVISION,
-    Profile,
-)
 from app.values.meta import Key, Object
 from controller.planning.memory import Memory
 from controller.planning.plan import Apply, Delete, Plan, TakeOver, plan

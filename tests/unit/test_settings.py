@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.apis.kinds import Profile
 from app.convert.options import Options
 from app.errors import UsageError
-from app.model.children import Profile
 from app.model.storage import HOST_PATH_PREFIXES
 from modelbooster.settings import PREFIX, Settings, read_settings
 

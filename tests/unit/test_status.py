@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.apis.kinds import MODEL_ROUTE
 from app.errors import (
     ApiError,
     ChildConflict,
@@ -17,7 +18,6 @@ from app.errors import (
     NotFound,
     Unreachable,
 )
-from app.model.children import MODEL_ROUTE
 from app.values.meta import Object
 from controller.planning.failure import Failure
 from controller.planning.outcome import Done, Trouble, conclude

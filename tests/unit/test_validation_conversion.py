@@ -9,11 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from app.apis.kinds import PROFILES, Profile
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
-from app.model.children import MOST_BYTES, PROFILES, Desired, Profile
+from app.model.children import MOST_BYTES, Desired
 from app.validation import Context, accepted, judge
 from app.validation.case import case_of
 from app.validation.rules import RULES

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.model.children import Profile
+from app.apis.kinds import Profile
 from app.validation import Context, judge
 from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, stored_object, worker

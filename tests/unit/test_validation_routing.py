@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from app.lookup import INDEXES, Listed, StoreLookup
-from app.model.children import (
+from app.apis.kinds import (
     AUTOSCALING_POLICY,
     MODEL_BOOSTER,
     MODEL_ROUTE,
     MODEL_SERVER,
     MODEL_SERVING,
 )
+from app.lookup import INDEXES, Listed, StoreLookup
 from app.validation import Context, Verdict, judge
 from app.values.meta import Object, Resource
 from tests.builders import UID, backend, booster_object, disaggregated, lora, policy, worker

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from app.apis.kinds import Profile
 from app.errors import InvalidSpec
-from app.model.children import Profile
 from app.validation import Context, accepted, judge
 from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from app.apis.kinds import Profile
 from app.model.arguments import Argument, Arguments, arguments
 from app.model.canonical import GANG_SCHEDULER, Scope, WorkerForm
-from app.model.children import Profile
 from app.model.connector import CONNECTORS
 from app.model.derive import SERVED_TYPES, devices, is_disaggregated
 from app.validation.case import Case

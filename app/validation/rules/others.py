@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.model.children import (
+from app.apis.kinds import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
     MODEL_BOOSTER,
     MODEL_ROUTE,
     MODEL_SERVER,
     MODEL_SERVING,
-    backend_child_name,
-    is_booster_reference,
-    is_ours,
 )
+from app.model.children import backend_child_name, is_booster_reference, is_ours
 from app.model.derive import SERVED_TYPES
 from app.validation.case import Case, Lookup
 from app.values.fields import FieldError, Path, duplicate, invalid

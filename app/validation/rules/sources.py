@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.apis.kinds import Profile
 from app.model.canonical import BackendForm
-from app.model.children import Profile
 from app.model.derive import unusual_variables
 from app.validation.case import Case
 from app.validation.rules.names import (
