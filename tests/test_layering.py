@@ -44,7 +44,15 @@ class Layer:
 VOCABULARY = ("app.values", "app.errors", "app.apis")
 """Kubernetes' vocabulary, our errors, and the API with its kinds."""
 
-MEANING = (*VOCABULARY, "app.model", "app.convert", "app.validation", "app.defaults", "app.lookup")
+MEANING = (
+    *VOCABULARY,
+    "app.engines",
+    "app.model",
+    "app.convert",
+    "app.validation",
+    "app.defaults",
+    "app.lookup",
+)
 """What a ModelBooster means."""
 
 # From the ground floor up.
@@ -54,8 +62,10 @@ LAYERS = {
     "app.errors": Layer(ours=("app.values",)),
     # typing_extensions: the TypedDict that pydantic can read on Python 3.11.
     "app.apis": Layer(ours=("app.values",), others=("pydantic", "typing_extensions")),
+    # What the engines themselves accept; it knows nothing of ModelBoosters.
+    "app.engines": Layer(),
     # orjson: the revision of a child is a hash of its spec, computed in every pass and review.
-    "app.model": Layer(ours=VOCABULARY, others=("orjson",)),
+    "app.model": Layer(ours=(*VOCABULARY, "app.engines"), others=("orjson",)),
     "app.convert": Layer(ours=(*VOCABULARY, "app.model")),
     "app.lookup": Layer(ours=(*VOCABULARY, "app.model")),
     # re2: users' patterns are checked by the engine that the router runs, in linear time.
@@ -100,6 +110,7 @@ LAYERS = {
 PURE = (
     "app.values",
     "app.apis",
+    "app.engines",
     "app.model",
     "app.convert",
     "app.validation",

@@ -5,11 +5,10 @@ A key becomes a flag with dashes, so ``max_model_len`` and ``max-model-len`` are
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any, NamedTuple
 
+from app.engines.text import argument_text
 from app.model.canonical import WorkerForm, once
 from app.values.fields import Path, SpecError, duplicate, invalid
 
@@ -117,30 +116,3 @@ def _first_fault(worker: WorkerForm) -> SpecError:
         found[name] = path
     # The bottom was out of reach by a level or two, from where it was first looked for.
     return SpecError(invalid(worker.path.child("config"), "...", "is nested too deeply"))
-
-
-def argument_text(value: Any) -> str:
-    """Returns a value of ``config`` as one argument.
-
-    Numbers are written in full, lists and objects as compact JSON with sorted keys, because that
-    is how the API server keeps them.
-    """
-    kind = type(value)
-    if kind is str or kind is int:
-        return str(value)
-    if kind is float:
-        return _decimal(value)
-    return json.dumps(_numbers(value), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-
-
-def _decimal(value: float) -> str:
-    """Returns a number in full and without ``.0``: the API server drops that."""
-    return f"{Decimal(repr(value)):f}".removesuffix(".0")
-
-
-def _numbers(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_numbers(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value

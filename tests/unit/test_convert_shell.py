@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from app.apis.kinds import Profile
 from app.convert import desired_children
 from app.convert.options import Options
-from app.model.arguments import argument_text
+from app.engines.text import argument_text
 from app.values.meta import Object
 from tests.builders import backend, lora, model, worker
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from app.apis.kinds import Profile
-from app.model.arguments import argument_text, arguments
+from app.engines.text import argument_text
+from app.model.arguments import arguments
 from app.model.canonical import BackendForm
 from app.model.connector import connector
 from app.model.derive import (
