@@ -11,7 +11,7 @@ SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo pyt
 UV_VERSION := 0.13.8
 CRD := charts/model-booster/templates/crds.yaml
 VALIDATION := docs/validation.md
-CODE := app webhook controller certs modelbooster tests $(wildcard bench)
+CODE := app webhook controller certs modelbooster tests tools $(wildcard bench)
 # Test processes at a time; each starts a control plane of its own (0.5 GB).
 WORKERS ?= 2
 PYTEST_ARGS ?=
@@ -80,6 +80,14 @@ golden: install ## Rewrite the golden files; read the diff before you commit it.
 generate: install ## Write the files that are generated from the code.
 	@$(PYTHON) -m modelbooster crd --chart > $(CRD).new && mv $(CRD).new $(CRD)
 	@$(PYTHON) -m tests.answers $(VALIDATION)
+
+RELEASE ?=
+ENGINE_PYTHON ?= python3.12
+
+.PHONY: engines
+engines: install ## Make the table of an engine release out of its wheel: RELEASE=vllm-0.16.0 (10 GB of disk, 10 minutes).
+	$(PYTHON) -m tools.engines $(RELEASE) --python $(ENGINE_PYTHON)
+	$(PYTHON) -m pytest -q tests/unit/test_engines_*.py
 
 .PHONY: verify
 verify: generate ## Fail if a generated file is not up to date.

@@ -1,0 +1,154 @@
+"""Prints the argument parser of an engine as JSON. Runs inside the engine's own environment.
+
+Usage: ``python probe.py vllm|sglang``. It needs neither a GPU nor a model: compiled modules that
+cannot be loaded are replaced by empty ones, and the program ends when it would read its arguments.
+It imports nothing of this repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.abc
+import importlib.machinery
+import importlib.metadata
+import json
+import os
+import runpy
+import sys
+import types
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+PROGRAMS = {"vllm": "vllm.entrypoints.openai.api_server", "sglang": "sglang.launch_server"}
+COMPILED = {
+    "vllm": ("vllm._C", "vllm._moe_C", "vllm._flashmla_C", "vllm._rocm_C", "vllm.cumem_allocator"),
+    "sglang": ("sgl_kernel",),
+}
+
+CUDA = "vllm.platforms.cuda.NonNvmlCudaPlatform"
+
+
+class _Empty(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives empty modules for compiled ones."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+
+    def find_spec(
+        self, fullname: str, path: Any, target: Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Returns a module without content if the name is one of ours."""
+        own = any(fullname == name or fullname.startswith(f"{name}.") for name in self._names)
+        compiled = fullname.startswith("vllm.") and fullname.rpartition(".")[2].startswith("_C")
+        if not (own or compiled):
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
+        """Returns a module in which every name is a function that does nothing."""
+        module = types.ModuleType(spec.name)
+        module.__dict__["__getattr__"] = _nothing
+        return module
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Leaves the module as it is."""
+
+
+def _nothing(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return lambda *args, **named: None
+
+
+class Found(BaseException):
+    """Carries the parser out of the engine, past its ``except Exception``."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.parser = parser
+
+
+def _stop(self: argparse.ArgumentParser, *args: Any, **named: Any) -> NoReturn:
+    raise Found(self)
+
+
+def parser_of(engine: str) -> argparse.ArgumentParser:
+    """Starts an engine's server and returns the parser that would read its arguments."""
+    sys.meta_path.insert(0, _Empty(COMPILED[engine]))
+    original = argparse.ArgumentParser.parse_known_args
+    argparse.ArgumentParser.parse_known_args = _stop  # type: ignore[method-assign]
+    try:
+        if engine == "sglang":
+            sys.argv = ["sglang", "--model-path", "none"]
+            from sglang.srt.server_args import (  # type: ignore[import-not-found]
+                prepare_server_args,
+            )
+
+            prepare_server_args(sys.argv[1:])
+        else:
+            import vllm.platforms  # type: ignore[import-not-found]
+
+            # As on a node with GPUs of NVIDIA, which most images are for.
+            vllm.platforms.resolve_current_platform_cls_qualname = lambda: CUDA
+            sys.argv = [PROGRAMS[engine]]
+            runpy.run_module(PROGRAMS[engine], run_name="__main__")
+    except Found as found:
+        return found.parser
+    finally:
+        argparse.ArgumentParser.parse_known_args = original  # type: ignore[method-assign]
+    raise SystemExit("the server ended without reading its arguments")
+
+
+def described(engine: str, parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """Returns every flag of a parser as plain JSON."""
+    names: dict[int, list[str]] = {}
+    for name, action in parser._option_string_actions.items():
+        names.setdefault(id(action), []).append(name)
+    deprecated = getattr(parser, "_deprecated", ())
+    flags = [
+        {
+            # As the engine lists them, and then those that it accepts without listing them.
+            "names": list(dict.fromkeys([*action.option_strings, *names[id(action)]])),
+            "action": type(action).__name__.strip("_"),
+            "type": _type(action.type),
+            "nargs": action.nargs,
+            "choices": None if action.choices is None else [str(c) for c in action.choices],
+            "pairs": _reads_pairs(action.type),
+            "deprecated": action in deprecated
+            or bool(getattr(action, "deprecated", False))
+            or type(action).__name__.startswith("Deprecated")
+            or "deprecated" in (action.help or "").lower(),
+        }
+        for action in parser._actions
+        if action.option_strings
+    ]
+    release = importlib.metadata.version(engine)
+    return {"engine": engine, "release": release, "flags": flags}
+
+
+def _reads_pairs(kind: Any) -> bool:
+    """Whether a reader of JSON takes ``key=value`` as well, as those of old releases do."""
+    try:
+        return callable(kind) and isinstance(kind("image=2"), dict)
+    except Exception:
+        return False
+
+
+def _type(kind: Any) -> str:
+    """Returns the name of what reads a value; ``optional`` says that ``None`` means no value."""
+    if kind is None:
+        return ""
+    name = getattr(kind, "__qualname__", type(kind).__name__)
+    inner = getattr(kind, "__closure__", None)
+    if name.startswith("optional_type") and inner:
+        return f"optional {_type(inner[0].cell_contents)}"
+    return str(name)
+
+
+if __name__ == "__main__":
+    # The server writes to the standard output; the table goes where that went before.
+    out = os.dup(1)
+    os.dup2(2, 1)
+    text = json.dumps(described(sys.argv[1], parser_of(sys.argv[1])))
+    with os.fdopen(out, "w") as stream:
+        stream.write(text)
+    os._exit(0)
