@@ -21,6 +21,11 @@ def argument_text(value: Any) -> str:
     return json.dumps(_numbers(value), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
 
+def literal_text(value: Any) -> str:
+    """Returns a value as a literal of Python."""
+    return repr(_numbers(value))
+
+
 def _decimal(value: float) -> str:
     """Returns a number in full and without ``.0``: the API server drops that."""
     return f"{Decimal(repr(value)):f}".removesuffix(".0")
@@ -28,7 +33,7 @@ def _decimal(value: float) -> str:
 
 def _numbers(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _numbers(item) for key, item in value.items()}
+        return {key: _numbers(item) for key, item in sorted(value.items())}
     if isinstance(value, list):
         return [_numbers(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

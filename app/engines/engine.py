@@ -1,0 +1,115 @@
+"""The engine in an image: what is known of it, and how surely."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from app.engines.image import release_of_image
+from app.engines.release import Release, read_release
+from app.engines.table import Flag, Table, releases, table
+
+ENGINES = ("vllm", "sglang")
+
+RELEASE_ANNOTATION = "workload.serving.volcano.sh/engine-release"
+"""Says which releases of their engines the images of a ModelBooster have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The engine of a worker.
+
+    Args:
+        name: ``vllm`` or ``sglang``.
+        release: the release; None if nothing tells it.
+        table: the forms that hold: those of the release itself, else of the newest older one of
+            which there is a table; of the newest of all if the release is unknown.
+        above: the next newer table, if the release lies between two.
+    """
+
+    name: str
+    release: Release | None
+    table: Table
+    above: Table | None = None
+
+    @property
+    def assumed(self) -> bool:
+        """Whether the release is unknown, and the newest one assumed."""
+        return self.release is None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the table is that of the release itself."""
+        return self.release is not None and self.release == self.table.release
+
+    def flag(self, name: str) -> Flag | None:
+        """Returns the flag that has a name, without dashes; the older table comes first."""
+        found = self.table.find(name)
+        return self.above.find(name) if found is None and self.above else found
+
+    def certain(self, holds: Callable[[Table], bool]) -> bool:
+        """Whether something is sure to hold for the release.
+
+        It is if the release's own table says so, or the tables on both sides of it do.
+        """
+        if self.exact:
+            return holds(self.table)
+        return self.above is not None and holds(self.table) and holds(self.above)
+
+    def at_least(self, since: Release) -> bool:
+        """Whether the release is one or a later one; the newest is assumed if it is unknown."""
+        return (self.release or self.table.release) >= since
+
+
+@lru_cache(maxsize=1024)
+def engine_of(name: str, image: str, stated: str | None = None) -> Engine:
+    """Returns what is known of the engine in an image.
+
+    Args:
+        name: ``vllm`` or ``sglang``.
+        image: reference of the image.
+        stated: the release as the user states it; it wins over the image.
+
+    Raises:
+        KeyError: there is no such engine.
+        ValueError: what is stated is no release.
+    """
+    if stated:
+        release = read_release(stated)
+        if release is None:
+            raise ValueError(f'"{stated}" is no release; write it as 0.16.0')
+    else:
+        release = release_of_image(name, image)
+    known = releases(name)
+    if not known:
+        raise KeyError(name)
+    if release is None:
+        return Engine(name, None, table(name, known[-1]))
+    older = [one for one in known if one <= release]
+    newer = [one for one in known if one > release]
+    if not older:
+        return Engine(name, release, table(name, newer[0]))
+    below = table(name, older[-1])
+    between = newer and older[-1] != release
+    return Engine(name, release, below, table(name, newer[0]) if between else None)
+
+
+def stated_releases(annotation: str) -> dict[str, str]:
+    """Returns the releases that an annotation states, by backend; ``""`` stands for all others.
+
+    It is a release (``0.16.0``), or a list that names backends: ``stable=0.16.0,canary=0.33.0``.
+
+    Raises:
+        ValueError: a part of it is no release, or a backend stands there twice.
+    """
+    found: dict[str, str] = {}
+    for part in annotation.split(","):
+        backend, _, text = part.strip().rpartition("=")
+        backend, text = backend.strip(), text.strip()
+        if read_release(text) is None:
+            raise ValueError(f'"{text}" is no release; write it as 0.16.0')
+        if backend in found:
+            raise ValueError(f'"{backend}" stands there twice' if backend else "two releases")
+        found[backend] = text
+    return found

@@ -1,0 +1,51 @@
+"""Which release of an engine an image has, as far as its reference tells."""
+
+from __future__ import annotations
+
+import re
+
+from app.engines.release import Release, read_release
+
+_NAMES = {
+    "vllm": re.compile(r"vllm-(openai|cpu-release-repo|tpu)(-[a-z0-9-]+)?", re.ASCII),
+    "sglang": re.compile(r"sglang(-router)?", re.ASCII),
+}
+"""Last parts of the repositories that the engines' own projects publish, and of their mirrors."""
+
+_ASCEND = re.compile(r"vllm-ascend(-[a-z0-9-]+)?", re.ASCII)
+"""A plugin for vLLM that is released under the number of the vLLM that it needs."""
+
+_TAG = re.compile(r"v?(\d+\.\d+\.\d+(?:\.\d+)?(?:\.?(?:post|rc)\d+)?)(?:[-_+.][\w.+-]*)?", re.ASCII)
+_PRE_RELEASE = re.compile(r"rc\d+$")
+_INNER = re.compile(r"(?:^|[-_])(vllm|sglang)[-_]v?(\d+\.\d+\.\d+)(?![\d.])", re.ASCII)
+"""A tag that names the engine with its release, as those of ``rocm/vllm`` do."""
+
+
+def release_of_image(engine: str, image: str) -> Release | None:
+    """Returns the release that an image's reference tells.
+
+    The tag of a well-known repository tells it, whatever registry mirrors it, and so does a tag
+    that names engine and release. ``latest``, nightly tags, digests and repositories of one's own
+    tell nothing.
+
+    Args:
+        engine: ``vllm`` or ``sglang``.
+        image: reference of the image.
+    """
+    name, _, _ = image.partition("@")
+    path, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:
+        return None
+    for inner, number in _INNER.findall(tag):
+        if inner == engine:
+            return read_release(number)
+    last = path.rpartition("/")[2]
+    ascend = engine == "vllm" and _ASCEND.fullmatch(last) is not None
+    known = _NAMES.get(engine)
+    if not ascend and (known is None or known.fullmatch(last) is None):
+        return None
+    match = _TAG.fullmatch(tag)
+    if match is None:
+        return None
+    # A release candidate of the plugin is one of the plugin only.
+    return read_release(_PRE_RELEASE.sub("", match[1]) if ascend else match[1])

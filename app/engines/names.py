@@ -1,0 +1,80 @@
+"""What a name that is no flag of a release may have meant."""
+
+from __future__ import annotations
+
+import re
+
+from app.engines.fault import Fault, Wrong
+from app.engines.history import GONE
+from app.engines.release import Release
+from app.engines.table import Flag, Table, releases, table
+
+MISSING = frozenset({Wrong.UNKNOWN, Wrong.GONE, Wrong.ABBREVIATION})
+"""Faults that say that the release has no such flag."""
+
+LABELS = {"vllm": "vLLM", "sglang": "SGLang"}
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
+_NO_NAME = re.compile(r"[^a-z0-9]+", re.ASCII)
+_NEAR = 0.8
+
+
+def misspelled(name: str) -> str | None:
+    """Returns what to write instead of a name that no flag can have; None if one can."""
+    if _NAME.fullmatch(name):
+        return None
+    text, equals, _ = name.partition("=")
+    meant = _NO_NAME.sub("-", text.lower()).strip("-")
+    if not meant:
+        return "is no flag"
+    return f"write {meant}: VALUE" if equals else f"write {meant}"
+
+
+def in_other_tables(rules: Table, name: str) -> Flag | None:
+    """Returns the flag as the newest other table has it; None if no release has it."""
+    for release in reversed(releases(rules.engine)):
+        found = table(rules.engine, release).find(name)
+        if found is not None:
+            return found
+    return None
+
+
+def missing(rules: Table, key: str, name: str) -> Fault:
+    """Returns the fault of a key that names no flag of a table, with what to write instead."""
+    engine = rules.engine
+    gone = gone_by(engine, rules.release, key, name)
+    if gone is not None:
+        return gone
+    no_flag = f"{LABELS[engine]} {rules.release} has no such flag"
+    having = [one for one in releases(engine) if name in table(engine, one)]
+    newer = [one for one in having if one > rules.release]
+    if newer:
+        return Fault(key, Wrong.UNKNOWN, f"{no_flag}; {newer[0]} has it", name)
+    if having:
+        return Fault(key, Wrong.GONE, f"{no_flag}; {having[-1]} had it", name)
+    longer = sorted(full for full in rules.names() if full.startswith(name))
+    if longer:
+        detail = f"is an abbreviation of {' or '.join(longer[:3])}; write the whole name"
+        return Fault(key, Wrong.ABBREVIATION, detail, longer[0])
+    near = _nearest(rules, name)
+    hint = f"; did you mean {near}?" if near else ""
+    return Fault(key, Wrong.UNKNOWN, f"{no_flag}{hint}", near)
+
+
+def gone_by(engine: str, release: Release, key: str, name: str) -> Fault | None:
+    """Returns the fault of a key that names a flag that a release no longer has, if it is known."""
+    gone = GONE.get(engine, {}).get(name)
+    if gone is None or not gone.in_release(release):
+        return None
+    use = f", use {gone.instead}" if gone.instead else ""
+    no_flag = f"{LABELS[engine]} {release} has no such flag"
+    return Fault(key, Wrong.GONE, f"{no_flag}: gone since {gone.since}{use}", name)
+
+
+def _nearest(rules: Table, name: str) -> str:
+    from difflib import get_close_matches
+
+    short = rules.short(name)
+    if short is not None:
+        return short.name
+    return next(iter(get_close_matches(name, rules.names(), 1, _NEAR)), "")

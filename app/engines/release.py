@@ -1,0 +1,56 @@
+"""Releases of engines: read from text, and put in order."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+_TEXT = re.compile(
+    r"v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?(?:\.(\d{1,6}))?(?:\.?(dev|a|b|rc|post)(\d{1,6}))?",
+    re.ASCII,
+)
+_STAGES = {"dev": -4, "a": -3, "b": -2, "rc": -1, None: 0, "post": 1}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Release:
+    """A release; ``0.9.2rc1`` comes before ``0.9.2``, and ``0.9.2.post1`` after it."""
+
+    numbers: tuple[int, ...]
+    stage: int
+    step: int
+    text: str = field(compare=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@lru_cache(maxsize=256)
+def read_release(text: str) -> Release | None:
+    """Returns the release that a text names, with or without a ``v`` before it.
+
+    None if it names none.
+    """
+    match = _TEXT.fullmatch(text)
+    if match is None:
+        return None
+    *numbers, stage, step = match.groups()
+    return Release(
+        tuple(int(number or 0) for number in numbers),
+        _STAGES[stage],
+        int(step or 0),
+        text.removeprefix("v"),
+    )
+
+
+def release(text: str) -> Release:
+    """Returns the release that a text of ours names.
+
+    Raises:
+        ValueError: it names none.
+    """
+    found = read_release(text)
+    if found is None:
+        raise ValueError(f'"{text}" is no release')
+    return found
