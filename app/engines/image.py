@@ -21,6 +21,11 @@ _INNER = re.compile(r"(?:^|[-_])(vllm|sglang)[-_]v?(\d+\.\d+\.\d+)(?![\d.])", re
 """A tag that names the engine with its release, as those of ``rocm/vllm`` do."""
 
 
+def engine_of_image(image: str) -> str:
+    """Returns the engine that an image seems to have: ``sglang`` if it says so, else ``vllm``."""
+    return "sglang" if "sglang" in image.partition("@")[0].lower() else "vllm"
+
+
 def release_of_image(engine: str, image: str) -> Release | None:
     """Returns the release that an image's reference tells.
 
