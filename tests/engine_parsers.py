@@ -132,8 +132,8 @@ def parser_of(table: Table) -> argparse.ArgumentParser:
             continue
         more["type"] = _reader(flag)
         if flag.choices and flag.type is not Type.OTHER:
-            read = [READERS[flag.type](choice) for choice in flag.choices]
-            more["choices"] = [*read, None] if flag.null else read
+            reader = _reader(flag)
+            more["choices"] = [reader(choice) for choice in flag.choices]
         match flag.kind:
             case Kind.OPTIONAL:
                 more |= {"nargs": "?", "const": True}

@@ -81,7 +81,8 @@ class Flag:
         type: what each of them must be.
         null: whether the words ``None`` and the empty one mean that there is no value.
         empty: whether a list may have no words.
-        choices: the words that are accepted; empty if there is no such list.
+        choices: the words that are accepted; empty if there is no such list. ``None`` is one of
+            them only if the engine takes it: up to vLLM 0.18 the list shows it and it is refused.
         off: names that turn a toggle off.
         aliases: other names of it.
         short: names with one dash; the user cannot write them, but may mean them.

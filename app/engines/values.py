@@ -24,7 +24,9 @@ _MOST_CHOICES = 12
 def word_fault(flag: Flag, word: str) -> tuple[Wrong, str] | None:
     """Returns what is wrong with a word as a value of a flag; None if the engine reads it."""
     if flag.null and word in ("", "None"):
-        return None
+        # Where there are choices, no value has to be one of them.
+        refused = flag.choices and "None" not in flag.choices
+        return (Wrong.CHOICE, _choices(flag, word)) if refused else None
     complaint = _unreadable(flag.type, word)
     if complaint is not None:
         return Wrong.TYPE, complaint

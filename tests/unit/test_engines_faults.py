@@ -104,6 +104,7 @@ def test_vllm_085_gets_a_literal_of_python(value: Any) -> None:
         ("0.16.0", {"dtype": "fp16"}, Wrong.CHOICE, "must be one of: auto, bfloat16"),
         ("0.16.0", {"uvicorn-log-level": "INFO"}, Wrong.CHOICE, 'did you mean "info"?'),
         ("0.16.0", {"max-lora-rank": 48}, Wrong.CHOICE, "must be one of"),
+        ("0.16.0", {"collect-detailed-traces": "None"}, Wrong.CHOICE, "must be one of"),
         ("0.16.0", {"max-model-len": [1]}, Wrong.FORM, "takes one value, no list"),
         ("0.16.0", {"enforce-eager": "maybe"}, Wrong.FORM, "is a switch: write true or false"),
         ("0.16.0", {"served-model-name": "a b"}, Wrong.FORM, "must not hold a blank"),
@@ -137,6 +138,7 @@ def test_what_the_engine_refuses_is_found(
     [
         ("vllm", "0.9.2", {"limit-mm-per-prompt": "image=2"}),
         ("vllm", "0.10.2", {"max-lora-rank": 48}),
+        ("vllm", "0.33.0", {"collect-detailed-traces": "None"}),
         ("vllm", "0.16.0", {"max-model-len": "auto"}),
         ("vllm", "0.8.5", {"max-model-len": -1}),
         ("vllm", "0.8.5", {"compilation-config": 3}),

@@ -111,7 +111,7 @@ def described(engine: str, parser: argparse.ArgumentParser) -> dict[str, Any]:
             "action": type(action).__name__.strip("_"),
             "type": _type(action.type),
             "nargs": action.nargs,
-            "choices": None if action.choices is None else [str(c) for c in action.choices],
+            "choices": [str(choice) for choice in action.choices or () if choice != "None"],
             "pairs": _reads_pairs(action.type),
             "deprecated": action in deprecated
             or bool(getattr(action, "deprecated", False))

@@ -65,7 +65,7 @@ def _entry(flag: dict[str, Any], types: dict[str, str]) -> list[Any]:
     more = {
         "null": flag["type"].startswith(("optional ", "nullable_str")),
         "empty": flag["nargs"] == "*",
-        "choices": [text for text in flag["choices"] or () if text != "None"],
+        "choices": flag["choices"],
         # Every toggle has a name that begins with "no-".
         "off": [name for name in off if not name.startswith("no-")],
         "aliases": [name for name in long[1:] if name not in off],
