@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from app.engines.engine import ENGINES
 from app.engines.history import GONE
+from app.engines.names import LABELS
 from app.engines.release import release
 from app.engines.table import Kind, Table, Type, releases, table
 
@@ -97,3 +99,18 @@ def test_a_wheel_has_the_tables(tmp_path: Path) -> None:
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         packed = {Path(name).name for name in wheel.namelist() if "engines/data/" in name}
     assert packed == {path.name for path in DATA.iterdir()}
+
+
+def test_the_page_names_all_releases() -> None:
+    page = (ROOT / "docs" / "engines.md").read_text()
+    rows = re.findall(r"^\| (vLLM|SGLang) \| (\S+) \| [\d-]{10} \| (\d+) \|$", page, re.MULTILINE)
+
+    assert rows == [(LABELS[one.engine], str(one.release), str(len(one))) for one in TABLES]
+
+
+def test_the_page_names_all_that_is_gone() -> None:
+    page = (ROOT / "docs" / "engines.md").read_text()
+    rows = dict(re.findall(r"^\| (\d\S+) \|(.*)\|$", page, re.MULTILINE))
+
+    for name, gone in GONE["vllm"].items():
+        assert f"`{name}`" in rows[str(gone.since)]
