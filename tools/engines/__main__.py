@@ -1,7 +1,8 @@
 """Makes a table of an engine release out of its wheel on PyPI, or lists the releases without one.
 
 ``make engines RELEASE=vllm-0.16.0`` runs it. It installs the release with most of what it needs
-(some gigabytes), asks its argument parser for every flag, and writes ``app/engines/data``.
+(some gigabytes), asks its argument parser for every flag, and writes ``app/engines/data``. Then it
+lets that parser read what we would write for values of every flag.
 """
 
 from __future__ import annotations
@@ -60,8 +61,16 @@ def _make(name: str, python: str, folder: Path, *, keep: bool) -> None:
     path.write_text(text)
     change = "new" if before is None else "unchanged" if before == text else "changed"
     print(f"{path}: {text.count(chr(10)) - 2} flags, {change}")
+    # Needs the packages of the development environment; listing releases does not.
+    from tools.engines.readback import read_back
+
+    tried, differences = read_back(name, inside, own)
+    print(f"{tried} values written and read back by its parser, {len(differences)} differently")
+    print(*differences, sep="\n", end="\n" if differences else "")
     if not keep:
         shutil.rmtree(own)
+    if differences:
+        raise Failed("the engine reads some values differently; see above")
 
 
 def _without_table(engine: str, python: str) -> list[str]:

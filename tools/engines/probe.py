@@ -1,8 +1,9 @@
 """Prints the argument parser of an engine as JSON. Runs inside the engine's own environment.
 
-Usage: ``python probe.py vllm|sglang``. It needs neither a GPU nor a model: compiled modules that
-cannot be loaded are replaced by empty ones, and the program ends when it would read its arguments.
-It imports nothing of this repository.
+Usage: ``python probe.py vllm|sglang [CASES]``. With CASES, a JSON file of flags and command lines,
+it prints what the parser reads for each flag instead. It needs neither a GPU nor a model: compiled
+modules that cannot be loaded are replaced by empty ones, and the program ends when it would read
+its arguments. It imports nothing of this repository.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import runpy
 import sys
 import types
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 PROGRAMS = {"vllm": "vllm.entrypoints.openai.api_server", "sglang": "sglang.launch_server"}
@@ -144,11 +146,46 @@ def _type(kind: Any) -> str:
     return str(name)
 
 
+def read_all(
+    engine: str, parser: argparse.ArgumentParser, cases: list[tuple[str, list[str]]]
+) -> list[dict[str, Any]]:
+    """Returns what the parser reads: ``value`` and ``default`` of the flag, or ``refused``."""
+    found: list[dict[str, Any]] = []
+    for flag, words in cases:
+        action = parser._option_string_actions[f"--{flag}"]
+        needed = ["--model-path", "none"] if engine == "sglang" and flag != "model-path" else []
+        try:
+            read = parser.parse_args([*needed, *words])
+        except (Exception, SystemExit) as exc:
+            found.append({"refused": repr(exc)})
+            continue
+        if getattr(read, "model_tag", None) is not None:
+            found.append({"refused": "a word became the model"})
+            continue
+        value = _plain(getattr(read, action.dest, None))
+        found.append({"value": value, "default": _plain(action.default)})
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value as JSON; of adapters their names and paths."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if hasattr(value, "name") and hasattr(value, "path"):
+        return {"name": value.name, "path": value.path}
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    return value if isinstance(value, (str, int, float, type(None))) else repr(value)
+
+
 if __name__ == "__main__":
-    # The server writes to the standard output; the table goes where that went before.
+    # The server writes to the standard output; the answer goes where that went before.
     out = os.dup(1)
     os.dup2(2, 1)
-    text = json.dumps(described(sys.argv[1], parser_of(sys.argv[1])))
+    name = sys.argv[1]
+    asked = json.loads(Path(sys.argv[2]).read_text()) if len(sys.argv) > 2 else None
+    parser = parser_of(name)
+    answer = described(name, parser) if asked is None else read_all(name, parser, asked)
     with os.fdopen(out, "w") as stream:
-        stream.write(text)
+        json.dump(answer, stream)
     os._exit(0)
