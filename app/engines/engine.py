@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from app.engines.history import CAME, GONE
 from app.engines.image import release_of_image
 from app.engines.release import Release, read_release
 from app.engines.table import Flag, Table, releases, table
@@ -48,14 +48,20 @@ class Engine:
         found = self.table.find(name)
         return self.above.find(name) if found is None and self.above else found
 
-    def certain(self, holds: Callable[[Table], bool]) -> bool:
-        """Whether something is sure to hold for the release.
+    def has(self, name: str) -> bool:
+        """Whether the release is sure to have a flag; the newest is assumed if it is unknown.
 
-        It is if the release's own table says so, or the tables on both sides of it do.
+        Where the history does not tell, the tables on both sides of the release must have it.
         """
-        if self.exact:
-            return holds(self.table)
-        return self.above is not None and holds(self.table) and holds(self.above)
+        if self.release is None or self.exact:
+            return name in self.table
+        gone = GONE.get(self.name, {}).get(name)
+        if gone is not None:
+            return name in self.table and not gone.in_release(self.release)
+        came = CAME.get(self.name, {}).get(name)
+        if came is not None:
+            return self.release >= came
+        return name in self.table and (self.above is None or name in self.above)
 
     def at_least(self, since: Release) -> bool:
         """Whether the release is one or a later one; the newest is assumed if it is unknown."""

@@ -71,6 +71,22 @@ GONE: dict[str, dict[str, Gone]] = {
 }
 """By engine and flag. What the last table has does not stand here."""
 
+CAME: dict[str, dict[str, Release]] = {
+    "vllm": {
+        name: release(since)
+        for since, names in {
+            "0.9.0": ("kv-events-config", "data-parallel-size-local"),
+            "0.10.0": ("api-server-count", "headless"),
+            "0.10.1.1": ("runner", "convert", "enable-log-requests"),
+            "0.11.0": ("structured-outputs-config",),
+            "0.11.1": ("nnodes", "node-rank", "master-addr", "cudagraph-capture-sizes"),
+            "0.12.0": ("optimization-level",),
+        }.items()
+        for name in names
+    }
+}
+"""The first release with a flag, by engine and flag: those that we or the examples use."""
+
 DOTTED_KEYS = {"vllm": release("0.9.1")}
 """Since when ``kv-transfer-config.kv_role`` is read as part of an object.
 

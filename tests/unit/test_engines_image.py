@@ -82,7 +82,30 @@ def test_beyond_the_tables_the_nearest_holds(tag: str, table: str) -> None:
 
     assert str(engine.table.release) == table
     assert not engine.exact
-    assert not engine.certain(lambda rules: True)
+
+
+@pytest.mark.parametrize(
+    ("flag", "tag", "want"),
+    [
+        ("kv-events-config", "v0.8.5", False),
+        ("kv-events-config", "v0.8.5.post1", False),
+        ("kv-events-config", "v0.9.0", True),
+        ("kv-events-config", "v0.33.0", True),
+        ("kv-events-config", "latest", True),
+        ("nnodes", "v0.11.0", False),
+        ("nnodes", "v0.11.1", True),
+        ("nnodes", "v9.0.0", True),
+        ("swap-space", "v0.17.0", True),
+        ("swap-space", "v0.18.1", False),
+        ("disable-log-requests", "v0.20.0", False),
+        ("disable-log-requests", "v0.33.0", True),
+        ("max-model-len", "v0.14.0", True),
+        ("weight-transfer-config", "v0.14.0", False),
+        ("max-model-len", "v0.1.0", True),
+    ],
+)
+def test_whether_a_release_has_a_flag(flag: str, tag: str, want: bool) -> None:
+    assert engine_of("vllm", f"vllm/vllm-openai:{tag}").has(flag) is want
 
 
 def test_an_annotation_states_releases_by_backend() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.engines.engine import ENGINES
-from app.engines.history import GONE
+from app.engines.history import CAME, GONE
 from app.engines.names import LABELS
 from app.engines.release import release
 from app.engines.table import Kind, Table, Type, releases, table
@@ -78,6 +78,13 @@ def test_the_history_agrees_with_the_tables(name: str) -> None:
     assert any(name in one for one in older)
 
 
+@pytest.mark.parametrize("name", sorted(CAME["vllm"]))
+def test_the_history_of_what_came_agrees_with_the_tables(name: str) -> None:
+    for one in TABLES:
+        if one.engine == "vllm":
+            assert (name in one) == (one.release >= CAME["vllm"][name])
+
+
 @pytest.mark.parametrize("name", sorted(GONE["vllm"]))
 def test_what_to_use_instead_exists_where_the_flag_is_gone(name: str) -> None:
     gone = GONE["vllm"][name]
@@ -114,3 +121,11 @@ def test_the_page_names_all_that_is_gone() -> None:
 
     for name, gone in GONE["vllm"].items():
         assert f"`{name}`" in rows[str(gone.since)]
+
+
+def test_the_page_names_what_came() -> None:
+    page = (ROOT / "docs" / "engines.md").read_text()
+    rows = dict(re.findall(r"^\| (\d\S+) \|(.*)\|$", page, re.MULTILINE))
+
+    for name, since in CAME["vllm"].items():
+        assert f"`{name}`" in rows[str(since)]
