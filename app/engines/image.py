@@ -8,7 +8,7 @@ from app.engines.release import Release, read_release
 
 _NAMES = {
     "vllm": re.compile(r"vllm-(openai|cpu-release-repo|tpu)(-[a-z0-9-]+)?", re.ASCII),
-    "sglang": re.compile(r"sglang(-router)?", re.ASCII),
+    "sglang": re.compile(r"sglang", re.ASCII),
 }
 """Last parts of the repositories that the engines' own projects publish, and of their mirrors."""
 

@@ -39,6 +39,7 @@ DIGEST = "sha256:" + "0" * 64
         ("vllm", "nvcr.io/nvidia/vllm:25.09-py3", None),
         ("vllm", "lmsysorg/sglang:v0.5.23", None),
         ("sglang", "vllm/vllm-openai:v0.9.2", None),
+        ("sglang", "lmsysorg/sglang-router:v0.3.0", None),
         ("vllm", "vllm/vllm-openai:v0.9", None),
     ],
 )
