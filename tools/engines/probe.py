@@ -113,7 +113,7 @@ def described(engine: str, parser: argparse.ArgumentParser) -> dict[str, Any]:
             "action": type(action).__name__.strip("_"),
             "type": _type(action.type),
             "nargs": action.nargs,
-            "choices": [str(choice) for choice in action.choices or () if choice != "None"],
+            "choices": _choices(action.choices),
             "pairs": _reads_pairs(action.type),
             "deprecated": action in deprecated
             or bool(getattr(action, "deprecated", False))
@@ -125,6 +125,15 @@ def described(engine: str, parser: argparse.ArgumentParser) -> dict[str, Any]:
     ]
     release = importlib.metadata.version(engine)
     return {"engine": engine, "release": release, "flags": flags}
+
+
+def _choices(found: Any) -> list[str]:
+    """Returns choices in the engine's order; those of a set, which has none, sorted.
+
+    The text ``None`` is left out: it is listed, but refused. None itself is accepted.
+    """
+    texts = [str(choice) for choice in found or () if choice != "None"]
+    return sorted(texts) if isinstance(found, (set, frozenset)) else texts
 
 
 def _reads_pairs(kind: Any) -> bool:
