@@ -330,10 +330,13 @@ async def test_the_webhooks_account_may_do_nothing_else(release: Release, tmp_pa
     mine = f"{release.name}-webhook-ca"
     async with connect(str(kubeconfig)) as kube:
         secret = await kube.get(SECRET, namespace, mine)
+        # RBAC cannot limit "create" to the one name that it recreates.
+        await kube.create(SECRET, {**secret, "metadata": {"name": "b", "namespace": namespace}})
         for forbidden in (
             kube.list(SECRET, namespace=namespace),
             kube.get(SECRET, namespace, "another"),
-            kube.create(SECRET, {**secret, "metadata": {"name": "b", "namespace": namespace}}),
+            kube.get(SECRET, namespace, "b"),
+            kube.create(SECRET, {**secret, "metadata": {"name": "b", "namespace": "default"}}),
             kube.delete(SECRET, namespace, mine),
             kube.list(VALIDATING),
             kube.delete(VALIDATING, None, f"{release.name}-webhook"),
