@@ -24,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from app.apis.reasons import Reason
+
 if TYPE_CHECKING:
     from app.values.fields import FieldError
 
@@ -114,7 +116,9 @@ class InvalidSpec(TerminalError):
         reason: ``ValidationFailed``, or ``UnsupportedBackendType``.
     """
 
-    def __init__(self, faults: Sequence[FieldError], reason: str = "ValidationFailed") -> None:
+    def __init__(
+        self, faults: Sequence[FieldError], reason: str = Reason.VALIDATION_FAILED
+    ) -> None:
         super().__init__(reason, "; ".join(str(fault) for fault in faults))
         self.faults = tuple(faults)
 
@@ -131,7 +135,7 @@ class ChildConflict(TerminalError):
     def __init__(self, kind: str, name: str, owner: str = "") -> None:
         held = f"belongs to {owner}" if owner else "was not made for this ModelBooster"
         super().__init__(
-            "ChildNameConflict",
+            Reason.NAME_CONFLICT,
             f'{kind} "{name}" exists and {held}; it is left alone: delete or rename one of the two',
         )
 
@@ -140,7 +144,7 @@ class ChildRefused(TerminalError):
     """The API server refuses a child; its own sentence is the message."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("ChildApplyFailed", message)
+        super().__init__(Reason.APPLY_FAILED, message)
 
 
 class ConflictingController(TerminalError):
@@ -153,7 +157,7 @@ class ConflictingController(TerminalError):
 
     def __init__(self, what: str, who: str = "") -> None:
         super().__init__(
-            "ConflictingController",
+            Reason.CONFLICTING,
             f"{what} is changed back by {who or 'another client'} as often as it is written, and "
             "is no longer written. If that is kthena's own ModelBooster controller, turn it off: "
             'workload.controllerManager.controllers: "*,-modelbooster" in the values of kthena\'s '

@@ -50,8 +50,8 @@ MEANING = (*VOCABULARY, "app.model", "app.convert", "app.validation", "app.defau
 # From the ground floor up.
 LAYERS = {
     "app.values": Layer(),
-    # An error carries the field that is at fault.
-    "app.errors": Layer(ours=("app.values",)),
+    # An error carries the field that is at fault, and the reason that the conditions report.
+    "app.errors": Layer(ours=("app.values", "app.apis.reasons")),
     # typing_extensions: the TypedDict that pydantic can read on Python 3.11.
     "app.apis": Layer(ours=("app.values",), others=("pydantic", "typing_extensions")),
     # orjson: the revision of a child is a hash of its spec, computed in every pass and review.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.apis.kinds import Profile
+from app.apis.reasons import Reason
 from app.errors import InvalidSpec
 from app.model.canonical import Model
 from app.model.children import Desired
@@ -12,7 +13,6 @@ from app.model.derive import SERVED_TYPES, autoscaled, served, unserved
 from app.validation import Context, accepted
 from app.values.fields import not_supported
 from app.values.meta import Object
-from controller.status.finding import Reason
 
 
 @dataclass(frozen=True, slots=True)

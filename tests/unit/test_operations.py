@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.metrics_core import Metric
 
+from app.apis.reasons import Reason
 from app.metrics import Metrics
-from controller.status.finding import Reason
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
