@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from app.apis.kinds import AUTOSCALING_POLICY, MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
-from app.model.derive import SERVED_TYPES
+from app.model.roles import SERVED_TYPES
 from app.values.meta import Key, Object, Resource, is_terminating, key_of
 
 Index = Callable[[Object], Iterable[str]]

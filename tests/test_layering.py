@@ -326,9 +326,9 @@ def test_the_tables_name_what_exists() -> None:
             id="a package that is another's",
         ),
         pytest.param(
-            "app/model/derive.py",
+            "app/model/roles.py",
             "from time import monotonic",
-            "app.model.derive:{} imports time, which a pure module may not",
+            "app.model.roles:{} imports time, which a pure module may not",
             id="a clock in a pure module",
         ),
         pytest.param(

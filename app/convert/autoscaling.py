@@ -19,9 +19,11 @@ from app.apis.kinds import (
 from app.apis.modelbooster import AutoscalingPolicySpec
 from app.convert.core import compact
 from app.convert.options import Options
-from app.model.canonical import BackendForm, Model, Scope
-from app.model.children import Draft, backend_child_name
-from app.model.derive import RUNTIME_PORT, autoscaled, is_disaggregated, runtime_port, served
+from app.model.children import Draft
+from app.model.forms import BackendForm, Model, Scope
+from app.model.names import backend_child_name
+from app.model.ports import RUNTIME_PORT, runtime_port
+from app.model.roles import autoscaled, is_disaggregated, served
 from app.values.fields import Path, SpecError, duplicate, invalid
 from app.values.meta import Object
 from app.values.quantity import canonical_quantity, parse_quantity

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from app.model.canonical import WorkerForm, once
+from app.model.forms import WorkerForm, once
 from app.values.fields import Path, SpecError, duplicate, invalid
 
 

@@ -1,9 +1,8 @@
-"""The children of a ModelBooster: the names and labels they carry, and who owns them."""
+"""The children of a ModelBooster: their labels, owner reference and revision."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,9 +18,9 @@ from app.apis.kinds import (
     REVISION,
     WORKLOAD,
 )
-from app.model.canonical import BackendForm, Model
+from app.model.forms import BackendForm, Model
 from app.values.fields import Cause, FieldError, Path, SpecError
-from app.values.meta import Object, Resource, labels_of, owner_references
+from app.values.meta import Object, Resource
 
 MOST_BYTES = 1024 * 1024
 """Of a child's spec. etcd takes 1.5 MiB of one object; status and managed fields need some too."""
@@ -66,11 +65,6 @@ class Desired:
         """The child's name."""
         name: str = self.object["metadata"]["name"]
         return name
-
-
-def backend_child_name(model: Model, backend: BackendForm) -> str:
-    """Returns the name of what is made for one backend: ``<model>-<backend>``."""
-    return f"{model.name}-{backend.name}"
 
 
 def pod_labels(model: Model, backend: BackendForm | None) -> dict[str, str]:
@@ -175,34 +169,3 @@ def _text(spec: Any) -> bytes:
 
 def _counted(spec: Object, unstamped: tuple[str, ...]) -> Object:
     return {key: value for key, value in spec.items() if key not in unstamped}
-
-
-def is_ours(obj: Object, uid: str) -> bool:
-    """Whether an object belongs to the ModelBooster with this uid.
-
-    It does if an owner reference names the uid, whatever its flags, or if no controller and no
-    ModelBooster owns it and the label model-uid does. Never if another object controls it.
-    """
-    refs = list(owner_references(obj))
-    if any(ref.get("controller") and ref.get("uid") != uid for ref in refs):
-        return False
-    if any(ref.get("uid") == uid for ref in refs):
-        return True
-    return not any(map(is_booster_reference, refs)) and labels_of(obj).get(MODEL_UID) == uid
-
-
-def is_booster_reference(ref: Object) -> bool:
-    """Whether an owner reference names a ModelBooster."""
-    group = str(ref.get("apiVersion", "")).partition("/")[0]
-    return ref.get("kind") == MODEL_BOOSTER.kind and group == MODEL_BOOSTER.group
-
-
-def owner_uids(obj: Object) -> Iterator[str]:
-    """Yields the uids of the ModelBoosters that a child may belong to: what stores index by."""
-    seen = False
-    for ref in owner_references(obj):
-        if is_booster_reference(ref) and (uid := ref.get("uid")):
-            seen = True
-            yield uid
-    if not seen and (uid := labels_of(obj).get(MODEL_UID)):
-        yield uid

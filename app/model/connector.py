@@ -10,8 +10,8 @@ import json
 from typing import Any
 
 from app.model.arguments import arguments
-from app.model.canonical import BackendForm, WorkerForm
-from app.model.derive import is_disaggregated, roles
+from app.model.forms import BackendForm, WorkerForm
+from app.model.roles import is_disaggregated, roles
 from app.values.fields import SpecError, invalid
 
 CONNECTORS = {

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from app.model.canonical import BackendForm, once
+from app.model.forms import BackendForm, once
 from app.values.fields import Path, SpecError, forbidden, invalid
 from app.values.meta import Object
 from app.values.value import value

@@ -12,8 +12,9 @@ from app.apis.faults import schema_faults
 from app.apis.modelbooster import ModelBooster
 from app.convert import drafts
 from app.errors import InvalidSpec
-from app.model.canonical import Model, canonical
+from app.model.canonical import canonical
 from app.model.children import Desired, Draft, stamped
+from app.model.forms import Model
 from app.validation.case import Case, Context, case_of
 from app.validation.rules import ADVICE, CHANGES, RULES
 from app.values.fields import Cause, FieldError, Path, SpecError

@@ -8,7 +8,7 @@ from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE
 from app.cache.records import Record
 from app.cache.store import Store
 from app.lookup import routed_by_booster
-from app.model.children import is_booster_reference
+from app.model.ownership import is_booster_reference
 from app.values.meta import Key, Object, Resource, is_terminating, key_of, owner_references
 from controller.cluster.stores import ROUTED_INDEX
 

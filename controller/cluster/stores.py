@@ -9,7 +9,7 @@ from app.apis.kinds import MODEL_BOOSTER
 from app.cache.records import Index
 from app.cache.store import Store
 from app.lookup import routed_by_booster, routed_by_route
-from app.model.children import owner_uids
+from app.model.ownership import owner_uids
 from app.values.meta import Object, Resource, uid_of
 from controller.status.pods import POD, model_uid
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from app.apis.kinds import Profile
 from app.apis.reasons import Reason
 from app.errors import InvalidSpec
-from app.model.canonical import Model
 from app.model.children import Desired
-from app.model.derive import SERVED_TYPES, autoscaled, served, unserved
+from app.model.forms import Model
+from app.model.roles import SERVED_TYPES, autoscaled, served, unserved
 from app.validation import Context, accepted
 from app.values.fields import not_supported
 from app.values.meta import Object

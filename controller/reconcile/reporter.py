@@ -13,7 +13,7 @@ from app.apis.reasons import Reason
 from app.errors import Invalid
 from app.kube import Kube
 from app.kube.pace import Clock
-from app.model.canonical import Model
+from app.model.forms import Model
 from app.values.meta import Object, key_of, uid_of
 from controller.cluster.view import View
 from controller.cluster.writes import Write

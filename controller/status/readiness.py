@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from app.model.canonical import BackendForm, Model
-from app.model.children import backend_child_name
-from app.model.derive import SERVED_TYPES
+from app.model.forms import BackendForm, Model
+from app.model.names import backend_child_name
+from app.model.roles import SERVED_TYPES
 from app.values.meta import Object, is_terminating
 from controller.status.pods import MAX_SENTENCE, backend_of, sentence_about
 

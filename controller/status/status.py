@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from app.model.canonical import Model
+from app.model.forms import Model
 from app.values.meta import Object
 from controller.status.finding import FALSE, TRUE, Finding
 

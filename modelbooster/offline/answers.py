@@ -13,8 +13,8 @@ from app.apis.pruning import stored
 from app.convert import desired_children
 from app.defaults import defaulted
 from app.lookup import lookup_among
-from app.model.canonical import Model
 from app.model.children import Desired
+from app.model.forms import Model
 from app.validation import Context, judge
 from app.values.fields import Cause, FieldError, Path, required
 from app.values.meta import Key, Object

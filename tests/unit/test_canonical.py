@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from app.apis.modelbooster import ModelBooster
-from app.model.canonical import BackendForm, Model, Scope, WorkerForm, canonical
+from app.model.canonical import canonical
+from app.model.forms import BackendForm, Model, Scope, WorkerForm
 from app.values.fields import Path
 from app.values.meta import Object
 from tests.builders import UID, backend, booster_object, disaggregated, model, policy, worker

@@ -6,7 +6,7 @@ import pytest
 
 from app.defaults import defaulted
 from app.lookup import lookup_among
-from app.model.canonical import Scope
+from app.model.forms import Scope
 from app.validation import Context, judge
 from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker

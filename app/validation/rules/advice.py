@@ -12,9 +12,10 @@ from typing import Any
 
 from app.apis.kinds import Profile
 from app.model.arguments import Argument, Arguments, arguments
-from app.model.canonical import GANG_SCHEDULER, Scope, WorkerForm
+from app.model.canonical import GANG_SCHEDULER
 from app.model.connector import CONNECTORS
-from app.model.derive import SERVED_TYPES, devices, is_disaggregated
+from app.model.forms import Scope, WorkerForm
+from app.model.roles import SERVED_TYPES, devices, is_disaggregated
 from app.validation.case import Case
 from app.values.fields import SpecError
 

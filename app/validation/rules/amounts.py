@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 
-from app.model.canonical import Model, once
-from app.model.derive import ACCELERATORS, served
+from app.model.forms import Model, once
+from app.model.roles import ACCELERATORS, served
 from app.validation.case import Case
 from app.validation.rules.names import qualified_faults
 from app.values.fields import FieldError, Path, forbidden, invalid, required

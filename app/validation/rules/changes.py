@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.convert.core import as_written, resources_of
-from app.model.canonical import BackendForm, Model, Scope, WorkerForm
+from app.model.forms import BackendForm, Model, Scope, WorkerForm
 from app.values.fields import SpecError
 from app.values.meta import Object
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator
 
-from app.model.canonical import BackendForm, once
-from app.model.derive import RUNTIME_PORT, unusual_variables, variables
+from app.model.environment import unusual_variables, variables
+from app.model.forms import BackendForm, once
+from app.model.ports import RUNTIME_PORT
 from app.validation.case import Case
 from app.validation.rules.names import is_plain_variable, subdomain_faults, variable_faults
 from app.values.fields import FieldError, Path, forbidden, invalid, required

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.model.canonical import Scope
+from app.model.forms import Scope
 from app.validation.case import Case
 from app.validation.rules.shape import policies
 from app.values.fields import FieldError, Path, forbidden, invalid, required

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.apis.kinds import Profile
-from app.model.canonical import BackendForm
-from app.model.derive import unusual_variables
+from app.model.environment import unusual_variables
+from app.model.forms import BackendForm
 from app.validation.case import Case
 from app.validation.rules.names import (
     key_faults,

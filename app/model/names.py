@@ -1,0 +1,92 @@
+"""The names of children, models and LoRA adapters, and how long they may be."""
+
+from __future__ import annotations
+
+from app.model.arguments import Argument, arguments
+from app.model.forms import BackendForm, Model, once
+from app.model.roles import roles, served
+from app.values.fields import Path, SpecError, invalid, too_many
+
+MOST_ADAPTERS = 10
+"""A ModelRoute lists no more."""
+
+LONGEST_MODEL_NAME = 256
+LONGEST_NAME = 63
+"""Of a label's value and of a Service's name, both of which kthena makes from our names."""
+
+_LONGEST_TAIL = len("-1000000-prefill-1000000-1000000")
+"""What kthena puts after the name of a ModelServing, if all counts are as large as can be."""
+
+
+def check_name_budget(model: Model, backend: BackendForm) -> None:
+    """Raises SpecError if kthena could not name the pods of a backend.
+
+    It refuses a ModelServing of which ``<name>-<replicas>-<role>-<role replicas>-<followers>`` has
+    more than 63 characters, and makes labels and Services of such names. The most replicas that
+    may ever be wanted count.
+    """
+    name, kinds = backend_child_name(model, backend), roles(backend)
+    if len(name) + _LONGEST_TAIL <= LONGEST_NAME:
+        return
+    most = max(backend.max_replicas, backend.min_replicas)
+    for role in kinds:
+        limit = LONGEST_NAME - len(f"-{most}-{role.name}-{role.worker.replicas}-{role.followers}")
+        if len(name) > limit:
+            detail = (
+                f'generated name "{name}" has {len(name)} characters, at most {limit} are allowed '
+                f'for this backend (role "{role.name}", up to {most} replicas)'
+            )
+            raise SpecError(invalid(backend.path.child("name"), backend.name, detail))
+
+
+def served_model_name(model: Model, backend: BackendForm) -> str:
+    """Returns the name under which a backend's engines serve the model.
+
+    It is the one that ``config`` gives, in either spelling; else that of the ModelBooster, never
+    ``spec.name``: a new name for clients must not restart pods.
+
+    Raises:
+        SpecError: it is no text of 1 to 256 characters, or prefill and decode disagree.
+    """
+    return _given_model_name(backend) or model.name
+
+
+@once
+def _given_model_name(backend: BackendForm) -> str | None:
+    found: Argument | None = None
+    for role in roles(backend):
+        given = arguments(role.worker).get("served-model-name")
+        if given is None:
+            continue
+        if isinstance(given.value, list | dict | None) or not given.text:
+            raise SpecError(invalid(given.path, given.value, "must be one name"))
+        if len(given.text) > LONGEST_MODEL_NAME:
+            detail = f"may not be longer than {LONGEST_MODEL_NAME} characters"
+            raise SpecError(invalid(given.path, given.value, detail))
+        if found and found.text != given.text:
+            detail = f'workers serve different names: "{found.text}" and "{given.text}"'
+            raise SpecError(invalid(given.path, given.value, detail))
+        found = given
+    return found.text if found else None
+
+
+@once
+def adapter_names(model: Model) -> list[str]:
+    """Returns the names of all adapters of the served backends, each once, sorted.
+
+    Raises:
+        SpecError: there are more than a ModelRoute can list.
+    """
+    lists = [backend.lora_adapters for backend in served(model) if backend.lora_adapters]
+    names = sorted({adapter.name for adapters in lists for adapter in adapters})
+    if len(names) > MOST_ADAPTERS:
+        path = served(model)[0].path
+        path = Path("spec.backends") if path.text.endswith("]") else path.child("loraAdapters")
+        of = "LoRA adapters of different names"
+        raise SpecError(too_many(path, len(names), MOST_ADAPTERS, of))
+    return names
+
+
+def backend_child_name(model: Model, backend: BackendForm) -> str:
+    """Returns the name of what is made for one backend: ``<model>-<backend>``."""
+    return f"{model.name}-{backend.name}"
