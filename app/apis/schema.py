@@ -9,7 +9,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, with_config
 from pydantic.alias_generators import to_camel
 
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -91,3 +91,21 @@ Quantity = (
     | Annotated[str, Field(pattern=QUANTITY_PATTERN)]
 )
 """An amount: ``2``, ``500m``, ``16Gi``."""
+
+
+def int32_range(least: int, most: int) -> Any:
+    """Returns the field of an int32 from ``least`` to ``most``, both included."""
+    return Field(ge=least, le=most, json_schema_extra={"format": "int32"})
+
+
+Percent = Annotated[int, int32_range(0, 100)]
+PerMille = Annotated[int, int32_range(0, 1000)]
+NotNegative = Annotated[int, int32_range(0, 2**31 - 1)]
+
+_CORE_CONFIG = ConfigDict(strict=True, extra="ignore", use_attribute_docstrings=True)
+
+core_type = with_config(_CORE_CONFIG)
+"""Decorates a TypedDict of ``app.apis.core``."""
+
+atomic_core_type = with_config(ConfigDict(**_CORE_CONFIG, json_schema_extra=ATOMIC_MAP))
+"""The same for a type whose values have one owner each (``x-kubernetes-map-type: atomic``)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from app.apis.autoscaling import AutoscalingPolicySpec
 from app.apis.kinds import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
@@ -16,7 +17,6 @@ from app.apis.kinds import (
     ROLE,
     Profile,
 )
-from app.apis.modelbooster import AutoscalingPolicySpec
 from app.convert.core import compact
 from app.convert.options import Options
 from app.model.children import Draft

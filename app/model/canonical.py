@@ -9,13 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.apis.modelbooster import (
-    AutoscalingPolicySpec,
-    Backend,
-    ModelBooster,
-    Spec,
-    Worker,
-)
+from app.apis.autoscaling import AutoscalingPolicySpec
+from app.apis.modelbooster import Backend, ModelBooster, Spec, Worker
 from app.apis.schema import Fields
 from app.model.forms import BackendForm, Model, Scope, WorkerForm
 from app.values.fields import Path

@@ -11,10 +11,8 @@ from enum import StrEnum
 from functools import wraps
 from typing import Any, TypeVar
 
-from app.apis.modelbooster import (
-    AutoscalingPolicySpec,
-    LoraAdapter,
-)
+from app.apis.autoscaling import AutoscalingPolicySpec
+from app.apis.modelbooster import LoraAdapter
 from app.values.fields import Path
 from app.values.meta import Object
 from app.values.value import value
