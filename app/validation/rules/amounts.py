@@ -12,9 +12,9 @@ from decimal import ROUND_CEILING, Decimal
 from app.model.forms import Model, once
 from app.model.roles import ACCELERATORS, served
 from app.validation.case import Case
-from app.validation.rules.names import qualified_faults
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 from app.values.meta import Object
+from app.values.names import qualified_faults
 from app.values.quantity import canonical_quantity, parse_quantity
 
 _STANDARD = frozenset({"cpu", "memory", "ephemeral-storage"})

@@ -14,9 +14,9 @@ from app.model.environment import unusual_variables, variables
 from app.model.forms import BackendForm, once
 from app.model.ports import RUNTIME_PORT
 from app.validation.case import Case
-from app.validation.rules.names import is_plain_variable, subdomain_faults, variable_faults
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 from app.values.meta import Object
+from app.values.names import is_plain_variable, subdomain_faults, variable_faults
 
 _SIDECAR_VARIABLES = ("RUNTIME_URL", "RUNTIME_METRICS_PATH")
 """Variables that become arguments of the metrics sidecar."""
