@@ -30,9 +30,7 @@ from app.values.fields import (
     too_many,
 )
 from app.values.meta import Object
-
-_SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
-_LONGEST_SUBDOMAIN = 253
+from app.values.names import subdomain_faults
 
 
 def schema_faults(obj: Object, refusal: ValidationError | None = None) -> list[FieldError]:
@@ -66,16 +64,8 @@ def _name_faults(obj: Object) -> Iterator[FieldError]:
     if not isinstance(name, str) or not name:
         return
     path = Path("metadata.name")
-    if len(name) > _LONGEST_SUBDOMAIN:
-        yield invalid(path, name, f"must be no more than {_LONGEST_SUBDOMAIN} characters")
-    if not re.fullmatch(_SUBDOMAIN, name, re.ASCII):
-        yield invalid(
-            path,
-            name,
-            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
-            "'-' or '.', and must start and end with an alphanumeric character "
-            f"(e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')",
-        )
+    for fault in subdomain_faults(name):
+        yield invalid(path, name, fault)
 
 
 def _faults(value: Any, schema: Object, path: Path) -> Iterator[FieldError]:

@@ -12,8 +12,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, with_config
 from pydantic.alias_generators import to_camel
 
-NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-"""A DNS-1123 label, as the API has always asked of names."""
+from app.values.names import LABEL
+
+NAME_PATTERN = f"^{LABEL}$"
+"""An RFC 1123 label, as the API has always asked of names."""
 
 QUANTITY_PATTERN = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from app.apis.schema import LIST_BY_NAME, LIST_BY_TYPE, UNIQUE_NAMES, Fields, Int64
+from app.values.names import QUALIFIED_NAME, SUBDOMAIN
 
 
 def _format(name: str) -> Any:
@@ -27,8 +28,7 @@ class Condition(Fields):
         str,
         Field(
             max_length=316,
-            pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
-            r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
+            pattern=f"^({SUBDOMAIN}/)?({QUALIFIED_NAME})$",
         ),
     ]
     """Initialized: validated, and everything that serves the model has been made. Active: every

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 
 from app.model.forms import BackendForm, once
 from app.values.fields import Path, SpecError, forbidden, invalid
 from app.values.meta import Object
+from app.values.names import is_subdomain
 from app.values.value import value
 
 EPHEMERAL_PATH = "/models-cache"
@@ -22,8 +22,6 @@ EPHEMERAL_PATH = "/models-cache"
 
 SHARED_MEMORY_PATH = "/dev/shm"  # noqa: S108
 """Where shared memory is mounted in the pod; not a file of ours."""
-
-_CLAIM = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 
 
 @value
@@ -101,7 +99,7 @@ def _cache(backend: BackendForm) -> Cache:
     scheme, _, rest = uri.partition("://")
     if scheme == "pvc":
         claim = rest.strip("/")
-        if len(claim) > 253 or not _CLAIM.fullmatch(claim):
+        if not is_subdomain(claim):
             detail = "pvc:// cacheURI must name exactly one claim, for instance pvc://models"
             raise SpecError(invalid(path, uri, detail))
         return Cache(f"/{claim}", {"persistentVolumeClaim": {"claimName": claim}}, claim)

@@ -9,20 +9,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
-_QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+"""Grammar of an RFC 1123 label, not anchored."""
 
-_IS_LABEL = re.compile(_LABEL)
-_IS_SUBDOMAIN = re.compile(_SUBDOMAIN)
-_IS_QUALIFIED = re.compile(_QUALIFIED)
-_IS_VALUE = re.compile(f"({_QUALIFIED})?")
+SUBDOMAIN = rf"{LABEL}(\.{LABEL})*"
+"""Grammar of an RFC 1123 subdomain: labels with dots between them."""
+
+QUALIFIED_NAME = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+"""Grammar of the name part of a label's or taint's key."""
+
+LONGEST_LABEL = 63
+LONGEST_SUBDOMAIN = 253
+
+_IS_LABEL = re.compile(LABEL)
+_IS_SUBDOMAIN = re.compile(SUBDOMAIN)
+_IS_QUALIFIED = re.compile(QUALIFIED_NAME)
+_IS_VALUE = re.compile(f"({QUALIFIED_NAME})?")
 _IS_KEY = re.compile("[-._a-zA-Z0-9]+")
 _IS_PLAIN_VARIABLE = re.compile("[-._a-zA-Z][-._a-zA-Z0-9]*")
 _IS_VARIABLE = re.compile("[ -<>-~]*")
-
-_LONGEST_LABEL = 63
-_LONGEST_SUBDOMAIN = 253
 
 _BETWEEN = "and must start and end with an alphanumeric character"
 _OF_A_NAME = f"must consist of alphanumeric characters, '-', '_' or '.', {_BETWEEN}"
@@ -30,20 +35,25 @@ _OF_A_NAME = f"must consist of alphanumeric characters, '-', '_' or '.', {_BETWE
 
 def subdomain_faults(text: str) -> Iterator[str]:
     """Yields why a text names no object, as of ConfigMaps, Secrets, RuntimeClasses and nodes."""
-    if len(text) > _LONGEST_SUBDOMAIN:
-        yield _at_most(_LONGEST_SUBDOMAIN)
+    if len(text) > LONGEST_SUBDOMAIN:
+        yield _at_most(LONGEST_SUBDOMAIN)
     if not _IS_SUBDOMAIN.fullmatch(text):
         yield (
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
             f"'-' or '.', {_BETWEEN} (e.g. 'example.com', regex used for validation is "
-            "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+            f"'{SUBDOMAIN}')"
         )
+
+
+def is_subdomain(text: str) -> bool:
+    """Returns whether a text is an RFC 1123 subdomain of at most 253 characters."""
+    return len(text) <= LONGEST_SUBDOMAIN and bool(_IS_SUBDOMAIN.fullmatch(text))
 
 
 def label_faults(text: str) -> Iterator[str]:
     """Yields why a text is no name without dots, as of namespaces and volumes."""
-    if len(text) > _LONGEST_LABEL:
-        yield _at_most(_LONGEST_LABEL)
+    if len(text) > LONGEST_LABEL:
+        yield _at_most(LONGEST_LABEL)
     if _IS_LABEL.fullmatch(text):
         return
     if _IS_SUBDOMAIN.fullmatch(text):
@@ -52,7 +62,7 @@ def label_faults(text: str) -> Iterator[str]:
         yield (
             "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or "
             f"'-', {_BETWEEN} (e.g. 'my-name',  or '123-abc', regex used for validation is "
-            f"'{_LABEL}')"
+            f"'{LABEL}')"
         )
 
 
@@ -72,28 +82,28 @@ def qualified_faults(text: str) -> Iterator[str]:
             yield from (f"prefix part {fault}" for fault in subdomain_faults(prefix))
     if not name:
         yield "name part must be non-empty"
-    elif len(name) > _LONGEST_LABEL:
-        yield f"name part {_at_most(_LONGEST_LABEL)}"
+    elif len(name) > LONGEST_LABEL:
+        yield f"name part {_at_most(LONGEST_LABEL)}"
     if not _IS_QUALIFIED.fullmatch(name):
         yield f"name part {_named()}"
 
 
 def value_faults(text: str) -> Iterator[str]:
     """Yields why a text is no value of a label or taint."""
-    if len(text) > _LONGEST_LABEL:
-        yield _at_most(_LONGEST_LABEL)
+    if len(text) > LONGEST_LABEL:
+        yield _at_most(LONGEST_LABEL)
     if not _IS_VALUE.fullmatch(text):
         yield (
             "a valid label must be an empty string or consist of alphanumeric characters, '-', "
             f"'_' or '.', {_BETWEEN} (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for "
-            "validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+            f"validation is '({QUALIFIED_NAME})?')"
         )
 
 
 def key_faults(text: str) -> Iterator[str]:
     """Yields why a text is no key of a ConfigMap or Secret."""
-    if len(text) > _LONGEST_SUBDOMAIN:
-        yield _at_most(_LONGEST_SUBDOMAIN)
+    if len(text) > LONGEST_SUBDOMAIN:
+        yield _at_most(LONGEST_SUBDOMAIN)
     if not _IS_KEY.fullmatch(text):
         yield (
             "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. "
@@ -123,7 +133,7 @@ def is_plain_variable(text: str) -> bool:
 def _named() -> str:
     return (
         f"{_OF_A_NAME} (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
-        f"'{_QUALIFIED}')"
+        f"'{QUALIFIED_NAME}')"
     )
 
 
