@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 
 from app.apis.kinds import AUTOSCALING_POLICY, MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
 from app.model.roles import SERVED_TYPES
 from app.values.meta import Key, Object, Resource, is_terminating, key_of
+from app.values.untyped import as_dict, as_list
 
 Index = Callable[[Object], Iterable[str]]
 """Says under which values an object is to be found."""
@@ -36,13 +37,13 @@ def made_by(booster: Object) -> Iterator[str]:
     accept generate what can be read of them.
     """
     namespace, name = key_of(booster)
-    spec = _dict(booster.get("spec"))
+    spec = as_dict(booster.get("spec"))
     policy = spec.get("autoscalingPolicy")
     several = spec.get("backends")
     if several is not None and policy:
         yield _made(AUTOSCALING_POLICY, Key(namespace, name))
     for backend in several if isinstance(several, list) else [spec.get("backend")]:
-        entry = _dict(backend)
+        entry = as_dict(backend)
         if entry.get("type") in SERVED_TYPES and isinstance(entry.get("name"), str):
             child = Key(namespace, f"{name}-{entry['name']}")
             yield _made(MODEL_SERVING, child)
@@ -52,29 +53,29 @@ def made_by(booster: Object) -> Iterator[str]:
 
 def routed_by_booster(booster: Object) -> Iterator[str]:
     """Yields the name that clients ask for to reach this ModelBooster."""
-    name = _dict(booster.get("spec")).get("name")
+    name = as_dict(booster.get("spec")).get("name")
     yield name if name and isinstance(name, str) else booster["metadata"]["name"]
 
 
 def adapted_by_booster(booster: Object) -> Iterator[str]:
     """Yields the names of the LoRA adapters of a ModelBooster."""
-    spec = _dict(booster.get("spec"))
+    spec = as_dict(booster.get("spec"))
     several = spec.get("backends")
     for backend in several if isinstance(several, list) else [spec.get("backend")]:
-        for adapter in _list(_dict(backend).get("loraAdapters")):
-            if isinstance(name := _dict(adapter).get("name"), str):
+        for adapter in as_list(as_dict(backend).get("loraAdapters")):
+            if isinstance(name := as_dict(adapter).get("name"), str):
                 yield name
 
 
 def routed_by_route(route: Object) -> Iterator[str]:
     """Yields the model that a ModelRoute routes."""
-    if isinstance(name := _dict(route.get("spec")).get("modelName"), str):
+    if isinstance(name := as_dict(route.get("spec")).get("modelName"), str):
         yield name
 
 
 def adapted_by_route(route: Object) -> Iterator[str]:
     """Yields the adapters that a ModelRoute routes."""
-    names = _list(_dict(route.get("spec")).get("loraAdapters"))
+    names = as_list(as_dict(route.get("spec")).get("loraAdapters"))
     yield from (name for name in names if isinstance(name, str))
 
 
@@ -172,11 +173,3 @@ def lookup_among(boosters: Iterable[Object]) -> StoreLookup:
 
 def _made(resource: Resource, key: Key) -> str:
     return f"{resource.kind}/{key}"
-
-
-def _dict(value: Any) -> Object:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -63,8 +63,11 @@ LAYERS = {
         ours=(*VOCABULARY, "app.model", "app.convert", "app.lookup"), others=("pydantic", "re2")
     ),
     "app.defaults": Layer(ours=(*VOCABULARY, "app.model")),
+    "app.version": Layer(),
+    # The version is part of the user agent.
     "app.kube": Layer(
-        ours=VOCABULARY, others=("kubernetes_asyncio", "aiohttp", "httptools", "orjson")
+        ours=(*VOCABULARY, "app.version"),
+        others=("kubernetes_asyncio", "aiohttp", "httptools", "orjson"),
     ),
     "app.cache": Layer(ours=(*VOCABULARY, "app.kube"), others=("orjson",)),
     "app.installed": Layer(ours=(*VOCABULARY, "app.kube", "app.cache")),

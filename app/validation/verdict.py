@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,6 +18,7 @@ from app.validation.case import Case, Context, case_of
 from app.validation.rules import ADVICE, CHANGES, RULES
 from app.values.fields import Cause, FieldError, Path, SpecError
 from app.values.meta import Object
+from app.values.untyped import as_dict
 
 MOST_FAULTS = 20
 """Faults that are told at once; a screen holds no more."""
@@ -51,7 +51,7 @@ def judge(obj: Object, context: Context, *, old: Object | None = None) -> Verdic
         old: the object that it replaces; what was wrong with that one already does not stand in
             the way of an edit. Of an object that is being deleted nothing is asked any more.
     """
-    if _dict(obj.get("metadata")).get("deletionTimestamp"):
+    if as_dict(obj.get("metadata")).get("deletionTimestamp"):
         return Verdict(None)
     case, faults, children = _looked_at(obj, context, update=old is not None)
     if faults and old is not None:
@@ -132,11 +132,11 @@ def _aligned(fault: FieldError, obj: Object) -> tuple[str, str]:
     match = _BACKEND.match(path)
     if match is None:
         return path, fault.message
-    spec = _dict(obj.get("spec"))
+    spec = as_dict(obj.get("spec"))
     listed = spec.get("backends") if match[1] else [spec.get("backend")]
     position = int(match[1] or 0)
     backend = listed[position] if isinstance(listed, list) and position < len(listed) else None
-    return f"{_dict(backend).get('name')}{path[match.end() :]}", fault.message
+    return f"{as_dict(backend).get('name')}{path[match.end() :]}", fault.message
 
 
 def _at_most(faults: tuple[FieldError, ...]) -> tuple[FieldError, ...]:
@@ -145,7 +145,3 @@ def _at_most(faults: tuple[FieldError, ...]) -> tuple[FieldError, ...]:
         return faults
     rest = FieldError(Path("spec"), Cause.INVALID, f"Invalid value: {left_out} more faults")
     return (*faults[: MOST_FAULTS - 1], rest)
-
-
-def _dict(value: Any) -> Object:
-    return value if isinstance(value, dict) else {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from app.values.text import shortened
 from app.values.value import value
 
 
@@ -72,7 +73,7 @@ def shown(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     except RecursionError:
         return "..."
-    return text if len(text) <= 200 else text[:197] + "..."
+    return shortened(text, 200)
 
 
 def invalid(path: Path, value: Any, detail: str) -> FieldError:
