@@ -12,14 +12,11 @@ from typing import Protocol
 
 from app.apis.kinds import AUTOSCALING_POLICY, MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
 from app.model.roles import SERVED_TYPES
-from app.values.meta import Key, Object, Resource, is_terminating, key_of
+from app.values.meta import IndexFunc, Key, Object, Resource, is_terminating, key_of
 from app.values.untyped import as_dict, as_list
 
-Index = Callable[[Object], Iterable[str]]
-"""Says under which values an object is to be found."""
 
-
-class Indexed(Protocol):
+class Indexer(Protocol):
     """The objects of one kind, by key and by index."""
 
     def get(self, key: Key) -> Object | None:
@@ -79,7 +76,7 @@ def adapted_by_route(route: Object) -> Iterator[str]:
     yield from (name for name in names if isinstance(name, str))
 
 
-INDEXES: Mapping[Resource, Mapping[str, Index]] = MappingProxyType(
+INDEXES: Mapping[Resource, Mapping[str, IndexFunc]] = MappingProxyType(
     {
         MODEL_BOOSTER: {
             "made": made_by,
@@ -102,7 +99,7 @@ class StoreLookup:
     """
 
     def __init__(
-        self, stores: Mapping[Resource, Indexed], ready: Callable[[], bool] = lambda: True
+        self, stores: Mapping[Resource, Indexer], ready: Callable[[], bool] = lambda: True
     ) -> None:
         self._stores = stores
         self._ready = ready
@@ -136,7 +133,7 @@ class StoreLookup:
         return [obj for obj in found if not is_terminating(obj)]
 
 
-class Listed:
+class FixedIndexer:
     """Objects of one kind that are all known from the start, for the command line.
 
     Args:
@@ -144,7 +141,7 @@ class Listed:
         indexes: what they are to be found by.
     """
 
-    def __init__(self, objects: Iterable[Object], indexes: Mapping[str, Index]) -> None:
+    def __init__(self, objects: Iterable[Object], indexes: Mapping[str, IndexFunc]) -> None:
         self._objects = {key_of(obj): obj for obj in objects}
         self._found: dict[tuple[str, str], list[Object]] = {}
         for name, index in indexes.items():
@@ -168,7 +165,7 @@ def lookup_among(boosters: Iterable[Object]) -> StoreLookup:
         boosters: each with ``metadata.name``; without a namespace they stand in ``default``.
     """
     placed = [{**obj, "metadata": {"namespace": "default", **obj["metadata"]}} for obj in boosters]
-    return StoreLookup({MODEL_BOOSTER: Listed(placed, INDEXES[MODEL_BOOSTER])})
+    return StoreLookup({MODEL_BOOSTER: FixedIndexer(placed, INDEXES[MODEL_BOOSTER])})
 
 
 def _made(resource: Resource, key: Key) -> str:

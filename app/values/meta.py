@@ -5,12 +5,15 @@ Objects are plain dicts, as the API server sends them, and are never changed in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 Object = dict[str, Any]
 """JSON as the API server stores it. Read-only: copy before changing."""
+
+IndexFunc = Callable[[Object], Iterable[str]]
+"""Returns the values under which an index holds an object; named after client-go's."""
 
 
 class Key(NamedTuple):

@@ -6,11 +6,10 @@ from functools import lru_cache
 
 from app.apis.definition import is_whole
 from app.apis.kinds import MODEL_BOOSTER
-from app.cache.records import Index
 from app.cache.store import Store
 from app.lookup import routed_by_booster, routed_by_route
 from app.model.ownership import owner_uids
-from app.values.meta import Object, Resource, uid_of
+from app.values.meta import IndexFunc, Object, Resource, uid_of
 from controller.status.pods import POD, model_uid
 
 BOOSTER_INDEX = "booster"
@@ -32,7 +31,7 @@ def store_of(resource: Resource) -> Store:
         return Store({BOOSTER_INDEX: lambda record: [model_uid(record)]}, unpacked=None)
     if resource is not MODEL_BOOSTER:
         return Store({BOOSTER_INDEX: owner_uids})
-    indexes: dict[str, Index] = {
+    indexes: dict[str, IndexFunc] = {
         UID_INDEX: lambda obj: [uid_of(obj)],
         ROUTED_INDEX: routed_by_booster,
     }

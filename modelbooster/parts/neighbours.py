@@ -13,7 +13,7 @@ from app.cache.informer import Informer
 from app.cache.records import always_whole
 from app.cache.store import Store
 from app.kube import Kube
-from app.lookup import INDEXES, Indexed, StoreLookup
+from app.lookup import INDEXES, Indexer, StoreLookup
 from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource
 
@@ -50,7 +50,7 @@ class Neighbours:
             return {**claims_only(booster), **mark}
 
         self._informers: list[Informer] = []
-        stores: dict[Resource, Indexed] = {}
+        stores: dict[Resource, Indexer] = {}
         for resource in (MODEL_BOOSTER, *CHILDREN):
             parts: dict[str | None, Store] = {}
             for namespace in namespaces or (None,):
