@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from app.apis.definition import ADVICE, is_whole
+from app.apis.definition import REPLACED_CRD_MESSAGE, is_unpruned
 from app.apis.kinds import DELETION_PROTECTION, MODEL_BOOSTER
 from app.defaults import defaults
 from app.validation import Context, judge
@@ -176,7 +176,7 @@ def _replaced(request: Object, context: Context) -> str | None:
     """
     old = as_dict(request.get("oldObject"))
     if as_dict(old.get("metadata")).get("creationTimestamp"):
-        return None if is_whole(old) else ADVICE
+        return None if is_unpruned(old) else REPLACED_CRD_MESSAGE
     return context.replaced
 
 

@@ -15,7 +15,7 @@ from app.values.meta import Object
 
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 
-ADVICE = (
+REPLACED_CRD_MESSAGE = (
     f"the installed CustomResourceDefinition {NAME} is not the one of model-booster, so the API "
     "server drops fields of ModelBoosters. Restore it: helm upgrade with crds.install=true, or "
     "model-booster crd | kubectl apply --server-side --force-conflicts -f -"
@@ -23,7 +23,7 @@ ADVICE = (
 """What is wrong while another definition is installed, and what the cluster's operator must do."""
 
 
-def is_whole(booster: Object) -> bool:
+def is_unpruned(booster: Object) -> bool:
     """Returns whether an object was read with our definition.
 
     Our schema gives ``status.modelName`` a default, so every object that the API server reads with

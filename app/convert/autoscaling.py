@@ -20,7 +20,7 @@ from app.apis.kinds import (
 from app.convert.core import compact
 from app.convert.options import Options
 from app.model.children import Draft
-from app.model.forms import BackendForm, Model, Scope
+from app.model.forms import BackendForm, Model, PolicyScope
 from app.model.names import backend_child_name
 from app.model.ports import RUNTIME_PORT, runtime_port
 from app.model.roles import autoscaled, is_disaggregated, served
@@ -117,7 +117,7 @@ def _pace(*, instances: int, window: str) -> Object:
 
 
 def _scalings(model: Model, profile: Profile) -> Iterator[Scaling]:
-    if model.scope is Scope.NONE:
+    if model.policy_scope is PolicyScope.NONE:
         return
     backends = tuple(b for b in served(model) if autoscaled(model, b, profile))
     if model.policy is not None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from app.model.forms import WorkerForm, once
+from app.model.forms import WorkerForm, cached_fact
 from app.values.fields import Path, SpecError, duplicate, invalid
 
 
@@ -77,7 +77,7 @@ class Arguments:
         return words
 
 
-@once
+@cached_fact
 def arguments(worker: WorkerForm) -> Arguments:
     """Returns a worker's arguments.
 

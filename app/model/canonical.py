@@ -12,7 +12,7 @@ from typing import Any
 from app.apis.autoscaling import AutoscalingPolicySpec
 from app.apis.modelbooster import Backend, ModelBooster, Spec, Worker
 from app.apis.schema import Fields
-from app.model.forms import BackendForm, Model, Scope, WorkerForm
+from app.model.forms import BackendForm, Model, PolicyScope, WorkerForm
 from app.values.fields import Path
 
 DEFAULT_ROUTE_WEIGHT = 100
@@ -38,7 +38,6 @@ def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-s
                 backend,
                 Path(f"spec.backends[{position}]" if several else "spec.backend"),
                 own_policy,
-                in_model_scope=several and spec.autoscaling_policy is not None,
                 default_scheduler_name=default_scheduler_name,
             )
             for position, backend in enumerate(listed)
@@ -55,17 +54,19 @@ def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-s
         route_name=spec.name or name,
         route_name_path=Path("spec.name" if spec.name else "metadata.name"),
         model_match=_plain(spec.model_match),
-        scope=_scope(policy, backends),
+        policy_scope=_policy_scope(policy, backends),
         policy=policy,
         cost_expansion_rate_percent=DEFAULT_COST_EXPANSION_RATE_PERCENT if rate is None else rate,
         backends=backends,
     )
 
 
-def _scope(policy: AutoscalingPolicySpec | None, backends: tuple[BackendForm, ...]) -> Scope:
+def _policy_scope(
+    policy: AutoscalingPolicySpec | None, backends: tuple[BackendForm, ...]
+) -> PolicyScope:
     if policy is not None:
-        return Scope.MODEL
-    return Scope.BACKEND if any(b.policy for b in backends) else Scope.NONE
+        return PolicyScope.MODEL
+    return PolicyScope.BACKEND if any(b.policy for b in backends) else PolicyScope.NONE
 
 
 def _backend(
@@ -73,7 +74,6 @@ def _backend(
     path: Path,
     own_policy: AutoscalingPolicySpec | None,
     *,
-    in_model_scope: bool,
     default_scheduler_name: str,
 ) -> BackendForm:
     policy = backend.autoscaling_policy or own_policy

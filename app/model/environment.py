@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from app.model.forms import BackendForm, once
+from app.model.forms import BackendForm, cached_fact
 from app.values.meta import Object
 
 
-@once
+@cached_fact
 def variables(backend: BackendForm) -> dict[str, Object]:
     """Returns the entries of ``env`` by name; no two have the same."""
     return {entry["name"]: entry for entry in backend.env}
 
 
-@once
+@cached_fact
 def unusual_variables(backend: BackendForm) -> list[tuple[int, Object]]:
     """Returns the entries of ``env`` that are more, or less, than a name and a value; by position.
 

@@ -18,10 +18,10 @@ from app.values.meta import Object
 from app.values.value import value
 
 Facts = dict[Callable[..., Any], Any]
-"""What ``once`` has worked out from a form; a form never changes, so it stays true."""
+"""What ``cached_fact`` has worked out from a form; a form never changes, so it stays true."""
 
 
-class Scope(StrEnum):
+class PolicyScope(StrEnum):
     """What a policy scales."""
 
     NONE = "none"
@@ -94,13 +94,13 @@ class Model:
     route_name: str
     route_name_path: Path
     model_match: Object | None
-    scope: Scope
+    policy_scope: PolicyScope
     policy: AutoscalingPolicySpec | None
     cost_expansion_rate_percent: int
     backends: tuple[BackendForm, ...]
     facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
 
-    def scaled(self, backend: BackendForm) -> bool:
+    def is_autoscaled(self, backend: BackendForm) -> bool:
         """Whether an autoscaler writes the replicas of this backend."""
         return self.policy is not None or backend.policy is not None
 
@@ -112,7 +112,7 @@ _Fact = TypeVar("_Fact")
 _UNKNOWN: Any = object()
 
 
-def once(fact: Callable[[_Form], _Fact]) -> Callable[[_Form], _Fact]:
+def cached_fact(fact: Callable[[_Form], _Fact]) -> Callable[[_Form], _Fact]:
     """Makes a function work out each form's fact once.
 
     A dozen rules and every converter ask for the same few. The answer is shared: do not change it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.model.arguments import Argument, arguments
-from app.model.forms import BackendForm, Model, once
+from app.model.forms import BackendForm, Model, cached_fact
 from app.model.roles import roles, served
 from app.values.fields import Path, SpecError, invalid, too_many
 
@@ -51,7 +51,7 @@ def served_model_name(model: Model, backend: BackendForm) -> str:
     return _given_model_name(backend) or model.name
 
 
-@once
+@cached_fact
 def _given_model_name(backend: BackendForm) -> str | None:
     found: Argument | None = None
     for role in roles(backend):
@@ -70,7 +70,7 @@ def _given_model_name(backend: BackendForm) -> str | None:
     return found.text if found else None
 
 
-@once
+@cached_fact
 def adapter_names(model: Model) -> list[str]:
     """Returns the names of all adapters of the served backends, each once, sorted.
 

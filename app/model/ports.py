@@ -6,7 +6,7 @@ import re
 
 from app.model.arguments import Argument, arguments
 from app.model.environment import env_value, variables
-from app.model.forms import BackendForm, WorkerForm, once
+from app.model.forms import BackendForm, WorkerForm, cached_fact
 from app.model.roles import roles
 from app.values.fields import Path, SpecError, invalid
 
@@ -20,7 +20,7 @@ _NUMBERS = (int, str, float)
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
-@once
+@cached_fact
 def engine_port(backend: BackendForm) -> int:
     """Returns the TCP port on which the engines of a backend listen.
 
@@ -50,7 +50,7 @@ def _port(given: Argument, worker: WorkerForm) -> int:
     raise SpecError(invalid(given.path, value, detail))
 
 
-@once
+@cached_fact
 def runtime_port(backend: BackendForm) -> int:
     """Returns the TCP port of the metrics sidecar: RUNTIME_PORT of ``env``, or 8100.
 

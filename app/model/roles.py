@@ -10,7 +10,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import NamedTuple
 
 from app.apis.kinds import Profile
-from app.model.forms import BackendForm, Model, WorkerForm, once
+from app.model.forms import BackendForm, Model, WorkerForm, cached_fact
 from app.values.fields import SpecError, required
 from app.values.quantity import parse_quantity
 
@@ -31,7 +31,7 @@ class Role(NamedTuple):
     followers: int
 
 
-@once
+@cached_fact
 def served(model: Model) -> tuple[BackendForm, ...]:
     """Returns the backends that become children, in the order of the spec."""
     return tuple([backend for backend in model.backends if backend.type in SERVED_TYPES])
@@ -53,12 +53,12 @@ def autoscaled(model: Model, backend: BackendForm, profile: Profile) -> bool:
     That of kthena v0.1.0 looks at pods of the role ``leader`` only, and finds none in a
     disaggregated backend; so none is set up there.
     """
-    if backend.type not in SERVED_TYPES or not model.scaled(backend):
+    if backend.type not in SERVED_TYPES or not model.is_autoscaled(backend):
         return False
     return profile is not Profile.A or not is_disaggregated(backend)
 
 
-@once
+@cached_fact
 def roles(backend: BackendForm) -> tuple[Role, ...]:
     """Returns the roles of a backend's pods, in the order in which they are written.
 
@@ -79,7 +79,7 @@ def _worker(backend: BackendForm, kind: str) -> WorkerForm:
     return worker
 
 
-@once
+@cached_fact
 def devices(worker: WorkerForm) -> int:
     """Returns how many accelerators each pod of a worker has, rounded up.
 

@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Sequence
 from functools import lru_cache
 
-from app.model.forms import BackendForm, once
+from app.model.forms import BackendForm, cached_fact
 from app.values.fields import Path, SpecError, forbidden, invalid
 from app.values.meta import Object
 from app.values.names import is_subdomain
@@ -90,7 +90,7 @@ def _listed(folders: Sequence[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-@once
+@cached_fact
 def _cache(backend: BackendForm) -> Cache:
     uri = backend.cache_uri
     if not uri:

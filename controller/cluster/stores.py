@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from app.apis.definition import is_whole
+from app.apis.definition import is_unpruned
 from app.apis.kinds import MODEL_BOOSTER
 from app.cache.store import Store
 from app.lookup import routed_by_booster, routed_by_route
@@ -35,7 +35,7 @@ def store_of(resource: Resource) -> Store:
         UID_INDEX: lambda obj: [uid_of(obj)],
         ROUTED_INDEX: routed_by_booster,
     }
-    return Store(indexes, facts=_conditions, whole=is_whole)
+    return Store(indexes, facts=_conditions, whole=is_unpruned)
 
 
 def store_of_others_routes() -> Store:

@@ -52,5 +52,5 @@ def _notes(model: Model, profile: Profile) -> list[str]:
         f"backend {backend.name} is not scaled: the autoscaler of the installed kthena finds no "
         "pods of a disaggregated backend"
         for backend in served(model)
-        if model.scaled(backend) and not autoscaled(model, backend, profile)
+        if model.is_autoscaled(backend) and not autoscaled(model, backend, profile)
     ]

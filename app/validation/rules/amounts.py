@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 
-from app.model.forms import Model, once
+from app.model.forms import Model, cached_fact
 from app.model.roles import ACCELERATORS, served
 from app.validation.case import Case
 from app.values.fields import FieldError, Path, forbidden, invalid, required
@@ -102,7 +102,7 @@ def claims_are_absent(case: Case) -> Iterator[FieldError]:
             )
 
 
-@once
+@cached_fact
 def _resources(model: Model) -> list[tuple[Path, Object]]:
     """Returns what the workers ask for, and where that stands."""
     return [
@@ -113,7 +113,7 @@ def _resources(model: Model) -> list[tuple[Path, Object]]:
     ]
 
 
-@once
+@cached_fact
 def _amounts(model: Model) -> list[tuple[Path, str, object]]:
     return [
         (path.child(part).key(name), name, written)
