@@ -7,7 +7,7 @@ holds an object's name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 from prometheus_client import (
@@ -19,59 +19,18 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
-PASS_SECONDS = (
+from app.metrics.conditions import ConditionCollector
+from app.metrics.workqueue import PrometheusQueueMetrics
+
+PASS_BUCKETS = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8),
     *(0.9, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9, 10, 15, 20, 25, 30, 40, 50),
     60,
 )
-QUEUE_SECONDS = tuple(10.0**power for power in range(-8, 4))
-REQUEST_SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
-REVIEW_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-
-
-class QueueMetrics:
-    """What one work queue counts."""
-
-    def __init__(self, metrics: Metrics, name: str) -> None:
-        of = {"name": name, "controller": name}
-        self._adds = metrics.queue_adds.labels(**of)
-        self._retries = metrics.queue_retries.labels(**of)
-        self._waited = metrics.queue_waited.labels(**of)
-        self._worked = metrics.queue_worked.labels(**of)
-
-    def added(self) -> None:
-        """A key joined those that wait."""
-        self._adds.inc()
-
-    def started(self, waited_seconds: float) -> None:
-        """A key was handed out."""
-        self._waited.observe(waited_seconds)
-
-    def finished(self, worked_seconds: float) -> None:
-        """The work on a key is done."""
-        self._worked.observe(worked_seconds)
-
-    def retried(self) -> None:
-        """A key is to come back after a failure."""
-        self._retries.inc()
-
-
-class _Objects(Collector):
-    """Counts ModelBoosters in one go; a gauge for each pair would go through all of them."""
-
-    def __init__(self, conditions: Callable[[], Mapping[tuple[str, str], int]]) -> None:
-        self._conditions = conditions
-
-    def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(
-            "modelbooster_objects", "ModelBoosters by condition.", labels=("condition", "status")
-        )
-        for pair, number in sorted(self._conditions().items()):
-            family.add_metric(pair, number)
-        yield family
+QUEUE_BUCKETS = tuple(10.0**power for power in range(-8, 4))
+REQUEST_BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
+REVIEW_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class Metrics:
@@ -114,7 +73,7 @@ class Metrics:
         self.reconcile_seconds = histogram(
             "controller_runtime_reconcile_time_seconds",
             "Length of a pass.",
-            PASS_SECONDS,
+            PASS_BUCKETS,
             "controller",
         )
         self.max_workers = gauge(
@@ -132,10 +91,10 @@ class Metrics:
         self.queue_adds = counter("workqueue_adds_total", "Keys that came to wait.", *queue)
         self.queue_retries = counter("workqueue_retries_total", "Keys that failed.", *queue)
         self.queue_waited = histogram(
-            "workqueue_queue_duration_seconds", "How long keys waited.", QUEUE_SECONDS, *queue
+            "workqueue_queue_duration_seconds", "How long keys waited.", QUEUE_BUCKETS, *queue
         )
         self.queue_worked = histogram(
-            "workqueue_work_duration_seconds", "How long work took.", QUEUE_SECONDS, *queue
+            "workqueue_work_duration_seconds", "How long work took.", QUEUE_BUCKETS, *queue
         )
         self.queue_unfinished = gauge(
             "workqueue_unfinished_work_seconds", "Sum of the ages of work under way.", *queue
@@ -147,7 +106,7 @@ class Metrics:
         self.review_seconds = histogram(
             "controller_runtime_webhook_latency_seconds",
             "How long an admission request took.",
-            REVIEW_SECONDS,
+            REVIEW_BUCKETS,
             "webhook",
         )
         self.reviews = counter(
@@ -166,7 +125,7 @@ class Metrics:
         self.request_seconds = histogram(
             "rest_client_request_duration_seconds",
             "How long the API server took.",
-            REQUEST_SECONDS,
+            REQUEST_BUCKETS,
             *("verb", "host"),
         )
         self.leads = gauge("leader_election_master_status", "1 while this replica leads.", "name")
@@ -231,11 +190,17 @@ class Metrics:
         Args:
             conditions: how many there are, by type and status of a condition.
         """
-        self.registry.register(_Objects(conditions))
+        self.registry.register(ConditionCollector(conditions))
 
-    def queue(self, name: str) -> QueueMetrics:
+    def queue(self, name: str) -> PrometheusQueueMetrics:
         """Returns what a work queue of this name is to count with."""
-        return QueueMetrics(self, name)
+        of = {"name": name, "controller": name}
+        return PrometheusQueueMetrics(
+            adds=self.queue_adds.labels(**of),
+            retries=self.queue_retries.labels(**of),
+            waited=self.queue_waited.labels(**of),
+            worked=self.queue_worked.labels(**of),
+        )
 
     def follow_queue(
         self,
