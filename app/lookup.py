@@ -1,7 +1,7 @@
-"""Questions about other objects, answered from the indexes of stores.
+"""Queries about other objects, answered from the indexes of stores.
 
-Rules across objects ask by name: who else is called so, who else makes an object of that name.
-Each question is one look into an index, so an answer costs the same in a large cluster.
+Rules across objects query by name: which other objects have this name, or generate a child with it.
+Each query reads one index, so its cost does not depend on the size of the cluster.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from app.values.untyped import as_dict, as_list
 
 
 class Indexer(Protocol):
-    """The objects of one kind, by key and by index."""
+    """The objects of one kind, by key and by index; client-go calls this an Indexer."""
 
     def get(self, key: Key) -> Object | None:
         """Returns the object at a key, None if there is none."""
 
     def by(self, index: str, value: str) -> Iterable[Object]:
-        """Returns the objects that an index holds under a value."""
+        """Returns the objects that have this value in an index."""
 
 
 def made_by(booster: Object) -> Iterator[str]:
-    """Yields what a ModelBooster generates: ``<kind>/<namespace>/<name>``.
+    """Yields the children that a ModelBooster generates, as ``<kind>/<namespace>/<name>``.
 
-    A ModelServer is called like its ModelServing, a binding like its policy, and a ModelRoute like
-    the ModelBooster itself, so these two kinds tell every clash. Objects that our schema would not
-    accept generate what can be read of them.
+    Only ModelServings and AutoscalingPolicies are needed to find every name conflict. A ModelServer
+    has the name of its ModelServing, a binding that of its policy, and a ModelRoute that of the
+    ModelBooster. Fields that our schema does not accept are skipped.
     """
     namespace, name = key_of(booster)
     spec = as_dict(booster.get("spec"))
@@ -49,7 +49,7 @@ def made_by(booster: Object) -> Iterator[str]:
 
 
 def routed_by_booster(booster: Object) -> Iterator[str]:
-    """Yields the name that clients ask for to reach this ModelBooster."""
+    """Yields the model name that clients send to reach this ModelBooster."""
     name = as_dict(booster.get("spec")).get("name")
     yield name if name and isinstance(name, str) else booster["metadata"]["name"]
 
@@ -65,13 +65,13 @@ def adapted_by_booster(booster: Object) -> Iterator[str]:
 
 
 def routed_by_route(route: Object) -> Iterator[str]:
-    """Yields the model that a ModelRoute routes."""
+    """Yields the model name of a ModelRoute."""
     if isinstance(name := as_dict(route.get("spec")).get("modelName"), str):
         yield name
 
 
 def adapted_by_route(route: Object) -> Iterator[str]:
-    """Yields the adapters that a ModelRoute routes."""
+    """Yields the names of the LoRA adapters of a ModelRoute."""
     names = as_list(as_dict(route.get("spec")).get("loraAdapters"))
     yield from (name for name in names if isinstance(name, str))
 
@@ -86,16 +86,16 @@ INDEXES: Mapping[Resource, Mapping[str, IndexFunc]] = MappingProxyType(
         MODEL_ROUTE: {"routed": routed_by_route, "adapted": adapted_by_route},
     }
 )
-"""The indexes that the stores of these kinds must have."""
+"""The indexes that the stores of each kind must have."""
 
 
 class StoreLookup:
-    """Answers from stores; what is being deleted does not count.
+    """Answers queries from stores, ignoring objects that are being deleted.
 
     Args:
-        stores: one for ModelBooster and one for each kind of child. A kind that is not installed
-            has none, and nothing of it exists.
-        ready: whether all of them have been filled.
+        stores: one for ModelBooster and one for each kind of child. A kind without a store is not
+            installed, so it has no objects.
+        ready: returns whether all stores are synced.
     """
 
     def __init__(
@@ -106,25 +106,25 @@ class StoreLookup:
 
     @property
     def ready(self) -> bool:
-        """Whether everything that exists has been seen once."""
+        """Whether all stores are synced."""
         return self._ready()
 
     def child(self, resource: Resource, key: Key) -> Object | None:
-        """Returns the object of this kind and name, whoever made it."""
+        """Returns the object of this kind and name, whatever its owner; None if there is none."""
         store = self._stores.get(resource)
         obj = store.get(key) if store else None
         return None if obj is None or is_terminating(obj) else obj
 
     def makers(self, resource: Resource, key: Key) -> Iterable[Object]:
-        """Returns the ModelBoosters for which an object of this kind and name is made."""
+        """Returns the ModelBoosters that generate a child of this kind and name."""
         return self._by(MODEL_BOOSTER, "made", _made(resource, key))
 
     def routing(self, resource: Resource, model_name: str) -> Iterable[Object]:
-        """Returns the objects of this kind, of all namespaces, that route a model."""
+        """Returns the objects of this kind, in all namespaces, that route a model name."""
         return self._by(resource, "routed", model_name)
 
     def adapting(self, resource: Resource, name: str) -> Iterable[Object]:
-        """Returns the objects of this kind, of all namespaces, that route an adapter."""
+        """Returns the objects of this kind, in all namespaces, that route a LoRA adapter."""
         return self._by(resource, "adapted", name)
 
     def _by(self, resource: Resource, index: str, value: str) -> list[Object]:
@@ -134,11 +134,11 @@ class StoreLookup:
 
 
 class FixedIndexer:
-    """Objects of one kind that are all known from the start, for the command line.
+    """An indexer over a fixed set of objects of one kind, for the command line.
 
     Args:
-        objects: the objects; of several with one key the last counts.
-        indexes: what they are to be found by.
+        objects: the objects; the last one of each key wins.
+        indexes: the index functions by name.
     """
 
     def __init__(self, objects: Iterable[Object], indexes: Mapping[str, IndexFunc]) -> None:
@@ -154,15 +154,15 @@ class FixedIndexer:
         return self._objects.get(key)
 
     def by(self, index: str, value: str) -> Iterable[Object]:
-        """Returns the objects that an index holds under a value."""
+        """Returns the objects that have this value in an index."""
         return self._found.get((index, value), ())
 
 
 def lookup_among(boosters: Iterable[Object]) -> StoreLookup:
-    """Returns the answers of a cluster that holds these ModelBoosters and nothing else.
+    """Returns the lookup of a cluster that contains these ModelBoosters and nothing else.
 
     Args:
-        boosters: each with ``metadata.name``; without a namespace they stand in ``default``.
+        boosters: each with ``metadata.name``; the namespace is ``default`` if absent.
     """
     placed = [{**obj, "metadata": {"namespace": "default", **obj["metadata"]}} for obj in boosters]
     return StoreLookup({MODEL_BOOSTER: FixedIndexer(placed, INDEXES[MODEL_BOOSTER])})

@@ -1,4 +1,4 @@
-"""How many ModelBoosters have which condition."""
+"""Counts ModelBoosters by condition."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 
 class ConditionCollector(Collector):
-    """Counts ModelBoosters in one go; a gauge for each pair would go through all of them."""
+    """Exports ``modelbooster_objects``, with one scan of the ModelBoosters per scrape."""
 
     def __init__(self, conditions: Callable[[], Mapping[tuple[str, str], int]]) -> None:
         self._conditions = conditions

@@ -1,8 +1,8 @@
-"""What is counted and measured.
+"""Every metric of the process.
 
-Names and labels are controller-runtime's and client-go's, unchanged, so that dashboards and alerts
-made for any operator fit this one; what is only ours begins with ``modelbooster_``. No label ever
-holds an object's name.
+Names and labels are those of controller-runtime and client-go, so existing dashboards and alerts
+for operators work. Metrics that only this program has start with ``modelbooster_``. No label holds
+the name of an object.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Metrics:
     """Every metric of the process.
 
     Args:
-        version: of the program, for ``modelbooster_build_info``.
+        version: version of the program, for ``modelbooster_build_info``.
     """
 
     def __init__(self, version: str = "") -> None:
@@ -57,55 +57,67 @@ class Metrics:
 
         self.reconciles = counter(
             "controller_runtime_reconcile_total",
-            "Passes, by how they ended: success, error, requeue, requeue_after.",
+            "Reconciliations by result: success, error, requeue, requeue_after.",
             *("controller", "result"),
         )
         self.reconcile_errors = counter(
             "controller_runtime_reconcile_errors_total",
-            "Passes that ended with an error and are tried again.",
+            "Reconciliations that failed with an error and are retried.",
             "controller",
         )
         self.terminal_errors = counter(
             "controller_runtime_terminal_reconcile_errors_total",
-            "Passes that ended with an error that only a change can heal.",
+            "Reconciliations that failed with an error that a retry cannot fix.",
             "controller",
         )
         self.reconcile_seconds = histogram(
             "controller_runtime_reconcile_time_seconds",
-            "Length of a pass.",
+            "Duration of a reconciliation.",
             PASS_BUCKETS,
             "controller",
         )
         self.max_workers = gauge(
-            "controller_runtime_max_concurrent_reconciles", "Workers.", "controller"
+            "controller_runtime_max_concurrent_reconciles", "Number of workers.", "controller"
         )
         self.active_workers = gauge(
-            "controller_runtime_active_workers", "Workers that are in a pass.", "controller"
+            "controller_runtime_active_workers", "Workers that are reconciling.", "controller"
         )
 
         queue = ("name", "controller")
-        self.queue_depth = gauge("workqueue_depth", "Keys that wait.", *queue)
+        self.queue_depth = gauge("workqueue_depth", "Keys in the queue.", *queue)
         self.queue_delayed = gauge(
-            "modelbooster_workqueue_delayed", "Keys that are due later.", *queue
+            "modelbooster_workqueue_delayed", "Keys that will be added to the queue later.", *queue
         )
-        self.queue_adds = counter("workqueue_adds_total", "Keys that came to wait.", *queue)
-        self.queue_retries = counter("workqueue_retries_total", "Keys that failed.", *queue)
+        self.queue_adds = counter("workqueue_adds_total", "Keys added to the queue.", *queue)
+        self.queue_retries = counter(
+            "workqueue_retries_total", "Keys added to the queue again after a failure.", *queue
+        )
         self.queue_waited = histogram(
-            "workqueue_queue_duration_seconds", "How long keys waited.", QUEUE_BUCKETS, *queue
+            "workqueue_queue_duration_seconds",
+            "Time a key waits in the queue.",
+            QUEUE_BUCKETS,
+            *queue,
         )
         self.queue_worked = histogram(
-            "workqueue_work_duration_seconds", "How long work took.", QUEUE_BUCKETS, *queue
+            "workqueue_work_duration_seconds",
+            "Time a worker processes a key.",
+            QUEUE_BUCKETS,
+            *queue,
         )
         self.queue_unfinished = gauge(
-            "workqueue_unfinished_work_seconds", "Sum of the ages of work under way.", *queue
+            "workqueue_unfinished_work_seconds",
+            "Sum of the seconds that the current work has taken so far.",
+            *queue,
         )
         self.queue_longest = gauge(
-            "workqueue_longest_running_processor_seconds", "Age of the oldest work.", *queue
+            "workqueue_longest_running_processor_seconds",
+            "Seconds that the longest current work has taken so far.",
+            *queue,
         )
 
         self.review_seconds = histogram(
             "controller_runtime_webhook_latency_seconds",
-            "How long an admission request took.",
+            "Duration of an admission request.",
             REVIEW_BUCKETS,
             "webhook",
         )
@@ -113,10 +125,14 @@ class Metrics:
             "controller_runtime_webhook_requests_total", "Admission requests.", "webhook", "code"
         )
         self.reviews_in_flight = gauge(
-            "controller_runtime_webhook_requests_in_flight", "Unanswered ones.", "webhook"
+            "controller_runtime_webhook_requests_in_flight",
+            "Admission requests without an answer yet.",
+            "webhook",
         )
         self.denials = counter(
-            "modelbooster_webhook_denials_total", "Refused objects, by kind of fault.", "reason"
+            "modelbooster_webhook_denials_total",
+            "Rejected objects by cause (FieldValueInvalid, ...).",
+            "reason",
         )
 
         self.requests = counter(
@@ -124,76 +140,93 @@ class Metrics:
         )
         self.request_seconds = histogram(
             "rest_client_request_duration_seconds",
-            "How long the API server took.",
+            "Duration of a request to the API server.",
             REQUEST_BUCKETS,
             *("verb", "host"),
         )
-        self.leads = gauge("leader_election_master_status", "1 while this replica leads.", "name")
-
-        self.certificate_reads = counter(
-            "certwatcher_read_certificate_total", "Certificates that were loaded."
+        self.leads = gauge(
+            "leader_election_master_status", "1 while this replica is the leader.", "name"
         )
+
+        self.certificate_reads = counter("certwatcher_read_certificate_total", "Certificate reads.")
         self.certificate_errors = counter(
-            "certwatcher_read_certificate_errors_total", "Certificates that could not be."
+            "certwatcher_read_certificate_errors_total", "Certificate reads that failed."
         )
         self.certificate_ends = gauge(
             "modelbooster_certificate_expiry_timestamp_seconds",
-            "When a certificate ends: authority or serving.",
+            "Expiry of the certificate (authority or serving), as a Unix time.",
             "certificate",
         )
         self.authority_early = gauge(
             "modelbooster_certificate_authority_early",
-            "1 while the authority begins later than this replica's clock says.",
+            "1 while the CA certificate is not valid yet by the clock of this replica.",
         )
 
         self.informer_events = counter(
             "modelbooster_informer_failures_total",
-            "Lists and watches that failed, by error; audit: a store was found to be wrong.",
+            "Failed lists and watches by error; audit: a store differed from the API server.",
             *("resource", "reason"),
         )
         self.informer_silence = gauge(
-            "modelbooster_informer_silence_seconds", "Time since the last event.", "resource"
+            "modelbooster_informer_silence_seconds",
+            "Seconds since the last watch event.",
+            "resource",
         )
         self.repairs = counter(
-            "modelbooster_drift_repairs_total", "Children put right after others' edits.", "kind"
+            "modelbooster_drift_repairs_total",
+            "Children repaired after a change by another client.",
+            "kind",
         )
         self.schema_replaced = gauge(
             "modelbooster_schema_replaced",
-            "1 while another CustomResourceDefinition of ModelBooster is installed.",
+            "1 while a different CustomResourceDefinition of ModelBooster is installed.",
         )
         self.children = gauge("modelbooster_children", "Child objects by kind.", "kind")
-        gauge("modelbooster_build_info", "1, with the version as label.", "version").labels(
+        gauge("modelbooster_build_info", "Always 1; the label is the version.", "version").labels(
             version
         ).set(1)
 
     def observe_request(self, method: str, host: str, code: str, seconds: float) -> None:
-        """Counts an answer of the API server; what ``connect`` takes as ``observe``."""
+        """Counts a request to the API server. Pass it to ``connect`` as ``observe``.
+
+        Args:
+            method: HTTP method.
+            host: host of the API server.
+            code: HTTP status code, ``<error>`` without an answer.
+            seconds: duration.
+        """
         count, length = self._asked(method, host, code)
         count.inc()
         length.observe(seconds)
 
-    @cache  # noqa: B019 - there are as many as the metrics have lines, and they live as long
+    @cache  # noqa: B019 - as many entries as the metrics have series, which live as long
     def _asked(self, method: str, host: str, code: str) -> tuple[Counter, Histogram]:
-        """Returns what counts requests of a kind; to look it up costs more than to count."""
+        """Returns the counter and the histogram of a kind of request, cached."""
         return (
             self.requests.labels(code=code, method=method, host=host),
             self.request_seconds.labels(verb=method, host=host),
         )
 
     def count_informer(self, resource: str, reason: str) -> None:
-        """Counts a failure of an informer; what ``Informer`` takes as ``count``."""
+        """Counts a failure of an informer. Pass it to ``Informer`` as ``count``.
+
+        Args:
+            resource: plural name of the kind.
+            reason: name of the error, or ``audit``.
+        """
         self.informer_events.labels(resource=resource, reason=reason).inc()
 
     def follow_objects(self, conditions: Callable[[], Mapping[tuple[str, str], int]]) -> None:
-        """Reads how many ModelBoosters have which condition, whenever the metrics are read.
+        """Exports ``modelbooster_objects``.
 
         Args:
-            conditions: how many there are, by type and status of a condition.
+            conditions: called on every scrape; returns the number of ModelBoosters by type and
+                status of a condition.
         """
         self.registry.register(ConditionCollector(conditions))
 
     def queue(self, name: str) -> PrometheusQueueMetrics:
-        """Returns what a work queue of this name is to count with."""
+        """Returns the counters of the work queue with this name."""
         of = {"name": name, "controller": name}
         return PrometheusQueueMetrics(
             adds=self.queue_adds.labels(**of),
@@ -209,13 +242,13 @@ class Metrics:
         delayed: Callable[[], int],
         ages: Callable[[], Sequence[float]],
     ) -> None:
-        """Reads a queue whenever the metrics are read.
+        """Exports the gauges of a work queue. The functions are called on every scrape.
 
         Args:
-            name: the queue's.
-            depth: how many keys wait.
-            delayed: how many entries are held for keys that are due later.
-            ages: for how many seconds each key under way has been worked on.
+            name: name of the queue.
+            depth: returns the number of keys in the queue.
+            delayed: returns the number of keys that will be added later.
+            ages: returns, for each key in work, the seconds since the work started.
         """
         of = {"name": name, "controller": name}
         self.queue_depth.labels(**of).set_function(depth)

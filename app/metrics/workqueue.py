@@ -1,4 +1,4 @@
-"""What a work queue counts."""
+"""The counters of a work queue."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class PrometheusQueueMetrics:
         self._worked = worked
 
     def added(self) -> None:
-        """A key joined those that wait."""
+        """Counts a key added to the queue."""
         self._adds.inc()
 
     def started(self, waited_seconds: float) -> None:
-        """A key was handed out."""
+        """Counts a key that a worker takes."""
         self._waited.observe(waited_seconds)
 
     def finished(self, worked_seconds: float) -> None:
-        """The work on a key is done."""
+        """Counts a key whose work is done."""
         self._worked.observe(worked_seconds)
 
     def retried(self) -> None:
-        """A key is to come back after a failure."""
+        """Counts a key that is retried after a failure."""
         self._retries.inc()
