@@ -1,7 +1,7 @@
-"""What Kubernetes takes for a name of this or that, and what it says of anything else.
+"""Names that Kubernetes accepts, and its messages for names that it does not.
 
-Grammars and words are those of its own checks (apimachinery, ``util/validation``): a pod whose
-template holds anything else is refused, long after the ModelBooster was admitted.
+The grammars and messages are those of apimachinery, ``pkg/util/validation``. Without these checks,
+the API server would reject the pods long after it accepted the ModelBooster.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SUBDOMAIN = rf"{LABEL}(\.{LABEL})*"
 """Grammar of an RFC 1123 subdomain: labels with dots between them."""
 
 QUALIFIED_NAME = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
-"""Grammar of the name part of a label's or taint's key."""
+"""Grammar of the name part of a label key or taint key."""
 
 LONGEST_LABEL = 63
 LONGEST_SUBDOMAIN = 253
@@ -34,7 +34,7 @@ _OF_A_NAME = f"must consist of alphanumeric characters, '-', '_' or '.', {_BETWE
 
 
 def subdomain_faults(text: str) -> Iterator[str]:
-    """Yields why a text names no object, as of ConfigMaps, Secrets, RuntimeClasses and nodes."""
+    """Yields why a text is not an RFC 1123 subdomain, the name of most kinds of objects."""
     if len(text) > LONGEST_SUBDOMAIN:
         yield _at_most(LONGEST_SUBDOMAIN)
     if not _IS_SUBDOMAIN.fullmatch(text):
@@ -51,7 +51,7 @@ def is_subdomain(text: str) -> bool:
 
 
 def label_faults(text: str) -> Iterator[str]:
-    """Yields why a text is no name without dots, as of namespaces and volumes."""
+    """Yields why a text is not an RFC 1123 label, the name of namespaces and volumes."""
     if len(text) > LONGEST_LABEL:
         yield _at_most(LONGEST_LABEL)
     if _IS_LABEL.fullmatch(text):
@@ -67,7 +67,10 @@ def label_faults(text: str) -> Iterator[str]:
 
 
 def qualified_faults(text: str) -> Iterator[str]:
-    """Yields why a text names no label, taint or resource: ``name`` or ``example.com/name``."""
+    """Yields why a text is not a qualified name: ``name`` or ``example.com/name``.
+
+    Keys of labels and taints, and names of resources, are qualified names.
+    """
     prefix, slash, name = text.rpartition("/")
     if "/" in prefix:
         yield (
@@ -89,7 +92,7 @@ def qualified_faults(text: str) -> Iterator[str]:
 
 
 def value_faults(text: str) -> Iterator[str]:
-    """Yields why a text is no value of a label or taint."""
+    """Yields why a text is not a valid value of a label or taint."""
     if len(text) > LONGEST_LABEL:
         yield _at_most(LONGEST_LABEL)
     if not _IS_VALUE.fullmatch(text):
@@ -101,7 +104,7 @@ def value_faults(text: str) -> Iterator[str]:
 
 
 def key_faults(text: str) -> Iterator[str]:
-    """Yields why a text is no key of a ConfigMap or Secret."""
+    """Yields why a text is not a valid key of a ConfigMap or Secret."""
     if len(text) > LONGEST_SUBDOMAIN:
         yield _at_most(LONGEST_SUBDOMAIN)
     if not _IS_KEY.fullmatch(text):
@@ -117,7 +120,7 @@ def key_faults(text: str) -> Iterator[str]:
 
 
 def variable_faults(text: str) -> Iterator[str]:
-    """Yields why a text names no environment variable, as Kubernetes 1.32 and later say."""
+    """Yields why a text is not the name of an environment variable (Kubernetes 1.32 and later)."""
     if not _IS_VARIABLE.fullmatch(text):
         yield (
             "a valid environment variable name must consist only of printable ASCII characters "
@@ -126,7 +129,7 @@ def variable_faults(text: str) -> Iterator[str]:
 
 
 def is_plain_variable(text: str) -> bool:
-    """Whether every release of Kubernetes takes a text for the name of a variable."""
+    """Returns whether every Kubernetes release accepts a text as the name of a variable."""
     return bool(_IS_PLAIN_VARIABLE.fullmatch(text)) and text != "." and not text.startswith("..")
 
 

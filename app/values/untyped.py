@@ -1,4 +1,4 @@
-"""JSON that nobody has checked yet: the wrong type counts as absent."""
+"""Access to JSON that is not validated yet: a value of the wrong type counts as absent."""
 
 from __future__ import annotations
 
