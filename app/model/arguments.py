@@ -1,6 +1,6 @@
-"""The engine's arguments, as the user's ``config`` gives them.
+"""The engine's arguments, from a worker's ``config``.
 
-A key becomes a flag with dashes, so ``max_model_len`` and ``max-model-len`` are the same one.
+A key becomes a flag with dashes, so ``max_model_len`` and ``max-model-len`` are the same argument.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ from app.values.fields import Path, SpecError, duplicate, invalid
 
 
 class Argument(NamedTuple):
-    """One entry of a worker's ``config``; ``text`` is what the engine gets."""
+    """One entry of a worker's ``config``.
+
+    Args:
+        worker: the worker.
+        key: the key in ``config``, as the user wrote it.
+        text: the value that the engine gets.
+    """
 
     worker: WorkerForm
     key: str
@@ -23,24 +29,22 @@ class Argument(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Where it stands."""
+        """The path of the entry."""
         return self.worker.path.child("config", self.key)
 
     @property
     def value(self) -> Any:
-        """What the user wrote."""
+        """The value in ``config``."""
         return self.worker.config[self.key]
 
 
 class Arguments:
-    """A worker's arguments by name (``max-model-len``), sorted as the user wrote them.
-
-    Only a few are ever asked for by name, so each is looked at when it is.
+    """A worker's arguments by name (``max-model-len``), sorted by their keys in ``config``.
 
     Args:
-        worker: whose they are.
-        keys: as what each name stands in ``config``, in order.
-        texts: what the engine gets, in the same order.
+        worker: the worker.
+        keys: the key in ``config`` of each name.
+        texts: the values that the engine gets, in the same order.
     """
 
     __slots__ = ("_keys", "_texts", "_worker")
@@ -57,24 +61,19 @@ class Arguments:
         return iter(self._keys)
 
     def get(self, name: str) -> Argument | None:
-        """Returns the argument of a name, or None."""
+        """Returns the argument with this name, or None."""
         key = self._keys.get(name)
         if key is None:
             return None
         return Argument(self._worker, key, argument_text(self._worker.config[key]))
 
     def words(self) -> list[str]:
-        """Returns every flag, each with its value unless that is empty.
+        """Returns the command line: every flag, followed by its value if that is not empty.
 
-        ``trust-remote-code: ""`` is a switch.
+        ``trust-remote-code: ""`` is a switch without a value.
         """
-        flags = [f"--{name}" for name in self._keys]
-        if not all(self._texts):
-            pairs = zip(flags, self._texts, strict=True)
-            return [word for pair in pairs for word in pair if word]
-        words = flags + flags
-        words[::2], words[1::2] = flags, self._texts
-        return words
+        pairs = zip(self._keys, self._texts, strict=True)
+        return [word for name, text in pairs for word in (f"--{name}", text) if word]
 
 
 @cached_fact
@@ -82,14 +81,12 @@ def arguments(worker: WorkerForm) -> Arguments:
     """Returns a worker's arguments.
 
     Raises:
-        SpecError: one stands there in both spellings, or holds what no program can get.
+        SpecError: an argument appears in both spellings, or its value cannot be passed on.
     """
     config = worker.config
     keys = sorted(config)
     try:
-        texts = [
-            value if type(value := config[key]) is str else argument_text(value) for key in keys
-        ]
+        texts = [argument_text(config[key]) for key in keys]
     except RecursionError:
         raise _first_fault(worker) from None
     words = "".join(keys)
@@ -101,7 +98,7 @@ def arguments(worker: WorkerForm) -> Arguments:
 
 
 def _first_fault(worker: WorkerForm) -> SpecError:
-    """Returns what is wrong with the first argument that cannot be used."""
+    """Returns the fault of the first argument that cannot be used."""
     found: dict[str, Path] = {}
     for key in sorted(worker.config):
         path = worker.path.child("config", key)
@@ -115,15 +112,15 @@ def _first_fault(worker: WorkerForm) -> SpecError:
         if "\0" in key or "\0" in text:
             return SpecError(invalid(path, value, "must not hold the character NUL"))
         found[name] = path
-    # The bottom was out of reach by a level or two, from where it was first looked for.
+    # The first attempt ran deeper in the call stack and hit the recursion limit earlier.
     return SpecError(invalid(worker.path.child("config"), "...", "is nested too deeply"))
 
 
 def argument_text(value: Any) -> str:
     """Returns a value of ``config`` as one argument.
 
-    Numbers are written in full, lists and objects as compact JSON with sorted keys, because that
-    is how the API server keeps them.
+    Numbers are written without an exponent, lists and objects as compact JSON with sorted keys, as
+    the API server stores them.
     """
     kind = type(value)
     if kind is str or kind is int:
@@ -134,7 +131,7 @@ def argument_text(value: Any) -> str:
 
 
 def _decimal(value: float) -> str:
-    """Returns a number in full and without ``.0``: the API server drops that."""
+    """Returns a number without an exponent and without ``.0``, which the API server drops."""
     return f"{Decimal(repr(value)):f}".removesuffix(".0")
 
 

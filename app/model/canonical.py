@@ -1,8 +1,8 @@
-"""What a ModelBooster means, however it was written.
+"""Converts a ModelBooster to its canonical form.
 
-The API accepts the forms of every kthena release; ``canonical`` turns each of them into one, with
-every absent field filled in. Webhook, controller and command line all read that one form, so they
-cannot disagree. It is never written back: a stored default would show in every diff for ever.
+The API accepts the forms of every kthena release. ``canonical`` converts each of them to one form
+and fills in the defaults. The webhook, the controller and the command line all read that form, so
+they cannot disagree. It is never stored, because a stored default shows in every later diff.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from app.values.fields import Path
 DEFAULT_ROUTE_WEIGHT = 100
 DEFAULT_COST_EXPANSION_RATE_PERCENT = 200
 GANG_SCHEDULER = "volcano"
-"""The only scheduler that knows gangs of pods."""
+"""The only scheduler that supports gang scheduling."""
 
 
 def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-scheduler") -> Model:
-    """Returns what a ModelBooster means.
+    """Returns the canonical form of a ModelBooster.
 
     Args:
-        booster: one that the schema accepts and that has a ``spec``.
-        default_scheduler_name: scheduler of pods for which the user names none.
+        booster: a ModelBooster that the schema accepts and that has a ``spec``.
+        default_scheduler_name: scheduler of the pods if the user does not set one.
     """
     spec = booster.spec or Spec()
     several = spec.backends is not None
@@ -87,7 +87,9 @@ def _backend(
     if backend.replicas is not None:
         least = most = backend.replicas
     gang = bool(backend.gang_scheduling)
-    env: Any = backend.env  # from here on plain JSON; to the type checker no TypedDict is a dict
+    env: Any = (
+        backend.env
+    )  # plain JSON from here on; for the type checker, a TypedDict is not a dict
     env_from: Any = backend.env_from
     return BackendForm(
         path=path,
@@ -135,7 +137,7 @@ def _worker(worker: Worker, path: Path) -> WorkerForm:
 
 
 def _plain(part: Fields | None) -> Any:
-    """Returns a part of the API as the JSON that the user wrote; None for None."""
+    """Returns a part of the spec as the user's JSON; None for None."""
     if part is None:
         return None
     return part.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)

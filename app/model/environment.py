@@ -8,15 +8,15 @@ from app.values.meta import Object
 
 @cached_fact
 def variables(backend: BackendForm) -> dict[str, Object]:
-    """Returns the entries of ``env`` by name; no two have the same."""
+    """Returns the entries of ``env`` by name; names are unique."""
     return {entry["name"]: entry for entry in backend.env}
 
 
 @cached_fact
 def unusual_variables(backend: BackendForm) -> list[tuple[int, Object]]:
-    """Returns the entries of ``env`` that are more, or less, than a name and a value; by position.
+    """Returns the entries of ``env`` that do not consist of a name and a non-empty value.
 
-    Of the others, which are nearly all, there is nothing to check or to convert.
+    The other entries need no checks and no conversion. Each entry comes with its index in ``env``.
     """
     return [
         (position, entry)
@@ -26,6 +26,9 @@ def unusual_variables(backend: BackendForm) -> list[tuple[int, Object]]:
 
 
 def env_value(backend: BackendForm, name: str, default: str) -> str:
-    """Returns what ``env`` says literally; ``""`` if the value comes from elsewhere."""
+    """Returns the literal value of a variable in ``env``.
+
+    It is ``default`` if the variable is absent, and ``""`` if it uses ``valueFrom``.
+    """
     entry = variables(backend).get(name)
     return default if entry is None else str(entry.get("value") or "")

@@ -1,6 +1,6 @@
 """The canonical form of a ModelBooster: the types that rules and converters read.
 
-``app.model.canonical`` makes them. They have no optional fields left open, and they never change.
+``app.model.canonical`` creates them, with every default filled in. They never change.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from app.values.meta import Object
 from app.values.value import value
 
 Facts = dict[Callable[..., Any], Any]
-"""What ``cached_fact`` has worked out from a form; a form never changes, so it stays true."""
+"""The results that ``cached_fact`` caches on a form."""
 
 
 class PolicyScope(StrEnum):
-    """What a policy scales."""
+    """What an autoscaling policy scales."""
 
     NONE = "none"
     MODEL = "model"
@@ -31,7 +31,7 @@ class PolicyScope(StrEnum):
 
 @value
 class WorkerForm:
-    """One kind of pods, with nothing left open. ``path`` is where the user wrote it."""
+    """One kind of pods, with defaults. ``path`` is its path in the spec."""
 
     path: Path
     type: str
@@ -47,9 +47,9 @@ class WorkerForm:
 
 @value
 class BackendForm:
-    """One backend, with nothing left open.
+    """One backend, with defaults.
 
-    ``policy`` is its own policy, never the model's.
+    ``path`` is its path in the spec. ``policy`` is its own policy, never that of the model.
     """
 
     path: Path
@@ -73,7 +73,7 @@ class BackendForm:
     facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def worker(self, kind: str) -> WorkerForm | None:
-        """Returns the worker of a type; of several the last."""
+        """Returns the last worker of a type, or None."""
         for worker in reversed(self.workers):
             if worker.type == kind:
                 return worker
@@ -82,9 +82,10 @@ class BackendForm:
 
 @value
 class Model:
-    """A ModelBooster in the one form that everything else reads.
+    """The canonical form of a ModelBooster.
 
-    ``route_name`` is what clients ask for; ``route_name_path`` is where the user wrote it.
+    ``route_name`` is the model name that clients send; ``route_name_path`` is its path in the
+    object.
     """
 
     namespace: str
@@ -101,7 +102,7 @@ class Model:
     facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def is_autoscaled(self, backend: BackendForm) -> bool:
-        """Whether an autoscaler writes the replicas of this backend."""
+        """Returns whether a policy scales this backend."""
         return self.policy is not None or backend.policy is not None
 
 
@@ -113,9 +114,9 @@ _UNKNOWN: Any = object()
 
 
 def cached_fact(fact: Callable[[_Form], _Fact]) -> Callable[[_Form], _Fact]:
-    """Makes a function work out each form's fact once.
+    """Caches the result of a function on its form.
 
-    A dozen rules and every converter ask for the same few. The answer is shared: do not change it.
+    Many rules and every converter need the same few facts. The result is shared: do not change it.
     """
 
     @wraps(fact)

@@ -8,28 +8,26 @@ from app.model.roles import roles, served
 from app.values.fields import Path, SpecError, invalid, too_many
 
 MOST_ADAPTERS = 10
-"""A ModelRoute lists no more."""
+"""Most LoRA adapters of a ModelRoute."""
 
 LONGEST_MODEL_NAME = 256
 LONGEST_NAME = 63
-"""Of a label's value and of a Service's name, both of which kthena makes from our names."""
-
-_LONGEST_TAIL = len("-1000000-prefill-1000000-1000000")
-"""What kthena puts after the name of a ModelServing, if all counts are as large as can be."""
+"""Longest value of a label and name of a Service; kthena derives both from our names."""
 
 
 def check_name_budget(model: Model, backend: BackendForm) -> None:
-    """Raises SpecError if kthena could not name the pods of a backend.
+    """Checks that kthena can name the pods of a backend.
 
-    It refuses a ModelServing of which ``<name>-<replicas>-<role>-<role replicas>-<followers>`` has
-    more than 63 characters, and makes labels and Services of such names. The most replicas that
-    may ever be wanted count.
+    kthena names them ``<name>-<replicas>-<role>-<role replicas>-<followers>``, also in labels and
+    Services. It rejects a ModelServing if that has more than 63 characters. The check uses the
+    maximum replicas.
+
+    Raises:
+        SpecError: the name is too long.
     """
-    name, kinds = backend_child_name(model, backend), roles(backend)
-    if len(name) + _LONGEST_TAIL <= LONGEST_NAME:
-        return
+    name = backend_child_name(model, backend)
     most = max(backend.max_replicas, backend.min_replicas)
-    for role in kinds:
+    for role in roles(backend):
         limit = LONGEST_NAME - len(f"-{most}-{role.name}-{role.worker.replicas}-{role.followers}")
         if len(name) > limit:
             detail = (
@@ -42,11 +40,11 @@ def check_name_budget(model: Model, backend: BackendForm) -> None:
 def served_model_name(model: Model, backend: BackendForm) -> str:
     """Returns the name under which a backend's engines serve the model.
 
-    It is the one that ``config`` gives, in either spelling; else that of the ModelBooster, never
-    ``spec.name``: a new name for clients must not restart pods.
+    It is ``served-model-name`` of ``config``, else the name of the ModelBooster. ``spec.name`` is
+    not used, because a new name for clients must not restart pods.
 
     Raises:
-        SpecError: it is no text of 1 to 256 characters, or prefill and decode disagree.
+        SpecError: it is not a text of 1 to 256 characters, or prefill and decode differ.
     """
     return _given_model_name(backend) or model.name
 
@@ -72,10 +70,10 @@ def _given_model_name(backend: BackendForm) -> str | None:
 
 @cached_fact
 def adapter_names(model: Model) -> list[str]:
-    """Returns the names of all adapters of the served backends, each once, sorted.
+    """Returns the sorted names of all LoRA adapters of the served backends, without duplicates.
 
     Raises:
-        SpecError: there are more than a ModelRoute can list.
+        SpecError: there are more than a ModelRoute accepts.
     """
     lists = [backend.lora_adapters for backend in served(model) if backend.lora_adapters]
     names = sorted({adapter.name for adapters in lists for adapter in adapters})
@@ -88,5 +86,5 @@ def adapter_names(model: Model) -> list[str]:
 
 
 def backend_child_name(model: Model, backend: BackendForm) -> str:
-    """Returns the name of what is made for one backend: ``<model>-<backend>``."""
+    """Returns the name of the children of one backend: ``<model>-<backend>``."""
     return f"{model.name}-{backend.name}"

@@ -12,10 +12,10 @@ from app.values.meta import Object, labels_of, owner_references
 
 
 def is_ours(obj: Object, uid: str) -> bool:
-    """Whether an object belongs to the ModelBooster with this uid.
+    """Returns whether an object belongs to the ModelBooster with this uid.
 
-    It does if an owner reference names the uid, whatever its flags, or if no controller and no
-    ModelBooster owns it and the label model-uid does. Never if another object controls it.
+    It does not if another object controls it. It does if any owner reference has the uid. Without
+    a controller and without a ModelBooster among its owners, the label model-uid decides.
     """
     refs = list(owner_references(obj))
     if any(ref.get("controller") and ref.get("uid") != uid for ref in refs):
@@ -26,13 +26,13 @@ def is_ours(obj: Object, uid: str) -> bool:
 
 
 def is_booster_reference(ref: Object) -> bool:
-    """Whether an owner reference names a ModelBooster."""
+    """Returns whether an owner reference names a ModelBooster."""
     group = str(ref.get("apiVersion", "")).partition("/")[0]
     return ref.get("kind") == MODEL_BOOSTER.kind and group == MODEL_BOOSTER.group
 
 
 def owner_uids(obj: Object) -> Iterator[str]:
-    """Yields the uids of the ModelBoosters that a child may belong to: what stores index by."""
+    """Yields the uids of the ModelBoosters that a child may belong to. An index function."""
     seen = False
     for ref in owner_references(obj):
         if is_booster_reference(ref) and (uid := ref.get("uid")):

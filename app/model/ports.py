@@ -15,7 +15,7 @@ ENGINE_PORT = 8000
 RUNTIME_PORT = 8100
 
 _NUMBERS = (int, str, float)
-"""What a number may be written as; ``true`` is none."""
+"""Types of a port number in JSON; booleans do not count."""
 
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
@@ -24,11 +24,11 @@ _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 def engine_port(backend: BackendForm) -> int:
     """Returns the TCP port on which the engines of a backend listen.
 
-    Each worker may set ``port`` in ``config``, as a number or as a string; one that does not
-    listens on 8000 (vLLM, ``--port``).
+    Each worker may set ``port`` in ``config``, as a number or a string. The default is 8000 (vLLM,
+    ``--port``).
 
     Raises:
-        SpecError: a port is not a whole number in 1..65535, or two workers disagree.
+        SpecError: a port is not an integer in 1..65535, or two workers use different ports.
     """
     agreed = None
     for role in roles(backend):
@@ -54,10 +54,10 @@ def _port(given: Argument, worker: WorkerForm) -> int:
 def runtime_port(backend: BackendForm) -> int:
     """Returns the TCP port of the metrics sidecar: RUNTIME_PORT of ``env``, or 8100.
 
-    A value that is no number counts as absent, as it always has.
+    A value that is not a number counts as absent.
 
     Raises:
-        SpecError: it is no port, or the engine's; both listen in the same pod.
+        SpecError: it is not in 1..65535, or it equals the port of the engine in the same pod.
     """
     text = env_value(backend, "RUNTIME_PORT", "")
     given = bool(_DIGITS.fullmatch(text))

@@ -1,7 +1,6 @@
-"""Which backends are served, by which kinds of pods, and on how many accelerators.
+"""The served backends, the roles of their pods, and their accelerators.
 
-Rules and converters both call these functions, so they cannot disagree. SpecError names the field
-at fault.
+Rules and converters call the same functions, so they cannot disagree.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from app.values.quantity import parse_quantity
 DISAGGREGATED = "vLLMDisaggregated"
 
 SERVED_TYPES = frozenset({"vLLM", DISAGGREGATED})
-"""The backend types that become children; the API reserves the others."""
+"""The backend types that have children; the API reserves the others."""
 
 ACCELERATORS = ("nvidia.com/gpu", "huawei.com/ascend-1980", "amd.com/gpu")
-"""Resources that count as devices of an engine."""
+"""Resources that count as accelerators."""
 
 
 class Role(NamedTuple):
-    """One kind of pods in a ModelServing, and the worker that describes it."""
+    """A role of a ModelServing: its worker, and its worker pods besides the entry pod."""
 
     name: str
     worker: WorkerForm
@@ -33,25 +32,25 @@ class Role(NamedTuple):
 
 @cached_fact
 def served(model: Model) -> tuple[BackendForm, ...]:
-    """Returns the backends that become children, in the order of the spec."""
+    """Returns the backends that have children, in the order of the spec."""
     return tuple([backend for backend in model.backends if backend.type in SERVED_TYPES])
 
 
 def unserved(model: Model) -> tuple[BackendForm, ...]:
-    """Returns the backends of types that the API reserves and nothing serves yet."""
+    """Returns the backends of reserved types, which have no children."""
     return tuple(backend for backend in model.backends if backend.type not in SERVED_TYPES)
 
 
 def is_disaggregated(backend: BackendForm) -> bool:
-    """Whether prompts and answers are worked on by different pods."""
+    """Returns whether prefill and decode run in different pods."""
     return backend.type == DISAGGREGATED
 
 
 def autoscaled(model: Model, backend: BackendForm, profile: Profile) -> bool:
-    """Whether an autoscaler that we set up writes the replicas of this backend.
+    """Returns whether we create an autoscaler for this backend.
 
-    That of kthena v0.1.0 looks at pods of the role ``leader`` only, and finds none in a
-    disaggregated backend; so none is set up there.
+    The autoscaler of kthena v0.1.0 only watches pods of the role ``leader``. A disaggregated
+    backend has none, so it gets none with that release.
     """
     if backend.type not in SERVED_TYPES or not model.is_autoscaled(backend):
         return False
@@ -60,10 +59,10 @@ def autoscaled(model: Model, backend: BackendForm, profile: Profile) -> bool:
 
 @cached_fact
 def roles(backend: BackendForm) -> tuple[Role, ...]:
-    """Returns the roles of a backend's pods, in the order in which they are written.
+    """Returns the roles of a backend's pods, in the order of the ModelServing.
 
     Raises:
-        SpecError: a worker that the type needs is missing.
+        SpecError: a worker required by the backend type is missing.
     """
     if is_disaggregated(backend):
         return tuple(Role(kind, _worker(backend, kind), 0) for kind in ("prefill", "decode"))
@@ -81,9 +80,9 @@ def _worker(backend: BackendForm, kind: str) -> WorkerForm:
 
 @cached_fact
 def devices(worker: WorkerForm) -> int:
-    """Returns how many accelerators each pod of a worker has, rounded up.
+    """Returns the number of accelerators of each pod of a worker, rounded up.
 
-    The limit counts; where there is none, the request.
+    The limits count; the requests count for resources without a limit.
     """
     resources = worker.resources
     if not resources:
