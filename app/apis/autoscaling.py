@@ -10,68 +10,67 @@ from app.apis.schema import Fields, NotNegative, Percent, PerMille, Quantity, in
 
 
 class Metric(Fields):
-    """A metric of the engines, and the value to keep it at."""
+    """A metric of the engines and its target value."""
 
     metric_name: str
-    """Its name as the engines publish it, for instance kthena:num_requests_waiting."""
+    """Name of the metric as the engines export it, for example kthena:num_requests_waiting."""
     target_value: Quantity
-    """The value per pod that is aimed at, greater than 0: above it replicas are added, below it
-    removed."""
+    """Target value per pod, greater than 0. Replicas are added above it and removed below it."""
 
 
 class StablePolicy(Fields):
-    """How fast replicas may change. Not supported here."""
+    """Limits on the rate of scaling. Not supported."""
 
     instances: NotNegative | None = None
-    """The most replicas to add or remove per period."""
+    """Maximum number of replicas to add or remove per period."""
     percent: PerMille | None = None
-    """The same in percent of the replicas there are."""
+    """Maximum change per period, in percent of the current replicas."""
     period: str | None = None
-    """How long a period is, for instance 15s."""
+    """Length of a period, for example 15s."""
     select_policy: Literal["Or", "And"] | None = None
-    """Which of the two limits counts: the larger (Or) or the smaller (And)."""
+    """Which of the two limits applies: the larger (Or) or the smaller (And)."""
     stabilization_window: str | None = None
-    """How much of the past is looked at before anything changes, for instance 5m."""
+    """Time window of past values to consider before scaling, for example 5m."""
 
 
 class PanicPolicy(Fields):
-    """How replicas are added under sudden load. Not supported here."""
+    """Scaling up under sudden load. Not supported."""
 
     percent: PerMille | None = None
-    """The most replicas to add per period, in percent of those there are."""
+    """Maximum number of replicas to add per period, in percent of the current replicas."""
     period: str | None = None
-    """How long a period is, for instance 5s."""
+    """Length of a period, for example 5s."""
     panic_threshold_percent: Annotated[int, int32_range(110, 1000)] | None = None
-    """The load, in percent of the target, at which panic mode begins."""
+    """Load, in percent of the target, at which panic mode starts."""
     panic_mode_hold: str | None = None
-    """How long panic mode lasts, for instance 60s."""
+    """Duration of panic mode, for example 60s."""
 
 
 class ScaleUp(Fields):
-    """How replicas are added. Not supported here."""
+    """Scaling up. Not supported."""
 
     stable_policy: StablePolicy | None = None
-    """Not supported here."""
+    """Not supported."""
     panic_policy: PanicPolicy | None = None
-    """Not supported here: create an AutoscalingPolicy and its AutoscalingPolicyBinding yourself."""
+    """Not supported: create an AutoscalingPolicy and an AutoscalingPolicyBinding instead."""
 
 
 class Behavior(Fields):
-    """How fast replicas change. Not supported here; {} is taken for absent."""
+    """Rate of scaling. Not supported; {} counts as absent."""
 
     scale_up: ScaleUp | None = None
-    """Not supported here."""
+    """Not supported."""
     scale_down: StablePolicy | None = None
-    """Not supported here."""
+    """Not supported."""
 
 
 class AutoscalingPolicySpec(Fields):
-    """When replicas are added and removed."""
+    """When to add and remove replicas."""
 
     tolerance_percent: Percent | None = None
-    """How far, in percent, a metric may be off its target before anything changes; 10 if absent."""
+    """Deviation of a metric from its target, in percent, that is ignored. Defaults to 10."""
     metrics: Annotated[list[Metric], Field(min_length=1, max_length=32)]
-    """What is measured, each under another name."""
+    """The metrics and their targets. Names must be unique."""
     behavior: Behavior | None = None
-    """Not supported here: to choose it, leave out autoscalingPolicy and create an AutoscalingPolicy
-    and its AutoscalingPolicyBinding yourself."""
+    """Not supported. To set it, omit autoscalingPolicy and create an AutoscalingPolicy and an
+    AutoscalingPolicyBinding instead."""

@@ -1,11 +1,11 @@
-"""The parts of Kubernetes' core/v1 that a ModelBooster embeds, as its CRD has always written them.
+"""The parts of core/v1 for containers: environment variables and resources.
 
-Shapes and meaning are those of https://kubernetes.io/docs/reference/generated/kubernetes-api/.
-No defaults: the API server's are applied where these values end, in the pods.
+Source: https://kubernetes.io/docs/reference/generated/kubernetes-api/. The types have no defaults,
+because the API server sets those in the pods.
 
-Nothing here asks what they say, field by field; they are checked and handed on. So they stay the
-JSON that they came as: dicts with the fields that the type knows, under the API's own names. An
-object for each of hundreds of variables, and back, was half of the work of an admission review.
+These values are validated and passed on unchanged, so they stay JSON: TypedDicts with the field
+names of the API. Converting hundreds of variables to objects and back took half of the time of an
+admission review.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ class FieldReference(TypedDict):
     """A field of the pod."""
 
     fieldPath: str
-    """Path of the field, for instance status.podIP."""
+    """Path of the field, for example status.podIP."""
     apiVersion: NotRequired[str]
-    """Version in which the path is written; v1 if absent."""
+    """API version of the path. Defaults to v1."""
 
 
 @atomic_core_type
 class ResourceFieldReference(TypedDict):
-    """A resource of a container, for instance limits.cpu."""
+    """A resource of a container, for example limits.cpu."""
 
     resource: str
     """The resource."""
     containerName: NotRequired[str]
-    """The container; the one itself if absent."""
+    """Name of the container. Defaults to the same container."""
     divisor: NotRequired[Quantity]
-    """Unit in which the value is given; 1 if absent."""
+    """Unit of the value. Defaults to 1."""
 
 
 @atomic_core_type
@@ -67,7 +67,7 @@ class FileKeyReference(TypedDict):
 
 @core_type
 class EnvVarSource(TypedDict):
-    """Where the value of an environment variable comes from."""
+    """Source of the value of an environment variable."""
 
     configMapKeyRef: NotRequired[KeyReference]
     """A key of a ConfigMap."""
@@ -86,11 +86,11 @@ class EnvVar(TypedDict):
     """An environment variable."""
 
     name: str
-    """Its name."""
+    """Name of the variable."""
     value: NotRequired[str]
-    """Its value."""
+    """Value of the variable."""
     valueFrom: NotRequired[EnvVarSource]
-    """Where its value comes from, instead of value."""
+    """Source of the value, instead of value."""
 
 
 @atomic_core_type
@@ -98,7 +98,7 @@ class NameReference(TypedDict):
     """A ConfigMap or Secret of the same namespace."""
 
     name: NotRequired[str]
-    """Its name."""
+    """Name of the ConfigMap or Secret."""
     optional: NotRequired[bool]
     """Whether the pod may start without it."""
 
@@ -108,7 +108,7 @@ class EnvFromSource(TypedDict):
     """A ConfigMap or Secret whose keys all become environment variables."""
 
     prefix: NotRequired[str]
-    """Put before each key."""
+    """Prefix of each key."""
     configMapRef: NotRequired[NameReference]
     """The ConfigMap."""
     secretRef: NotRequired[NameReference]
@@ -117,21 +117,21 @@ class EnvFromSource(TypedDict):
 
 @core_type
 class ResourceClaim(TypedDict):
-    """A claim of the pod that the container uses."""
+    """A resource claim of the pod that the container uses."""
 
     name: str
     """Name of the claim in the pod."""
     request: NotRequired[str]
-    """Name of the request in the claim; all of it if absent."""
+    """Name of the request in the claim. Defaults to the whole claim."""
 
 
 @core_type
 class ResourceRequirements(TypedDict):
-    """What a container needs and may use at most."""
+    """Resource requests and limits of a container."""
 
     limits: NotRequired[dict[str, Quantity]]
-    """The most it may use, by resource: cpu, memory, nvidia.com/gpu, huawei.com/ascend-1980 ..."""
+    """Maximum by resource: cpu, memory, nvidia.com/gpu, huawei.com/ascend-1980 and others."""
     requests: NotRequired[dict[str, Quantity]]
-    """What is kept for it; the limit if absent."""
+    """Amount to reserve by resource. Defaults to the limit."""
     claims: NotRequired[ByName[ResourceClaim]]
-    """Claims of the pod that it uses."""
+    """Resource claims of the pod that the container uses."""

@@ -1,7 +1,4 @@
-"""The parts of core/v1 that say on which nodes pods run: tolerations and affinity.
-
-See ``app.apis.core`` for how these types are built.
-"""
+"""The parts of core/v1 for scheduling: tolerations and affinity. See ``app.apis.core``."""
 
 from __future__ import annotations
 
@@ -14,18 +11,18 @@ from app.apis.schema import Atomic, Int32, Int64, atomic_core_type, core_type
 
 @core_type
 class Toleration(TypedDict):
-    """A taint that does not keep the pod from a node."""
+    """A node taint that the pod tolerates."""
 
     key: NotRequired[str]
-    """Key of the taint; all of them if absent."""
+    """Key of the taint. Defaults to all keys."""
     operator: NotRequired[str]
-    """Exists or Equal; Equal if absent."""
+    """Exists or Equal. Defaults to Equal."""
     value: NotRequired[str]
     """Value of the taint, for Equal."""
     effect: NotRequired[str]
-    """NoSchedule, PreferNoSchedule or NoExecute; all of them if absent."""
+    """NoSchedule, PreferNoSchedule or NoExecute. Defaults to all effects."""
     tolerationSeconds: NotRequired[Int64]
-    """How long a NoExecute taint is borne, in seconds; for ever if absent."""
+    """How long to tolerate a NoExecute taint, in seconds. Defaults to forever."""
 
 
 @core_type
@@ -35,24 +32,24 @@ class SelectorRequirement(TypedDict):
     key: str
     """The label or field."""
     operator: str
-    """In, NotIn, Exists, DoesNotExist; for nodes also Gt and Lt."""
+    """In, NotIn, Exists or DoesNotExist; for nodes also Gt and Lt."""
     values: NotRequired[Atomic[str]]
-    """What it is compared with."""
+    """Values to compare with."""
 
 
 @atomic_core_type
 class NodeSelectorTerm(TypedDict):
-    """Conditions on one node, all of which must hold."""
+    """Conditions on a node. All of them must match."""
 
     matchExpressions: NotRequired[Atomic[SelectorRequirement]]
-    """On its labels."""
+    """Conditions on labels of the node."""
     matchFields: NotRequired[Atomic[SelectorRequirement]]
-    """On its fields."""
+    """Conditions on fields of the node."""
 
 
 @atomic_core_type
 class NodeSelector(TypedDict):
-    """Nodes for which at least one term holds."""
+    """Nodes that match at least one term."""
 
     nodeSelectorTerms: Atomic[NodeSelectorTerm]
     """The terms."""
@@ -60,79 +57,79 @@ class NodeSelector(TypedDict):
 
 @core_type
 class PreferredNodes(TypedDict):
-    """Nodes that are preferred, and how much."""
+    """Preferred nodes and their weight."""
 
     preference: NodeSelectorTerm
-    """Which nodes."""
+    """The preferred nodes."""
     weight: Int32
-    """How much, 1 to 100."""
+    """Weight of the preference, 1 to 100."""
 
 
 @core_type
 class NodeAffinity(TypedDict):
-    """Which nodes a pod may or should run on."""
+    """Rules for the nodes of a pod."""
 
     requiredDuringSchedulingIgnoredDuringExecution: NotRequired[NodeSelector]
-    """Where it may run."""
+    """Nodes that the pod requires."""
     preferredDuringSchedulingIgnoredDuringExecution: NotRequired[Atomic[PreferredNodes]]
-    """Where it should rather run."""
+    """Nodes that the pod prefers."""
 
 
 @atomic_core_type
 class LabelSelector(TypedDict):
-    """Objects chosen by their labels."""
+    """A selector of objects by their labels."""
 
     matchLabels: NotRequired[dict[str, str]]
-    """Labels with these values."""
+    """Required labels and their values."""
     matchExpressions: NotRequired[Atomic[SelectorRequirement]]
     """Conditions on labels."""
 
 
 @core_type
 class PodAffinityTerm(TypedDict):
-    """Pods to be near to, or away from."""
+    """A rule for the location of a pod relative to other pods."""
 
     labelSelector: NotRequired[LabelSelector]
-    """Which pods."""
+    """Selects the other pods."""
     matchLabelKeys: NotRequired[Atomic[str]]
-    """Labels of the new pod whose values the others must share."""
+    """Label keys for which the other pods must have the same values as the new pod."""
     mismatchLabelKeys: NotRequired[Atomic[str]]
-    """Labels of the new pod whose values the others must not share."""
+    """Label keys for which the other pods must have other values than the new pod."""
     namespaceSelector: NotRequired[LabelSelector]
-    """In which namespaces, by their labels."""
+    """Namespaces of the other pods, by label."""
     namespaces: NotRequired[Atomic[str]]
-    """In which namespaces, by name."""
+    """Namespaces of the other pods, by name."""
     topologyKey: str
-    """Label of nodes that says what "near" is, for instance kubernetes.io/hostname."""
+    """Node label that defines the topology domain, for example kubernetes.io/hostname."""
 
 
 @core_type
 class WeightedPodAffinityTerm(TypedDict):
-    """Pods to be rather near to, or away from, and how much."""
+    """A preferred rule and its weight."""
 
     podAffinityTerm: PodAffinityTerm
-    """Which pods."""
+    """The rule."""
     weight: Int32
-    """How much, 1 to 100."""
+    """Weight of the preference, 1 to 100."""
 
 
 @core_type
 class PodAffinity(TypedDict):
-    """Pods to be near to, or away from."""
+    """Rules for the location of a pod relative to other pods."""
 
     requiredDuringSchedulingIgnoredDuringExecution: NotRequired[Atomic[PodAffinityTerm]]
-    """What must hold."""
+    """Required rules."""
     preferredDuringSchedulingIgnoredDuringExecution: NotRequired[Atomic[WeightedPodAffinityTerm]]
-    """What should rather hold."""
+    """Preferred rules."""
 
 
 @core_type
 class Affinity(TypedDict):
-    """Where pods may and should run."""
+    """Affinity rules of a pod."""
 
     nodeAffinity: NotRequired[NodeAffinity]
-    """By node."""
+    """Rules for nodes."""
     podAffinity: NotRequired[PodAffinity]
-    """Near to other pods."""
+    """Rules for running near other pods."""
     podAntiAffinity: NotRequired[PodAffinity]
-    """Away from other pods."""
+    """Rules for running away from other pods."""

@@ -83,7 +83,8 @@ ByName = Annotated[list[T], Field(json_schema_extra=LIST_BY_NAME), AfterValidato
 Atomic = Annotated[list[T], Field(json_schema_extra=ATOMIC_LIST)]
 """A list that has one field manager as a whole."""
 
-# The API server does not check the formats. Its integers have 64 bits, so only int32 needs bounds.
+# The API server does not check the formats. Its integers have 64 bits, so the CRD only needs the
+# bounds of int32; those of int64 are for pydantic.
 Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1, json_schema_extra={"format": "int32"})]
 Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1, json_schema_extra={"format": "int64"})]
 
