@@ -26,7 +26,7 @@ class Indexer(Protocol):
         """Returns the objects that have this value in an index."""
 
 
-def made_by(booster: Object) -> Iterator[str]:
+def generated_children(booster: Object) -> Iterator[str]:
     """Yields the children that a ModelBooster generates, as ``<kind>/<namespace>/<name>``.
 
     Only ModelServings and AutoscalingPolicies are needed to find every name conflict. A ModelServer
@@ -38,23 +38,23 @@ def made_by(booster: Object) -> Iterator[str]:
     policy = spec.get("autoscalingPolicy")
     several = spec.get("backends")
     if several is not None and policy:
-        yield _made(AUTOSCALING_POLICY, Key(namespace, name))
+        yield _child_id(AUTOSCALING_POLICY, Key(namespace, name))
     for backend in several if isinstance(several, list) else [spec.get("backend")]:
         entry = as_dict(backend)
         if entry.get("type") in SERVED_TYPES and isinstance(entry.get("name"), str):
             child = Key(namespace, f"{name}-{entry['name']}")
-            yield _made(MODEL_SERVING, child)
+            yield _child_id(MODEL_SERVING, child)
             if entry.get("autoscalingPolicy") or (several is None and policy):
-                yield _made(AUTOSCALING_POLICY, child)
+                yield _child_id(AUTOSCALING_POLICY, child)
 
 
-def routed_by_booster(booster: Object) -> Iterator[str]:
+def model_name_of_booster(booster: Object) -> Iterator[str]:
     """Yields the model name that clients send to reach this ModelBooster."""
     name = as_dict(booster.get("spec")).get("name")
     yield name if name and isinstance(name, str) else booster["metadata"]["name"]
 
 
-def adapted_by_booster(booster: Object) -> Iterator[str]:
+def adapters_of_booster(booster: Object) -> Iterator[str]:
     """Yields the names of the LoRA adapters of a ModelBooster."""
     spec = as_dict(booster.get("spec"))
     several = spec.get("backends")
@@ -64,13 +64,13 @@ def adapted_by_booster(booster: Object) -> Iterator[str]:
                 yield name
 
 
-def routed_by_route(route: Object) -> Iterator[str]:
+def model_name_of_route(route: Object) -> Iterator[str]:
     """Yields the model name of a ModelRoute."""
     if isinstance(name := as_dict(route.get("spec")).get("modelName"), str):
         yield name
 
 
-def adapted_by_route(route: Object) -> Iterator[str]:
+def adapters_of_route(route: Object) -> Iterator[str]:
     """Yields the names of the LoRA adapters of a ModelRoute."""
     names = as_list(as_dict(route.get("spec")).get("loraAdapters"))
     yield from (name for name in names if isinstance(name, str))
@@ -79,11 +79,11 @@ def adapted_by_route(route: Object) -> Iterator[str]:
 INDEXES: Mapping[Resource, Mapping[str, IndexFunc]] = MappingProxyType(
     {
         MODEL_BOOSTER: {
-            "made": made_by,
-            "routed": routed_by_booster,
-            "adapted": adapted_by_booster,
+            "child": generated_children,
+            "model": model_name_of_booster,
+            "adapter": adapters_of_booster,
         },
-        MODEL_ROUTE: {"routed": routed_by_route, "adapted": adapted_by_route},
+        MODEL_ROUTE: {"model": model_name_of_route, "adapter": adapters_of_route},
     }
 )
 """The indexes that the stores of each kind must have."""
@@ -117,15 +117,15 @@ class StoreLookup:
 
     def makers(self, resource: Resource, key: Key) -> Iterable[Object]:
         """Returns the ModelBoosters that generate a child of this kind and name."""
-        return self._by(MODEL_BOOSTER, "made", _made(resource, key))
+        return self._by(MODEL_BOOSTER, "child", _child_id(resource, key))
 
     def routing(self, resource: Resource, model_name: str) -> Iterable[Object]:
         """Returns the objects of this kind, in all namespaces, that route a model name."""
-        return self._by(resource, "routed", model_name)
+        return self._by(resource, "model", model_name)
 
     def adapting(self, resource: Resource, name: str) -> Iterable[Object]:
         """Returns the objects of this kind, in all namespaces, that route a LoRA adapter."""
-        return self._by(resource, "adapted", name)
+        return self._by(resource, "adapter", name)
 
     def _by(self, resource: Resource, index: str, value: str) -> list[Object]:
         store = self._stores.get(resource)
@@ -168,5 +168,5 @@ def lookup_among(boosters: Iterable[Object]) -> StoreLookup:
     return StoreLookup({MODEL_BOOSTER: FixedIndexer(placed, INDEXES[MODEL_BOOSTER])})
 
 
-def _made(resource: Resource, key: Key) -> str:
+def _child_id(resource: Resource, key: Key) -> str:
     return f"{resource.kind}/{key}"

@@ -20,7 +20,7 @@ _METADATA: Object = {"type": "object", "additionalProperties": _FREE}
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class Pruned:
     """A pruned object.
 
     Args:
@@ -32,7 +32,7 @@ class Stored:
     unknown: tuple[str, ...]
 
 
-def stored(obj: Object) -> Stored:
+def pruned(obj: Object) -> Pruned:
     """Returns a ModelBooster as the API server would store it, and its unknown fields.
 
     Values of a wrong type stay, so that validation reports them; all fields inside them count as
@@ -46,16 +46,16 @@ def stored(obj: Object) -> Stored:
     while todo:
         value, schema, path, into, place = todo.pop()
         if isinstance(value, dict):
-            kept: Object = {}
-            into[place] = kept
+            fields: Object = {}
+            into[place] = fields
             for name, inner in value.items():
                 below = _field(schema, name)
                 at = f"{path}.{name}"
                 if below is _UNKNOWN:
                     unknown.append(at.removeprefix("."))
                 elif inner is not None or schema is _FREE:
-                    kept[name] = None  # keeps the order of the fields
-                    todo.append((inner, below, at, kept, name))
+                    fields[name] = None  # keeps the order of the fields
+                    todo.append((inner, below, at, fields, name))
         elif isinstance(value, list):
             into[place] = items = [None] * len(value)
             below = schema if schema is _FREE else schema.get("items", _UNKNOWN)
@@ -65,7 +65,7 @@ def stored(obj: Object) -> Stored:
             ]
         else:
             into[place] = _number(value) if isinstance(value, int | float) else value
-    return Stored(result[0], tuple(sorted(unknown)))
+    return Pruned(result[0], tuple(sorted(unknown)))
 
 
 def _field(schema: Object, name: Any) -> Object:

@@ -45,7 +45,7 @@ def judge(obj: Object, context: Context, *, old: Object | None = None) -> Verdic
     """Returns what is to be said about an object, all of it at once.
 
     Args:
-        obj: the object as the API server stores it (``app.apis.pruning.stored`` if it is another
+        obj: the object as the API server stores it (``app.apis.pruning.pruned`` if it is another
             source's).
         context: what the verdict depends on besides.
         old: the object that it replaces; what was wrong with that one already does not stand in

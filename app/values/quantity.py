@@ -94,8 +94,8 @@ def _read(text: str) -> _Amount | None:
     else:
         exponent += _DECIMAL[suffix]
     if exponent < _SMALLEST:
-        kept, lost = divmod(digits, 10 ** (_SMALLEST - exponent))
-        digits, exponent = kept + bool(lost), _SMALLEST
+        quotient, remainder = divmod(digits, 10 ** (_SMALLEST - exponent))
+        digits, exponent = quotient + bool(remainder), _SMALLEST
     if suffix in _BINARY and digits > _LARGEST_BINARY * 10**-exponent:
         digits, exponent = _LARGEST_BINARY, 0
     return _Amount(sign == "-", digits, exponent, suffix in _BINARY, scientific)

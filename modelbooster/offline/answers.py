@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from app.apis.kinds import MODEL_BOOSTER
-from app.apis.pruning import stored
+from app.apis.pruning import pruned
 from app.convert import desired_children
 from app.defaults import defaulted
 from app.lookup import lookup_among
@@ -100,7 +100,7 @@ def answers(
             version = document.object.get("apiVersion")
             note(f"{document.source}: {document} ({version}) is no ModelBooster: left out")
             continue
-        kept = stored(document.object)
+        kept = pruned(document.object)
         obj = defaulted(_placed(kept.object, namespace))
         boosters.append((document, obj, kept.unknown))
     named = [obj for _, obj, _ in boosters if obj["metadata"].get("name")]
