@@ -131,7 +131,7 @@ class Metrics:
         )
         self.denials = counter(
             "modelbooster_webhook_denials_total",
-            "Rejected objects by cause (FieldValueInvalid, ...).",
+            "Rejected objects by type of fault.",
             "reason",
         )
 
