@@ -1,8 +1,8 @@
-"""What the mutating webhook stores: one value, and only when an object is created.
+"""The defaults that the mutating webhook stores: one field, set when an object is created.
 
-A stored default belongs to nobody: no later apply takes it out again, and it shows in every diff.
-So all others are applied in memory, by ``app.model.canonical``. This one is stored because kthena
-v0.1.0, whose form the object then has, crashes without it (docs/differences.md).
+A stored default has no field manager: a later apply does not remove it, and it shows in every diff.
+So ``app.model.canonical`` applies all other defaults in memory. This one is stored because kthena
+v0.1.0 crashes without it on objects in its own form (docs/differences.md).
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ FIELD = "costExpansionRatePercent"
 
 
 def defaults(obj: Any) -> list[Object]:
-    """Returns what to add to a new object, as JSON Patch operations (RFC 6902).
+    """Returns the JSON Patch operations (RFC 6902) that add the defaults to a new object.
 
-    The object has not been checked by anything yet; of one that makes no sense nothing is changed.
+    Args:
+        obj: the object, not validated yet. A malformed object gets no defaults.
     """
     spec = obj.get("spec") if isinstance(obj, dict) else None
     if not isinstance(spec, dict) or spec.get(FIELD) is not None:
@@ -30,7 +31,7 @@ def defaults(obj: Any) -> list[Object]:
 
 
 def defaulted(obj: Object) -> Object:
-    """Returns a new object as it is stored, with these defaults in it."""
+    """Returns a new object with the defaults added."""
     added = {
         operation["path"].rpartition("/")[2]: operation["value"] for operation in defaults(obj)
     }

@@ -1,8 +1,8 @@
 """Log lines: one JSON object each in a cluster, text on a terminal.
 
-What a line is about (the object's key, the number of the pass) comes from a context variable, not
-from each call. Lines are written by a thread of their own: a reader who has stopped reading must
-not stop us; what does not fit into the queue is dropped and counted.
+A context variable holds the object's key and the number of the pass, so calls do not repeat them.
+A separate thread writes the lines, so a blocked reader does not block the program. Lines that do
+not fit into its queue are dropped and counted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import orjson
 from app.errors import UsageError
 
 MAX_LINE_BYTES = 4096
-"""Longest line; collectors cut longer ones, and then they are no JSON any more."""
+"""Longest line; log collectors split longer ones, which breaks the JSON."""
 
 QUEUE_LINES = 10_000
 _EXIT_SECONDS = 1.0
@@ -36,7 +36,10 @@ _subject: ContextVar[Mapping[str, str]] = ContextVar("subject", default={})  # n
 def about(
     *, controller: str = "", namespace: str = "", name: str = "", reconcile_id: str = ""
 ) -> Iterator[None]:
-    """Says what all lines are about that are logged inside, by this task and those it starts."""
+    """Adds fields to every line logged inside, by this task and the tasks that it starts.
+
+    Empty arguments are left out.
+    """
     fields = {
         "controller": controller,
         "namespace": namespace,
@@ -52,15 +55,15 @@ def about(
 
 
 def configure(level: str = "info", form: str = "json", stream: BinaryIO | None = None) -> Sink:
-    """Sends every log line of the process to one place, in one form.
+    """Sends every log line of the process to one stream, in one format.
 
     Args:
-        level: least important level that is written: debug, info, warning, error.
+        level: lowest level that is written: debug, info, warning, error.
         form: ``json``, ``text``, or ``auto``: text on a terminal, JSON elsewhere.
-        stream: where to; standard error if not given.
+        stream: output stream; standard error by default.
 
     Raises:
-        UsageError: no such level or form.
+        UsageError: the level or the format does not exist.
     """
     if level.lower() not in _LEVELS:
         raise UsageError(f"no such log level: {level!r}; there are {', '.join(_LEVELS)}")
@@ -82,7 +85,7 @@ def configure(level: str = "info", form: str = "json", stream: BinaryIO | None =
     root.addHandler(sink)
     root.setLevel(_LEVELS[level.lower()])
     logging.captureWarnings(True)
-    # They say per request or per connection what nobody can act on.
+    # These log a line per request or connection that needs no action.
     for chatty in ("asyncio", "aiohttp.access", "kubernetes_asyncio", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     return sink
@@ -92,7 +95,7 @@ class JsonLines(logging.Formatter):
     """Formats a record as one JSON object, at most 4 KiB long."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Returns the line, without the line end."""
+        """Returns the line, without a newline."""
         fields: dict[str, str] = {
             "ts": _time(record),
             "level": record.levelname.lower(),
@@ -107,7 +110,7 @@ class JsonLines(logging.Formatter):
             longest = max(fields, key=lambda name: len(fields[name]))
             value = fields[longest]
             kept = len(value) * 3 // 4 - 3
-            # Of a trace the end tells most, of a sentence the beginning.
+            # The end of a stack trace matters most; of other text, the start.
             is_trace = longest == "stacktrace"
             fields[longest] = "..." + value[-kept:] if is_trace else value[:kept] + "..."
             line = _dumped(fields)
@@ -115,13 +118,13 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """Formats a record for a reader at a terminal."""
+    """Formats a record as text for a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Returns the line, without the line end; a traceback makes it several."""
+        """Returns the line, without a newline at the end; a stack trace adds more lines."""
         subject = _subject.get()
         where = "/".join(filter(None, (subject.get("namespace"), subject.get("name"))))
-        # A message may hold what a user wrote: it must not be able to forge a line.
+        # A message can contain user input, which must not forge a log line.
         message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
         text = f"{_time(record)} {record.levelname:<7} {record.name}: {message}"
         if where:
@@ -132,17 +135,17 @@ class TextLines(logging.Formatter):
 
 
 class Sink(logging.Handler):
-    """Writes lines in a thread; never lets whoever logs wait.
+    """Writes lines in a separate thread and never blocks the caller.
 
     Args:
-        stream: where to write.
-        capacity: how many lines may wait.
+        stream: output stream.
+        capacity: how many lines the queue holds.
     """
 
     def __init__(self, stream: BinaryIO, capacity: int = QUEUE_LINES) -> None:
         super().__init__()
         self.dropped = 0
-        """How many lines found no room, since the start."""
+        """How many lines were dropped because the queue was full."""
         self._stream = stream
         self._queue: queue.Queue[bytes | None] = queue.Queue(capacity)
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
@@ -150,22 +153,22 @@ class Sink(logging.Handler):
         atexit.register(self.close)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Takes in a line."""
+        """Adds a line to the queue, or drops it if the queue is full."""
         try:
             self._queue.put_nowait(self.format(record).encode("utf-8", "replace") + b"\n")
         except queue.Full:
             self.dropped += 1
-        except Exception:  # a message that cannot be formatted must not end what logged it
+        except Exception:  # a message that cannot be formatted must not fail its caller
             self.handleError(record)
 
     def close(self) -> None:
-        """Writes what waits, for a second at most, and ends the thread."""
+        """Writes the lines in the queue, for at most a second, and ends the thread."""
         atexit.unregister(self.close)
         if self._thread.is_alive():
             try:
                 self._queue.put(None, timeout=_EXIT_SECONDS)
             except queue.Full:
-                return  # nobody reads: do not keep the process from ending
+                return  # the reader is blocked: let the process exit
             self._thread.join(_EXIT_SECONDS)
         super().close()
 

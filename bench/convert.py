@@ -20,7 +20,8 @@ from app.apis.kinds import Profile
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children, drafts
 from app.convert.options import Options
-from app.model.canonical import Model, canonical
+from app.model.canonical import canonical
+from app.model.forms import Model
 from app.values.meta import Object
 from tests.builders import backend, disaggregated, lora, policy, stored_object, worker
 

@@ -22,6 +22,7 @@ from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE, Options
 from app.errors import UsageError
 from app.model.storage import HOST_PATH_PREFIXES, host_folder
 from app.values.meta import Object
+from app.values.names import LONGEST_SUBDOMAIN, SUBDOMAIN
 
 PREFIX = "MODELBOOSTER_"
 
@@ -29,7 +30,7 @@ _RESOURCES = TypeAdapter(ResourceRequirements)
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
-ObjectName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+ObjectName = Annotated[str, Field(max_length=LONGEST_SUBDOMAIN, pattern=f"^{SUBDOMAIN}$")]
 Names = Annotated[tuple[str, ...], NoDecode]
 """Separated by commas."""
 Marks = dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]]

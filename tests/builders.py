@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from app.apis.modelbooster import ModelBooster
-from app.model.canonical import Model, canonical
+from app.model.canonical import canonical
+from app.model.forms import Model
 from app.values.meta import Object
 
 UID = "11111111-2222-4333-8444-555555555555"

@@ -58,8 +58,8 @@ MEANING = (
 # From the ground floor up.
 LAYERS = {
     "app.values": Layer(),
-    # An error carries the field that is at fault.
-    "app.errors": Layer(ours=("app.values",)),
+    # An error carries the field that is at fault, and the reason that the conditions report.
+    "app.errors": Layer(ours=("app.values", "app.apis.reasons")),
     # typing_extensions: the TypedDict that pydantic can read on Python 3.11.
     "app.apis": Layer(ours=("app.values",), others=("pydantic", "typing_extensions")),
     # What the engines themselves accept; it knows nothing of ModelBoosters.
@@ -73,8 +73,11 @@ LAYERS = {
         ours=(*VOCABULARY, "app.model", "app.convert", "app.lookup"), others=("pydantic", "re2")
     ),
     "app.defaults": Layer(ours=(*VOCABULARY, "app.model")),
+    "app.version": Layer(),
+    # The version is part of the user agent.
     "app.kube": Layer(
-        ours=VOCABULARY, others=("kubernetes_asyncio", "aiohttp", "httptools", "orjson")
+        ours=(*VOCABULARY, "app.version"),
+        others=("kubernetes_asyncio", "aiohttp", "httptools", "orjson"),
     ),
     "app.cache": Layer(ours=(*VOCABULARY, "app.kube"), others=("orjson",)),
     "app.installed": Layer(ours=(*VOCABULARY, "app.kube", "app.cache")),
@@ -337,9 +340,9 @@ def test_the_tables_name_what_exists() -> None:
             id="a package that is another's",
         ),
         pytest.param(
-            "app/model/derive.py",
+            "app/model/roles.py",
             "from time import monotonic",
-            "app.model.derive:{} imports time, which a pure module may not",
+            "app.model.roles:{} imports time, which a pure module may not",
             id="a clock in a pure module",
         ),
         pytest.param(

@@ -11,12 +11,14 @@ from typing import Any
 
 import orjson
 
-from app.apis.definition import ADVICE, is_whole
+from app.apis.definition import REPLACED_CRD_MESSAGE, is_unpruned
 from app.apis.kinds import DELETION_PROTECTION, MODEL_BOOSTER
 from app.defaults import defaults
 from app.validation import Context, judge
 from app.values.fields import FieldError
 from app.values.meta import Object
+from app.values.text import shortened
+from app.values.untyped import as_dict, display_name
 
 MOST_WARNINGS = 5
 MOST_WARNING_BYTES = 256
@@ -81,7 +83,7 @@ def _unwatched(request: Object, namespaces: tuple[str, ...]) -> str | None:
         return None
     return (
         "this ModelBooster will not be served: the controller watches only the namespaces"
-        f" {_cut(', '.join(namespaces), 100)} (watchNamespaces of the Helm chart)"
+        f" {shortened(', '.join(namespaces), 100)} (watchNamespaces of the Helm chart)"
     )
 
 
@@ -115,8 +117,8 @@ def invalid_status(name: str, faults: tuple[FieldError, ...]) -> Object:
     causes = [
         {
             "reason": str(fault.cause),
-            "message": _cut(fault.message, MOST_CAUSE_CHARACTERS),
-            "field": _cut(str(fault.path), MOST_FIELD_CHARACTERS),
+            "message": shortened(fault.message, MOST_CAUSE_CHARACTERS),
+            "field": shortened(str(fault.path), MOST_FIELD_CHARACTERS),
         }
         for fault in faults
     ]
@@ -125,10 +127,8 @@ def invalid_status(name: str, faults: tuple[FieldError, ...]) -> Object:
 
 
 def name_of(obj: Object) -> str:
-    """Returns what to call an object: its name, else the beginning of what it will be called."""
-    metadata = _dict(obj.get("metadata"))
-    name = metadata.get("name") or metadata.get("generateName")
-    return _cut(name, MOST_FIELD_CHARACTERS) if isinstance(name, str) else ""
+    """Returns the name of an object, or the start of its generated name, cut to a fixed length."""
+    return shortened(display_name(obj), MOST_FIELD_CHARACTERS)
 
 
 def _request(review: Any) -> Object:
@@ -155,7 +155,7 @@ def _is_ours(request: Object) -> bool:
 
 
 def _is_of_booster(request: Object) -> bool:
-    kind = _dict(request.get("kind"))
+    kind = as_dict(request.get("kind"))
     known = (kind.get("group"), kind.get("version"), kind.get("kind"))
     return known == (MODEL_BOOSTER.group, MODEL_BOOSTER.version, MODEL_BOOSTER.kind)
 
@@ -165,7 +165,7 @@ def _is_write(request: Object) -> bool:
     if not _is_of_booster(request) or request.get("operation") not in ("CREATE", "UPDATE"):
         return False
     # What is being deleted must be able to go.
-    return not _dict(_dict(request.get("object")).get("metadata")).get("deletionTimestamp")
+    return not as_dict(as_dict(request.get("object")).get("metadata")).get("deletionTimestamp")
 
 
 def _replaced(request: Object, context: Context) -> str | None:
@@ -174,18 +174,18 @@ def _replaced(request: Object, context: Context) -> str | None:
     Of an update the request itself tells: the API server has just read the stored object, with or
     without the mark of our schema. An object that was never stored has no creation time.
     """
-    old = _dict(request.get("oldObject"))
-    if _dict(old.get("metadata")).get("creationTimestamp"):
-        return None if is_whole(old) else ADVICE
+    old = as_dict(request.get("oldObject"))
+    if as_dict(old.get("metadata")).get("creationTimestamp"):
+        return None if is_unpruned(old) else REPLACED_CRD_MESSAGE
     return context.replaced
 
 
 def _deletion(request: Object) -> Object:
-    old = _dict(request.get("oldObject"))  # a deletion of many carries no name but this
-    metadata = _dict(old.get("metadata"))
-    user = _dict(request.get("userInfo")).get("username")
+    old = as_dict(request.get("oldObject"))  # a deletion of many carries no name but this
+    metadata = as_dict(old.get("metadata"))
+    user = as_dict(request.get("userInfo")).get("username")
     if (
-        _dict(metadata.get("annotations")).get(DELETION_PROTECTION) != "true"
+        as_dict(metadata.get("annotations")).get(DELETION_PROTECTION) != "true"
         or metadata.get("deletionTimestamp")
         or (isinstance(user, str) and user in EXEMPT_USERS)
     ):
@@ -217,7 +217,7 @@ def _answer(response: Object) -> Object:
 
 
 def _status(code: int, reason: str, message: str, details: Object | None = None) -> Object:
-    text = _cut(message, MOST_MESSAGE_CHARACTERS)
+    text = shortened(message, MOST_MESSAGE_CHARACTERS)
     status: Object = {"status": "Failure", "code": code, "reason": reason, "message": text}
     return status if details is None else {**status, "details": details}
 
@@ -237,11 +237,3 @@ def _one_line(text: str) -> str:
     if len(whole) <= MOST_WARNING_BYTES and len(text) <= MOST_WARNING_BYTES:
         return printable
     return whole[: MOST_WARNING_BYTES - 3].decode(errors="ignore") + "..."
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 3] + "..."
-
-
-def _dict(value: Any) -> Object:
-    return value if isinstance(value, dict) else {}

@@ -1,13 +1,13 @@
-"""The rules that the API server itself holds, in CEL: what no single field's type can say.
+"""The CEL rules of the CRD: checks that involve more than one field.
 
-They stay few. A rule runs again at every edit below its place, so one that old objects may break
-would block edits that have nothing to do with it; and its fault hides what the webhook would find.
-Their twins in ``app.validation`` share path and message, so that the server, the webhook and
-``model-booster validate`` say the same.
+Keep them few. The API server runs a rule again on every edit below its type. A rule that stored
+objects may break would block unrelated edits, and its fault hides the faults of the webhook.
+``app.validation`` has the same rules with the same path and message. So the API server, the webhook
+and ``model-booster validate`` report the same faults.
 
-Three things about CEL in a schema shape the expressions: ``config`` cannot be seen at all;
-``duration()`` of a malformed string is an error and not false; and what iterates needs bounded
-lists (``maxItems``) or the server refuses the rule as too expensive.
+Three properties of CEL shape the expressions. ``config`` is not visible to them. ``duration()`` of
+a malformed string is an error, not false. Iterations need bounded lists (``maxItems``), or the
+API server rejects the rule as too expensive.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class CelRule:
     """One entry of ``x-kubernetes-validations``.
 
     Args:
-        at: where it stands: a type of ``app.apis.modelbooster``, or a field of one.
-        rule: the expression that must hold of what stands there.
-        message: what the user reads if it does not.
-        field: the field it complains about, below the place where it stands.
-        reason: the kind of fault.
-        with_old: whether the expression also looks at what was stored before, as an optional.
+        at: the type that has the rule, or a field of a type: ``Backend.scaleToZeroGracePeriod``.
+        rule: the CEL expression, true for valid objects.
+        message: the message for invalid objects.
+        field: the field at fault, relative to the type.
+        reason: the type of the fault.
+        with_old: whether the expression uses ``oldSelf`` as an optional (``optionalOldSelf``).
     """
 
     at: str
@@ -40,7 +40,7 @@ class CelRule:
     with_old: bool = False
 
     def schema(self) -> Object:
-        """Returns the entry as the CRD writes it."""
+        """Returns the entry of ``x-kubernetes-validations``."""
         entry: Object = {"rule": self.rule, "message": self.message}
         if self.field:
             entry["fieldPath"] = f".{self.field}"
@@ -55,8 +55,8 @@ _IS_DURATION = f"self.matches('{DURATION_PATTERN}')"
 
 R12 = CelRule(
     at="ModelBooster",
-    # Not "required: [spec]": of an object that kthena stored without spec nothing could then be
-    # changed, finalizers included, and its deletion might hang for ever.
+    # Not "required: [spec]": that would block every change of an object that kthena stored without
+    # a spec, including the removal of finalizers, so its deletion could hang forever.
     rule="has(self.spec) || (oldSelf.hasValue() && !has(oldSelf.value().spec))",
     message="a ModelBooster needs a spec",
     field="spec",
@@ -145,21 +145,21 @@ R10 = CelRule(
 )
 
 CEL_RULES: tuple[CelRule, ...] = (
-    R12,  # else nothing would demand a spec
-    R0,  # else one of the two forms would win silently
-    R1,  # else nobody could say how many replicas are meant
-    R2,  # else no number of replicas is right
-    R5,  # else workers that the engine cannot use would be dropped silently
-    R6,  # else a prefill engine has nobody to hand its work to
+    R12,  # without it, a spec would be optional
+    R0,  # without it, one of the two forms would be ignored
+    R1,  # without it, the number of replicas would be ambiguous
+    R2,  # without it, no number of replicas would be valid
+    R5,  # without it, unused workers would be ignored
+    R6,  # without it, prefill could have no decode to send its results to
     R7,
-    R8,  # else the second adapter of that name can never be asked for
-    R11,  # else the time would be read as none, or as an error, far from the user
+    R8,  # without it, the second adapter of a name would be unreachable
+    R11,  # without it, a malformed duration would only fail later
     R3,
     R4,
-    R9,  # else it would be ignored: no child can carry it for a ModelBooster
+    R9,  # without it, the field would be ignored: no child supports it
     R10,
 )
-"""All of them; adding one needs a reason why the webhook is not enough."""
+"""All CEL rules. A new one needs a reason why a rule in the webhook is not enough."""
 
 
 def rules_at(place: str) -> list[Object]:

@@ -1,9 +1,9 @@
-"""The CustomResourceDefinition, made from the types.
+"""Generates the CustomResourceDefinition from the types.
 
-What pydantic emits and what the API server takes as a structural schema differ. ``structural``
-turns the one into the other and raises where it cannot, so that no type silently loses a
-constraint. What pydantic cannot know stands here: names, columns, places of the CEL rules. The
-schema has no defaults in ``spec``: what the server stores shows in every later diff.
+The API server needs a structural schema, which differs from the schema that pydantic emits.
+``structural`` converts one to the other. It raises if it cannot, so no type loses a constraint
+silently. This module also defines what pydantic does not know: names, columns and CEL rules. The
+schema has no defaults in ``spec``, because stored defaults show in every later diff.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ COLUMNS: tuple[Object, ...] = (
         "name": "Reason",
         "type": "string",
         "jsonPath": ".status.conditions[?(@.type=='Active')].reason",
-        "description": "Why it is active, or why not.",
+        "description": "The reason of the condition Active.",
     },
     {
         "name": "Failed",
         "type": "string",
         "jsonPath": ".status.conditions[?(@.type=='Failed')].status",
-        "description": "Whether something is wrong that waiting will not mend.",
+        "description": "Whether there is a problem that needs a change by a user.",
     },
     {
         "name": "Initialized",
         "type": "string",
         "jsonPath": ".status.conditions[?(@.type=='Initialized')].status",
-        "description": "Whether all that serves it has been made.",
+        "description": "Whether all child objects are created.",
         "priority": 1,
     },
     {
         "name": "Model",
         "type": "string",
         "jsonPath": ".status.modelName",
-        "description": "What clients ask for as model.",
+        "description": "The model name that clients send.",
         "priority": 1,
     },
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
 )
-"""What ``kubectl get mb`` shows; those of priority 1 only with ``-o wide``."""
+"""Columns of ``kubectl get mb``; those of priority 1 only with ``-o wide``."""
 
 NEVER_ACTED_ON: Object = {"observedGeneration": -1}
-"""The status of a new object: without it, tools that wait take a new object for a finished one."""
+"""Default of ``status``. Without it, tools that wait would treat a new object as reconciled."""
 
 NO_NAME_YET = ""
-"""Default of ``status.modelName``. No CRD of kthena has this field, so an object that was read with
-our CRD has it and one that was read with kthena's has not; see ``app.apis.definition``."""
+"""Default of ``status.modelName``. No CRD of kthena has this field, so only objects read with our
+CRD have it; see ``app.apis.definition``."""
 
 _KEPT = (
     "description",
@@ -82,7 +82,7 @@ _NATURAL_BOUNDS = {"int64": (-(2**63), 2**63 - 1)}
 
 @cache
 def model_booster_crd() -> Object:
-    """Returns the CustomResourceDefinition. One object for all callers: do not change it."""
+    """Returns the CustomResourceDefinition. It is cached: do not change it."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -114,11 +114,11 @@ def model_booster_crd() -> Object:
 
 @cache
 def model_booster_schema() -> Object:
-    """Returns the structural schema of a ModelBooster. Do not change it."""
+    """Returns the structural schema of a ModelBooster. It is cached: do not change it."""
     schema = structural(ModelBooster)
-    del schema["required"]  # metadata, which the server always has; a spec is R12's
+    del schema["required"]  # metadata is always present, and R12 requires spec
     properties = schema["properties"]
-    # Of metadata a schema may constrain the name and nothing else, not even describe it.
+    # A schema may only constrain the name in metadata, and may not describe the field.
     name = properties["metadata"]["properties"]["name"]
     properties["metadata"] = {"type": "object", "properties": {"name": name}}
     properties["status"]["default"] = NEVER_ACTED_ON
@@ -127,10 +127,10 @@ def model_booster_schema() -> Object:
 
 
 def chart_template(document: str) -> str:
-    """Returns the CRD as a template of the chart, behind the values crds.install and crds.keep.
+    """Returns the CRD as a template of the chart that uses crds.install and crds.keep.
 
     Args:
-        document: the CRD as YAML, its keys in the order of ``model_booster_crd``.
+        document: the CRD as YAML, with its keys in the order of ``model_booster_crd``.
     """
     text = document.replace("{{", '{{ "{{" }}')
     head, _, rest = text.partition("metadata:\n")
@@ -149,22 +149,22 @@ def chart_template(document: str) -> str:
 
 
 def structural(model: type[Fields]) -> Object:
-    """Returns the structural schema of a type, with the CEL rules that stand on it and below it.
+    """Returns the structural schema of a type, with the CEL rules of the type and its fields.
 
     Raises:
-        ValueError: it uses something that no structural schema can say.
+        ValueError: a structural schema cannot express the type.
     """
     emitted = model.model_json_schema(by_alias=True)
     return _structural(emitted, emitted.get("$defs", {}), model.__name__)
 
 
 def _structural(node: Object, types: Object, place: str = "") -> Object:
-    """Returns a part of a JSON schema as the API server wants it.
+    """Returns a part of a JSON schema as a structural schema.
 
     Args:
-        node: what pydantic emitted.
-        types: the types that it refers to by name.
-        place: the name of the type or field that ``node`` describes, for the CEL rules.
+        node: the part of the schema that pydantic emitted.
+        types: the referenced types by name.
+        place: the type or field that ``node`` describes, to find its CEL rules.
     """
     node, place = _resolved(node, types, place)
     if "anyOf" in node:
@@ -172,7 +172,7 @@ def _structural(node: Object, types: Object, place: str = "") -> Object:
     schema = {key: _copy(node[key]) for key in _KEPT if key in node}
     low, high = _NATURAL_BOUNDS.get(node.get("format", ""), (None, None))
     for key, bound in (("minimum", low), ("maximum", high)):
-        # The server's numbers have no more bits.
+        # The API server's integers have 64 bits anyway.
         if key in schema and schema[key] == bound:
             del schema[key]
     if "description" in schema:
@@ -195,18 +195,20 @@ def _structural(node: Object, types: Object, place: str = "") -> Object:
     if rules := rules_at(place):
         schema["x-kubernetes-validations"] = rules
     known = {*_KEPT, *_DROPPED, "required", "properties", "additionalProperties", "items", "$defs"}
-    if lost := {key for key in node if key not in known and not key.startswith("x-kubernetes-")}:
-        raise ValueError(f"{place}: no structural schema says {', '.join(sorted(lost))}")
+    if unsupported := {
+        key for key in node if key not in known and not key.startswith("x-kubernetes-")
+    }:
+        raise ValueError(f"{place}: no structural schema says {', '.join(sorted(unsupported))}")
     return schema
 
 
 def _resolved(node: Object, types: Object, place: str) -> tuple[Object, str]:
-    """Puts the type in place of its name, and "may be absent" in place of "may be null"."""
+    """Replaces references by their types, and removes null from the alternatives."""
     while True:
         if "$ref" in node:
             name = node["$ref"].rpartition("/")[2]
             rest = {key: value for key, value in node.items() if key != "$ref"}
-            # What a field says about itself beats what its type says about itself.
+            # The description of a field overrides that of its type.
             node, place = {**types[name], **rest}, name
             continue
         branches = [b for b in node.get("anyOf", ()) if b.get("type") != "null"]
@@ -217,7 +219,7 @@ def _resolved(node: Object, types: Object, place: str) -> tuple[Object, str]:
 
 
 def _int_or_string(node: Object) -> Object:
-    """Returns the schema of a quantity, the only choice between types that we have."""
+    """Returns the schema of a quantity, the only type with alternatives."""
     branches = [b for b in node["anyOf"] if b["type"] != "null"]
     if [b.get("type") for b in branches] != ["integer", "string"]:
         raise ValueError(f"no structural schema says {node['anyOf']}")
@@ -235,5 +237,5 @@ def _marks(node: Object) -> dict[str, Any]:
 
 
 def _copy(value: Any) -> Any:
-    # One list in two places would be written as a YAML anchor, which nobody likes to read.
+    # A shared list would become an anchor in YAML.
     return list(value) if isinstance(value, list) else value

@@ -1,8 +1,8 @@
-"""Whether the API server works with our CustomResourceDefinition of ModelBooster, or another one.
+"""Detects whether our CustomResourceDefinition of ModelBooster is installed, or another one.
 
-The API server drops (prunes) every field that the installed schema does not know, when it reads an
-object and when it writes one. With kthena's own definition in place of ours an object comes back
-without ``spec.backends``, and any write, even one of a label, stores it like that.
+The API server prunes every field that the installed schema does not know, on reads and on writes.
+With kthena's definition, objects are read without ``spec.backends``. Any write, even of a label,
+then stores them without that field.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from app.values.meta import Object
 
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 
-ADVICE = (
+REPLACED_CRD_MESSAGE = (
     f"the installed CustomResourceDefinition {NAME} is not the one of model-booster, so the API "
     "server drops fields of ModelBoosters. Restore it: helm upgrade with crds.install=true, or "
     "model-booster crd | kubectl apply --server-side --force-conflicts -f -"
 )
-"""What is wrong while another definition is installed, and what the cluster's operator must do."""
+"""The message while another definition is installed, with the fix for cluster administrators."""
 
 
-def is_whole(booster: Object) -> bool:
+def is_unpruned(booster: Object) -> bool:
     """Returns whether an object was read with our definition.
 
-    Our schema gives ``status.modelName`` a default, so every object that the API server reads with
-    it has that field. The definitions of kthena do not know it.
+    Our schema has a default for ``status.modelName``, so every object read with it has that field.
+    The definitions of kthena do not have the field.
 
     Args:
         booster: a ModelBooster as the API server returned it.
@@ -37,7 +37,7 @@ def is_whole(booster: Object) -> bool:
 
 
 def missing_fields(schema: Object) -> list[str]:
-    """Returns the fields of our schema that another schema does not know, as sorted paths.
+    """Returns the fields of our schema that another schema does not have, as sorted paths.
 
     Args:
         schema: OpenAPI schema of the installed ModelBooster.

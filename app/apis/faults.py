@@ -1,8 +1,8 @@
-"""What the API server says of an object that does not fit the schema, in its own words.
+"""Finds the schema faults of an object, as the API server reports them.
 
-pydantic decides whether an object fits; it stops at the first fault of a value and words it its own
-way. So what does not fit is looked at once more here, against the schema of the CRD, as the server
-does: every fault, and one cause for each. Tests hold both to the verdict of a real server.
+pydantic decides whether an object is valid, but reports only the first fault of each value, in its
+own words. For invalid objects, this module checks the schema of the CRD and finds every fault.
+Tests compare both with a real API server.
 """
 
 from __future__ import annotations
@@ -30,20 +30,18 @@ from app.values.fields import (
     too_many,
 )
 from app.values.meta import Object
-
-_SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
-_LONGEST_SUBDOMAIN = 253
+from app.values.names import subdomain_faults
 
 
 def schema_faults(obj: Object, refusal: ValidationError | None = None) -> list[FieldError]:
-    """Returns every fault that the API server finds in a ModelBooster by its schema.
+    """Returns every fault that the schema check of the API server finds in a ModelBooster.
 
-    The CEL rules are not looked at (``app.apis.cel``), nor is metadata but for the name.
+    It does not check CEL rules (``app.apis.cel``), nor metadata except for the name.
 
     Args:
         obj: the object as the server stores it (``app.apis.pruning``): a null field is a fault.
-        refusal: what pydantic said of it. It is told as it stands where the schema finds nothing,
-            so that no refusal can ever come without a fault.
+        refusal: the error of pydantic. Its faults are returned if the schema check finds none, so
+            an invalid object always has a fault.
     """
     found = [*_name_faults(obj), *_faults(obj, model_booster_schema(), Path())]
     if not found and refusal is not None:
@@ -60,22 +58,14 @@ def _refusals(refusal: ValidationError) -> Iterator[FieldError]:
 
 
 def _name_faults(obj: Object) -> Iterator[FieldError]:
-    """Yields what the server asks of every name, whatever the kind."""
+    """Yields the faults of the name, which the API server checks for every kind."""
     metadata = obj.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     if not isinstance(name, str) or not name:
         return
     path = Path("metadata.name")
-    if len(name) > _LONGEST_SUBDOMAIN:
-        yield invalid(path, name, f"must be no more than {_LONGEST_SUBDOMAIN} characters")
-    if not re.fullmatch(_SUBDOMAIN, name, re.ASCII):
-        yield invalid(
-            path,
-            name,
-            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
-            "'-' or '.', and must start and end with an alphanumeric character "
-            f"(e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')",
-        )
+    for fault in subdomain_faults(name):
+        yield invalid(path, name, fault)
 
 
 def _faults(value: Any, schema: Object, path: Path) -> Iterator[FieldError]:
@@ -97,7 +87,7 @@ def _faults(value: Any, schema: Object, path: Path) -> Iterator[FieldError]:
 
 
 def _string_faults(value: str, schema: Object, path: Path) -> Iterator[FieldError]:
-    """Yields one fault at most: the server does not look at the pattern of what is too long."""
+    """Yields at most one fault: the API server checks the pattern only if the length is valid."""
     if len(value) > schema.get("maxLength", len(value)):
         yield too_long(path, schema["maxLength"])
     elif len(value) < schema.get("minLength", 0):
@@ -134,7 +124,7 @@ def _list_faults(value: list[Any], schema: Object, path: Path) -> Iterator[Field
 
 
 def _key_faults(items: list[Any], keys: list[str], path: Path) -> Iterator[FieldError]:
-    """Yields items with the keys of an earlier one, each set of keys once."""
+    """Yields one fault for each set of keys that more than one item has."""
     for position, item in enumerate(items):
         if item is not None and not isinstance(item, dict):
             detail = "must be an object for an array of list-type map"
@@ -148,7 +138,7 @@ def _key_faults(items: list[Any], keys: list[str], path: Path) -> Iterator[Field
         try:
             text = json.dumps(found, sort_keys=True, default=str)
         except RecursionError:
-            continue  # no key, and a fault of its own
+            continue  # not a valid key; the item has another fault
         seen[text] = seen.get(text, 0) + 1
         if seen[text] == 2:
             yield duplicate(path.index(position), found)
@@ -168,12 +158,12 @@ def _object_faults(value: Object, schema: Object, path: Path) -> Iterator[FieldE
 
 @cache
 def _pattern(text: str) -> re.Pattern[str]:
-    # In Python "$" also matches before a last newline; in the schema only at the end.
+    # In Python, "$" also matches before a trailing newline; in the schema, only at the end.
     return re.compile(text.removesuffix("$") + r"\Z" if text.endswith("$") else text, re.ASCII)
 
 
 def _kind(value: Any) -> str:
-    """Returns the JSON type of a value, in the server's words."""
+    """Returns the JSON type of a value, as the API server names it."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""The kinds, labels and kthena releases of the API: constants that every part shares."""
+"""The kinds, labels and kthena releases of the API."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ AUTOSCALING_POLICY_BINDING = Resource(
 )
 
 CHILDREN: tuple[Resource, ...] = (
-    AUTOSCALING_POLICY,  # before its binding, so that "kubectl apply" meets no refusal
+    AUTOSCALING_POLICY,  # before its binding, so that "kubectl apply" succeeds
     AUTOSCALING_POLICY_BINDING,
     MODEL_SERVING,
     MODEL_SERVER,
     MODEL_ROUTE,
 )
-"""Every kind that we make, in the order in which it is rendered."""
+"""Every kind of child, in the order of the rendered output."""
 
 MODEL_NAME = f"{WORKLOAD}/model-name"
 
@@ -52,14 +52,14 @@ GROUP_NAME = "modelserving.volcano.sh/group-name"
 ROLE = "modelserving.volcano.sh/role"
 
 ENTRY = "modelserving.volcano.sh/entry"
-"""Set to "true" by the serving controller on the first pod of each group, the one to talk to."""
+"""The serving controller sets it to "true" on the entry pod of each group."""
 
 SELECTOR = MANAGED_BY
-"""Label that every child carries; what informers of children select by."""
+"""Label of every child; the label selector of informers of children."""
 
 
 class Profile(StrEnum):
-    """The child kinds' shape, by the kthena release that is installed.
+    """The schema of the child kinds, which depends on the installed kthena release.
 
     Only the autoscaling kinds differ: A (v0.1.0), B (v0.2.0 to v0.4.0), C (v1.0.0 and later).
     """
@@ -76,7 +76,7 @@ PROFILES: dict[str, Profile] = {
     "v0.4.0": Profile.B,
     "v1.0.0": Profile.C,
 }
-"""The kthena releases that can be named, and the profile of each."""
+"""The supported kthena releases, and the profile of each."""
 
 DEFAULT_RELEASE = "v0.4.0"
-"""The newest release whose children can say all that a ModelBooster can."""
+"""The newest release whose child kinds support every field of a ModelBooster."""

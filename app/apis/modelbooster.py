@@ -1,12 +1,11 @@
-"""The ModelBooster types: the only description of the API.
+"""The ModelBooster types: with the types that they import, the only description of the API.
 
-``app.apis.crd`` makes the CustomResourceDefinition of them; a docstring below a field is what
-``kubectl explain`` prints. The API is the union of what every kthena release accepted: ``backends``
-is canonical, ``backend``, ``replicas`` and the newer fields are read as well.
+``app.apis.crd`` generates the CustomResourceDefinition from them. ``kubectl explain`` prints the
+docstrings of the fields. The API accepts what any kthena release accepts: ``backends`` is the
+canonical form, and ``backend``, ``replicas`` and the newer fields work too.
 
-No field has a default of its own here: a default that the server or a webhook stored would show
-up for ever in the diffs of whoever applies the file again. What absent fields mean stands in one
-place, ``app.model.canonical``.
+No field has a default here, because a stored default shows in every later diff of the user's
+manifest. ``app.model.canonical`` defines the defaults.
 """
 
 from __future__ import annotations
@@ -15,7 +14,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.apis.core import Affinity, EnvFromSource, EnvVar, ResourceRequirements, Toleration
+from app.apis.autoscaling import AutoscalingPolicySpec
+from app.apis.core import EnvFromSource, EnvVar, ResourceRequirements
+from app.apis.scheduling import Affinity, Toleration
 from app.apis.schema import (
     ATOMIC_LIST,
     FREE_FORM,
@@ -25,12 +26,15 @@ from app.apis.schema import (
     Atomic,
     ByName,
     Fields,
-    Quantity,
+    NotNegative,
+    Percent,
+    PerMille,
+    int32_range,
 )
 from app.apis.status import Status
 
 MODEL_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
-"""A DNS-1035 label: the generated Services need a name that begins with a letter."""
+"""Pattern of an RFC 1035 label: names of Services start with a letter."""
 
 SOURCE_PATTERN = r"^(hf://|s3://|obs://|pvc://|ms://).+"
 CACHE_PATTERN = r"^(hostpath://|pvc://).+"
@@ -39,225 +43,150 @@ BackendType = Literal["vLLM", "vLLMDisaggregated", "SGLang", "MindIE", "MindIEDi
 WorkerType = Literal["server", "prefill", "decode", "controller", "coordinator"]
 
 
-def _count(least: int, most: int) -> Any:
-    return Field(ge=least, le=most, json_schema_extra={"format": "int32"})
-
-
-Replicas = Annotated[int, _count(0, 1_000_000)]
-MaxReplicas = Annotated[int, _count(1, 1_000_000)]
-Percent = Annotated[int, _count(0, 100)]
-PerMille = Annotated[int, _count(0, 1000)]
-NotNegative = Annotated[int, _count(0, 2**31 - 1)]
+Replicas = Annotated[int, int32_range(0, 1_000_000)]
+MaxReplicas = Annotated[int, int32_range(1, 1_000_000)]
 
 
 class StringMatch(Fields):
-    """What a string must be: the first of exact, prefix and regex that is set decides."""
+    """A condition on a string. The first of exact, prefix and regex that is set applies."""
 
     exact: str | None = None
-    """It is exactly this."""
+    """The string must equal this value."""
     prefix: str | None = None
-    """It begins with this."""
+    """The string must start with this value."""
     regex: str | None = None
-    """This regular expression (RE2 syntax) matches somewhere in it; put it between ^ and $ to match
-    all of it."""
+    """This regular expression (RE2 syntax) must match a part of the string. Use ^ and $ to match
+    the whole string."""
 
 
 class BodyMatch(Fields):
-    """What the body of a request must hold."""
+    """Conditions on the body of a request."""
 
     model: str | None = None
-    """What its field model must be. With several backends this is always the name that clients ask
-    for, whatever is written here."""
+    """The required value of the field model. With several backends this value is ignored: it is
+    always the model name that clients send."""
 
 
 class ModelMatch(Fields):
-    """What a request must look like, besides asking for the model by its name."""
+    """Conditions on requests, in addition to the model name."""
 
     headers: dict[str, StringMatch] | None = None
-    """What headers must be, by header name."""
+    """Conditions on headers, by header name."""
     uri: StringMatch | None = None
-    """What the path must be, for instance prefix: /v1/chat."""
+    """Condition on the path, for example prefix: /v1/chat."""
     body: BodyMatch | None = None
-    """What the body must hold."""
-
-
-class Metric(Fields):
-    """A metric of the engines, and the value to keep it at."""
-
-    metric_name: str
-    """Its name as the engines publish it, for instance kthena:num_requests_waiting."""
-    target_value: Quantity
-    """The value per pod that is aimed at, greater than 0: above it replicas are added, below it
-    removed."""
-
-
-class StablePolicy(Fields):
-    """How fast replicas may change. Not supported here."""
-
-    instances: NotNegative | None = None
-    """The most replicas to add or remove per period."""
-    percent: PerMille | None = None
-    """The same in percent of the replicas there are."""
-    period: str | None = None
-    """How long a period is, for instance 15s."""
-    select_policy: Literal["Or", "And"] | None = None
-    """Which of the two limits counts: the larger (Or) or the smaller (And)."""
-    stabilization_window: str | None = None
-    """How much of the past is looked at before anything changes, for instance 5m."""
-
-
-class PanicPolicy(Fields):
-    """How replicas are added under sudden load. Not supported here."""
-
-    percent: PerMille | None = None
-    """The most replicas to add per period, in percent of those there are."""
-    period: str | None = None
-    """How long a period is, for instance 5s."""
-    panic_threshold_percent: Annotated[int, _count(110, 1000)] | None = None
-    """The load, in percent of the target, at which panic mode begins."""
-    panic_mode_hold: str | None = None
-    """How long panic mode lasts, for instance 60s."""
-
-
-class ScaleUp(Fields):
-    """How replicas are added. Not supported here."""
-
-    stable_policy: StablePolicy | None = None
-    """Not supported here."""
-    panic_policy: PanicPolicy | None = None
-    """Not supported here: create an AutoscalingPolicy and its AutoscalingPolicyBinding yourself."""
-
-
-class Behavior(Fields):
-    """How fast replicas change. Not supported here; {} is taken for absent."""
-
-    scale_up: ScaleUp | None = None
-    """Not supported here."""
-    scale_down: StablePolicy | None = None
-    """Not supported here."""
-
-
-class AutoscalingPolicySpec(Fields):
-    """When replicas are added and removed."""
-
-    tolerance_percent: Percent | None = None
-    """How far, in percent, a metric may be off its target before anything changes; 10 if absent."""
-    metrics: Annotated[list[Metric], Field(min_length=1, max_length=32)]
-    """What is measured, each under another name."""
-    behavior: Behavior | None = None
-    """Not supported here: to choose it, leave out autoscalingPolicy and create an AutoscalingPolicy
-    and its AutoscalingPolicyBinding yourself."""
+    """Conditions on the body."""
 
 
 class LoraAdapter(Fields):
-    """A LoRA adapter that the engines serve beside the model."""
+    """A LoRA adapter that the engines serve in addition to the model."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=253)]
-    """What clients send as model to get it. No adapter of the backend and no model may have the
-    same name."""
+    """The model name that clients send to use the adapter. It must differ from other adapters of
+    the backend and from the model."""
     artifact_url: Annotated[str, Field(alias="artifactURL", pattern=SOURCE_PATTERN)]
-    """Where it is downloaded from, written as modelURI is."""
+    """Source of the adapter, in the format of modelURI."""
 
 
 class Worker(Fields):
-    """One kind of pods of a backend."""
+    """One type of pods of a backend."""
 
     type: WorkerType | None = None
-    """What the pods do; server if absent. Type vLLM wants one worker of type server,
-    vLLMDisaggregated one of type prefill and one of type decode."""
+    """Task of the pods. Defaults to server. Backend type vLLM requires one worker of type server.
+    vLLMDisaggregated requires one of type prefill and one of type decode."""
     image: str | None = None
-    """Container image with the engine, for instance vllm/vllm-openai:v0.9.2."""
+    """Container image of the engine, for example vllm/vllm-openai:v0.9.2."""
     replicas: Replicas | None = None
-    """How many engines of this kind one replica of the backend has; 1 if absent or 0."""
+    """Number of engines of this type in one replica of the backend. Defaults to 1, also for 0."""
     pods: Replicas | None = None
-    """How many pods one engine is spread over: 1 for an engine on one node, more for one over
-    several nodes. 1 if absent or 0."""
+    """Number of pods of one engine: 1 for an engine on one node, more for an engine across several
+    nodes. Defaults to 1, also for 0."""
     resources: ResourceRequirements | None = None
-    """What the engine container of each pod needs: cpu, memory, GPUs or NPUs."""
+    """Resources of the engine container of each pod: cpu, memory, GPUs or NPUs."""
     affinity: Affinity | None = None
-    """On which nodes the pods may and should run."""
+    """Node and pod affinity of the pods."""
     tolerations: Atomic[Toleration] | None = None
-    """Taints of nodes that do not keep the pods away."""
+    """Node taints that the pods tolerate."""
     config: Annotated[dict[str, Any], Field(json_schema_extra=FREE_FORM)] | None = None
-    """Arguments of the engine, by name, with - or _ between words: max-model-len: 32768 is passed
-    on as --max-model-len 32768. An empty string makes a switch without a value: trust-remote-code:
-    "" is passed on as --trust-remote-code."""
+    """Arguments of the engine by name, with - or _ between words. For example, max-model-len: 32768
+    becomes --max-model-len 32768. An empty string sets a flag without a value: trust-remote-code:
+    "" becomes --trust-remote-code."""
 
 
 class Backend(Fields):
-    """Engines that serve the model from one source with one set-up, and how many of them.
+    """A group of engines with the same source and configuration, and its number of replicas.
 
     Set either replicas, or minReplicas and maxReplicas.
     """
 
     name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=63)]
-    """Names what is made for it, together with the ModelBooster: <ModelBooster>-<backend>. A change
-    removes all its pods and makes new ones."""
+    """Name of the backend. Its child objects are named <ModelBooster>-<backend>. A change of the
+    name deletes all its pods and creates new ones."""
     type: BackendType
-    """Which engine serves, and how: vLLM, or vLLMDisaggregated with prefill and decode in pods of
-    their own. The others are reserved and not served yet."""
+    """Type of engine: vLLM, or vLLMDisaggregated with prefill and decode in separate pods. The
+    other values are reserved and not supported yet."""
     model_uri: Annotated[str, Field(alias="modelURI", pattern=SOURCE_PATTERN)]
-    """Where the model comes from: hf://owner/repository (Hugging Face), ms://owner/repository
-    (ModelScope), s3://bucket/path or obs://bucket/path (object store; its address stands in env as
-    ENDPOINT, ACCESS_KEY and SECRET_KEY in a Secret that envFrom names), or pvc://claim/path, a path
-    below the claim that cacheURI names."""
+    """Source of the model: hf://owner/repository (Hugging Face), ms://owner/repository
+    (ModelScope), s3://bucket/path or obs://bucket/path (object storage), or pvc://claim/path (a
+    path on the claim of cacheURI). Object storage needs ENDPOINT in env, and ACCESS_KEY and
+    SECRET_KEY in a Secret of envFrom."""
     cache_uri: Annotated[
         Annotated[str, Field(pattern=CACHE_PATTERN)] | None, Field(alias="cacheURI")
     ] = None
-    """Where the model is kept from one start of a pod to the next: hostpath:///path (a folder of
-    each node) or pvc://claim (a PersistentVolumeClaim of the namespace). If absent, every start of
-    a pod downloads it again."""
+    """Cache of the model: hostpath:///path (a folder on each node) or pvc://claim (a
+    PersistentVolumeClaim of the namespace). If absent, each pod downloads the model when it
+    starts."""
     env_from: Atomic[EnvFromSource] | None = None
-    """ConfigMaps and Secrets whose entries become environment variables of the downloads and of the
-    runtime beside the engine, not of the engine; for instance a Secret with HF_AUTH_TOKEN."""
+    """ConfigMaps and Secrets that set environment variables of the downloader and of the runtime
+    sidecar, but not of the engine. For example, a Secret with HF_AUTH_TOKEN."""
     env: ByName[EnvVar] | None = None
-    """Environment variables of downloads, runtime and engine. With a meaning of their own:
-    ENDPOINT, HF_ENDPOINT, HF_REVISION, MS_REVISION for the downloads; RUNTIME_PORT (8100),
-    RUNTIME_URL and RUNTIME_METRICS_PATH (/metrics) for the runtime beside the engine."""
+    """Environment variables of the downloader, the runtime sidecar and the engine. The downloader
+    reads ENDPOINT, HF_ENDPOINT, HF_REVISION and MS_REVISION. The runtime sidecar reads RUNTIME_PORT
+    (8100 by default), RUNTIME_URL and RUNTIME_METRICS_PATH (/metrics by default)."""
     min_replicas: Replicas | None = None
-    """The fewest replicas; together with maxReplicas. Less than maxReplicas needs an
+    """Minimum number of replicas. Requires maxReplicas. A value below maxReplicas requires an
     autoscalingPolicy."""
     max_replicas: MaxReplicas | None = None
-    """The most replicas; together with minReplicas."""
+    """Maximum number of replicas. Requires minReplicas."""
     replicas: Replicas | None = None
-    """How many replicas, if nothing scales them; instead of minReplicas and maxReplicas."""
+    """Number of replicas without autoscaling. Replaces minReplicas and maxReplicas."""
     scaling_cost: NotNegative | None = None
-    """What one replica costs, in any unit that all backends share. Needed with
-    spec.autoscalingPolicy beside backends, which weighs them by it; without it, to be left out."""
+    """Cost of one replica, in any unit that all backends share. Required if backends are scaled by
+    spec.autoscalingPolicy, which weighs them by cost. Do not set it otherwise."""
     route_weight: Percent | None = None
-    """Share of the requests, in proportion to the weights of the other backends; 100 if absent, 0
-    for none."""
+    """Weight of the backend for routing, relative to the other backends. 0 means no requests.
+    Defaults to 100."""
     scale_to_zero_grace_period: Annotated[str, Field(max_length=64)] | None = None
-    """How long to wait before the last replica goes: 0s to 1800s, for instance 1m30s; 30s if
-    absent. Only with spec.autoscalingPolicy beside backends. No release of kthena acts on it."""
+    """Delay before the last replica is removed: 0s to 1800s, for example 1m30s. Defaults to 30s.
+    Only with backends and spec.autoscalingPolicy. No kthena release supports it yet."""
     autoscaling_policy: AutoscalingPolicySpec | None = None
-    """When replicas of this backend are added and removed, within minReplicas and maxReplicas. Not
-    together with spec.autoscalingPolicy."""
+    """Autoscaling of this backend, between minReplicas and maxReplicas. Cannot be combined with
+    spec.autoscalingPolicy."""
     lora_adapters: (
         Annotated[list[LoraAdapter], Field(max_length=10, json_schema_extra=ATOMIC_LIST)] | None
     ) = None
-    """LoRA adapters that its engines serve beside the model."""
+    """LoRA adapters that the engines serve in addition to the model."""
     scheduler_name: str | None = None
-    """Scheduler of the pods; the cluster's own if absent, volcano with gangScheduling."""
+    """Scheduler of the pods. Defaults to that of the cluster, or to volcano with gangScheduling."""
     gang_scheduling: bool | None = None
-    """Whether the pods of a replica start all together or not at all. Needs Volcano in the
+    """Whether the pods of a replica are only scheduled all together. Requires Volcano in the
     cluster."""
     runtime_class_name: str | None = None
-    """RuntimeClass of the pods, for instance nvidia."""
+    """RuntimeClass of the pods, for example nvidia."""
     workers: Annotated[
         list[Worker], Field(min_length=1, max_length=1000, json_schema_extra=ATOMIC_LIST)
     ]
-    """Its kinds of pods."""
+    """The types of pods of the backend."""
 
 
 class Spec(Fields):
-    """Which model is served under which name, and by what. Set either backends or backend."""
+    """The desired state: the model name and the backends. Set either backends or backend."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)] | None = None
-    """What clients send as model to be served by it; metadata.name if absent. Clients get no answer
-    for a moment while it changes."""
+    """The model name that clients send. Defaults to metadata.name. A change interrupts service for
+    a moment."""
     owner: str | None = None
-    """Who answers for it, for people to read; it has no effect."""
+    """Owner of the model, for information only. It has no effect."""
     backends: (
         Annotated[
             list[Backend],
@@ -266,45 +195,45 @@ class Spec(Fields):
         ]
         | None
     ) = None
-    """What serves the model: one entry per source and kind of engine, at most 16. Requests are
-    spread over them by routeWeight."""
+    """The backends that serve the model, at most 16. routeWeight distributes the requests among
+    them."""
     backend: Backend | None = None
-    """The same for a single one, as kthena from v0.2.0 on writes it; instead of backends."""
+    """A single backend, in the form of kthena v0.2.0 and later. Replaces backends."""
     autoscaling_policy: AutoscalingPolicySpec | None = None
-    """When replicas are added and removed. Beside backends it scales all of them together, weighed
-    by scalingCost; beside backend it scales that one."""
+    """Autoscaling of the model. With backends, it scales all of them together, weighed by
+    scalingCost. With backend, it scales that backend."""
     cost_expansion_rate_percent: PerMille | None = None
-    """How much the cost may grow, in percent, when autoscalingPolicy adds replicas to backends; 200
-    if absent. Only with autoscalingPolicy beside backends."""
+    """Maximum growth of the cost, in percent, when autoscalingPolicy adds replicas. Defaults to
+    200. Only with backends and autoscalingPolicy."""
     model_match: ModelMatch | None = None
-    """What requests must look like, besides asking for the model by its name; if absent, all that
-    ask for it are served."""
+    """Conditions on requests, in addition to the model name. If absent, all requests for the model
+    match."""
 
 
 class Metadata(Fields):
-    """The parts of metadata that mean something here; the API server keeps the rest."""
+    """The fields of metadata that this program reads."""
 
     name: Annotated[str, Field(pattern=MODEL_NAME_PATTERN, max_length=63)] | None = None
-    """Names everything that is made for it, and is what clients send as model unless spec.name is
-    set. Keep it short: together with the longest name of a backend some 45 characters fit."""
+    """Prefix of the names of all child objects, and the model name for clients unless spec.name is
+    set. Keep it short: with the longest name of a backend, about 45 characters fit."""
     namespace: str | None = None
-    """Where it stands, and all that is made for it."""
+    """Namespace of the object and of its child objects."""
     uid: str | None = None
-    """Tells it from others that had or will have its name."""
+    """Unique identifier; differs from earlier and later objects with the same name."""
     generation: int | None = None
-    """Counts the changes of spec."""
+    """Number of changes of spec."""
 
 
 class ModelBooster(Fields):
-    """Serves a model: where it comes from, which engines serve it, and how many of them."""
+    """ModelBooster serves a model: its source, its engines and their replicas."""
 
     api_version: str | None = None
     """workload.serving.volcano.sh/v1alpha1"""
     kind: str | None = None
     """ModelBooster"""
     metadata: Metadata
-    """Name and namespace, labels, annotations."""
+    """Standard object metadata."""
     spec: Spec | None = None
-    """Which model is served under which name, and by what. Set either backends or backend."""
+    """The desired state: the model name and the backends. Set either backends or backend."""
     status: Status | None = None
-    """What the controller found."""
+    """The observed state."""

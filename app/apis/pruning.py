@@ -1,8 +1,7 @@
-"""An object as the API server would store it, for those who read it from elsewhere.
+"""Prunes an object as the API server does, for objects that come from elsewhere.
 
-The server drops null fields and fields that the schema does not know, but not inside ``config``,
-and writes numbers as Go does. Without this the command line would judge and render something else
-than the controller will see.
+The API server removes null fields and unknown fields, except inside ``config``, and writes numbers
+as Go does. The command line does the same, so it checks and renders what the controller will read.
 """
 
 from __future__ import annotations
@@ -17,27 +16,27 @@ from app.values.meta import Object
 _FREE: Object = {"x-kubernetes-preserve-unknown-fields": True}
 _UNKNOWN: Object = {}
 _METADATA: Object = {"type": "object", "additionalProperties": _FREE}
-"""Metadata has a schema of its own, which is not ours; only its nulls are dropped."""
+"""Metadata has its own schema, so only its null fields are removed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """What is left of an object.
+class Pruned:
+    """A pruned object.
 
     Args:
         object: a copy without null and unknown fields.
-        unknown: paths of the unknown fields, sorted and worded as the server does.
+        unknown: sorted paths of the unknown fields, as the API server writes them.
     """
 
     object: Object
     unknown: tuple[str, ...]
 
 
-def stored(obj: Object) -> Stored:
-    """Returns a ModelBooster as the API server would store it, and what it would not.
+def pruned(obj: Object) -> Pruned:
+    """Returns a ModelBooster as the API server would store it, and its unknown fields.
 
-    Values of a wrong type stay, for validation to report; inside them nothing is known, as the
-    server sees it. Lists keep their nulls. No depth of nesting is too much.
+    Values of a wrong type stay, so that validation reports them; all fields inside them count as
+    unknown. Null items of lists stay too. The depth of nesting is not limited.
     """
     schema = model_booster_schema()
     root = {**schema, "properties": {**schema["properties"], "metadata": _METADATA}}
@@ -47,16 +46,16 @@ def stored(obj: Object) -> Stored:
     while todo:
         value, schema, path, into, place = todo.pop()
         if isinstance(value, dict):
-            kept: Object = {}
-            into[place] = kept
+            fields: Object = {}
+            into[place] = fields
             for name, inner in value.items():
                 below = _field(schema, name)
                 at = f"{path}.{name}"
                 if below is _UNKNOWN:
                     unknown.append(at.removeprefix("."))
                 elif inner is not None or schema is _FREE:
-                    kept[name] = None  # holds the place, so that the order stays
-                    todo.append((inner, below, at, kept, name))
+                    fields[name] = None  # keeps the order of the fields
+                    todo.append((inner, below, at, fields, name))
         elif isinstance(value, list):
             into[place] = items = [None] * len(value)
             below = schema if schema is _FREE else schema.get("items", _UNKNOWN)
@@ -66,7 +65,7 @@ def stored(obj: Object) -> Stored:
             ]
         else:
             into[place] = _number(value) if isinstance(value, int | float) else value
-    return Stored(result[0], tuple(sorted(unknown)))
+    return Pruned(result[0], tuple(sorted(unknown)))
 
 
 def _field(schema: Object, name: Any) -> Object:
@@ -82,12 +81,12 @@ def _field(schema: Object, name: Any) -> Object:
 
 
 def _number(value: float) -> float:
-    """Returns a number as Go reads and writes it: 64 bits, and whole floats without a point."""
+    """Returns a number as Go writes it: 64-bit integers, and whole floats without a point."""
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
         if -(2**63) <= value < 2**63 or abs(value) > 10**300:
             return value
         value = float(value)
-    # The shortest digits that tell the float apart, not its exact value; from 1e21 on an exponent.
+    # Go writes the shortest digits of a float, not its exact value, with an exponent from 1e21.
     return int(Decimal(repr(value))) if value.is_integer() and abs(value) < 1e21 else value

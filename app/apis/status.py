@@ -1,7 +1,6 @@
-"""What the controller reports in a ModelBooster's status, as the API describes it.
+"""The status of a ModelBooster, written by the controller.
 
-Bounds stand here only where the API server has always held them: what the controller writes is
-its own business.
+It only has the bounds that the API server already checks in kthena's CRD.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from app.apis.schema import LIST_BY_NAME, LIST_BY_TYPE, UNIQUE_NAMES, Fields, Int64
+from app.values.names import QUALIFIED_NAME, SUBDOMAIN
 
 
 def _format(name: str) -> Any:
@@ -21,21 +21,20 @@ Count = Annotated[int, _format("int32")]
 
 
 class Condition(Fields):
-    """One statement about the ModelBooster, with the reason why it holds or does not."""
+    """A condition of the ModelBooster."""
 
     type: Annotated[
         str,
         Field(
             max_length=316,
-            pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
-            r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
+            pattern=f"^({SUBDOMAIN}/)?({QUALIFIED_NAME})$",
         ),
     ]
-    """Initialized: validated, and everything that serves the model has been made. Active: every
-    backend is ready. Failed: something is wrong that waiting will not mend. Ready: the same as
-    Active. Stalled: there only while Failed is True."""
+    """Initialized: the spec is valid and all child objects are created. Active: every backend is
+    ready. Failed: there is a problem that needs a change by a user. Ready: same as Active. Stalled:
+    present only while Failed is True."""
     status: Literal["True", "False", "Unknown"]
-    """Whether it holds."""
+    """Status of the condition: True, False or Unknown."""
     reason: Annotated[
         str,
         Field(
@@ -44,42 +43,42 @@ class Condition(Fields):
             pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
         ),
     ]
-    """Why, in one word that tools may rely on."""
+    """Machine-readable reason for the status."""
     message: Annotated[str, Field(max_length=32768)]
-    """Why, for people; with the next thing to do where there is one."""
+    """Human-readable explanation, with the next step if there is one."""
     last_transition_time: Annotated[str, _format("date-time")]
-    """When status last changed."""
+    """Last time the status changed."""
     observed_generation: Annotated[Int64, Field(ge=0)] | None = None
-    """metadata.generation of the ModelBooster that was looked at."""
+    """metadata.generation that the condition describes."""
 
 
 class BackendStatus(Fields):
-    """What is known of one backend."""
+    """Status of one backend."""
 
     name: str
-    """The backend's name in the spec."""
+    """Name of the backend."""
     model_serving: str | None = None
     """Name of the ModelServing that runs its pods."""
     replicas: Count
-    """How many replicas there are."""
+    """Number of replicas."""
     ready_replicas: Count | None = None
-    """How many of them can serve."""
+    """Number of ready replicas."""
     ready: bool | None = None
-    """Whether as many can serve as should."""
+    """Whether all desired replicas are ready."""
     message: str | None = None
-    """Why not, if not."""
+    """Why the backend is not ready."""
 
 
 class Status(Fields):
-    """What the controller found."""
+    """The observed state."""
 
     observed_generation: Int64 | None = None
-    """metadata.generation that has been acted on; -1 if none has."""
+    """metadata.generation of the last reconciliation. -1 before the first."""
     model_name: str | None = None
-    """What clients send as model to be served by it."""
+    """The model name that clients send."""
     conditions: Annotated[list[Condition], Field(json_schema_extra=LIST_BY_TYPE)] | None = None
-    """Initialized, Active, Failed and Ready, once anything has been found."""
+    """The conditions Initialized, Active, Failed and Ready, and Stalled while Failed is True."""
     backend_statuses: (
         Annotated[list[BackendStatus], Field(json_schema_extra=LIST_BY_NAME), UNIQUE_NAMES] | None
     ) = None
-    """What is known of each backend, in the order of the spec."""
+    """Status of each backend, in the order of the spec."""

@@ -7,15 +7,12 @@ within moments, by the passes that its own changes wake, so the objects used las
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from sys import intern
 from typing import Any
 
 from app.cache.packing import Packing
-from app.values.meta import Key, Object, key_of, uid_of
-
-Index = Callable[[Object], Iterable[str]]
-"""Says under which values an object is to be found."""
+from app.values.meta import IndexFunc, Key, Object, key_of, uid_of
 
 Entry = tuple[str, str]
 """An index, and a value in it."""
@@ -108,7 +105,7 @@ class Shelf:
 
     def __init__(
         self,
-        rules: Mapping[str, Index],
+        rules: Mapping[str, IndexFunc],
         facts: Callable[[Object], Any] = no_facts,
         unpacked: int | None = UNPACKED,
         whole: Callable[[Object], bool] = always_whole,

@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 from app.cache.records import (
     UNPACKED,
     Entry,
-    Index,
     Record,
     Shelf,
     always_whole,
     no_facts,
 )
-from app.values.meta import Key, Object, key_of, uid_of
+from app.values.meta import IndexFunc, Key, Object, key_of, uid_of
 
 _REMEMBERED = 128
 """How many names and uids of removed objects are kept; events that old have long been delivered."""
@@ -45,7 +44,7 @@ class Store:
 
     def __init__(
         self,
-        indexes: Mapping[str, Index] | None = None,
+        indexes: Mapping[str, IndexFunc] | None = None,
         facts: Callable[[Object], Any] = no_facts,
         unpacked: int | None = UNPACKED,
         whole: Callable[[Object], bool] = always_whole,

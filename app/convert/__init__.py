@@ -25,8 +25,8 @@ from app.convert.model_route import model_routes
 from app.convert.model_server import model_servers
 from app.convert.model_serving import model_servings
 from app.convert.options import Options
-from app.model.canonical import Model
 from app.model.children import Desired, Draft, check_size, stamped
+from app.model.forms import Model
 
 Converter = Callable[[Model, Profile, Options], Iterator[Draft]]
 

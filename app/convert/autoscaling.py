@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from app.apis.autoscaling import AutoscalingPolicySpec
 from app.apis.kinds import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
@@ -16,12 +17,13 @@ from app.apis.kinds import (
     ROLE,
     Profile,
 )
-from app.apis.modelbooster import AutoscalingPolicySpec
 from app.convert.core import compact
 from app.convert.options import Options
-from app.model.canonical import BackendForm, Model, Scope
-from app.model.children import Draft, backend_child_name
-from app.model.derive import RUNTIME_PORT, autoscaled, is_disaggregated, runtime_port, served
+from app.model.children import Draft
+from app.model.forms import BackendForm, Model, PolicyScope
+from app.model.names import backend_child_name
+from app.model.ports import RUNTIME_PORT, runtime_port
+from app.model.roles import autoscaled, is_disaggregated, served
 from app.values.fields import Path, SpecError, duplicate, invalid
 from app.values.meta import Object
 from app.values.quantity import canonical_quantity, parse_quantity
@@ -115,7 +117,7 @@ def _pace(*, instances: int, window: str) -> Object:
 
 
 def _scalings(model: Model, profile: Profile) -> Iterator[Scaling]:
-    if model.scope is Scope.NONE:
+    if model.policy_scope is PolicyScope.NONE:
         return
     backends = tuple(b for b in served(model) if autoscaled(model, b, profile))
     if model.policy is not None:

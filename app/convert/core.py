@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from app.apis.kinds import Profile
-from app.model.canonical import BackendForm
-from app.model.derive import unusual_variables
+from app.model.environment import unusual_variables
+from app.model.forms import BackendForm
 from app.values.fields import Path, SpecError, forbidden, invalid
 from app.values.meta import Object
 from app.values.quantity import canonical_quantity

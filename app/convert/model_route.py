@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from app.apis.kinds import MODEL_ROUTE, Profile
 from app.convert.core import compact
 from app.convert.options import Options
-from app.model.canonical import BackendForm, Model
-from app.model.children import Draft, backend_child_name
-from app.model.derive import adapter_names, served
+from app.model.children import Draft
+from app.model.forms import BackendForm, Model
+from app.model.names import adapter_names, backend_child_name
+from app.model.roles import served
 from app.values.fields import SpecError, invalid
 from app.values.meta import Object
 

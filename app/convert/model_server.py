@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from app.apis.kinds import BACKEND_NAME, ENTRY, GROUP_NAME, MODEL_SERVER, MODEL_UID, ROLE, Profile
 from app.convert.core import compact
 from app.convert.options import Options
-from app.model.canonical import BackendForm, Model
-from app.model.children import Draft, backend_child_name
+from app.model.children import Draft
 from app.model.connector import connector
-from app.model.derive import engine_port, is_disaggregated, served, served_model_name
+from app.model.forms import BackendForm, Model
+from app.model.names import backend_child_name, served_model_name
+from app.model.ports import engine_port
+from app.model.roles import is_disaggregated, served
 from app.values.meta import Object
 
 

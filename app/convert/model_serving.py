@@ -8,9 +8,10 @@ from app.apis.kinds import MODEL_SERVING, Profile
 from app.convert.options import Options
 from app.convert.pods.serving import Serving, serving
 from app.convert.pods.template import entry_pod, follower_pod
-from app.model.canonical import BackendForm, Model
-from app.model.children import Draft, backend_child_name
-from app.model.derive import Role, autoscaled, check_name_budget, roles, served
+from app.model.children import Draft
+from app.model.forms import BackendForm, Model
+from app.model.names import backend_child_name, check_name_budget
+from app.model.roles import Role, autoscaled, roles, served
 from app.values.meta import Object
 
 

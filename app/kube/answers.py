@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import orjson
 
 from app.errors import ApiError, Conflict, Forbidden, Garbled, Gone, Invalid, NotFound
 from app.values.meta import Object
+from app.values.text import shortened
+from app.values.untyped import as_dict
 
 MAX_LINE_BYTES = 16 << 20
 """Longest line of a watch that is read; etcd holds no object of more than about 1.5 MB."""
@@ -70,7 +71,7 @@ def error_from_answer(status: int, body: bytes, retry_after: str | None = None) 
 def error_from_event(status: Object) -> ApiError:
     """Returns the error that the object of a watch's ERROR event stands for."""
     code = status.get("code")
-    details = _dict(status.get("details"))
+    details = as_dict(status.get("details"))
     seconds = details.get("retryAfterSeconds")
     pause = retry_after_seconds(str(seconds)) if isinstance(seconds, int) else None
     return _error(code if isinstance(code, int) else 500, status, pause)
@@ -80,7 +81,7 @@ def is_too_large_version(error: ApiError) -> bool:
     """Whether the server has not caught up yet with the resource version we asked for."""
     causes = error.details.get("causes")
     if isinstance(causes, list) and any(
-        _dict(cause).get("reason") == "ResourceVersionTooLarge" for cause in causes
+        as_dict(cause).get("reason") == "ResourceVersionTooLarge" for cause in causes
     ):
         return True
     return error.status == 504 and "Too large resource version" in error.message
@@ -155,14 +156,10 @@ def _error(status: int, answer: Object, pause: float | None) -> ApiError:
     return kind(
         status,
         reason if isinstance(reason, str) else "",
-        message if len(message) <= _MAX_MESSAGE else message[: _MAX_MESSAGE - 3] + "...",
+        shortened(message, _MAX_MESSAGE),
         retry_after_seconds=pause,
-        details=_dict(answer.get("details")),
+        details=as_dict(answer.get("details")),
     )
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _start_of(body: bytes | bytearray) -> str:

@@ -1,6 +1,6 @@
-"""The engine's arguments, as the user's ``config`` gives them.
+"""The engine's arguments, from a worker's ``config``.
 
-A key becomes a flag with dashes, so ``max_model_len`` and ``max-model-len`` are the same one.
+A key becomes a flag with dashes, so ``max_model_len`` and ``max-model-len`` are the same argument.
 """
 
 from __future__ import annotations
@@ -9,12 +9,18 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from app.engines.text import argument_text
-from app.model.canonical import WorkerForm, once
+from app.model.forms import WorkerForm, cached_fact
 from app.values.fields import Path, SpecError, duplicate, invalid
 
 
 class Argument(NamedTuple):
-    """One entry of a worker's ``config``; ``text`` is what the engine gets."""
+    """One entry of a worker's ``config``.
+
+    Args:
+        worker: the worker.
+        key: the key in ``config``, as the user wrote it.
+        text: the value that the engine gets.
+    """
 
     worker: WorkerForm
     key: str
@@ -22,24 +28,22 @@ class Argument(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Where it stands."""
+        """The path of the entry."""
         return self.worker.path.child("config", self.key)
 
     @property
     def value(self) -> Any:
-        """What the user wrote."""
+        """The value in ``config``."""
         return self.worker.config[self.key]
 
 
 class Arguments:
-    """A worker's arguments by name (``max-model-len``), sorted as the user wrote them.
-
-    Only a few are ever asked for by name, so each is looked at when it is.
+    """A worker's arguments by name (``max-model-len``), sorted by their keys in ``config``.
 
     Args:
-        worker: whose they are.
-        keys: as what each name stands in ``config``, in order.
-        texts: what the engine gets, in the same order.
+        worker: the worker.
+        keys: the key in ``config`` of each name.
+        texts: the values that the engine gets, in the same order.
     """
 
     __slots__ = ("_keys", "_texts", "_worker")
@@ -56,39 +60,32 @@ class Arguments:
         return iter(self._keys)
 
     def get(self, name: str) -> Argument | None:
-        """Returns the argument of a name, or None."""
+        """Returns the argument with this name, or None."""
         key = self._keys.get(name)
         if key is None:
             return None
         return Argument(self._worker, key, argument_text(self._worker.config[key]))
 
     def words(self) -> list[str]:
-        """Returns every flag, each with its value unless that is empty.
+        """Returns the command line: every flag, followed by its value if that is not empty.
 
-        ``trust-remote-code: ""`` is a switch.
+        ``trust-remote-code: ""`` is a switch without a value.
         """
-        flags = [f"--{name}" for name in self._keys]
-        if not all(self._texts):
-            pairs = zip(flags, self._texts, strict=True)
-            return [word for pair in pairs for word in pair if word]
-        words = flags + flags
-        words[::2], words[1::2] = flags, self._texts
-        return words
+        pairs = zip(self._keys, self._texts, strict=True)
+        return [word for name, text in pairs for word in (f"--{name}", text) if word]
 
 
-@once
+@cached_fact
 def arguments(worker: WorkerForm) -> Arguments:
     """Returns a worker's arguments.
 
     Raises:
-        SpecError: one stands there in both spellings, or holds what no program can get.
+        SpecError: an argument appears in both spellings, or its value cannot be passed on.
     """
     config = worker.config
     keys = sorted(config)
     try:
-        texts = [
-            value if type(value := config[key]) is str else argument_text(value) for key in keys
-        ]
+        texts = [argument_text(config[key]) for key in keys]
     except RecursionError:
         raise _first_fault(worker) from None
     words = "".join(keys)
@@ -100,7 +97,7 @@ def arguments(worker: WorkerForm) -> Arguments:
 
 
 def _first_fault(worker: WorkerForm) -> SpecError:
-    """Returns what is wrong with the first argument that cannot be used."""
+    """Returns the fault of the first argument that cannot be used."""
     found: dict[str, Path] = {}
     for key in sorted(worker.config):
         path = worker.path.child("config", key)
@@ -114,5 +111,5 @@ def _first_fault(worker: WorkerForm) -> SpecError:
         if "\0" in key or "\0" in text:
             return SpecError(invalid(path, value, "must not hold the character NUL"))
         found[name] = path
-    # The bottom was out of reach by a level or two, from where it was first looked for.
+    # The first attempt ran deeper in the call stack and hit the recursion limit earlier.
     return SpecError(invalid(worker.path.child("config"), "...", "is nested too deeply"))

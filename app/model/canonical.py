@@ -1,152 +1,32 @@
-"""What a ModelBooster means, however it was written.
+"""Converts a ModelBooster to its canonical form.
 
-The API accepts the forms of every kthena release; ``canonical`` turns each of them into one, with
-every absent field filled in. Webhook, controller and command line all read that one form, so they
-cannot disagree. It is never written back: a stored default would show in every diff for ever.
+The API accepts the forms of every kthena release. ``canonical`` converts each of them to one form
+and fills in the defaults. The webhook, the controller and the command line all read that form, so
+they cannot disagree. It is never stored, because a stored default shows in every later diff.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import field
-from enum import StrEnum
-from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
-from app.apis.modelbooster import (
-    AutoscalingPolicySpec,
-    Backend,
-    LoraAdapter,
-    ModelBooster,
-    Spec,
-    Worker,
-)
+from app.apis.autoscaling import AutoscalingPolicySpec
+from app.apis.modelbooster import Backend, ModelBooster, Spec, Worker
 from app.apis.schema import Fields
+from app.model.forms import BackendForm, Model, PolicyScope, WorkerForm
 from app.values.fields import Path
-from app.values.meta import Object
-from app.values.value import value
 
 DEFAULT_ROUTE_WEIGHT = 100
 DEFAULT_COST_EXPANSION_RATE_PERCENT = 200
 GANG_SCHEDULER = "volcano"
-"""The only scheduler that knows gangs of pods."""
-
-
-Facts = dict[Callable[..., Any], Any]
-"""What ``once`` has worked out from a form; a form never changes, so it stays true."""
-
-
-class Scope(StrEnum):
-    """What a policy scales."""
-
-    NONE = "none"
-    MODEL = "model"
-    BACKEND = "backend"
-
-
-@value
-class WorkerForm:
-    """One kind of pods, with nothing left open. ``path`` is where the user wrote it."""
-
-    path: Path
-    type: str
-    image: str
-    replicas: int
-    pods: int
-    resources: Object
-    affinity: Object | None
-    tolerations: list[Object]
-    config: dict[str, Any]
-    facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
-
-
-@value
-class BackendForm:
-    """One backend, with nothing left open.
-
-    ``policy`` is its own policy, never the model's.
-    """
-
-    path: Path
-    name: str
-    type: str
-    model_uri: str
-    cache_uri: str | None
-    env: list[Object]
-    env_from: list[Object]
-    min_replicas: int
-    max_replicas: int
-    scaling_cost: int
-    route_weight: int
-    workers: tuple[WorkerForm, ...]
-    lora_adapters: tuple[LoraAdapter, ...]
-    policy: AutoscalingPolicySpec | None
-    policy_path: Path | None
-    scheduler_name: str
-    gang_scheduling: bool
-    runtime_class_name: str | None
-    facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
-
-    def worker(self, kind: str) -> WorkerForm | None:
-        """Returns the worker of a type; of several the last."""
-        for worker in reversed(self.workers):
-            if worker.type == kind:
-                return worker
-        return None
-
-
-@value
-class Model:
-    """A ModelBooster in the one form that everything else reads.
-
-    ``route_name`` is what clients ask for; ``route_name_path`` is where the user wrote it.
-    """
-
-    namespace: str
-    name: str
-    uid: str
-    generation: int
-    route_name: str
-    route_name_path: Path
-    model_match: Object | None
-    scope: Scope
-    policy: AutoscalingPolicySpec | None
-    cost_expansion_rate_percent: int
-    backends: tuple[BackendForm, ...]
-    facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
-
-    def scaled(self, backend: BackendForm) -> bool:
-        """Whether an autoscaler writes the replicas of this backend."""
-        return self.policy is not None or backend.policy is not None
-
-
-_Form = TypeVar("_Form", WorkerForm, BackendForm, Model)
-_Fact = TypeVar("_Fact")
-_UNKNOWN: Any = object()
-
-
-def once(fact: Callable[[_Form], _Fact]) -> Callable[[_Form], _Fact]:
-    """Makes a function work out each form's fact once.
-
-    A dozen rules and every converter ask for the same few. The answer is shared: do not change it.
-    """
-
-    @wraps(fact)
-    def known(form: _Form) -> _Fact:
-        answer: _Fact = form.facts.get(fact, _UNKNOWN)
-        if answer is _UNKNOWN:
-            answer = form.facts[fact] = fact(form)
-        return answer
-
-    return known
+"""The only scheduler that supports gang scheduling."""
 
 
 def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-scheduler") -> Model:
-    """Returns what a ModelBooster means.
+    """Returns the canonical form of a ModelBooster.
 
     Args:
-        booster: one that the schema accepts and that has a ``spec``.
-        default_scheduler_name: scheduler of pods for which the user names none.
+        booster: a ModelBooster that the schema accepts and that has a ``spec``.
+        default_scheduler_name: scheduler of the pods if the user does not set one.
     """
     spec = booster.spec or Spec()
     several = spec.backends is not None
@@ -158,7 +38,6 @@ def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-s
                 backend,
                 Path(f"spec.backends[{position}]" if several else "spec.backend"),
                 own_policy,
-                in_model_scope=several and spec.autoscaling_policy is not None,
                 default_scheduler_name=default_scheduler_name,
             )
             for position, backend in enumerate(listed)
@@ -175,17 +54,19 @@ def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-s
         route_name=spec.name or name,
         route_name_path=Path("spec.name" if spec.name else "metadata.name"),
         model_match=_plain(spec.model_match),
-        scope=_scope(policy, backends),
+        policy_scope=_policy_scope(policy, backends),
         policy=policy,
         cost_expansion_rate_percent=DEFAULT_COST_EXPANSION_RATE_PERCENT if rate is None else rate,
         backends=backends,
     )
 
 
-def _scope(policy: AutoscalingPolicySpec | None, backends: tuple[BackendForm, ...]) -> Scope:
+def _policy_scope(
+    policy: AutoscalingPolicySpec | None, backends: tuple[BackendForm, ...]
+) -> PolicyScope:
     if policy is not None:
-        return Scope.MODEL
-    return Scope.BACKEND if any(b.policy for b in backends) else Scope.NONE
+        return PolicyScope.MODEL
+    return PolicyScope.BACKEND if any(b.policy for b in backends) else PolicyScope.NONE
 
 
 def _backend(
@@ -193,7 +74,6 @@ def _backend(
     path: Path,
     own_policy: AutoscalingPolicySpec | None,
     *,
-    in_model_scope: bool,
     default_scheduler_name: str,
 ) -> BackendForm:
     policy = backend.autoscaling_policy or own_policy
@@ -207,7 +87,9 @@ def _backend(
     if backend.replicas is not None:
         least = most = backend.replicas
     gang = bool(backend.gang_scheduling)
-    env: Any = backend.env  # from here on plain JSON; to the type checker no TypedDict is a dict
+    env: Any = (
+        backend.env
+    )  # plain JSON from here on; for the type checker, a TypedDict is not a dict
     env_from: Any = backend.env_from
     return BackendForm(
         path=path,
@@ -255,7 +137,7 @@ def _worker(worker: Worker, path: Path) -> WorkerForm:
 
 
 def _plain(part: Fields | None) -> Any:
-    """Returns a part of the API as the JSON that the user wrote; None for None."""
+    """Returns a part of the spec as the user's JSON; None for None."""
     if part is None:
         return None
     return part.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)

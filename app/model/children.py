@@ -1,9 +1,8 @@
-"""The children of a ModelBooster: the names and labels they carry, and who owns them."""
+"""The children of a ModelBooster: their labels, owner reference and revision."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,22 +18,22 @@ from app.apis.kinds import (
     REVISION,
     WORKLOAD,
 )
-from app.model.canonical import BackendForm, Model
+from app.model.forms import BackendForm, Model
 from app.values.fields import Cause, FieldError, Path, SpecError
-from app.values.meta import Object, Resource, labels_of, owner_references
+from app.values.meta import Object, Resource
 
 MOST_BYTES = 1024 * 1024
-"""Of a child's spec. etcd takes 1.5 MiB of one object; status and managed fields need some too."""
+"""Largest spec of a child. etcd accepts 1.5 MiB per object, including status and managed fields."""
 
 
 class Draft(NamedTuple):
-    """A child as conversion makes it, before it is stamped with whose it is.
+    """A child as conversion creates it, without labels and owner reference.
 
     Args:
         resource: its kind.
         name: its name.
-        spec: its spec. Parts of it may stand in other children too: do not change it.
-        backend: the backend it is made for; None if for all of them.
+        spec: its spec. It may share parts with other children: do not change it.
+        backend: its backend; None for a child of the whole model.
         replica_bounds: as in ``Desired``.
     """
 
@@ -47,14 +46,15 @@ class Draft(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """A child as it should be.
+    """The desired state of a child.
 
     Args:
         resource: its kind.
-        object: the whole child, to be sent as it stands.
-        replica_bounds: fewest and most replicas where an autoscaler writes ``spec.replicas`` of a
-            ModelServing; the object then holds the value to begin with, the revision leaves it
-            out, and whoever sends it puts in the live value, clamped. None where we decide.
+        object: the object to apply.
+        replica_bounds: minimum and maximum replicas if an autoscaler writes ``spec.replicas`` of a
+            ModelServing. The object then contains the initial value, and the revision ignores
+            it. The sender replaces it with the live value, clamped to the bounds. None if we set
+            the replicas.
     """
 
     resource: Resource
@@ -63,20 +63,15 @@ class Desired:
 
     @property
     def name(self) -> str:
-        """The child's name."""
+        """The name of the child."""
         name: str = self.object["metadata"]["name"]
         return name
 
 
-def backend_child_name(model: Model, backend: BackendForm) -> str:
-    """Returns the name of what is made for one backend: ``<model>-<backend>``."""
-    return f"{model.name}-{backend.name}"
-
-
 def pod_labels(model: Model, backend: BackendForm | None) -> dict[str, str]:
-    """Returns the four labels of entry pods; with ``backend`` None those of the whole model.
+    """Returns the four labels of the entry pods of a backend, or of the whole model for None.
 
-    Nothing that changes without need is among them: a changed pod template restarts pods.
+    Their values change as rarely as possible, because a changed pod template restarts the pods.
     """
     return {
         MODEL_NAME: model.name,
@@ -87,9 +82,13 @@ def pod_labels(model: Model, backend: BackendForm | None) -> dict[str, str]:
 
 
 def check_size(draft: Draft) -> None:
-    """Raises SpecError if a child would be too large to be stored."""
+    """Checks that a child is small enough to be stored.
+
+    Raises:
+        SpecError: it is too large.
+    """
     size = len(orjson.dumps(draft.spec))
-    if size <= MOST_BYTES:  # then what counts of it does not have more
+    if size <= MOST_BYTES:  # the part that counts is not larger
         return
     size = len(_text(_counted(draft.spec, _unstamped(draft))))
     if size > MOST_BYTES:
@@ -99,7 +98,7 @@ def check_size(draft: Draft) -> None:
 
 
 def stamped(model: Model, draft: Draft) -> Desired:
-    """Returns the child that a draft of a ModelBooster becomes."""
+    """Returns a child with the labels, owner reference and revision of its ModelBooster."""
     whole = child(
         model,
         draft.resource,
@@ -127,13 +126,13 @@ def child(
     """Returns a child of a ModelBooster: ``spec`` with name, labels and owner reference.
 
     Args:
-        model: whose child it is.
+        model: its ModelBooster, which also gives the namespace.
         resource: its kind.
-        name: its name; it stands in the namespace of the model.
+        name: its name.
         spec: its spec.
-        backend: the backend it is made for; None if for all of them.
-        unstamped: fields of ``spec`` that do not count in the revision, because somebody else
-            may write them (``replicas`` under an autoscaler).
+        backend: its backend; None for a child of the whole model.
+        unstamped: fields of ``spec`` that the revision ignores because another controller may
+            write them (``replicas`` with an autoscaler).
     """
     return {
         "apiVersion": resource.api_version,
@@ -162,9 +161,9 @@ def child(
 
 
 def revision(spec: Any) -> str:
-    """Returns 16 hexadecimal digits that tell specs apart.
+    """Returns a hash of a spec: 16 hexadecimal digits.
 
-    As a label it is part of what we want, so a field that we stopped wanting shows as a difference.
+    The hash is a label of the child, so a field removed from the desired spec shows as drift.
     """
     return hashlib.sha256(_text(spec)).hexdigest()[:16]
 
@@ -175,34 +174,3 @@ def _text(spec: Any) -> bytes:
 
 def _counted(spec: Object, unstamped: tuple[str, ...]) -> Object:
     return {key: value for key, value in spec.items() if key not in unstamped}
-
-
-def is_ours(obj: Object, uid: str) -> bool:
-    """Whether an object belongs to the ModelBooster with this uid.
-
-    It does if an owner reference names the uid, whatever its flags, or if no controller and no
-    ModelBooster owns it and the label model-uid does. Never if another object controls it.
-    """
-    refs = list(owner_references(obj))
-    if any(ref.get("controller") and ref.get("uid") != uid for ref in refs):
-        return False
-    if any(ref.get("uid") == uid for ref in refs):
-        return True
-    return not any(map(is_booster_reference, refs)) and labels_of(obj).get(MODEL_UID) == uid
-
-
-def is_booster_reference(ref: Object) -> bool:
-    """Whether an owner reference names a ModelBooster."""
-    group = str(ref.get("apiVersion", "")).partition("/")[0]
-    return ref.get("kind") == MODEL_BOOSTER.kind and group == MODEL_BOOSTER.group
-
-
-def owner_uids(obj: Object) -> Iterator[str]:
-    """Yields the uids of the ModelBoosters that a child may belong to: what stores index by."""
-    seen = False
-    for ref in owner_references(obj):
-        if is_booster_reference(ref) and (uid := ref.get("uid")):
-            seen = True
-            yield uid
-    if not seen and (uid := labels_of(obj).get(MODEL_UID)):
-        yield uid

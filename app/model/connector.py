@@ -1,7 +1,7 @@
-"""How prefill and decode hand over the KV cache, from what their workers say in ``config``.
+"""The connector that transfers the KV cache from prefill to decode.
 
-An engine is told by ``kv-transfer-config``, JSON in a string, in either spelling; the router is
-told by ``kvConnector`` of the ModelServer. Both must mean the same.
+Users configure the engines with ``kv-transfer-config`` in ``config``, a string that contains JSON.
+The router reads ``kvConnector`` of the ModelServer. Both must name the same connector.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import json
 from typing import Any
 
 from app.model.arguments import arguments
-from app.model.canonical import BackendForm, WorkerForm
-from app.model.derive import is_disaggregated, roles
+from app.model.forms import BackendForm, WorkerForm
+from app.model.roles import is_disaggregated, roles
 from app.values.fields import SpecError, invalid
 
 CONNECTORS = {
@@ -20,18 +20,18 @@ CONNECTORS = {
     "MooncakeConnectorV1": "mooncake",
     "NixlConnector": "nixl",
 }
-"""How a ModelServer calls what the engine calls ``kv_connector``."""
+"""The engine's ``kv_connector`` values, and the ModelServer's value for each."""
 
 KV_ROLES = {"prefill": ("kv_producer", "kv_both"), "decode": ("kv_consumer", "kv_both")}
 
 
 def connector(backend: BackendForm) -> str | None:
-    """Returns how prefill and decode hand over the KV cache, as a ModelServer calls it.
+    """Returns the connector that transfers the KV cache, as a ModelServer names it.
 
-    None if neither says so, or by a connector that ModelServers have no word for.
+    It is None if neither worker configures one, or if ModelServers do not support it.
 
     Raises:
-        SpecError: only one side says so, or the two do not fit together.
+        SpecError: only one worker configures a connector, or the two do not match.
     """
     if not is_disaggregated(backend):
         return None

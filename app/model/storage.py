@@ -1,39 +1,36 @@
-"""Where models and adapters lie: in which volume, under which path, and whether they are fetched.
+"""Where models and LoRA adapters are stored: the cache volume and the paths inside it.
 
-A cache is mounted in the pod under the path that its URI names. What is fetched gets a folder in
-it, named after the URI that it came from; what already lies on the cache's own claim is used there.
+The cache is mounted in the pod at the path of its URI. A download gets a folder in the cache, named
+by a hash of its source URI. A source on the claim of the cache (``pvc://``) is used in place.
 """
 
 from __future__ import annotations
 
 import hashlib
 import posixpath
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 
-from app.model.canonical import BackendForm, once
+from app.model.forms import BackendForm, cached_fact
 from app.values.fields import Path, SpecError, forbidden, invalid
 from app.values.meta import Object
+from app.values.names import is_subdomain
 from app.values.value import value
 
 EPHEMERAL_PATH = "/models-cache"
-"""Where the cache stands that lives as long as its pod."""
+"""Mount path of a cache that lives as long as its pod."""
 
 SHARED_MEMORY_PATH = "/dev/shm"  # noqa: S108
-"""Where shared memory is mounted in the pod; not a file of ours."""
-
-_CLAIM = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
+"""Mount path of shared memory in the pod."""
 
 
 @value
 class Cache:
-    """The volume of a backend's pods that holds models.
+    """The volume of a backend's pods that contains models.
 
     Args:
-        path: where it is mounted in every container that reads or writes it.
-        volume: its source, as a pod names it.
-        claim: name of the PersistentVolumeClaim; None if it is none.
+        path: its mount path in every container that uses it.
+        volume: its volume source in the pod.
+        claim: name of the PersistentVolumeClaim; None for other volumes.
     """
 
     path: str
@@ -45,18 +42,18 @@ HOST_PATH_PREFIXES = (
     *("/cache", "/data", "/mnt", "/models", "/srv"),
     *("/tmp", "/var/cache", "/var/lib/models"),  # noqa: S108 - folders of nodes, not files of ours
 )
-"""Folders of nodes that ``hostpath://`` may name unless the operator chooses others: the usual
-places of caches, and those of kthena's examples. None of them holds what a node itself runs on."""
+"""Default node folders that ``hostpath://`` may use: common cache folders and those of kthena's
+examples. None of them contains system files of a node."""
 
 _SETTING = "kthena.hostPathPrefixes of the Helm chart, MODELBOOSTER_HOST_PATH_PREFIXES"
-"""Where an operator allows more; a user who is refused must know what to ask for."""
+"""The setting that allows more folders; error messages name it."""
 
 
 def host_folder(path: str) -> str:
-    """Returns an absolute path in the one way in which this module writes it.
+    """Returns an absolute path in normalized form.
 
     Raises:
-        ValueError: it is not absolute, or has a ``..`` segment.
+        ValueError: it is not absolute, or it has a ``..`` segment.
     """
     if not path.startswith("/") or ".." in path.split("/"):
         raise ValueError(f"{path!r} must be an absolute path without '..' segments")
@@ -64,15 +61,15 @@ def host_folder(path: str) -> str:
 
 
 def cache_of(backend: BackendForm, allowed_prefixes: Sequence[str] | None = None) -> Cache:
-    """Returns the cache of a backend; without ``cacheURI`` one that lives as long as the pod.
+    """Returns the cache of a backend; without ``cacheURI``, a cache that lives as long as the pod.
 
     Args:
-        backend: the backend to look at.
-        allowed_prefixes: folders of nodes that may be used, with all below them; None if only
-            the place in the pod is asked for.
+        backend: the backend.
+        allowed_prefixes: allowed node folders, including everything below them; None skips the
+            check.
 
     Raises:
-        SpecError: ``cacheURI`` names no folder and no claim that can be mounted.
+        SpecError: ``cacheURI`` does not name a folder or claim that can be mounted.
     """
     cache = _cache(backend)
     if allowed_prefixes is not None and "hostPath" in cache.volume:
@@ -92,7 +89,7 @@ def _listed(folders: Sequence[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-@once
+@cached_fact
 def _cache(backend: BackendForm) -> Cache:
     uri = backend.cache_uri
     if not uri:
@@ -101,7 +98,7 @@ def _cache(backend: BackendForm) -> Cache:
     scheme, _, rest = uri.partition("://")
     if scheme == "pvc":
         claim = rest.strip("/")
-        if len(claim) > 253 or not _CLAIM.fullmatch(claim):
+        if not is_subdomain(claim):
             detail = "pvc:// cacheURI must name exactly one claim, for instance pvc://models"
             raise SpecError(invalid(path, uri, detail))
         return Cache(f"/{claim}", {"persistentVolumeClaim": {"claimName": claim}}, claim)
@@ -124,10 +121,10 @@ def _host_path(uri: str, rest: str, path: Path) -> str:
 
 
 def model_path(backend: BackendForm, cache: Cache) -> str:
-    """Returns where the engine finds the model.
+    """Returns the path of the model in the pod.
 
     Raises:
-        SpecError: the model is said to lie on a claim that the pod does not mount.
+        SpecError: the model is on a claim that the pod does not mount.
     """
     if _is_fetched(backend.model_uri):
         return f"{cache.path}/{_folder(backend.model_uri)}"
@@ -135,7 +132,11 @@ def model_path(backend: BackendForm, cache: Cache) -> str:
 
 
 def adapter_path(backend: BackendForm, cache: Cache, position: int) -> str:
-    """Returns where the engine finds an adapter; raises like ``model_path``."""
+    """Returns the path of a LoRA adapter in the pod.
+
+    Raises:
+        SpecError: the adapter is on a claim that the pod does not mount.
+    """
     uri = backend.lora_adapters[position].artifact_url
     if _is_fetched(uri):
         return f"{cache.path}/{_folder(uri)}"
@@ -144,7 +145,7 @@ def adapter_path(backend: BackendForm, cache: Cache, position: int) -> str:
 
 
 def is_in_place(uri: str) -> bool:
-    """Whether a source is used where it lies, so that nothing is fetched."""
+    """Returns whether a source is used in place, without a download."""
     return uri.startswith("pvc://")
 
 
@@ -153,21 +154,12 @@ def _is_fetched(uri: str) -> bool:
 
 
 def _folder(uri: str) -> str:
-    """Returns the folder in a cache that a source is fetched to."""
-    return _short_folder(uri) if len(uri) <= _SHORT else _any_folder(uri)
-
-
-def _any_folder(uri: str) -> str:
+    """Returns the folder in a cache for the download of a source."""
     return hashlib.md5(uri.encode(), usedforsecurity=False).hexdigest()
 
 
-_SHORT = 256
-_short_folder = lru_cache(maxsize=1024)(_any_folder)
-"""There are few models, and each is looked at by many rules and passes."""
-
-
 def _place(backend: BackendForm, cache: Cache, uri: str, path: Path) -> str:
-    """Returns where something lies that is not fetched."""
+    """Returns the path of a source that is used in place."""
     if "\0" in uri:
         raise SpecError(invalid(path, uri, "must not hold the character NUL"))
     field = path.text.rpartition(".")[2]

@@ -9,8 +9,9 @@ from typing import Protocol
 from app.apis.kinds import DEFAULT_RELEASE, PROFILES, Profile
 from app.apis.modelbooster import Backend, ModelBooster, Spec
 from app.convert.options import Options
-from app.model.canonical import BackendForm, Model, WorkerForm, canonical
-from app.model.derive import DISAGGREGATED, served
+from app.model.canonical import canonical
+from app.model.forms import BackendForm, Model, WorkerForm
+from app.model.roles import DISAGGREGATED, served
 from app.validation.config import config_fault
 from app.values.fields import FieldError, Path
 from app.values.meta import Key, Object, Resource

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,12 +11,14 @@ from app.apis.faults import schema_faults
 from app.apis.modelbooster import ModelBooster
 from app.convert import drafts
 from app.errors import InvalidSpec
-from app.model.canonical import Model, canonical
+from app.model.canonical import canonical
 from app.model.children import Desired, Draft, stamped
+from app.model.forms import Model
 from app.validation.case import Case, Context, case_of
 from app.validation.rules import ADVICE, CHANGES, RULES
 from app.values.fields import Cause, FieldError, Path, SpecError
 from app.values.meta import Object
+from app.values.untyped import as_dict
 
 MOST_FAULTS = 20
 """Faults that are told at once; a screen holds no more."""
@@ -44,13 +45,13 @@ def judge(obj: Object, context: Context, *, old: Object | None = None) -> Verdic
     """Returns what is to be said about an object, all of it at once.
 
     Args:
-        obj: the object as the API server stores it (``app.apis.pruning.stored`` if it is another
+        obj: the object as the API server stores it (``app.apis.pruning.pruned`` if it is another
             source's).
         context: what the verdict depends on besides.
         old: the object that it replaces; what was wrong with that one already does not stand in
             the way of an edit. Of an object that is being deleted nothing is asked any more.
     """
-    if _dict(obj.get("metadata")).get("deletionTimestamp"):
+    if as_dict(obj.get("metadata")).get("deletionTimestamp"):
         return Verdict(None)
     case, faults, children = _looked_at(obj, context, update=old is not None)
     if faults and old is not None:
@@ -131,11 +132,11 @@ def _aligned(fault: FieldError, obj: Object) -> tuple[str, str]:
     match = _BACKEND.match(path)
     if match is None:
         return path, fault.message
-    spec = _dict(obj.get("spec"))
+    spec = as_dict(obj.get("spec"))
     listed = spec.get("backends") if match[1] else [spec.get("backend")]
     position = int(match[1] or 0)
     backend = listed[position] if isinstance(listed, list) and position < len(listed) else None
-    return f"{_dict(backend).get('name')}{path[match.end() :]}", fault.message
+    return f"{as_dict(backend).get('name')}{path[match.end() :]}", fault.message
 
 
 def _at_most(faults: tuple[FieldError, ...]) -> tuple[FieldError, ...]:
@@ -144,7 +145,3 @@ def _at_most(faults: tuple[FieldError, ...]) -> tuple[FieldError, ...]:
         return faults
     rest = FieldError(Path("spec"), Cause.INVALID, f"Invalid value: {left_out} more faults")
     return (*faults[: MOST_FAULTS - 1], rest)
-
-
-def _dict(value: Any) -> Object:
-    return value if isinstance(value, dict) else {}

@@ -1,7 +1,7 @@
 """Durations as Go writes them: ``90s``, ``1m30s``, ``1h0m0s``.
 
-Grammar and printed form are those of Go's ``time.ParseDuration`` and ``Duration.String``
-(https://pkg.go.dev/time), which is what the child kinds are read and rewritten with.
+The grammar and the printed form are those of Go's ``time.ParseDuration`` and ``Duration.String``
+(https://pkg.go.dev/time), because kthena parses and rewrites child objects with them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 
 DURATION_PATTERN = r"^[-+]?(0|(([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$"
-"""What the CRD's rule R11 asks of a duration."""
+"""Pattern of a duration, also used by rule R11 of the CRD."""
 
 _NANOSECONDS = {
     "ns": 1,
@@ -22,15 +22,15 @@ _NANOSECONDS = {
     "m": 60 * 10**9,
     "h": 3600 * 10**9,
 }
-# fullmatch instead of the pattern's "$", which in Python also matches before a last newline.
+# Use fullmatch: "$" also matches before a trailing newline in Python.
 _WHOLE = re.compile(DURATION_PATTERN[1:-1], re.ASCII)
 _PART = re.compile(r"([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 
 
 def parse_duration(text: str) -> int | None:
-    """Returns a duration in nanoseconds, or None if ``text`` is none.
+    """Returns a duration in nanoseconds, or None if ``text`` is not a duration.
 
-    Parts of a nanosecond are cut off, as Go does. Values that Go's 64 bits cannot hold are none.
+    Fractions of a nanosecond are truncated, as in Go. Values beyond 64 bits return None.
     """
     if not _WHOLE.fullmatch(text):
         return None
@@ -41,7 +41,7 @@ def parse_duration(text: str) -> int | None:
 
 
 def canonical_duration(nanoseconds: int) -> str:
-    """Returns the form that Go prints: ``31m0s`` for 1 860 000 000 000."""
+    """Returns a duration in nanoseconds as Go prints it: ``31m0s`` for 1 860 000 000 000."""
     if nanoseconds < 0:
         return "-" + canonical_duration(-nanoseconds)
     if nanoseconds == 0:

@@ -1,4 +1,7 @@
-"""Where a fault stands in an object, and how it is said: in the API server's own words."""
+"""Field paths and field errors, worded as the API server words them.
+
+Source: apimachinery, ``pkg/util/validation/field``.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from app.values.text import shortened
 from app.values.value import value
 
 
 @value
 class Path:
-    """Names a field: ``spec.backends[0].workers[1].image``."""
+    """The path of a field: ``spec.backends[0].workers[1].image``."""
 
     text: str = ""
 
@@ -20,7 +24,7 @@ class Path:
         return hash(self.text)
 
     def child(self, *names: str) -> Path:
-        """Returns the path of a field below this one."""
+        """Returns the path of a nested field."""
         return Path(".".join([self.text, *names] if self.text else names))
 
     def index(self, position: int) -> Path:
@@ -36,7 +40,7 @@ class Path:
 
 
 class Cause(StrEnum):
-    """The API server's words for kinds of fault (``causes[].reason``)."""
+    """The API server's types of field errors (``causes[].reason``)."""
 
     INVALID = "FieldValueInvalid"
     REQUIRED = "FieldValueRequired"
@@ -50,7 +54,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One fault: where, of which kind, and the sentence about it without the path."""
+    """One fault of a field: its path, its type, and a message without the path."""
 
     path: Path
     cause: Cause
@@ -61,45 +65,45 @@ class FieldError:
 
 
 def shown(value: Any) -> str:
-    """Returns a value as the API server prints it: strings quoted, the rest as JSON.
+    """Returns a value as the API server prints it: strings quoted, other values as JSON.
 
-    Long values are cut at 200 characters: a refusal must fit on a screen. Of values that are
-    nested beyond measure nothing is printed.
+    The result has at most 200 characters, so that messages fit on a screen. A value that is nested
+    too deeply is printed as ``...``.
     """
     if isinstance(value, str):
-        value = value[:200]  # with its quotes that is cut below; all of it may be megabytes
+        value = value[:200]  # avoids encoding megabytes; the result is shortened below
     try:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     except RecursionError:
         return "..."
-    return text if len(text) <= 200 else text[:197] + "..."
+    return shortened(text, 200)
 
 
 def invalid(path: Path, value: Any, detail: str) -> FieldError:
-    """The value is of the right type and still cannot be used."""
+    """Returns the fault of a value that has the right type but is not valid."""
     return FieldError(path, Cause.INVALID, f"Invalid value: {shown(value)}: {detail}")
 
 
 def required(path: Path, detail: str = "") -> FieldError:
-    """The field must be set."""
+    """Returns the fault of a missing field."""
     return FieldError(
         path, Cause.REQUIRED, f"Required value: {detail}" if detail else "Required value"
     )
 
 
 def forbidden(path: Path, detail: str) -> FieldError:
-    """The field must not be set."""
+    """Returns the fault of a field that must not be set."""
     return FieldError(path, Cause.FORBIDDEN, f"Forbidden: {detail}")
 
 
 def duplicate(path: Path, value: Any, detail: str = "") -> FieldError:
-    """The value is taken already."""
+    """Returns the fault of a value that must be unique and is not."""
     text = f"Duplicate value: {shown(value)}"
     return FieldError(path, Cause.DUPLICATE, f"{text}: {detail}" if detail else text)
 
 
 def not_supported(path: Path, value: Any, supported: list[str]) -> FieldError:
-    """The value is not one of those that exist."""
+    """Returns the fault of a value that is not in the list of supported values."""
     names = ", ".join(shown(name) for name in supported)
     return FieldError(
         path, Cause.NOT_SUPPORTED, f"Unsupported value: {shown(value)}: supported values: {names}"
@@ -107,17 +111,28 @@ def not_supported(path: Path, value: Any, supported: list[str]) -> FieldError:
 
 
 def too_long(path: Path, limit: int) -> FieldError:
-    """The string has more than ``limit`` bytes."""
+    """Returns the fault of a string with more than ``limit`` bytes."""
     return FieldError(path, Cause.TOO_LONG, f"Too long: may not be more than {limit} bytes")
 
 
 def too_many(path: Path, count: int, limit: int, of: str = "items") -> FieldError:
-    """The list has more than ``limit`` items, or more of something else."""
+    """Returns the fault of a list with more than ``limit`` items.
+
+    Args:
+        path: the list.
+        count: how many items it has.
+        limit: how many it may have.
+        of: the word for the items.
+    """
     return FieldError(path, Cause.TOO_MANY, f"Too many: {count}: must have at most {limit} {of}")
 
 
 class SpecError(ValueError):
-    """A spec from which something cannot be worked out; the fault says where and why."""
+    """A value cannot be derived from a spec.
+
+    Args:
+        fault: the field at fault and the reason.
+    """
 
     def __init__(self, fault: FieldError) -> None:
         super().__init__(str(fault))

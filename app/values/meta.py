@@ -1,20 +1,23 @@
-"""What every Kubernetes object has: where it is kept, who owns it, how it is named.
+"""Kubernetes objects: their kinds, keys, labels and owners.
 
-Objects are plain dicts, as the API server sends them, and are never changed in place.
+Objects are plain dicts, as the API server sends them. They are never changed in place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 Object = dict[str, Any]
 """JSON as the API server stores it. Read-only: copy before changing."""
 
+IndexFunc = Callable[[Object], Iterable[str]]
+"""Returns the values under which an index stores an object, like client-go's IndexFunc."""
+
 
 class Key(NamedTuple):
-    """Names one namespaced object of a known kind; what the work queue holds."""
+    """Namespace and name of an object of a known kind; the items of the work queue."""
 
     namespace: str
     name: str
@@ -25,14 +28,14 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind and where the API server keeps it.
+    """A kind and its place in the API, like client-go's GroupVersionResource.
 
     Args:
         group: API group; ``""`` for the core group.
-        version: ``v1alpha1`` for instance.
+        version: API version, for example ``v1alpha1``.
         plural: the resource's name in a URL.
         kind: the kind's name.
-        namespaced: False for kinds that stand outside of namespaces.
+        namespaced: False for cluster-scoped kinds.
     """
 
     group: str
@@ -43,7 +46,7 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """``group/version``, or just the version in the core group."""
+        """``group/version``, or only the version for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str | None = None) -> str:
@@ -61,27 +64,27 @@ class Resource:
 
 
 def key_of(obj: Object) -> Key:
-    """Returns where an object stands."""
+    """Returns the namespace and name of an object."""
     metadata = obj["metadata"]
     return Key(metadata.get("namespace", ""), metadata["name"])
 
 
 def uid_of(obj: Object) -> str:
-    """Returns the object's uid, ``""`` if it has none yet."""
+    """Returns the uid of an object; ``""`` if it has none yet."""
     uid: str = obj["metadata"].get("uid", "")
     return uid
 
 
 def labels_of(obj: Object) -> dict[str, str]:
-    """Returns the object's labels; an empty dict if there are none."""
+    """Returns the labels of an object; an empty dict if it has none."""
     return obj["metadata"].get("labels") or {}
 
 
 def is_terminating(obj: Object) -> bool:
-    """Whether somebody has asked for the object's deletion."""
+    """Returns whether the object is being deleted."""
     return bool(obj["metadata"].get("deletionTimestamp"))
 
 
 def owner_references(obj: Object) -> Iterator[Object]:
-    """Yields the object's owner references."""
+    """Yields the owner references of an object."""
     yield from obj["metadata"].get("ownerReferences") or ()

@@ -1,9 +1,9 @@
-"""Amounts as Kubernetes writes them: ``500m``, ``2``, ``16Gi``.
+"""Quantities as Kubernetes writes them: ``500m``, ``2``, ``16Gi``.
 
-Grammar, rounding and printed form are those of ``resource.Quantity`` in Kubernetes' apimachinery
-(https://pkg.go.dev/k8s.io/apimachinery/pkg/api/resource). Children are written in that form only:
-kthena's autoscaler reads and rewrites a whole ModelServing through Go types, and a spelling that
-those would change restarts every pod.
+The grammar, rounding and printed form are those of apimachinery's ``resource.Quantity``
+(https://pkg.go.dev/k8s.io/apimachinery/pkg/api/resource). Children always use the printed form.
+kthena's autoscaler rewrites a ModelServing through Go types, and any other spelling would change
+and restart every pod.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _WHOLE = re.compile(
     r"([+-]?)([0-9]*)(?:\.([0-9]*))?([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?", re.ASCII
 )
 _LONGEST = 100
-"""More characters than any amount needs; bounds the work that one value can ask for."""
+"""Longest accepted text; bounds the cost of parsing."""
 
 _SMALLEST = -9
-"""Exponent of the smallest part that is kept; anything below rounds up."""
+"""Exponent of the smallest unit; smaller parts round up."""
 
 _LARGEST_BINARY = 2**63 - 1
 
@@ -41,9 +41,9 @@ class _Amount:
 
 
 def parse_quantity(value: object) -> Decimal | None:
-    """Returns an amount as an exact number, or None if ``value`` is none.
+    """Returns a quantity as an exact number, or None if ``value`` is not a quantity.
 
-    Parts below 10^-9 round away from zero, as Kubernetes does.
+    Parts below 10^-9 round away from zero, as in Kubernetes.
     """
     amount = _parse(value)
     if amount is None:
@@ -56,7 +56,7 @@ def canonical_quantity(value: object) -> str:
     """Returns the form that a Go client writes: ``500m`` for 0.5, ``1Gi`` for ``1024Mi``.
 
     Raises:
-        ValueError: ``value`` is no amount.
+        ValueError: ``value`` is not a quantity.
     """
     amount = _parse(value)
     if amount is None:
@@ -73,7 +73,7 @@ def _parse(value: object) -> _Amount | None:
     return _read(text) if len(text) <= _LONGEST else None
 
 
-@lru_cache(maxsize=1024)  # there are few amounts, and each is in many objects
+@lru_cache(maxsize=1024)  # few distinct quantities, each in many objects
 def _read(text: str) -> _Amount | None:
     match = _WHOLE.fullmatch(text)
     if match is None:
@@ -94,19 +94,19 @@ def _read(text: str) -> _Amount | None:
     else:
         exponent += _DECIMAL[suffix]
     if exponent < _SMALLEST:
-        kept, lost = divmod(digits, 10 ** (_SMALLEST - exponent))
-        digits, exponent = kept + bool(lost), _SMALLEST
+        quotient, remainder = divmod(digits, 10 ** (_SMALLEST - exponent))
+        digits, exponent = quotient + bool(remainder), _SMALLEST
     if suffix in _BINARY and digits > _LARGEST_BINARY * 10**-exponent:
         digits, exponent = _LARGEST_BINARY, 0
     return _Amount(sign == "-", digits, exponent, suffix in _BINARY, scientific)
 
 
 def _in_1024s(amount: _Amount) -> str:
-    """Returns ``16Gi`` and the like; ``""`` if the amount was or can not be written so."""
+    """Returns a binary form such as ``16Gi``; ``""`` if the amount has none."""
     number, rest = divmod(amount.digits, 10**-amount.exponent) if amount.binary else (0, 0)
     if rest or number < 1024:
         return ""
-    # Without a suffix it is read back as a decimal amount, and 64000 of those is 64k.
+    # Without a suffix it would be parsed as a decimal amount, and 64000 prints as 64k.
     for suffix in ("", *_BINARY):
         if number % 1024:
             return f"{number}{suffix}" if suffix else ""

@@ -15,7 +15,7 @@ from app.cache.pace import PACE, Pace
 from app.cache.records import Record
 from app.installed import Installed
 from app.kube import Kube
-from app.model.children import is_booster_reference
+from app.model.ownership import is_booster_reference
 from app.values.meta import Key, Object, Resource, key_of, owner_references
 from controller.cluster.lost import OTHERS, OURS, Lost, owners_of
 from controller.cluster.rivals import Names

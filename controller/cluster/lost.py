@@ -15,7 +15,7 @@ from app.apis.kinds import MODEL_BOOSTER, SELECTOR, WORKLOAD
 from app.cache.records import Record
 from app.errors import ApiError
 from app.kube import Kube, is_unknown_kind
-from app.model.children import owner_uids
+from app.model.ownership import owner_uids
 from app.values.meta import Key, Object, Resource, is_terminating, key_of
 from controller.cluster.writes import Place
 

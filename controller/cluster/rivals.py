@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE
 from app.cache.records import Record
 from app.cache.store import Store
-from app.lookup import routed_by_booster
-from app.model.children import is_booster_reference
+from app.lookup import model_name_of_booster
+from app.model.ownership import is_booster_reference
 from app.values.meta import Key, Object, Resource, is_terminating, key_of, owner_references
 from controller.cluster.stores import ROUTED_INDEX
 
@@ -30,7 +30,7 @@ class Names:
 
     def rivals(self, booster: Object) -> list[Rival]:
         """Returns whatever else of the namespace clients reach by the same name."""
-        here, names = key_of(booster), list(routed_by_booster(booster))
+        here, names = key_of(booster), list(model_name_of_booster(booster))
         routes = [
             route.object
             for route in _named(self._routes, here.namespace, names)

@@ -2,7 +2,7 @@
 
 What tells that another one is installed:
 
-* an object that was read without the mark of our schema (``is_whole``): a sure sign;
+* an object that was read without the mark of our schema (``is_unpruned``): a sure sign;
 * a spec that differs although ``metadata.generation`` and uid are the same: a sure sign;
 * a status write whose preconditions failed: a reason to look at once;
 * the published OpenAPI schema, looked at from time to time: it may lag by a second or two.
@@ -18,7 +18,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from app.apis.definition import ADVICE, is_whole
+from app.apis.definition import REPLACED_CRD_MESSAGE, is_unpruned
 from app.apis.kinds import MODEL_BOOSTER
 from app.cache.records import Record
 from app.errors import ApiError, Unreachable
@@ -88,7 +88,7 @@ class Schema:
 
     def fault_of(self, booster: Object) -> str | None:
         """Returns why a ModelBooster must not be acted on; None if it may be."""
-        if self._fault is None and not is_whole(booster):
+        if self._fault is None and not is_unpruned(booster):
             self._replaced()
         return self._fault
 
@@ -99,7 +99,7 @@ class Schema:
 
     def read(self, booster: Object) -> None:
         """Takes in an object as the API server has just returned it."""
-        if not is_whole(booster):
+        if not is_unpruned(booster):
             self._replaced()
 
     def updated(self, old: Record | None, new: Record | None) -> None:
@@ -156,7 +156,7 @@ class Schema:
         for namespace in self._namespaces:
             document = await self._kube.read(f"{MODEL_BOOSTER.path(namespace)}?limit=1")
             if items := document.body.get("items"):
-                return is_whole(items[0])
+                return is_unpruned(items[0])
         return True
 
     def _replaced(self, missing: Sequence[str] = ()) -> None:
@@ -166,7 +166,7 @@ class Schema:
             return
         is_news = self._fault is None
         self._told = 0 if is_news else self._told
-        self._fault = f"{ADVICE}{lacking(missing)}"
+        self._fault = f"{REPLACED_CRD_MESSAGE}{lacking(missing)}"
         if is_news:
             log.error("the CustomResourceDefinition of ModelBooster is not ours: %s", self._fault)
             self._changed()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from app.apis.definition import is_whole
+from app.apis.definition import is_unpruned
 from app.apis.kinds import MODEL_BOOSTER
-from app.cache.records import Index
 from app.cache.store import Store
-from app.lookup import routed_by_booster, routed_by_route
-from app.model.children import owner_uids
-from app.values.meta import Object, Resource, uid_of
+from app.lookup import model_name_of_booster, model_name_of_route
+from app.model.ownership import owner_uids
+from app.values.meta import IndexFunc, Object, Resource, uid_of
 from controller.status.pods import POD, model_uid
 
 BOOSTER_INDEX = "booster"
@@ -32,16 +31,16 @@ def store_of(resource: Resource) -> Store:
         return Store({BOOSTER_INDEX: lambda record: [model_uid(record)]}, unpacked=None)
     if resource is not MODEL_BOOSTER:
         return Store({BOOSTER_INDEX: owner_uids})
-    indexes: dict[str, Index] = {
+    indexes: dict[str, IndexFunc] = {
         UID_INDEX: lambda obj: [uid_of(obj)],
-        ROUTED_INDEX: routed_by_booster,
+        ROUTED_INDEX: model_name_of_booster,
     }
-    return Store(indexes, facts=_conditions, whole=is_whole)
+    return Store(indexes, facts=_conditions, whole=is_unpruned)
 
 
 def store_of_others_routes() -> Store:
     """Returns an empty store for ModelRoutes that we have not made."""
-    return Store({ROUTED_INDEX: routed_by_route})
+    return Store({ROUTED_INDEX: model_name_of_route})
 
 
 def _conditions(booster: Object) -> Conditions:

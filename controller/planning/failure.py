@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from app.apis.kinds import MODEL_SERVING
+from app.apis.reasons import Reason
 from app.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, TerminalError
 from app.kube import is_unknown_kind
-from controller.status.finding import Reason
+from app.values.text import shortened
 
 KIND_UNAVAILABLE = "KindUnavailable: "
 """Begins what is said of a child whose kind the API server does not serve."""
@@ -75,7 +76,7 @@ class Failure:
                 " install the CustomResourceDefinition that kthena has for it"
             )
         said = error.message if isinstance(error, ApiError) else str(error)
-        sentence = said if len(said) <= MAX_SENTENCE else said[: MAX_SENTENCE - 3] + "..."
+        sentence = shortened(said, MAX_SENTENCE)
         return f"{_prefix_of(error)}{self.what}: {sentence}" if self.what else sentence
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.apis.kinds import Profile
+from app.apis.reasons import Reason
 from app.errors import InvalidSpec
-from app.model.canonical import Model
 from app.model.children import Desired
-from app.model.derive import SERVED_TYPES, autoscaled, served, unserved
+from app.model.forms import Model
+from app.model.roles import SERVED_TYPES, autoscaled, served, unserved
 from app.validation import Context, accepted
 from app.values.fields import not_supported
 from app.values.meta import Object
-from controller.status.finding import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +52,5 @@ def _notes(model: Model, profile: Profile) -> list[str]:
         f"backend {backend.name} is not scaled: the autoscaler of the installed kthena finds no "
         "pods of a disaggregated backend"
         for backend in served(model)
-        if model.scaled(backend) and not autoscaled(model, backend, profile)
+        if model.is_autoscaled(backend) and not autoscaled(model, backend, profile)
     ]

@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from app.apis.reasons import Reason
 from app.values.meta import Object
 from controller.planning.failure import Failure, Weight, message_of, worst
 from controller.planning.plan import Wait, named
-from controller.status.finding import (
-    TRUE,
-    UNKNOWN,
-    Finding,
-    Reason,
-    deployed,
-    retrying,
-    stuck,
-    unclear,
-)
+from controller.status.finding import TRUE, UNKNOWN, Finding, deployed, retrying, stuck, unclear
 from controller.status.readiness import BackendReport
 from controller.status.status import condition, is_settled, stored_status
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from app.apis.kinds import CHILDREN, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING, REGISTRY_MANAGED_BY
 from app.convert.gang import kept
-from app.model.canonical import Model
-from app.model.children import Desired, backend_child_name, is_booster_reference, is_ours
+from app.model.children import Desired
+from app.model.forms import Model
+from app.model.names import backend_child_name
+from app.model.ownership import is_booster_reference, is_ours
 from app.values.meta import (
     Object,
     Resource,

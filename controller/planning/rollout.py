@@ -26,7 +26,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from app.apis.kinds import MODEL_SERVING, REGISTRY_MANAGED_BY, REVISION, WORKLOAD
-from app.model.children import Desired, is_booster_reference
+from app.model.children import Desired
+from app.model.ownership import is_booster_reference
 from app.values.meta import Key, Object, key_of, labels_of, owner_references
 from controller.planning.comparison import Gap, gap
 from controller.planning.plan import Apply, Look, Plan, Replace, Step, TakeOver

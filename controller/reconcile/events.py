@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from app.errors import ApiError, LeadershipLost, Unreachable
 from app.kube import FIELD_MANAGER, Kube
 from app.values.meta import Object, Resource
+from app.values.text import shortened
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def event_about(
         "action": "Reconcile",
         "type": kind,
         "reason": reason,
-        "note": note if len(note) <= MAX_NOTE else note[: MAX_NOTE - 3] + "...",
+        "note": shortened(note, MAX_NOTE),
         "regarding": {
             "apiVersion": booster["apiVersion"],
             "kind": booster["kind"],

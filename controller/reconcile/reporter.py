@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from app.apis.kinds import MODEL_BOOSTER
+from app.apis.reasons import Reason
 from app.errors import Invalid
 from app.kube import Kube
 from app.kube.pace import Clock
-from app.model.canonical import Model
+from app.model.forms import Model
 from app.values.meta import Object, key_of, uid_of
 from controller.cluster.view import View
 from controller.cluster.writes import Write
@@ -20,7 +21,7 @@ from controller.planning.memory import Memory
 from controller.planning.outcome import Done
 from controller.reconcile.contests import Contests
 from controller.reconcile.guarded import status_patch
-from controller.status.finding import TRUE, Finding, Reason
+from controller.status.finding import TRUE, Finding
 from controller.status.status import Difference, condition, difference, status_of, stored_status
 
 log = logging.getLogger(__name__)

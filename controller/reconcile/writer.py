@@ -19,8 +19,8 @@ from app.errors import (
 )
 from app.kube import FIELD_MANAGER, Kube, least_wait_seconds
 from app.kube.pace import Clock
-from app.model.canonical import Model
 from app.model.children import Desired
+from app.model.forms import Model
 from app.values.meta import Key, Object, Resource, key_of, owner_references
 from controller.cluster.lost import Lost
 from controller.cluster.view import View

@@ -9,30 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
+from app.apis.reasons import Reason
 from controller.status.readiness import BackendReport, Ready
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
-
-
-class Reason(StrEnum):
-    """Every reason that a condition can have; part of the API."""
-
-    RECONCILING = "Reconciling"
-    RETRYING = "RetryingTransientError"
-    STATUS_UNKNOWN = "StatusUnknown"
-    CREATING = "ModelCreating"
-    PROCESSING = "ModelProcessing"
-    AVAILABLE = "ModelAvailable"
-    SCALED_TO_ZERO = "ScaledToZero"
-    NO_FAILURE = "NoFailure"
-    VALIDATION_FAILED = "ValidationFailed"
-    UNSUPPORTED_TYPE = "UnsupportedBackendType"
-    NAME_CONFLICT = "ChildNameConflict"
-    APPLY_FAILED = "ChildApplyFailed"
-    ROLLOUT_HELD = "RolloutHeld"
-    CONFLICTING = "ConflictingController"
 
 
 @dataclass(frozen=True, slots=True)

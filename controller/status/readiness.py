@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from app.model.canonical import BackendForm, Model
-from app.model.children import backend_child_name
-from app.model.derive import SERVED_TYPES
+from app.model.forms import BackendForm, Model
+from app.model.names import backend_child_name
+from app.model.roles import SERVED_TYPES
 from app.values.meta import Object, is_terminating
+from app.values.untyped import as_dict
 from controller.status.pods import MAX_SENTENCE, backend_of, sentence_about
 
 AVAILABLE, PROGRESSING, UPDATING = "Available", "Progressing", "UpdateInProgress"
@@ -127,7 +128,7 @@ def _report(
     if serving is None:
         message = f'ModelServing "{name}" does not exist'
         return BackendReport(backend.name, name, Ready.NO, message=message)
-    status = _dict(serving.get("status"))
+    status = as_dict(serving.get("status"))
     least = None if bounds is None else max(1, bounds[0])
     ready, message = readiness(serving, least, written, was_ready=was_ready)
     if ready is not Ready.YES:
@@ -140,7 +141,7 @@ def _report(
         replicas=_int(status.get("replicas")),
         ready_replicas=_int(status.get("availableReplicas")),
         message=message,
-        scaled_to_zero=_dict(serving.get("spec")).get("replicas") == 0,
+        scaled_to_zero=as_dict(serving.get("spec")).get("replicas") == 0,
     )
 
 
@@ -157,9 +158,9 @@ def readiness(
     """
     if is_terminating(serving):
         return Ready.NO, f'ModelServing "{serving["metadata"]["name"]}" is being deleted'
-    if _dict(serving.get("spec")).get("replicas") == 0:
+    if as_dict(serving.get("spec")).get("replicas") == 0:
         return Ready.YES, ""
-    status = _dict(serving.get("status"))
+    status = as_dict(serving.get("status"))
     generation = _int(serving["metadata"].get("generation"))
     seen = _int(status.get("observedGeneration"))
     if seen < generation:
@@ -186,14 +187,10 @@ def _conditions(status: Object) -> dict[str, bool]:
     found: dict[str, bool] = {}
     entries = status.get("conditions")
     for entry in entries if isinstance(entries, list) else ():
-        kind = _dict(entry).get("type")
+        kind = as_dict(entry).get("type")
         if kind in (AVAILABLE, PROGRESSING, UPDATING):
             found[kind] = entry.get("status") == "True"
     return found
-
-
-def _dict(value: Any) -> Object:
-    return value if isinstance(value, dict) else {}
 
 
 def _int(value: Any) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from app.model.canonical import Model
+from app.model.forms import Model
 from app.values.meta import Object
+from app.values.text import shortened
 from controller.status.finding import FALSE, TRUE, Finding
 
 MAX_MESSAGE = 32768
@@ -64,7 +65,7 @@ def _conditions(
                 "type": kind,
                 "status": statement.status,
                 "reason": str(statement.reason),
-                "message": _cut(statement.message),
+                "message": shortened(statement.message, MAX_MESSAGE),
                 "lastTransitionTime": moved or now,
                 "observedGeneration": generation,
             }
@@ -141,7 +142,3 @@ def _name_in(booster: Object) -> str:
     spec = booster.get("spec")
     name = spec.get("name") if isinstance(spec, dict) else None
     return name if isinstance(name, str) and name else str(booster["metadata"]["name"])
-
-
-def _cut(message: str) -> str:
-    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 3] + "..."

@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from app.apis.kinds import MODEL_BOOSTER
-from app.apis.pruning import stored
+from app.apis.pruning import pruned
 from app.convert import desired_children
 from app.defaults import defaulted
 from app.lookup import lookup_among
-from app.model.canonical import Model
 from app.model.children import Desired
+from app.model.forms import Model
 from app.validation import Context, judge
 from app.values.fields import Cause, FieldError, Path, required
 from app.values.meta import Key, Object
+from app.values.untyped import display_name
 from modelbooster.offline.documents import Document
 
 NO_UID = "00000000-0000-0000-0000-000000000000"
@@ -50,7 +51,7 @@ class Answer:
     def summary(self) -> Object:
         """Returns the answer as JSON; a stable form that other tools read."""
         return {
-            "name": name_of(self.document.object),
+            "name": display_name(self.document.object),
             "allowed": self.allowed,
             "causes": [
                 {"field": str(f.path), "reason": str(f.cause), "message": f.message}
@@ -99,7 +100,7 @@ def answers(
             version = document.object.get("apiVersion")
             note(f"{document.source}: {document} ({version}) is no ModelBooster: left out")
             continue
-        kept = stored(document.object)
+        kept = pruned(document.object)
         obj = defaulted(_placed(kept.object, namespace))
         boosters.append((document, obj, kept.unknown))
     named = [obj for _, obj, _ in boosters if obj["metadata"].get("name")]
@@ -108,7 +109,7 @@ def answers(
     found = []
     for document, obj, unknown in boosters:
         answer = _answer(document, obj, unknown, context, strict=strict)
-        key = Key(obj["metadata"]["namespace"], name_of(obj))
+        key = Key(obj["metadata"]["namespace"], display_name(obj))
         if key in seen:
             note(f"{document.source}: {document} stands in the input twice")
         seen.add(key)
@@ -138,14 +139,6 @@ def is_booster(obj: Object) -> bool:
     )
 
 
-def name_of(obj: Object) -> str:
-    """Returns what to call an object: its name, else the beginning of the name that it will get."""
-    metadata = obj.get("metadata")
-    if not isinstance(metadata, dict):
-        return ""
-    return str(metadata.get("name") or metadata.get("generateName") or "")
-
-
 def _placed(obj: Object, namespace: str) -> Object:
     metadata = obj.get("metadata")
     if not isinstance(metadata, dict):
@@ -156,7 +149,7 @@ def _placed(obj: Object, namespace: str) -> Object:
 def _answer(
     document: Document, obj: Object, unknown: tuple[str, ...], context: Context, *, strict: bool
 ) -> Answer:
-    unnamed = [] if name_of(obj) else [_UNNAMED]
+    unnamed = [] if display_name(obj) else [_UNNAMED]
     verdict = judge(obj, context)
     texts = tuple(f'unknown field "{path}"' for path in unknown)
     refused = (

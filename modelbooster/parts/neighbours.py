@@ -7,13 +7,13 @@ import gc
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from app.apis.definition import is_whole
+from app.apis.definition import is_unpruned
 from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
 from app.cache.informer import Informer
 from app.cache.records import always_whole
 from app.cache.store import Store
 from app.kube import Kube
-from app.lookup import INDEXES, Indexed, StoreLookup
+from app.lookup import INDEXES, Indexer, StoreLookup
 from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource
 
@@ -46,16 +46,16 @@ class Neighbours:
 
         def booster_claims(booster: Object) -> Object:
             read(booster)
-            mark = {"status": {"modelName": ""}} if is_whole(booster) else {}
+            mark = {"status": {"modelName": ""}} if is_unpruned(booster) else {}
             return {**claims_only(booster), **mark}
 
         self._informers: list[Informer] = []
-        stores: dict[Resource, Indexed] = {}
+        stores: dict[Resource, Indexer] = {}
         for resource in (MODEL_BOOSTER, *CHILDREN):
             parts: dict[str | None, Store] = {}
             for namespace in namespaces or (None,):
                 is_booster = resource is MODEL_BOOSTER
-                whole = is_whole if is_booster else always_whole
+                whole = is_unpruned if is_booster else always_whole
                 parts[namespace] = Store(INDEXES.get(resource), whole=whole)
                 self._informers.append(
                     Informer(

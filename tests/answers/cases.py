@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, PROFILES, Profile
-from app.lookup import INDEXES, Listed, StoreLookup
+from app.lookup import INDEXES, FixedIndexer, StoreLookup
 from app.validation import Context, Verdict, judge
 from app.validation.rules import ADVICE, CHANGES, RULES
 from app.values.meta import Object
@@ -82,7 +82,7 @@ class AnswerCase:
     def context(self) -> Context:
         """Returns what the verdict depends on besides."""
         stores = {
-            resource: Listed(
+            resource: FixedIndexer(
                 [_placed(obj) for obj in self.others if obj["kind"] == resource.kind],
                 INDEXES[resource],
             )

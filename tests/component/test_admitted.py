@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from app.apis.kinds import MODEL_SERVING, Profile
-from app.apis.pruning import stored
+from app.apis.pruning import pruned
 from app.convert import desired_children
 from app.defaults import defaulted
 from app.model.children import Desired
@@ -201,7 +201,7 @@ def test_every_child_and_pod_of_what_is_admitted_is_accepted(
     planes: Mapping[Profile, Api], pods: Admin, obj: Object
 ) -> None:
     for sent in (obj, mended(obj)):
-        kept = stored(defaulted(sent)).object
+        kept = pruned(defaulted(sent)).object
         placed = {**kept, "metadata": {**kept["metadata"], "namespace": "default", "uid": UID}}
         made = {profile: admitted(placed, profile) for profile in Profile}
         if any(made.values()):

@@ -20,7 +20,7 @@ from app.apis.kinds import (
     REGISTRY_MANAGED_BY,
 )
 from app.kube import FIELD_MANAGER
-from app.model.children import is_ours
+from app.model.ownership import is_ours
 from app.values.meta import Object, Resource, key_of, uid_of
 from controller.controller import Controller
 from controller.planning.rollout import ALLOW, ROLLOUT

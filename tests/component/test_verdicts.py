@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from app.apis.faults import schema_faults
 from app.apis.modelbooster import ModelBooster
-from app.apis.pruning import stored
+from app.apis.pruning import pruned
 from app.validation import Context, judge
 from app.values.fields import Cause
 from app.values.meta import Object
@@ -47,7 +47,7 @@ def objects(least: int) -> settings:
 @example(obj=booster_object("m", backend(workers=[worker(resources={"limits": {"cpu": 2.5}})])))
 @example(obj=booster_object("m", backend(minReplicas=1, routeWeight=101)))
 def test_server_and_types_are_of_one_mind(plane: ControlPlane, obj: Object) -> None:
-    kept, answer = stored(obj), ask(plane.api, obj)
+    kept, answer = pruned(obj), ask(plane.api, obj)
     assert kept.unknown == answer.unknown
     if answer.object is not None:
         assert answer.object["spec"] == kept.object["spec"]
@@ -60,8 +60,8 @@ def test_what_is_right_is_taken_as_it_is(plane: ControlPlane, obj: Object) -> No
     answer = ask(plane.api, obj)
     assert answer.faults == frozenset()
     assert answer.object is not None
-    assert answer.object["spec"] == stored(obj).object["spec"]
-    assert schema_faults(stored(obj).object) == []
+    assert answer.object["spec"] == pruned(obj).object["spec"]
+    assert schema_faults(pruned(obj).object) == []
 
 
 def _same_faults(obj: Object, answer: Answer) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from app.apis.kinds import Profile
 from app.apis.modelbooster import ModelBooster
-from app.apis.pruning import stored
+from app.apis.pruning import pruned
 from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
@@ -61,7 +61,7 @@ _Dumper.add_representer(str, _text)
 def booster(case: str) -> Object:
     """Returns the ModelBooster of a case, as the API server would store it."""
     written = yaml.load((FOLDER / case / "input.yaml").read_text(), Loader=yaml.CSafeLoader)
-    return stored(written).object
+    return pruned(written).object
 
 
 def children(case: str, profile: Profile) -> list[Object]:

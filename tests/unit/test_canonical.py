@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from app.apis.modelbooster import ModelBooster
-from app.model.canonical import BackendForm, Model, Scope, WorkerForm, canonical
+from app.model.canonical import canonical
+from app.model.forms import BackendForm, Model, PolicyScope, WorkerForm
 from app.values.fields import Path
 from app.values.meta import Object
 from tests.builders import UID, backend, booster_object, disaggregated, model, policy, worker
@@ -54,12 +55,12 @@ SAME = {"minReplicas": 2, "maxReplicas": 2}
 )
 def test_only_a_policy_scales(spec: Object, own: Object, scaled: bool) -> None:  # N-3
     form = model("m", backend(**own), **spec)
-    assert form.scaled(form.backends[0]) is scaled
+    assert form.is_autoscaled(form.backends[0]) is scaled
 
 
 def test_a_policy_beside_backends_is_the_models() -> None:  # N-4
     form = model("m", backend("a"), backend("b"), autoscalingPolicy=policy(tolerancePercent=5))
-    assert form.scope is Scope.MODEL
+    assert form.policy_scope is PolicyScope.MODEL
     assert form.policy is not None
     assert form.policy.tolerance_percent == 5
     assert [b.policy for b in form.backends] == [None, None]
@@ -70,7 +71,7 @@ def test_a_policy_beside_backend_is_that_backends_own() -> None:  # N-5
     bounds = {"minReplicas": 0, "maxReplicas": 2}
     form = model("m", backend=backend(**bounds), autoscalingPolicy=policy(tolerancePercent=5))
     [one] = form.backends
-    assert (form.scope, form.policy) == (Scope.BACKEND, None)
+    assert (form.policy_scope, form.policy) == (PolicyScope.BACKEND, None)
     assert one.policy is not None
     assert one.policy.tolerance_percent == 5
     assert one.policy_path == Path("spec.autoscalingPolicy")
@@ -79,13 +80,13 @@ def test_a_policy_beside_backend_is_that_backends_own() -> None:  # N-5
 
 def test_policies_of_backends_are_theirs_alone() -> None:  # N-6
     form = model("m", backend("a"), backend("b", autoscalingPolicy=policy()))
-    assert (form.scope, form.policy) == (Scope.BACKEND, None)
-    assert [form.scaled(b) for b in form.backends] == [False, True]
+    assert (form.policy_scope, form.policy) == (PolicyScope.BACKEND, None)
+    assert [form.is_autoscaled(b) for b in form.backends] == [False, True]
     assert form.backends[1].policy_path == Path("spec.backends[1].autoscalingPolicy")
 
 
 def test_without_any_policy_there_is_no_scope() -> None:
-    assert model("m").scope is Scope.NONE
+    assert model("m").policy_scope is PolicyScope.NONE
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from app.apis.kinds import CHILDREN, DEFAULT_RELEASE, MODEL_SERVING, PROFILES
-from app.model.canonical import Model
-from app.model.children import backend_child_name, child, is_ours, owner_uids, pod_labels, revision
+from app.model.children import child, pod_labels, revision
+from app.model.forms import Model
+from app.model.names import backend_child_name
+from app.model.ownership import is_ours, owner_uids
 from app.values.meta import Object
 from tests.builders import UID, backend, model
 

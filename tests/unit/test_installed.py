@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.apis.crd import model_booster_schema
-from app.apis.definition import is_whole, missing_fields
+from app.apis.definition import is_unpruned, missing_fields
 from app.apis.kinds import MODEL_BOOSTER
 from app.cache.store import Store
 from app.kube import equality_tests
@@ -56,8 +56,8 @@ def test_a_pruned_reading_never_replaces_a_whole_one_of_the_same_version(by: str
     [({"modelName": ""}, True), ({"modelName": "m"}, True), ({"conditions": []}, False)],
 )
 def test_the_mark_of_our_schema(status: Object, want: bool) -> None:
-    assert is_whole({"status": status}) is want
-    assert not is_whole({})
+    assert is_unpruned({"status": status}) is want
+    assert not is_unpruned({})
 
 
 def edited(*path: str) -> Object:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.metrics_core import Metric
 
+from app.apis.reasons import Reason
 from app.metrics import Metrics
-from controller.status.finding import Reason
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -49,7 +49,7 @@ def test_no_metric_is_explained_that_does_not_exist() -> None:
 
 def loud_lines() -> Iterator[tuple[str, str]]:
     """Yields where and what the program logs at WARNING and above."""
-    for part in ("app", "webhook", "controller", "certs"):
+    for part in ("app", "webhook", "controller", "certs", "modelbooster"):
         for path in sorted((ROOT / part).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if (

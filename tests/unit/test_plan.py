@@ -18,8 +18,8 @@ from app.apis.kinds import (
 )
 from app.convert import desired_children
 from app.convert.options import Options
-from app.model.canonical import Model
 from app.model.children import Desired
+from app.model.forms import Model
 from app.values.meta import Object
 from controller.planning.plan import (
     Apply,

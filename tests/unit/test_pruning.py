@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.apis.pruning import stored
+from app.apis.pruning import pruned
 from app.values.meta import Object
 from tests.builders import backend, booster_object, worker
 
@@ -27,7 +27,7 @@ def test_a_whole_object_stays_as_it_is_and_in_its_order() -> None:
         modelMatch={"headers": {"x": {"exact": "y"}}},
         metadata={"labels": {"a": "b"}, "somethingNew": {"c": None}},
     )
-    kept = stored(obj)
+    kept = pruned(obj)
     assert kept.object == obj
     assert str(kept.object) == str(obj)
     assert kept.unknown == ()
@@ -60,14 +60,14 @@ def test_a_whole_object_stays_as_it_is_and_in_its_order() -> None:
     ],
 )
 def test_unknown_fields_go_and_are_told(fields: Object, want: tuple[str, ...]) -> None:
-    kept = stored({"metadata": {"name": "m"}, "spec": fields})
+    kept = pruned({"metadata": {"name": "m"}, "spec": fields})
     assert kept.unknown == want
-    assert stored(kept.object) == type(kept)(kept.object, ())
+    assert pruned(kept.object) == type(kept)(kept.object, ())
 
 
 def test_unknown_fields_of_the_root_and_of_status_are_told() -> None:
     obj = {**booster_object("m"), "data": {}, "status": {"phase": "Running", "modelName": "m"}}
-    kept = stored(obj)
+    kept = pruned(obj)
     assert kept.unknown == ("data", "status.phase")
     assert kept.object["status"] == {"modelName": "m"}
 
@@ -94,7 +94,7 @@ def test_unknown_fields_of_the_root_and_of_status_are_told() -> None:
     ],
 )
 def test_nulls(given: Object, want: Object) -> None:
-    kept = stored({"metadata": {"name": "m"}, "spec": given})
+    kept = pruned({"metadata": {"name": "m"}, "spec": given})
     assert kept.object["spec"] == want
     assert kept.unknown == ()
 
@@ -102,7 +102,7 @@ def test_nulls(given: Object, want: Object) -> None:
 def test_nulls_of_metadata_go() -> None:
     obj = booster_object("m", metadata={"namespace": None, "labels": {"a": "b"}})
     obj["metadata"]["annotations"] = None
-    assert stored(obj).object["metadata"] == {"name": "m", "labels": {"a": "b"}}
+    assert pruned(obj).object["metadata"] == {"name": "m", "labels": {"a": "b"}}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_nulls_of_metadata_go() -> None:
     ],
 )
 def test_numbers_are_those_that_go_writes(given: Any, want: Any) -> None:
-    config = stored(with_config(given)).object["spec"]["backends"][0]["workers"][0]["config"]
+    config = pruned(with_config(given)).object["spec"]["backends"][0]["workers"][0]["config"]
     assert config == {"x": want}
     assert type(config["x"]) is type(want)
 
@@ -141,8 +141,8 @@ def test_numbers_are_those_that_go_writes(given: Any, want: Any) -> None:
     ],
 )
 def test_what_makes_no_sense_is_left_for_validation(obj: Object) -> None:
-    once = stored(obj).object
-    assert stored(once).object == once
+    once = pruned(obj).object
+    assert pruned(once).object == once
 
 
 def test_no_depth_is_too_much() -> None:
@@ -150,13 +150,13 @@ def test_no_depth_is_too_much() -> None:
     for _ in range(100_000):
         deep = [deep]
     obj = booster_object("m", backend(workers=[worker(config={"a": deep})]), owner=deep)
-    assert stored(obj).unknown == ()
+    assert pruned(obj).unknown == ()
 
 
 def test_the_input_is_not_touched() -> None:
     obj = booster_object("m", backend(workers=[worker(config={"x": 1.0})], y=None), colour=1)
     before = copy.deepcopy(obj)
-    kept = stored(obj).object
+    kept = pruned(obj).object
     kept["spec"]["backends"][0]["workers"][0]["config"]["x"] = 5
     kept["metadata"]["name"] = "other"
     assert obj == before

@@ -13,7 +13,7 @@ from app.apis.kinds import (
     MODEL_SERVER,
     MODEL_SERVING,
 )
-from app.lookup import INDEXES, Listed, StoreLookup
+from app.lookup import INDEXES, FixedIndexer, StoreLookup
 from app.validation import Context, Verdict, judge
 from app.values.meta import Object, Resource
 from tests.builders import UID, backend, booster_object, disaggregated, lora, policy, worker
@@ -150,9 +150,9 @@ def test_regular_expressions_are_re2(regex: str, words: str | None) -> None:
 def _lookup(
     *boosters: Object, ready: bool = True, **others: tuple[Resource, list[Object]]
 ) -> StoreLookup:
-    stores = {MODEL_BOOSTER: Listed(boosters, INDEXES[MODEL_BOOSTER])}
+    stores = {MODEL_BOOSTER: FixedIndexer(boosters, INDEXES[MODEL_BOOSTER])}
     for resource, objects in others.values():
-        stores[resource] = Listed(objects, INDEXES.get(resource, {}))
+        stores[resource] = FixedIndexer(objects, INDEXES.get(resource, {}))
     return StoreLookup(stores, lambda: ready)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.defaults import defaulted
 from app.lookup import lookup_among
-from app.model.canonical import Scope
+from app.model.forms import PolicyScope
 from app.validation import Context, judge
 from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker
@@ -245,10 +245,10 @@ def test_8_10_11_differ_in_what_is_scaled() -> None:
     )
     whole = booster_object("demo", *SEVERAL, autoscalingPolicy=policy())
     scopes = [judge(obj, NOWHERE).model for obj in (own, single, whole)]
-    assert [model and model.scope for model in scopes] == [
-        Scope.BACKEND,
-        Scope.BACKEND,
-        Scope.MODEL,
+    assert [model and model.policy_scope for model in scopes] == [
+        PolicyScope.BACKEND,
+        PolicyScope.BACKEND,
+        PolicyScope.MODEL,
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
 from app.cache.store import Store
 from app.errors import Unreachable
-from app.model.children import owner_uids
+from app.model.ownership import owner_uids
 from app.values.meta import Key, Object
 from controller.cluster.stores import BOOSTER_INDEX
 from controller.cluster.view import EXPECT_SECONDS, View

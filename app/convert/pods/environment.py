@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.convert.pods.serving import Serving
-from app.model.derive import Role, variables
+from app.model.environment import variables
+from app.model.roles import Role
 from app.values.meta import Object
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.apis.kinds import Profile
 from app.convert.core import env_from_of, env_of
 from app.convert.options import Options
-from app.model.canonical import BackendForm, Model
+from app.model.forms import BackendForm, Model
 from app.model.storage import Cache, adapter_path, cache_of, model_path
 from app.values.meta import Object
 from app.values.value import value

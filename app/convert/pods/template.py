@@ -12,7 +12,9 @@ from app.convert.pods.serving import Serving
 from app.convert.pods.vllm import engine_command, follower_command
 from app.convert.pods.volumes import engine_mounts, volumes, weights_mount
 from app.model.children import pod_labels
-from app.model.derive import Role, engine_port, env_value, is_disaggregated, runtime_port
+from app.model.environment import env_value
+from app.model.ports import engine_port, runtime_port
+from app.model.roles import Role, is_disaggregated
 from app.values.fields import SpecError, required
 from app.values.meta import Object
 

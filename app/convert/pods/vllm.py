@@ -12,7 +12,8 @@ import shlex
 
 from app.convert.pods.serving import Serving
 from app.model.arguments import Arguments, arguments
-from app.model.derive import Role, devices, served_model_name
+from app.model.names import served_model_name
+from app.model.roles import Role, devices
 from app.values.fields import SpecError, forbidden
 
 KV_EVENTS = (

@@ -12,9 +12,10 @@ from typing import Any
 
 from app.apis.kinds import Profile
 from app.model.arguments import Argument, Arguments, arguments
-from app.model.canonical import GANG_SCHEDULER, Scope, WorkerForm
+from app.model.canonical import GANG_SCHEDULER
 from app.model.connector import CONNECTORS
-from app.model.derive import SERVED_TYPES, devices, is_disaggregated
+from app.model.forms import PolicyScope, WorkerForm
+from app.model.roles import SERVED_TYPES, devices, is_disaggregated
 from app.validation.case import Case
 from app.values.fields import SpecError
 
@@ -92,7 +93,7 @@ def autoscaler_finds_pods(case: Case) -> Iterator[str]:
     if case.context.profile is not Profile.A:
         return
     for form, _ in case.listed:
-        if is_disaggregated(form) and case.model.scaled(form):
+        if is_disaggregated(form) and case.model.is_autoscaled(form):
             yield (
                 f"{form.path}: the kthena release in this cluster cannot scale vLLMDisaggregated; "
                 f"it stays at {form.min_replicas} replicas"
@@ -115,10 +116,10 @@ def somebody_wakes_it(case: Case) -> Iterator[str]:
 
 def bounds_have_policy(case: Case) -> Iterator[str]:
     """Where others have a policy, this one was perhaps forgotten."""
-    if case.model.scope is Scope.NONE:
+    if case.model.policy_scope is PolicyScope.NONE:
         return
     for form, _ in case.listed:
-        if not case.model.scaled(form) and form.min_replicas != form.max_replicas:
+        if not case.model.is_autoscaled(form) and form.min_replicas != form.max_replicas:
             yield (
                 f"{form.path}: without an autoscalingPolicy of its own it stays at minReplicas, "
                 f"{form.min_replicas}; maxReplicas is ignored"

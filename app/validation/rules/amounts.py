@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 
-from app.model.canonical import Model, once
-from app.model.derive import ACCELERATORS, served
+from app.model.forms import Model, cached_fact
+from app.model.roles import ACCELERATORS, served
 from app.validation.case import Case
-from app.validation.rules.names import qualified_faults
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 from app.values.meta import Object
+from app.values.names import qualified_faults
 from app.values.quantity import canonical_quantity, parse_quantity
 
 _STANDARD = frozenset({"cpu", "memory", "ephemeral-storage"})
@@ -102,7 +102,7 @@ def claims_are_absent(case: Case) -> Iterator[FieldError]:
             )
 
 
-@once
+@cached_fact
 def _resources(model: Model) -> list[tuple[Path, Object]]:
     """Returns what the workers ask for, and where that stands."""
     return [
@@ -113,7 +113,7 @@ def _resources(model: Model) -> list[tuple[Path, Object]]:
     ]
 
 
-@once
+@cached_fact
 def _amounts(model: Model) -> list[tuple[Path, str, object]]:
     return [
         (path.child(part).key(name), name, written)

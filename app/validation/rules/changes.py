@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.convert.core import as_written, resources_of
-from app.model.canonical import BackendForm, Model, Scope, WorkerForm
+from app.model.forms import BackendForm, Model, PolicyScope, WorkerForm
 from app.values.fields import SpecError
 from app.values.meta import Object
 
@@ -56,9 +56,9 @@ def gangs_are_resized(old: Model, new: Model) -> Iterator[str]:
 
 def policies_change_level(old: Model, new: Model) -> Iterator[str]:
     """The objects of the other level are deleted, and what they had learnt goes with them."""
-    was, is_now = old.scope, new.scope
-    if was is not is_now and was is not Scope.NONE:
-        rest = "replicas stay as they are" if is_now is Scope.NONE else "new ones are made"
+    was, is_now = old.policy_scope, new.policy_scope
+    if was is not is_now and was is not PolicyScope.NONE:
+        rest = "replicas stay as they are" if is_now is PolicyScope.NONE else "new ones are made"
         yield f"the autoscaling policies of the {was} level are deleted; {rest}"
 
 

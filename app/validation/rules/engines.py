@@ -1,6 +1,6 @@
 """What the pods of a backend run: images, arguments, ports, and where models lie.
 
-Most of these rules ask ``app.model.derive`` and ``app.model.storage`` for a fact that conversion
+Most of these rules ask ``app.model`` for a fact that conversion
 needs, so the two cannot disagree; the fault is the one with which the fact does not follow.
 """
 
@@ -10,11 +10,8 @@ from collections.abc import Callable, Iterator
 
 from app.model.arguments import arguments
 from app.model.connector import connector
-from app.model.derive import (
-    engine_port,
-    runtime_port,
-    served_model_name,
-)
+from app.model.names import served_model_name
+from app.model.ports import engine_port, runtime_port
 from app.model.storage import adapter_path, cache_of, model_path
 from app.validation.case import Case
 from app.values.fields import (

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator
 
-from app.model.canonical import BackendForm, once
-from app.model.derive import RUNTIME_PORT, unusual_variables, variables
+from app.model.environment import unusual_variables, variables
+from app.model.forms import BackendForm, cached_fact
+from app.model.ports import RUNTIME_PORT
 from app.validation.case import Case
-from app.validation.rules.names import is_plain_variable, subdomain_faults, variable_faults
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 from app.values.meta import Object
+from app.values.names import is_plain_variable, subdomain_faults, variable_faults
 
 _SIDECAR_VARIABLES = ("RUNTIME_URL", "RUNTIME_METRICS_PATH")
 """Variables that become arguments of the metrics sidecar."""
@@ -136,7 +137,7 @@ def _variables(
                 yield at.index(position), entry
 
 
-@once
+@cached_fact
 def _odd_names(backend: BackendForm) -> list[str]:
     """Returns the names in ``env`` that some Kubernetes release may not take."""
     names = variables(backend)
@@ -145,7 +146,7 @@ def _odd_names(backend: BackendForm) -> list[str]:
     return [name for name in names if not is_plain_variable(name)]
 
 
-@once
+@cached_fact
 def _sidecar_variables(backend: BackendForm) -> set[str]:
     """Returns the names in ``env`` that say something to the metrics sidecar."""
     return variables(backend).keys() & _ALL_SIDECAR_VARIABLES

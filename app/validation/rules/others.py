@@ -16,8 +16,9 @@ from app.apis.kinds import (
     MODEL_SERVER,
     MODEL_SERVING,
 )
-from app.model.children import backend_child_name, is_booster_reference, is_ours
-from app.model.derive import SERVED_TYPES
+from app.model.names import backend_child_name
+from app.model.ownership import is_booster_reference, is_ours
+from app.model.roles import SERVED_TYPES
 from app.validation.case import Case, Lookup
 from app.values.fields import FieldError, Path, duplicate, invalid
 from app.values.meta import Key, Object, Resource, key_of, owner_references

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from app.validation.case import Case
-from app.validation.rules.names import (
+from app.values.fields import FieldError, Path, forbidden, invalid, not_supported, required
+from app.values.meta import Object
+from app.values.names import (
     label_faults,
     qualified_faults,
     subdomain_faults,
     value_faults,
 )
-from app.values.fields import FieldError, Path, forbidden, invalid, not_supported, required
-from app.values.meta import Object
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"

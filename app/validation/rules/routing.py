@@ -9,7 +9,8 @@ from dataclasses import replace
 import re2
 
 from app.apis.modelbooster import StringMatch
-from app.model.derive import SERVED_TYPES, adapter_names, check_name_budget
+from app.model.names import adapter_names, check_name_budget
+from app.model.roles import SERVED_TYPES
 from app.validation.case import Case
 from app.values.fields import FieldError, Path, SpecError, invalid
 

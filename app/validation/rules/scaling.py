@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.model.canonical import Scope
+from app.model.forms import PolicyScope
 from app.validation.case import Case
 from app.validation.rules.shape import policies
 from app.values.fields import FieldError, Path, forbidden, invalid, required
@@ -48,7 +48,7 @@ def bounds_are_equal_without_policy(case: Case) -> Iterator[FieldError]:
 
     Upstream's B5: where one backend has a policy, the others only get a warning.
     """
-    if case.model.scope is not Scope.NONE:
+    if case.model.policy_scope is not PolicyScope.NONE:
         return
     for form, backend in case.listed:
         least, most = backend.min_replicas, backend.max_replicas
@@ -64,7 +64,7 @@ def bounds_are_equal_without_policy(case: Case) -> Iterator[FieldError]:
 def replicas_are_bounds_under_policy(case: Case) -> Iterator[FieldError]:
     """A backend under a policy has ``minReplicas`` and ``maxReplicas``, not ``replicas``."""
     for form, backend in case.listed:
-        if backend.replicas is not None and case.model.scaled(form):
+        if backend.replicas is not None and case.model.is_autoscaled(form):
             yield forbidden(
                 form.path.child("replicas"),
                 "replicas must not be set together with autoscalingPolicy; "

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.apis.kinds import Profile
-from app.model.canonical import BackendForm
-from app.model.derive import unusual_variables
+from app.model.environment import unusual_variables
+from app.model.forms import BackendForm
 from app.validation.case import Case
-from app.validation.rules.names import (
+from app.values.fields import FieldError, Path, forbidden, invalid, not_supported, required
+from app.values.meta import Object
+from app.values.names import (
     key_faults,
     qualified_faults,
     subdomain_faults,
     variable_faults,
 )
-from app.values.fields import FieldError, Path, forbidden, invalid, not_supported, required
-from app.values.meta import Object
 from app.values.quantity import canonical_quantity
 
 _FIELDS = (

@@ -1,7 +1,7 @@
-"""What Kubernetes takes for a name of this or that, and what it says of anything else.
+"""Names that Kubernetes accepts, and its messages for names that it does not.
 
-Grammars and words are those of its own checks (apimachinery, ``util/validation``): a pod whose
-template holds anything else is refused, long after the ModelBooster was admitted.
+The grammars and messages are those of apimachinery, ``pkg/util/validation``. Without these checks,
+the API server would reject the pods long after it accepted the ModelBooster.
 """
 
 from __future__ import annotations
@@ -9,41 +9,51 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
-_QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+"""Grammar of an RFC 1123 label, not anchored."""
 
-_IS_LABEL = re.compile(_LABEL)
-_IS_SUBDOMAIN = re.compile(_SUBDOMAIN)
-_IS_QUALIFIED = re.compile(_QUALIFIED)
-_IS_VALUE = re.compile(f"({_QUALIFIED})?")
+SUBDOMAIN = rf"{LABEL}(\.{LABEL})*"
+"""Grammar of an RFC 1123 subdomain: labels with dots between them."""
+
+QUALIFIED_NAME = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+"""Grammar of the name part of a label key or taint key."""
+
+LONGEST_LABEL = 63
+LONGEST_SUBDOMAIN = 253
+
+_IS_LABEL = re.compile(LABEL)
+_IS_SUBDOMAIN = re.compile(SUBDOMAIN)
+_IS_QUALIFIED = re.compile(QUALIFIED_NAME)
+_IS_VALUE = re.compile(f"({QUALIFIED_NAME})?")
 _IS_KEY = re.compile("[-._a-zA-Z0-9]+")
 _IS_PLAIN_VARIABLE = re.compile("[-._a-zA-Z][-._a-zA-Z0-9]*")
 _IS_VARIABLE = re.compile("[ -<>-~]*")
-
-_LONGEST_LABEL = 63
-_LONGEST_SUBDOMAIN = 253
 
 _BETWEEN = "and must start and end with an alphanumeric character"
 _OF_A_NAME = f"must consist of alphanumeric characters, '-', '_' or '.', {_BETWEEN}"
 
 
 def subdomain_faults(text: str) -> Iterator[str]:
-    """Yields why a text names no object, as of ConfigMaps, Secrets, RuntimeClasses and nodes."""
-    if len(text) > _LONGEST_SUBDOMAIN:
-        yield _at_most(_LONGEST_SUBDOMAIN)
+    """Yields why a text is not an RFC 1123 subdomain, the name of most kinds of objects."""
+    if len(text) > LONGEST_SUBDOMAIN:
+        yield _at_most(LONGEST_SUBDOMAIN)
     if not _IS_SUBDOMAIN.fullmatch(text):
         yield (
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
             f"'-' or '.', {_BETWEEN} (e.g. 'example.com', regex used for validation is "
-            "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+            f"'{SUBDOMAIN}')"
         )
 
 
+def is_subdomain(text: str) -> bool:
+    """Returns whether a text is an RFC 1123 subdomain of at most 253 characters."""
+    return len(text) <= LONGEST_SUBDOMAIN and bool(_IS_SUBDOMAIN.fullmatch(text))
+
+
 def label_faults(text: str) -> Iterator[str]:
-    """Yields why a text is no name without dots, as of namespaces and volumes."""
-    if len(text) > _LONGEST_LABEL:
-        yield _at_most(_LONGEST_LABEL)
+    """Yields why a text is not an RFC 1123 label, the name of namespaces and volumes."""
+    if len(text) > LONGEST_LABEL:
+        yield _at_most(LONGEST_LABEL)
     if _IS_LABEL.fullmatch(text):
         return
     if _IS_SUBDOMAIN.fullmatch(text):
@@ -52,12 +62,15 @@ def label_faults(text: str) -> Iterator[str]:
         yield (
             "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or "
             f"'-', {_BETWEEN} (e.g. 'my-name',  or '123-abc', regex used for validation is "
-            f"'{_LABEL}')"
+            f"'{LABEL}')"
         )
 
 
 def qualified_faults(text: str) -> Iterator[str]:
-    """Yields why a text names no label, taint or resource: ``name`` or ``example.com/name``."""
+    """Yields why a text is not a qualified name: ``name`` or ``example.com/name``.
+
+    Keys of labels and taints, and names of resources, are qualified names.
+    """
     prefix, slash, name = text.rpartition("/")
     if "/" in prefix:
         yield (
@@ -72,28 +85,28 @@ def qualified_faults(text: str) -> Iterator[str]:
             yield from (f"prefix part {fault}" for fault in subdomain_faults(prefix))
     if not name:
         yield "name part must be non-empty"
-    elif len(name) > _LONGEST_LABEL:
-        yield f"name part {_at_most(_LONGEST_LABEL)}"
+    elif len(name) > LONGEST_LABEL:
+        yield f"name part {_at_most(LONGEST_LABEL)}"
     if not _IS_QUALIFIED.fullmatch(name):
         yield f"name part {_named()}"
 
 
 def value_faults(text: str) -> Iterator[str]:
-    """Yields why a text is no value of a label or taint."""
-    if len(text) > _LONGEST_LABEL:
-        yield _at_most(_LONGEST_LABEL)
+    """Yields why a text is not a valid value of a label or taint."""
+    if len(text) > LONGEST_LABEL:
+        yield _at_most(LONGEST_LABEL)
     if not _IS_VALUE.fullmatch(text):
         yield (
             "a valid label must be an empty string or consist of alphanumeric characters, '-', "
             f"'_' or '.', {_BETWEEN} (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for "
-            "validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+            f"validation is '({QUALIFIED_NAME})?')"
         )
 
 
 def key_faults(text: str) -> Iterator[str]:
-    """Yields why a text is no key of a ConfigMap or Secret."""
-    if len(text) > _LONGEST_SUBDOMAIN:
-        yield _at_most(_LONGEST_SUBDOMAIN)
+    """Yields why a text is not a valid key of a ConfigMap or Secret."""
+    if len(text) > LONGEST_SUBDOMAIN:
+        yield _at_most(LONGEST_SUBDOMAIN)
     if not _IS_KEY.fullmatch(text):
         yield (
             "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. "
@@ -107,7 +120,7 @@ def key_faults(text: str) -> Iterator[str]:
 
 
 def variable_faults(text: str) -> Iterator[str]:
-    """Yields why a text names no environment variable, as Kubernetes 1.32 and later say."""
+    """Yields why a text is not the name of an environment variable (Kubernetes 1.32 and later)."""
     if not _IS_VARIABLE.fullmatch(text):
         yield (
             "a valid environment variable name must consist only of printable ASCII characters "
@@ -116,14 +129,14 @@ def variable_faults(text: str) -> Iterator[str]:
 
 
 def is_plain_variable(text: str) -> bool:
-    """Whether every release of Kubernetes takes a text for the name of a variable."""
+    """Returns whether every Kubernetes release accepts a text as the name of a variable."""
     return bool(_IS_PLAIN_VARIABLE.fullmatch(text)) and text != "." and not text.startswith("..")
 
 
 def _named() -> str:
     return (
         f"{_OF_A_NAME} (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
-        f"'{_QUALIFIED}')"
+        f"'{QUALIFIED_NAME}')"
     )
 
 

@@ -11,20 +11,11 @@ import pytest
 from app.apis.kinds import Profile
 from app.engines.text import argument_text
 from app.model.arguments import arguments
-from app.model.canonical import BackendForm
 from app.model.connector import connector
-from app.model.derive import (
-    adapter_names,
-    autoscaled,
-    check_name_budget,
-    devices,
-    engine_port,
-    roles,
-    runtime_port,
-    served,
-    served_model_name,
-    unserved,
-)
+from app.model.forms import BackendForm
+from app.model.names import adapter_names, check_name_budget, served_model_name
+from app.model.ports import engine_port, runtime_port
+from app.model.roles import autoscaled, devices, roles, served, unserved
 from app.model.storage import adapter_path, cache_of, host_folder, model_path
 from app.values.fields import SpecError
 from app.values.meta import Object

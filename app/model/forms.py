@@ -1,0 +1,129 @@
+"""The canonical form of a ModelBooster: the types that rules and converters read.
+
+``app.model.canonical`` creates them, with every default filled in. They never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import field
+from enum import StrEnum
+from functools import wraps
+from typing import Any, TypeVar
+
+from app.apis.autoscaling import AutoscalingPolicySpec
+from app.apis.modelbooster import LoraAdapter
+from app.values.fields import Path
+from app.values.meta import Object
+from app.values.value import value
+
+Facts = dict[Callable[..., Any], Any]
+"""The results that ``cached_fact`` caches on a form."""
+
+
+class PolicyScope(StrEnum):
+    """What an autoscaling policy scales."""
+
+    NONE = "none"
+    MODEL = "model"
+    BACKEND = "backend"
+
+
+@value
+class WorkerForm:
+    """One kind of pods, with defaults. ``path`` is its path in the spec."""
+
+    path: Path
+    type: str
+    image: str
+    replicas: int
+    pods: int
+    resources: Object
+    affinity: Object | None
+    tolerations: list[Object]
+    config: dict[str, Any]
+    facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
+
+
+@value
+class BackendForm:
+    """One backend, with defaults.
+
+    ``path`` is its path in the spec. ``policy`` is its own policy, never that of the model.
+    """
+
+    path: Path
+    name: str
+    type: str
+    model_uri: str
+    cache_uri: str | None
+    env: list[Object]
+    env_from: list[Object]
+    min_replicas: int
+    max_replicas: int
+    scaling_cost: int
+    route_weight: int
+    workers: tuple[WorkerForm, ...]
+    lora_adapters: tuple[LoraAdapter, ...]
+    policy: AutoscalingPolicySpec | None
+    policy_path: Path | None
+    scheduler_name: str
+    gang_scheduling: bool
+    runtime_class_name: str | None
+    facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def worker(self, kind: str) -> WorkerForm | None:
+        """Returns the last worker of a type, or None."""
+        for worker in reversed(self.workers):
+            if worker.type == kind:
+                return worker
+        return None
+
+
+@value
+class Model:
+    """The canonical form of a ModelBooster.
+
+    ``route_name`` is the model name that clients send; ``route_name_path`` is its path in the
+    object.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    route_name: str
+    route_name_path: Path
+    model_match: Object | None
+    policy_scope: PolicyScope
+    policy: AutoscalingPolicySpec | None
+    cost_expansion_rate_percent: int
+    backends: tuple[BackendForm, ...]
+    facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def is_autoscaled(self, backend: BackendForm) -> bool:
+        """Returns whether a policy scales this backend."""
+        return self.policy is not None or backend.policy is not None
+
+
+_Form = TypeVar("_Form", WorkerForm, BackendForm, Model)
+
+_Fact = TypeVar("_Fact")
+
+_UNKNOWN: Any = object()
+
+
+def cached_fact(fact: Callable[[_Form], _Fact]) -> Callable[[_Form], _Fact]:
+    """Caches the result of a function on its form.
+
+    Many rules and every converter need the same few facts. The result is shared: do not change it.
+    """
+
+    @wraps(fact)
+    def known(form: _Form) -> _Fact:
+        answer: _Fact = form.facts.get(fact, _UNKNOWN)
+        if answer is _UNKNOWN:
+            answer = form.facts[fact] = fact(form)
+        return answer
+
+    return known

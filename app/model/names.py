@@ -1,0 +1,90 @@
+"""The names of children, models and LoRA adapters, and how long they may be."""
+
+from __future__ import annotations
+
+from app.model.arguments import Argument, arguments
+from app.model.forms import BackendForm, Model, cached_fact
+from app.model.roles import roles, served
+from app.values.fields import Path, SpecError, invalid, too_many
+
+MOST_ADAPTERS = 10
+"""Most LoRA adapters of a ModelRoute."""
+
+LONGEST_MODEL_NAME = 256
+LONGEST_NAME = 63
+"""Longest value of a label and name of a Service; kthena derives both from our names."""
+
+
+def check_name_budget(model: Model, backend: BackendForm) -> None:
+    """Checks that kthena can name the pods of a backend.
+
+    kthena names them ``<name>-<replicas>-<role>-<role replicas>-<followers>``, also in labels and
+    Services. It rejects a ModelServing if that has more than 63 characters. The check uses the
+    maximum replicas.
+
+    Raises:
+        SpecError: the name is too long.
+    """
+    name = backend_child_name(model, backend)
+    most = max(backend.max_replicas, backend.min_replicas)
+    for role in roles(backend):
+        limit = LONGEST_NAME - len(f"-{most}-{role.name}-{role.worker.replicas}-{role.followers}")
+        if len(name) > limit:
+            detail = (
+                f'generated name "{name}" has {len(name)} characters, at most {limit} are allowed '
+                f'for this backend (role "{role.name}", up to {most} replicas)'
+            )
+            raise SpecError(invalid(backend.path.child("name"), backend.name, detail))
+
+
+def served_model_name(model: Model, backend: BackendForm) -> str:
+    """Returns the name under which a backend's engines serve the model.
+
+    It is ``served-model-name`` of ``config``, else the name of the ModelBooster. ``spec.name`` is
+    not used, because a new name for clients must not restart pods.
+
+    Raises:
+        SpecError: it is not a text of 1 to 256 characters, or prefill and decode differ.
+    """
+    return _given_model_name(backend) or model.name
+
+
+@cached_fact
+def _given_model_name(backend: BackendForm) -> str | None:
+    found: Argument | None = None
+    for role in roles(backend):
+        given = arguments(role.worker).get("served-model-name")
+        if given is None:
+            continue
+        if isinstance(given.value, list | dict | None) or not given.text:
+            raise SpecError(invalid(given.path, given.value, "must be one name"))
+        if len(given.text) > LONGEST_MODEL_NAME:
+            detail = f"may not be longer than {LONGEST_MODEL_NAME} characters"
+            raise SpecError(invalid(given.path, given.value, detail))
+        if found and found.text != given.text:
+            detail = f'workers serve different names: "{found.text}" and "{given.text}"'
+            raise SpecError(invalid(given.path, given.value, detail))
+        found = given
+    return found.text if found else None
+
+
+@cached_fact
+def adapter_names(model: Model) -> list[str]:
+    """Returns the sorted names of all LoRA adapters of the served backends, without duplicates.
+
+    Raises:
+        SpecError: there are more than a ModelRoute accepts.
+    """
+    lists = [backend.lora_adapters for backend in served(model) if backend.lora_adapters]
+    names = sorted({adapter.name for adapters in lists for adapter in adapters})
+    if len(names) > MOST_ADAPTERS:
+        path = served(model)[0].path
+        path = Path("spec.backends") if path.text.endswith("]") else path.child("loraAdapters")
+        of = "LoRA adapters of different names"
+        raise SpecError(too_many(path, len(names), MOST_ADAPTERS, of))
+    return names
+
+
+def backend_child_name(model: Model, backend: BackendForm) -> str:
+    """Returns the name of the children of one backend: ``<model>-<backend>``."""
+    return f"{model.name}-{backend.name}"

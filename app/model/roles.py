@@ -1,0 +1,96 @@
+"""The served backends, the roles of their pods, and their accelerators.
+
+Rules and converters call the same functions, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, Decimal
+from typing import NamedTuple
+
+from app.apis.kinds import Profile
+from app.model.forms import BackendForm, Model, WorkerForm, cached_fact
+from app.values.fields import SpecError, required
+from app.values.quantity import parse_quantity
+
+DISAGGREGATED = "vLLMDisaggregated"
+
+SERVED_TYPES = frozenset({"vLLM", DISAGGREGATED})
+"""The backend types that have children; the API reserves the others."""
+
+ACCELERATORS = ("nvidia.com/gpu", "huawei.com/ascend-1980", "amd.com/gpu")
+"""Resources that count as accelerators."""
+
+
+class Role(NamedTuple):
+    """A role of a ModelServing: its worker, and its worker pods besides the entry pod."""
+
+    name: str
+    worker: WorkerForm
+    followers: int
+
+
+@cached_fact
+def served(model: Model) -> tuple[BackendForm, ...]:
+    """Returns the backends that have children, in the order of the spec."""
+    return tuple([backend for backend in model.backends if backend.type in SERVED_TYPES])
+
+
+def unserved(model: Model) -> tuple[BackendForm, ...]:
+    """Returns the backends of reserved types, which have no children."""
+    return tuple(backend for backend in model.backends if backend.type not in SERVED_TYPES)
+
+
+def is_disaggregated(backend: BackendForm) -> bool:
+    """Returns whether prefill and decode run in different pods."""
+    return backend.type == DISAGGREGATED
+
+
+def autoscaled(model: Model, backend: BackendForm, profile: Profile) -> bool:
+    """Returns whether we create an autoscaler for this backend.
+
+    The autoscaler of kthena v0.1.0 only watches pods of the role ``leader``. A disaggregated
+    backend has none, so it gets none with that release.
+    """
+    if backend.type not in SERVED_TYPES or not model.is_autoscaled(backend):
+        return False
+    return profile is not Profile.A or not is_disaggregated(backend)
+
+
+@cached_fact
+def roles(backend: BackendForm) -> tuple[Role, ...]:
+    """Returns the roles of a backend's pods, in the order of the ModelServing.
+
+    Raises:
+        SpecError: a worker required by the backend type is missing.
+    """
+    if is_disaggregated(backend):
+        return tuple(Role(kind, _worker(backend, kind), 0) for kind in ("prefill", "decode"))
+    worker = _worker(backend, "server")
+    return (Role("leader", worker, worker.pods - 1),)
+
+
+def _worker(backend: BackendForm, kind: str) -> WorkerForm:
+    worker = backend.worker(kind)
+    if worker is None:
+        detail = f"{kind} worker not found in backend: {backend.name}"
+        raise SpecError(required(backend.path.child("workers"), detail))
+    return worker
+
+
+@cached_fact
+def devices(worker: WorkerForm) -> int:
+    """Returns the number of accelerators of each pod of a worker, rounded up.
+
+    The limits count; the requests count for resources without a limit.
+    """
+    resources = worker.resources
+    if not resources:
+        return 0
+    total = Decimal(0)
+    for name in ACCELERATORS:
+        for amounts in (resources.get("limits") or {}, resources.get("requests") or {}):
+            if name in amounts:
+                total += parse_quantity(amounts[name]) or 0
+                break
+    return int(total.to_integral_value(ROUND_CEILING))
