@@ -114,6 +114,7 @@ PURE = (
     "controller.cluster.rivals",
     "controller.cluster.view",
     "controller.queue.delayed",
+    "controller.queue.result",
     "controller.queue.turns",
     "controller.status",
     "certs.objects",

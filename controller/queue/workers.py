@@ -19,8 +19,8 @@ from app.log import about
 from app.metrics import Metrics
 from app.values.meta import Key
 from controller.election.leadership import cause_of
+from controller.queue.result import Result
 from controller.queue.workqueue import QueueShutDown, WorkQueue
-from controller.reconcile.reconciler import Result
 
 log = logging.getLogger(__name__)
 

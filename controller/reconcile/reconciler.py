@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
 from app.errors import ApiError, ConflictingController, InvalidSpec, NotFound, Unreachable
@@ -24,6 +23,7 @@ from controller.planning.intent import Intent
 from controller.planning.memory import Memory
 from controller.planning.outcome import PATIENCE_SECONDS, Done, conclude
 from controller.planning.plan import Plan, plan
+from controller.queue.result import Result
 from controller.reconcile.reporter import Reporter
 from controller.reconcile.waves import Waves
 from controller.reconcile.writer import Writer
@@ -33,22 +33,6 @@ from controller.status.status import is_settled, stored_status
 
 SLOW_SECONDS = 2.0
 """A pass that takes longer says that it is at work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a pass ended.
-
-    Args:
-        error: why it must be repeated; None if it need not.
-        wait_seconds: when to look again: with an error at the earliest, without at the latest;
-            None if there is no need to.
-        is_gone: whether there is no such ModelBooster, or soon will be none.
-    """
-
-    error: Exception | None = None
-    wait_seconds: float | None = None
-    is_gone: bool = False
 
 
 class Reconciler:
