@@ -40,7 +40,7 @@ from app.validation import Context
 from app.values.meta import Object, uid_of
 from bench._conclusion import concluded
 from bench._fleet import NAMESPACE, US, Fleet, cluster, player
-from controller.planning.intent import intent_of
+from controller.plan.desired import intent_of
 from tests.builders import booster_object
 from tests.controlplane.plane import ControlPlane
 

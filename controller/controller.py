@@ -22,16 +22,16 @@ from app.values.meta import Key
 from controller.cluster.informers import Informers
 from controller.cluster.schema import Schema
 from controller.election.leadership import cause_of
-from controller.planning.contest import PATIENCE, Patience
 from controller.queue.workers import NAME, Workers
 from controller.queue.workqueue import WorkQueue
-from controller.reconcile.contests import Contests
+from controller.reconcile.conflict_guard import Contests
+from controller.reconcile.conflict_state import PATIENCE, Patience
+from controller.reconcile.desired_cache import Intents
 from controller.reconcile.events import Recorder
-from controller.reconcile.intents import Intents
+from controller.reconcile.executor import Writer
 from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.reporter import Reporter
-from controller.reconcile.waves import Waves
-from controller.reconcile.writer import Writer
+from controller.reconcile.rollout_waves import Waves
 
 log = logging.getLogger(__name__)
 

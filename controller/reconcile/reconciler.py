@@ -18,15 +18,17 @@ from app.values.meta import Key, Object, is_terminating, key_of, uid_of
 from controller.cluster.lost import Lost
 from controller.cluster.schema import Schema
 from controller.cluster.view import View
-from controller.planning.failure import Failure, Weight, worst
-from controller.planning.intent import Intent
-from controller.planning.memory import Memory
-from controller.planning.outcome import PATIENCE_SECONDS, Done, conclude
-from controller.planning.plan import Plan, plan
+from controller.plan.actions import Plan
+from controller.plan.desired import Intent
+from controller.plan.planner import plan
 from controller.queue.result import Result
+from controller.reconcile.booster_state import Memory
+from controller.reconcile.executor import Writer
+from controller.reconcile.failure import Failure, Weight, worst
+from controller.reconcile.plan_result import PATIENCE_SECONDS, Done
 from controller.reconcile.reporter import Reporter
-from controller.reconcile.waves import Waves
-from controller.reconcile.writer import Writer
+from controller.reconcile.rollout_waves import Waves
+from controller.reconcile.summary import conclude
 from controller.status.finding import Finding, held, reconciling, stuck
 from controller.status.readiness import BackendReport, reports
 from controller.status.status import is_settled, stored_status

@@ -16,11 +16,11 @@ from app.model.canonical import Model
 from app.values.meta import Object, key_of, uid_of
 from controller.cluster.view import View
 from controller.cluster.writes import Write
-from controller.planning.memory import Memory
-from controller.planning.outcome import Done
-from controller.reconcile.contests import Contests
-from controller.reconcile.guarded import status_patch
+from controller.reconcile.booster_state import Memory
+from controller.reconcile.conflict_guard import Contests
+from controller.reconcile.plan_result import Done
 from controller.status.finding import TRUE, Finding, Reason
+from controller.status.patch import status_patch
 from controller.status.status import Difference, condition, difference, status_of, stored_status
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from app.apis.kinds import (
     REGISTRY_MANAGED_BY,
 )
 from app.values.meta import Object
-from controller.planning.contest import Patience
-from controller.planning.memory import PATIENT_REPAIRS
+from controller.reconcile.booster_state import PATIENT_REPAIRS
+from controller.reconcile.conflict_state import Patience
 from controller.reconcile.events import EVENT
 from tests import audit
 from tests.builders import booster_object

@@ -11,7 +11,7 @@ import pytest
 
 from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
 from app.values.meta import Object, uid_of
-from controller.planning.contest import Patience
+from controller.reconcile.conflict_state import Patience
 from tests import audit
 from tests.builders import backend, booster_object
 from tests.component.running import (

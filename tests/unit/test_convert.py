@@ -21,7 +21,7 @@ from app.model.canonical import canonical
 from app.values.fields import SpecError
 from app.values.meta import Object
 from app.values.quantity import canonical_quantity
-from controller.planning.plan import plan
+from controller.plan.planner import plan
 from modelbooster.offline.dialect import to_yaml
 from tests.builders import backend, disaggregated, lora, model, policy, worker
 from tests.golden.cases import CASES, PROFILES, booster, children

@@ -8,9 +8,9 @@ from app.apis.kinds import MODEL_SERVER, MODEL_SERVING, REGISTRY_MANAGED_BY, REV
 from app.convert import desired_children
 from app.convert.options import Options
 from app.values.meta import Key, Object
-from controller.planning.memory import Memory
-from controller.planning.plan import Apply, Delete, Plan, TakeOver, plan
-from controller.planning.rollout import (
+from controller.plan.actions import Apply, Delete, Plan, TakeOver
+from controller.plan.planner import plan
+from controller.plan.rollout import (
     ALLOW,
     HOLD,
     ROLLED_OUT,
@@ -19,7 +19,8 @@ from controller.planning.rollout import (
     is_edited,
     unasked,
 )
-from controller.reconcile.waves import Waves
+from controller.reconcile.booster_state import Memory
+from controller.reconcile.rollout_waves import Waves
 from tests.builders import backend, model
 
 MODEL = model("m", backend(), metadata={"uid": "u"})

@@ -19,9 +19,10 @@ from app.errors import (
     Unreachable,
 )
 from app.values.meta import Object
-from controller.planning.failure import Failure
-from controller.planning.outcome import Done, Trouble, conclude
-from controller.planning.plan import Wait
+from controller.plan.actions import Wait
+from controller.reconcile.failure import Failure
+from controller.reconcile.plan_result import Done, Trouble
+from controller.reconcile.summary import conclude
 from controller.status.finding import Finding, deployed, reconciling, retrying, stuck, unclear
 from controller.status.readiness import BackendReport, Ready
 from controller.status.status import MAX_MESSAGE, Difference, difference, status_of

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.values.meta import Object
-from controller.planning.takeover import take_over_patch
+from controller.plan.takeover import take_over_patch
 
 US = "model-booster-controller"
 LABELS: Object = {"f:metadata": {"f:labels": {".": {}, "f:a": {}}}}

@@ -1,7 +1,7 @@
 """Stops writing what another controller changes back, and finds out when it is gone.
 
-See ``controller.planning.contest`` for the phases. In the normal path this costs no request;
-the first time that a child is contested, one read tells who the other one is.
+See ``controller.reconcile.conflict_state`` for the phases. In the normal path this costs no
+request; the first time that a child is contested, one read tells who the other one is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from app.model.children import Desired, revision
 from app.values.meta import Key, Object, key_of, labels_of, uid_of
 from controller.cluster.view import View
 from controller.cluster.writes import Write
-from controller.planning.contest import (
+from controller.reconcile.booster_state import Memory
+from controller.reconcile.conflict_state import (
     PATIENCE,
     Patience,
     Phase,
@@ -25,7 +26,6 @@ from controller.planning.contest import (
     rival_of_child,
     rival_of_status,
 )
-from controller.planning.memory import Memory
 from controller.status.status import timeless
 
 log = logging.getLogger(__name__)

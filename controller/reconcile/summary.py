@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from app.values.meta import Object
-from controller.planning.failure import Failure, Weight, message_of, worst
-from controller.planning.plan import Wait, named
+from controller.plan.actions import Wait, named
+from controller.reconcile.failure import Weight, message_of, worst
+from controller.reconcile.plan_result import PATIENCE_SECONDS, Done, Trouble
 from controller.status.finding import (
     TRUE,
     UNKNOWN,
@@ -20,51 +20,6 @@ from controller.status.finding import (
 )
 from controller.status.readiness import BackendReport
 from controller.status.status import condition, is_settled, stored_status
-
-PATIENCE_SECONDS = 60.0
-"""How long something may go wrong that mostly mends itself, before we call it a failure."""
-
-PATIENT_TRIES = 5
-
-
-@dataclass(slots=True)
-class Done:
-    """What carrying out a plan came to.
-
-    Args:
-        created: what was made, as ``ModelRoute "m"``.
-        changed: what was changed.
-        deleted: what was deleted.
-        failures: what went wrong.
-        waiting: what must go before anything can be done.
-    """
-
-    created: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    deleted: list[str] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    waiting: list[Wait] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """How long things have not been going well.
-
-    Args:
-        failures: passes in a row that failed for something that mostly mends itself, this one
-            included.
-        failing_seconds: since the first of them.
-        waiting_seconds: since we began to wait for an object to go.
-    """
-
-    failures: int = 0
-    failing_seconds: float = 0
-    waiting_seconds: float = 0
-
-    @property
-    def lasts(self) -> bool:
-        """Whether it is time to call it a failure."""
-        return self.failures >= PATIENT_TRIES or self.failing_seconds > PATIENCE_SECONDS
 
 
 def conclude(

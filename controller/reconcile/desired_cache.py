@@ -12,7 +12,7 @@ from app.kube.pace import Clock
 from app.validation import Context
 from app.values.meta import Object
 from controller.cluster.rivals import Elders, Rival
-from controller.planning.intent import Intent, intent_of
+from controller.plan.desired import Intent, intent_of
 from controller.status.status import is_settled
 
 MOST_KEPT = 256

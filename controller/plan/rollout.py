@@ -3,7 +3,7 @@
 A new pod template in a ModelServing replaces all its pods. If the ModelBooster was edited, that is
 what the user wants. Otherwise it is *unasked*, and held back until somebody allows it: per model by
 the annotation ``workload.serving.volcano.sh/rollout: allow``, or for all in waves
-(``controller.reconcile.waves``).
+(``controller.reconcile.rollout_waves``).
 
 Today the one case is a ModelServing that kthena's own controller made and that we have never
 written. An upgrade of this operator that changes templates is the same case: the revision label is
@@ -28,8 +28,8 @@ from dataclasses import dataclass, replace
 from app.apis.kinds import MODEL_SERVING, REGISTRY_MANAGED_BY, REVISION, WORKLOAD
 from app.model.children import Desired, is_booster_reference
 from app.values.meta import Key, Object, key_of, labels_of, owner_references
-from controller.planning.comparison import Gap, gap
-from controller.planning.plan import Apply, Look, Plan, Replace, Step, TakeOver
+from controller.plan.actions import Apply, Look, Plan, Replace, Step, TakeOver
+from controller.plan.drift import Gap, gap
 from controller.status.readiness import Ready, readiness
 from controller.status.status import stored_status
 

@@ -6,7 +6,13 @@ import pytest
 
 from app.apis.kinds import REVISION
 from app.values.meta import Object
-from controller.planning.contest import Contest, Patience, Phase, rival_of_child, rival_of_status
+from controller.reconcile.conflict_state import (
+    Contest,
+    Patience,
+    Phase,
+    rival_of_child,
+    rival_of_status,
+)
 
 OURS = "model-booster-controller"
 PATIENCE = Patience(probe_seconds=300, quiet_seconds=10, longest_seconds=3600)

@@ -19,9 +19,9 @@ from app.apis.kinds import (
     MODEL_SERVING,
 )
 from app.values.meta import Resource
-from controller.planning.failure import Weight
-from controller.planning.outcome import Done
-from controller.planning.plan import Apply, Replace, Step, Taken, TakeOver, Wait, named
+from controller.plan.actions import Apply, Replace, Step, Taken, TakeOver, Wait, named
+from controller.reconcile.failure import Weight
+from controller.reconcile.plan_result import Done
 
 PHASES: tuple[frozenset[Resource], ...] = (
     frozenset({AUTOSCALING_POLICY, MODEL_SERVER}),

@@ -10,7 +10,7 @@ from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, Profile
 from app.convert.options import Options
 from app.errors import InvalidSpec
 from app.values.meta import Object
-from controller.reconcile.intents import IDLE_SECONDS, MOST_KEPT, Intents
+from controller.reconcile.desired_cache import IDLE_SECONDS, MOST_KEPT, Intents
 from tests.builders import booster_object
 
 

@@ -7,10 +7,10 @@ import pytest
 from app.apis.kinds import MODEL_ROUTE
 from app.errors import ApiError, ChildRefused, Conflict
 from app.values.meta import Object
-from controller.planning.failure import Failure
-from controller.planning.memory import CALM_SECONDS, PATIENT_REPAIRS, Memory
-from controller.planning.outcome import Done, Trouble
-from controller.planning.plan import Wait
+from controller.plan.actions import Wait
+from controller.reconcile.booster_state import CALM_SECONDS, PATIENT_REPAIRS, Memory
+from controller.reconcile.failure import Failure
+from controller.reconcile.plan_result import Done, Trouble
 
 BUSY = Done(failures=[Failure("x", ApiError(503, "", "busy"))])
 MOVED = Done(failures=[Failure("x", Conflict(409, "Conflict", "moved"))])

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from app.apis.kinds import MODEL_SERVING, REVISION
 from app.model.children import revision
 from app.values.meta import Object, labels_of
-from controller.planning.contest import Contest
-from controller.planning.failure import Weight, worst
-from controller.planning.outcome import Done, Trouble
+from controller.reconcile.conflict_state import Contest
+from controller.reconcile.failure import Weight, worst
+from controller.reconcile.plan_result import Done, Trouble
 
 PATIENT_REPAIRS = 5
 """So many times in a row a child, or a status, is put right. Then it is contested."""

@@ -2,7 +2,7 @@
 
 At most so many ModelBoosters restart their pods unasked at the same time; the next one begins when
 one of them is available again. A model that does not become available keeps its place, which stops
-the rollout: the status of those that wait names it. See ``controller.planning.rollout`` for what is
+the rollout: the status of those that wait names it. See ``controller.plan.rollout`` for what is
 unasked.
 """
 
@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from app.values.meta import Key, Object, key_of
-from controller.planning.memory import Memory
-from controller.planning.plan import Plan
-from controller.planning.rollout import (
+from controller.plan.actions import Plan
+from controller.plan.rollout import (
     ALLOW,
     HOLD,
     ROLLOUT,
@@ -28,6 +27,7 @@ from controller.planning.rollout import (
     order_of,
     unasked,
 )
+from controller.reconcile.booster_state import Memory
 
 MOST_NAMED = 3
 """So many of the models that are being rolled out are named in a message."""

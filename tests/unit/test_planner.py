@@ -21,19 +21,8 @@ from app.convert.options import Options
 from app.model.canonical import Model
 from app.model.children import Desired
 from app.values.meta import Object
-from controller.planning.plan import (
-    Apply,
-    Delete,
-    Look,
-    Replace,
-    Step,
-    Taken,
-    TakeOver,
-    Wait,
-    applied_over,
-    plan,
-    step_for,
-)
+from controller.plan.actions import Apply, Delete, Look, Replace, Step, Taken, TakeOver, Wait
+from controller.plan.planner import applied_over, plan, step_for
 from tests.builders import UID, backend, model, policy, worker
 
 OTHER = "99999999-2222-4333-8444-555555555555"

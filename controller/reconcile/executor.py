@@ -26,11 +26,7 @@ from controller.cluster.lost import Lost
 from controller.cluster.view import View
 from controller.cluster.writes import Write
 from controller.election.leadership import cause_of
-from controller.planning.failure import Failure, Weight, weight_of
-from controller.planning.memory import Memory
-from controller.planning.order import may_begin, phases
-from controller.planning.outcome import Done
-from controller.planning.plan import (
+from controller.plan.actions import (
     Apply,
     Delete,
     Look,
@@ -40,13 +36,15 @@ from controller.planning.plan import (
     Taken,
     TakeOver,
     Wait,
-    applied_over,
     named,
-    obsolete,
-    step_for,
 )
-from controller.planning.takeover import take_over_patch
-from controller.reconcile.contests import Contests
+from controller.plan.planner import applied_over, obsolete, step_for
+from controller.plan.takeover import take_over_patch
+from controller.reconcile.booster_state import Memory
+from controller.reconcile.conflict_guard import Contests
+from controller.reconcile.failure import Failure, Weight, weight_of
+from controller.reconcile.phases import may_begin, phases
+from controller.reconcile.plan_result import Done
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 120.0
@@ -81,7 +79,7 @@ class Writer:
     async def carry_out(self, model: Model, todo: Plan, memory: Memory) -> Done:
         """Carries out a plan as far as it goes, and returns how far that was.
 
-        The children go in phases, see ``controller.planning.order``; those of one phase go at once.
+        The children go in phases, see ``controller.reconcile.phases``; one phase goes at once.
         Nothing is deleted before all that should be is there.
 
         Raises:
