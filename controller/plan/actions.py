@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.apis.kinds import CHILDREN
 from app.model.children import Desired
@@ -15,6 +16,16 @@ NO_VERSION = "1"
 """Resource version that no object has: an apply that carries it creates or answers 409."""
 
 RESOURCES: dict[str, Resource] = {resource.kind: resource for resource in CHILDREN}
+
+
+class ChildRef(NamedTuple):
+    """Names a child of a ModelBooster, within the namespace of both."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f'{self.kind} "{self.name}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +42,22 @@ class Apply:
     body: Object
     old: Object | None
 
+    @property
+    def ref(self) -> ChildRef:
+        """The child."""
+        return ref_of(self.child)
+
 
 @dataclass(frozen=True, slots=True)
 class TakeOver:
     """Fields that another manager holds must become ours first; then ``child`` is applied."""
 
     child: Desired
+
+    @property
+    def ref(self) -> ChildRef:
+        """The child."""
+        return ref_of(self.child)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +68,11 @@ class Delete:
     name: str
     uid: str
 
+    @property
+    def ref(self) -> ChildRef:
+        """The child."""
+        return ChildRef(self.resource.kind, self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -54,6 +80,11 @@ class Look:
 
     resource: Resource
     name: str
+
+    @property
+    def ref(self) -> ChildRef:
+        """The child."""
+        return ChildRef(self.resource.kind, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +94,17 @@ class Replace:
     delete: Delete
     create: Apply
 
+    @property
+    def ref(self) -> ChildRef:
+        """The child."""
+        return self.create.ref
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Nothing can be done before this object is gone; ``ours`` if it is our own, on its way out."""
 
-    resource: Resource
-    name: str
+    ref: ChildRef
     ours: bool
 
 
@@ -77,7 +112,7 @@ class Wait:
 class Taken:
     """The name is taken by an object that is not ours."""
 
-    resource: Resource
+    ref: ChildRef
     live: Object
 
 
@@ -97,6 +132,11 @@ class Plan:
         return bool(self.steps or self.deletes)
 
 
-def named(resource: Resource, name: str) -> str:
-    """Returns how a message calls an object."""
-    return f'{resource.kind} "{name}"'
+def ref_of(child: Desired) -> ChildRef:
+    """Returns the reference to a desired child."""
+    return ChildRef(child.resource.kind, child.name)
+
+
+def ref_of_object(child: Object) -> ChildRef:
+    """Returns the reference to a live child."""
+    return ChildRef(child["kind"], child["metadata"]["name"])

@@ -25,6 +25,7 @@ from controller.plan.actions import (
     NO_VERSION,
     RESOURCES,
     Apply,
+    ChildRef,
     Delete,
     Look,
     Plan,
@@ -33,6 +34,8 @@ from controller.plan.actions import (
     Taken,
     TakeOver,
     Wait,
+    ref_of,
+    ref_of_object,
 )
 from controller.plan.drift import Gap, gap
 
@@ -41,7 +44,7 @@ def plan(
     model: Model,
     desired: Iterable[Desired],
     observed: Iterable[Object],
-    lost: Iterable[tuple[str, str]] = (),
+    lost: Iterable[ChildRef] = (),
 ) -> Plan:
     """Returns what to do to get the desired children.
 
@@ -49,13 +52,13 @@ def plan(
         model: whose children they are.
         desired: the children, as conversion makes them.
         observed: all that is ours, and whatever stands under the name of a desired child.
-        lost: kind and name of children that may stand although they are not observed.
+        lost: children that may stand although they are not observed.
     """
-    standing = {(obj["kind"], obj["metadata"]["name"]): obj for obj in observed}
+    standing = {ref_of_object(obj): obj for obj in observed}
     unseen = set(lost) - standing.keys()
     steps: list[Step] = []
     for child in desired:
-        place = child.resource.kind, child.name
+        place = ref_of(child)
         step = step_for(model, child, standing.pop(place, None))
         unseen.discard(place)
         if step is not None:
@@ -77,10 +80,10 @@ def step_for(model: Model, child: Desired, live: Object | None) -> Step | None:
         return _create(child)
     if not is_ours(live, model.uid):
         if is_predecessors(live, model):
-            return Wait(child.resource, child.name, ours=False)
-        return Taken(child.resource, live)
+            return Wait(ref_of(child), ours=False)
+        return Taken(ref_of(child), live)
     if is_terminating(live):
-        return Wait(child.resource, child.name, ours=True)
+        return Wait(ref_of(child), ours=True)
     wanted = _with_kept(child, live)
     if wanted is None or _is_renamed_route(child, live):
         return Replace(Delete(child.resource, child.name, uid_of(live)), _create(child))

@@ -28,7 +28,17 @@ from dataclasses import dataclass, replace
 from app.apis.kinds import MODEL_SERVING, REGISTRY_MANAGED_BY, REVISION, WORKLOAD
 from app.model.children import Desired, is_booster_reference
 from app.values.meta import Key, Object, key_of, labels_of, owner_references
-from controller.plan.actions import Apply, Look, Plan, Replace, Step, TakeOver
+from controller.plan.actions import (
+    Apply,
+    ChildRef,
+    Look,
+    Plan,
+    Replace,
+    Step,
+    TakeOver,
+    ref_of,
+    ref_of_object,
+)
 from controller.plan.drift import Gap, gap
 from controller.status.readiness import Ready, readiness
 from controller.status.status import stored_status
@@ -92,7 +102,7 @@ def held_back(todo: Plan, observed: Iterable[Object]) -> Plan:
     a model that their engine does not know. So all children that exist stay as they are, and
     none is deleted. Missing ones are made, and what was edited by hand is repaired.
     """
-    live = {(o["kind"], o["metadata"]["name"]): o for o in observed}
+    live = {ref_of_object(obj): obj for obj in observed}
     steps = tuple(step for step in todo.steps if _may_go(step, live))
     return Plan(steps, tuple(each for each in todo.deletes if isinstance(each, Look)))
 
@@ -145,11 +155,11 @@ def _is_unasked(
     return gap(child.object["spec"]["template"], stands) is not Gap.NONE
 
 
-def _may_go(step: Step, live: Mapping[tuple[str, str], Object]) -> bool:
+def _may_go(step: Step, live: Mapping[ChildRef, Object]) -> bool:
     child = _child_of(step)
     if child is None:
         return True  # writes nothing
-    stands = live.get((child.resource.kind, child.name))
+    stands = live.get(ref_of(child))
     if stands is None:
         return True
     return labels_of(stands).get(REVISION) == labels_of(child.object)[REVISION]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from app.apis.kinds import MODEL_SERVING, REVISION
 from app.model.children import revision
 from app.values.meta import Object, labels_of
+from controller.plan.actions import ChildRef, ref_of_object
 from controller.reconcile.conflict_state import Contest
 from controller.reconcile.failure import Weight, worst
 from controller.reconcile.plan_result import Done, Trouble
@@ -79,9 +80,9 @@ class Memory:
 
     uid: str
     written: dict[str, int] = field(default_factory=dict)
-    refused: dict[tuple[str, str], Refusal] = field(default_factory=dict)
-    repairs: dict[tuple[str, str], Repairs] = field(default_factory=dict)
-    contests: dict[tuple[str, str], Contest] = field(default_factory=dict)
+    refused: dict[ChildRef, Refusal] = field(default_factory=dict)
+    repairs: dict[ChildRef, Repairs] = field(default_factory=dict)
+    contests: dict[ChildRef, Contest] = field(default_factory=dict)
     applied: dict[str, str] = field(default_factory=dict)
     released: int | None = None
     status_repairs: Repairs | None = None
@@ -114,41 +115,41 @@ class Memory:
 
     def standing_refusal(self, child: Object, now: float) -> Refusal | None:
         """Returns why a child need not be sent now: the same was refused a moment ago."""
-        refusal = self.refused.get(_place(child))
+        refusal = self.refused.get(ref_of_object(child))
         if refusal is None or now >= refusal.until or refusal.digest != revision(child):
             return None
         return refusal
 
     def tries(self, child: Object) -> int:
         """How many times in a row this very child was refused."""
-        refusal = self.refused.get(_place(child))
+        refusal = self.refused.get(ref_of_object(child))
         return refusal.tries if refusal and refusal.digest == revision(child) else 0
 
     def refuse(self, child: Object, error: Exception, tries: int, until: float) -> None:
         """Notes that the server did not take a child."""
-        self.refused[_place(child)] = Refusal(revision(child), error, tries, until)
+        self.refused[ref_of_object(child)] = Refusal(revision(child), error, tries, until)
 
     def took(self, child: Object) -> None:
         """Notes that the server took a child."""
-        self.refused.pop(_place(child), None)
+        self.refused.pop(ref_of_object(child), None)
         if child["kind"] == MODEL_SERVING.kind:
             self.applied[child["metadata"]["name"]] = labels_of(child)[REVISION]
 
     def repaired(self, child: Object, now: float) -> None:
         """Notes that a child was put right; after so many times in a row it is contested."""
-        place, digest = _place(child), revision(child)
+        place, digest = ref_of_object(child), revision(child)
         repairs = self.repairs[place] = Repairs.after(self.repairs.get(place), digest, now)
         if repairs.are_too_many and place not in self.contests:
             self.contests[place] = Contest(digest)
 
     def contest(self, child: Object) -> Contest | None:
         """Returns the contest over a child; None if nobody changes it back."""
-        return self.contests.get(_place(child))
+        return self.contests.get(ref_of_object(child))
 
     def forget_contest(self, child: Object) -> None:
         """Lets a child be written as if nobody had ever changed it back."""
-        self.contests.pop(_place(child), None)
-        self.repairs.pop(_place(child), None)
+        self.contests.pop(ref_of_object(child), None)
+        self.repairs.pop(ref_of_object(child), None)
 
     def status_written(self, digest: str, now: float) -> None:
         """Notes that a status is written; the same one so many times in a row is contested."""
@@ -156,7 +157,7 @@ class Memory:
         if self.status_repairs.are_too_many and self.contest_of_status is None:
             self.contest_of_status = Contest(digest)
 
-    def keep(self, places: Collection[tuple[str, str]]) -> None:
+    def keep(self, places: Collection[ChildRef]) -> None:
         """Drops what is remembered of children that are not wanted any more."""
         for known in (self.refused, self.repairs, self.contests):
             for place in known.keys() - places:
@@ -177,7 +178,3 @@ class Memory:
     def next_look(self, error: Exception) -> float:
         """Returns when a contest is looked at again, by the error that it raises."""
         return min((c.until for c in self.contests.values() if c.error is error), default=0)
-
-
-def _place(child: Object) -> tuple[str, str]:
-    return child["kind"], child["metadata"]["name"]

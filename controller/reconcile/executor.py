@@ -36,7 +36,6 @@ from controller.plan.actions import (
     Taken,
     TakeOver,
     Wait,
-    named,
 )
 from controller.plan.planner import applied_over, obsolete, step_for
 from controller.plan.takeover import take_over_patch
@@ -111,7 +110,7 @@ class Writer:
                 await self._contests.check_child(booster, work.model.uid, step.child, work.memory)
             await self._do(work, step)
         except (ApiError, Unreachable, TerminalError) as exc:
-            work.done.failures.append(Failure(_named(step), exc))
+            work.done.failures.append(Failure(step.ref, exc))
 
     async def _do(self, work: _Work, step: Step | Delete | Look) -> None:
         match step:
@@ -128,8 +127,8 @@ class Writer:
                 await self._seek(work, resource, name)
             case Wait():
                 work.done.waiting.append(step)
-            case Taken(resource=resource, live=live):
-                raise ChildConflict(resource.kind, key_of(live).name, _owner_of(live))
+            case Taken(ref=ref, live=live):
+                raise ChildConflict(ref.kind, ref.name, _owner_of(live))
 
     async def _apply(self, work: _Work, step: Apply) -> None:
         """Applies a child, unless the server has just refused the very same."""
@@ -160,7 +159,7 @@ class Writer:
                 raise  # it has moved on; the watch will show how it is now
             await self._look_first(work, step.child)
             return
-        (work.done.changed if old else work.done.created).append(_named(step))
+        (work.done.changed if old else work.done.created).append(step.ref)
         generation = obj["metadata"].get("generation", 0)
         was = old["metadata"].get("generation") if old else None
         if resource is MODEL_SERVING and generation != was:
@@ -195,7 +194,7 @@ class Writer:
             except NotFound:
                 return  # somebody was quicker, and the watch will show it
             self._view.deleted(write, step.uid, self._clock())
-        work.done.deleted.append(_named(step))
+        work.done.deleted.append(step.ref)
 
     async def _seek(self, work: _Work, resource: Resource, name: str) -> None:
         """Deletes an unwanted child, if one really stands out of sight."""
@@ -223,18 +222,6 @@ class _Work:
         """Returns a write of a child."""
         namespace, booster = self.model.namespace, self.model.name
         return Write(resource, Key(namespace, name), Key(namespace, booster), self.model.uid)
-
-
-def _named(step: Step | Delete | Look) -> str:
-    match step:
-        case Apply(child=child) | TakeOver(child=child) | Replace(create=Apply(child=child)):
-            return named(child.resource, child.name)
-        case Taken(resource=resource, live=live):
-            return named(resource, key_of(live).name)
-        case Delete(resource=resource, name=name) | Wait(resource=resource, name=name):
-            return named(resource, name)
-        case Look(resource=resource, name=name):
-            return named(resource, name)
 
 
 def _owner_of(live: Object) -> str:

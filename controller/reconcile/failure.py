@@ -9,6 +9,7 @@ from enum import IntEnum
 from app.apis.kinds import MODEL_SERVING
 from app.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, TerminalError
 from app.kube import is_unknown_kind
+from controller.plan.actions import ChildRef
 from controller.status.finding import Reason
 
 KIND_UNAVAILABLE = "KindUnavailable: "
@@ -38,11 +39,11 @@ class Failure:
     """One thing that went wrong.
 
     Args:
-        what: what it was done to: ``ModelRoute "m"``; ``""`` for the whole.
+        child: the child that could not be written.
         error: what came of it.
     """
 
-    what: str
+    child: ChildRef
     error: Exception
 
     @property
@@ -55,7 +56,7 @@ class Failure:
         """Whether a child could not be written because the API server does not serve its kind."""
         error = self.error
         is_unknown = isinstance(error, NotFound) and is_unknown_kind(error)
-        return bool(self.what) and is_unknown and weight_of(error) is Weight.REFUSED
+        return is_unknown and weight_of(error) is Weight.REFUSED
 
     @property
     def reason(self) -> str:
@@ -71,12 +72,12 @@ class Failure:
             return error.message
         if self.is_of_unknown_kind:
             return (
-                f"{KIND_UNAVAILABLE}{self.what}: the API server does not serve this kind;"
+                f"{KIND_UNAVAILABLE}{self.child}: the API server does not serve this kind;"
                 " install the CustomResourceDefinition that kthena has for it"
             )
         said = error.message if isinstance(error, ApiError) else str(error)
         sentence = said if len(said) <= MAX_SENTENCE else said[: MAX_SENTENCE - 3] + "..."
-        return f"{_prefix_of(error)}{self.what}: {sentence}" if self.what else sentence
+        return f"{_prefix_of(error)}{self.child}: {sentence}"
 
 
 def worst(failures: Sequence[Failure]) -> Failure:
@@ -88,7 +89,7 @@ def message_of(failures: Sequence[Failure]) -> str:
     """Returns one message for all failures that weigh as much as the worst."""
     weight = worst(failures).weight
     leading = [failure for failure in failures if failure.weight == weight]
-    kinds = dict.fromkeys(f.what.partition(" ")[0] for f in leading if f.is_of_unknown_kind)
+    kinds = dict.fromkeys(f.child.kind for f in leading if f.is_of_unknown_kind)
     if MODEL_SERVING.kind not in kinds:
         return "; ".join(dict.fromkeys(failure.message for failure in leading))
     missing = (

@@ -9,7 +9,7 @@ sends requests there, comes after both. The children of one phase are written at
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from app.apis.kinds import (
     AUTOSCALING_POLICY,
@@ -18,23 +18,22 @@ from app.apis.kinds import (
     MODEL_SERVER,
     MODEL_SERVING,
 )
-from app.values.meta import Resource
-from controller.plan.actions import Apply, Replace, Step, Taken, TakeOver, Wait, named
+from controller.plan.actions import Apply, ChildRef, Replace, Step
 from controller.reconcile.failure import Weight
 from controller.reconcile.plan_result import Done
 
-PHASES: tuple[frozenset[Resource], ...] = (
-    frozenset({AUTOSCALING_POLICY, MODEL_SERVER}),
-    frozenset({MODEL_SERVING}),
+PHASES: tuple[frozenset[str], ...] = (
+    frozenset({AUTOSCALING_POLICY.kind, MODEL_SERVER.kind}),
+    frozenset({MODEL_SERVING.kind}),
     # A binding names a policy, which its webhook looks for, and scales a ModelServing.
-    frozenset({AUTOSCALING_POLICY_BINDING, MODEL_ROUTE}),
+    frozenset({AUTOSCALING_POLICY_BINDING.kind, MODEL_ROUTE.kind}),
 )
 
 
 def phases(steps: Iterable[Step]) -> list[list[Step]]:
     """Returns the steps in phases; each begins when all requests of the one before are answered."""
     todo = [*steps]
-    return [[step for step in todo if resource_of(step) in kinds] for kinds in PHASES]
+    return [[step for step in todo if step.ref.kind in kinds] for kinds in PHASES]
 
 
 def may_begin(step: Step, done: Done) -> bool:
@@ -54,25 +53,14 @@ def may_begin(step: Step, done: Done) -> bool:
     match step:
         case Apply(child=child, old=None) | Replace(create=Apply(child=child)):
             if child.resource is MODEL_SERVING:
-                return not _is_missing_for_now(MODEL_SERVER, child.name, done)
-    if resource_of(step) is AUTOSCALING_POLICY_BINDING:
-        return not any(f.what.startswith(f"{AUTOSCALING_POLICY.kind} ") for f in done.failures)
+                return not _is_missing_for_now(ChildRef(MODEL_SERVER.kind, child.name), done)
+    if step.ref.kind == AUTOSCALING_POLICY_BINDING.kind:
+        return not any(f.child.kind == AUTOSCALING_POLICY.kind for f in done.failures)
     return True
 
 
-def resource_of(step: Step) -> Resource:
-    """Returns the kind that a step is about."""
-    match step:
-        case Apply(child=child) | TakeOver(child=child) | Replace(create=Apply(child=child)):
-            return child.resource
-        case Wait(resource=resource) | Taken(resource=resource):
-            return resource
-
-
-def _is_missing_for_now(resource: Resource, name: str, done: Done) -> bool:
-    waiting: Sequence[Wait] = done.waiting
-    return any(wait.resource is resource and wait.name == name for wait in waiting) or any(
-        failure.what == named(resource, name)
-        and failure.weight not in (Weight.REFUSED, Weight.TERMINAL)
+def _is_missing_for_now(ref: ChildRef, done: Done) -> bool:
+    return any(wait.ref == ref for wait in done.waiting) or any(
+        failure.child == ref and failure.weight not in (Weight.REFUSED, Weight.TERMINAL)
         for failure in done.failures
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from controller.plan.actions import Wait
+from controller.plan.actions import ChildRef, Wait
 from controller.reconcile.failure import Failure
 
 
@@ -13,16 +13,16 @@ class Done:
     """What carrying out a plan came to.
 
     Args:
-        created: what was made, as ``ModelRoute "m"``.
-        changed: what was changed.
-        deleted: what was deleted.
+        created: children that were made.
+        changed: children that were changed.
+        deleted: children that were deleted.
         failures: what went wrong.
         waiting: what must go before anything can be done.
     """
 
-    created: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    deleted: list[str] = field(default_factory=list)
+    created: list[ChildRef] = field(default_factory=list)
+    changed: list[ChildRef] = field(default_factory=list)
+    deleted: list[ChildRef] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     waiting: list[Wait] = field(default_factory=list)
 

@@ -18,7 +18,7 @@ from app.values.meta import Key, Object, is_terminating, key_of, uid_of
 from controller.cluster.lost import Lost
 from controller.cluster.schema import Schema
 from controller.cluster.view import View
-from controller.plan.actions import Plan
+from controller.plan.actions import ChildRef, Plan, ref_of, ref_of_object
 from controller.plan.desired import Intent
 from controller.plan.planner import plan
 from controller.queue.result import Result
@@ -96,7 +96,7 @@ class Reconciler:
             intent = self._intend(booster)
         except InvalidSpec as exc:
             return await self._report(booster, stuck(exc.reason, exc.message), memory, error=exc)
-        lost = [(kind, at.name) for kind, at in self._lost.of(uid_of(booster))]
+        lost = [ChildRef(kind, at.name) for kind, at in self._lost.of(uid_of(booster))]
         observed = self._observed(booster, intent)
         todo = plan(intent.model, intent.children, observed, lost)
         decision = self._waves.decide(booster, todo, observed, memory)
@@ -130,12 +130,9 @@ class Reconciler:
 
     def _observed(self, booster: Object, intent: Intent) -> list[Object]:
         """Returns all that is ours, and whatever stands under a name that we want."""
-        found = {
-            (obj["kind"], obj["metadata"]["name"]): obj
-            for obj in self._view.children(uid_of(booster))
-        }
+        found = {ref_of_object(obj): obj for obj in self._view.children(uid_of(booster))}
         for child in intent.children:
-            at = (child.resource.kind, child.name)
+            at = ref_of(child)
             if at not in found:
                 live = self._view.get(child.resource, key_of(child.object))
                 if live is not None:
@@ -143,13 +140,13 @@ class Reconciler:
         return list(found.values())
 
     async def _act(self, booster: Object, intent: Intent, todo: Plan, memory: Memory) -> Done:
-        memory.keep({(c.resource.kind, c.name) for c in intent.children})
+        memory.keep({ref_of(child) for child in intent.children})
         if not todo:
             return Done()
         if is_settled(booster):
             done = await self._writer.carry_out(intent.model, todo, memory)
             for child in (*done.created, *done.changed):  # the spec had been acted on before
-                self._repaired(child.partition(" ")[0])
+                self._repaired(child.kind)
             return done
         saying: list[asyncio.Task[None]] = []
 

@@ -199,7 +199,7 @@ def _what_was_done(done: Done | None) -> str:
     if done is None:
         return ""
     parts = {"created": done.created, "deleted": done.deleted}
-    return "; ".join(f"{word} {', '.join(names)}" for word, names in parts.items() if names)
+    return "; ".join(f"{word} {', '.join(map(str, refs))}" for word, refs in parts.items() if refs)
 
 
 def _is_same(left: Object, right: Object) -> bool:

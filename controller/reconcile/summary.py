@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.values.meta import Object
-from controller.plan.actions import Wait, named
+from controller.plan.actions import Wait
 from controller.reconcile.failure import Weight, message_of, worst
 from controller.reconcile.plan_result import PATIENCE_SECONDS, Done, Trouble
 from controller.status.finding import (
@@ -75,7 +75,7 @@ def _undisturbed(
 
 def waiting_for(waiting: Sequence[Wait]) -> str:
     """Returns what we wait for, in words."""
-    names = ", ".join(named(wait.resource, wait.name) for wait in waiting)
+    names = ", ".join(str(wait.ref) for wait in waiting)
     ours = all(wait.ours for wait in waiting)
     whose = "being deleted" if ours else "of a deleted ModelBooster of the same name"
     return f"waiting for {names}, {whose}, to go"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from app.apis.kinds import MODEL_ROUTE
 from app.errors import ApiError, ChildRefused, Conflict
 from app.values.meta import Object
-from controller.plan.actions import Wait
+from controller.plan.actions import ChildRef, Wait
 from controller.reconcile.booster_state import CALM_SECONDS, PATIENT_REPAIRS, Memory
 from controller.reconcile.failure import Failure
 from controller.reconcile.plan_result import Done, Trouble
 
-BUSY = Done(failures=[Failure("x", ApiError(503, "", "busy"))])
-MOVED = Done(failures=[Failure("x", Conflict(409, "Conflict", "moved"))])
-REFUSED = Done(failures=[Failure("x", ChildRefused("bad"))])
-WAITING = Done(waiting=[Wait(MODEL_ROUTE, "m", ours=True)])
+ROUTE = ChildRef("ModelRoute", "m")
+BUSY = Done(failures=[Failure(ROUTE, ApiError(503, "", "busy"))])
+MOVED = Done(failures=[Failure(ROUTE, Conflict(409, "Conflict", "moved"))])
+REFUSED = Done(failures=[Failure(ROUTE, ChildRefused("bad"))])
+WAITING = Done(waiting=[Wait(ROUTE, ours=True)])
 
 
 def child(name: str = "m", **spec: object) -> Object:
@@ -61,7 +61,7 @@ def test_what_was_taken_or_is_not_wanted_any_more_is_forgotten() -> None:
         memory.refuse(child(name), ChildRefused("bad"), 1, until=100)
         memory.repaired(child(name), 0)
     memory.took(child("n"))
-    memory.keep({("ModelRoute", "m"), ("ModelRoute", "n")})
+    memory.keep({ROUTE, ChildRef("ModelRoute", "n")})
     assert list(memory.refused) == [("ModelRoute", "m")]
     assert sorted(memory.repairs) == [("ModelRoute", "m"), ("ModelRoute", "n")]
 

@@ -21,7 +21,17 @@ from app.convert.options import Options
 from app.model.canonical import Model
 from app.model.children import Desired
 from app.values.meta import Object
-from controller.plan.actions import Apply, Delete, Look, Replace, Step, Taken, TakeOver, Wait
+from controller.plan.actions import (
+    Apply,
+    ChildRef,
+    Delete,
+    Look,
+    Replace,
+    Step,
+    Taken,
+    TakeOver,
+    Wait,
+)
 from controller.plan.planner import applied_over, plan, step_for
 from tests.builders import UID, backend, model, policy, worker
 
@@ -290,7 +300,11 @@ def test_bindings_of_an_older_kthena_go_when_there_is_a_newer_one() -> None:
 def test_only_what_is_neither_wanted_nor_seen_is_looked_for() -> None:
     of = model("m", backend("a"))
     observed = [as_stored(c) for c in children(model("m", backend("a"), SCALED))]
-    lost = [("ModelServing", "m-a"), ("AutoscalingPolicy", "m-b1"), ("ModelRoute", "n")]
+    lost = [
+        ChildRef("ModelServing", "m-a"),
+        ChildRef("AutoscalingPolicy", "m-b1"),
+        ChildRef("ModelRoute", "n"),
+    ]
     todo = plan(of, children(of), observed, lost)
     assert Look(MODEL_ROUTE, "n") == todo.deletes[-1]
     assert sum(isinstance(step, Look) for step in todo.deletes) == 1

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from app.apis.kinds import MODEL_ROUTE
 from app.errors import (
     ApiError,
     ChildConflict,
@@ -19,7 +18,7 @@ from app.errors import (
     Unreachable,
 )
 from app.values.meta import Object
-from controller.plan.actions import Wait
+from controller.plan.actions import ChildRef, Wait
 from controller.reconcile.failure import Failure
 from controller.reconcile.plan_result import Done, Trouble
 from controller.reconcile.summary import conclude
@@ -140,10 +139,11 @@ def test_notes_go_with_active() -> None:
 
 # From one state to another: what the pass met, by what the status said before.
 
-REFUSED = Failure('ModelRoute "m"', Invalid(422, "Invalid", "bad"))
-BUSY = Failure('ModelRoute "m"', ApiError(503, "", "busy"))
-MOVED = Failure('ModelRoute "m"', Conflict(409, "Conflict", "moved"))
-FOREIGN = Failure("", ChildConflict("ModelRoute", "m"))
+ROUTE = ChildRef("ModelRoute", "m")
+REFUSED = Failure(ROUTE, Invalid(422, "Invalid", "bad"))
+BUSY = Failure(ROUTE, ApiError(503, "", "busy"))
+MOVED = Failure(ROUTE, Conflict(409, "Conflict", "moved"))
+FOREIGN = Failure(ROUTE, ChildConflict("ModelRoute", "m"))
 
 BEFORE = {
     "S0": booster(),
@@ -231,7 +231,7 @@ def test_transitions(met: str, before: str, want: str) -> None:
     ],
 )
 def test_waiting(ours: bool, seconds: float, before: str, want: str) -> None:
-    done = Done(waiting=[Wait(MODEL_ROUTE, "m", ours)])
+    done = Done(waiting=[Wait(ROUTE, ours)])
     finding = conclude(BEFORE[before], done, READY, (), Trouble(waiting_seconds=seconds))
     assert name_of(finding) == want
     assert finding is not None
@@ -289,7 +289,7 @@ def test_waiting(ours: bool, seconds: float, before: str, want: str) -> None:
     ],
 )
 def test_what_a_refusal_says(error: Exception, reason: str, message: str) -> None:
-    done = Done(failures=[BUSY, Failure('ModelRoute "m"', error), MOVED])
+    done = Done(failures=[BUSY, Failure(ROUTE, error), MOVED])
     finding = conclude(booster(), done, ())
     assert finding is not None
     assert (finding.failed.reason, finding.failed.message) == (reason, message)
@@ -298,12 +298,14 @@ def test_what_a_refusal_says(error: Exception, reason: str, message: str) -> Non
 def test_without_kthena_one_sentence_says_so() -> None:
     unknown = NotFound(404, "", "404 page not found")
     children = (
-        'ModelServer "m-b1"',
-        'ModelServing "m-b1"',
-        'ModelServing "m-b2"',
-        'ModelRoute "m"',
+        ChildRef("ModelServer", "m-b1"),
+        ChildRef("ModelServing", "m-b1"),
+        ChildRef("ModelServing", "m-b2"),
+        ChildRef("ModelRoute", "m"),
     )
-    finding = conclude(booster(), Done(failures=[Failure(what, unknown) for what in children]), ())
+    finding = conclude(
+        booster(), Done(failures=[Failure(child, unknown) for child in children]), ()
+    )
     assert finding is not None
     assert finding.failed.message == (
         "KindUnavailable: kthena is not installed: the API server does not serve ModelRoute, "
@@ -312,7 +314,7 @@ def test_without_kthena_one_sentence_says_so() -> None:
 
 
 def test_all_refusals_are_said_and_one_only_once() -> None:
-    other = replace(REFUSED, what='ModelServer "s"')
+    other = replace(REFUSED, child=ChildRef("ModelServer", "s"))
     finding = conclude(booster(), Done(failures=[REFUSED, other, REFUSED]), ())
     assert finding is not None
     assert finding.failed.message == (
@@ -336,7 +338,7 @@ def test_what_goes_on_serving_is_said() -> None:
     ids=["gone", "terminating"],
 )
 def test_a_namespace_on_its_way_out_is_nothing_to_report(error: Exception) -> None:
-    assert conclude(booster(), Done(failures=[BUSY, Failure("", error)]), READY) is None
+    assert conclude(booster(), Done(failures=[BUSY, Failure(ROUTE, error)]), READY) is None
 
 
 @pytest.mark.parametrize(
@@ -349,11 +351,11 @@ def test_a_namespace_on_its_way_out_is_nothing_to_report(error: Exception) -> No
     ids=["moved on", "gone", "another has its name"],
 )
 def test_an_old_view_is_nothing_to_report(error: Exception) -> None:
-    assert conclude(booster(), Done(failures=[Failure("", error)]), READY) is None
+    assert conclude(booster(), Done(failures=[Failure(ROUTE, error)]), READY) is None
 
 
 def test_no_answer_is_a_passing_error() -> None:
-    done = Done(failures=[Failure('ModelRoute "m"', Unreachable("reset"))])
+    done = Done(failures=[Failure(ROUTE, Unreachable("reset"))])
     finding = conclude(booster(), done, READY)
     assert finding is not None
     assert finding.initialized.message == 'ModelRoute "m": reset'
