@@ -1,4 +1,7 @@
-"""The steps of a plan: what is done to one child."""
+"""The types of a plan: one action per child.
+
+Every action has a ``ref``, which names its child in messages, failures and results.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,16 @@ from typing import NamedTuple
 
 from app.apis.kinds import CHILDREN
 from app.model.children import Desired
-from app.values.meta import (
-    Object,
-    Resource,
-)
+from app.values.meta import Object, Resource
 
 NO_VERSION = "1"
-"""Resource version that no object has: an apply that carries it creates or answers 409."""
+"""A resource version that no object has. An apply with it creates the object, or fails with 409."""
 
 RESOURCES: dict[str, Resource] = {resource.kind: resource for resource in CHILDREN}
 
 
 class ChildRef(NamedTuple):
-    """Names a child of a ModelBooster, within the namespace of both."""
+    """Kind and name of a child. Its namespace is that of the ModelBooster."""
 
     kind: str
     name: str
@@ -27,42 +27,52 @@ class ChildRef(NamedTuple):
     def __str__(self) -> str:
         return f'{self.kind} "{self.name}"'
 
+    @classmethod
+    def of(cls, child: Desired) -> ChildRef:
+        """Returns the reference to a desired child."""
+        return cls(child.resource.kind, child.name)
+
+    @classmethod
+    def of_object(cls, child: Object) -> ChildRef:
+        """Returns the reference to a live child."""
+        return cls(child["kind"], child["metadata"]["name"])
+
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Send a child.
+    """Apply a child (server-side apply).
 
     Args:
         child: the child as conversion makes it.
-        body: what is sent: the child with its guards.
-        old: what stands there now; None if nothing does.
+        body: the request body: the child and the preconditions of the write.
+        live: the object that exists; None if the child is created.
     """
 
     child: Desired
     body: Object
-    old: Object | None
+    live: Object | None
 
     @property
     def ref(self) -> ChildRef:
         """The child."""
-        return ref_of(self.child)
+        return ChildRef.of(self.child)
 
 
 @dataclass(frozen=True, slots=True)
 class TakeOver:
-    """Fields that another manager holds must become ours first; then ``child`` is applied."""
+    """Take over fields from other field managers, then apply the child."""
 
     child: Desired
 
     @property
     def ref(self) -> ChildRef:
         """The child."""
-        return ref_of(self.child)
+        return ChildRef.of(self.child)
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete the object of this name, if it still has this uid."""
+    """Delete the object with this name and uid."""
 
     resource: Resource
     name: str
@@ -75,8 +85,11 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A child that nobody wants any more may stand here out of sight; delete it if it does."""
+class DeleteUnlabeled:
+    """Read a child that may have lost our label, and delete it if it is obsolete.
+
+    Informers select children by that label, so no store can tell whether the child exists.
+    """
 
     resource: Resource
     name: str
@@ -88,8 +101,8 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Replace:
-    """A field that cannot be changed must change: delete, then create."""
+class Recreate:
+    """Delete a child and create it again, because an immutable field has to change."""
 
     delete: Delete
     create: Apply
@@ -101,42 +114,50 @@ class Replace:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing can be done before this object is gone; ``ours`` if it is our own, on its way out."""
+class WaitForDeletion:
+    """Wait until the object with the child's name is deleted.
+
+    Args:
+        ref: the child.
+        is_ours: True if the object is a terminating child of this ModelBooster, False if it
+            belongs to a deleted ModelBooster with the same name.
+    """
 
     ref: ChildRef
-    ours: bool
+    is_ours: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """The name is taken by an object that is not ours."""
+class NameConflict:
+    """Report that the name of a child is used by an object that is not ours.
+
+    Args:
+        ref: the child.
+        live: the other object.
+    """
 
     ref: ChildRef
     live: Object
 
 
-Write = Apply | TakeOver | Replace
+ChildAction = Apply | TakeOver | Recreate | WaitForDeletion | NameConflict
+"""What a pass does about one desired child."""
 
-Step = Write | Wait | Taken
+Deletion = Delete | DeleteUnlabeled
+"""What a pass does about one obsolete child."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One pass's work: the steps for what is wanted, in order, and the deletes of what is not."""
+    """The actions of one pass; false if there are none.
 
-    steps: tuple[Step, ...]
-    deletes: tuple[Delete | Look, ...]
+    Args:
+        actions: for the desired children, in the order of conversion.
+        deletions: for obsolete children.
+    """
+
+    actions: tuple[ChildAction, ...]
+    deletions: tuple[Deletion, ...]
 
     def __bool__(self) -> bool:
-        return bool(self.steps or self.deletes)
-
-
-def ref_of(child: Desired) -> ChildRef:
-    """Returns the reference to a desired child."""
-    return ChildRef(child.resource.kind, child.name)
-
-
-def ref_of_object(child: Object) -> ChildRef:
-    """Returns the reference to a live child."""
-    return ChildRef(child["kind"], child["metadata"]["name"])
+        return bool(self.actions or self.deletions)

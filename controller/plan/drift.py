@@ -1,8 +1,7 @@
-"""How far a live object is from what we want.
+"""Drift: how a live object differs from the desired one.
 
-A child is sent again only when some field that we want does not stand in it. What the server
-filled in and what others added do not count, with one exception: labels that a selector asks for
-beyond ours would cut off the traffic.
+Only desired fields count. Defaults of the API server and fields that others added are no drift,
+with one exception: an additional label in a selector would stop the traffic.
 """
 
 from __future__ import annotations
@@ -11,36 +10,37 @@ from enum import IntEnum
 from typing import Any
 
 
-class Gap(IntEnum):
-    """How far a live object is from what we want."""
+class Drift(IntEnum):
+    """How a live object differs from the desired one."""
 
     NONE = 0
     FIELDS = 1
-    """A field is missing or differs."""
-    LABELS = 2
-    """A selector asks for a label too many, which an apply leaves in place."""
+    """A desired field is missing or has another value."""
+    SELECTOR = 2
+    """A selector has an additional label, which an apply does not remove."""
 
 
-def gap(wanted: Any, live: Any, key: str = "") -> Gap:
-    """Returns how far a live value is from the wanted one.
+def drift_of(desired: Any, live: Any, field: str = "") -> Drift:
+    """Returns how a live value differs from the desired one.
 
-    Maps are compared by the keys we want, lists item by item and in length.
+    Maps are compared by the desired keys, lists item by item and by length.
 
     Args:
-        wanted: what we send.
-        live: what stands there; None if nothing does.
-        key: the field's name.
+        desired: the JSON value that we apply.
+        live: the JSON value in the live object; None if it has none.
+        field: the field's name.
     """
-    if wanted == live and isinstance(wanted, bool) == isinstance(live, bool):
-        return Gap.NONE  # nearly always, and for a whole pod at once
-    if isinstance(wanted, dict):
+    if desired == live and isinstance(desired, bool) == isinstance(live, bool):
+        return Drift.NONE  # the usual case; compares a whole pod template at once
+    if isinstance(desired, dict):
         if not isinstance(live, dict):
-            return Gap.FIELDS
-        found = max((gap(value, live.get(k), k) for k, value in wanted.items()), default=Gap.NONE)
-        return Gap.LABELS if key == "matchLabels" and live.keys() - wanted.keys() else found
-    if isinstance(wanted, list):
-        if not isinstance(live, list) or len(live) != len(wanted):
-            return Gap.FIELDS
-        found = max(map(gap, wanted, live), default=Gap.NONE)
-        return min(found, Gap.FIELDS)  # a list is one value: an apply replaces it whole
-    return Gap.FIELDS
+            return Drift.FIELDS
+        inner = (drift_of(value, live.get(key), key) for key, value in desired.items())
+        drift = max(inner, default=Drift.NONE)
+        return Drift.SELECTOR if field == "matchLabels" and live.keys() - desired.keys() else drift
+    if isinstance(desired, list):
+        if not isinstance(live, list) or len(live) != len(desired):
+            return Drift.FIELDS
+        drift = max(map(drift_of, desired, live), default=Drift.NONE)
+        return min(drift, Drift.FIELDS)  # lists are atomic: an apply replaces the whole list
+    return Drift.FIELDS

@@ -1,8 +1,8 @@
-"""What should be against what is: the writes and deletes that make the one of the other.
+"""Compares desired and observed children and plans the writes and deletes.
 
-Each write carries its guard in its own body, so no read goes before it: a version that no object
-has ever had ("create only"), the uid that we saw, or for a ModelServing whose replicas somebody
-else writes the version as well.
+Each write carries its precondition in its own body, so no read is needed before it. A create has
+a resource version that no object has. An update has the uid that was observed, and the resource
+version as well if an autoscaler writes the replicas.
 """
 
 from __future__ import annotations
@@ -25,120 +25,123 @@ from controller.plan.actions import (
     NO_VERSION,
     RESOURCES,
     Apply,
+    ChildAction,
     ChildRef,
     Delete,
-    Look,
+    DeleteUnlabeled,
+    NameConflict,
     Plan,
-    Replace,
-    Step,
-    Taken,
+    Recreate,
     TakeOver,
-    Wait,
-    ref_of,
-    ref_of_object,
+    WaitForDeletion,
 )
-from controller.plan.drift import Gap, gap
+from controller.plan.drift import Drift, drift_of
 
 
-def plan(
+def make_plan(
     model: Model,
     desired: Iterable[Desired],
     observed: Iterable[Object],
-    lost: Iterable[ChildRef] = (),
+    unlabeled: Iterable[ChildRef] = (),
 ) -> Plan:
-    """Returns what to do to get the desired children.
+    """Returns the actions that turn the observed children into the desired ones.
 
     Args:
-        model: whose children they are.
-        desired: the children, as conversion makes them.
-        observed: all that is ours, and whatever stands under the name of a desired child.
-        lost: children that may stand although they are not observed.
+        model: the ModelBooster that owns the children.
+        desired: the desired children, as conversion makes them.
+        observed: all children that are ours, and other objects with the name of a desired child.
+        unlabeled: children that may exist without our label, so they are not observed.
     """
-    standing = {ref_of_object(obj): obj for obj in observed}
-    unseen = set(lost) - standing.keys()
-    steps: list[Step] = []
+    live = {ChildRef.of_object(obj): obj for obj in observed}
+    unseen = set(unlabeled) - live.keys()
+    actions: list[ChildAction] = []
     for child in desired:
-        place = ref_of(child)
-        step = step_for(model, child, standing.pop(place, None))
-        unseen.discard(place)
-        if step is not None:
-            steps.append(step)
-    deletes = filter(None, (obsolete(model, obj) for obj in standing.values()))
-    looks = (Look(RESOURCES[kind], name) for kind, name in sorted(unseen))
-    return Plan(tuple(steps), (*deletes, *looks))
+        ref = ChildRef.of(child)
+        action = action_for(model, child, live.pop(ref, None))
+        unseen.discard(ref)
+        if action is not None:
+            actions.append(action)
+    deletes = filter(None, (delete_if_obsolete(model, obj) for obj in live.values()))
+    lookups = (DeleteUnlabeled(RESOURCES[kind], name) for kind, name in sorted(unseen))
+    return Plan(tuple(actions), (*deletes, *lookups))
 
 
-def step_for(model: Model, child: Desired, live: Object | None) -> Step | None:
-    """Returns what to do about one child; None if it is as it should be.
+def action_for(model: Model, child: Desired, live: Object | None) -> ChildAction | None:
+    """Returns the action for one child; None if it is up to date.
 
     Args:
-        model: whose child it is.
-        child: the child as conversion makes it.
-        live: what stands under its name; None if nothing does.
+        model: the ModelBooster that owns the child.
+        child: the desired child, as conversion makes it.
+        live: the object with its name; None if there is none.
     """
     if live is None:
         return _create(child)
     if not is_ours(live, model.uid):
-        if is_predecessors(live, model):
-            return Wait(ref_of(child), ours=False)
-        return Taken(ref_of(child), live)
+        if belongs_to_predecessor(live, model):
+            return WaitForDeletion(ChildRef.of(child), is_ours=False)
+        return NameConflict(ChildRef.of(child), live)
     if is_terminating(live):
-        return Wait(ref_of(child), ours=True)
-    wanted = _with_kept(child, live)
-    if wanted is None or _is_renamed_route(child, live):
-        return Replace(Delete(child.resource, child.name, uid_of(live)), _create(child))
-    distance = _gap_of(wanted, live)
-    if distance is Gap.NONE:
+        return WaitForDeletion(ChildRef.of(child), is_ours=True)
+    desired = _with_preserved_fields(child, live)
+    if desired is None or _changes_model_name(child, live):
+        return Recreate(Delete(child.resource, child.name, uid_of(live)), _create(child))
+    drift = _drift_of(desired, live)
+    if drift is Drift.NONE:
         return None
-    if distance is Gap.LABELS or REGISTRY_MANAGED_BY not in labels_of(live):
+    if drift is Drift.SELECTOR or REGISTRY_MANAGED_BY not in labels_of(live):
         return TakeOver(child)
-    return applied_over(child, live)
+    return apply_over(child, live)
 
 
-def obsolete(model: Model, live: Object) -> Delete | None:
-    """Returns the delete of an object that no desired child has the name of; None if it stays."""
+def delete_if_obsolete(model: Model, live: Object) -> Delete | None:
+    """Returns the delete of an object that is not desired; None if it is to stay.
+
+    Args:
+        model: the ModelBooster that is reconciled.
+        live: an object whose name no desired child has.
+    """
     resource, name = RESOURCES[live["kind"]], key_of(live).name
     if not is_ours(live, model.uid) or is_terminating(live):
         return None
-    kept_names = {backend_child_name(model, backend) for backend in model.backends}
-    if resource in (MODEL_SERVING, MODEL_SERVER) and name in kept_names:
-        return None  # the spec still names the backend; its type is just not served yet
+    backend_names = {backend_child_name(model, backend) for backend in model.backends}
+    if resource in (MODEL_SERVING, MODEL_SERVER) and name in backend_names:
+        return None  # the backend is still in the spec; its type is not served yet
     return Delete(resource, name, uid_of(live))
 
 
-def applied_over(child: Desired, live: Object) -> Apply:
-    """Returns the apply of a child over a live object that is ours, guarded against any other."""
-    guards = {"uid": uid_of(live)}
+def apply_over(child: Desired, live: Object) -> Apply:
+    """Returns the apply of a child to a live object of ours; it fails on any other object."""
+    preconditions = {"uid": uid_of(live)}
     if child.replica_bounds is not None:
-        # Whoever scaled meanwhile must not lose his replicas to the value that we saw.
-        guards["resourceVersion"] = live["metadata"]["resourceVersion"]
-    wanted = _with_kept(child, live) or child.object
-    return Apply(child, _with_metadata(wanted, **guards), live)
+        # Do not overwrite replicas that an autoscaler has changed since this read.
+        preconditions["resourceVersion"] = live["metadata"]["resourceVersion"]
+    desired = _with_preserved_fields(child, live) or child.object
+    return Apply(child, _with_metadata(desired, **preconditions), live)
 
 
-def is_predecessors(live: Object, model: Model) -> bool:
-    """Whether an object belongs to a deleted ModelBooster that had the same name."""
+def belongs_to_predecessor(live: Object, model: Model) -> bool:
+    """Whether an object belongs to a deleted ModelBooster with the same name."""
     return any(
         is_booster_reference(ref) and ref.get("name") == model.name and ref.get("uid") != model.uid
         for ref in owner_references(live)
     )
 
 
-def _gap_of(wanted: Object, live: Object) -> Gap:
-    standing = {ref.get("uid"): ref for ref in owner_references(live)}
-    metadata = wanted["metadata"]
+def _drift_of(desired: Object, live: Object) -> Drift:
+    live_owners = {ref.get("uid"): ref for ref in owner_references(live)}
+    metadata = desired["metadata"]
     return max(
-        gap(wanted["spec"], live.get("spec")),
-        gap(metadata["labels"], labels_of(live)),
-        *(gap(ref, standing.get(ref["uid"])) for ref in metadata["ownerReferences"]),
+        drift_of(desired["spec"], live.get("spec")),
+        drift_of(metadata["labels"], labels_of(live)),
+        *(drift_of(ref, live_owners.get(ref["uid"])) for ref in metadata["ownerReferences"]),
     )
 
 
-def _with_kept(child: Desired, live: Object) -> Object | None:
-    """Returns the child with what must stay in a live one: replicas that were scaled, the gang.
+def _with_preserved_fields(child: Desired, live: Object) -> Object | None:
+    """Returns the child with fields of the live object that must not change.
 
-    Returns None if the live object cannot become the child: a stored ``gangPolicy`` can be neither
-    changed nor removed, and this one asks for more than the roles would have.
+    These are replicas that an autoscaler has set, and a stored ``gangPolicy``. Returns None if the
+    stored ``gangPolicy``, which is immutable, asks for more than the desired roles have.
     """
     if child.resource is not MODEL_SERVING:
         return child.object
@@ -153,8 +156,8 @@ def _with_kept(child: Desired, live: Object) -> Object | None:
     return {**child.object, "spec": {**spec, "template": template}}
 
 
-def _is_renamed_route(child: Desired, live: Object) -> bool:
-    """Whether clients shall ask for the model by another name: it is immutable in a ModelRoute."""
+def _changes_model_name(child: Desired, live: Object) -> bool:
+    """Whether ``modelName`` of a ModelRoute, which is immutable, has to change."""
     if child.resource is not MODEL_ROUTE:
         return False
     name: str | None = (live.get("spec") or {}).get("modelName")
@@ -165,5 +168,5 @@ def _create(child: Desired) -> Apply:
     return Apply(child, _with_metadata(child.object, resourceVersion=NO_VERSION), None)
 
 
-def _with_metadata(obj: Object, **guards: str) -> Object:
-    return {**obj, "metadata": {**obj["metadata"], **guards}}
+def _with_metadata(obj: Object, **fields: str) -> Object:
+    return {**obj, "metadata": {**obj["metadata"], **fields}}

@@ -1,23 +1,23 @@
-"""Which writes would restart pods although the ModelBooster's spec did not ask for it.
+"""Finds the writes that would restart pods although nobody edited the ModelBooster.
 
-A new pod template in a ModelServing replaces all its pods. If the ModelBooster was edited, that is
-what the user wants. Otherwise it is *unasked*, and held back until somebody allows it: per model by
-the annotation ``workload.serving.volcano.sh/rollout: allow``, or for all in waves
-(``controller.reconcile.rollout_waves``).
+A new pod template in a ModelServing replaces all its pods. After an edit of the ModelBooster that
+is what the user wants. Otherwise the restart is *unrequested*: it is held until the annotation
+``workload.serving.volcano.sh/rollout: allow`` of the ModelBooster allows it, or until its wave
+begins (``controller.reconcile.rollout_waves``).
 
-Today the one case is a ModelServing that kthena's own controller made and that we have never
-written. An upgrade of this operator that changes templates is the same case: the revision label is
-ours then, but of other content. To hold those back as well, drop the test for
-``REGISTRY_MANAGED_BY`` in ``_is_unasked``, and store the generation that a template was made for
-where a failed write does not move it on. ``status.observedGeneration`` moves on also when the
-server refuses a child; only ``Memory.released`` covers that, and it does not outlive the process.
-A changed setting, such as an image, is unasked as well then.
+Today the only case is a ModelServing that kthena's own controller made and that we have never
+written. An operator upgrade that changes pod templates is similar: the revision label is ours, but
+its value differs. To hold those restarts too, remove the check of ``REGISTRY_MANAGED_BY`` in
+``_restarts_unrequested``, and store the generation for which a template was written.
+``status.observedGeneration`` does not suffice: it also advances when the API server rejects a
+child. Only ``BoosterState.edited_generation`` covers that, and it is lost on restart. A changed
+setting, such as an image, would count as unrequested as well.
 
-What is repaired at once, as ever: a child that carries the revision label we would write (somebody
-edited it by hand), or that this process has written at that revision.
+Two kinds of ModelServings are always repaired at once: those with the revision label that we would
+write (somebody edited them by hand), and those that this process has written at that revision.
 
-All of it is read from the cluster, so a restart forgets nothing: who waits follows from the live
-ModelServing, who is being rolled out from an annotation on it and its status.
+Nothing is lost on restart, because everything is read from the cluster: the live ModelServing tells
+whether it has to wait, and an annotation on it together with its status whether it is rolling out.
 """
 
 from __future__ import annotations
@@ -30,35 +30,33 @@ from app.model.children import Desired, is_booster_reference
 from app.values.meta import Key, Object, key_of, labels_of, owner_references
 from controller.plan.actions import (
     Apply,
+    ChildAction,
     ChildRef,
-    Look,
+    DeleteUnlabeled,
     Plan,
-    Replace,
-    Step,
+    Recreate,
     TakeOver,
-    ref_of,
-    ref_of_object,
 )
-from controller.plan.drift import Gap, gap
+from controller.plan.drift import Drift, drift_of
 from controller.status.readiness import Ready, readiness
 from controller.status.status import stored_status
 
 ROLLOUT = f"{WORKLOAD}/rollout"
-"""Annotation of a ModelBooster: ``allow`` or ``hold``; nothing, or anything else, leaves it to the
-waves."""
+"""Annotation of a ModelBooster: ``allow`` or ``hold``. With any other value, or none, the waves
+decide."""
 
 ALLOW, HOLD = "allow", "hold"
 
 ROLLED_OUT = f"{WORKLOAD}/rolled-out"
-"""Annotation that we give a ModelServing with an unasked write: the ModelBooster's generation."""
+"""Annotation of a ModelServing that got an unrequested restart: the ModelBooster's generation."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unasked:
-    """The writes of a plan that would restart pods unasked.
+class UnrequestedRestarts:
+    """The writes of a plan that would restart pods although nobody edited the ModelBooster.
 
     Args:
-        servings: names of the ModelServings that they are for.
+        servings: names of the ModelServings they are for.
     """
 
     servings: tuple[str, ...]
@@ -67,119 +65,122 @@ class Unasked:
 def is_edited(booster: Object) -> bool:
     """Whether the spec was edited since a controller, ours or kthena's, last acted on it.
 
-    Without a status nobody knows; that counts as not edited, so that nothing restarts.
+    Without a status this is unknown and counts as not edited, so that nothing restarts.
     """
     seen = stored_status(booster).get("observedGeneration", -1)
     generation = booster["metadata"].get("generation", 0)
     return isinstance(seen, int) and seen >= 0 and seen != generation
 
 
-def unasked(todo: Plan, observed: Iterable[Object], applied: Mapping[str, str]) -> Unasked | None:
-    """Returns the writes of a plan that would restart pods unasked; None if there are none.
+def unrequested_restarts(
+    plan: Plan, observed: Iterable[Object], applied_revisions: Mapping[str, str]
+) -> UnrequestedRestarts | None:
+    """Returns the writes that would restart pods without a request; None if there are none.
 
-    The caller has seen that the spec was not edited, see ``is_edited``.
+    The caller has checked that the spec was not edited, see ``is_edited``.
 
     Args:
-        todo: the plan.
-        observed: the children as they are.
-        applied: revision that this process has last given each ModelServing, by name.
+        plan: the plan of a pass.
+        observed: the live children.
+        applied_revisions: revision that this process last applied to each ModelServing, by name.
     """
     servings = {o["metadata"]["name"]: o for o in observed if o["kind"] == MODEL_SERVING.kind}
     names = [
         child.name
-        for step in todo.steps
-        if (child := _child_of(step)) is not None
+        for action in plan.actions
+        if (child := _written_child(action)) is not None
         and child.resource is MODEL_SERVING
-        and _is_unasked(step, child, servings.get(child.name), applied)
+        and _restarts_unrequested(action, child, servings.get(child.name), applied_revisions)
     ]
-    return Unasked(tuple(names)) if names else None
+    return UnrequestedRestarts(tuple(names)) if names else None
 
 
-def held_back(todo: Plan, observed: Iterable[Object]) -> Plan:
-    """Returns what of a plan may be done while a ModelServing of it is held back.
+def without_restarts(plan: Plan, observed: Iterable[Object]) -> Plan:
+    """Returns the part of a plan that may be executed while one of its restarts is held.
 
-    What belongs together stays together: a new ModelServer may not find the old pods, or names
-    a model that their engine does not know. So all children that exist stay as they are, and
-    none is deleted. Missing ones are made, and what was edited by hand is repaired.
+    A new ModelServer might not select the old pods, or name a model that their engine does not
+    know. So existing children stay as they are, and none is deleted. Missing children are created,
+    and edits by hand are repaired.
     """
-    live = {ref_of_object(obj): obj for obj in observed}
-    steps = tuple(step for step in todo.steps if _may_go(step, live))
-    return Plan(steps, tuple(each for each in todo.deletes if isinstance(each, Look)))
+    live = {ChildRef.of_object(obj): obj for obj in observed}
+    actions = tuple(action for action in plan.actions if _is_safe(action, live))
+    return Plan(actions, tuple(d for d in plan.deletions if isinstance(d, DeleteUnlabeled)))
 
 
-def marked(todo: Plan, which: Unasked, generation: int) -> Plan:
-    """Returns a plan whose unasked writes leave a mark, by which ``is_rolling_out`` finds them."""
-    return replace(todo, steps=tuple(_marked(step, which, generation) for step in todo.steps))
+def with_rollout_mark(plan: Plan, restarts: UnrequestedRestarts, generation: int) -> Plan:
+    """Returns a plan that annotates the ModelServings it restarts, for ``is_rolling_out``."""
+    actions = tuple(_marked(action, restarts, generation) for action in plan.actions)
+    return replace(plan, actions=actions)
 
 
 def is_rolling_out(serving: Object) -> bool:
-    """Whether a ModelServing got a new template unasked and is not available again since."""
+    """Whether a ModelServing got an unrequested restart and is not available again yet."""
     annotations = serving["metadata"].get("annotations") or {}
     if ROLLED_OUT not in annotations:
         return False
     return readiness(serving, None, 0, was_ready=False)[0] is not Ready.YES
 
 
-def booster_of(child: Object) -> Key | None:
-    """Returns where the ModelBooster of a child stands."""
+def owning_booster(child: Object) -> Key | None:
+    """Returns the key of the ModelBooster that owns a child; None if no ModelBooster does."""
     for ref in owner_references(child):
         if is_booster_reference(ref):
             return Key(key_of(child).namespace, str(ref.get("name")))
     return None
 
 
-def order_of(booster: Object) -> str:
-    """Returns what the annotation of a ModelBooster asks for; ``""`` if nothing."""
+def rollout_annotation(booster: Object) -> str:
+    """Returns the annotation ``ROLLOUT`` of a ModelBooster; ``""`` if there is none."""
     annotations = booster["metadata"].get("annotations") or {}
     return str(annotations.get(ROLLOUT, ""))
 
 
-def _child_of(step: Step) -> Desired | None:
-    match step:
-        case Apply(child=child) | TakeOver(child=child) | Replace(create=Apply(child=child)):
+def _written_child(action: ChildAction) -> Desired | None:
+    match action:
+        case Apply(child=child) | TakeOver(child=child) | Recreate(create=Apply(child=child)):
             return child
     return None
 
 
-def _is_unasked(
-    step: Step, child: Desired, live: Object | None, applied: Mapping[str, str]
+def _restarts_unrequested(
+    action: ChildAction, child: Desired, live: Object | None, applied_revisions: Mapping[str, str]
 ) -> bool:
     if live is None or REGISTRY_MANAGED_BY in labels_of(live):
         return False
     revision = labels_of(child.object)[REVISION]
-    if revision in (labels_of(live).get(REVISION), applied.get(child.name)):
-        return False  # ours, changed by somebody else since
-    if isinstance(step, Replace):
+    if revision in (labels_of(live).get(REVISION), applied_revisions.get(child.name)):
+        return False  # we wrote this revision, and somebody else changed the object since
+    if isinstance(action, Recreate):
         return True
-    stands = (live.get("spec") or {}).get("template")
-    return gap(child.object["spec"]["template"], stands) is not Gap.NONE
+    live_template = (live.get("spec") or {}).get("template")
+    return drift_of(child.object["spec"]["template"], live_template) is not Drift.NONE
 
 
-def _may_go(step: Step, live: Mapping[ChildRef, Object]) -> bool:
-    child = _child_of(step)
+def _is_safe(action: ChildAction, live: Mapping[ChildRef, Object]) -> bool:
+    child = _written_child(action)
     if child is None:
         return True  # writes nothing
-    stands = live.get(ref_of(child))
-    if stands is None:
+    obj = live.get(action.ref)
+    if obj is None:
         return True
-    return labels_of(stands).get(REVISION) == labels_of(child.object)[REVISION]
+    return labels_of(obj).get(REVISION) == labels_of(child.object)[REVISION]
 
 
-def _marked(step: Step, which: Unasked, generation: int) -> Step:
-    child = _child_of(step)
-    if child is None or child.resource is not MODEL_SERVING or child.name not in which.servings:
-        return step
+def _marked(action: ChildAction, restarts: UnrequestedRestarts, generation: int) -> ChildAction:
+    child = _written_child(action)
+    if child is None or child.resource is not MODEL_SERVING or child.name not in restarts.servings:
+        return action
     mark = {ROLLED_OUT: str(generation)}
     new = replace(child, object=_annotated(child.object, mark))
-    match step:
+    match action:
         case Apply():
-            return replace(step, child=new, body=_annotated(step.body, mark))
+            return replace(action, child=new, body=_annotated(action.body, mark))
         case TakeOver():
-            return replace(step, child=new)
-        case Replace(create=create):
+            return replace(action, child=new)
+        case Recreate(create=create):
             body = _annotated(create.body, mark)
-            return replace(step, create=replace(create, child=new, body=body))
-    return step
+            return replace(action, create=replace(create, child=new, body=body))
+    return action
 
 
 def _annotated(obj: Object, annotations: Mapping[str, str]) -> Object:

@@ -1,7 +1,7 @@
-"""Stops writing what another controller changes back, and finds out when it is gone.
+"""Stops writes that another controller reverts, and detects when it is gone.
 
-See ``controller.reconcile.conflict_state`` for the phases. In the normal path this costs no
-request; the first time that a child is contested, one read tells who the other one is.
+See ``controller.reconcile.conflict_state`` for the phases. Without a conflict this costs no
+request. At the start of a conflict, one read finds the other field manager.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from app.model.children import Desired, revision
 from app.values.meta import Key, Object, key_of, labels_of, uid_of
 from controller.cluster.view import View
 from controller.cluster.writes import Write
-from controller.reconcile.booster_state import Memory
+from controller.plan.actions import ChildRef
+from controller.reconcile.booster_state import BoosterState
 from controller.reconcile.conflict_state import (
-    PATIENCE,
-    Patience,
+    CONFLICT_TIMING,
+    ConflictTiming,
     Phase,
-    has_our_revision,
-    rival_of_child,
-    rival_of_status,
+    has_desired_revision,
+    other_manager_of_child,
+    other_manager_of_status,
 )
 from controller.status.status import timeless
 
@@ -33,14 +34,14 @@ log = logging.getLogger(__name__)
 THE_STATUS = "the status"
 
 
-class Contests:
-    """Decides whether a contested child, or status, may be written.
+class ConflictGuard:
+    """Decides whether a child or a status may be written despite a conflict.
 
     Args:
         kube: the API server.
-        view: the cluster as we see it.
+        view: the cluster with our own writes.
         clock: the time, in seconds.
-        patience: how often to look whether the other controller is gone.
+        timing: how often to check whether the other controller is gone.
     """
 
     def __init__(
@@ -48,100 +49,106 @@ class Contests:
         kube: Kube,
         view: View,
         clock: Clock = time.monotonic,
-        patience: Patience = PATIENCE,
+        timing: ConflictTiming = CONFLICT_TIMING,
     ) -> None:
         self._kube = kube
         self._view = view
         self._clock = clock
-        self._patience = patience
+        self._timing = timing
 
-    async def check_child(self, booster: Key, uid: str, child: Desired, memory: Memory) -> None:
+    async def check_child(
+        self, booster: Key, uid: str, child: Desired, state: BoosterState
+    ) -> None:
         """Returns if a child may be written.
 
         Args:
-            booster: whose child it is.
-            uid: the uid of that ModelBooster.
-            child: the child as it should be.
-            memory: what is remembered of the ModelBooster.
+            booster: key of the ModelBooster that owns the child.
+            uid: uid of that ModelBooster.
+            child: the desired child.
+            state: the state of the ModelBooster.
 
         Raises:
-            ConflictingController: it may not: another controller changes it back.
-            ApiError, Unreachable: it could not be found out.
+            ConflictingController: the child may not be written: another controller reverts it.
+            ApiError, Unreachable: the other field manager could not be looked up.
         """
-        contest, now = memory.contest(child.object), self._clock()
-        if contest is None:
+        conflict, now = state.conflict(child.object), self._clock()
+        if conflict is None:
             return
-        if contest.is_over(revision(child.object), now, self._patience):
-            memory.forget_contest(child.object)
+        if conflict.is_over(revision(child.object), now, self._timing):
+            state.clear_conflict(child.object)
             return
-        match contest.phase:
-            case Phase.SUSPECTED:
-                contest.error = await self._accuse(child)
-                contest.hold(now, self._patience)
+        match conflict.phase:
+            case Phase.DETECTED:
+                conflict.error = await self._find_other_manager(child)
+                conflict.pause(now, self._timing)
             case Phase.TRIAL:
-                contest.lost += 1
-                contest.error = await self._accuse(child)
-                contest.hold(now, self._patience)
-            case Phase.HELD if now >= contest.until:
-                await self._probe(booster, uid, child)
-                contest.probe(now, self._patience)
-            case Phase.PROBED if now >= contest.until:
+                conflict.reverted += 1
+                conflict.error = await self._find_other_manager(child)
+                conflict.pause(now, self._timing)
+            case Phase.PAUSED if now >= conflict.until:
+                await self._write_probe(booster, uid, child)
+                conflict.start_probe(now, self._timing)
+            case Phase.PROBING if now >= conflict.until:
                 live = self._view.get(child.resource, key_of(child.object))
-                if has_our_revision(live, child.object):
-                    contest.try_again(now, self._patience)
+                if has_desired_revision(live, child.object):
+                    conflict.start_trial(now, self._timing)
                     return
-                contest.hold(now, self._patience)
-        if contest.error is not None:
-            raise contest.error.with_traceback(None)
+                conflict.pause(now, self._timing)
+        if conflict.error is not None:
+            raise conflict.error.with_traceback(None)
 
-    async def held_status_seconds(
-        self, booster: Object, status: Object, memory: Memory
+    async def status_pause(
+        self, booster: Object, status: Object, state: BoosterState
     ) -> tuple[float, ConflictingController | None]:
-        """Returns for how long a status may not be written, and why if that has just been found.
+        """Returns for how long a status may not be written.
 
         Args:
-            booster: the ModelBooster as stored.
+            booster: the stored ModelBooster.
             status: the status that would be written.
-            memory: what is remembered of the ModelBooster.
+            state: the state of the ModelBooster.
+
+        Returns:
+            The pause in seconds, 0 if the status may be written now; and the error, if the
+            conflict has just been detected.
 
         Raises:
-            ApiError, Unreachable: who else writes it could not be found out.
+            ApiError, Unreachable: the other field manager could not be looked up.
         """
         now, digest = self._clock(), revision(timeless(status))
-        contest = memory.contest_of_status
-        if contest is not None and contest.is_over(digest, now, self._patience):
-            contest = memory.contest_of_status = memory.status_repairs = None
-        if contest is None:
+        conflict = state.status_conflict
+        if conflict is not None and conflict.is_over(digest, now, self._timing):
+            conflict = state.status_conflict = state.status_writes = None
+        if conflict is None:
             return 0, None
-        if contest.phase is Phase.HELD and now >= contest.until:
-            # One write restarts nothing, and shows whether the other one is still there.
-            contest.try_again(now, self._patience)
+        if conflict.phase is Phase.PAUSED and now >= conflict.until:
+            # A status write restarts nothing, so it serves as the probe.
+            conflict.start_trial(now, self._timing)
             return 0, None
-        if contest.phase is Phase.HELD:
-            return contest.until - now, None
-        is_new = contest.phase is Phase.SUSPECTED
+        if conflict.phase is Phase.PAUSED:
+            return conflict.until - now, None
+        is_new = conflict.phase is Phase.DETECTED
         live = await self._kube.get(MODEL_BOOSTER, *key_of(booster))
-        rival = rival_of_status(live, FIELD_MANAGER)
-        error = ConflictingController(THE_STATUS, str(rival or ""))
-        contest.hold(now, self._patience)
+        other = other_manager_of_status(live, FIELD_MANAGER)
+        error = ConflictingController(THE_STATUS, str(other or ""))
+        conflict.pause(now, self._timing)
         if is_new:
-            log.warning("given up for %.0f s: %s", contest.until - now, error.message)
-        return contest.until - now, error if is_new else None
+            log.warning("stopped writing for %.0f s: %s", conflict.until - now, error.message)
+        return conflict.until - now, error if is_new else None
 
-    def status_written(self, status: Object, memory: Memory) -> None:
-        """Notes that a status was written."""
-        memory.status_written(revision(timeless(status)), self._clock())
+    def record_status_write(self, status: Object, state: BoosterState) -> None:
+        """Records that a status was written."""
+        state.record_status_write(revision(timeless(status)), self._clock())
 
-    async def _accuse(self, child: Desired) -> ConflictingController:
-        key = key_of(child.object)
-        live = await self._kube.get(child.resource, *key)
-        rival = rival_of_child(live, child.object, FIELD_MANAGER)
-        error = ConflictingController(f'{child.resource.kind} "{key.name}"', str(rival or ""))
-        log.warning("given up for now: %s", error.message)
+    async def _find_other_manager(self, child: Desired) -> ConflictingController:
+        """Reads a child and returns the error that names the other field manager."""
+        live = await self._kube.get(child.resource, *key_of(child.object))
+        other = other_manager_of_child(live, child.object, FIELD_MANAGER)
+        error = ConflictingController(str(ChildRef.of(child)), str(other or ""))
+        log.warning("stopped writing for now: %s", error.message)
         return error
 
-    async def _probe(self, booster: Key, uid: str, child: Desired) -> None:
-        """Writes the revision label alone: no pod is restarted by it."""
+    async def _write_probe(self, booster: Key, uid: str, child: Desired) -> None:
+        """Writes the revision label alone, which restarts no pod."""
         key = key_of(child.object)
         live = self._view.get(child.resource, key)
         if live is None:

@@ -1,4 +1,4 @@
-"""What ModelBoosters ask for, worked out once for the passes that follow soon on each other."""
+"""Caches the desired state of ModelBoosters for passes that follow each other closely."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ from app.kube.pace import Clock
 from app.validation import Context
 from app.values.meta import Object
 from controller.cluster.rivals import Elders, Rival
-from controller.plan.desired import Intent, intent_of
+from controller.plan.desired import DesiredState, desired_state
 from controller.status.status import is_settled
 
-MOST_KEPT = 256
-"""Intents that are kept at most, at some 15 KB each."""
+MAX_ENTRIES = 256
+"""Entries that are kept at most, at about 15 KB each."""
 
 IDLE_SECONDS = 30.0
-"""An intent that no pass has asked for in so long is not kept: most are at rest for hours."""
+"""How long an entry is kept after its last use: most ModelBoosters need no pass for hours."""
+
+_CacheKey = tuple[str, int, Profile | None]
+"""Uid, generation and profile: everything that a cached desired state depends on."""
 
 
-_Of = tuple[str, int, Profile | None]
-"""The spec of a ModelBooster and what it is converted for: uid, generation and profile."""
-
-
-class Intents:
-    """Says what a stored ModelBooster asks for.
+class DesiredStateCache:
+    """Returns the desired state of stored ModelBoosters.
 
     Args:
-        options: what conversion reads.
-        profile: the shape of the children; may be set anew when another kthena is installed.
-        rivals: whatever else clients reach by the same name.
+        options: settings of the conversion.
+        profile: profile of the installed kthena; set again when another kthena is installed.
+        rivals: returns the other objects that clients reach by the name of a ModelBooster.
         clock: the time, in seconds.
     """
 
@@ -47,39 +46,41 @@ class Intents:
         self._options = options
         self._rivals = rivals
         self._clock = clock
-        # What was asked for longest ago comes first; with each the time when that was.
-        self._kept: OrderedDict[_Of, tuple[Intent | None, float]] = OrderedDict()
+        # Least recently used first; with each entry the time of its last use.
+        self._entries: OrderedDict[_CacheKey, tuple[DesiredState | None, float]] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many are kept."""
-        return sum(intent is not None for intent, _ in self._kept.values())
+        """Returns how many desired states are cached."""
+        return sum(desired is not None for desired, _ in self._entries.values())
 
-    def of(self, booster: Object) -> Intent:
-        """Returns what a ModelBooster asks for.
+    def get(self, booster: Object) -> DesiredState:
+        """Returns the desired state of a ModelBooster.
 
         Raises:
-            InvalidSpec: it breaks a rule, or its name belongs to an older one.
+            InvalidSpec: the spec breaks a rule, or an older object has its model name.
         """
         elders = Elders(booster, self._rivals(booster))
-        if elders.objects:  # nothing comes of it, so it need not be quick
-            return intent_of(booster, Context(self._options, self.profile, elders))
+        if elders.objects:  # the spec is invalid, so caching is not worth it
+            return desired_state(booster, Context(self._options, self.profile, elders))
         metadata = booster["metadata"]
-        of = (metadata["uid"], metadata["generation"], self.profile)
-        asked = self._kept.pop(of, None)
-        intent = (asked and asked[0]) or intent_of(booster, Context(self._options, self.profile))
-        # After a start there is one pass for each that is at rest; who comes twice, comes again.
-        comes_again = asked is not None or not is_settled(booster)
-        self._kept[of] = intent if comes_again else None, self._clock()
-        if len(self._kept) > MOST_KEPT:
-            self._kept.popitem(last=False)
-        return intent
+        key = (metadata["uid"], metadata["generation"], self.profile)
+        entry = self._entries.pop(key, None)
+        desired = (entry and entry[0]) or desired_state(
+            booster, Context(self._options, self.profile)
+        )
+        # After a start, every settled ModelBooster gets one pass. It is cached from the second on.
+        is_repeated = entry is not None or not is_settled(booster)
+        self._entries[key] = desired if is_repeated else None, self._clock()
+        if len(self._entries) > MAX_ENTRIES:
+            self._entries.popitem(last=False)
+        return desired
 
-    def forget(self) -> None:
-        """Drops everything: the specs may not have been what users wrote."""
-        self._kept.clear()
+    def clear(self) -> None:
+        """Removes all entries: the specs may not have been what users wrote."""
+        self._entries.clear()
 
-    def drop_idle(self) -> None:
-        """Lets go of what no pass has asked for lately; to be called from time to time."""
-        begin = self._clock() - IDLE_SECONDS
-        while self._kept and next(iter(self._kept.values()))[1] <= begin:
-            self._kept.popitem(last=False)
+    def evict_idle(self) -> None:
+        """Removes entries that were not used for ``IDLE_SECONDS``; call it from time to time."""
+        oldest = self._clock() - IDLE_SECONDS
+        while self._entries and next(iter(self._entries.values()))[1] <= oldest:
+            self._entries.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Carries out a plan: the only place from which children are written."""
+"""Executes plans: the only place that writes children."""
 
 from __future__ import annotations
 
@@ -28,36 +28,37 @@ from controller.cluster.writes import Write
 from controller.election.leadership import cause_of
 from controller.plan.actions import (
     Apply,
+    ChildAction,
     Delete,
-    Look,
+    DeleteUnlabeled,
+    Deletion,
+    NameConflict,
     Plan,
-    Replace,
-    Step,
-    Taken,
+    Recreate,
     TakeOver,
-    Wait,
+    WaitForDeletion,
 )
-from controller.plan.planner import applied_over, obsolete, step_for
+from controller.plan.planner import action_for, apply_over, delete_if_obsolete
 from controller.plan.takeover import take_over_patch
-from controller.reconcile.booster_state import Memory
-from controller.reconcile.conflict_guard import Contests
-from controller.reconcile.failure import Failure, Weight, weight_of
-from controller.reconcile.phases import may_begin, phases
-from controller.reconcile.plan_result import Done
+from controller.reconcile.booster_state import BoosterState
+from controller.reconcile.conflict_guard import ConflictGuard
+from controller.reconcile.failure import Failure, Severity, severity_of
+from controller.reconcile.phases import in_phases, may_start
+from controller.reconcile.plan_result import PlanResult
 
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 120.0
-"""Longest pause before we look again whether a name is free."""
+FIRST_RETRY_SECONDS = 0.1
+MAX_RETRY_SECONDS = 120.0
+"""First and longest pause before a rejected child is sent again."""
 
 
-class Writer:
-    """Writes children.
+class PlanExecutor:
+    """Executes plans.
 
     Args:
         kube: the API server.
-        view: where what the writes return is noted.
-        lost: children that may stand out of sight.
-        contests: knows which children another controller changes back.
+        view: the cluster; takes the results of our writes.
+        unlabeled: children that may exist without our label.
+        conflicts: refuses writes that another controller reverts.
         clock: the time, in seconds.
     """
 
@@ -65,166 +66,171 @@ class Writer:
         self,
         kube: Kube,
         view: View,
-        lost: Lost,
-        contests: Contests,
+        unlabeled: Lost,
+        conflicts: ConflictGuard,
         clock: Clock = time.monotonic,
     ) -> None:
         self._kube = kube
-        self._contests = contests
+        self._conflicts = conflicts
         self._view = view
-        self._lost = lost
+        self._unlabeled = unlabeled
         self._clock = clock
 
-    async def carry_out(self, model: Model, todo: Plan, memory: Memory) -> Done:
-        """Carries out a plan as far as it goes, and returns how far that was.
+    async def execute(self, model: Model, plan: Plan, state: BoosterState) -> PlanResult:
+        """Executes a plan as far as possible; errors of single children end up in the result.
 
-        The children go in phases, see ``controller.reconcile.phases``; one phase goes at once.
-        Nothing is deleted before all that should be is there.
+        Children are written in phases (``controller.reconcile.phases``), those of one phase
+        concurrently. Obsolete children are deleted last, and only if nothing failed.
+
+        Args:
+            model: the ModelBooster.
+            plan: its plan.
+            state: its state.
 
         Raises:
-            LeadershipLost: nothing may be written any more.
+            LeadershipLost: this replica may not write any more.
         """
-        work = _Work(model, memory, Done())
-        for phase in phases(todo.steps):
-            await self._all(work, [step for step in phase if may_begin(step, work.done)])
-        if not work.done.failures:
-            await self._all(work, todo.deletes)
-        return work.done
+        run = _Execution(model, state, PlanResult())
+        for phase in in_phases(plan.actions):
+            await self._all(run, [action for action in phase if may_start(action, run.result)])
+        if not run.result.failures:
+            await self._all(run, plan.deletions)
+        return run.result
 
-    async def _all(self, work: _Work, steps: Sequence[Step | Delete | Look]) -> None:
-        if len(steps) == 1:
-            await self._write(work, steps[0])
+    async def _all(self, run: _Execution, actions: Sequence[ChildAction | Deletion]) -> None:
+        if len(actions) == 1:
+            await self._try(run, actions[0])
             return
         try:
             async with asyncio.TaskGroup() as group:
-                for step in steps:
-                    group.create_task(self._write(work, step))
+                for action in actions:
+                    group.create_task(self._try(run, action))
         except BaseExceptionGroup as group:
             raise cause_of(group) from None
 
-    async def _write(self, work: _Work, step: Step | Delete | Look) -> None:
-        """Carries out one step; what goes wrong is noted, not raised."""
+    async def _try(self, run: _Execution, action: ChildAction | Deletion) -> None:
+        """Executes one action; an error is recorded as a failure."""
         try:
-            if isinstance(step, Apply | TakeOver):
-                booster = Key(work.model.namespace, work.model.name)
-                await self._contests.check_child(booster, work.model.uid, step.child, work.memory)
-            await self._do(work, step)
+            if isinstance(action, Apply | TakeOver):
+                booster = Key(run.model.namespace, run.model.name)
+                await self._conflicts.check_child(booster, run.model.uid, action.child, run.state)
+            await self._execute(run, action)
         except (ApiError, Unreachable, TerminalError) as exc:
-            work.done.failures.append(Failure(step.ref, exc))
+            run.result.failures.append(Failure(action.ref, exc))
 
-    async def _do(self, work: _Work, step: Step | Delete | Look) -> None:
-        match step:
+    async def _execute(self, run: _Execution, action: ChildAction | Deletion) -> None:
+        match action:
             case Apply():
-                await self._apply(work, step)
+                await self._apply(run, action)
             case TakeOver(child=child):
-                await self._look_first(work, child)
-            case Replace(delete=delete, create=create):
-                await self._delete(work, delete)
-                await self._apply(work, create)
+                await self._read_and_retry(run, child)
+            case Recreate(delete=delete, create=create):
+                await self._delete(run, delete)
+                await self._apply(run, create)
             case Delete():
-                await self._delete(work, step)
-            case Look(resource=resource, name=name):
-                await self._seek(work, resource, name)
-            case Wait():
-                work.done.waiting.append(step)
-            case Taken(ref=ref, live=live):
+                await self._delete(run, action)
+            case DeleteUnlabeled(resource=resource, name=name):
+                await self._delete_unlabeled(run, resource, name)
+            case WaitForDeletion():
+                run.result.waiting.append(action)
+            case NameConflict(ref=ref, live=live):
                 raise ChildConflict(ref.kind, ref.name, _owner_of(live))
 
-    async def _apply(self, work: _Work, step: Apply) -> None:
-        """Applies a child, unless the server has just refused the very same."""
-        child, memory = step.child.object, work.memory
-        if refusal := memory.standing_refusal(child, self._clock()):
-            raise refusal.error
+    async def _apply(self, run: _Execution, action: Apply) -> None:
+        """Applies a child, unless the API server has just rejected the same one."""
+        child, state = action.child.object, run.state
+        if rejection := state.active_rejection(child, self._clock()):
+            raise rejection.error
         try:
-            await self._send(work, step)
+            await self._send(run, action)
         except (ApiError, TerminalError) as exc:
-            if weight_of(exc) in (Weight.REFUSED, Weight.TERMINAL):
-                tries = memory.tries(child) + 1
-                pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(tries, 20), LONGEST_PAUSE_SECONDS)
-                pause = max(pause, least_wait_seconds(exc, tries))
-                memory.refuse(child, exc, tries, self._clock() + pause)
+            if severity_of(exc) in (Severity.REJECTED, Severity.TERMINAL):
+                attempts = state.rejected_attempts(child) + 1
+                pause = min(FIRST_RETRY_SECONDS * 2.0 ** min(attempts, 20), MAX_RETRY_SECONDS)
+                pause = max(pause, least_wait_seconds(exc, attempts))
+                state.record_rejection(child, exc, attempts, self._clock() + pause)
             raise
-        memory.took(child)
-        if step.old is not None:
-            memory.repaired(child, self._clock())
+        state.record_applied(child)
+        if action.live is not None:
+            state.record_repair(child, self._clock())
 
-    async def _send(self, work: _Work, step: Apply) -> None:
-        resource, old = step.child.resource, step.old
+    async def _send(self, run: _Execution, action: Apply) -> None:
+        resource, live = action.child.resource, action.live
         try:
-            with self._view.writing(work.write(resource, step.child.name)) as write:
-                obj = await self._kube.apply(resource, step.body)
-                self._note(write, obj)
+            with self._view.writing(run.write(resource, action.child.name)) as write:
+                obj = await self._kube.apply(resource, action.body)
+                self._record_written(write, obj)
         except Conflict:
-            if old is not None:
-                raise  # it has moved on; the watch will show how it is now
-            await self._look_first(work, step.child)
+            if live is not None:
+                raise  # the object has changed; the watch will show it
+            await self._read_and_retry(run, action.child)
             return
-        (work.done.changed if old else work.done.created).append(step.ref)
+        (run.result.changed if live else run.result.created).append(action.ref)
         generation = obj["metadata"].get("generation", 0)
-        was = old["metadata"].get("generation") if old else None
-        if resource is MODEL_SERVING and generation != was:
-            work.memory.written[step.child.name] = generation
+        before = live["metadata"].get("generation") if live else None
+        if resource is MODEL_SERVING and generation != before:
+            run.state.written_generations[action.child.name] = generation
 
-    async def _look_first(self, work: _Work, child: Desired) -> None:
-        """Looks at what really stands there, and does what is right then."""
-        with self._view.writing(work.write(child.resource, child.name)) as write:
+    async def _read_and_retry(self, run: _Execution, child: Desired) -> None:
+        """Reads the live object from the API server and executes the action that it requires."""
+        with self._view.writing(run.write(child.resource, child.name)) as write:
             # What the watch shows meanwhile may be newer than the answer.
-            live = await self._kube.get(child.resource, work.model.namespace, child.name)
-            step = step_for(work.model, child, live)
-            if step is None:  # what an earlier write of ours made, whose answer was lost
-                self._note(write, live)
+            live = await self._kube.get(child.resource, run.model.namespace, child.name)
+            action = action_for(run.model, child, live)
+            if action is None:  # an earlier write succeeded, but its answer was lost
+                self._record_written(write, live)
                 return
-        match step:
+        match action:
             case TakeOver():
-                await self._take_over(work, child, live)
+                await self._take_over(run, child, live)
             case _:
-                await self._do(work, step)
+                await self._execute(run, action)
 
-    async def _take_over(self, work: _Work, child: Desired, live: Object) -> None:
-        """Makes the fields ours that another manager holds, and then as we want them."""
+    async def _take_over(self, run: _Execution, child: Desired, live: Object) -> None:
+        """Makes our field manager the owner of fields, then applies the child."""
         key = key_of(live)
         if patch := take_over_patch(live, FIELD_MANAGER):
             live = await self._kube.json_patch(child.resource, key.namespace, key.name, patch)
-        await self._apply(work, applied_over(child, live))
+        await self._apply(run, apply_over(child, live))
 
-    async def _delete(self, work: _Work, step: Delete) -> None:
-        with self._view.writing(work.write(step.resource, step.name)) as write:
+    async def _delete(self, run: _Execution, action: Delete) -> None:
+        with self._view.writing(run.write(action.resource, action.name)) as write:
             try:
-                await self._kube.delete(step.resource, *write.key, uid=step.uid)
+                await self._kube.delete(action.resource, *write.key, uid=action.uid)
             except NotFound:
-                return  # somebody was quicker, and the watch will show it
-            self._view.deleted(write, step.uid, self._clock())
-        work.done.deleted.append(step.ref)
+                return  # already deleted; the watch will show it
+            self._view.deleted(write, action.uid, self._clock())
+        run.result.deleted.append(action.ref)
 
-    async def _seek(self, work: _Work, resource: Resource, name: str) -> None:
-        """Deletes an unwanted child, if one really stands out of sight."""
-        place = (resource.kind, Key(work.model.namespace, name))
+    async def _delete_unlabeled(self, run: _Execution, resource: Resource, name: str) -> None:
+        """Reads a child that may have lost our label, and deletes it if it is obsolete."""
         with suppress(NotFound):
-            live = await self._kube.get(resource, work.model.namespace, name)
-            if delete := obsolete(work.model, live):
-                await self._delete(work, delete)
-        self._lost.found(place, [work.model.uid])
+            live = await self._kube.get(resource, run.model.namespace, name)
+            if delete := delete_if_obsolete(run.model, live):
+                await self._delete(run, delete)
+        ref = (resource.kind, Key(run.model.namespace, name))
+        self._unlabeled.found(ref, [run.model.uid])
 
-    def _note(self, write: Write, obj: Object) -> None:
+    def _record_written(self, write: Write, obj: Object) -> None:
         obj["metadata"].pop("managedFields", None)
         self._view.made(write, obj, self._clock())
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """One plan being carried out."""
+class _Execution:
+    """One plan while it is executed."""
 
     model: Model
-    memory: Memory
-    done: Done
+    state: BoosterState
+    result: PlanResult
 
     def write(self, resource: Resource, name: str) -> Write:
-        """Returns a write of a child."""
+        """Returns the record of a write of one child."""
         namespace, booster = self.model.namespace, self.model.name
         return Write(resource, Key(namespace, name), Key(namespace, booster), self.model.uid)
 
 
 def _owner_of(live: Object) -> str:
-    """Returns who owns an object, in words; ``""`` if nobody does."""
+    """Returns kind and name of the owner of an object, its controller first; ``""`` if none."""
     refs = sorted(owner_references(live), key=lambda ref: not ref.get("controller"))
     return f'{refs[0].get("kind")} "{refs[0].get("name")}"' if refs else ""

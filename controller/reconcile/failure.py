@@ -1,4 +1,4 @@
-"""What the errors of a pass mean: for the conditions, and for when to try again."""
+"""Classifies the errors of a pass, for the conditions and for when to retry."""
 
 from __future__ import annotations
 
@@ -13,60 +13,60 @@ from controller.plan.actions import ChildRef
 from controller.status.finding import Reason
 
 KIND_UNAVAILABLE = "KindUnavailable: "
-"""Begins what is said of a child whose kind the API server does not serve."""
+"""Prefix of the message about a child whose kind the API server does not serve."""
 
-MAX_SENTENCE = 1024
-"""Longest sentence of the server's that is passed on."""
+MAX_SERVER_MESSAGE = 1024
+"""Longest message of the API server that is copied into a condition, in characters."""
 
 
-class Weight(IntEnum):
-    """How much an error matters; of several the weightiest decides."""
+class Severity(IntEnum):
+    """How severe an error is. The most severe error of a pass decides its result."""
 
     STALE = 0
-    """Something changed meanwhile: look again at once, and say nothing."""
+    """An object has changed since it was read. Retry at once and report nothing."""
     TRANSIENT = 1
-    """Mostly mends itself."""
-    REFUSED = 2
-    """The server does not take it, and would not take it again."""
+    """The error usually goes away by itself."""
+    REJECTED = 2
+    """The API server rejected a child and would reject it again."""
     TERMINAL = 3
-    """Nothing can be done before somebody acts."""
-    MOOT = 4
-    """The namespace is on its way out: nothing is to be done any more."""
+    """Retrying cannot help until somebody changes something."""
+    NAMESPACE_TERMINATING = 4
+    """The namespace is gone or being deleted. There is nothing left to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One thing that went wrong.
+    """A child that could not be written.
 
     Args:
-        child: the child that could not be written.
-        error: what came of it.
+        child: the child.
+        error: the error of the write, or the reason why it was not tried.
     """
 
     child: ChildRef
     error: Exception
 
     @property
-    def weight(self) -> Weight:
-        """How much it matters."""
-        return weight_of(self.error)
+    def severity(self) -> Severity:
+        """How severe the error is."""
+        return severity_of(self.error)
 
     @property
     def is_of_unknown_kind(self) -> bool:
-        """Whether a child could not be written because the API server does not serve its kind."""
+        """Whether the API server does not serve the kind of the child."""
         error = self.error
         is_unknown = isinstance(error, NotFound) and is_unknown_kind(error)
-        return is_unknown and weight_of(error) is Weight.REFUSED
+        return is_unknown and severity_of(error) is Severity.REJECTED
 
     @property
     def reason(self) -> str:
-        """The conditions' reason, should it come to that."""
+        """Reason for the conditions, CamelCase."""
         error = self.error
         return error.reason if isinstance(error, TerminalError) else Reason.APPLY_FAILED
 
     @property
     def message(self) -> str:
-        """A sentence that names the object at fault and says what is wrong."""
+        """Message for the conditions: names the child and says what is wrong with it."""
         error = self.error
         if isinstance(error, TerminalError):
             return error.message
@@ -75,20 +75,21 @@ class Failure:
                 f"{KIND_UNAVAILABLE}{self.child}: the API server does not serve this kind;"
                 " install the CustomResourceDefinition that kthena has for it"
             )
-        said = error.message if isinstance(error, ApiError) else str(error)
-        sentence = said if len(said) <= MAX_SENTENCE else said[: MAX_SENTENCE - 3] + "..."
-        return f"{_prefix_of(error)}{self.child}: {sentence}"
+        text = error.message if isinstance(error, ApiError) else str(error)
+        if len(text) > MAX_SERVER_MESSAGE:
+            text = text[: MAX_SERVER_MESSAGE - 3] + "..."
+        return f"{_prefix_of(error)}{self.child}: {text}"
 
 
 def worst(failures: Sequence[Failure]) -> Failure:
-    """Returns the failure that decides how the pass ends, the first of several that weigh most."""
-    return max(failures, key=lambda failure: failure.weight)
+    """Returns the most severe failure; the first one if there are several."""
+    return max(failures, key=lambda failure: failure.severity)
 
 
 def message_of(failures: Sequence[Failure]) -> str:
-    """Returns one message for all failures that weigh as much as the worst."""
-    weight = worst(failures).weight
-    leading = [failure for failure in failures if failure.weight == weight]
+    """Returns one message for all failures that are as severe as the worst."""
+    severity = worst(failures).severity
+    leading = [failure for failure in failures if failure.severity == severity]
     kinds = dict.fromkeys(f.child.kind for f in leading if f.is_of_unknown_kind)
     if MODEL_SERVING.kind not in kinds:
         return "; ".join(dict.fromkeys(failure.message for failure in leading))
@@ -100,35 +101,35 @@ def message_of(failures: Sequence[Failure]) -> str:
     return "; ".join(dict.fromkeys([missing, *others]))
 
 
-def weight_of(error: Exception) -> Weight:
-    """Returns how much an error matters."""
+def severity_of(error: Exception) -> Severity:
+    """Returns how severe an error is."""
     match error:
         case TerminalError():
-            return Weight.TERMINAL
-        case Forbidden() | NotFound() if is_namespace_going(error):
-            return Weight.MOOT
+            return Severity.TERMINAL
+        case Forbidden() | NotFound() if is_namespace_terminating(error):
+            return Severity.NAMESPACE_TERMINATING
         case NotFound():
-            return Weight.REFUSED if is_unknown_kind(error) else Weight.STALE
-        case Invalid() if _is_about_another(error):
-            return Weight.STALE
+            return Severity.REJECTED if is_unknown_kind(error) else Severity.STALE
+        case Invalid() if _has_another_uid(error):
+            return Severity.STALE
         case Invalid() | Forbidden():
-            return Weight.REFUSED
+            return Severity.REJECTED
         case Conflict():
-            return Weight.STALE
-    return Weight.TRANSIENT
+            return Severity.STALE
+    return Severity.TRANSIENT
 
 
-def is_namespace_going(error: ApiError) -> bool:
+def is_namespace_terminating(error: ApiError) -> bool:
     """Whether the namespace is gone or being deleted."""
     if isinstance(error, NotFound):
         return error.details.get("kind") == "namespaces"
     return any(cause.get("reason") == "NamespaceTerminating" for cause in _causes(error))
 
 
-def _is_about_another(error: Invalid) -> bool:
-    """Whether the name belongs to another object by now than the one that we saw.
+def _has_another_uid(error: Invalid) -> bool:
+    """Whether the object was deleted and created again since we read it.
 
-    The server words that as a change of an immutable field, the uid.
+    The API server reports that as a change of the immutable field ``metadata.uid``.
     """
     return any(cause.get("field") == "metadata.uid" for cause in _causes(error))
 

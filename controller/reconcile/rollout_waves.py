@@ -1,9 +1,8 @@
-"""Lets unasked rollouts through, one wave at a time.
+"""Limits how many ModelBoosters restart their pods without a request at the same time.
 
-At most so many ModelBoosters restart their pods unasked at the same time; the next one begins when
-one of them is available again. A model that does not become available keeps its place, which stops
-the rollout: the status of those that wait names it. See ``controller.plan.rollout`` for what is
-unasked.
+The next ModelBooster begins when one of the wave is available again. A ModelBooster that does not
+become available keeps its place, which stops the rollout; the status of those that wait names it.
+See ``controller.plan.rollout`` for what an unrequested restart is.
 """
 
 from __future__ import annotations
@@ -18,137 +17,138 @@ from controller.plan.rollout import (
     ALLOW,
     HOLD,
     ROLLOUT,
-    Unasked,
-    booster_of,
-    held_back,
+    UnrequestedRestarts,
     is_edited,
     is_rolling_out,
-    marked,
-    order_of,
-    unasked,
+    owning_booster,
+    rollout_annotation,
+    unrequested_restarts,
+    with_rollout_mark,
+    without_restarts,
 )
-from controller.reconcile.booster_state import Memory
+from controller.reconcile.booster_state import BoosterState
 
-MOST_NAMED = 3
-"""So many of the models that are being rolled out are named in a message."""
+MAX_NAMES = 3
+"""How many of the ModelBoosters that are rolling out are named in a message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What may be done of a plan.
+class RolloutDecision:
+    """Which part of a plan may be executed now.
 
     Args:
-        plan: that.
-        held: why the rest is held back, and how to let it go; ``""`` if nothing is.
+        plan: that part.
+        held_message: why restarts are held, and how to allow them; ``""`` if none are.
     """
 
     plan: Plan
-    held: str = ""
+    held_message: str = ""
 
 
-class Waves:
-    """Decides who may restart pods unasked.
+class RolloutWaves:
+    """Decides which ModelBoosters may restart pods without a request.
 
     Args:
-        size: how many ModelBoosters at the same time; 0 for none that is not told to.
-        servings: all ModelServings; asked once, the first time that it matters after a start.
-        wake: lets a ModelBooster that waits have another pass.
+        size: how many may at the same time; 0 for only those with the annotation.
+        servings: returns all ModelServings; called once, when it first matters after a start.
+        enqueue: adds a waiting ModelBooster to the queue.
     """
 
     def __init__(
         self,
         size: int,
         servings: Callable[[], Iterable[Object]],
-        wake: Callable[[Key], None],
+        enqueue: Callable[[Key], None],
     ) -> None:
         self._size = size
         self._servings = servings
-        self._wake = wake
+        self._enqueue = enqueue
         self._rolling: set[Key] | None = None
         self._waiting: OrderedDict[Key, None] = OrderedDict()
 
     def decide(
         self,
         booster: Object,
-        todo: Plan,
+        plan: Plan,
         observed: list[Object],
-        memory: Memory,
-    ) -> Decision:
-        """Returns what of a plan may be done now.
+        state: BoosterState,
+    ) -> RolloutDecision:
+        """Returns which part of a plan may be executed now.
 
         Args:
-            booster: whose plan it is.
-            todo: the plan.
-            observed: the children as they are.
-            memory: what is remembered of it.
+            booster: the ModelBooster.
+            plan: its plan.
+            observed: its live children.
+            state: its state.
         """
         key = key_of(booster)
-        if self._leaves(key):  # unless it has to wait again, another one may be next
-            self._wake_next()
+        if self._stop_waiting(key):  # if it does not have to wait again, the next one may begin
+            self._enqueue_next()
         generation = booster["metadata"].get("generation", 0)
-        if is_edited(booster):  # which holds for later passes too, should a write of this one fail
-            memory.released = generation
-        if not todo or memory.released == generation:
-            return Decision(todo)
-        which = unasked(todo, observed, memory.applied)
-        if which is None:
-            return Decision(todo)
-        order = order_of(booster)
-        if order == ALLOW or (order != HOLD and self._has_room(key)):
-            self._known().add(key)
-            return Decision(marked(todo, which, generation))
-        if order != HOLD and self._size:
+        if is_edited(booster):  # also for later passes, in case a write of this pass fails
+            state.edited_generation = generation
+        if not plan or state.edited_generation == generation:
+            return RolloutDecision(plan)
+        restarts = unrequested_restarts(plan, observed, state.applied_revisions)
+        if restarts is None:
+            return RolloutDecision(plan)
+        annotation = rollout_annotation(booster)
+        if annotation == ALLOW or (annotation != HOLD and self._has_room(key)):
+            self._rolling_out().add(key)
+            return RolloutDecision(with_rollout_mark(plan, restarts, generation))
+        if annotation != HOLD and self._size:
             self._waiting[key] = None
-        return Decision(held_back(todo, observed), self._why(booster, which, order))
+        message = self._held_message(booster, restarts, annotation)
+        return RolloutDecision(without_restarts(plan, observed), message)
 
-    def note(self, key: Key, servings: Iterable[Object]) -> None:
-        """Takes in how the ModelServings of a ModelBooster are after a pass; none if it is gone."""
+    def observe(self, key: Key, servings: Iterable[Object]) -> None:
+        """Takes the live ModelServings of a ModelBooster after a pass; none if it is gone."""
         if any(map(is_rolling_out, servings)):
             if self._rolling is not None:
                 self._rolling.add(key)
             return
         if self._rolling and key in self._rolling:
             self._rolling.discard(key)
-            self._wake_next()
+            self._enqueue_next()
 
-    def gone(self, key: Key) -> None:
-        """Forgets a ModelBooster that is no more."""
-        if self._leaves(key):
-            self._wake_next()
-        self.note(key, ())
+    def remove(self, key: Key) -> None:
+        """Removes a ModelBooster that was deleted."""
+        if self._stop_waiting(key):
+            self._enqueue_next()
+        self.observe(key, ())
 
-    def _leaves(self, key: Key) -> bool:
-        """Takes a ModelBooster out of those that wait; returns whether it was among them."""
+    def _stop_waiting(self, key: Key) -> bool:
+        """Removes a ModelBooster from those that wait; returns whether it was one of them."""
         return key in self._waiting and self._waiting.pop(key) is None
 
     def _has_room(self, key: Key) -> bool:
-        return self._size > 0 and len(self._known() - {key}) < self._size
+        return self._size > 0 and len(self._rolling_out() - {key}) < self._size
 
-    def _known(self) -> set[Key]:
-        """Returns the ModelBoosters that are being rolled out."""
+    def _rolling_out(self) -> set[Key]:
+        """Returns the ModelBoosters that are rolling out, without a copy."""
         if self._rolling is None:
-            found = (booster_of(serving) for serving in self._servings() if is_rolling_out(serving))
-            self._rolling = set(filter(None, found))
+            owners = (owning_booster(s) for s in self._servings() if is_rolling_out(s))
+            self._rolling = set(filter(None, owners))
         return self._rolling
 
-    def _wake_next(self) -> None:
-        room = self._size - len(self._known())
+    def _enqueue_next(self) -> None:
+        room = self._size - len(self._rolling_out())
         for key in list(self._waiting)[: max(0, room)]:
-            self._wake(key)
+            self._enqueue(key)
 
-    def _why(self, booster: Object, which: Unasked, order: str) -> str:
-        names = ", ".join(f'"{name}"' for name in which.servings)
+    def _held_message(self, booster: Object, restarts: UnrequestedRestarts, annotation: str) -> str:
+        names = ", ".join(f'"{name}"' for name in restarts.servings)
         what = (
             f"ModelServing {names} was made by another controller. To take it over restarts its "
             "pods, so its objects stay as they are"
         )
-        if order == HOLD:
+        if annotation == HOLD:
             return f"{what}, as the annotation {ROLLOUT}: {HOLD} asks for"
         name = booster["metadata"]["name"]
-        release = f"kubectl annotate modelbooster {name} {ROLLOUT}={ALLOW}"
+        command = f"kubectl annotate modelbooster {name} {ROLLOUT}={ALLOW}"
         if not self._size:
-            return f"{what} until you allow it: {release}"
-        rolling = sorted(map(str, self._known()))
-        more = ", ..." if len(rolling) > MOST_NAMED else ""
-        before = ", ".join(rolling[:MOST_NAMED]) + more
-        return f"{what} until {before} is available again; to go first: {release}"
+            return f"{what} until you allow it: {command}"
+        rolling = sorted(map(str, self._rolling_out()))
+        more = ", ..." if len(rolling) > MAX_NAMES else ""
+        before = ", ".join(rolling[:MAX_NAMES]) + more
+        return f"{what} until {before} is available again; to go first: {command}"

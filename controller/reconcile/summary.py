@@ -1,13 +1,13 @@
-"""What a pass came to: what the status shall say of it, and when to look again."""
+"""Derives the conditions of a ModelBooster from the result of a pass."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from app.values.meta import Object
-from controller.plan.actions import Wait
-from controller.reconcile.failure import Weight, message_of, worst
-from controller.reconcile.plan_result import PATIENCE_SECONDS, Done, Trouble
+from controller.plan.actions import WaitForDeletion
+from controller.reconcile.failure import Severity, message_of, worst
+from controller.reconcile.plan_result import FAILING_SECONDS, FailureStreak, PlanResult
 from controller.status.finding import (
     TRUE,
     UNKNOWN,
@@ -22,67 +22,66 @@ from controller.status.readiness import BackendReport
 from controller.status.status import condition, is_settled, stored_status
 
 
-def conclude(
+def summarize(
     booster: Object,
-    done: Done,
+    result: PlanResult,
     backends: tuple[BackendReport, ...],
     notes: Sequence[str] = (),
-    trouble: Trouble | None = None,
+    streak: FailureStreak | None = None,
 ) -> Finding | None:
-    """Returns what the status shall say; None to let stand what it says.
+    """Returns the conditions after a pass; None to leave the stored ones as they are.
 
     Args:
         booster: the ModelBooster with its stored status.
-        done: what the pass did.
-        backends: what is known of each backend after it.
-        notes: sentences that go with the message of ``Active``.
-        trouble: how long things have not been going well.
+        result: what the pass has done.
+        backends: the state of each backend after the pass.
+        notes: sentences for the message of ``Active``.
+        streak: how long passes have been failing or waiting.
     """
-    trouble = trouble or Trouble()
-    if not done.failures:
-        return _undisturbed(booster, done.waiting, backends, notes, trouble)
-    leading, message = worst(done.failures), message_of(done.failures)
-    match leading.weight:
-        case Weight.MOOT | Weight.STALE:
+    streak = streak or FailureStreak()
+    if not result.failures:
+        return _without_failures(booster, result.waiting, backends, notes, streak)
+    leading, message = worst(result.failures), message_of(result.failures)
+    match leading.severity:
+        case Severity.NAMESPACE_TERMINATING | Severity.STALE:
             return None
-        case Weight.TERMINAL | Weight.REFUSED:
-            return stuck(leading.reason, with_what_runs(message, backends), backends)
-    if not trouble.lasts:
+        case Severity.TERMINAL | Severity.REJECTED:
+            return stuck(leading.reason, _with_serving_note(message, backends), backends)
+    if not streak.is_persistent:
         return None if is_settled(booster) else retrying(message)
     active = condition(stored_status(booster), "Active").get("status")
-    is_recent = trouble.failing_seconds <= PATIENCE_SECONDS
+    is_recent = streak.failing_seconds <= FAILING_SECONDS
     if is_settled(booster) and (active == TRUE or (active == UNKNOWN and is_recent)):
         return unclear(message, backends)
-    return stuck(Reason.APPLY_FAILED, with_what_runs(message, backends), backends)
+    return stuck(Reason.APPLY_FAILED, _with_serving_note(message, backends), backends)
 
 
-def _undisturbed(
+def _without_failures(
     booster: Object,
-    waiting: Sequence[Wait],
+    waiting: Sequence[WaitForDeletion],
     backends: tuple[BackendReport, ...],
     notes: Sequence[str],
-    trouble: Trouble,
+    streak: FailureStreak,
 ) -> Finding:
-    if waiting and trouble.waiting_seconds >= PATIENCE_SECONDS:
-        theirs = any(not wait.ours for wait in waiting)
-        reason = Reason.NAME_CONFLICT if theirs else Reason.APPLY_FAILED
-        message = f"{waiting_for(waiting)}, for more than {PATIENCE_SECONDS:.0f} s"
-        return stuck(reason, with_what_runs(message, backends), backends)
+    if waiting and streak.waiting_seconds >= FAILING_SECONDS:
+        is_ours = all(wait.is_ours for wait in waiting)
+        reason = Reason.APPLY_FAILED if is_ours else Reason.NAME_CONFLICT
+        message = f"{_waiting_message(waiting)}, for more than {FAILING_SECONDS:.0f} s"
+        return stuck(reason, _with_serving_note(message, backends), backends)
     if waiting and not is_settled(booster):
-        return retrying(waiting_for(waiting))
+        return retrying(_waiting_message(waiting))
     return deployed(backends, notes)
 
 
-def waiting_for(waiting: Sequence[Wait]) -> str:
-    """Returns what we wait for, in words."""
+def _waiting_message(waiting: Sequence[WaitForDeletion]) -> str:
     names = ", ".join(str(wait.ref) for wait in waiting)
-    ours = all(wait.ours for wait in waiting)
-    whose = "being deleted" if ours else "of a deleted ModelBooster of the same name"
+    is_ours = all(wait.is_ours for wait in waiting)
+    whose = "being deleted" if is_ours else "of a deleted ModelBooster of the same name"
     return f"waiting for {names}, {whose}, to go"
 
 
-def with_what_runs(message: str, backends: Sequence[BackendReport]) -> str:
-    """Adds to a message that what was made before goes on serving, if it does."""
+def _with_serving_note(message: str, backends: Sequence[BackendReport]) -> str:
+    """Adds to a message that existing children continue to serve, if some replica is ready."""
     if not any(report.ready_replicas for report in backends):
         return message
     return f"{message}; what was made before is left as it is, and goes on serving"

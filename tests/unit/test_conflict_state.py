@@ -7,15 +7,15 @@ import pytest
 from app.apis.kinds import REVISION
 from app.values.meta import Object
 from controller.reconcile.conflict_state import (
-    Contest,
-    Patience,
+    ConflictState,
+    ConflictTiming,
     Phase,
-    rival_of_child,
-    rival_of_status,
+    other_manager_of_child,
+    other_manager_of_status,
 )
 
 OURS = "model-booster-controller"
-PATIENCE = Patience(probe_seconds=300, quiet_seconds=10, longest_seconds=3600)
+TIMING = ConflictTiming(probe_seconds=300, quiet_seconds=10, max_pause_seconds=3600)
 
 
 def entry(manager: str, fields: Object, minute: int = 0, **more: str) -> Object:
@@ -35,7 +35,7 @@ def live(*entries: Object, replicas: int = 1, roles: str = "theirs") -> Object:
     }
 
 
-WANTED: Object = {
+DESIRED: Object = {
     "metadata": {"labels": {REVISION: "r"}},
     "spec": {"replicas": 1, "template": {"roles": ["ours"]}},
 }
@@ -45,54 +45,54 @@ REPLICAS: Object = {"f:spec": {"f:replicas": {}}}
 
 def test_the_holder_of_what_differs_is_named_not_the_last_writer() -> None:
     scaler = entry("autoscaler", REPLICAS, minute=9)
-    found = rival_of_child(live(entry("kthena", ROLES), scaler), WANTED, OURS)
+    found = other_manager_of_child(live(entry("kthena", ROLES), scaler), DESIRED, OURS)
     assert str(found) == 'field manager "kthena" (Update at 2026-01-01T00:00:00Z)'
 
 
 def test_of_several_holders_the_last_one_is_named() -> None:
     entries = entry("a", ROLES, 1), entry("b", ROLES, 3), entry("c", ROLES, 2)
-    found = rival_of_child(live(*entries), WANTED, OURS)
+    found = other_manager_of_child(live(*entries), DESIRED, OURS)
     assert found is not None
-    assert found.manager == "b"
+    assert found.name == "b"
 
 
 def test_a_removed_field_has_no_holder_so_the_last_writer_is_named() -> None:
     entries = entry("a", REPLICAS, 1), entry("b", {}, 3, subresource="status")
-    found = rival_of_child(live(*entries), WANTED, OURS)
+    found = other_manager_of_child(live(*entries), DESIRED, OURS)
     assert found is not None
-    assert found.manager == "a"
+    assert found.name == "a"
 
 
 @pytest.mark.parametrize("entries", [(), (entry(OURS, ROLES),)])
 def test_we_are_not_our_own_rival(entries: tuple[Object, ...]) -> None:
-    assert rival_of_child(live(*entries), WANTED, OURS) is None
+    assert other_manager_of_child(live(*entries), DESIRED, OURS) is None
 
 
 def test_the_status_has_writers_of_its_own() -> None:
-    found = rival_of_status(
+    found = other_manager_of_status(
         live(entry("a", ROLES, 9), entry("b", {}, 1, subresource="status")), OURS
     )
     assert found is not None
-    assert found.manager == "b"
+    assert found.name == "b"
 
 
 def test_each_lost_write_makes_the_next_pause_longer_up_to_a_bound() -> None:
-    contest, pauses = Contest("d"), []
-    for lost in range(6):
-        contest.lost = lost
-        contest.hold(0, PATIENCE)
-        pauses.append(contest.until)
+    conflict, pauses = ConflictState("d"), []
+    for reverted in range(6):
+        conflict.reverted = reverted
+        conflict.pause(0, TIMING)
+        pauses.append(conflict.until)
     assert pauses == [300, 600, 1200, 2400, 3600, 3600]
 
 
 def test_a_contest_ends_by_an_edit_or_by_quiet() -> None:
-    contest = Contest("d")
-    assert contest.is_over("other", 0, PATIENCE)
-    assert not contest.is_over("d", 0, PATIENCE)
-    contest.hold(0, PATIENCE)
-    assert not contest.is_over("d", 600, PATIENCE)
-    assert contest.is_over("d", 611, PATIENCE)
-    contest.try_again(0, PATIENCE)
-    assert contest.phase is Phase.TRIAL
-    assert not contest.is_over("d", 300, PATIENCE)
-    assert contest.is_over("d", 301, PATIENCE)
+    conflict = ConflictState("d")
+    assert conflict.is_over("other", 0, TIMING)
+    assert not conflict.is_over("d", 0, TIMING)
+    conflict.pause(0, TIMING)
+    assert not conflict.is_over("d", 600, TIMING)
+    assert conflict.is_over("d", 611, TIMING)
+    conflict.start_trial(0, TIMING)
+    assert conflict.phase is Phase.TRIAL
+    assert not conflict.is_over("d", 300, TIMING)
+    assert conflict.is_over("d", 301, TIMING)

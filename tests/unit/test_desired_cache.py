@@ -10,7 +10,7 @@ from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, Profile
 from app.convert.options import Options
 from app.errors import InvalidSpec
 from app.values.meta import Object
-from controller.reconcile.desired_cache import IDLE_SECONDS, MOST_KEPT, Intents
+from controller.reconcile.desired_cache import IDLE_SECONDS, MAX_ENTRIES, DesiredStateCache
 from tests.builders import booster_object
 
 
@@ -27,46 +27,46 @@ def stored(name: str = "m", generation: int = 1, **spec: Any) -> Object:
     return {**booster, "metadata": {**booster["metadata"], **metadata}}
 
 
-def intents(*, clock: Clock | None = None) -> Intents:
-    return Intents(Options(), Profile.B, lambda booster: (), clock or Clock())
+def new_cache(*, clock: Clock | None = None) -> DesiredStateCache:
+    return DesiredStateCache(Options(), Profile.B, lambda booster: (), clock or Clock())
 
 
 def test_it_is_worked_out_once_for_each_generation_and_release() -> None:
-    asked = intents()
-    first = asked.of(stored())
-    assert asked.of(stored()) is first
-    assert asked.of(stored(generation=2)) is not first
-    asked.profile = Profile.C
-    assert asked.of(stored()) is not first
-    asked.profile = Profile.B
-    assert asked.of(stored()) is first
+    cache = new_cache()
+    first = cache.get(stored())
+    assert cache.get(stored()) is first
+    assert cache.get(stored(generation=2)) is not first
+    cache.profile = Profile.C
+    assert cache.get(stored()) is not first
+    cache.profile = Profile.B
+    assert cache.get(stored()) is first
 
 
 def test_no_more_than_so_many_are_kept_and_those_in_use_longest() -> None:
-    asked = intents()
-    first, second = asked.of(stored("m0")), asked.of(stored("m1"))
-    for number in range(2, MOST_KEPT):
-        asked.of(stored(f"m{number}"))
-    assert asked.of(stored("m0")) is first
-    asked.of(stored("one-too-many"))
-    assert len(asked) == MOST_KEPT
-    assert asked.of(stored("m0")) is first
-    assert asked.of(stored("m1")) is not second
+    cache = new_cache()
+    first, second = cache.get(stored("m0")), cache.get(stored("m1"))
+    for number in range(2, MAX_ENTRIES):
+        cache.get(stored(f"m{number}"))
+    assert cache.get(stored("m0")) is first
+    cache.get(stored("one-too-many"))
+    assert len(cache) == MAX_ENTRIES
+    assert cache.get(stored("m0")) is first
+    assert cache.get(stored("m1")) is not second
 
 
 def test_what_nobody_asks_for_any_more_is_not_kept() -> None:
     clock = Clock()
-    asked = intents(clock=clock)
-    used, idle = asked.of(stored("used")), asked.of(stored("idle"))
+    cache = new_cache(clock=clock)
+    used, idle = cache.get(stored("used")), cache.get(stored("idle"))
     clock.now += IDLE_SECONDS - 1
-    asked.drop_idle()
-    assert len(asked) == 2
-    assert asked.of(stored("used")) is used
+    cache.evict_idle()
+    assert len(cache) == 2
+    assert cache.get(stored("used")) is used
     clock.now += 1
-    asked.drop_idle()
-    assert len(asked) == 1
-    assert asked.of(stored("used")) is used
-    assert asked.of(stored("idle")) is not idle
+    cache.evict_idle()
+    assert len(cache) == 1
+    assert cache.get(stored("used")) is used
+    assert cache.get(stored("idle")) is not idle
 
 
 def test_what_is_at_rest_is_kept_only_when_it_is_asked_for_again() -> None:
@@ -79,14 +79,14 @@ def test_what_is_at_rest_is_kept_only_when_it_is_asked_for_again() -> None:
         "observedGeneration": 1,
     }
     at_rest = {**stored(), "status": {"conditions": [initialized]}}
-    asked = intents()
-    first = asked.of(at_rest)
-    assert len(asked) == 0
-    second = asked.of(at_rest)
+    cache = new_cache()
+    first = cache.get(at_rest)
+    assert len(cache) == 0
+    second = cache.get(at_rest)
     assert second is not first
-    assert asked.of(at_rest) is second
+    assert cache.get(at_rest) is second
     edited = {**at_rest, "metadata": {**at_rest["metadata"], "generation": 2}}
-    assert asked.of(edited) is asked.of(edited)
+    assert cache.get(edited) is cache.get(edited)
 
 
 def test_whose_name_belongs_to_an_older_one_is_refused_until_that_goes() -> None:
@@ -96,11 +96,11 @@ def test_whose_name_belongs_to_an_older_one_is_refused_until_that_goes() -> None
     younger = stored()
     younger["metadata"]["creationTimestamp"] = "2026-01-02T00:00:00Z"
     rivals = [(MODEL_BOOSTER, elder)]
-    asked = Intents(Options(), Profile.B, lambda booster: rivals, Clock())
+    cache = DesiredStateCache(Options(), Profile.B, lambda booster: rivals, Clock())
     with pytest.raises(InvalidSpec, match="already routed"):
-        asked.of(younger)
+        cache.get(younger)
     rivals.clear()
-    assert asked.of(younger).children
+    assert cache.get(younger).children
 
 
 def test_whose_name_an_older_route_has_is_refused_and_a_younger_route_is_nobody() -> None:
@@ -110,9 +110,9 @@ def test_whose_name_an_older_route_has_is_refused_and_a_younger_route_is_nobody(
     }
     booster = stored()
     booster["metadata"]["creationTimestamp"] = "2026-01-02T00:00:00Z"
-    asked = Intents(Options(), Profile.B, lambda booster: [(MODEL_ROUTE, route)], Clock())
+    cache = DesiredStateCache(Options(), Profile.B, lambda booster: [(MODEL_ROUTE, route)], Clock())
     route["metadata"]["creationTimestamp"] = "2026-01-03T00:00:00Z"
-    assert asked.of(booster).children
+    assert cache.get(booster).children
     route["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
     with pytest.raises(InvalidSpec, match='routed by ModelRoute "ns/by-hand"'):
-        asked.of(booster)
+        cache.get(booster)

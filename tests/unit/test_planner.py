@@ -23,16 +23,16 @@ from app.model.children import Desired
 from app.values.meta import Object
 from controller.plan.actions import (
     Apply,
+    ChildAction,
     ChildRef,
     Delete,
-    Look,
-    Replace,
-    Step,
-    Taken,
+    DeleteUnlabeled,
+    NameConflict,
+    Recreate,
     TakeOver,
-    Wait,
+    WaitForDeletion,
 )
-from controller.plan.planner import applied_over, plan, step_for
+from controller.plan.planner import action_for, apply_over, make_plan
 from tests.builders import UID, backend, model, policy, worker
 
 OTHER = "99999999-2222-4333-8444-555555555555"
@@ -92,17 +92,17 @@ def put(path: str, value: object) -> Edit:
     return edit
 
 
-def summary(step: Step | None) -> str:
-    """A step in a word or two: what it does, and by which guards."""
-    match step:
+def summary(action: ChildAction | None) -> str:
+    """A action in a word or two: what it does, and by which guards."""
+    match action:
         case None:
             return "nothing"
         case Apply(body=body):
             guards = [g for g in ("uid", "resourceVersion") if g in body["metadata"]]
             return f"apply by {' and '.join(guards)}"
-        case Wait(ours=ours):
-            return "wait for ours" if ours else "wait for theirs"
-    return type(step).__name__
+        case WaitForDeletion(is_ours=is_ours):
+            return "wait for ours" if is_ours else "wait for theirs"
+    return type(action).__name__
 
 
 @pytest.mark.parametrize(
@@ -127,28 +127,30 @@ def summary(step: Step | None) -> str:
         ),
         pytest.param([terminating], "wait for ours", id="on its way out"),
         pytest.param([owner(uid=OTHER)], "wait for theirs", id="a predecessor's"),
-        pytest.param([owner(uid=OTHER, name="n")], "Taken", id="another model's"),
-        pytest.param([owner(uid=OTHER, kind="Other")], "Taken", id="another controller's"),
-        pytest.param([terminating, owner(uid=OTHER, name="n")], "Taken", id="another's, going"),
+        pytest.param([owner(uid=OTHER, name="n")], "NameConflict", id="another model's"),
+        pytest.param([owner(uid=OTHER, kind="Other")], "NameConflict", id="another controller's"),
+        pytest.param(
+            [terminating, owner(uid=OTHER, name="n")], "NameConflict", id="another's, going"
+        ),
     ],
 )
 def test_a_child_that_stands_there(edits: list[Edit], want: str) -> None:
     of, server = child("ModelServer")
-    assert summary(step_for(of, server, as_stored(server, *edits))) == want
+    assert summary(action_for(of, server, as_stored(server, *edits))) == want
 
 
 def test_a_child_that_is_not_there_is_only_created() -> None:
     of, route = child("ModelRoute")
-    step = step_for(of, route, None)
-    assert isinstance(step, Apply)
-    assert step.body["metadata"]["resourceVersion"] == "1"
-    assert step.body["spec"] == route.object["spec"]
+    action = action_for(of, route, None)
+    assert isinstance(action, Apply)
+    assert action.body["metadata"]["resourceVersion"] == "1"
+    assert action.body["spec"] == route.object["spec"]
 
 
 @pytest.mark.parametrize(
     ("edit", "want"),
     [
-        pytest.param(put("spec/modelName", "old"), "Replace", id="asked for by another name"),
+        pytest.param(put("spec/modelName", "old"), "Recreate", id="asked for by another name"),
         pytest.param(put("spec/rules", []), "apply by uid", id="a list of another length"),
         pytest.param(
             put("spec/rules/0/targetModels/0/weight", 1), "apply by uid", id="an item edited"
@@ -160,15 +162,15 @@ def test_a_child_that_is_not_there_is_only_created() -> None:
 )
 def test_a_route_that_stands_there(edit: Edit, want: str) -> None:
     of, route = child("ModelRoute")
-    assert summary(step_for(of, route, as_stored(route, edit))) == want
+    assert summary(action_for(of, route, as_stored(route, edit))) == want
 
 
 def test_what_must_be_replaced_is_deleted_by_uid_and_created() -> None:
     of, route = child("ModelRoute")
-    step = step_for(of, route, as_stored(route, put("spec/modelName", "old")))
-    assert isinstance(step, Replace)
-    assert step.delete == Delete(MODEL_ROUTE, "m", "child-uid")
-    assert summary(step.create) == "apply by resourceVersion"
+    action = action_for(of, route, as_stored(route, put("spec/modelName", "old")))
+    assert isinstance(action, Recreate)
+    assert action.delete == Delete(MODEL_ROUTE, "m", "child-uid")
+    assert summary(action.create) == "apply by resourceVersion"
 
 
 SCALED = backend(minReplicas=2, maxReplicas=4, autoscalingPolicy=policy())
@@ -181,28 +183,28 @@ SCALED = backend(minReplicas=2, maxReplicas=4, autoscalingPolicy=policy())
 )
 def test_scaled_replicas_stand_within_their_bounds(live: int, sent: int | None) -> None:
     of, serving = child("ModelServing", SCALED)
-    step = step_for(of, serving, as_stored(serving, put("spec/replicas", live)))
+    action = action_for(of, serving, as_stored(serving, put("spec/replicas", live)))
     if sent is None:
-        assert step is None
+        assert action is None
         return
-    assert isinstance(step, Apply)
-    assert step.body["spec"]["replicas"] == sent
-    assert summary(step) == "apply by uid and resourceVersion"
+    assert isinstance(action, Apply)
+    assert action.body["spec"]["replicas"] == sent
+    assert summary(action) == "apply by uid and resourceVersion"
 
 
 def test_scaled_replicas_go_along_with_every_other_change() -> None:
     _, serving = child("ModelServing", SCALED)
     live = as_stored(serving, put("spec/replicas", 3), label(REVISION, "x"))
-    body = applied_over(serving, live).body
+    body = apply_over(serving, live).body
     assert (body["spec"]["replicas"], body["metadata"]["resourceVersion"]) == (3, "7")
 
 
 def test_fixed_replicas_are_ours() -> None:
     of, serving = child("ModelServing", backend(replicas=2))
-    step = step_for(of, serving, as_stored(serving, put("spec/replicas", 3)))
-    assert isinstance(step, Apply)
-    assert step.body["spec"]["replicas"] == 2
-    assert summary(step) == "apply by uid"
+    action = action_for(of, serving, as_stored(serving, put("spec/replicas", 3)))
+    assert isinstance(action, Apply)
+    assert action.body["spec"]["replicas"] == 2
+    assert summary(action) == "apply by uid"
 
 
 GANG = {"minRoleReplicas": {"leader": 2}}
@@ -216,8 +218,8 @@ GANG = {"minRoleReplicas": {"leader": 2}}
         pytest.param(GANG, True, 2, "nothing", id="there and wanted"),
         pytest.param(GANG, False, 2, "nothing", id="there, not wanted any more"),
         pytest.param(GANG, True, 3, "nothing", id="there, and more roles: stays as it is"),
-        pytest.param(GANG, True, 1, "Replace", id="there, and too many for the role"),
-        pytest.param({"minRoleReplicas": {"x": 1}}, True, 2, "Replace", id="of an unknown role"),
+        pytest.param(GANG, True, 1, "Recreate", id="there, and too many for the role"),
+        pytest.param({"minRoleReplicas": {"x": 1}}, True, 2, "Recreate", id="of an unknown role"),
     ],
 )
 def test_a_stored_gang_is_sent_back_while_it_fits(
@@ -231,31 +233,31 @@ def test_a_stored_gang_is_sent_back_while_it_fits(
         if stored is not None:
             obj["spec"]["template"]["gangPolicy"] = stored
 
-    step = step_for(of, serving, as_stored(serving, edit))
-    assert summary(step) == want
+    action = action_for(of, serving, as_stored(serving, edit))
+    assert summary(action) == want
 
 
 def test_a_change_carries_the_gang_along() -> None:
     _, serving = child("ModelServing", backend(workers=[worker(replicas=2)]))
     live = as_stored(serving, put("spec/template/gangPolicy", GANG), put("spec/replicas", 9))
-    assert applied_over(serving, live).body["spec"]["template"]["gangPolicy"] == GANG
+    assert apply_over(serving, live).body["spec"]["template"]["gangPolicy"] == GANG
 
 
 def test_nothing_is_done_where_all_is_as_it_should_be() -> None:
     of = model("m", SCALED, backend("b2"))
-    assert not plan(of, children(of), [as_stored(c) for c in children(of)])
+    assert not make_plan(of, children(of), [as_stored(c) for c in children(of)])
 
 
 def test_everything_is_made_in_the_order_in_which_it_is_rendered() -> None:
     of = model("m", SCALED)
-    kinds = [step.child.resource for step in plan(of, children(of), []).steps]  # type: ignore[union-attr]
+    kinds = [action.child.resource for action in make_plan(of, children(of), []).actions]  # type: ignore[union-attr]
     assert kinds == [c.resource for c in children(of)]
 
 
 def deletes(of: Model, observed: list[Object]) -> list[tuple[str, str]]:
-    todo = plan(of, children(of), observed)
-    assert all(isinstance(d, Delete) and d.uid == "child-uid" for d in todo.deletes)
-    return sorted((delete.resource.kind, delete.name) for delete in todo.deletes)
+    plan = make_plan(of, children(of), observed)
+    assert all(isinstance(d, Delete) and d.uid == "child-uid" for d in plan.deletions)
+    return sorted((delete.resource.kind, delete.name) for delete in plan.deletions)
 
 
 def test_children_of_a_removed_backend_are_deleted() -> None:
@@ -293,29 +295,29 @@ def test_a_backend_that_is_named_but_not_served_keeps_its_pods() -> None:
 def test_bindings_of_an_older_kthena_go_when_there_is_a_newer_one() -> None:
     of = model("m", SCALED)
     before = [as_stored(c) for c in children(of, Profile.B)]
-    todo = plan(of, children(of, Profile.C), before)
-    assert [d.resource for d in todo.deletes] == [AUTOSCALING_POLICY_BINDING]
+    plan = make_plan(of, children(of, Profile.C), before)
+    assert [d.resource for d in plan.deletions] == [AUTOSCALING_POLICY_BINDING]
 
 
 def test_only_what_is_neither_wanted_nor_seen_is_looked_for() -> None:
     of = model("m", backend("a"))
     observed = [as_stored(c) for c in children(model("m", backend("a"), SCALED))]
-    lost = [
+    unlabeled = [
         ChildRef("ModelServing", "m-a"),
         ChildRef("AutoscalingPolicy", "m-b1"),
         ChildRef("ModelRoute", "n"),
     ]
-    todo = plan(of, children(of), observed, lost)
-    assert Look(MODEL_ROUTE, "n") == todo.deletes[-1]
-    assert sum(isinstance(step, Look) for step in todo.deletes) == 1
+    plan = make_plan(of, children(of), observed, unlabeled)
+    assert DeleteUnlabeled(MODEL_ROUTE, "n") == plan.deletions[-1]
+    assert sum(isinstance(action, DeleteUnlabeled) for action in plan.deletions) == 1
 
 
 def test_the_uid_decides_even_if_the_names_agree() -> None:
     of = model("m", metadata={"uid": OTHER})
     before = [as_stored(c) for c in children(model("m"))]
-    todo = plan(of, children(of), before)
-    assert {summary(step) for step in todo.steps} == {"wait for theirs"}
-    assert todo.deletes == ()
+    plan = make_plan(of, children(of), before)
+    assert {summary(action) for action in plan.actions} == {"wait for theirs"}
+    assert plan.deletions == ()
     assert UID != OTHER
 
 
@@ -323,16 +325,18 @@ def test_only_what_differs_is_sent() -> None:
     of = model("m", backend("a"), backend("b"))
     observed = [as_stored(c) for c in children(of)]
     observed[1]["spec"]["schedulerName"] = "x"
-    steps = plan(of, children(of), observed).steps
-    assert [(s.child.resource, s.child.name) for s in steps if isinstance(s, Apply)] == [
+    actions = make_plan(of, children(of), observed).actions
+    assert [(s.child.resource, s.child.name) for s in actions if isinstance(s, Apply)] == [
         (MODEL_SERVING, "m-b")
     ]
-    assert len(steps) == 1
+    assert len(actions) == 1
 
 
 def test_types_of_steps_are_told_apart() -> None:
     of, server = child("ModelServer")
-    assert isinstance(step_for(of, server, as_stored(server, owner(uid=OTHER, name="n"))), Taken)
+    assert isinstance(
+        action_for(of, server, as_stored(server, owner(uid=OTHER, name="n"))), NameConflict
+    )
     live = as_stored(server, label(REGISTRY_MANAGED_BY, None))
-    assert step_for(of, server, live) == TakeOver(server)
+    assert action_for(of, server, live) == TakeOver(server)
     assert server.resource is MODEL_SERVER

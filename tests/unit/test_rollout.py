@@ -1,4 +1,4 @@
-"""Which writes restart pods unasked, what of a plan is held back, and whose turn it is."""
+"""Which writes restart pods without a request, what of a plan is held, and whose turn it is."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from app.convert import desired_children
 from app.convert.options import Options
 from app.values.meta import Key, Object
 from controller.plan.actions import Apply, Delete, Plan, TakeOver
-from controller.plan.planner import plan
+from controller.plan.planner import make_plan
 from controller.plan.rollout import (
     ALLOW,
     HOLD,
     ROLLED_OUT,
     ROLLOUT,
-    held_back,
     is_edited,
-    unasked,
+    unrequested_restarts,
+    without_restarts,
 )
-from controller.reconcile.booster_state import Memory
-from controller.reconcile.rollout_waves import Waves
+from controller.reconcile.booster_state import BoosterState
+from controller.reconcile.rollout_waves import RolloutWaves
 from tests.builders import backend, model
 
 MODEL = model("m", backend(), metadata={"uid": "u"})
@@ -52,12 +52,12 @@ def booster(order: str = "", seen: int = 1, generation: int = 1) -> Object:
     }
 
 
-def todo_for(observed: list[Object]) -> Plan:
-    return plan(MODEL, DESIRED, observed)
+def plan_for(observed: list[Object]) -> Plan:
+    return make_plan(MODEL, DESIRED, observed)
 
 
 def names(found: list[Object], applied: dict[str, str] | None = None) -> tuple[str, ...]:
-    which = unasked(todo_for(found), found, applied or {})
+    which = unrequested_restarts(plan_for(found), found, applied or {})
     return which.servings if which else ()
 
 
@@ -92,21 +92,21 @@ def test_an_edit_is_told_by_the_generation_that_was_acted_on() -> None:
     assert not is_edited(booster(seen=-1, generation=2)), "nobody has acted on it"
 
 
-def test_while_held_back_what_exists_stays_and_what_is_missing_is_made() -> None:
+def test_while_without_restarts_what_exists_stays_and_what_is_missing_is_made() -> None:
     found = [obj for obj in theirs() if obj["kind"] != MODEL_SERVER.kind]
     stray = deepcopy(serving(found))
     stray["metadata"]["name"] = "m-old"
     found.append(stray)
-    whole = todo_for(found)
-    assert [type(step) for step in whole.steps] == [TakeOver, Apply, TakeOver]
-    assert [type(step) for step in whole.deletes] == [Delete]
+    whole = plan_for(found)
+    assert [type(action) for action in whole.actions] == [TakeOver, Apply, TakeOver]
+    assert [type(action) for action in whole.deletions] == [Delete]
 
-    rest = held_back(whole, found)
+    rest = without_restarts(whole, found)
 
-    (step,) = rest.steps
-    assert isinstance(step, Apply)
-    assert (step.child.resource, step.old) == (MODEL_SERVER, None)
-    assert rest.deletes == ()
+    (action,) = rest.actions
+    assert isinstance(action, Apply)
+    assert (action.child.resource, action.live) == (MODEL_SERVER, None)
+    assert rest.deletions == ()
 
 
 class Line:
@@ -114,14 +114,14 @@ class Line:
 
     def __init__(self, size: int, *servings: Object) -> None:
         self.woken: list[Key] = []
-        self.waves = Waves(size, lambda: servings, self.woken.append)
+        self.waves = RolloutWaves(size, lambda: servings, self.woken.append)
 
     def is_let_through(self, name: str, order: str = "", *, seen: int = 1) -> bool:
         found, obj = theirs(), booster(order, seen=seen)
         obj["metadata"]["name"] = name
-        decision = self.waves.decide(obj, todo_for(found), found, Memory("u"))
-        assert bool(decision.held) is not bool(decision.plan)
-        return not decision.held
+        decision = self.waves.decide(obj, plan_for(found), found, BoosterState("u"))
+        assert bool(decision.held_message) is not bool(decision.plan)
+        return not decision.held_message
 
 
 def rolling(name: str, *, available: bool = False) -> Object:
@@ -145,10 +145,14 @@ def test_without_waves_only_those_go_that_are_told_to_or_edited() -> None:
 
 def test_an_edit_counts_until_it_has_been_acted_on() -> None:
     """A refused child moves observedGeneration on, too."""
-    waves, found, memory = Waves(0, lambda: (), lambda key: None), theirs(), Memory("u")
-    assert not waves.decide(booster(seen=1, generation=2), todo_for(found), found, memory).held
-    assert not waves.decide(booster(seen=2, generation=2), todo_for(found), found, memory).held
-    assert waves.decide(booster(seen=3, generation=3), todo_for(found), found, memory).held
+    waves, found, state = RolloutWaves(0, lambda: (), lambda key: None), theirs(), BoosterState("u")
+    assert not waves.decide(
+        booster(seen=1, generation=2), plan_for(found), found, state
+    ).held_message
+    assert not waves.decide(
+        booster(seen=2, generation=2), plan_for(found), found, state
+    ).held_message
+    assert waves.decide(booster(seen=3, generation=3), plan_for(found), found, state).held_message
 
 
 def test_in_waves_those_that_are_told_to_wait_do() -> None:
@@ -159,10 +163,10 @@ def test_of_a_wave_so_many_go_and_the_next_is_woken_when_one_is_available() -> N
     line = Line(2)
     assert [line.is_let_through(name) for name in "abcd"] == [True, True, False, False]
     assert line.is_let_through("a"), "it has its place"
-    line.waves.note(Key("default", "a"), [rolling("a")])
+    line.waves.observe(Key("default", "a"), [rolling("a")])
     assert line.woken == []
 
-    line.waves.note(Key("default", "a"), [rolling("a", available=True)])
+    line.waves.observe(Key("default", "a"), [rolling("a", available=True)])
 
     assert line.woken == [Key("default", "c")]
     assert line.is_let_through("c")
@@ -174,8 +178,8 @@ def test_a_deleted_model_gives_up_its_place_and_its_turn() -> None:
     assert line.is_let_through("a")
     assert not line.is_let_through("b")
     assert not line.is_let_through("c")
-    line.waves.gone(Key("default", "b"))
-    line.waves.gone(Key("default", "a"))
+    line.waves.remove(Key("default", "b"))
+    line.waves.remove(Key("default", "a"))
     assert line.woken == [Key("default", "c")]
 
 
@@ -186,12 +190,12 @@ def test_after_a_restart_those_at_it_are_found_in_the_cluster() -> None:
 
 def test_what_goes_leaves_a_mark_on_the_model_serving_alone() -> None:
     found = theirs()
-    waves = Waves(1, lambda: (), lambda key: None)
-    decision = waves.decide(booster(), todo_for(found), found, Memory("u"))
+    waves = RolloutWaves(1, lambda: (), lambda key: None)
+    decision = waves.decide(booster(), plan_for(found), found, BoosterState("u"))
     marks = {
-        step.child.resource.kind: step.child.object["metadata"].get("annotations")
-        for step in decision.plan.steps
-        if isinstance(step, TakeOver)
+        action.child.resource.kind: action.child.object["metadata"].get("annotations")
+        for action in decision.plan.actions
+        if isinstance(action, TakeOver)
     }
     assert marks.pop(MODEL_SERVING.kind) == {ROLLED_OUT: "1"}
     assert set(marks.values()) == {None}
