@@ -1,4 +1,4 @@
-"""What is remembered of a ModelBooster between two passes."""
+"""The state of a ModelBooster in memory between two passes."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ def child(name: str = "m", **spec: object) -> Object:
 @pytest.mark.parametrize(
     ("passes", "want"),
     [
-        pytest.param([PlanResult()], FailureStreak(), id="all is well"),
-        pytest.param([BUSY], FailureStreak(1, 0), id="the first failure"),
-        pytest.param([BUSY, BUSY, BUSY], FailureStreak(3, 20), id="the third"),
+        pytest.param([PlanResult()], FailureStreak(), id="success"),
+        pytest.param([BUSY], FailureStreak(1, 0), id="first failure"),
+        pytest.param([BUSY, BUSY, BUSY], FailureStreak(3, 20), id="third failure"),
         pytest.param(
-            [BUSY, BUSY, PlanResult(), BUSY], FailureStreak(1, 0), id="the first after a success"
+            [BUSY, BUSY, PlanResult(), BUSY],
+            FailureStreak(1, 0),
+            id="first failure after a success",
         ),
-        pytest.param([BUSY, MOVED, BUSY], FailureStreak(2, 20), id="a conflict between is none"),
-        pytest.param([REJECTED, REJECTED], FailureStreak(), id="a refusal does not pass"),
+        pytest.param([BUSY, MOVED, BUSY], FailureStreak(2, 20), id="a conflict is not counted"),
+        pytest.param([REJECTED, REJECTED], FailureStreak(), id="a rejection is not transient"),
         pytest.param([WAITING, WAITING], FailureStreak(0, 0, 10), id="waiting"),
-        pytest.param([WAITING, PlanResult(), WAITING], FailureStreak(), id="waiting anew"),
+        pytest.param([WAITING, PlanResult(), WAITING], FailureStreak(), id="waiting again"),
     ],
 )
 def test_failure_streak(passes: list[PlanResult], want: FailureStreak) -> None:
@@ -43,7 +45,7 @@ def test_failure_streak(passes: list[PlanResult], want: FailureStreak) -> None:
     assert found[-1] == want
 
 
-def test_the_same_child_is_refused_until_its_time_and_another_is_not() -> None:
+def test_rejection_holds_until_its_time_and_for_the_same_child_only() -> None:
     state, error = BoosterState("u"), ChildRefused("bad")
     state.record_rejection(child(a=1), error, 1, retry_at=100)
     standing = state.active_rejection(child(a=1), 99)
@@ -57,7 +59,7 @@ def test_the_same_child_is_refused_until_its_time_and_another_is_not() -> None:
     assert state.next_retry_at() == 100
 
 
-def test_what_was_taken_or_is_not_wanted_any_more_is_forgotten() -> None:
+def test_accepted_and_undesired_children_are_removed() -> None:
     state = BoosterState("u")
     for name in ("m", "n", "o"):
         state.record_rejection(child(name), ChildRefused("bad"), 1, retry_at=100)
@@ -68,7 +70,7 @@ def test_what_was_taken_or_is_not_wanted_any_more_is_forgotten() -> None:
     assert sorted(state.repairs) == [("ModelRoute", "m"), ("ModelRoute", "n")]
 
 
-def test_what_is_changed_back_again_and_again_is_contested() -> None:
+def test_repeated_repairs_begin_a_conflict() -> None:
     state = BoosterState("u")
     for i in range(MAX_REPAIRS):
         assert state.conflict(child()) is None
@@ -77,7 +79,7 @@ def test_what_is_changed_back_again_and_again_is_contested() -> None:
     assert state.conflict(child("n")) is None
 
 
-def test_after_a_calm_time_or_an_edit_repairs_are_counted_anew() -> None:
+def test_repair_count_restarts_after_an_edit_or_a_quiet_time() -> None:
     state, now = BoosterState("u"), 0.0
     for a, pause in ((1, 0), (2, 0), (3, REPAIR_RESET_SECONDS + 1)):
         now += pause
@@ -88,7 +90,7 @@ def test_after_a_calm_time_or_an_edit_repairs_are_counted_anew() -> None:
     assert state.conflict(child(a=3)) is None
 
 
-def test_written_generations_are_kept_until_they_are_seen() -> None:
+def test_written_generations_are_kept_until_observed() -> None:
     def serving(seen: object) -> Object:
         return {"status": {"observedGeneration": seen}}
 

@@ -1,4 +1,4 @@
-"""Who changes our writes back, and for how long we stop writing."""
+"""Which field manager reverts our writes, and for how long we stop writing."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ ROLES: Object = {"f:spec": {"f:template": {"f:roles": {}}}}
 REPLICAS: Object = {"f:spec": {"f:replicas": {}}}
 
 
-def test_the_holder_of_what_differs_is_named_not_the_last_writer() -> None:
+def test_owner_of_differing_fields_is_named_not_the_last_writer() -> None:
     scaler = entry("autoscaler", REPLICAS, minute=9)
     found = other_manager_of_child(live(entry("kthena", ROLES), scaler), DESIRED, OURS)
     assert str(found) == 'field manager "kthena" (Update at 2026-01-01T00:00:00Z)'
 
 
-def test_of_several_holders_the_last_one_is_named() -> None:
+def test_last_of_several_owners_is_named() -> None:
     entries = entry("a", ROLES, 1), entry("b", ROLES, 3), entry("c", ROLES, 2)
     found = other_manager_of_child(live(*entries), DESIRED, OURS)
     assert found is not None
     assert found.name == "b"
 
 
-def test_a_removed_field_has_no_holder_so_the_last_writer_is_named() -> None:
+def test_last_writer_is_named_for_a_removed_field() -> None:
     entries = entry("a", REPLICAS, 1), entry("b", {}, 3, subresource="status")
     found = other_manager_of_child(live(*entries), DESIRED, OURS)
     assert found is not None
@@ -64,11 +64,11 @@ def test_a_removed_field_has_no_holder_so_the_last_writer_is_named() -> None:
 
 
 @pytest.mark.parametrize("entries", [(), (entry(OURS, ROLES),)])
-def test_we_are_not_our_own_rival(entries: tuple[Object, ...]) -> None:
+def test_our_own_manager_is_never_named(entries: tuple[Object, ...]) -> None:
     assert other_manager_of_child(live(*entries), DESIRED, OURS) is None
 
 
-def test_the_status_has_writers_of_its_own() -> None:
+def test_status_has_its_own_writers() -> None:
     found = other_manager_of_status(
         live(entry("a", ROLES, 9), entry("b", {}, 1, subresource="status")), OURS
     )
@@ -76,7 +76,7 @@ def test_the_status_has_writers_of_its_own() -> None:
     assert found.name == "b"
 
 
-def test_each_lost_write_makes_the_next_pause_longer_up_to_a_bound() -> None:
+def test_pause_doubles_with_each_reverted_trial_up_to_a_limit() -> None:
     conflict, pauses = ConflictState("d"), []
     for reverted in range(6):
         conflict.reverted = reverted
@@ -85,7 +85,7 @@ def test_each_lost_write_makes_the_next_pause_longer_up_to_a_bound() -> None:
     assert pauses == [300, 600, 1200, 2400, 3600, 3600]
 
 
-def test_a_contest_ends_by_an_edit_or_by_quiet() -> None:
+def test_conflict_ends_by_an_edit_or_a_quiet_time() -> None:
     conflict = ConflictState("d")
     assert conflict.is_over("other", 0, TIMING)
     assert not conflict.is_over("d", 0, TIMING)

@@ -1,4 +1,4 @@
-"""What a ModelBooster asks for is worked out once for the passes that follow on each other."""
+"""The desired state is computed once for passes that follow each other closely."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def new_cache(*, clock: Clock | None = None) -> DesiredStateCache:
     return DesiredStateCache(Options(), Profile.B, lambda booster: (), clock or Clock())
 
 
-def test_it_is_worked_out_once_for_each_generation_and_release() -> None:
+def test_computed_once_per_generation_and_profile() -> None:
     cache = new_cache()
     first = cache.get(stored())
     assert cache.get(stored()) is first
@@ -42,7 +42,7 @@ def test_it_is_worked_out_once_for_each_generation_and_release() -> None:
     assert cache.get(stored()) is first
 
 
-def test_no_more_than_so_many_are_kept_and_those_in_use_longest() -> None:
+def test_least_recently_used_entry_is_evicted() -> None:
     cache = new_cache()
     first, second = cache.get(stored("m0")), cache.get(stored("m1"))
     for number in range(2, MAX_ENTRIES):
@@ -54,7 +54,7 @@ def test_no_more_than_so_many_are_kept_and_those_in_use_longest() -> None:
     assert cache.get(stored("m1")) is not second
 
 
-def test_what_nobody_asks_for_any_more_is_not_kept() -> None:
+def test_idle_entries_are_evicted() -> None:
     clock = Clock()
     cache = new_cache(clock=clock)
     used, idle = cache.get(stored("used")), cache.get(stored("idle"))
@@ -69,7 +69,7 @@ def test_what_nobody_asks_for_any_more_is_not_kept() -> None:
     assert cache.get(stored("idle")) is not idle
 
 
-def test_what_is_at_rest_is_kept_only_when_it_is_asked_for_again() -> None:
+def test_settled_booster_is_cached_from_the_second_pass_on() -> None:
     initialized = {
         "type": "Initialized",
         "status": "True",
@@ -89,7 +89,7 @@ def test_what_is_at_rest_is_kept_only_when_it_is_asked_for_again() -> None:
     assert cache.get(edited) is cache.get(edited)
 
 
-def test_whose_name_belongs_to_an_older_one_is_refused_until_that_goes() -> None:
+def test_model_name_of_an_older_booster_is_refused_until_it_is_gone() -> None:
     elder = stored("elder")
     elder["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
     elder["spec"]["name"] = "m"
@@ -103,7 +103,7 @@ def test_whose_name_belongs_to_an_older_one_is_refused_until_that_goes() -> None
     assert cache.get(younger).children
 
 
-def test_whose_name_an_older_route_has_is_refused_and_a_younger_route_is_nobody() -> None:
+def test_model_name_of_an_older_route_is_refused_of_a_younger_one_is_not() -> None:
     route: Object = {
         "metadata": {"name": "by-hand", "namespace": "ns", "uid": "u"},
         "spec": {"modelName": "m"},

@@ -1,4 +1,4 @@
-"""What is done about each child, given what stands there."""
+"""The action for each child, given the live object."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def child(kind: str, *backends: Object, **spec: object) -> tuple[Model, Desired]
 
 
 def as_stored(child: Desired, *edits: Edit, uid: str = "child-uid") -> Object:
-    """A child as the server gives it back after it was applied, and edited."""
+    """A child as the API server returns it after an apply, with edits."""
     obj = deepcopy(child.object)
     obj["metadata"] |= {"uid": uid, "resourceVersion": "7", "generation": 1}
     obj["spec"]["recoveryPolicy"] = "RoleRecreate"  # filled in by the server
@@ -93,13 +93,13 @@ def put(path: str, value: object) -> Edit:
 
 
 def summary(action: ChildAction | None) -> str:
-    """A action in a word or two: what it does, and by which guards."""
+    """Describes an action: what it does, and with which preconditions."""
     match action:
         case None:
             return "nothing"
         case Apply(body=body):
-            guards = [g for g in ("uid", "resourceVersion") if g in body["metadata"]]
-            return f"apply by {' and '.join(guards)}"
+            fields = [f for f in ("uid", "resourceVersion") if f in body["metadata"]]
+            return f"apply by {' and '.join(fields)}"
         case WaitForDeletion(is_ours=is_ours):
             return "wait for ours" if is_ours else "wait for theirs"
     return type(action).__name__
@@ -108,38 +108,48 @@ def summary(action: ChildAction | None) -> str:
 @pytest.mark.parametrize(
     ("edits", "want"),
     [
-        pytest.param([], "nothing", id="as we made it"),
-        pytest.param([put("spec/mine", 1)], "nothing", id="a field more"),
-        pytest.param([put("metadata/annotations", {"a": "b"})], "nothing", id="an annotation"),
-        pytest.param([put("metadata/labels/a", "b")], "nothing", id="a label more"),
-        pytest.param([put("metadata/finalizers", ["a/b"])], "nothing", id="a finalizer"),
-        pytest.param([put("status", {"replicas": 3})], "nothing", id="a status"),
-        pytest.param([put("spec/inferenceEngine", "SGLang")], "apply by uid", id="a field edited"),
-        pytest.param([put("spec/workloadPort/port", True)], "apply by uid", id="another type"),
-        pytest.param([put("spec/workloadPort", None)], "apply by uid", id="a map gone"),
-        pytest.param([lambda o: o.pop("spec")], "apply by uid", id="the spec gone"),
-        pytest.param([label(REVISION, "x")], "apply by uid", id="another revision"),
-        pytest.param([owner(controller=False)], "apply by uid", id="no controller any more"),
-        pytest.param([no_owner], "apply by uid", id="no owner any more"),
-        pytest.param([label(REGISTRY_MANAGED_BY, None)], "TakeOver", id="never ours before"),
+        pytest.param([], "nothing", id="unchanged"),
+        pytest.param([put("spec/mine", 1)], "nothing", id="additional field"),
         pytest.param(
-            [put("spec/workloadSelector/matchLabels/a", "b")], "TakeOver", id="a selector more"
+            [put("metadata/annotations", {"a": "b"})], "nothing", id="additional annotation"
         ),
-        pytest.param([terminating], "wait for ours", id="on its way out"),
-        pytest.param([owner(uid=OTHER)], "wait for theirs", id="a predecessor's"),
-        pytest.param([owner(uid=OTHER, name="n")], "NameConflict", id="another model's"),
-        pytest.param([owner(uid=OTHER, kind="Other")], "NameConflict", id="another controller's"),
+        pytest.param([put("metadata/labels/a", "b")], "nothing", id="additional label"),
+        pytest.param([put("metadata/finalizers", ["a/b"])], "nothing", id="additional finalizer"),
+        pytest.param([put("status", {"replicas": 3})], "nothing", id="status"),
+        pytest.param([put("spec/inferenceEngine", "SGLang")], "apply by uid", id="edited field"),
         pytest.param(
-            [terminating, owner(uid=OTHER, name="n")], "NameConflict", id="another's, going"
+            [put("spec/workloadPort/port", True)], "apply by uid", id="value of another type"
+        ),
+        pytest.param([put("spec/workloadPort", None)], "apply by uid", id="removed map"),
+        pytest.param([lambda o: o.pop("spec")], "apply by uid", id="removed spec"),
+        pytest.param([label(REVISION, "x")], "apply by uid", id="another revision"),
+        pytest.param([owner(controller=False)], "apply by uid", id="owner is not the controller"),
+        pytest.param([no_owner], "apply by uid", id="removed owner"),
+        pytest.param([label(REGISTRY_MANAGED_BY, None)], "TakeOver", id="never applied by us"),
+        pytest.param(
+            [put("spec/workloadSelector/matchLabels/a", "b")],
+            "TakeOver",
+            id="additional selector label",
+        ),
+        pytest.param([terminating], "wait for ours", id="terminating"),
+        pytest.param([owner(uid=OTHER)], "wait for theirs", id="owned by a predecessor"),
+        pytest.param(
+            [owner(uid=OTHER, name="n")], "NameConflict", id="owned by another ModelBooster"
+        ),
+        pytest.param([owner(uid=OTHER, kind="Other")], "NameConflict", id="owned by another kind"),
+        pytest.param(
+            [terminating, owner(uid=OTHER, name="n")],
+            "NameConflict",
+            id="owned by another ModelBooster, terminating",
         ),
     ],
 )
-def test_a_child_that_stands_there(edits: list[Edit], want: str) -> None:
+def test_action_for_a_live_child(edits: list[Edit], want: str) -> None:
     of, server = child("ModelServer")
     assert summary(action_for(of, server, as_stored(server, *edits))) == want
 
 
-def test_a_child_that_is_not_there_is_only_created() -> None:
+def test_missing_child_is_created_only() -> None:
     of, route = child("ModelRoute")
     action = action_for(of, route, None)
     assert isinstance(action, Apply)
@@ -150,22 +160,22 @@ def test_a_child_that_is_not_there_is_only_created() -> None:
 @pytest.mark.parametrize(
     ("edit", "want"),
     [
-        pytest.param(put("spec/modelName", "old"), "Recreate", id="asked for by another name"),
+        pytest.param(put("spec/modelName", "old"), "Recreate", id="another model name"),
         pytest.param(put("spec/rules", []), "apply by uid", id="a list of another length"),
         pytest.param(
-            put("spec/rules/0/targetModels/0/weight", 1), "apply by uid", id="an item edited"
+            put("spec/rules/0/targetModels/0/weight", 1), "apply by uid", id="edited item"
         ),
         pytest.param(
-            put("spec/rules/0/targetModels/0/mine", 1), "nothing", id="a field more in an item"
+            put("spec/rules/0/targetModels/0/mine", 1), "nothing", id="additional field in an item"
         ),
     ],
 )
-def test_a_route_that_stands_there(edit: Edit, want: str) -> None:
+def test_action_for_a_live_route(edit: Edit, want: str) -> None:
     of, route = child("ModelRoute")
     assert summary(action_for(of, route, as_stored(route, edit))) == want
 
 
-def test_what_must_be_replaced_is_deleted_by_uid_and_created() -> None:
+def test_recreate_deletes_by_uid_and_creates() -> None:
     of, route = child("ModelRoute")
     action = action_for(of, route, as_stored(route, put("spec/modelName", "old")))
     assert isinstance(action, Recreate)
@@ -181,7 +191,7 @@ SCALED = backend(minReplicas=2, maxReplicas=4, autoscalingPolicy=policy())
     [(1, 2), (2, None), (3, None), (4, None), (5, 4)],
     ids=["below the bounds", "least", "between", "most", "above the bounds"],
 )
-def test_scaled_replicas_stand_within_their_bounds(live: int, sent: int | None) -> None:
+def test_scaled_replicas_are_kept_within_their_bounds(live: int, sent: int | None) -> None:
     of, serving = child("ModelServing", SCALED)
     action = action_for(of, serving, as_stored(serving, put("spec/replicas", live)))
     if sent is None:
@@ -192,14 +202,14 @@ def test_scaled_replicas_stand_within_their_bounds(live: int, sent: int | None) 
     assert summary(action) == "apply by uid and resourceVersion"
 
 
-def test_scaled_replicas_go_along_with_every_other_change() -> None:
+def test_an_update_keeps_scaled_replicas() -> None:
     _, serving = child("ModelServing", SCALED)
     live = as_stored(serving, put("spec/replicas", 3), label(REVISION, "x"))
     body = apply_over(serving, live).body
     assert (body["spec"]["replicas"], body["metadata"]["resourceVersion"]) == (3, "7")
 
 
-def test_fixed_replicas_are_ours() -> None:
+def test_fixed_replicas_are_repaired() -> None:
     of, serving = child("ModelServing", backend(replicas=2))
     action = action_for(of, serving, as_stored(serving, put("spec/replicas", 3)))
     assert isinstance(action, Apply)
@@ -222,7 +232,7 @@ GANG = {"minRoleReplicas": {"leader": 2}}
         pytest.param({"minRoleReplicas": {"x": 1}}, True, 2, "Recreate", id="of an unknown role"),
     ],
 )
-def test_a_stored_gang_is_sent_back_while_it_fits(
+def test_stored_gang_policy_is_kept_while_it_fits(
     stored: Object | None, wanted: bool, replicas: int, want: str
 ) -> None:
     written = backend(gangScheduling=wanted, workers=[worker(replicas=replicas)])
@@ -237,18 +247,18 @@ def test_a_stored_gang_is_sent_back_while_it_fits(
     assert summary(action) == want
 
 
-def test_a_change_carries_the_gang_along() -> None:
+def test_an_update_keeps_the_gang_policy() -> None:
     _, serving = child("ModelServing", backend(workers=[worker(replicas=2)]))
     live = as_stored(serving, put("spec/template/gangPolicy", GANG), put("spec/replicas", 9))
     assert apply_over(serving, live).body["spec"]["template"]["gangPolicy"] == GANG
 
 
-def test_nothing_is_done_where_all_is_as_it_should_be() -> None:
+def test_plan_is_empty_without_drift() -> None:
     of = model("m", SCALED, backend("b2"))
     assert not make_plan(of, children(of), [as_stored(c) for c in children(of)])
 
 
-def test_everything_is_made_in_the_order_in_which_it_is_rendered() -> None:
+def test_missing_children_are_planned_in_the_order_of_conversion() -> None:
     of = model("m", SCALED)
     kinds = [action.child.resource for action in make_plan(of, children(of), []).actions]  # type: ignore[union-attr]
     assert kinds == [c.resource for c in children(of)]
@@ -273,17 +283,17 @@ def test_children_of_a_removed_backend_are_deleted() -> None:
 @pytest.mark.parametrize(
     "edit",
     [
-        pytest.param(terminating, id="going already"),
-        pytest.param(owner(uid=OTHER, name="n"), id="another model's"),
-        pytest.param(owner(uid=OTHER), id="a predecessor's"),
+        pytest.param(terminating, id="terminating"),
+        pytest.param(owner(uid=OTHER, name="n"), id="owned by another ModelBooster"),
+        pytest.param(owner(uid=OTHER), id="owned by a predecessor"),
     ],
 )
-def test_what_is_not_ours_or_goes_anyway_is_not_deleted(edit: Edit) -> None:
+def test_terminating_and_foreign_objects_are_not_deleted(edit: Edit) -> None:
     before = [as_stored(c, edit) for c in children(model("m", SCALED)) if c.name == "m-b1"]
     assert deletes(model("m", backend("a")), before) == []
 
 
-def test_a_backend_that_is_named_but_not_served_keeps_its_pods() -> None:
+def test_unserved_backend_in_the_spec_keeps_its_pods() -> None:
     before = [as_stored(c) for c in children(model("m", backend("a"), SCALED))]
     of = model("m", backend("a"), backend("b1", type="SGLang"))
     assert deletes(of, before) == [
@@ -292,14 +302,14 @@ def test_a_backend_that_is_named_but_not_served_keeps_its_pods() -> None:
     ]
 
 
-def test_bindings_of_an_older_kthena_go_when_there_is_a_newer_one() -> None:
+def test_bindings_of_an_older_kthena_are_deleted_after_an_upgrade() -> None:
     of = model("m", SCALED)
     before = [as_stored(c) for c in children(of, Profile.B)]
     plan = make_plan(of, children(of, Profile.C), before)
     assert [d.resource for d in plan.deletions] == [AUTOSCALING_POLICY_BINDING]
 
 
-def test_only_what_is_neither_wanted_nor_seen_is_looked_for() -> None:
+def test_only_unobserved_undesired_children_are_looked_up() -> None:
     of = model("m", backend("a"))
     observed = [as_stored(c) for c in children(model("m", backend("a"), SCALED))]
     unlabeled = [
@@ -312,7 +322,7 @@ def test_only_what_is_neither_wanted_nor_seen_is_looked_for() -> None:
     assert sum(isinstance(action, DeleteUnlabeled) for action in plan.deletions) == 1
 
 
-def test_the_uid_decides_even_if_the_names_agree() -> None:
+def test_ownership_is_decided_by_uid_not_by_name() -> None:
     of = model("m", metadata={"uid": OTHER})
     before = [as_stored(c) for c in children(model("m"))]
     plan = make_plan(of, children(of), before)
@@ -321,7 +331,7 @@ def test_the_uid_decides_even_if_the_names_agree() -> None:
     assert UID != OTHER
 
 
-def test_only_what_differs_is_sent() -> None:
+def test_only_children_with_drift_are_applied() -> None:
     of = model("m", backend("a"), backend("b"))
     observed = [as_stored(c) for c in children(of)]
     observed[1]["spec"]["schedulerName"] = "x"
@@ -332,7 +342,7 @@ def test_only_what_differs_is_sent() -> None:
     assert len(actions) == 1
 
 
-def test_types_of_steps_are_told_apart() -> None:
+def test_action_types() -> None:
     of, server = child("ModelServer")
     assert isinstance(
         action_for(of, server, as_stored(server, owner(uid=OTHER, name="n"))), NameConflict
