@@ -28,7 +28,7 @@ from app.kube.transport import Transport
 from app.metrics import Metrics
 from app.values.meta import Object, Resource
 from controller.controller import SWEEP_SECONDS, Controller, Scope
-from controller.reconcile.intents import IDLE_SECONDS
+from controller.reconcile.desired_cache import IDLE_SECONDS
 
 LINES_AT_ONCE = 50
 """So many come in one piece from a server next door."""

@@ -40,7 +40,7 @@ from app.validation import Context
 from app.values.meta import Object, uid_of
 from bench._conclusion import concluded
 from bench._fleet import NAMESPACE, US, Fleet, cluster, player
-from controller.planning.intent import intent_of
+from controller.plan.desired import desired_state
 from tests.builders import booster_object
 from tests.controlplane.plane import ControlPlane
 
@@ -191,7 +191,7 @@ class Copies:
         booster: Object = orjson.loads(self._named(orjson.dumps(self._booster), name, uid))
         digests = {
             child.resource.kind: child.object["metadata"]["labels"][REVISION]
-            for child in intent_of(booster, self._context).children
+            for child in desired_state(booster, self._context).children
         }
         found: dict[str, bytes] = {}
         for obj, text in self._texts:

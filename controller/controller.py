@@ -22,16 +22,16 @@ from app.values.meta import Key
 from controller.cluster.informers import Informers
 from controller.cluster.schema import Schema
 from controller.election.leadership import cause_of
-from controller.planning.contest import PATIENCE, Patience
 from controller.queue.workers import NAME, Workers
 from controller.queue.workqueue import WorkQueue
-from controller.reconcile.contests import Contests
-from controller.reconcile.events import Recorder
-from controller.reconcile.intents import Intents
+from controller.reconcile.conflict_guard import ConflictGuard
+from controller.reconcile.conflict_state import CONFLICT_TIMING, ConflictTiming
+from controller.reconcile.desired_cache import DesiredStateCache
+from controller.reconcile.events import EventRecorder
+from controller.reconcile.executor import PlanExecutor
 from controller.reconcile.reconciler import Reconciler
-from controller.reconcile.reporter import Reporter
-from controller.reconcile.waves import Waves
-from controller.reconcile.writer import Writer
+from controller.reconcile.reporter import StatusReporter
+from controller.reconcile.rollout_waves import RolloutWaves
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Scope:
     resync_seconds: float = 36000
     instance: str = NAME
     pace: Pace = PACE
-    patience: Patience = PATIENCE
+    patience: ConflictTiming = CONFLICT_TIMING
     look_seconds: float = 60
     watch_pods: bool = True
     rollout_wave_size: int = 0
@@ -127,21 +127,21 @@ class Controller:
         self._show()
         self._detection = Detection(kube, self._scope.profile)
         self._installed: Installed | None = None
-        self._intents = Intents(
+        self._desired_states = DesiredStateCache(
             self._scope.options, self._scope.profile, self._informers.names.rivals
         )
         self._looked = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._recorder = Recorder(kube, self._scope.instance)
+        self._recorder = EventRecorder(kube, self._scope.instance)
         view, lost = self._informers.view, self._informers.lost
-        contests = Contests(kube, view, patience=self._scope.patience)
+        conflicts = ConflictGuard(kube, view, timing=self._scope.patience)
         self._reconciler = Reconciler(
             view,
             lost,
-            self._intents.of,
-            Writer(kube, view, lost, contests),
-            Reporter(kube, view, self._recorder.record, contests, self.schema.suspect),
-            Waves(
+            self._desired_states.get,
+            PlanExecutor(kube, view, lost, conflicts),
+            StatusReporter(kube, view, self._recorder.record, conflicts, self.schema.suspect),
+            RolloutWaves(
                 self._scope.rollout_wave_size,
                 lambda: view.all(MODEL_SERVING),
                 lambda key: self._queue.add(key, low=True),
@@ -242,7 +242,7 @@ class Controller:
         often, backoff = self._scope.look_seconds, Backoff(0.5, SOON_SECONDS)
         soon, looked_at = min(SOON_SECONDS, often), -often
         while True:
-            refused = list(self._reconciler.refused())
+            refused = list(self._reconciler.rejected())
             if refused or not self._installed or time.monotonic() - looked_at >= often:
                 try:
                     await self._look_once()
@@ -252,7 +252,7 @@ class Controller:
             await asyncio.sleep(soon if self._installed else backoff.pause_seconds())
 
     async def _look_once(self) -> Installed:
-        refused = list(self._reconciler.refused())
+        refused = list(self._reconciler.rejected())
         found = await self._detection.look()
         self.schema.looked(found)
         self._found(found, refused)
@@ -260,7 +260,7 @@ class Controller:
 
     def _schema_changed(self) -> None:
         """Lets every ModelBooster be looked at: to tell its users, or to go on."""
-        self._intents.forget()
+        self._desired_states.clear()
         for key in self._informers.boosters():
             self._queue.add(key, low=True)
 
@@ -273,11 +273,11 @@ class Controller:
             ", ".join(map(str, found.kinds)) or "no kinds at all",
         )
         is_first = self._installed is None
-        self._installed, self._intents.profile = found, found.profile
+        self._installed, self._desired_states.profile = found, found.profile
         self._informers.are_served(found)
         self._looked.set()
         for key in refused:
-            self._reconciler.forget_refusals(key)
+            self._reconciler.forget_rejections(key)
         if not is_first:
             for key in self._informers.boosters():
                 self._queue.add(key, low=True)
@@ -299,7 +299,7 @@ class Controller:
         """Looks again at whatever the watch has not shown in time, and lets go of what is idle."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            self._intents.drop_idle()
+            self._desired_states.evict_idle()
             if self.is_idle:
                 self._informers.rest()
             self._informers.expire()

@@ -1,7 +1,6 @@
-"""Kubernetes Events: what happened to a ModelBooster, for whoever asks ``kubectl describe``.
+"""Kubernetes Events about a ModelBooster, as shown by ``kubectl describe``.
 
-They are news, not state: each is sent once, beside the pass that it comes from, and never again if
-that fails. Nothing depends on them.
+Events are sent in the background, once each, without a retry. Nothing depends on them.
 """
 
 from __future__ import annotations
@@ -21,20 +20,20 @@ log = logging.getLogger(__name__)
 EVENT = Resource("events.k8s.io", "v1", "events", "Event")
 
 MAX_NOTE = 1024
-"""Longest note that the API server takes."""
+"""Longest note that the API server accepts, in characters."""
 
 FLUSH_SECONDS = 1.0
-"""How long the sending of what is still queued may delay the end."""
+"""How long queued Events may delay the end of the process."""
 
 FLUSH_SENDERS = 16
-"""How many Events are sent at a time then."""
+"""How many Events are sent concurrently at the end."""
 
-MAX_WAITING = 1000
-"""Events that may wait to be sent; more than that many a second tell nobody anything."""
+MAX_QUEUED = 1000
+"""Events that are queued at most; further ones are dropped."""
 
 
-class Recorder:
-    """Sends Events.
+class EventRecorder:
+    """Queues Events and sends them.
 
     Args:
         kube: the API server.
@@ -44,52 +43,61 @@ class Recorder:
     def __init__(self, kube: Kube, instance: str) -> None:
         self._kube = kube
         self._instance = instance[:128]
-        self._waiting: asyncio.Queue[Object] = asyncio.Queue(MAX_WAITING)
+        self._queue: asyncio.Queue[Object] = asyncio.Queue(MAX_QUEUED)
 
     def record(self, booster: Object, kind: str, reason: str, note: str) -> None:
-        """Lets an Event be sent about a ModelBooster.
+        """Queues an Event about a ModelBooster; drops it if the queue is full.
 
         Args:
-            booster: what it is about.
+            booster: the ModelBooster.
             kind: ``Normal`` or ``Warning``.
-            reason: CamelCase word.
-            note: sentence for people.
+            reason: machine-readable reason, CamelCase.
+            note: human-readable sentence; longer ones than ``MAX_NOTE`` are truncated.
         """
         try:
-            self._waiting.put_nowait(
-                event_about(booster, kind, reason, note, self._instance, time.time_ns())
+            self._queue.put_nowait(
+                new_event(booster, kind, reason, note, self._instance, time.time_ns())
             )
         except asyncio.QueueFull:
-            log.info("too many Events at once; dropped: %s %s", reason, note)
+            log.info("Event queue is full, dropped: %s %s", reason, note)
 
     async def run(self) -> None:
-        """Sends Events for ever."""
+        """Sends queued Events until it is cancelled."""
         while True:
-            event = await self._waiting.get()
+            event = await self._queue.get()
             try:
                 await self._kube.create(EVENT, event)
             except (ApiError, Unreachable, LeadershipLost) as exc:
-                log.info("an Event could not be sent (%s): %s", exc, event["note"])
+                log.info("could not send an Event (%s): %s", exc, event["note"])
             finally:
-                self._waiting.task_done()
+                self._queue.task_done()
 
     async def flush(self) -> None:
-        """Sends what is still queued, while ``run`` goes on; returns after a second at most."""
+        """Sends all queued Events; returns after ``FLUSH_SECONDS`` at the latest."""
         senders = [asyncio.create_task(self.run()) for _ in range(FLUSH_SENDERS)]
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
-                await self._waiting.join()
+                await self._queue.join()
         except TimeoutError:
-            log.info("Events that could not be sent before the end: %d", self._waiting.qsize())
+            log.info("%d Events were not sent before the end", self._queue.qsize())
         finally:
             for sender in senders:
                 sender.cancel()
 
 
-def event_about(
+def new_event(
     booster: Object, kind: str, reason: str, note: str, instance: str, now_nanoseconds: int
 ) -> Object:
-    """Returns an Event about a ModelBooster."""
+    """Returns an Event about a ModelBooster (events.k8s.io/v1).
+
+    Args:
+        booster: the ModelBooster.
+        kind: ``Normal`` or ``Warning``.
+        reason: machine-readable reason, CamelCase.
+        note: human-readable sentence.
+        instance: name of this replica.
+        now_nanoseconds: the time since the epoch; also makes the name of the Event unique.
+    """
     metadata = booster["metadata"]
     now = datetime.fromtimestamp(now_nanoseconds / 1e9, UTC)
     return {

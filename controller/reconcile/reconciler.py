@@ -1,7 +1,7 @@
-"""One pass: read, decide, act, report.
+"""The reconciler: one pass reads, plans, executes and reports.
 
-Level, not edge: a pass never asks what happened, only what is. Every ``await`` is a write; every
-decision is a call to a pure function.
+It is level-triggered: a pass never depends on what happened, only on the current state. It awaits
+only writes; all decisions are calls of pure functions.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
 from app.errors import ApiError, ConflictingController, InvalidSpec, NotFound, Unreachable
@@ -19,187 +18,176 @@ from app.values.meta import Key, Object, is_terminating, key_of, uid_of
 from controller.cluster.lost import Lost
 from controller.cluster.schema import Schema
 from controller.cluster.view import View
-from controller.planning.failure import Failure, Weight, worst
-from controller.planning.intent import Intent
-from controller.planning.memory import Memory
-from controller.planning.outcome import PATIENCE_SECONDS, Done, conclude
-from controller.planning.plan import Plan, plan
-from controller.reconcile.reporter import Reporter
-from controller.reconcile.waves import Waves
-from controller.reconcile.writer import Writer
+from controller.plan.actions import ChildRef, Plan
+from controller.plan.desired import DesiredState
+from controller.plan.planner import make_plan
+from controller.queue.result import Result
+from controller.reconcile.booster_state import BoosterState
+from controller.reconcile.executor import PlanExecutor
+from controller.reconcile.failure import Failure, Severity, worst
+from controller.reconcile.plan_result import FAILING_SECONDS, PlanResult
+from controller.reconcile.reporter import StatusReporter
+from controller.reconcile.rollout_waves import RolloutWaves
+from controller.reconcile.summary import summarize
 from controller.status.finding import Finding, held, reconciling, stuck
 from controller.status.readiness import BackendReport, reports
 from controller.status.status import is_settled, stored_status
 
 SLOW_SECONDS = 2.0
-"""A pass that takes longer says that it is at work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a pass ended.
-
-    Args:
-        error: why it must be repeated; None if it need not.
-        wait_seconds: when to look again: with an error at the earliest, without at the latest;
-            None if there is no need to.
-        is_gone: whether there is no such ModelBooster, or soon will be none.
-    """
-
-    error: Exception | None = None
-    wait_seconds: float | None = None
-    is_gone: bool = False
+"""After this time the first pass for an edit reports that it is in progress."""
 
 
 class Reconciler:
-    """Makes the world be as a ModelBooster says.
+    """Makes the children of a ModelBooster match its spec, and reports in its status.
 
     Args:
-        view: the cluster.
-        lost: children that may stand out of sight.
-        intend: what a stored ModelBooster asks for; raises InvalidSpec.
-        writer: writes children.
+        view: the cluster with our own writes.
+        unlabeled: children that may exist without our label.
+        desired_state: returns the desired state of a stored ModelBooster; raises InvalidSpec.
+        executor: writes children.
         reporter: writes the status.
-        waves: decides who may restart pods unasked.
-        repaired: told the kind of every child that had to be put right.
-        schema: whether the installed CustomResourceDefinition is ours; without it, it is.
+        waves: decides which restarts of pods have to wait.
+        on_repair: called with the kind of every child that was repaired.
+        schema: whether the installed CustomResourceDefinition is ours; None if it is known to be.
         clock: the time, in seconds.
     """
 
     def __init__(
         self,
         view: View,
-        lost: Lost,
-        intend: Callable[[Object], Intent],
-        writer: Writer,
-        reporter: Reporter,
-        waves: Waves,
-        repaired: Callable[[str], None] = lambda kind: None,
+        unlabeled: Lost,
+        desired_state: Callable[[Object], DesiredState],
+        executor: PlanExecutor,
+        reporter: StatusReporter,
+        waves: RolloutWaves,
+        on_repair: Callable[[str], None] = lambda kind: None,
         schema: Schema | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self._view = view
-        self._lost = lost
-        self._intend = intend
-        self._writer = writer
+        self._unlabeled = unlabeled
+        self._desired_state = desired_state
+        self._executor = executor
         self._reporter = reporter
         self._waves = waves
-        self._repaired = repaired
+        self._on_repair = on_repair
         self._schema = schema
         self._clock = clock
-        self._memories: dict[Key, Memory] = {}
+        self._states: dict[Key, BoosterState] = {}
 
     async def reconcile(self, key: Key) -> Result:
-        """Runs one pass for the ModelBooster of this name.
+        """Runs one pass for the ModelBooster with this key.
 
         Raises:
-            LeadershipLost: nothing may be written any more.
+            LeadershipLost: this replica may not write any more.
         """
         booster = self._view.get(MODEL_BOOSTER, key)
         if booster is None or is_terminating(booster):
-            self._memories.pop(key, None)
-            self._waves.gone(key)
-            # The garbage collector removes the children, by their owner reference.
+            self._states.pop(key, None)
+            self._waves.remove(key)
+            # The garbage collector deletes the children, by their owner reference.
             return Result(is_gone=True)
-        memory = self._memory_of(booster)
+        state = self._state_of(booster)
         if self._schema is not None and (why := self._schema.fault_of(booster)):
             if self._schema.may_tell():
-                self._reporter.tell_replaced(booster, why, memory)
-            return Result()  # everything stays as it is; the key is woken when our schema is back
+                self._reporter.report_replaced_schema(booster, why, state)
+            return Result()  # nothing is written; the key is enqueued when our schema is back
         try:
-            intent = self._intend(booster)
+            desired = self._desired_state(booster)
         except InvalidSpec as exc:
-            return await self._report(booster, stuck(exc.reason, exc.message), memory, error=exc)
-        lost = [(kind, at.name) for kind, at in self._lost.of(uid_of(booster))]
-        observed = self._observed(booster, intent)
-        todo = plan(intent.model, intent.children, observed, lost)
-        decision = self._waves.decide(booster, todo, observed, memory)
-        done = await self._act(booster, intent, decision.plan, memory)
-        trouble = memory.trouble(done, self._clock())
-        backends = self._backends(booster, intent, memory)
-        finding = conclude(booster, done, backends, intent.notes, trouble)
-        finding = finding and held(finding, decision.held)
-        error, wait = self._again(done, memory)
-        if finding is None:
+            return await self._report(booster, stuck(exc.reason, exc.message), state, error=exc)
+        unlabeled = [ChildRef(kind, at.name) for kind, at in self._unlabeled.of(uid_of(booster))]
+        observed = self._observed(booster, desired)
+        plan = make_plan(desired.model, desired.children, observed, unlabeled)
+        decision = self._waves.decide(booster, plan, observed, state)
+        result = await self._execute(booster, desired, decision.plan, state)
+        streak = state.record_result(result, self._clock())
+        backends = self._backends(booster, desired, state)
+        summary = summarize(booster, result, backends, desired.notes, streak)
+        summary = summary and held(summary, decision.held_message)
+        error, wait = self._next_pass(result, state)
+        if summary is None:
             return Result(error, wait)
         return await self._report(
-            booster, finding, memory, intent=intent, done=done, error=error, wait=wait
+            booster, summary, state, desired=desired, result=result, error=error, wait=wait
         )
 
-    def refused(self) -> Iterable[Key]:
-        """Returns the ModelBoosters of which the server does not take a child."""
-        return [key for key, memory in self._memories.items() if memory.refused]
+    def rejected(self) -> Iterable[Key]:
+        """Returns the keys of ModelBoosters with children that the API server rejected."""
+        return [key for key, state in self._states.items() if state.rejections]
 
-    def forget_refusals(self, key: Key) -> None:
-        """Lets the refused children of a ModelBooster be sent again at the next pass."""
-        if key in self._memories:
-            self._memories[key].refused.clear()
+    def forget_rejections(self, key: Key) -> None:
+        """Lets the next pass send the rejected children of a ModelBooster again."""
+        if key in self._states:
+            self._states[key].rejections.clear()
 
-    def _memory_of(self, booster: Object) -> Memory:
+    def _state_of(self, booster: Object) -> BoosterState:
         key, uid = key_of(booster), uid_of(booster)
-        memory = self._memories.get(key)
-        if memory is None or memory.uid != uid:
-            memory = self._memories[key] = Memory(uid)
-        return memory
+        state = self._states.get(key)
+        if state is None or state.uid != uid:
+            state = self._states[key] = BoosterState(uid)
+        return state
 
-    def _observed(self, booster: Object, intent: Intent) -> list[Object]:
-        """Returns all that is ours, and whatever stands under a name that we want."""
-        found = {
-            (obj["kind"], obj["metadata"]["name"]): obj
-            for obj in self._view.children(uid_of(booster))
-        }
-        for child in intent.children:
-            at = (child.resource.kind, child.name)
-            if at not in found:
+    def _observed(self, booster: Object, desired: DesiredState) -> list[Object]:
+        """Returns all live children, and other objects with the name of a desired child."""
+        found = {ChildRef.of_object(obj): obj for obj in self._view.children(uid_of(booster))}
+        for child in desired.children:
+            ref = ChildRef.of(child)
+            if ref not in found:
                 live = self._view.get(child.resource, key_of(child.object))
                 if live is not None:
-                    found[at] = live
+                    found[ref] = live
         return list(found.values())
 
-    async def _act(self, booster: Object, intent: Intent, todo: Plan, memory: Memory) -> Done:
-        memory.keep({(c.resource.kind, c.name) for c in intent.children})
-        if not todo:
-            return Done()
+    async def _execute(
+        self, booster: Object, desired: DesiredState, plan: Plan, state: BoosterState
+    ) -> PlanResult:
+        state.prune({ChildRef.of(child) for child in desired.children})
+        if not plan:
+            return PlanResult()
         if is_settled(booster):
-            done = await self._writer.carry_out(intent.model, todo, memory)
-            for child in (*done.created, *done.changed):  # the spec had been acted on before
-                self._repaired(child.partition(" ")[0])
-            return done
-        saying: list[asyncio.Task[None]] = []
+            result = await self._executor.execute(desired.model, plan, state)
+            for ref in (*result.created, *result.changed):  # no edit required these writes
+                self._on_repair(ref.kind)
+            return result
+        reports_started: list[asyncio.Task[None]] = []
 
-        def say() -> None:
-            saying.append(asyncio.create_task(self._say_busy(booster, intent, memory)))
+        def start_report() -> None:
+            report = self._report_in_progress(booster, desired, state)
+            reports_started.append(asyncio.create_task(report))
 
-        slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, say)
+        slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, start_report)
         try:
-            return await self._writer.carry_out(intent.model, todo, memory)
+            return await self._executor.execute(desired.model, plan, state)
         finally:
             slow.cancel()
-            for task in saying:
+            for task in reports_started:
                 await task
 
-    async def _say_busy(self, booster: Object, intent: Intent, memory: Memory) -> None:
+    async def _report_in_progress(
+        self, booster: Object, desired: DesiredState, state: BoosterState
+    ) -> None:
         try:
-            await self._reporter.report(booster, reconciling(), memory, intent.model)
+            await self._reporter.report(booster, reconciling(), state, desired.model)
         except (ApiError, Unreachable):
-            return  # the pass goes on, and what it finds is said at its end
+            return  # the pass goes on, and reports again at its end
 
     def _backends(
-        self, booster: Object, intent: Intent, memory: Memory
+        self, booster: Object, desired: DesiredState, state: BoosterState
     ) -> tuple[BackendReport, ...]:
         servings = {
             obj["metadata"]["name"]: obj
             for obj in self._view.children(uid_of(booster))
             if obj["kind"] == MODEL_SERVING.kind
         }
-        memory.forget_written(servings)
-        self._waves.note(key_of(booster), servings.values())
-        bounds = {child.name: child.replica_bounds for child in intent.children}
+        state.drop_observed_generations(servings)
+        self._waves.observe(key_of(booster), servings.values())
+        bounds = {child.name: child.replica_bounds for child in desired.children}
         return reports(
-            intent.model,
+            desired.model,
             servings,
             bounds,
-            memory.written,
+            state.written_generations,
             stored_status(booster),
             self._view.pods(booster),
         )
@@ -207,48 +195,52 @@ class Reconciler:
     async def _report(
         self,
         booster: Object,
-        finding: Finding,
-        memory: Memory,
+        summary: Finding,
+        state: BoosterState,
         *,
-        intent: Intent | None = None,
-        done: Done | None = None,
+        desired: DesiredState | None = None,
+        result: PlanResult | None = None,
         error: Exception | None = None,
         wait: float | None = None,
     ) -> Result:
-        model = intent.model if intent else None
+        model = desired.model if desired else None
         try:
-            held = await self._reporter.report(booster, finding, memory, model, done)
+            delay = await self._reporter.report(booster, summary, state, model, result)
         except NotFound:
             return Result(is_gone=True)  # the watch will show it
         except (ApiError, Unreachable) as exc:
             return Result(error or exc, wait)
-        if held is not None:
-            wait = held if wait is None else min(wait, held)
+        if delay is not None:
+            wait = delay if wait is None else min(wait, delay)
         return Result(error, wait)
 
-    def _again(self, done: Done, memory: Memory) -> tuple[Exception | None, float | None]:
-        """Returns why the pass must be repeated, if so, and when to look again."""
+    def _next_pass(
+        self, result: PlanResult, state: BoosterState
+    ) -> tuple[Exception | None, float | None]:
+        """Returns the error to retry for, and when to run the next pass, in seconds."""
         now = self._clock()
-        if done.failures:
-            # A contest is looked at again at its own pace; any other failure decides before it.
-            others = [f for f in done.failures if not isinstance(f.error, ConflictingController)]
-            leading = worst(others or done.failures)
-            if leading.weight is Weight.MOOT:
+        if result.failures:
+            # Conflicts are checked on a schedule of their own; any other failure comes first.
+            others = [f for f in result.failures if not isinstance(f.error, ConflictingController)]
+            leading = worst(others or result.failures)
+            if leading.severity is Severity.NAMESPACE_TERMINATING:
                 return None, None
-            return leading.error, min(_wait_after(f, memory, now) for f in done.failures)
-        if memory.waiting_since is None:
+            return leading.error, min(_retry_seconds(f, state, now) for f in result.failures)
+        if state.waiting_since is None:
             return None, None
-        # Its going wakes the key; this is for what is not watched, and to say that it is late.
-        left = memory.waiting_since + PATIENCE_SECONDS - now
-        return None, left if left > 0 else PATIENCE_SECONDS
+        # The deletion enqueues the key if the object is watched. Otherwise, and to report that the
+        # wait takes long, run a pass after a while.
+        left = state.waiting_since + FAILING_SECONDS - now
+        return None, left if left > 0 else FAILING_SECONDS
 
 
-def _wait_after(failure: Failure, memory: Memory, now: float) -> float:
-    if failure.weight is Weight.STALE:
+def _retry_seconds(failure: Failure, state: BoosterState, now: float) -> float:
+    """Returns after how many seconds a failure may be retried."""
+    if failure.severity is Severity.STALE:
         return 0
     if isinstance(failure.error, ConflictingController):
-        return max(0, memory.next_look(failure.error) - now)
-    if failure.weight in (Weight.REFUSED, Weight.TERMINAL):
-        until = memory.next_try()
-        return 0 if until is None else max(0, until - now)
-    return least_wait_seconds(failure.error, memory.failures)
+        return max(0, state.next_conflict_check_at(failure.error) - now)
+    if failure.severity in (Severity.REJECTED, Severity.TERMINAL):
+        retry_at = state.next_retry_at()
+        return 0 if retry_at is None else max(0, retry_at - now)
+    return least_wait_seconds(failure.error, state.failed_passes)

@@ -1,4 +1,4 @@
-"""Reports: writes the status of a ModelBooster when it has something new to say, and Events."""
+"""Writes the status of a ModelBooster when it has changed, and records Events."""
 
 from __future__ import annotations
 
@@ -17,151 +17,148 @@ from app.model.forms import Model
 from app.values.meta import Object, key_of, uid_of
 from controller.cluster.view import View
 from controller.cluster.writes import Write
-from controller.planning.memory import Memory
-from controller.planning.outcome import Done
-from controller.reconcile.contests import Contests
-from controller.reconcile.guarded import status_patch
+from controller.reconcile.booster_state import BoosterState
+from controller.reconcile.conflict_guard import ConflictGuard
+from controller.reconcile.plan_result import PlanResult
 from controller.status.finding import TRUE, Finding
+from controller.status.patch import status_patch
 from controller.status.status import Difference, condition, difference, status_of, stored_status
 
 log = logging.getLogger(__name__)
 
-HOLD_SECONDS = 10.0
-"""How long a change of mere counters or messages waits for company."""
+DETAILS_DELAY_SECONDS = 10.0
+"""How long a change of counters or messages alone is delayed, so that several share a write."""
 
-REPORTS, PER_SECONDS = 2, 2.0
-"""So many reports in such a time; more often, only whoever makes a status flap would notice."""
+MAX_WRITES, PER_SECONDS = 2, 2.0
+"""Rate limit of status writes: this many for one ModelBooster, in this many seconds."""
 
+PRECONDITION_RETRY_SECONDS = 5.0
+"""Retry interval after a precondition has failed; an edit of the spec starts a pass earlier."""
 
-CHECK_SECONDS = 5.0
-"""How long to wait after a precondition has failed; an edit of the spec wakes its key earlier."""
-
-
-TELL_SECONDS = 300.0
-"""Least time between two Events that tell one ModelBooster's users of a replaced schema."""
+SCHEMA_EVENT_SECONDS = 300.0
+"""Minimum interval between Events about a replaced schema, for one ModelBooster."""
 
 
-class Record(Protocol):
-    """Lets an Event be sent about a ModelBooster: kind, reason, note."""
+class RecordEvent(Protocol):
+    """Records an Event about a ModelBooster, see ``EventRecorder.record``."""
 
     def __call__(self, booster: Object, kind: str, reason: str, note: str) -> None:
-        """Takes it in; never waits."""
+        """Records the Event; never blocks."""
 
 
 def _wall_clock() -> datetime:
     return datetime.now(UTC)
 
 
-class Reporter:
-    """Writes statuses.
+class StatusReporter:
+    """Writes the status of ModelBoosters.
 
     Args:
         kube: the API server.
-        view: where the ModelBoosters are, and what our writes made of them.
-        record: takes in Events.
-        contests: knows whether another controller changes the status back.
-        suspect: called when a precondition of a status write has failed.
-        clock: the time, in seconds, for pauses.
-        wall_clock: the time that conditions carry.
+        view: the cluster with our own writes.
+        record_event: records Events.
+        conflicts: whether another controller reverts the status.
+        on_failed_precondition: called when a precondition of a status write has failed.
+        clock: the time for delays, in seconds.
+        wall_clock: the time for conditions.
     """
 
     def __init__(
         self,
         kube: Kube,
         view: View,
-        record: Record,
-        contests: Contests,
-        suspect: Callable[[], None] = lambda: None,
+        record_event: RecordEvent,
+        conflicts: ConflictGuard,
+        on_failed_precondition: Callable[[], None] = lambda: None,
         clock: Clock = time.monotonic,
         wall_clock: Callable[[], datetime] = _wall_clock,
     ) -> None:
         self._kube = kube
         self._view = view
-        self._record = record
-        self._contests = contests
-        self._suspect = suspect
+        self._record_event = record_event
+        self._conflicts = conflicts
+        self._on_failed_precondition = on_failed_precondition
         self._clock = clock
         self._wall_clock = wall_clock
 
     async def report(
         self,
         booster: Object,
-        finding: Finding,
-        memory: Memory,
+        summary: Finding,
+        state: BoosterState,
         model: Model | None = None,
-        done: Done | None = None,
+        result: PlanResult | None = None,
     ) -> float | None:
-        """Writes the status, if it says something new and it is time to.
+        """Writes the status if it has changed and is not delayed.
 
         Args:
-            booster: the ModelBooster as the pass saw it.
-            finding: what the pass found.
-            memory: what is remembered of it.
-            model: what it means, if that is known.
-            done: what the pass did, for the Event.
+            booster: the ModelBooster as the pass has read it.
+            summary: the conditions after the pass.
+            state: the state of the ModelBooster.
+            model: its canonical form; None if the spec is invalid.
+            result: what the pass has done, for the Event.
 
         Returns:
-            In how many seconds it will be time to write what has been held back; None if nothing
-            was.
+            After how many seconds a delayed status can be written; None if it was not delayed.
 
         Raises:
-            ApiError, Unreachable: it could not be written.
+            ApiError, Unreachable: the status could not be written.
         """
         current = self._view.get(MODEL_BOOSTER, key_of(booster))
-        if current is None or not _is_same(current, booster):
-            return None  # what was found is about a spec of the past; its change woke the key
+        if current is None or not _has_same_spec(current, booster):
+            return None  # the spec was edited meanwhile, which has enqueued the key
         now = self._clock()
-        status = status_of(current, finding, f"{self._wall_clock():%Y-%m-%dT%H:%M:%SZ}", model)
+        status = status_of(current, summary, f"{self._wall_clock():%Y-%m-%dT%H:%M:%SZ}", model)
         change = difference(current, status)
-        held = self._held_seconds(change, memory, now)
-        if change is Difference.NONE or held > 0:
-            self._tell_of_children(current, done)
-            return held or None
-        contested, error = await self._contests.held_status_seconds(current, status, memory)
+        delay = self._delay_seconds(change, state, now)
+        if change is Difference.NONE or delay > 0:
+            self._record_children(current, result)
+            return delay or None
+        pause, error = await self._conflicts.status_pause(current, status, state)
         if error is not None:
-            self._record(current, "Warning", error.reason, error.message)
-        if contested > 0:
-            self._tell_of_children(current, done)
-            return contested
-        memory.held_since = None
-        memory.reported = (*memory.reported[1 - REPORTS :], now)
+            self._record_event(current, "Warning", error.reason, error.message)
+        if pause > 0:
+            self._record_children(current, result)
+            return pause
+        state.details_since = None
+        state.status_write_times = (*state.status_write_times[1 - MAX_WRITES :], now)
         version = current["metadata"]["resourceVersion"]
-        # Refused before at this version, and the schema was looked at since: so we may word a value
-        # of the spec unlike the API server does. The other preconditions suffice then.
-        is_second = memory.unwritten == version
+        # If a precondition has failed at this version before, and the schema was checked since, our
+        # JSON of the spec may differ from the API server's. The other preconditions suffice then.
+        is_second = state.rejected_status_version == version
         try:
             await self._write(current, status, with_spec=not is_second)
         except Invalid as exc:
-            self._suspect()
+            self._on_failed_precondition()
             if is_second:
                 raise
-            # An edit that the watch has not shown yet, or another schema; nothing is stored.
-            log.info("the status was not written, its preconditions do not hold: %s", exc)
-            memory.unwritten = version
-            return CHECK_SECONDS
-        self._contests.status_written(status, memory)
-        self._tell(current, finding, done)
+            # An edit that the watch has not shown yet, or another schema. Nothing was stored.
+            log.info("status not written, a precondition failed: %s", exc)
+            state.rejected_status_version = version
+            return PRECONDITION_RETRY_SECONDS
+        self._conflicts.record_status_write(status, state)
+        self._record_change(current, summary, result)
         return None
 
-    def tell_replaced(self, booster: Object, why: str, memory: Memory) -> None:
-        """Sends an Event about a schema that is not ours, at most one in five minutes."""
+    def report_replaced_schema(self, booster: Object, why: str, state: BoosterState) -> None:
+        """Records an Event about a replaced schema, at most one per ``SCHEMA_EVENT_SECONDS``."""
         now = self._clock()
-        if memory.told_at is None or now - memory.told_at >= TELL_SECONDS:
-            memory.told_at = now
-            self._record(booster, "Warning", "SchemaReplaced", why)
+        if state.schema_event_at is None or now - state.schema_event_at >= SCHEMA_EVENT_SECONDS:
+            state.schema_event_at = now
+            self._record_event(booster, "Warning", "SchemaReplaced", why)
 
-    def _held_seconds(self, change: Difference, memory: Memory, now: float) -> float:
-        """Returns for how long a change is held back, 0 if it is not."""
+    def _delay_seconds(self, change: Difference, state: BoosterState, now: float) -> float:
+        """Returns for how long a status write is delayed; 0 if it is not."""
         if change is Difference.NONE:
-            memory.held_since = None
+            state.details_since = None
             return 0
-        full = len(memory.reported) == REPORTS
-        crowd = memory.reported[0] + PER_SECONDS - now if full else 0
+        is_limited = len(state.status_write_times) == MAX_WRITES
+        rate_limit = state.status_write_times[0] + PER_SECONDS - now if is_limited else 0
         if change is Difference.DETAILS:
-            if memory.held_since is None:
-                memory.held_since = now
-            return max(crowd, memory.held_since + HOLD_SECONDS - now, 0)
-        return max(crowd, 0)
+            if state.details_since is None:
+                state.details_since = now
+            return max(rate_limit, state.details_since + DETAILS_DELAY_SECONDS - now, 0)
+        return max(rate_limit, 0)
 
     async def _write(self, booster: Object, status: Object, *, with_spec: bool) -> None:
         key = key_of(booster)
@@ -171,39 +168,40 @@ class Reporter:
             obj["metadata"].pop("managedFields", None)
             self._view.made(write, obj, self._clock())
 
-    def _tell(self, before: Object, finding: Finding, done: Done | None) -> None:
+    def _record_change(self, before: Object, summary: Finding, result: PlanResult | None) -> None:
         """Records the one Event of a pass that has changed the status."""
-        made = _what_was_done(done)
+        children = _children_note(result)
         for kind, about, now in (
-            ("Warning", "Failed", finding.failed),
-            ("Normal", "Initialized", finding.initialized),
-            ("Normal", "Active", finding.active),
+            ("Warning", "Failed", summary.failed),
+            ("Normal", "Initialized", summary.initialized),
+            ("Normal", "Active", summary.active),
         ):
             if now.reason == Reason.CREATING:
-                continue  # what was made has an Event of its own
+                continue  # created children have an Event of their own
             then = condition(stored_status(before), about)
-            is_news = (then.get("status"), then.get("reason")) != (now.status, now.reason)
-            if now.status == TRUE and is_news:
-                note = f"{now.message}; {made}" if made else now.message
-                self._record(before, kind, str(now.reason), note)
+            is_new = (then.get("status"), then.get("reason")) != (now.status, now.reason)
+            if now.status == TRUE and is_new:
+                note = f"{now.message}; {children}" if children else now.message
+                self._record_event(before, kind, str(now.reason), note)
                 return
-        self._tell_of_children(before, done)
+        self._record_children(before, result)
 
-    def _tell_of_children(self, booster: Object, done: Done | None) -> None:
-        if note := _what_was_done(done):
-            reason = "ChildrenCreated" if done and done.created else "ChildrenDeleted"
-            self._record(booster, "Normal", reason, note)
+    def _record_children(self, booster: Object, result: PlanResult | None) -> None:
+        """Records the Event about children that were created or deleted, if any were."""
+        if note := _children_note(result):
+            reason = "ChildrenCreated" if result and result.created else "ChildrenDeleted"
+            self._record_event(booster, "Normal", reason, note)
 
 
-def _what_was_done(done: Done | None) -> str:
-    """Returns what a pass has made and deleted, in words; ``""`` if nothing."""
-    if done is None:
+def _children_note(result: PlanResult | None) -> str:
+    """Returns which children were created and deleted, for an Event; ``""`` if none were."""
+    if result is None:
         return ""
-    parts = {"created": done.created, "deleted": done.deleted}
-    return "; ".join(f"{word} {', '.join(names)}" for word, names in parts.items() if names)
+    parts = {"created": result.created, "deleted": result.deleted}
+    return "; ".join(f"{word} {', '.join(map(str, refs))}" for word, refs in parts.items() if refs)
 
 
-def _is_same(left: Object, right: Object) -> bool:
-    """Whether both have the same spec."""
+def _has_same_spec(left: Object, right: Object) -> bool:
+    """Whether two readings of a ModelBooster have the same spec, by uid and generation."""
     generations = {obj["metadata"].get("generation") for obj in (left, right)}
     return uid_of(left) == uid_of(right) and len(generations) == 1

@@ -17,7 +17,7 @@ from controller.controller import Controller, Scope
 from controller.election.leader import lead
 from controller.election.leadership import Leadership
 from controller.election.lease import Term
-from controller.reconcile.events import EVENT, Recorder
+from controller.reconcile.events import EVENT, EventRecorder
 from tests.builders import booster_object
 from tests.proxy import Delay, Proxy, ResetBeforeCommit, Rule
 from tests.world import World
@@ -108,9 +108,9 @@ async def test_events_that_wait_at_the_end_are_sent(
 
 
 @asynccontextmanager
-async def recorder(proxy: Proxy) -> AsyncIterator[tuple[Kube, Recorder]]:
+async def recorder(proxy: Proxy) -> AsyncIterator[tuple[Kube, EventRecorder]]:
     async with connect(str(proxy.kubeconfig)) as kube:
-        made = Recorder(kube, "one")
+        made = EventRecorder(kube, "one")
         running = asyncio.create_task(made.run())
         yield kube, made
         running.cancel()

@@ -15,8 +15,8 @@ from app.apis.kinds import (
     REGISTRY_MANAGED_BY,
 )
 from app.values.meta import Object
-from controller.planning.contest import Patience
-from controller.planning.memory import PATIENT_REPAIRS
+from controller.reconcile.booster_state import MAX_REPAIRS
+from controller.reconcile.conflict_state import ConflictTiming
 from controller.reconcile.events import EVENT
 from tests import audit
 from tests.builders import booster_object
@@ -28,7 +28,7 @@ from tests.world import World
 pytestmark = pytest.mark.anyio
 
 CONFLICTING = ("FFT", "ConflictingController")
-QUICK = Patience(probe_seconds=3, quiet_seconds=1, longest_seconds=3)
+QUICK = ConflictTiming(probe_seconds=3, quiet_seconds=1, max_pause_seconds=3)
 TURNED_OFF_BY = 'workload.controllerManager.controllers: "*,-modelbooster"'
 
 
@@ -70,9 +70,9 @@ async def test_we_do_not_fight_with_kthenas_own_controller(
     for resource in (MODEL_SERVING, MODEL_SERVER, MODEL_ROUTE):
         # Each time that another manager's fields are taken over is one write more.
         count = sum(f" {resource.plural}/" in f" {line.split()[-1]}" for line in writes)
-        assert count <= 2 * PATIENT_REPAIRS + 2, writes
+        assert count <= 2 * MAX_REPAIRS + 2, writes
     statuses = [line for line in writes if line.endswith("modelboosters/m/status")]
-    assert len(statuses) <= 4 * PATIENT_REPAIRS, writes
+    assert len(statuses) <= 4 * MAX_REPAIRS, writes
     assert any(f'field manager "{KTHENA_MANAGER}" (Update at 2' in e["note"] for e in events)
     assert all(TURNED_OFF_BY in event["note"] for event in events)
 
@@ -134,13 +134,13 @@ async def test_a_status_that_is_changed_back_is_given_up_and_told(
         theirs = {"type": "Active", "status": "False", "reason": "Theirs", "message": ""}
         theirs["lastTransitionTime"] = "2026-01-01T00:00:00Z"
         patch = {"status": {"conditions": [theirs]}}
-        for _ in range(PATIENT_REPAIRS):
+        for _ in range(MAX_REPAIRS):
             await world.patch(MODEL_BOOSTER, "m", patch, subresource="status")
             await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
         await world.patch(MODEL_BOOSTER, "m", patch, subresource="status")
 
         (event,) = await warned(world)
         assert 'the status is changed back by field manager "tests" (Update at 2' in event["note"]
-        assert len(written(plane, world.namespace, begun)) == PATIENT_REPAIRS
+        assert len(written(plane, world.namespace, begun)) == MAX_REPAIRS
         # The other one has stopped.
         await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))

@@ -11,7 +11,7 @@ import pytest
 
 from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
 from app.values.meta import Object, uid_of
-from controller.planning.contest import Patience
+from controller.reconcile.conflict_state import ConflictTiming
 from tests import audit
 from tests.builders import backend, booster_object
 from tests.component.running import (
@@ -138,7 +138,7 @@ async def test_a_status_that_flaps_is_not_followed_to_and_fro(
 async def test_a_fight_over_a_child_is_given_up_and_told(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:
-    quick = Patience(probe_seconds=2, quiet_seconds=0.5, longest_seconds=2)
+    quick = ConflictTiming(probe_seconds=2, quiet_seconds=0.5, max_pause_seconds=2)
     async with running(kubeconfig, world.namespace, patience=quick):
         await world.put(MODEL_BOOSTER, booster_object("m"))
         await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))

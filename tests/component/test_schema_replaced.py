@@ -21,7 +21,7 @@ from app.kube import connect
 from app.values.meta import Object, Resource, uid_of
 from controller.controller import Controller
 from controller.reconcile.events import EVENT
-from controller.reconcile.guarded import status_patch
+from controller.status.patch import status_patch
 from controller.status.pods import POD
 from tests import audit
 from tests.builders import backend, booster_object, worker

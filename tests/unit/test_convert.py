@@ -21,7 +21,7 @@ from app.model.canonical import canonical
 from app.values.fields import SpecError
 from app.values.meta import Object
 from app.values.quantity import canonical_quantity
-from controller.planning.plan import plan
+from controller.plan.planner import make_plan
 from modelbooster.offline.dialect import to_yaml
 from tests.builders import backend, disaggregated, lora, model, policy, worker
 from tests.golden.cases import CASES, PROFILES, booster, children
@@ -75,8 +75,8 @@ def test_what_stands_in_several_places_is_changed_in_none(case: str, profile: Pr
     for obj in live:
         obj["metadata"] |= {"uid": obj["metadata"]["name"], "resourceVersion": "1"}
         obj["spec"]["replicas"] = 3
-    assert len(plan(meaning, wanted, []).steps) == len(wanted)
-    plan(meaning, wanted, live)
+    assert len(make_plan(meaning, wanted, []).actions) == len(wanted)
+    make_plan(meaning, wanted, live)
     changes(wanted, desired_children(meaning, profile, Options(runtime_image="other")))
     assert json.dumps([child.object for child in wanted]) == before
 

@@ -10,9 +10,9 @@ from app.errors import LeadershipLost
 from app.metrics import Metrics
 from app.values.meta import Key
 from controller.election.leadership import cause_of
+from controller.queue.result import Result
 from controller.queue.workers import Workers
 from controller.queue.workqueue import WorkQueue
-from controller.reconcile.reconciler import Result
 from modelbooster.process import report
 
 LOST = LeadershipLost("another replica leads")

@@ -1,4 +1,4 @@
-"""Which writes restart pods unasked, what of a plan is held back, and whose turn it is."""
+"""Which writes restart pods without a request, what of a plan is held, and whose turn it is."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from app.apis.kinds import MODEL_SERVER, MODEL_SERVING, REGISTRY_MANAGED_BY, REV
 from app.convert import desired_children
 from app.convert.options import Options
 from app.values.meta import Key, Object
-from controller.planning.memory import Memory
-from controller.planning.plan import Apply, Delete, Plan, TakeOver, plan
-from controller.planning.rollout import (
+from controller.plan.actions import Apply, Delete, Plan, TakeOver
+from controller.plan.planner import make_plan
+from controller.plan.rollout import (
     ALLOW,
     HOLD,
     ROLLED_OUT,
     ROLLOUT,
-    held_back,
     is_edited,
-    unasked,
+    unrequested_restarts,
+    without_restarts,
 )
-from controller.reconcile.waves import Waves
+from controller.reconcile.booster_state import BoosterState
+from controller.reconcile.rollout_waves import RolloutWaves
 from tests.builders import backend, model
 
 MODEL = model("m", backend(), metadata={"uid": "u"})
@@ -27,7 +28,7 @@ DESIRED = list(desired_children(MODEL, Profile.B, Options()))
 
 
 def theirs() -> list[Object]:
-    """Children that another controller made, with pods of their own."""
+    """Children that another controller made and whose pods would restart."""
     objects = [deepcopy(child.object) for child in DESIRED]
     for obj in objects:
         obj["metadata"] |= {"uid": obj["kind"], "resourceVersion": "7", "generation": 1}
@@ -51,12 +52,12 @@ def booster(order: str = "", seen: int = 1, generation: int = 1) -> Object:
     }
 
 
-def todo_for(observed: list[Object]) -> Plan:
-    return plan(MODEL, DESIRED, observed)
+def plan_for(observed: list[Object]) -> Plan:
+    return make_plan(MODEL, DESIRED, observed)
 
 
 def names(found: list[Object], applied: dict[str, str] | None = None) -> tuple[str, ...]:
-    which = unasked(todo_for(found), found, applied or {})
+    which = unrequested_restarts(plan_for(found), found, applied or {})
     return which.servings if which else ()
 
 
@@ -64,11 +65,11 @@ def serving(found: list[Object]) -> Object:
     return next(obj for obj in found if obj["kind"] == MODEL_SERVING.kind)
 
 
-def test_a_template_that_another_controller_made_is_not_replaced_unasked() -> None:
+def test_template_of_another_controller_is_an_unrequested_restart() -> None:
     assert names(theirs()) == ("m-b1",)
 
 
-def test_with_the_same_template_nothing_restarts() -> None:
+def test_same_template_restarts_nothing() -> None:
     found = theirs()
     serving(found)["spec"] = deepcopy(
         next(c.object["spec"] for c in DESIRED if c.resource is MODEL_SERVING)
@@ -76,7 +77,7 @@ def test_with_the_same_template_nothing_restarts() -> None:
     assert names(found) == ()
 
 
-def test_what_we_have_written_ourselves_is_repaired() -> None:
+def test_templates_that_we_wrote_are_repaired() -> None:
     ours = next(c.object["metadata"]["labels"] for c in DESIRED if c.resource is MODEL_SERVING)
     assert names(theirs(), {"m-b1": ours[REVISION]}) == ()
     assert names(theirs(), {"m-b1": "of an older spec"}) == ("m-b1",)
@@ -85,42 +86,42 @@ def test_what_we_have_written_ourselves_is_repaired() -> None:
     assert names(found) == ()
 
 
-def test_an_edit_is_told_by_the_generation_that_was_acted_on() -> None:
+def test_edit_is_detected_by_observed_generation() -> None:
     assert not is_edited(booster(seen=1, generation=1))
     assert is_edited(booster(seen=1, generation=2))
-    assert not is_edited(booster(seen=-1, generation=2)), "nobody has acted on it"
+    assert not is_edited(booster(seen=-1, generation=2)), "no controller has acted on it"
 
 
-def test_while_held_back_what_exists_stays_and_what_is_missing_is_made() -> None:
+def test_held_plan_creates_missing_children_and_keeps_existing_ones() -> None:
     found = [obj for obj in theirs() if obj["kind"] != MODEL_SERVER.kind]
     stray = deepcopy(serving(found))
     stray["metadata"]["name"] = "m-old"
     found.append(stray)
-    whole = todo_for(found)
-    assert [type(step) for step in whole.steps] == [TakeOver, Apply, TakeOver]
-    assert [type(step) for step in whole.deletes] == [Delete]
+    whole = plan_for(found)
+    assert [type(action) for action in whole.actions] == [TakeOver, Apply, TakeOver]
+    assert [type(action) for action in whole.deletions] == [Delete]
 
-    rest = held_back(whole, found)
+    rest = without_restarts(whole, found)
 
-    (step,) = rest.steps
-    assert isinstance(step, Apply)
-    assert (step.child.resource, step.old) == (MODEL_SERVER, None)
-    assert rest.deletes == ()
+    (action,) = rest.actions
+    assert isinstance(action, Apply)
+    assert (action.child.resource, action.live) == (MODEL_SERVER, None)
+    assert rest.deletions == ()
 
 
 class Line:
-    """Waves with a record of who was woken."""
+    """Waves that record which keys were enqueued."""
 
     def __init__(self, size: int, *servings: Object) -> None:
-        self.woken: list[Key] = []
-        self.waves = Waves(size, lambda: servings, self.woken.append)
+        self.enqueued: list[Key] = []
+        self.waves = RolloutWaves(size, lambda: servings, self.enqueued.append)
 
     def is_let_through(self, name: str, order: str = "", *, seen: int = 1) -> bool:
         found, obj = theirs(), booster(order, seen=seen)
         obj["metadata"]["name"] = name
-        decision = self.waves.decide(obj, todo_for(found), found, Memory("u"))
-        assert bool(decision.held) is not bool(decision.plan)
-        return not decision.held
+        decision = self.waves.decide(obj, plan_for(found), found, BoosterState("u"))
+        assert bool(decision.held_message) is not bool(decision.plan)
+        return not decision.held_message
 
 
 def rolling(name: str, *, available: bool = False) -> Object:
@@ -134,7 +135,7 @@ def rolling(name: str, *, available: bool = False) -> Object:
     return obj
 
 
-def test_without_waves_only_those_go_that_are_told_to_or_edited() -> None:
+def test_without_waves_only_allowed_and_edited_boosters_restart() -> None:
     line = Line(0)
     assert not line.is_let_through("a")
     assert not line.is_let_through("a", "sometime")
@@ -142,55 +143,59 @@ def test_without_waves_only_those_go_that_are_told_to_or_edited() -> None:
     assert line.is_let_through("b", seen=0)
 
 
-def test_an_edit_counts_until_it_has_been_acted_on() -> None:
-    """A refused child moves observedGeneration on, too."""
-    waves, found, memory = Waves(0, lambda: (), lambda key: None), theirs(), Memory("u")
-    assert not waves.decide(booster(seen=1, generation=2), todo_for(found), found, memory).held
-    assert not waves.decide(booster(seen=2, generation=2), todo_for(found), found, memory).held
-    assert waves.decide(booster(seen=3, generation=3), todo_for(found), found, memory).held
+def test_edit_counts_until_its_generation_changes() -> None:
+    """A rejected child advances observedGeneration, too."""
+    waves, found, state = RolloutWaves(0, lambda: (), lambda key: None), theirs(), BoosterState("u")
+    assert not waves.decide(
+        booster(seen=1, generation=2), plan_for(found), found, state
+    ).held_message
+    assert not waves.decide(
+        booster(seen=2, generation=2), plan_for(found), found, state
+    ).held_message
+    assert waves.decide(booster(seen=3, generation=3), plan_for(found), found, state).held_message
 
 
-def test_in_waves_those_that_are_told_to_wait_do() -> None:
+def test_hold_annotation_overrides_waves() -> None:
     assert not Line(9).is_let_through("a", HOLD)
 
 
-def test_of_a_wave_so_many_go_and_the_next_is_woken_when_one_is_available() -> None:
+def test_wave_is_limited_and_the_next_is_enqueued_when_one_is_available() -> None:
     line = Line(2)
     assert [line.is_let_through(name) for name in "abcd"] == [True, True, False, False]
-    assert line.is_let_through("a"), "it has its place"
-    line.waves.note(Key("default", "a"), [rolling("a")])
-    assert line.woken == []
+    assert line.is_let_through("a"), "it is part of the wave"
+    line.waves.observe(Key("default", "a"), [rolling("a")])
+    assert line.enqueued == []
 
-    line.waves.note(Key("default", "a"), [rolling("a", available=True)])
+    line.waves.observe(Key("default", "a"), [rolling("a", available=True)])
 
-    assert line.woken == [Key("default", "c")]
+    assert line.enqueued == [Key("default", "c")]
     assert line.is_let_through("c")
     assert not line.is_let_through("d")
 
 
-def test_a_deleted_model_gives_up_its_place_and_its_turn() -> None:
+def test_deleted_booster_gives_up_its_place_and_its_turn() -> None:
     line = Line(1)
     assert line.is_let_through("a")
     assert not line.is_let_through("b")
     assert not line.is_let_through("c")
-    line.waves.gone(Key("default", "b"))
-    line.waves.gone(Key("default", "a"))
-    assert line.woken == [Key("default", "c")]
+    line.waves.remove(Key("default", "b"))
+    line.waves.remove(Key("default", "a"))
+    assert line.enqueued == [Key("default", "c")]
 
 
-def test_after_a_restart_those_at_it_are_found_in_the_cluster() -> None:
+def test_rolling_boosters_are_found_in_the_cluster_after_a_restart() -> None:
     assert not Line(1, rolling("z")).is_let_through("a")
     assert Line(1, rolling("z", available=True)).is_let_through("a")
 
 
-def test_what_goes_leaves_a_mark_on_the_model_serving_alone() -> None:
+def test_only_the_restarted_model_serving_is_annotated() -> None:
     found = theirs()
-    waves = Waves(1, lambda: (), lambda key: None)
-    decision = waves.decide(booster(), todo_for(found), found, Memory("u"))
+    waves = RolloutWaves(1, lambda: (), lambda key: None)
+    decision = waves.decide(booster(), plan_for(found), found, BoosterState("u"))
     marks = {
-        step.child.resource.kind: step.child.object["metadata"].get("annotations")
-        for step in decision.plan.steps
-        if isinstance(step, TakeOver)
+        action.child.resource.kind: action.child.object["metadata"].get("annotations")
+        for action in decision.plan.actions
+        if isinstance(action, TakeOver)
     }
     assert marks.pop(MODEL_SERVING.kind) == {ROLLED_OUT: "1"}
     assert set(marks.values()) == {None}

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from app.apis.kinds import MODEL_ROUTE
 from app.errors import (
     ApiError,
     ChildConflict,
@@ -19,9 +18,10 @@ from app.errors import (
     Unreachable,
 )
 from app.values.meta import Object
-from controller.planning.failure import Failure
-from controller.planning.outcome import Done, Trouble, conclude
-from controller.planning.plan import Wait
+from controller.plan.actions import ChildRef, WaitForDeletion
+from controller.reconcile.failure import Failure
+from controller.reconcile.plan_result import FailureStreak, PlanResult
+from controller.reconcile.summary import summarize
 from controller.status.finding import Finding, deployed, reconciling, retrying, stuck, unclear
 from controller.status.readiness import BackendReport, Ready
 from controller.status.status import MAX_MESSAGE, Difference, difference, status_of
@@ -139,10 +139,11 @@ def test_notes_go_with_active() -> None:
 
 # From one state to another: what the pass met, by what the status said before.
 
-REFUSED = Failure('ModelRoute "m"', Invalid(422, "Invalid", "bad"))
-BUSY = Failure('ModelRoute "m"', ApiError(503, "", "busy"))
-MOVED = Failure('ModelRoute "m"', Conflict(409, "Conflict", "moved"))
-FOREIGN = Failure("", ChildConflict("ModelRoute", "m"))
+ROUTE = ChildRef("ModelRoute", "m")
+REFUSED = Failure(ROUTE, Invalid(422, "Invalid", "bad"))
+BUSY = Failure(ROUTE, ApiError(503, "", "busy"))
+MOVED = Failure(ROUTE, Conflict(409, "Conflict", "moved"))
+FOREIGN = Failure(ROUTE, ChildConflict("ModelRoute", "m"))
 
 BEFORE = {
     "S0": booster(),
@@ -156,11 +157,13 @@ BEFORE = {
     "S5, edited": booster(deployed(READY), generation=2),
     "S9, edited": booster(stuck("ChildApplyFailed", "x"), generation=2),
 }
-A_WHILE = Trouble(failures=2, failing_seconds=1)
-OFTEN = Trouble(failures=5, failing_seconds=1)
-LONG = Trouble(failures=2, failing_seconds=61)
+A_WHILE = FailureStreak(passes=2, failing_seconds=1)
+OFTEN = FailureStreak(passes=5, failing_seconds=1)
+LONG = FailureStreak(passes=2, failing_seconds=61)
 
-MET: dict[str, tuple[list[Failure], Trouble | None, tuple[BackendReport, ...], dict[str, str]]] = {
+MET: dict[
+    str, tuple[list[Failure], FailureStreak | None, tuple[BackendReport, ...], dict[str, str]]
+] = {
     "all is well": ([], None, READY, dict.fromkeys(BEFORE, "S5")),
     "some backend is not ready": ([], None, NOT_READY, dict.fromkeys(BEFORE, "S4")),
     "readiness is not known": ([], None, NOT_KNOWN, dict.fromkeys(BEFORE, "S7")),
@@ -214,7 +217,7 @@ def name_of(finding: Finding | None) -> str:
 )
 def test_transitions(met: str, before: str, want: str) -> None:
     failures, trouble, backends, _ = MET[met]
-    finding = conclude(BEFORE[before], Done(failures=failures), backends, (), trouble)
+    finding = summarize(BEFORE[before], PlanResult(failures=failures), backends, (), trouble)
     assert name_of(finding) == want
 
 
@@ -230,8 +233,8 @@ def test_transitions(met: str, before: str, want: str) -> None:
     ],
 )
 def test_waiting(ours: bool, seconds: float, before: str, want: str) -> None:
-    done = Done(waiting=[Wait(MODEL_ROUTE, "m", ours)])
-    finding = conclude(BEFORE[before], done, READY, (), Trouble(waiting_seconds=seconds))
+    result = PlanResult(waiting=[WaitForDeletion(ROUTE, ours)])
+    finding = summarize(BEFORE[before], result, READY, (), FailureStreak(waiting_seconds=seconds))
     assert name_of(finding) == want
     assert finding is not None
     if want in ("S2", "S8", "S9"):
@@ -288,8 +291,8 @@ def test_waiting(ours: bool, seconds: float, before: str, want: str) -> None:
     ],
 )
 def test_what_a_refusal_says(error: Exception, reason: str, message: str) -> None:
-    done = Done(failures=[BUSY, Failure('ModelRoute "m"', error), MOVED])
-    finding = conclude(booster(), done, ())
+    result = PlanResult(failures=[BUSY, Failure(ROUTE, error), MOVED])
+    finding = summarize(booster(), result, ())
     assert finding is not None
     assert (finding.failed.reason, finding.failed.message) == (reason, message)
 
@@ -297,12 +300,14 @@ def test_what_a_refusal_says(error: Exception, reason: str, message: str) -> Non
 def test_without_kthena_one_sentence_says_so() -> None:
     unknown = NotFound(404, "", "404 page not found")
     children = (
-        'ModelServer "m-b1"',
-        'ModelServing "m-b1"',
-        'ModelServing "m-b2"',
-        'ModelRoute "m"',
+        ChildRef("ModelServer", "m-b1"),
+        ChildRef("ModelServing", "m-b1"),
+        ChildRef("ModelServing", "m-b2"),
+        ChildRef("ModelRoute", "m"),
     )
-    finding = conclude(booster(), Done(failures=[Failure(what, unknown) for what in children]), ())
+    finding = summarize(
+        booster(), PlanResult(failures=[Failure(child, unknown) for child in children]), ()
+    )
     assert finding is not None
     assert finding.failed.message == (
         "KindUnavailable: kthena is not installed: the API server does not serve ModelRoute, "
@@ -311,8 +316,8 @@ def test_without_kthena_one_sentence_says_so() -> None:
 
 
 def test_all_refusals_are_said_and_one_only_once() -> None:
-    other = replace(REFUSED, what='ModelServer "s"')
-    finding = conclude(booster(), Done(failures=[REFUSED, other, REFUSED]), ())
+    other = replace(REFUSED, child=ChildRef("ModelServer", "s"))
+    finding = summarize(booster(), PlanResult(failures=[REFUSED, other, REFUSED]), ())
     assert finding is not None
     assert finding.failed.message == (
         'Rejected: ModelRoute "m": bad; Rejected: ModelServer "s": bad'
@@ -321,7 +326,7 @@ def test_all_refusals_are_said_and_one_only_once() -> None:
 
 def test_what_goes_on_serving_is_said() -> None:
     backends = (report(ready_replicas=1),)
-    finding = conclude(booster(), Done(failures=[REFUSED]), backends)
+    finding = summarize(booster(), PlanResult(failures=[REFUSED]), backends)
     assert finding is not None
     assert finding.failed.message.endswith("left as it is, and goes on serving")
 
@@ -335,7 +340,7 @@ def test_what_goes_on_serving_is_said() -> None:
     ids=["gone", "terminating"],
 )
 def test_a_namespace_on_its_way_out_is_nothing_to_report(error: Exception) -> None:
-    assert conclude(booster(), Done(failures=[BUSY, Failure("", error)]), READY) is None
+    assert summarize(booster(), PlanResult(failures=[BUSY, Failure(ROUTE, error)]), READY) is None
 
 
 @pytest.mark.parametrize(
@@ -348,12 +353,12 @@ def test_a_namespace_on_its_way_out_is_nothing_to_report(error: Exception) -> No
     ids=["moved on", "gone", "another has its name"],
 )
 def test_an_old_view_is_nothing_to_report(error: Exception) -> None:
-    assert conclude(booster(), Done(failures=[Failure("", error)]), READY) is None
+    assert summarize(booster(), PlanResult(failures=[Failure(ROUTE, error)]), READY) is None
 
 
 def test_no_answer_is_a_passing_error() -> None:
-    done = Done(failures=[Failure('ModelRoute "m"', Unreachable("reset"))])
-    finding = conclude(booster(), done, READY)
+    result = PlanResult(failures=[Failure(ROUTE, Unreachable("reset"))])
+    finding = summarize(booster(), result, READY)
     assert finding is not None
     assert finding.initialized.message == 'ModelRoute "m": reset'
 

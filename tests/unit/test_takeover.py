@@ -1,4 +1,4 @@
-"""Which fields of a child become ours before it is applied."""
+"""Which fields of a child our field manager takes over before the apply."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.values.meta import Object
-from controller.planning.takeover import take_over_patch
+from controller.plan.takeover import take_over_patch
 
 US = "model-booster-controller"
 LABELS: Object = {"f:metadata": {"f:labels": {".": {}, "f:a": {}}}}
@@ -34,7 +34,7 @@ def selector(*names: str) -> Object:
 
 
 def after(*entries: Object) -> list[Object] | None:
-    """managedFields as the patch leaves them, None if there is no patch."""
+    """The managedFields after the patch; None if there is no patch."""
     live: Object = {
         "apiVersion": "g/v1",
         "metadata": {"resourceVersion": "7", "managedFields": list(entries)},
@@ -54,12 +54,12 @@ def after(*entries: Object) -> list[Object] | None:
         pytest.param(
             [entry("kthena", {**LABELS, **spec("a", "b")})],
             [entry(US, spec("a", "b"), "Apply"), entry("kthena", LABELS)],
-            id="made by another controller: its spec, not its labels",
+            id="made by another controller: the spec, not the labels",
         ),
         pytest.param(
             [entry("kthena", spec("a")), entry("scaler", spec("replicas"))],
             [entry(US, spec("a", "replicas"), "Apply")],
-            id="several wrote: all of the spec",
+            id="several writers: the whole spec",
         ),
         pytest.param(
             [entry("kthena", spec("a")), entry("kthena", {"f:status": {}}, subresource="status")],
@@ -67,7 +67,7 @@ def after(*entries: Object) -> list[Object] | None:
                 entry(US, spec("a"), "Apply"),
                 entry("kthena", {"f:status": {}}, subresource="status"),
             ],
-            id="a status stays whose it is",
+            id="status keeps its owner",
         ),
         pytest.param(
             [
@@ -78,7 +78,7 @@ def after(*entries: Object) -> list[Object] | None:
                 entry(US, spec("a"), "Apply"),
                 entry("scaler", spec("replicas"), subresource="scale"),
             ],
-            id="what was written through a subresource stays whose it is",
+            id="fields written through a subresource keep their owner",
         ),
         pytest.param(
             [
@@ -90,29 +90,29 @@ def after(*entries: Object) -> list[Object] | None:
                 entry(US, selector("a", "b"), "Apply"),
                 entry(US, {"f:status": {}}, "Apply", subresource="status"),
             ],
-            id="what we applied to a subresource is not our entry of the object",
+            id="our apply of a subresource is not our entry of the object",
         ),
         pytest.param(
             [entry("kthena", spec("a")), entry("argo", spec("b"), "Apply")],
             [entry(US, spec("a"), "Apply"), entry("argo", spec("b"), "Apply")],
-            id="what another applies is its own",
+            id="fields of another apply keep their owner",
         ),
         pytest.param(
             [entry(US, selector("a"), "Apply"), entry("hand", {**LABELS, **selector("b")})],
             [entry(US, selector("a", "b"), "Apply"), entry("hand", LABELS)],
-            id="ours already: only the selector",
+            id="applied by us before: only the selector",
         ),
         pytest.param(
             [entry(US, selector("a"), "Apply"), entry("argo", selector("b"), "Apply")],
             [entry(US, selector("a", "b"), "Apply")],
-            id="ours already: the selector, from whoever applied it",
+            id="applied by us before: the selector, also from another apply",
         ),
         pytest.param(
             [entry(US, spec("a"), "Apply"), entry("hand", spec("b"))],
             None,
-            id="ours already: nothing else",
+            id="applied by us before: nothing else",
         ),
-        pytest.param([], None, id="nobody holds anything"),
+        pytest.param([], None, id="no managedFields"),
     ],
 )
 def test_take_over(before: list[Object], want: list[Object] | None) -> None:

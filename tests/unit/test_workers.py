@@ -9,9 +9,9 @@ import pytest
 
 from app.metrics import Metrics
 from app.values.meta import Key
+from controller.queue.result import Result
 from controller.queue.workers import Workers
 from controller.queue.workqueue import WorkQueue
-from controller.reconcile.reconciler import Result
 
 pytestmark = pytest.mark.anyio
 

@@ -1,4 +1,4 @@
-"""What a stored ModelBooster asks for: every decision of a pass that looks at the spec alone."""
+"""The desired state of a ModelBooster: everything a pass derives from the spec alone."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from app.values.meta import Object
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
-    """What a ModelBooster asks for.
+class DesiredState:
+    """The desired state of a ModelBooster.
 
     Args:
-        model: what it means.
-        children: the children that should be.
-        notes: sentences that its status should carry.
+        model: the canonical form of its spec.
+        children: the desired children.
+        notes: sentences for the message of the condition ``Active``.
     """
 
     model: Model
@@ -30,12 +30,12 @@ class Intent:
     notes: tuple[str, ...]
 
 
-def intent_of(booster: Object, context: Context) -> Intent:
-    """Returns what a stored ModelBooster asks for.
+def desired_state(booster: Object, context: Context) -> DesiredState:
+    """Returns the desired state of a stored ModelBooster.
 
     Raises:
-        InvalidSpec: it breaks a rule, cannot be converted, or all its backends are of types that
-            are not served yet.
+        InvalidSpec: the spec breaks a rule, cannot be converted, or has only backends of types
+            that are not served yet.
     """
     model, children = accepted(booster, context)
     if not served(model):
@@ -44,7 +44,7 @@ def intent_of(booster: Object, context: Context) -> Intent:
             [not_supported(b.path.child("type"), b.type, types) for b in unserved(model)],
             Reason.UNSUPPORTED_TYPE,
         )
-    return Intent(model, tuple(children), tuple(_notes(model, context.release_profile)))
+    return DesiredState(model, tuple(children), tuple(_notes(model, context.release_profile)))
 
 
 def _notes(model: Model, profile: Profile) -> list[str]:

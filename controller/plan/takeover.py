@@ -1,9 +1,9 @@
-"""Who holds a field: making ours what kthena's own controller, or a hand, left in a child.
+"""Takes over ownership of fields that another field manager wrote into a child.
 
-Server-side apply removes a field when its last holder stops sending it. What was written by plain
-updates is held by whoever wrote it, for ever: a forced apply alone would leave it there. So the
-hold is handed over first, in ``metadata.managedFields``, and the apply that follows drops what we
-do not send.
+Server-side apply removes a field when its last owner stops applying it. The owner of a field that
+was written by a plain update never changes, so a forced apply alone would leave the field in
+place. Therefore ``metadata.managedFields`` is patched first: the fields become ours, and the
+apply that follows removes those that we do not send.
 """
 
 from __future__ import annotations
@@ -17,29 +17,32 @@ MATCH_LABELS = "f:matchLabels"
 
 
 def take_over_patch(live: Object, manager: str) -> list[Object]:
-    """Returns the JSON Patch that hands fields of a child to our manager; empty if none are to be.
+    """Returns the JSON Patch that makes our field manager the owner of fields of a child.
 
-    An object that we never applied was made by another controller: all that plain updates hold of
-    its spec becomes ours. In one of our own only selectors are taken back, from whoever added to
-    them; what others put elsewhere is theirs to keep.
+    If we have never applied the object, another controller made it: all fields of its spec that
+    plain updates own become ours. If we have, only selectors become ours, whoever added to them;
+    other fields that others added stay theirs.
 
     Args:
-        live: the object as the server has it now, with its managedFields.
+        live: the live object with its managedFields.
         manager: our field manager.
+
+    Returns:
+        The operations of the patch; empty if no field has to change its owner.
     """
     entries: list[Object] = live["metadata"].get("managedFields") or []
     ours = next((e for e in entries if _is_apply_of(e, manager)), None)
-    held: Object = {} if ours is None else ours.get("fieldsV1") or {}
+    owned: Object = {} if ours is None else ours.get("fieldsV1") or {}
     others: list[Object] = []
     for entry in entries:
         if entry is ours:
             continue
-        taken = {} if entry.get("subresource") else _takes(entry, whole=ours is None)
+        taken = {} if entry.get("subresource") else _fields_to_take(entry, whole=ours is None)
         rest = _without(entry.get("fieldsV1") or {}, taken)
-        held = _merged(held, taken)
+        owned = _merged(owned, taken)
         if rest:
             others.append({**entry, "fieldsV1": rest})
-    if held == ((ours or {}).get("fieldsV1") or {}):
+    if owned == ((ours or {}).get("fieldsV1") or {}):
         return []
     entry = ours or {
         "manager": manager,
@@ -49,12 +52,12 @@ def take_over_patch(live: Object, manager: str) -> list[Object]:
     }
     version = live["metadata"]["resourceVersion"]
     return [
-        # Checked by the server: 409 if the object is no longer the one that we read.
+        # Precondition: the API server answers 409 if the object has changed since we read it.
         {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
         {
             "op": "replace",
             "path": "/metadata/managedFields",
-            "value": [{**entry, "fieldsV1": held}, *others],
+            "value": [{**entry, "fieldsV1": owned}, *others],
         },
     ]
 
@@ -67,8 +70,13 @@ def _is_apply_of(entry: Object, manager: str) -> bool:
     )
 
 
-def _takes(entry: Object, *, whole: bool) -> Object:
-    """Returns the fields of an entry that become ours."""
+def _fields_to_take(entry: Object, *, whole: bool) -> Object:
+    """Returns the fields of a managedFields entry that become ours.
+
+    Args:
+        entry: the entry of another manager.
+        whole: whether its whole spec becomes ours, not only selectors.
+    """
     spec = (entry.get("fieldsV1") or {}).get(SPEC)
     if not isinstance(spec, dict):
         return {}

@@ -1,13 +1,13 @@
-"""The patch that writes a status, with the preconditions that keep a spec from being lost.
+"""The JSON Patch that writes a status, with preconditions that protect the spec.
 
 A status write stores the whole object as the API server reads it at that moment. While another
-CustomResourceDefinition is installed, that is an object without most of its spec. So the patch asks
-for what must hold first; the API server checks it in the same step as it writes:
+CustomResourceDefinition is installed, that object lacks most of its spec. So the patch contains
+preconditions, which the API server checks atomically with the write:
 
-* ``remove /status/modelName`` fails where our schema does not give that field its default (of all
-  operations only this one fails on a field that is not there);
-* ``test`` on the spec fails where it is not the spec that the status is about;
-* the resource version: 409 if the object has changed otherwise.
+* ``remove /status/modelName`` fails if the field does not exist. Only our schema has a default for
+  it. No other operation fails on a missing field.
+* ``test`` on the spec fails if it is not the spec that the status is about.
+* The resource version: 409 if the object has changed in any other way.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from app.values.meta import Object
 
 
 def status_patch(booster: Object, status: Object, *, with_spec: bool = True) -> list[Object]:
-    """Returns the JSON patch that writes a status.
+    """Returns the JSON Patch that writes a status.
 
     Args:
-        booster: the ModelBooster that the status is about, as it was read.
-        status: the whole status.
+        booster: the ModelBooster as it was read.
+        status: the complete status.
         with_spec: whether the spec is a precondition as well.
     """
     version = booster["metadata"]["resourceVersion"]

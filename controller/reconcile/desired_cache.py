@@ -1,0 +1,86 @@
+"""Caches the desired state of ModelBoosters for passes that follow each other closely."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from app.apis.kinds import Profile
+from app.convert.options import Options
+from app.kube.pace import Clock
+from app.validation import Context
+from app.values.meta import Object
+from controller.cluster.rivals import Elders, Rival
+from controller.plan.desired import DesiredState, desired_state
+from controller.status.status import is_settled
+
+MAX_ENTRIES = 256
+"""Entries that are kept at most, at about 15 KB each."""
+
+IDLE_SECONDS = 30.0
+"""How long an entry is kept after its last use: most ModelBoosters need no pass for hours."""
+
+_CacheKey = tuple[str, int, Profile | None]
+"""Uid, generation and profile: everything that a cached desired state depends on."""
+
+
+class DesiredStateCache:
+    """Returns the desired state of stored ModelBoosters.
+
+    Args:
+        options: settings of the conversion.
+        profile: profile of the installed kthena; set again when another kthena is installed.
+        rivals: returns the other objects that clients reach by the name of a ModelBooster.
+        clock: the time, in seconds.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        profile: Profile | None,
+        rivals: Callable[[Object], Iterable[Rival]],
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.profile = profile
+        self._options = options
+        self._rivals = rivals
+        self._clock = clock
+        # Least recently used first; with each entry the time of its last use.
+        self._entries: OrderedDict[_CacheKey, tuple[DesiredState | None, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Returns how many desired states are cached."""
+        return sum(desired is not None for desired, _ in self._entries.values())
+
+    def get(self, booster: Object) -> DesiredState:
+        """Returns the desired state of a ModelBooster.
+
+        Raises:
+            InvalidSpec: the spec breaks a rule, or an older object has its model name.
+        """
+        elders = Elders(booster, self._rivals(booster))
+        if elders.objects:  # the spec is invalid, so caching is not worth it
+            return desired_state(booster, Context(self._options, self.profile, elders))
+        metadata = booster["metadata"]
+        key = (metadata["uid"], metadata["generation"], self.profile)
+        entry = self._entries.pop(key, None)
+        desired = (entry and entry[0]) or desired_state(
+            booster, Context(self._options, self.profile)
+        )
+        # After a start, every settled ModelBooster gets one pass. It is cached from the second on.
+        is_repeated = entry is not None or not is_settled(booster)
+        self._entries[key] = desired if is_repeated else None, self._clock()
+        if len(self._entries) > MAX_ENTRIES:
+            self._entries.popitem(last=False)
+        return desired
+
+    def clear(self) -> None:
+        """Removes all entries: the specs may not have been what users wrote."""
+        self._entries.clear()
+
+    def evict_idle(self) -> None:
+        """Removes entries that were not used for ``IDLE_SECONDS``; call it from time to time."""
+        oldest = self._clock() - IDLE_SECONDS
+        while self._entries and next(iter(self._entries.values()))[1] <= oldest:
+            self._entries.popitem(last=False)
