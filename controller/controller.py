@@ -18,9 +18,9 @@ from app.errors import ApiError, Unreachable
 from app.installed import Detection, Installed
 from app.kube import Backoff, Kube
 from app.metrics import Metrics
+from app.schema_monitor import Schema
 from app.values.meta import Key
-from controller.cluster.informers import Informers
-from controller.cluster.schema import Schema
+from controller.cluster.informer_set import Informers
 from controller.election.leadership import cause_of
 from controller.planning.contest import PATIENCE, Patience
 from controller.queue.workers import NAME, Workers

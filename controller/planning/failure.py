@@ -9,7 +9,7 @@ from enum import IntEnum
 from app.apis.kinds import MODEL_SERVING
 from app.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, TerminalError
 from app.kube import is_unknown_kind
-from controller.status.finding import Reason
+from controller.status.conditions import Reason
 
 KIND_UNAVAILABLE = "KindUnavailable: "
 """Begins what is said of a child whose kind the API server does not serve."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from app.values.meta import Object
 from controller.planning.failure import Failure, Weight, message_of, worst
 from controller.planning.plan import Wait, named
-from controller.status.finding import (
+from controller.status.booster_status import condition, is_settled, stored_status
+from controller.status.conditions import (
     TRUE,
     UNKNOWN,
     Finding,
@@ -19,7 +20,6 @@ from controller.status.finding import (
     unclear,
 )
 from controller.status.readiness import BackendReport
-from controller.status.status import condition, is_settled, stored_status
 
 PATIENCE_SECONDS = 60.0
 """How long something may go wrong that mostly mends itself, before we call it a failure."""

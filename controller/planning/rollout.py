@@ -30,8 +30,8 @@ from app.model.children import Desired, is_booster_reference
 from app.values.meta import Key, Object, key_of, labels_of, owner_references
 from controller.planning.comparison import Gap, gap
 from controller.planning.plan import Apply, Look, Plan, Replace, Step, TakeOver
+from controller.status.booster_status import stored_status
 from controller.status.readiness import Ready, readiness
-from controller.status.status import stored_status
 
 ROLLOUT = f"{WORKLOAD}/rollout"
 """Annotation of a ModelBooster: ``allow`` or ``hold``; nothing, or anything else, leaves it to the

@@ -18,8 +18,8 @@ from typing import Protocol
 
 from app.kube.pace import Bucket, Clock, Dice
 from app.values.meta import Key
-from controller.queue.delayed import DelayedKeys
-from controller.queue.turns import Turns
+from controller.queue.delay_queue import DelayedKeys
+from controller.queue.fair_queue import Turns
 
 FIRST_RETRY_SECONDS = 0.005
 MAX_RETRY_SECONDS = 120.0

@@ -15,8 +15,8 @@ from app.kube import FIELD_MANAGER, Kube
 from app.kube.pace import Clock
 from app.model.children import Desired, revision
 from app.values.meta import Key, Object, key_of, labels_of, uid_of
-from controller.cluster.view import View
-from controller.cluster.writes import Write
+from controller.cluster.mutation_cache import View
+from controller.cluster.own_writes import Write
 from controller.planning.contest import (
     PATIENCE,
     Patience,
@@ -26,7 +26,7 @@ from controller.planning.contest import (
     rival_of_status,
 )
 from controller.planning.memory import Memory
-from controller.status.status import timeless
+from controller.status.booster_status import timeless
 
 log = logging.getLogger(__name__)
 

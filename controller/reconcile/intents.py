@@ -11,9 +11,9 @@ from app.convert.options import Options
 from app.kube.pace import Clock
 from app.validation import Context
 from app.values.meta import Object
-from controller.cluster.rivals import Elders, Rival
+from controller.cluster.model_names import Elders, Rival
 from controller.planning.intent import Intent, intent_of
-from controller.status.status import is_settled
+from controller.status.booster_status import is_settled
 
 MOST_KEPT = 256
 """Intents that are kept at most, at some 15 KB each."""

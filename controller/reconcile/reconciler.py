@@ -15,10 +15,10 @@ from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
 from app.errors import ApiError, ConflictingController, InvalidSpec, NotFound, Unreachable
 from app.kube import least_wait_seconds
 from app.kube.pace import Clock
+from app.schema_monitor import Schema
 from app.values.meta import Key, Object, is_terminating, key_of, uid_of
-from controller.cluster.lost import Lost
-from controller.cluster.schema import Schema
-from controller.cluster.view import View
+from controller.cluster.mutation_cache import View
+from controller.cluster.unlabeled import Lost
 from controller.planning.failure import Failure, Weight, worst
 from controller.planning.intent import Intent
 from controller.planning.memory import Memory
@@ -27,9 +27,9 @@ from controller.planning.plan import Plan, plan
 from controller.reconcile.reporter import Reporter
 from controller.reconcile.waves import Waves
 from controller.reconcile.writer import Writer
-from controller.status.finding import Finding, held, reconciling, stuck
+from controller.status.booster_status import is_settled, stored_status
+from controller.status.conditions import Finding, held, reconciling, stuck
 from controller.status.readiness import BackendReport, reports
-from controller.status.status import is_settled, stored_status
 
 SLOW_SECONDS = 2.0
 """A pass that takes longer says that it is at work."""

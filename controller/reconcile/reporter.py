@@ -14,14 +14,20 @@ from app.kube import Kube
 from app.kube.pace import Clock
 from app.model.canonical import Model
 from app.values.meta import Object, key_of, uid_of
-from controller.cluster.view import View
-from controller.cluster.writes import Write
+from controller.cluster.mutation_cache import View
+from controller.cluster.own_writes import Write
 from controller.planning.memory import Memory
 from controller.planning.outcome import Done
 from controller.reconcile.contests import Contests
 from controller.reconcile.guarded import status_patch
-from controller.status.finding import TRUE, Finding, Reason
-from controller.status.status import Difference, condition, difference, status_of, stored_status
+from controller.status.booster_status import (
+    Difference,
+    condition,
+    difference,
+    status_of,
+    stored_status,
+)
+from controller.status.conditions import TRUE, Finding, Reason
 
 log = logging.getLogger(__name__)
 

@@ -22,9 +22,9 @@ from app.kube.pace import Clock
 from app.model.canonical import Model
 from app.model.children import Desired
 from app.values.meta import Key, Object, Resource, key_of, owner_references
-from controller.cluster.lost import Lost
-from controller.cluster.view import View
-from controller.cluster.writes import Write
+from controller.cluster.mutation_cache import View
+from controller.cluster.own_writes import Write
+from controller.cluster.unlabeled import Lost
 from controller.election.leadership import cause_of
 from controller.planning.failure import Failure, Weight, weight_of
 from controller.planning.memory import Memory

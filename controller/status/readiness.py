@@ -16,7 +16,7 @@ from app.model.canonical import BackendForm, Model
 from app.model.children import backend_child_name
 from app.model.derive import SERVED_TYPES
 from app.values.meta import Object, is_terminating
-from controller.status.pods import MAX_SENTENCE, backend_of, sentence_about
+from controller.status.pod_records import MAX_SENTENCE, backend_of, sentence_about
 
 AVAILABLE, PROGRESSING, UPDATING = "Available", "Progressing", "UpdateInProgress"
 

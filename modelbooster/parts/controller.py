@@ -8,7 +8,7 @@ from app.kube import Kube
 from app.metrics import Metrics
 from app.values.meta import Key
 from controller.controller import Controller, Scope
-from controller.election.leader import lead
+from controller.election.elector import lead
 from controller.election.leadership import Leadership, identity
 from controller.election.lease import Term
 from modelbooster.parts.tasks import beside

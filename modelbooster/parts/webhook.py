@@ -11,12 +11,12 @@ from app.errors import ApiError, Unreachable
 from app.installed import Detection, Installed
 from app.kube import Kube
 from app.metrics import Metrics
+from app.schema_monitor import Schema
 from app.validation import Context
 from certs.objects import Place
 from certs.pki import KeyPair
 from certs.provided import follow
 from certs.rotator import rotate
-from controller.cluster.schema import Schema
 from modelbooster.parts.neighbours import Neighbours
 from modelbooster.parts.tasks import beside, port_errors
 from modelbooster.probes import ReadyCheck

@@ -16,7 +16,7 @@ from app.installed import Installed
 from app.kube import Kube, connect
 from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource, labels_of
-from controller.cluster.informers import Informers
+from controller.cluster.informer_set import Informers
 from modelbooster.parts.neighbours import Neighbours
 from tests.builders import booster_object
 from tests.controlplane import crds

@@ -14,7 +14,7 @@ from app.errors import LeadershipLost
 from app.kube import Kube, connect
 from app.values.meta import Key
 from controller.controller import Controller, Scope
-from controller.election.leader import lead
+from controller.election.elector import lead
 from controller.election.leadership import Leadership
 from controller.election.lease import Term
 from controller.reconcile.events import EVENT, Recorder

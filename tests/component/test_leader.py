@@ -16,7 +16,7 @@ import pytest
 from app.errors import LeadershipLost, Unreachable
 from app.kube import Kube, connect
 from app.values.meta import Key, Object, Resource
-from controller.election.leader import lead
+from controller.election.elector import lead
 from controller.election.leadership import Leadership
 from controller.election.lease import LEASE, Term
 from tests.following import eventually

@@ -19,8 +19,8 @@ from app.apis.kinds import (
 from app.kube import connect
 from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource, uid_of
-from controller.cluster.informers import Informers
-from controller.status.pods import POD
+from controller.cluster.informer_set import Informers
+from controller.status.pod_records import POD
 from modelbooster.parts.controller import ControllerPart, leadership_of
 from modelbooster.settings import Settings
 from tests import audit

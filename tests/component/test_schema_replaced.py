@@ -22,7 +22,7 @@ from app.values.meta import Object, Resource, uid_of
 from controller.controller import Controller
 from controller.reconcile.events import EVENT
 from controller.reconcile.guarded import status_patch
-from controller.status.pods import POD
+from controller.status.pod_records import POD
 from tests import audit
 from tests.builders import backend, booster_object, worker
 from tests.component.running import DEPLOYING, is_in, running, until_idle, written

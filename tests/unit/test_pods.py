@@ -9,7 +9,8 @@ import pytest
 
 from app.apis.kinds import BACKEND_NAME, MANAGED_BY, MODEL_UID, WORKLOAD
 from app.values.meta import Object
-from controller.status.pods import (
+from controller.status.pod_problems import Kind, Trouble, trouble_of
+from controller.status.pod_records import (
     MAX_SENTENCE,
     backend_of,
     model_uid,
@@ -18,7 +19,6 @@ from controller.status.pods import (
     slim,
 )
 from controller.status.readiness import reports
-from controller.status.trouble import Kind, Trouble, trouble_of
 from tests.builders import backend, model
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()

@@ -22,9 +22,9 @@ from app.values.meta import Object
 from controller.planning.failure import Failure
 from controller.planning.outcome import Done, Trouble, conclude
 from controller.planning.plan import Wait
-from controller.status.finding import Finding, deployed, reconciling, retrying, stuck, unclear
+from controller.status.booster_status import MAX_MESSAGE, Difference, difference, status_of
+from controller.status.conditions import Finding, deployed, reconciling, retrying, stuck, unclear
 from controller.status.readiness import BackendReport, Ready
-from controller.status.status import MAX_MESSAGE, Difference, difference, status_of
 from tests.builders import model, stored_object
 
 NOW, LATER = "2031-01-01T00:00:00Z", "2031-01-01T00:01:00Z"

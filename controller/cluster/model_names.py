@@ -10,7 +10,7 @@ from app.cache.store import Store
 from app.lookup import routed_by_booster
 from app.model.children import is_booster_reference
 from app.values.meta import Key, Object, Resource, is_terminating, key_of, owner_references
-from controller.cluster.stores import ROUTED_INDEX
+from controller.cluster.indexed_stores import ROUTED_INDEX
 
 Rival = tuple[Resource, Object]
 """An object that clients reach by the same name, and its kind."""

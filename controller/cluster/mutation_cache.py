@@ -16,8 +16,8 @@ from app.apis.kinds import MODEL_BOOSTER
 from app.cache.records import Record
 from app.cache.store import Store
 from app.values.meta import Key, Object, Resource, is_terminating, key_of, uid_of
-from controller.cluster.stores import BOOSTER_INDEX
-from controller.cluster.writes import Expected, Overtaken, Place, Write, ignored
+from controller.cluster.indexed_stores import BOOSTER_INDEX
+from controller.cluster.own_writes import Expected, Overtaken, Place, Write, ignored
 
 EXPECT_SECONDS = 60.0
 """After this long a write that the watch has not shown is no longer taken for the truth."""

@@ -17,12 +17,17 @@ from app.installed import Installed
 from app.kube import Kube
 from app.model.children import is_booster_reference
 from app.values.meta import Key, Object, Resource, key_of, owner_references
-from controller.cluster.lost import OTHERS, OURS, Lost, owners_of
-from controller.cluster.rivals import Names
-from controller.cluster.stores import ROUTED_INDEX, UID_INDEX, store_of, store_of_others_routes
-from controller.cluster.view import View
-from controller.cluster.writes import Expected, Write
-from controller.status.pods import POD, model_uid, pod_trouble, slim
+from controller.cluster.indexed_stores import (
+    ROUTED_INDEX,
+    UID_INDEX,
+    store_of,
+    store_of_others_routes,
+)
+from controller.cluster.model_names import Names
+from controller.cluster.mutation_cache import View
+from controller.cluster.own_writes import Expected, Write
+from controller.cluster.unlabeled import OTHERS, OURS, Lost, owners_of
+from controller.status.pod_records import POD, model_uid, pod_trouble, slim
 
 log = logging.getLogger(__name__)
 

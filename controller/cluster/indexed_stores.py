@@ -11,7 +11,7 @@ from app.cache.store import Store
 from app.lookup import routed_by_booster, routed_by_route
 from app.model.children import owner_uids
 from app.values.meta import Object, Resource, uid_of
-from controller.status.pods import POD, model_uid
+from controller.status.pod_records import POD, model_uid
 
 BOOSTER_INDEX = "booster"
 """Of children and pods: the uids of the ModelBoosters that they may belong to."""

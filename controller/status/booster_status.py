@@ -11,7 +11,7 @@ from typing import Any
 
 from app.model.canonical import Model
 from app.values.meta import Object
-from controller.status.finding import FALSE, TRUE, Finding
+from controller.status.conditions import FALSE, TRUE, Finding
 
 MAX_MESSAGE = 32768
 """Longest message that the API server takes in a condition."""

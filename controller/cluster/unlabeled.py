@@ -17,7 +17,7 @@ from app.errors import ApiError
 from app.kube import Kube, is_unknown_kind
 from app.model.children import owner_uids
 from app.values.meta import Key, Object, Resource, is_terminating, key_of
-from controller.cluster.writes import Place
+from controller.cluster.own_writes import Place
 
 OURS = f"{SELECTOR}={WORKLOAD}"
 """Selects what carries our label."""

@@ -11,7 +11,7 @@ from sys import intern
 
 from app.apis.kinds import BACKEND_NAME, MODEL_UID
 from app.values.meta import Object, Resource, key_of, labels_of
-from controller.status.trouble import Kind, Trouble, short, trouble_of
+from controller.status.pod_problems import Kind, Trouble, short, trouble_of
 
 POD = Resource("", "v1", "pods", "Pod")
 

@@ -11,9 +11,9 @@ from app.cache.store import Store
 from app.errors import Unreachable
 from app.model.children import owner_uids
 from app.values.meta import Key, Object
-from controller.cluster.stores import BOOSTER_INDEX
-from controller.cluster.view import EXPECT_SECONDS, View
-from controller.cluster.writes import Write
+from controller.cluster.indexed_stores import BOOSTER_INDEX
+from controller.cluster.mutation_cache import EXPECT_SECONDS, View
+from controller.cluster.own_writes import Write
 
 OWNER = "owner-uid"
 KEY = Key("ns", "m")
