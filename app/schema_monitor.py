@@ -29,20 +29,20 @@ from app.values.meta import Object
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
+CHECK_SECONDS = 1.0
 """Time between two looks while another definition is, or may be, installed."""
 
 HOLD_SECONDS = 5.0
 """How long a changed spec counts: an edited CRD may be published that much later."""
 
-MOST_EVENTS = 500
+MAX_EVENTS = 500
 """So many ModelBoosters get an Event about an exchange; more would only be noise."""
 
-MOST_NAMED = 3
+MAX_NAMED_FIELDS = 3
 """So many of the missing fields are named."""
 
 
-class Schema:
+class SchemaMonitor:
     """Knows whether ModelBoosters are read and written with our schema.
 
     Args:
@@ -95,7 +95,7 @@ class Schema:
     def may_tell(self) -> bool:
         """Returns whether one more ModelBooster may get an Event about this exchange."""
         self._told += 1
-        return self._told <= MOST_EVENTS
+        return self._told <= MAX_EVENTS
 
     def read(self, booster: Object) -> None:
         """Takes in an object as the API server has just returned it."""
@@ -134,7 +134,7 @@ class Schema:
                 log.info("the schema of ModelBooster cannot be looked at now: %s", exc)
             if not self.is_ours:
                 self._asked.set()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
 
     async def _check(self) -> None:
         found = await self._look()
@@ -166,16 +166,16 @@ class Schema:
             return
         is_news = self._fault is None
         self._told = 0 if is_news else self._told
-        self._fault = f"{ADVICE}{lacking(missing)}"
+        self._fault = f"{ADVICE}{missing_fields_note(missing)}"
         if is_news:
             log.error("the CustomResourceDefinition of ModelBooster is not ours: %s", self._fault)
             self._changed()
 
 
-def lacking(missing: Sequence[str]) -> str:
+def missing_fields_note(missing: Sequence[str]) -> str:
     """Returns the missing fields in words; ``""`` if none is known."""
     if not missing:
         return ""
-    rest = len(missing) - MOST_NAMED
+    rest = len(missing) - MAX_NAMED_FIELDS
     more = f" and {rest} more" if rest > 0 else ""
-    return f" (it lacks {', '.join(missing[:MOST_NAMED])}{more})"
+    return f" (it lacks {', '.join(missing[:MAX_NAMED_FIELDS])}{more})"

@@ -18,12 +18,12 @@ from app.errors import ApiError, Unreachable
 from app.installed import Detection, Installed
 from app.kube import Backoff, Kube
 from app.metrics import Metrics
-from app.schema_monitor import Schema
+from app.schema_monitor import SchemaMonitor
 from app.values.meta import Key
-from controller.cluster.informer_set import Informers
+from controller.cluster.informer_set import InformerSet
 from controller.election.leadership import cause_of
 from controller.planning.contest import PATIENCE, Patience
-from controller.queue.workers import NAME, Workers
+from controller.queue.workers import CONTROLLER_NAME, Workers
 from controller.queue.workqueue import WorkQueue
 from controller.reconcile.contests import Contests
 from controller.reconcile.events import Recorder
@@ -74,7 +74,7 @@ class Scope:
     namespaces: tuple[str, ...] = ()
     workers: int = 16
     resync_seconds: float = 36000
-    instance: str = NAME
+    instance: str = CONTROLLER_NAME
     pace: Pace = PACE
     patience: Patience = PATIENCE
     look_seconds: float = 60
@@ -99,14 +99,14 @@ class Controller:
     ) -> None:
         self._scope = scope or Scope()
         self._metrics = metrics or Metrics()
-        self._queue = WorkQueue(self._metrics.queue(NAME))
+        self._queue = WorkQueue(self._metrics.queue(CONTROLLER_NAME))
         self._metrics.follow_queue(
-            NAME,
+            CONTROLLER_NAME,
             lambda: len(self._queue),
             lambda: self._queue.delayed,
             lambda: list(self._queue.running.values()),
         )
-        self._informers = Informers(
+        self._informers = InformerSet(
             kube,
             lambda key, is_first: self._queue.add(key, low=is_first),
             self._scope.namespaces,
@@ -116,7 +116,7 @@ class Controller:
             read=lambda booster: self.schema.read(booster),
             updated=lambda old, new: self.schema.updated(old, new),
         )
-        self.schema = Schema(
+        self.schema = SchemaMonitor(
             kube,
             self._scope.namespaces,
             self._look_once,

@@ -11,7 +11,7 @@ from app.cache.store import Store
 from app.lookup import routed_by_booster, routed_by_route
 from app.model.children import owner_uids
 from app.values.meta import Object, Resource, uid_of
-from controller.status.pod_records import POD, model_uid
+from controller.status.pod_records import POD, booster_uid
 
 BOOSTER_INDEX = "booster"
 """Of children and pods: the uids of the ModelBoosters that they may belong to."""
@@ -29,7 +29,7 @@ Conditions = tuple[tuple[str, str], ...]
 def store_of(resource: Resource) -> Store:
     """Returns an empty store for a kind."""
     if resource is POD:  # of which only a small record is kept anyway
-        return Store({BOOSTER_INDEX: lambda record: [model_uid(record)]}, unpacked=None)
+        return Store({BOOSTER_INDEX: lambda record: [booster_uid(record)]}, unpacked=None)
     if resource is not MODEL_BOOSTER:
         return Store({BOOSTER_INDEX: owner_uids})
     indexes: dict[str, Index] = {

@@ -23,19 +23,24 @@ from controller.cluster.indexed_stores import (
     store_of,
     store_of_others_routes,
 )
-from controller.cluster.model_names import Names
-from controller.cluster.mutation_cache import View
-from controller.cluster.own_writes import Expected, Write
-from controller.cluster.unlabeled import OTHERS, OURS, Lost, owners_of
-from controller.status.pod_records import POD, model_uid, pod_trouble, slim
+from controller.cluster.model_names import ModelNames
+from controller.cluster.mutation_cache import MutationCache
+from controller.cluster.own_writes import Expectation, InflightWrite
+from controller.cluster.unlabeled import (
+    LABELED_SELECTOR,
+    UNLABELED_SELECTOR,
+    UnlabeledChildren,
+    indexed_owners,
+)
+from controller.status.pod_records import POD, booster_uid, pod_record, recorded_problem
 
 log = logging.getLogger(__name__)
 
-Wake = Callable[[Key, bool], None]
+Enqueue = Callable[[Key, bool], None]
 """Lets a key wait for a pass; True if that can wait longer: nothing new, or mere details."""
 
 
-class Informers:
+class InformerSet:
     """Informers of ModelBooster, of every child kind, of others' ModelRoutes, and of pods.
 
     Args:
@@ -52,7 +57,7 @@ class Informers:
     def __init__(
         self,
         kube: Kube,
-        wake: Wake,
+        wake: Enqueue,
         namespaces: Sequence[str] = (),
         pace: Pace = PACE,
         count: Count = lambda resource, what: None,
@@ -76,7 +81,7 @@ class Informers:
                     store_of(resource),
                     partial(self._changed, resource, namespace),
                     # Children only by our label; for those that lost it see ``Lost``.
-                    label_selector="" if resource is MODEL_BOOSTER else OURS,
+                    label_selector="" if resource is MODEL_BOOSTER else LABELED_SELECTOR,
                     namespace=namespace,
                     shape=self._read_booster
                     if resource is MODEL_BOOSTER
@@ -100,14 +105,14 @@ class Informers:
                 MODEL_ROUTE,
                 store_of_others_routes(),
                 partial(self._others_route_changed, namespace),
-                label_selector=OTHERS,
+                label_selector=UNLABELED_SELECTOR,
                 namespace=namespace,
                 pace=pace,
                 count=count,
             )
             for namespace in self._namespaces
         }
-        self.view = View(
+        self.view = MutationCache(
             {
                 resource.kind: {place: informer.store for place, informer in informers.items()}
                 for resource, informers in self._informers.items()
@@ -115,11 +120,11 @@ class Informers:
             {place: informer.store for place, informer in self._pods.items()},
             self._overtaken,
         )
-        self.names = Names(
+        self.names = ModelNames(
             [informer.store for informer in self._informers[MODEL_BOOSTER].values()],
             [informer.store for informer in self._others_routes.values()],
         )
-        self.lost = Lost(self.booster_of)
+        self.lost = UnlabeledChildren(self.booster_of)
 
     def _of_pods(self, kube: Kube, namespace: str | None, pace: Pace, count: Count) -> Informer:
         store = store_of(POD)
@@ -128,9 +133,9 @@ class Informers:
             POD,
             store,
             self._pod_changed,
-            label_selector=OURS,
+            label_selector=LABELED_SELECTOR,
             namespace=namespace,
-            shape=lambda pod: slim(pod, store.get(key_of(pod))),
+            shape=lambda pod: pod_record(pod, store.get(key_of(pod))),
             pace=pace,
             count=count,
         )
@@ -239,7 +244,7 @@ class Informers:
         for key in keys:
             self._wake(key, is_first)
 
-    def _overtaken(self, write: Write) -> None:
+    def _overtaken(self, write: InflightWrite) -> None:
         """Lets a ModelBooster look again that something happened to while we wrote."""
         if write.gone and write.resource is not MODEL_BOOSTER:
             self.lost.note(write.place, write.owner)
@@ -266,7 +271,7 @@ class Informers:
             log.warning("%s: a write was not seen in the watch for a minute", key)
             self._wake(key, True)
 
-    def _concerned_by(self, dropped: Iterable[Expected]) -> set[Key]:
+    def _concerned_by(self, dropped: Iterable[Expectation]) -> set[Key]:
         """Returns the ModelBoosters that have written what is not expected any more."""
         keys: set[Key] = set()
         for expected in dropped:
@@ -291,10 +296,10 @@ class Informers:
     def _pod_changed(self, old: Record | None, new: Record | None) -> None:
         """Wakes a ModelBooster only if there is something new to say of its pods."""
         record = new or old
-        before, after = (pod_trouble(each.object if each else None) for each in (old, new))
+        before, after = (recorded_problem(each.object if each else None) for each in (old, new))
         if record is None or before == after:
             return
-        key = self.booster_of(model_uid(record.object))
+        key = self.booster_of(booster_uid(record.object))
         if key is not None and key.namespace == record.key.namespace:
             self._wake(key, True)
 
@@ -305,7 +310,7 @@ class Informers:
             names = [value for index, value in record.entries if index == ROUTED_INDEX]
             yield from (other.key for other in self.names.others(record.key, names))
             return
-        owners = [self.booster_of(uid) for uid in owners_of(record)]
+        owners = [self.booster_of(uid) for uid in indexed_owners(record)]
         yield from filter(None, owners)
         if all(owners):
             return

@@ -12,11 +12,11 @@ from app.model.children import is_booster_reference
 from app.values.meta import Key, Object, Resource, is_terminating, key_of, owner_references
 from controller.cluster.indexed_stores import ROUTED_INDEX
 
-Rival = tuple[Resource, Object]
+Claim = tuple[Resource, Object]
 """An object that clients reach by the same name, and its kind."""
 
 
-class Names:
+class ModelNames:
     """Finds who is called what.
 
     Args:
@@ -28,7 +28,7 @@ class Names:
         self._boosters = boosters
         self._routes = routes
 
-    def rivals(self, booster: Object) -> list[Rival]:
+    def rivals(self, booster: Object) -> list[Claim]:
         """Returns whatever else of the namespace clients reach by the same name."""
         here, names = key_of(booster), list(routed_by_booster(booster))
         routes = [
@@ -55,7 +55,7 @@ class Names:
         return _named(self._boosters, namespace, names)
 
 
-class Elders:
+class OlderClaims:
     """Answers the questions of the rules across objects, as the controller has to see them.
 
     Clashes of generated names are no question here: the API server settles them, when the second
@@ -69,7 +69,7 @@ class Elders:
 
     ready = True
 
-    def __init__(self, booster: Object, rivals: Iterable[Rival]) -> None:
+    def __init__(self, booster: Object, rivals: Iterable[Claim]) -> None:
         self.objects = sorted(
             (r for r in rivals if not is_terminating(r[1]) and _age(r[1]) < _age(booster)),
             key=lambda rival: _age(rival[1]),

@@ -17,13 +17,19 @@ from app.cache.records import Record
 from app.cache.store import Store
 from app.values.meta import Key, Object, Resource, is_terminating, key_of, uid_of
 from controller.cluster.indexed_stores import BOOSTER_INDEX
-from controller.cluster.own_writes import Expected, Overtaken, Place, Write, ignored
+from controller.cluster.own_writes import (
+    Expectation,
+    InflightWrite,
+    ObjectRef,
+    OnConcurrentChange,
+    ignore_concurrent_change,
+)
 
-EXPECT_SECONDS = 60.0
+EXPECTATION_SECONDS = 60.0
 """After this long a write that the watch has not shown is no longer taken for the truth."""
 
 
-class View:
+class MutationCache:
     """Reads objects as they are after our own writes.
 
     Args:
@@ -36,14 +42,14 @@ class View:
         self,
         stores: Mapping[str, Mapping[str | None, Store]],
         pods: Mapping[str | None, Store] | None = None,
-        overtaken: Overtaken = ignored,
+        overtaken: OnConcurrentChange = ignore_concurrent_change,
     ) -> None:
         self._stores = stores
         self._pods = pods or {}
         self._overtaken = overtaken
-        self._expected: dict[Place, Expected] = {}
-        self._places: dict[str, set[Place]] = {}  # of what is expected, by owner
-        self._under_way: dict[Place, list[Write]] = {}
+        self._expected: dict[ObjectRef, Expectation] = {}
+        self._places: dict[str, set[ObjectRef]] = {}  # of what is expected, by owner
+        self._under_way: dict[ObjectRef, list[InflightWrite]] = {}
 
     def get(self, resource: Resource, key: Key) -> Object | None:
         """Returns an object, None if there is none."""
@@ -85,7 +91,7 @@ class View:
                 yield record.object
 
     @contextmanager
-    def writing(self, write: Write) -> Iterator[Write]:
+    def writing(self, write: InflightWrite) -> Iterator[InflightWrite]:
         """Notes what the watch shows of an object while we write it.
 
         Until the answer is here, nobody can tell our own doing from news. However the write ends,
@@ -103,23 +109,25 @@ class View:
             if write.is_overtaken:
                 self._overtaken(write)
 
-    def made(self, write: Write, obj: Object, now: float) -> None:
+    def made(self, write: InflightWrite, obj: Object, now: float) -> None:
         """Takes in what the server returned to a write, at a time in seconds."""
         write.answer = obj["metadata"]["resourceVersion"]
         self._drop(write.place)
         stored = self._stored(*write.place)
         shown = write.versions | {stored.version if stored else ""}
         if write.answer not in shown and uid_of(obj) not in write.gone:
-            until = now + EXPECT_SECONDS
-            self._expect(Expected(write.place, write.owner, uid_of(obj), obj, until))
+            until = now + EXPECTATION_SECONDS
+            self._expect(Expectation(write.place, write.owner, uid_of(obj), obj, until))
 
-    def deleted(self, write: Write, uid: str, now: float) -> None:
+    def deleted(self, write: InflightWrite, uid: str, now: float) -> None:
         """Takes in that the object with this uid is deleted, at a time in seconds."""
         write.deleted = uid
         self._drop(write.place)
         stored = self._stored(*write.place)
         if stored is not None and stored.uid == uid and uid not in write.gone:
-            self._expect(Expected(write.place, write.owner, uid, None, now + EXPECT_SECONDS))
+            self._expect(
+                Expectation(write.place, write.owner, uid, None, now + EXPECTATION_SECONDS)
+            )
 
     def noticed(self, resource: Resource, old: Record | None, new: Record | None) -> bool:
         """Takes in what the watch shows; returns whether that is news to us.
@@ -159,11 +167,13 @@ class View:
             self._drop(place)
         return True
 
-    def expired(self, now: float) -> list[Expected]:
+    def expired(self, now: float) -> list[Expectation]:
         """Stops expecting what is overdue, and returns it."""
         return self._dropped([e for e in self._expected.values() if e.until <= now])
 
-    def relisted(self, resource: Resource, namespace: str | None, began: float) -> list[Expected]:
+    def relisted(
+        self, resource: Resource, namespace: str | None, began: float
+    ) -> list[Expectation]:
         """Believes a listing rather than what was written before it began.
 
         An object that came and went while nobody watched leaves no other trace.
@@ -181,11 +191,11 @@ class View:
             for (kind, key), expected in self._expected.items()
             if kind == resource.kind
             and namespace in (None, key.namespace)
-            and expected.until - EXPECT_SECONDS < began
+            and expected.until - EXPECTATION_SECONDS < began
         ]
         return self._dropped(older)
 
-    def _dropped(self, expected: list[Expected]) -> list[Expected]:
+    def _dropped(self, expected: list[Expectation]) -> list[Expectation]:
         for each in expected:
             self._drop(each.place)
         return expected
@@ -195,11 +205,11 @@ class View:
         store = stores.get(None if None in stores else key.namespace)
         return store.record(key) if store is not None else None
 
-    def _expect(self, expected: Expected) -> None:
+    def _expect(self, expected: Expectation) -> None:
         self._expected[expected.place] = expected
         self._places.setdefault(expected.owner, set()).add(expected.place)
 
-    def _drop(self, place: Place) -> None:
+    def _drop(self, place: ObjectRef) -> None:
         expected = self._expected.pop(place, None)
         if expected is None:
             return

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 from app.values.meta import Key, Object, Resource
 
-Place = tuple[str, Key]
+ObjectRef = tuple[str, Key]
 """Kind and key: names one object."""
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class Expectation:
     """What a write made of an object: ``obj`` is None if it deleted the one with this uid."""
 
-    place: Place
+    place: ObjectRef
     owner: str
     uid: str
     obj: Object | None
@@ -23,7 +23,7 @@ class Expected:
 
 
 @dataclass(slots=True)
-class Write:
+class InflightWrite:
     """A write that is under way, and what the watch shows of its object meanwhile.
 
     Args:
@@ -47,7 +47,7 @@ class Write:
     gone: set[str] = field(default_factory=set)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> ObjectRef:
         """Which object is written."""
         return self.resource.kind, self.key
 
@@ -57,9 +57,9 @@ class Write:
         return bool(self.versions - {self.answer} or self.gone - {self.deleted})
 
 
-Overtaken = Callable[[Write], None]
+OnConcurrentChange = Callable[[InflightWrite], None]
 """Told of a write that has ended, if something else happened to its object meanwhile."""
 
 
-def ignored(write: Write) -> None:
+def ignore_concurrent_change(write: InflightWrite) -> None:
     """For a view that nobody writes through."""

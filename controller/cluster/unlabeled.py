@@ -17,16 +17,16 @@ from app.errors import ApiError
 from app.kube import Kube, is_unknown_kind
 from app.model.children import owner_uids
 from app.values.meta import Key, Object, Resource, is_terminating, key_of
-from controller.cluster.own_writes import Place
+from controller.cluster.own_writes import ObjectRef
 
-OURS = f"{SELECTOR}={WORKLOAD}"
+LABELED_SELECTOR = f"{SELECTOR}={WORKLOAD}"
 """Selects what carries our label."""
 
-OTHERS = f"{SELECTOR}!={WORKLOAD}"
+UNLABELED_SELECTOR = f"{SELECTOR}!={WORKLOAD}"
 """Selects what does not."""
 
 
-class Lost:
+class UnlabeledChildren:
     """Where a child of which ModelBooster may stand out of sight.
 
     Args:
@@ -35,13 +35,13 @@ class Lost:
 
     def __init__(self, booster_of: Callable[[str], Key | None]) -> None:
         self._booster_of = booster_of
-        self._places: dict[str, set[Place]] = {}
+        self._places: dict[str, set[ObjectRef]] = {}
 
-    def of(self, owner: str) -> Set[Place]:
+    def of(self, owner: str) -> Set[ObjectRef]:
         """Returns where a child of the ModelBooster with this uid may stand."""
         return self._places.get(owner, frozenset())
 
-    def note(self, place: Place, owner: str) -> Key | None:
+    def note(self, place: ObjectRef, owner: str) -> Key | None:
         """Notes that a child may stand here; returns where its owner does, if there is one."""
         booster = self._booster_of(owner)
         if booster is None or booster.namespace != place[1].namespace:
@@ -49,7 +49,7 @@ class Lost:
         self._places.setdefault(owner, set()).add(place)
         return booster
 
-    def found(self, place: Place, owners: Iterable[str]) -> None:
+    def found(self, place: ObjectRef, owners: Iterable[str]) -> None:
         """Notes that it is known what stands here, or that nothing does."""
         for owner in owners:
             places = self._places.get(owner)
@@ -77,9 +77,9 @@ class Lost:
             if new is None and old is not None:
                 self._places.pop(old.uid, None)  # the garbage collector finds all that it owned
         elif new is not None:
-            self.found((resource.kind, new.key), owners_of(new))
+            self.found((resource.kind, new.key), indexed_owners(new))
         elif old is not None and is_news and not is_terminating(old.object):
-            for uid in owners_of(old):
+            for uid in indexed_owners(old):
                 self.note((resource.kind, old.key), uid)
 
     async def seek(
@@ -103,7 +103,7 @@ class Lost:
                         resource,
                         partial(take, resource),
                         namespace=namespace,
-                        label_selector=OTHERS,
+                        label_selector=UNLABELED_SELECTOR,
                         only_metadata=True,
                     )
                 except ApiError as exc:
@@ -112,6 +112,6 @@ class Lost:
         return boosters
 
 
-def owners_of(child: Record) -> list[str]:
+def indexed_owners(child: Record) -> list[str]:
     """Returns the uids of the ModelBoosters that a child may belong to."""
     return [uid for _, uid in child.entries]

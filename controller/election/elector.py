@@ -22,7 +22,15 @@ from app.errors import ApiError, Conflict, LeadershipLost, NotFound, Unreachable
 from app.kube import Kube
 from app.values.meta import Object
 from controller.election.leadership import Leadership, cause_of
-from controller.election.lease import LEASE, Move, Sighting, held, holder_of, next_move, released
+from controller.election.lease import (
+    LEASE,
+    LeaseAction,
+    ObservedLease,
+    held_lease,
+    holder_of,
+    next_action,
+    released_lease,
+)
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +73,7 @@ class _Elector:
         self._kube = kube
         self._leadership = leadership
         self._me = leadership.me
-        self._seen: Sighting | None = None
+        self._seen: ObservedLease | None = None
         self._stopping = asyncio.Event()
 
     @property
@@ -120,22 +128,22 @@ class _Elector:
 
     async def _give_up(self) -> None:
         if self._seen is not None and self._seen.lease and self._holder == self._me:
-            await self._kube.replace(LEASE, released(self._seen.lease, datetime.now(UTC)))
+            await self._kube.replace(LEASE, released_lease(self._seen.lease, datetime.now(UTC)))
             log.info("%s has released the lease", self._me)
 
     async def _tried(self) -> bool:
         """Tries to hold the lease, at once with what we know or else after a look."""
         try:
             if self._seen is not None and self._holder == self._me:
-                await self._write(Move.RENEW, self._seen)
+                await self._write(LeaseAction.RENEW, self._seen)
                 return True
         except (ApiError, Unreachable) as exc:
             log.warning("the lease could not be renewed: %s", exc)
         try:
             for _ in range(2):
                 seen = await self._look()
-                move = next_move(seen, self._me, self._leadership.now(), self._leadership.term)
-                if move is Move.WAIT:
+                move = next_action(seen, self._me, self._leadership.now(), self._leadership.term)
+                if move is LeaseAction.WAIT:
                     return False
                 try:
                     await self._write(move, seen)
@@ -146,7 +154,7 @@ class _Elector:
             log.warning("the lease could not be had: %s", exc)
         return False
 
-    async def _look(self) -> Sighting:
+    async def _look(self) -> ObservedLease:
         lease: Object | None
         try:
             lease = await self._kube.get(LEASE, *self._leadership.key)
@@ -154,19 +162,19 @@ class _Elector:
             lease = None
         now = self._leadership.now()
         before = self._seen
-        self._seen = before.followed_by(lease, now) if before else Sighting(lease, now)
+        self._seen = before.followed_by(lease, now) if before else ObservedLease(lease, now)
         return self._seen
 
-    async def _write(self, move: Move, seen: Sighting) -> None:
+    async def _write(self, move: LeaseAction, seen: ObservedLease) -> None:
         begun_at = self._leadership.now()
         leadership = self._leadership
-        lease = held(seen.lease, leadership.key, self._me, datetime.now(UTC), leadership.term)
-        if move is Move.CREATE:
+        lease = held_lease(seen.lease, leadership.key, self._me, datetime.now(UTC), leadership.term)
+        if move is LeaseAction.CREATE:
             lease["metadata"] |= leadership.metadata
             stored = await self._kube.create(LEASE, lease)
         else:
             stored = await self._kube.replace(LEASE, lease)
-        self._seen = Sighting(stored, self._leadership.now())
+        self._seen = ObservedLease(stored, self._leadership.now())
         self._leadership.renewed(begun_at)
 
     async def _pause(self) -> None:

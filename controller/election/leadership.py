@@ -12,7 +12,7 @@ from uuid import uuid4
 from app.errors import LeadershipLost
 from app.kube.pace import Clock
 from app.values.meta import Key, Object
-from controller.election.lease import Term
+from controller.election.lease import LeaseTiming
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Leadership:
         self,
         key: Key,
         me: str,
-        term: Term,
+        term: LeaseTiming,
         tell: Callable[[bool], None] = lambda leads: None,
         clock: Clock = time.monotonic,
         metadata: Object | None = None,

@@ -21,7 +21,7 @@ RELEASED_SECONDS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Term:
+class LeaseTiming:
     """How long leadership lasts.
 
     Args:
@@ -48,7 +48,7 @@ class Term:
             )
 
 
-class Move(StrEnum):
+class LeaseAction(StrEnum):
     """What a replica does next."""
 
     CREATE = "create"
@@ -58,7 +58,7 @@ class Move(StrEnum):
 
 
 @dataclass(frozen=True)
-class Sighting:
+class ObservedLease:
     """The lease as last read.
 
     Args:
@@ -71,11 +71,11 @@ class Sighting:
     changed_at: float
     before: Object | None = None
 
-    def followed_by(self, lease: Object | None, now: float) -> Sighting:
+    def followed_by(self, lease: Object | None, now: float) -> ObservedLease:
         """Returns what we know after having read the lease again."""
         if _version(lease) == _version(self.lease):
             return self
-        return Sighting(lease, now, self.lease if lease is None else None)
+        return ObservedLease(lease, now, self.lease if lease is None else None)
 
 
 def holder_of(lease: Object | None) -> str:
@@ -83,7 +83,7 @@ def holder_of(lease: Object | None) -> str:
     return str(_spec(lease).get("holderIdentity") or "")
 
 
-def next_move(seen: Sighting, me: str, now: float, term: Term) -> Move:
+def next_action(seen: ObservedLease, me: str, now: float, term: LeaseTiming) -> LeaseAction:
     """Returns what to do about the lease.
 
     Args:
@@ -94,18 +94,18 @@ def next_move(seen: Sighting, me: str, now: float, term: Term) -> Move:
     """
     holder = holder_of(seen.lease)
     if holder == me:
-        return Move.RENEW
+        return LeaseAction.RENEW
     if seen.lease is not None and not holder:
-        return Move.TAKE
+        return LeaseAction.TAKE
     if seen.lease is None and _is_free(seen.before, me, term):
-        return Move.CREATE
+        return LeaseAction.CREATE
     # Somebody holds it, or held it when it was deleted: it is theirs until it would have run out.
     if now < seen.changed_at + _duration(seen.lease or seen.before, term):
-        return Move.WAIT
-    return Move.CREATE if seen.lease is None else Move.TAKE
+        return LeaseAction.WAIT
+    return LeaseAction.CREATE if seen.lease is None else LeaseAction.TAKE
 
 
-def held(lease: Object | None, key: Key, me: str, at: datetime, term: Term) -> Object:
+def held_lease(lease: Object | None, key: Key, me: str, at: datetime, term: LeaseTiming) -> Object:
     """Returns the lease as we write it when we make, take or renew it.
 
     Args:
@@ -136,7 +136,7 @@ def held(lease: Object | None, key: Key, me: str, at: datetime, term: Term) -> O
     }
 
 
-def released(lease: Object, at: datetime) -> Object:
+def released_lease(lease: Object, at: datetime) -> Object:
     """Returns the lease as we write it when we give it up."""
     spec = {
         **_spec(lease),
@@ -147,7 +147,7 @@ def released(lease: Object, at: datetime) -> Object:
     return {**lease, "spec": spec}
 
 
-def _is_free(before: Object | None, me: str, term: Term) -> bool:
+def _is_free(before: Object | None, me: str, term: LeaseTiming) -> bool:
     """Whether an absent lease may be created at once.
 
     Another candidate may have taken a free lease between our look and its deletion. So where an
@@ -176,7 +176,7 @@ def _version(lease: Object | None) -> tuple[str, str] | None:
     return metadata.get("uid", ""), metadata.get("resourceVersion", "")
 
 
-def _duration(lease: Object | None, term: Term) -> float:
+def _duration(lease: Object | None, term: LeaseTiming) -> float:
     stated = _spec(lease).get("leaseDurationSeconds")
     return float(stated) if isinstance(stated, int) and stated > 0 else term.lease_seconds
 

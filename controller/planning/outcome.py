@@ -12,12 +12,12 @@ from controller.status.booster_status import condition, is_settled, stored_statu
 from controller.status.conditions import (
     TRUE,
     UNKNOWN,
-    Finding,
+    ConditionSet,
     Reason,
     deployed,
+    failed,
+    readiness_unknown,
     retrying,
-    stuck,
-    unclear,
 )
 from controller.status.readiness import BackendReport
 
@@ -73,7 +73,7 @@ def conclude(
     backends: tuple[BackendReport, ...],
     notes: Sequence[str] = (),
     trouble: Trouble | None = None,
-) -> Finding | None:
+) -> ConditionSet | None:
     """Returns what the status shall say; None to let stand what it says.
 
     Args:
@@ -91,14 +91,14 @@ def conclude(
         case Weight.MOOT | Weight.STALE:
             return None
         case Weight.TERMINAL | Weight.REFUSED:
-            return stuck(leading.reason, with_what_runs(message, backends), backends)
+            return failed(leading.reason, with_what_runs(message, backends), backends)
     if not trouble.lasts:
         return None if is_settled(booster) else retrying(message)
     active = condition(stored_status(booster), "Active").get("status")
     is_recent = trouble.failing_seconds <= PATIENCE_SECONDS
     if is_settled(booster) and (active == TRUE or (active == UNKNOWN and is_recent)):
-        return unclear(message, backends)
-    return stuck(Reason.APPLY_FAILED, with_what_runs(message, backends), backends)
+        return readiness_unknown(message, backends)
+    return failed(Reason.APPLY_FAILED, with_what_runs(message, backends), backends)
 
 
 def _undisturbed(
@@ -107,12 +107,12 @@ def _undisturbed(
     backends: tuple[BackendReport, ...],
     notes: Sequence[str],
     trouble: Trouble,
-) -> Finding:
+) -> ConditionSet:
     if waiting and trouble.waiting_seconds >= PATIENCE_SECONDS:
         theirs = any(not wait.ours for wait in waiting)
         reason = Reason.NAME_CONFLICT if theirs else Reason.APPLY_FAILED
         message = f"{waiting_for(waiting)}, for more than {PATIENCE_SECONDS:.0f} s"
-        return stuck(reason, with_what_runs(message, backends), backends)
+        return failed(reason, with_what_runs(message, backends), backends)
     if waiting and not is_settled(booster):
         return retrying(waiting_for(waiting))
     return deployed(backends, notes)

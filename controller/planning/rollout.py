@@ -31,7 +31,7 @@ from app.values.meta import Key, Object, key_of, labels_of, owner_references
 from controller.planning.comparison import Gap, gap
 from controller.planning.plan import Apply, Look, Plan, Replace, Step, TakeOver
 from controller.status.booster_status import stored_status
-from controller.status.readiness import Ready, readiness
+from controller.status.readiness import Readiness, serving_readiness
 
 ROLLOUT = f"{WORKLOAD}/rollout"
 """Annotation of a ModelBooster: ``allow`` or ``hold``; nothing, or anything else, leaves it to the
@@ -107,7 +107,7 @@ def is_rolling_out(serving: Object) -> bool:
     annotations = serving["metadata"].get("annotations") or {}
     if ROLLED_OUT not in annotations:
         return False
-    return readiness(serving, None, 0, was_ready=False)[0] is not Ready.YES
+    return serving_readiness(serving, None, 0, was_ready=False)[0] is not Readiness.YES
 
 
 def booster_of(child: Object) -> Key | None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from app.values.meta import Key
 
 
-class Due(NamedTuple):
+class DelayedKey(NamedTuple):
     """When a key is due.
 
     Args:
@@ -28,11 +28,11 @@ class Due(NamedTuple):
     low: bool
 
 
-class DelayedKeys:
+class DelayQueue:
     """A priority queue by time; every operation costs O(log n)."""
 
     def __init__(self) -> None:
-        self._heap: list[Due] = []
+        self._heap: list[DelayedKey] = []
         self._index: dict[Key, int] = {}
         self._count = 0
 
@@ -50,7 +50,7 @@ class DelayedKeys:
         if index is not None and self._heap[index].at <= at:
             return False
         self._count += 1
-        due = Due(at, self._count, key, low)
+        due = DelayedKey(at, self._count, key, low)
         if index is None:
             index = len(self._heap)
             self._heap.append(due)
@@ -67,24 +67,24 @@ class DelayedKeys:
             self._down(index, last)
             self._up(self._index[last.key], last)
 
-    def first(self) -> Due | None:
+    def first(self) -> DelayedKey | None:
         """Returns the entry that is due first, None if there is none."""
         return self._heap[0] if self._heap else None
 
-    def pop(self) -> Due:
+    def pop(self) -> DelayedKey:
         """Removes the entry that is due first and returns it."""
         due = self._heap[0]
         self.discard(due.key)
         return due
 
-    def _up(self, index: int, due: Due) -> None:
+    def _up(self, index: int, due: DelayedKey) -> None:
         """Puts an entry at an index, or nearer to the root if it is due before its parents."""
         while index and due < self._heap[parent := (index - 1) // 2]:
             self._put(index, self._heap[parent])
             index = parent
         self._put(index, due)
 
-    def _down(self, index: int, due: Due) -> None:
+    def _down(self, index: int, due: DelayedKey) -> None:
         """Puts an entry at an index, or below it if a child is due before."""
         size = len(self._heap)
         while (child := 2 * index + 1) < size:
@@ -96,6 +96,6 @@ class DelayedKeys:
             index = child
         self._put(index, due)
 
-    def _put(self, index: int, due: Due) -> None:
+    def _put(self, index: int, due: DelayedKey) -> None:
         self._heap[index] = due
         self._index[due.key] = index

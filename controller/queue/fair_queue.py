@@ -7,7 +7,7 @@ from collections import OrderedDict
 from app.values.meta import Key
 
 
-class Turns:
+class FairQueue:
     """Keys in the order in which they came, the namespaces taking turns."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ from controller.reconcile.reconciler import Result
 
 log = logging.getLogger(__name__)
 
-NAME = "modelbooster"
+CONTROLLER_NAME = "modelbooster"
 """What logs and metrics call this controller."""
 
 
@@ -49,10 +49,10 @@ class Workers:
         self._reconcile = reconcile
         self._metrics = metrics
         self._resync_seconds = resync_seconds
-        self._active = metrics.active_workers.labels(controller=NAME)
-        self._seconds = metrics.reconcile_seconds.labels(controller=NAME)
+        self._active = metrics.active_workers.labels(controller=CONTROLLER_NAME)
+        self._seconds = metrics.reconcile_seconds.labels(controller=CONTROLLER_NAME)
         self._ended = {
-            word: metrics.reconciles.labels(controller=NAME, result=word)
+            word: metrics.reconciles.labels(controller=CONTROLLER_NAME, result=word)
             for word in ("success", "requeue_after", "error")
         }
 
@@ -62,7 +62,7 @@ class Workers:
         Raises:
             LeadershipLost: nothing may be written any more.
         """
-        self._metrics.max_workers.labels(controller=NAME).set(count)
+        self._metrics.max_workers.labels(controller=CONTROLLER_NAME).set(count)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(count):
@@ -82,7 +82,7 @@ class Workers:
             subject = {"namespace": key.namespace, "name": key.name}
             try:
                 with (
-                    about(controller=NAME, **subject, reconcile_id=uuid4().hex),
+                    about(controller=CONTROLLER_NAME, **subject, reconcile_id=uuid4().hex),
                     self._active.track_inprogress(),
                     self._seconds.time(),
                 ):
@@ -124,5 +124,5 @@ class Workers:
             is_terminal = isinstance(result.error, TerminalError)
             metrics = self._metrics
             errors = metrics.terminal_errors if is_terminal else metrics.reconcile_errors
-            errors.labels(controller=NAME).inc()
+            errors.labels(controller=CONTROLLER_NAME).inc()
         self._ended[word].inc()

@@ -18,8 +18,8 @@ from typing import Protocol
 
 from app.kube.pace import Bucket, Clock, Dice
 from app.values.meta import Key
-from controller.queue.delay_queue import DelayedKeys
-from controller.queue.fair_queue import Turns
+from controller.queue.delay_queue import DelayQueue
+from controller.queue.fair_queue import FairQueue
 
 FIRST_RETRY_SECONDS = 0.005
 MAX_RETRY_SECONDS = 120.0
@@ -76,11 +76,11 @@ class WorkQueue:
         self._clock = clock
         self._dice = dice
         self._bucket = Bucket(RETRIES_PER_SECOND, RETRY_BURST, clock)
-        self._lines = {False: Turns(), True: Turns()}  # by "low"
+        self._lines = {False: FairQueue(), True: FairQueue()}  # by "low"
         self._waiting: dict[Key, tuple[bool, float]] = {}  # low, since when
         self._running: dict[Key, float] = {}  # since when
         self._again: dict[Key, bool] = {}  # running, and added meanwhile; low
-        self._delayed = DelayedKeys()
+        self._delayed = DelayQueue()
         self._failures: dict[Key, int] = {}
         self._getters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None

@@ -15,8 +15,8 @@ from app.kube import FIELD_MANAGER, Kube
 from app.kube.pace import Clock
 from app.model.children import Desired, revision
 from app.values.meta import Key, Object, key_of, labels_of, uid_of
-from controller.cluster.mutation_cache import View
-from controller.cluster.own_writes import Write
+from controller.cluster.mutation_cache import MutationCache
+from controller.cluster.own_writes import InflightWrite
 from controller.planning.contest import (
     PATIENCE,
     Patience,
@@ -26,7 +26,7 @@ from controller.planning.contest import (
     rival_of_status,
 )
 from controller.planning.memory import Memory
-from controller.status.booster_status import timeless
+from controller.status.booster_status import without_transition_times
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Contests:
     def __init__(
         self,
         kube: Kube,
-        view: View,
+        view: MutationCache,
         clock: Clock = time.monotonic,
         patience: Patience = PATIENCE,
     ) -> None:
@@ -107,7 +107,7 @@ class Contests:
         Raises:
             ApiError, Unreachable: who else writes it could not be found out.
         """
-        now, digest = self._clock(), revision(timeless(status))
+        now, digest = self._clock(), revision(without_transition_times(status))
         contest = memory.contest_of_status
         if contest is not None and contest.is_over(digest, now, self._patience):
             contest = memory.contest_of_status = memory.status_repairs = None
@@ -130,7 +130,7 @@ class Contests:
 
     def status_written(self, status: Object, memory: Memory) -> None:
         """Notes that a status was written."""
-        memory.status_written(revision(timeless(status)), self._clock())
+        memory.status_written(revision(without_transition_times(status)), self._clock())
 
     async def _accuse(self, child: Desired) -> ConflictingController:
         key = key_of(child.object)
@@ -148,7 +148,7 @@ class Contests:
             return
         label = {REVISION: labels_of(child.object)[REVISION]}
         patch = {"metadata": {"uid": uid_of(live), "labels": label}}
-        with self._view.writing(Write(child.resource, key, booster, uid)) as write:
+        with self._view.writing(InflightWrite(child.resource, key, booster, uid)) as write:
             obj = await self._kube.merge_patch(child.resource, *key, patch)
             obj["metadata"].pop("managedFields", None)
             self._view.made(write, obj, self._clock())

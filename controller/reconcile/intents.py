@@ -11,7 +11,7 @@ from app.convert.options import Options
 from app.kube.pace import Clock
 from app.validation import Context
 from app.values.meta import Object
-from controller.cluster.model_names import Elders, Rival
+from controller.cluster.model_names import Claim, OlderClaims
 from controller.planning.intent import Intent, intent_of
 from controller.status.booster_status import is_settled
 
@@ -40,7 +40,7 @@ class Intents:
         self,
         options: Options,
         profile: Profile | None,
-        rivals: Callable[[Object], Iterable[Rival]],
+        rivals: Callable[[Object], Iterable[Claim]],
         clock: Clock = time.monotonic,
     ) -> None:
         self.profile = profile
@@ -60,7 +60,7 @@ class Intents:
         Raises:
             InvalidSpec: it breaks a rule, or its name belongs to an older one.
         """
-        elders = Elders(booster, self._rivals(booster))
+        elders = OlderClaims(booster, self._rivals(booster))
         if elders.objects:  # nothing comes of it, so it need not be quick
             return intent_of(booster, Context(self._options, self.profile, elders))
         metadata = booster["metadata"]

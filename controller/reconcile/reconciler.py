@@ -15,10 +15,10 @@ from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
 from app.errors import ApiError, ConflictingController, InvalidSpec, NotFound, Unreachable
 from app.kube import least_wait_seconds
 from app.kube.pace import Clock
-from app.schema_monitor import Schema
+from app.schema_monitor import SchemaMonitor
 from app.values.meta import Key, Object, is_terminating, key_of, uid_of
-from controller.cluster.mutation_cache import View
-from controller.cluster.unlabeled import Lost
+from controller.cluster.mutation_cache import MutationCache
+from controller.cluster.unlabeled import UnlabeledChildren
 from controller.planning.failure import Failure, Weight, worst
 from controller.planning.intent import Intent
 from controller.planning.memory import Memory
@@ -28,8 +28,8 @@ from controller.reconcile.reporter import Reporter
 from controller.reconcile.waves import Waves
 from controller.reconcile.writer import Writer
 from controller.status.booster_status import is_settled, stored_status
-from controller.status.conditions import Finding, held, reconciling, stuck
-from controller.status.readiness import BackendReport, reports
+from controller.status.conditions import ConditionSet, failed, reconciling, with_held_rollout
+from controller.status.readiness import BackendReport, backend_reports
 
 SLOW_SECONDS = 2.0
 """A pass that takes longer says that it is at work."""
@@ -68,14 +68,14 @@ class Reconciler:
 
     def __init__(
         self,
-        view: View,
-        lost: Lost,
+        view: MutationCache,
+        lost: UnlabeledChildren,
         intend: Callable[[Object], Intent],
         writer: Writer,
         reporter: Reporter,
         waves: Waves,
         repaired: Callable[[str], None] = lambda kind: None,
-        schema: Schema | None = None,
+        schema: SchemaMonitor | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self._view = view
@@ -109,7 +109,7 @@ class Reconciler:
         try:
             intent = self._intend(booster)
         except InvalidSpec as exc:
-            return await self._report(booster, stuck(exc.reason, exc.message), memory, error=exc)
+            return await self._report(booster, failed(exc.reason, exc.message), memory, error=exc)
         lost = [(kind, at.name) for kind, at in self._lost.of(uid_of(booster))]
         observed = self._observed(booster, intent)
         todo = plan(intent.model, intent.children, observed, lost)
@@ -118,7 +118,7 @@ class Reconciler:
         trouble = memory.trouble(done, self._clock())
         backends = self._backends(booster, intent, memory)
         finding = conclude(booster, done, backends, intent.notes, trouble)
-        finding = finding and held(finding, decision.held)
+        finding = finding and with_held_rollout(finding, decision.held)
         error, wait = self._again(done, memory)
         if finding is None:
             return Result(error, wait)
@@ -195,7 +195,7 @@ class Reconciler:
         memory.forget_written(servings)
         self._waves.note(key_of(booster), servings.values())
         bounds = {child.name: child.replica_bounds for child in intent.children}
-        return reports(
+        return backend_reports(
             intent.model,
             servings,
             bounds,
@@ -207,7 +207,7 @@ class Reconciler:
     async def _report(
         self,
         booster: Object,
-        finding: Finding,
+        finding: ConditionSet,
         memory: Memory,
         *,
         intent: Intent | None = None,

@@ -14,20 +14,20 @@ from app.kube import Kube
 from app.kube.pace import Clock
 from app.model.canonical import Model
 from app.values.meta import Object, key_of, uid_of
-from controller.cluster.mutation_cache import View
-from controller.cluster.own_writes import Write
+from controller.cluster.mutation_cache import MutationCache
+from controller.cluster.own_writes import InflightWrite
 from controller.planning.memory import Memory
 from controller.planning.outcome import Done
 from controller.reconcile.contests import Contests
 from controller.reconcile.guarded import status_patch
 from controller.status.booster_status import (
-    Difference,
+    StatusChange,
     condition,
-    difference,
+    status_change,
     status_of,
     stored_status,
 )
-from controller.status.conditions import TRUE, Finding, Reason
+from controller.status.conditions import TRUE, ConditionSet, Reason
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Reporter:
     def __init__(
         self,
         kube: Kube,
-        view: View,
+        view: MutationCache,
         record: Record,
         contests: Contests,
         suspect: Callable[[], None] = lambda: None,
@@ -91,7 +91,7 @@ class Reporter:
     async def report(
         self,
         booster: Object,
-        finding: Finding,
+        finding: ConditionSet,
         memory: Memory,
         model: Model | None = None,
         done: Done | None = None,
@@ -117,9 +117,9 @@ class Reporter:
             return None  # what was found is about a spec of the past; its change woke the key
         now = self._clock()
         status = status_of(current, finding, f"{self._wall_clock():%Y-%m-%dT%H:%M:%SZ}", model)
-        change = difference(current, status)
+        change = status_change(current, status)
         held = self._held_seconds(change, memory, now)
-        if change is Difference.NONE or held > 0:
+        if change is StatusChange.NONE or held > 0:
             self._tell_of_children(current, done)
             return held or None
         contested, error = await self._contests.held_status_seconds(current, status, memory)
@@ -155,14 +155,14 @@ class Reporter:
             memory.told_at = now
             self._record(booster, "Warning", "SchemaReplaced", why)
 
-    def _held_seconds(self, change: Difference, memory: Memory, now: float) -> float:
+    def _held_seconds(self, change: StatusChange, memory: Memory, now: float) -> float:
         """Returns for how long a change is held back, 0 if it is not."""
-        if change is Difference.NONE:
+        if change is StatusChange.NONE:
             memory.held_since = None
             return 0
         full = len(memory.reported) == REPORTS
         crowd = memory.reported[0] + PER_SECONDS - now if full else 0
-        if change is Difference.DETAILS:
+        if change is StatusChange.DETAILS:
             if memory.held_since is None:
                 memory.held_since = now
             return max(crowd, memory.held_since + HOLD_SECONDS - now, 0)
@@ -171,12 +171,12 @@ class Reporter:
     async def _write(self, booster: Object, status: Object, *, with_spec: bool) -> None:
         key = key_of(booster)
         patch = status_patch(booster, status, with_spec=with_spec)
-        with self._view.writing(Write(MODEL_BOOSTER, key, key, uid_of(booster))) as write:
+        with self._view.writing(InflightWrite(MODEL_BOOSTER, key, key, uid_of(booster))) as write:
             obj = await self._kube.json_patch(MODEL_BOOSTER, *key, patch, subresource="status")
             obj["metadata"].pop("managedFields", None)
             self._view.made(write, obj, self._clock())
 
-    def _tell(self, before: Object, finding: Finding, done: Done | None) -> None:
+    def _tell(self, before: Object, finding: ConditionSet, done: Done | None) -> None:
         """Records the one Event of a pass that has changed the status."""
         made = _what_was_done(done)
         for kind, about, now in (

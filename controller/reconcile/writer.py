@@ -22,9 +22,9 @@ from app.kube.pace import Clock
 from app.model.canonical import Model
 from app.model.children import Desired
 from app.values.meta import Key, Object, Resource, key_of, owner_references
-from controller.cluster.mutation_cache import View
-from controller.cluster.own_writes import Write
-from controller.cluster.unlabeled import Lost
+from controller.cluster.mutation_cache import MutationCache
+from controller.cluster.own_writes import InflightWrite
+from controller.cluster.unlabeled import UnlabeledChildren
 from controller.election.leadership import cause_of
 from controller.planning.failure import Failure, Weight, weight_of
 from controller.planning.memory import Memory
@@ -67,8 +67,8 @@ class Writer:
     def __init__(
         self,
         kube: Kube,
-        view: View,
-        lost: Lost,
+        view: MutationCache,
+        lost: UnlabeledChildren,
         contests: Contests,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -208,7 +208,7 @@ class Writer:
                 await self._delete(work, delete)
         self._lost.found(place, [work.model.uid])
 
-    def _note(self, write: Write, obj: Object) -> None:
+    def _note(self, write: InflightWrite, obj: Object) -> None:
         obj["metadata"].pop("managedFields", None)
         self._view.made(write, obj, self._clock())
 
@@ -221,10 +221,12 @@ class _Work:
     memory: Memory
     done: Done
 
-    def write(self, resource: Resource, name: str) -> Write:
+    def write(self, resource: Resource, name: str) -> InflightWrite:
         """Returns a write of a child."""
         namespace, booster = self.model.namespace, self.model.name
-        return Write(resource, Key(namespace, name), Key(namespace, booster), self.model.uid)
+        return InflightWrite(
+            resource, Key(namespace, name), Key(namespace, booster), self.model.uid
+        )
 
 
 def _named(step: Step | Delete | Look) -> str:

@@ -11,13 +11,15 @@ from typing import Any
 
 from app.model.canonical import Model
 from app.values.meta import Object
-from controller.status.conditions import FALSE, TRUE, Finding
+from controller.status.conditions import FALSE, TRUE, ConditionSet
 
-MAX_MESSAGE = 32768
+MAX_MESSAGE_LENGTH = 32768
 """Longest message that the API server takes in a condition."""
 
 
-def status_of(booster: Object, finding: Finding, now: str, model: Model | None = None) -> Object:
+def status_of(
+    booster: Object, finding: ConditionSet, now: str, model: Model | None = None
+) -> Object:
     """Returns the whole status, as it should be stored.
 
     Args:
@@ -43,7 +45,7 @@ def status_of(booster: Object, finding: Finding, now: str, model: Model | None =
 
 
 def _conditions(
-    finding: Finding, generation: int, stored: dict[str, Object], now: str
+    finding: ConditionSet, generation: int, stored: dict[str, Object], now: str
 ) -> list[Object]:
     said = [
         ("Initialized", finding.initialized),
@@ -72,7 +74,7 @@ def _conditions(
     return conditions
 
 
-class Difference(IntEnum):
+class StatusChange(IntEnum):
     """How much a status differs from the stored one."""
 
     NONE = 0
@@ -81,13 +83,13 @@ class Difference(IntEnum):
     STATE = 2
 
 
-def difference(booster: Object, status: Object) -> Difference:
+def status_change(booster: Object, status: Object) -> StatusChange:
     """Returns how much a status differs from the one that is stored; times do not count."""
     stored = stored_status(booster)
     if _essence(stored) != _essence(status):
-        return Difference.STATE
-    same = timeless(stored) == timeless(status)
-    return Difference.NONE if same else Difference.DETAILS
+        return StatusChange.STATE
+    same = without_transition_times(stored) == without_transition_times(status)
+    return StatusChange.NONE if same else StatusChange.DETAILS
 
 
 def condition(status: Object, kind: str) -> Object:
@@ -127,7 +129,7 @@ def _essence(status: Object) -> Any:
     )
 
 
-def timeless(status: Object) -> Object:
+def without_transition_times(status: Object) -> Object:
     """Returns a status without the times of its conditions."""
     conditions = [
         {key: value for key, value in c.items() if key != "lastTransitionTime"}
@@ -144,4 +146,6 @@ def _name_in(booster: Object) -> str:
 
 
 def _cut(message: str) -> str:
-    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 3] + "..."
+    return (
+        message if len(message) <= MAX_MESSAGE_LENGTH else message[: MAX_MESSAGE_LENGTH - 3] + "..."
+    )

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from controller.status.readiness import BackendReport, Ready
+from controller.status.readiness import BackendReport, Readiness
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
@@ -36,7 +36,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class ConditionValue:
     """What a condition says, apart from its type and time."""
 
     status: str
@@ -45,12 +45,12 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ConditionSet:
     """What one pass found; ``backends`` is None if they could not be looked at."""
 
-    initialized: Statement
-    active: Statement
-    failed: Statement
+    initialized: ConditionValue
+    active: ConditionValue
+    failed: ConditionValue
     backends: tuple[BackendReport, ...] | None = None
 
     @property
@@ -59,37 +59,39 @@ class Finding:
         return self.initialized.status != UNKNOWN
 
 
-def reconciling() -> Finding:
+def reconciling() -> ConditionSet:
     """S1: at work for longer than a moment."""
-    statement = Statement(UNKNOWN, Reason.RECONCILING, "this generation is being acted on")
-    return Finding(statement, statement, statement)
+    statement = ConditionValue(UNKNOWN, Reason.RECONCILING, "this generation is being acted on")
+    return ConditionSet(statement, statement, statement)
 
 
-def retrying(message: str) -> Finding:
+def retrying(message: str) -> ConditionSet:
     """S2: something went wrong that mostly mends itself."""
-    again = Statement(UNKNOWN, Reason.RETRYING, message)
-    unknown = Statement(UNKNOWN, Reason.STATUS_UNKNOWN, "not known before that is done")
-    return Finding(again, unknown, again)
+    again = ConditionValue(UNKNOWN, Reason.RETRYING, message)
+    unknown = ConditionValue(UNKNOWN, Reason.STATUS_UNKNOWN, "not known before that is done")
+    return ConditionSet(again, unknown, again)
 
 
-def stuck(reason: str, message: str, backends: tuple[BackendReport, ...] | None = None) -> Finding:
+def failed(
+    reason: str, message: str, backends: tuple[BackendReport, ...] | None = None
+) -> ConditionSet:
     """S8, S9: what is wrong stays wrong until somebody acts."""
-    return Finding(
-        Statement(FALSE, reason, message),
-        Statement(FALSE, reason, message),
-        Statement(TRUE, reason, message),
+    return ConditionSet(
+        ConditionValue(FALSE, reason, message),
+        ConditionValue(FALSE, reason, message),
+        ConditionValue(TRUE, reason, message),
         backends,
     )
 
 
-def unclear(message: str, backends: tuple[BackendReport, ...]) -> Finding:
+def readiness_unknown(message: str, backends: tuple[BackendReport, ...]) -> ConditionSet:
     """S7: it was ready when it could last be looked at."""
-    return Finding(
-        _INITIALIZED, Statement(UNKNOWN, Reason.STATUS_UNKNOWN, message), _NO_FAILURE, backends
+    return ConditionSet(
+        _INITIALIZED, ConditionValue(UNKNOWN, Reason.STATUS_UNKNOWN, message), _NO_FAILURE, backends
     )
 
 
-def deployed(backends: tuple[BackendReport, ...], notes: Sequence[str] = ()) -> Finding:
+def deployed(backends: tuple[BackendReport, ...], notes: Sequence[str] = ()) -> ConditionSet:
     """S4 to S7: every child is as it should be; whether the model serves is up to the pods.
 
     Backends of a type that is not served yet make a state of their own: the others are served,
@@ -105,16 +107,16 @@ def deployed(backends: tuple[BackendReport, ...], notes: Sequence[str] = ()) -> 
         reason = Reason.UNSUPPORTED_TYPE
         served = _active(tuple(b for b in backends if not b.unserved_type), ())
         message = _sentences([fault, served.message, *notes])
-        return Finding(
+        return ConditionSet(
             _INITIALIZED,
-            Statement(FALSE, reason, message),
-            Statement(TRUE, reason, fault),
+            ConditionValue(FALSE, reason, message),
+            ConditionValue(TRUE, reason, fault),
             backends,
         )
-    return Finding(_INITIALIZED, _active(backends, notes), _NO_FAILURE, backends)
+    return ConditionSet(_INITIALIZED, _active(backends, notes), _NO_FAILURE, backends)
 
 
-def held(finding: Finding, why: str) -> Finding:
+def with_held_rollout(finding: ConditionSet, why: str) -> ConditionSet:
     """Adds to a finding that pods would restart, and are not restarted before somebody says so.
 
     Args:
@@ -123,21 +125,21 @@ def held(finding: Finding, why: str) -> Finding:
     """
     if not why or finding.initialized.status != TRUE:
         return finding
-    return replace(finding, initialized=Statement(TRUE, Reason.ROLLOUT_HELD, why))
+    return replace(finding, initialized=ConditionValue(TRUE, Reason.ROLLOUT_HELD, why))
 
 
-def _active(backends: tuple[BackendReport, ...], notes: Sequence[str]) -> Statement:
-    def named(ready: Ready) -> list[str]:
+def _active(backends: tuple[BackendReport, ...], notes: Sequence[str]) -> ConditionValue:
+    def named(ready: Readiness) -> list[str]:
         return [b.name for b in backends if b.ready is ready]
 
-    def said(status: str, reason: Reason, message: str) -> Statement:
-        return Statement(status, reason, _sentences([message, *notes]))
+    def said(status: str, reason: Reason, message: str) -> ConditionValue:
+        return ConditionValue(status, reason, _sentences([message, *notes]))
 
-    if not_ready := named(Ready.NO):
-        count = len(named(Ready.YES))
+    if not_ready := named(Readiness.NO):
+        count = len(named(Readiness.YES))
         rest = f"not ready: {', '.join(not_ready)}"
         return said(FALSE, Reason.PROCESSING, f"{count}/{len(backends)} backends ready; {rest}")
-    if unknown := named(Ready.UNKNOWN):
+    if unknown := named(Readiness.UNKNOWN):
         message = f"nothing is reported about: {', '.join(unknown)}"
         return said(UNKNOWN, Reason.STATUS_UNKNOWN, message)
     if all(b.scaled_to_zero for b in backends):
@@ -145,8 +147,8 @@ def _active(backends: tuple[BackendReport, ...], notes: Sequence[str]) -> Statem
     return said(TRUE, Reason.AVAILABLE, "ModelBooster is ready")
 
 
-_INITIALIZED = Statement(TRUE, Reason.CREATING, "ModelBooster initialized")
-_NO_FAILURE = Statement(FALSE, Reason.NO_FAILURE, "")
+_INITIALIZED = ConditionValue(TRUE, Reason.CREATING, "ModelBooster initialized")
+_NO_FAILURE = ConditionValue(FALSE, Reason.NO_FAILURE, "")
 
 
 def _sentences(parts: Iterable[str]) -> str:

@@ -37,7 +37,7 @@ _PULL_NOISE = re.compile(
 )
 
 
-class Kind(IntEnum):
+class ProblemKind(IntEnum):
     """What can be wrong with a pod; what tells most about the cause comes first."""
 
     OUT_OF_MEMORY = 1
@@ -56,7 +56,7 @@ class Kind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class PodProblem:
     """What is wrong with a pod.
 
     Args:
@@ -67,19 +67,19 @@ class Trouble:
         container: which one is concerned; empty if the whole pod is.
     """
 
-    kind: Kind
+    kind: ProblemKind
     cause: str
     words: str
     advice: str
     container: str = ""
 
     @property
-    def rank(self) -> tuple[Kind, bool]:
+    def rank(self) -> tuple[ProblemKind, bool]:
         """Less for what tells more; the sidecar mostly suffers from what its engine has."""
         return self.kind, self.container == "runtime"
 
 
-def trouble_of(pod: Object) -> Trouble | None:
+def problem_of(pod: Object) -> PodProblem | None:
     """Returns what is wrong with a pod, None if nothing is.
 
     A pod that is ready has no trouble, whatever happened before; one that is going has none either.
@@ -93,14 +93,14 @@ def trouble_of(pod: Object) -> Trouble | None:
     return min(found, key=lambda trouble: trouble.rank, default=None)
 
 
-def _of_pod(pod: Object, status: Object, conditions: dict[str, Object]) -> Iterator[Trouble]:
+def _of_pod(pod: Object, status: Object, conditions: dict[str, Object]) -> Iterator[PodProblem]:
     phase, reason, said = status.get("phase"), status.get("reason", ""), _said(status)
     if phase == "Failed" and reason == "Evicted":
         advice = "give the node room, or request what the pod uses so that others go first"
-        yield Trouble(Kind.EVICTED, "it was evicted from its node", said, advice)
+        yield PodProblem(ProblemKind.EVICTED, "it was evicted from its node", said, advice)
     elif phase == "Failed" and reason:
         advice = "see kubectl describe pod -n {namespace} {pod}"
-        yield Trouble(Kind.FAILED, f"it failed ({reason})", said, advice)
+        yield PodProblem(ProblemKind.FAILED, f"it failed ({reason})", said, advice)
     if phase != "Pending":
         return
     scheduled = conditions.get("PodScheduled")
@@ -109,29 +109,31 @@ def _of_pod(pod: Object, status: Object, conditions: dict[str, Object]) -> Itera
         # The usual scheduler is there; of another one this may be all that is ever seen.
         if scheduler != "default-scheduler" and not pod["spec"].get("nodeName"):
             cause = f'no scheduler "{scheduler}" has taken it up'
-            yield Trouble(Kind.NO_SCHEDULER, cause, "", "install it, or name another schedulerName")
+            yield PodProblem(
+                ProblemKind.NO_SCHEDULER, cause, "", "install it, or name another schedulerName"
+            )
     elif scheduled.get("status") == "False":
         said, advice = _said(scheduled), "add or free such nodes, or ask for less"
-        kind = Kind.UNSCHEDULABLE
+        kind = ProblemKind.UNSCHEDULABLE
         if scheduled.get("reason") == "SchedulingGated":
             advice = "see who has put schedulingGates into the pod"
         elif "persistentvolume" in said.lower() or "volume node affinity" in said:
-            kind, advice = Kind.VOLUME, "see kubectl get pvc -n {namespace}, and cacheURI"
-        yield Trouble(kind, "it cannot be scheduled", said, advice)
+            kind, advice = ProblemKind.VOLUME, "see kubectl get pvc -n {namespace}, and cacheURI"
+        yield PodProblem(kind, "it cannot be scheduled", said, advice)
     elif conditions.get("PodReadyToStartContainers", {}).get("status") == "False":
         cause = "its node has not made its volumes and network ready yet"
         advice = "if that lasts, see kubectl describe pod -n {namespace} {pod}"
-        yield Trouble(Kind.NODE, cause, "", advice)
+        yield PodProblem(ProblemKind.NODE, cause, "", advice)
 
 
-def _of_containers(pod: Object, status: Object) -> Iterator[Trouble]:
+def _of_containers(pod: Object, status: Object) -> Iterator[PodProblem]:
     for field, is_init in (("initContainerStatuses", True), ("containerStatuses", False)):
         for container in status.get(field) or ():
             if not container.get("ready") and (found := _of_container(pod, container, is_init)):
                 yield found
 
 
-def _of_container(pod: Object, container: Object, is_init: bool) -> Trouble | None:
+def _of_container(pod: Object, container: Object, is_init: bool) -> PodProblem | None:
     name, state = container["name"], container.get("state") or {}
     waiting = state.get("waiting")
     if waiting is not None and waiting.get("reason") != "CrashLoopBackOff":
@@ -148,24 +150,30 @@ def _of_container(pod: Object, container: Object, is_init: bool) -> Trouble | No
         advice = "raise resources.limits.memory of the worker, if the node has that much"
         if is_init:
             advice = "raise the memory of the downloaders (setting downloader_resources)"
-        return Trouble(
-            Kind.OUT_OF_MEMORY, f"{name} ran out of memory (OOMKilled)", "", advice, name
+        return PodProblem(
+            ProblemKind.OUT_OF_MEMORY, f"{name} ran out of memory (OOMKilled)", "", advice, name
         )
     said, advice = _said(ended), _LOGS % name
     if is_init:
         source = _source(pod, name)
         if source is None:
-            return Trouble(Kind.INIT, f"init container {name} failed{end}", said, advice, name)
+            return PodProblem(
+                ProblemKind.INIT, f"init container {name} failed{end}", said, advice, name
+            )
         advice = f"check the source, its credentials and the way there; {advice}"
-        return Trouble(
-            Kind.DOWNLOAD, f"{name} could not fetch {source}, it ended{end}", said, advice, name
+        return PodProblem(
+            ProblemKind.DOWNLOAD,
+            f"{name} could not fetch {source}, it ended{end}",
+            said,
+            advice,
+            name,
         )
     # Whether it keeps doing so is told once: the count itself would be news at every turn.
     keeps = "keeps ending" if container.get("restartCount", 0) > 1 else "ended"
-    return Trouble(Kind.CRASH, f"{name} {keeps}{end}", said, f"{advice} --previous", name)
+    return PodProblem(ProblemKind.CRASH, f"{name} {keeps}{end}", said, f"{advice} --previous", name)
 
 
-def _of_waiting(name: str, image: str, waiting: Object) -> Trouble | None:
+def _of_waiting(name: str, image: str, waiting: Object) -> PodProblem | None:
     reason, said = waiting.get("reason", ""), waiting.get("message", "")
     if reason in _USUAL_REASONS:
         return None
@@ -176,13 +184,17 @@ def _of_waiting(name: str, image: str, waiting: Object) -> Trouble | None:
             "ErrImageNeverPull": "is not on the node, and may not be pulled",
         }.get(reason, "cannot be pulled")
         advice = "check the image, its registry, and the pull secrets of the service account"
-        cause = f'image "{short(image, _MAX_WORDS // 2)}" of {name} {fault}'
-        return Trouble(Kind.IMAGE, cause, _clean(said), advice, name)
+        cause = f'image "{shorten(image, _MAX_WORDS // 2)}" of {name} {fault}'
+        return PodProblem(ProblemKind.IMAGE, cause, _clean(said), advice, name)
     if reason == "CreateContainerConfigError":
         advice = "make that in namespace {namespace}, or correct env and envFrom"
-        return Trouble(Kind.CONFIG, f"{name} lacks what it refers to", _clean(said), advice, name)
+        return PodProblem(
+            ProblemKind.CONFIG, f"{name} lacks what it refers to", _clean(said), advice, name
+        )
     advice = "see kubectl describe pod -n {namespace} {pod}"
-    return Trouble(Kind.START, f"{name} cannot start ({reason})", _clean(said), advice, name)
+    return PodProblem(
+        ProblemKind.START, f"{name} cannot start ({reason})", _clean(said), advice, name
+    )
 
 
 def _source(pod: Object, container: str) -> str | None:
@@ -190,7 +202,7 @@ def _source(pod: Object, container: str) -> str | None:
     for template in pod["spec"].get("initContainers") or ():
         args = template.get("args") or []
         if template["name"] == container and "--source" in args[:-1]:
-            return short(args[args.index("--source") + 1], _MAX_WORDS // 2)
+            return shorten(args[args.index("--source") + 1], _MAX_WORDS // 2)
     return None
 
 
@@ -201,10 +213,10 @@ def _said(part: Object) -> str:
 def _clean(text: str) -> str:
     """Makes one short line of what may be many, and may hold anything."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return short(line.rstrip(" .;"), _MAX_WORDS)
+    return shorten(line.rstrip(" .;"), _MAX_WORDS)
 
 
-def short(text: str, room: int) -> str:
+def shorten(text: str, room: int) -> str:
     """Leaves out the middle of what is too long: what went wrong mostly stands at the end."""
     if len(text) <= room:
         return text

@@ -11,18 +11,18 @@ from sys import intern
 
 from app.apis.kinds import BACKEND_NAME, MODEL_UID
 from app.values.meta import Object, Resource, key_of, labels_of
-from controller.status.pod_problems import Kind, Trouble, short, trouble_of
+from controller.status.pod_problems import PodProblem, ProblemKind, problem_of, shorten
 
 POD = Resource("", "v1", "pods", "Pod")
 
-MAX_SENTENCE = 512
+MAX_SUMMARY_LENGTH = 512
 """Longest message of a backend."""
 
-_LEAST_WORDS = 20
+_MIN_DETAIL_LENGTH = 20
 """Fewer characters of what others say would say nothing."""
 
 
-def slim(pod: Object, before: Object | None = None) -> Object:
+def pod_record(pod: Object, before: Object | None = None) -> Object:
     """Returns the record of a pod.
 
     Args:
@@ -30,9 +30,9 @@ def slim(pod: Object, before: Object | None = None) -> Object:
         before: its record so far. Servers before 1.32 say only between two pauses why an image
             cannot be pulled; what they said once is kept for the pauses.
     """
-    metadata, labels, trouble = pod["metadata"], labels_of(pod), trouble_of(pod)
-    if trouble is not None and trouble.kind is Kind.IMAGE and not trouble.words:
-        old = pod_trouble(before)
+    metadata, labels, trouble = pod["metadata"], labels_of(pod), problem_of(pod)
+    if trouble is not None and trouble.kind is ProblemKind.IMAGE and not trouble.words:
+        old = recorded_problem(before)
         if old is not None and replace(old, words="") == trouble:
             trouble = old
     return {
@@ -50,33 +50,33 @@ def slim(pod: Object, before: Object | None = None) -> Object:
     }
 
 
-def pod_trouble(record: Object | None) -> Trouble | None:
+def recorded_problem(record: Object | None) -> PodProblem | None:
     """Returns what is wrong with a pod, None if nothing is or there is no such pod."""
     return None if record is None else record["trouble"]
 
 
-def model_uid(record: Object) -> str:
+def booster_uid(record: Object) -> str:
     """Returns the uid of the ModelBooster that a pod says it is of."""
     uid: str = record["metadata"]["labels"][MODEL_UID]
     return uid
 
 
-def backend_of(record: Object) -> str:
+def backend_name(record: Object) -> str:
     """Returns the name of the backend that a pod says it is of."""
     name: str = record["metadata"]["labels"][BACKEND_NAME]
     return name
 
 
-def sentence_about(records: Iterable[Object], room: int = MAX_SENTENCE) -> str:
+def problem_summary(records: Iterable[Object], room: int = MAX_SUMMARY_LENGTH) -> str:
     """Returns the most telling trouble of some pods in a sentence, ``""`` if there is none.
 
     Args:
         records: of the pods of one backend.
         room: how long the sentence may be.
     """
-    groups: dict[tuple[Kind, bool, str], list[Object]] = {}
+    groups: dict[tuple[ProblemKind, bool, str], list[Object]] = {}
     for record in records:
-        if trouble := pod_trouble(record):
+        if trouble := recorded_problem(record):
             groups.setdefault((*trouble.rank, trouble.cause), []).append(record)
     if not groups:
         return ""
@@ -87,5 +87,5 @@ def sentence_about(records: Iterable[Object], room: int = MAX_SENTENCE) -> str:
     begin = f"pod {name}{more}: {told.cause}"
     end = "; " + told.advice.replace("{namespace}", namespace).replace("{pod}", name)
     left = room - len(begin) - len(end) - len(": ")
-    words = f": {short(told.words, left)}" if told.words and left >= _LEAST_WORDS else ""
-    return short(begin + words + end, room)
+    words = f": {shorten(told.words, left)}" if told.words and left >= _MIN_DETAIL_LENGTH else ""
+    return shorten(begin + words + end, room)

@@ -16,12 +16,12 @@ from app.model.canonical import BackendForm, Model
 from app.model.children import backend_child_name
 from app.model.derive import SERVED_TYPES
 from app.values.meta import Object, is_terminating
-from controller.status.pod_records import MAX_SENTENCE, backend_of, sentence_about
+from controller.status.pod_records import MAX_SUMMARY_LENGTH, backend_name, problem_summary
 
 AVAILABLE, PROGRESSING, UPDATING = "Available", "Progressing", "UpdateInProgress"
 
 
-class Ready(Enum):
+class Readiness(Enum):
     """Whether a backend serves, so far as anybody knows."""
 
     YES = True
@@ -46,7 +46,7 @@ class BackendReport:
 
     name: str
     serving: str
-    ready: Ready
+    ready: Readiness
     replicas: int = 0
     ready_replicas: int = 0
     message: str = ""
@@ -59,7 +59,7 @@ class BackendReport:
             "name": self.name,
             "replicas": self.replicas,
             "readyReplicas": self.ready_replicas,
-            "ready": self.ready is Ready.YES,
+            "ready": self.ready is Readiness.YES,
         }
         if self.serving:
             entry["modelServing"] = self.serving
@@ -68,7 +68,7 @@ class BackendReport:
         return entry
 
 
-def reports(
+def backend_reports(
     model: Model,
     servings: Mapping[str, Object],
     bounds: Mapping[str, tuple[int, int] | None],
@@ -88,7 +88,7 @@ def reports(
     """
     records: dict[str, list[Object]] = {}
     for record in pods:
-        records.setdefault(backend_of(record), []).append(record)
+        records.setdefault(backend_name(record), []).append(record)
     before = {
         str(entry.get("name")): entry.get("ready") is True
         for entry in stored.get("backendStatuses") or ()
@@ -122,16 +122,16 @@ def _report(
         message = f"type {backend.type} is not served yet"
         at = name if serving else ""
         return BackendReport(
-            backend.name, at, Ready.NO, message=message, unserved_type=backend.type
+            backend.name, at, Readiness.NO, message=message, unserved_type=backend.type
         )
     if serving is None:
         message = f'ModelServing "{name}" does not exist'
-        return BackendReport(backend.name, name, Ready.NO, message=message)
+        return BackendReport(backend.name, name, Readiness.NO, message=message)
     status = _dict(serving.get("status"))
     least = None if bounds is None else max(1, bounds[0])
-    ready, message = readiness(serving, least, written, was_ready=was_ready)
-    if ready is not Ready.YES:
-        why = sentence_about(pods, MAX_SENTENCE - len(message) - len("; "))
+    ready, message = serving_readiness(serving, least, written, was_ready=was_ready)
+    if ready is not Readiness.YES:
+        why = problem_summary(pods, MAX_SUMMARY_LENGTH - len(message) - len("; "))
         message = f"{message}; {why}" if why else message
     return BackendReport(
         backend.name,
@@ -144,9 +144,9 @@ def _report(
     )
 
 
-def readiness(
+def serving_readiness(
     serving: Object, least: int | None, written: int, *, was_ready: bool
-) -> tuple[Ready, str]:
+) -> tuple[Readiness, str]:
     """Returns whether a ModelServing serves, and why not if it does not.
 
     Args:
@@ -156,29 +156,29 @@ def readiness(
         was_ready: what we reported last; that stands while somebody else's change settles in.
     """
     if is_terminating(serving):
-        return Ready.NO, f'ModelServing "{serving["metadata"]["name"]}" is being deleted'
+        return Readiness.NO, f'ModelServing "{serving["metadata"]["name"]}" is being deleted'
     if _dict(serving.get("spec")).get("replicas") == 0:
-        return Ready.YES, ""
+        return Readiness.YES, ""
     status = _dict(serving.get("status"))
     generation = _int(serving["metadata"].get("generation"))
     seen = _int(status.get("observedGeneration"))
     if seen < generation:
         if was_ready and seen >= written:
-            return Ready.YES, ""
-        return Ready.NO, f"waits for the serving controller to act on generation {generation}"
+            return Readiness.YES, ""
+        return Readiness.NO, f"waits for the serving controller to act on generation {generation}"
     conditions = _conditions(status)
     if conditions.get(AVAILABLE):
-        return Ready.YES, ""
+        return Readiness.YES, ""
     available = _int(status.get("availableReplicas"))
     scaling = conditions.get(PROGRESSING) and not conditions.get(UPDATING)
     if least is not None and scaling and available >= least:
-        return Ready.YES, ""  # replicas come and go, and enough of them serve: no outage
+        return Readiness.YES, ""  # replicas come and go, and enough of them serve: no outage
     count = f"{available}/{_int(status.get('replicas'))} replicas ready"
     if conditions.get(UPDATING):
-        return Ready.NO, f"{count}; an update is rolled out"
+        return Readiness.NO, f"{count}; an update is rolled out"
     if not conditions:
-        return Ready.UNKNOWN, "the serving controller reports no condition"
-    return Ready.NO, count
+        return Readiness.UNKNOWN, "the serving controller reports no condition"
+    return Readiness.NO, count
 
 
 def _conditions(status: Object) -> dict[str, bool]:

@@ -10,7 +10,7 @@ from app.values.meta import Key
 from controller.controller import Controller, Scope
 from controller.election.elector import lead
 from controller.election.leadership import Leadership, identity
-from controller.election.lease import Term
+from controller.election.lease import LeaseTiming
 from modelbooster.parts.tasks import beside
 from modelbooster.probes import ReadyCheck
 from modelbooster.settings import Settings
@@ -30,7 +30,7 @@ def leadership_of(settings: Settings, metrics: Metrics) -> Leadership:
     return Leadership(
         Key(settings.lease_namespace or settings.namespace, settings.lease_name),
         identity(settings.identity),
-        Term(
+        LeaseTiming(
             lease_seconds=settings.lease_seconds,
             renew_seconds=settings.lease_renew_seconds,
             retry_seconds=settings.lease_retry_seconds,

@@ -11,7 +11,7 @@ from app.errors import ApiError, Unreachable
 from app.installed import Detection, Installed
 from app.kube import Kube
 from app.metrics import Metrics
-from app.schema_monitor import Schema
+from app.schema_monitor import SchemaMonitor
 from app.validation import Context
 from certs.objects import Place
 from certs.pki import KeyPair
@@ -51,7 +51,7 @@ class WebhookPart:
             kube, settings.namespaces, metrics, lambda booster: self._schema.read(booster)
         )
         self._detection = Detection(kube, settings.profile)
-        self._schema = Schema(
+        self._schema = SchemaMonitor(
             kube,
             settings.namespaces,
             self._look,

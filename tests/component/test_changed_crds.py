@@ -16,7 +16,7 @@ from app.installed import Installed
 from app.kube import Kube, connect
 from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource, labels_of
-from controller.cluster.informer_set import Informers
+from controller.cluster.informer_set import InformerSet
 from modelbooster.parts.neighbours import Neighbours
 from tests.builders import booster_object
 from tests.controlplane import crds
@@ -38,7 +38,7 @@ class Watchers:
     def __init__(self, kube: Kube, namespace: str) -> None:
         self._namespace = namespace
         self._woken = asyncio.Event()
-        self.informers = Informers(kube, self._wake, [namespace], watch_pods=False)
+        self.informers = InformerSet(kube, self._wake, [namespace], watch_pods=False)
         self.informers.are_served(Installed(Profile.B, CHILDREN))
         self.neighbours = Neighbours(kube, [namespace], Metrics())
 

@@ -16,7 +16,7 @@ from app.values.meta import Key
 from controller.controller import Controller, Scope
 from controller.election.elector import lead
 from controller.election.leadership import Leadership
-from controller.election.lease import Term
+from controller.election.lease import LeaseTiming
 from controller.reconcile.events import EVENT, Recorder
 from tests.builders import booster_object
 from tests.proxy import Delay, Proxy, ResetBeforeCommit, Rule
@@ -76,7 +76,7 @@ async def test_an_error_at_the_moment_of_the_loss_is_logged(
         finally:
             raise ValueError("while it was cancelled")
 
-    term = Term(lease_seconds=3, renew_seconds=2, retry_seconds=0.2)
+    term = LeaseTiming(lease_seconds=3, renew_seconds=2, retry_seconds=0.2)
     leadership = Leadership(Key(namespace, "lease"), "one", term)
     async with connect(str(proxy.kubeconfig), guard=leadership.guard) as kube:
         with pytest.raises(LeadershipLost, match="was not renewed"):

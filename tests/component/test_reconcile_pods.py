@@ -19,7 +19,7 @@ from app.apis.kinds import (
 from app.kube import connect
 from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource, uid_of
-from controller.cluster.informer_set import Informers
+from controller.cluster.informer_set import InformerSet
 from controller.status.pod_records import POD
 from modelbooster.parts.controller import ControllerPart, leadership_of
 from modelbooster.settings import Settings
@@ -231,7 +231,7 @@ async def test_only_what_is_new_about_our_own_pods_wakes_and_it_may_wait(
     await world.until(SERVICE_ACCOUNT, "default")
     booster = await world.put(MODEL_BOOSTER, booster_object("m"))
     async with connect(str(kubeconfig)) as kube:
-        informers = Informers(kube, wake, (world.namespace,))
+        informers = InformerSet(kube, wake, (world.namespace,))
         running = asyncio.create_task(informers.run())
         await until_woken(1)  # for the ModelBooster itself
         async with asyncio.timeout(SOON_SECONDS):

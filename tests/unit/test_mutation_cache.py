@@ -12,8 +12,8 @@ from app.errors import Unreachable
 from app.model.children import owner_uids
 from app.values.meta import Key, Object
 from controller.cluster.indexed_stores import BOOSTER_INDEX
-from controller.cluster.mutation_cache import EXPECT_SECONDS, View
-from controller.cluster.own_writes import Write
+from controller.cluster.mutation_cache import EXPECTATION_SECONDS, MutationCache
+from controller.cluster.own_writes import InflightWrite
 
 OWNER = "owner-uid"
 KEY = Key("ns", "m")
@@ -45,8 +45,10 @@ class Cluster:
 
     def __init__(self, *routes: Object) -> None:
         self.store = Store({BOOSTER_INDEX: owner_uids})
-        self.overtaken: list[Write] = []
-        self.view = View({"ModelRoute": {None: self.store}}, overtaken=self.overtaken.append)
+        self.overtaken: list[InflightWrite] = []
+        self.view = MutationCache(
+            {"ModelRoute": {None: self.store}}, overtaken=self.overtaken.append
+        )
         for obj in routes:
             self.store.put(obj)
 
@@ -56,8 +58,8 @@ class Cluster:
     def shows_gone(self, obj: Object) -> list[bool]:
         return [self.view.noticed(MODEL_ROUTE, *change) for change in self.store.remove(obj)]
 
-    def writes(self) -> AbstractContextManager[Write]:
-        return self.view.writing(Write(MODEL_ROUTE, KEY, KEY, OWNER))
+    def writes(self) -> AbstractContextManager[InflightWrite]:
+        return self.view.writing(InflightWrite(MODEL_ROUTE, KEY, KEY, OWNER))
 
     def made(self, obj: Object) -> None:
         with self.writes() as write:
@@ -217,9 +219,9 @@ def test_what_goes_during_a_deletion_that_fails_is_told() -> None:
 def test_after_a_minute_the_store_is_believed_again() -> None:
     cluster = Cluster(route("1"))
     cluster.made(route("5"))
-    assert cluster.view.expired(EXPECT_SECONDS - 1) == []
+    assert cluster.view.expired(EXPECTATION_SECONDS - 1) == []
     assert cluster.sees() == ["5"]
-    assert [e.owner for e in cluster.view.expired(EXPECT_SECONDS)] == [OWNER]
+    assert [e.owner for e in cluster.view.expired(EXPECTATION_SECONDS)] == [OWNER]
     assert cluster.sees() == ["1"]
 
 
@@ -237,7 +239,7 @@ def test_a_listing_ends_what_was_expected_before_it_began() -> None:
 def test_a_store_for_each_namespace() -> None:
     here, there = Store({BOOSTER_INDEX: owner_uids}), Store({BOOSTER_INDEX: owner_uids})
     here.put(route("1"))
-    view = View({"ModelRoute": {"ns": here, "other": there}})
+    view = MutationCache({"ModelRoute": {"ns": here, "other": there}})
     assert view.get(MODEL_ROUTE, KEY) == route("1")
     assert view.get(MODEL_ROUTE, Key("other", "m")) is None
     assert view.get(MODEL_ROUTE, Key("third", "m")) is None
@@ -254,9 +256,9 @@ def test_pods_are_found_by_the_uid_they_name_in_the_same_namespace_only() -> Non
     everywhere.put(record("other", "b"))
     stranger = {**booster, "metadata": {**booster["metadata"], "uid": "stranger"}}
 
-    view = View({}, {None: everywhere})
+    view = MutationCache({}, {None: everywhere})
 
     assert [obj["metadata"]["name"] for obj in view.pods(booster)] == ["a"]
     assert list(view.pods(stranger)) == []
-    assert list(View({}, {"other": everywhere}).pods(booster)) == []
-    assert list(View({}).pods(booster)) == []
+    assert list(MutationCache({}, {"other": everywhere}).pods(booster)) == []
+    assert list(MutationCache({}).pods(booster)) == []
