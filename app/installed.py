@@ -7,7 +7,10 @@ stays until somebody deletes it. So the schema of AutoscalingPolicy decides betw
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,11 +24,16 @@ from app.apis.kinds import (
     WORKLOAD,
     Profile,
 )
-from app.errors import Forbidden, NotFound
-from app.kube import Kube
+from app.errors import ApiError, Forbidden, NotFound, Unreachable
+from app.kube import Backoff, Kube
 from app.values.meta import Object, Resource
 
+log = logging.getLogger(__name__)
+
 GROUPS = (WORKLOAD, NETWORKING)
+
+FAST_POLL_SECONDS = 15.0
+"""Poll interval while a child is rejected or the kthena release is still unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +167,27 @@ def _needed(schemas: Object) -> Object:
         for name, schema in schemas.items()
         if any(_is_of(schema, resource) for resource in wanted)
     }
+
+
+async def poll_installed(
+    look: Callable[[], Awaitable[Installed]],
+    interval_seconds: float,
+    is_urgent: Callable[[], bool] = lambda: False,
+) -> None:
+    """Polls what is installed, until it is cancelled. Failures are logged and retried.
+
+    Args:
+        look: asks the cluster once; raises ApiError or Unreachable.
+        interval_seconds: time between two polls; each is a few small requests.
+        is_urgent: returns whether to poll every ``FAST_POLL_SECONDS``.
+    """
+    backoff = Backoff(0.5, FAST_POLL_SECONDS)
+    tick_seconds, polled_at, is_known = min(FAST_POLL_SECONDS, interval_seconds), 0.0, False
+    while True:
+        if not is_known or is_urgent() or time.monotonic() - polled_at >= interval_seconds:
+            try:
+                await look()
+                polled_at, is_known = time.monotonic(), True
+            except (ApiError, Unreachable) as exc:
+                log.warning("the installed kthena is not known: %s", exc)
+        await asyncio.sleep(tick_seconds if is_known else backoff.pause_seconds())

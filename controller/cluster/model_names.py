@@ -1,4 +1,4 @@
-"""Who else is called what a ModelBooster is called: of several, the oldest keeps the name."""
+"""Which objects claim the same model name. The oldest claim wins."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from app.values.meta import Key, Object, Resource, is_terminating, key_of, owner
 from controller.cluster.indexed_stores import ROUTED_INDEX
 
 Claim = tuple[Resource, Object]
-"""An object that clients reach by the same name, and its kind."""
+"""An object that routes a model name, and its kind."""
 
 
 class ModelNames:
-    """Finds who is called what.
+    """Finds objects by the model name that they route.
 
     Args:
         boosters: the stores of ModelBoosters.
-        routes: the stores of ModelRoutes that we have not made.
+        routes: the stores of ModelRoutes that the controller has not created.
     """
 
     def __init__(self, boosters: Sequence[Store], routes: Sequence[Store]) -> None:
         self._boosters = boosters
         self._routes = routes
 
-    def rivals(self, booster: Object) -> list[Claim]:
-        """Returns whatever else of the namespace clients reach by the same name."""
-        here, names = key_of(booster), list(routed_by_booster(booster))
+    def other_claims(self, booster: Object) -> list[Claim]:
+        """Returns every other object in the namespace that routes the same model name."""
+        key, names = key_of(booster), list(routed_by_booster(booster))
         routes = [
             route.object
-            for route in _named(self._routes, here.namespace, names)
-            if route.key != here
+            for route in _routing(self._routes, key.namespace, names)
+            if route.key != key
         ]
         return [
-            *((MODEL_BOOSTER, other.object) for other in self.others(here, names)),
-            # A route that has lost our label still speaks for its ModelBooster.
+            *((MODEL_BOOSTER, other.object) for other in self.other_boosters(key, names)),
+            # A ModelRoute that lost our label still belongs to its ModelBooster.
             *(
                 (MODEL_ROUTE, route)
                 for route in routes
@@ -46,58 +46,57 @@ class ModelNames:
             ),
         ]
 
-    def others(self, here: Key, names: Iterable[str]) -> Iterator[Record]:
-        """Yields the other ModelBoosters of a namespace that clients ask for by one of these."""
-        return (other for other in self.called(here.namespace, names) if other.key != here)
+    def other_boosters(self, key: Key, names: Iterable[str]) -> Iterator[Record]:
+        """Yields the ModelBoosters in the namespace with one of these model names, except one."""
+        return (other for other in self.boosters(key.namespace, names) if other.key != key)
 
-    def called(self, namespace: str, names: Iterable[str]) -> Iterator[Record]:
-        """Yields the ModelBoosters of a namespace that clients ask for by one of these names."""
-        return _named(self._boosters, namespace, names)
+    def boosters(self, namespace: str, names: Iterable[str]) -> Iterator[Record]:
+        """Yields the ModelBoosters in a namespace with one of these model names."""
+        return _routing(self._boosters, namespace, names)
 
 
 class OlderClaims:
-    """Answers the questions of the rules across objects, as the controller has to see them.
+    """Answers the rules about other objects as the controller applies them: older claims win.
 
-    Clashes of generated names are no question here: the API server settles them, when the second
-    child of that name is to be created.
+    It answers nothing about names of generated objects. The API server settles those conflicts:
+    the second create of a name fails.
 
     Args:
-        booster: who asks.
-        rivals: whatever else of the namespace clients reach by the same name, with its kind:
-            ModelBoosters, and ModelRoutes that somebody else made.
+        booster: the ModelBooster that is checked.
+        claims: every other object in the namespace that routes the same model name.
     """
 
     ready = True
 
-    def __init__(self, booster: Object, rivals: Iterable[Claim]) -> None:
+    def __init__(self, booster: Object, claims: Iterable[Claim]) -> None:
         self.objects = sorted(
-            (r for r in rivals if not is_terminating(r[1]) and _age(r[1]) < _age(booster)),
-            key=lambda rival: _age(rival[1]),
+            (c for c in claims if not is_terminating(c[1]) and _age(c[1]) < _age(booster)),
+            key=lambda claim: _age(claim[1]),
         )
-        """Those whose claim goes before."""
+        """Claims that are older than the ModelBooster, oldest first."""
 
     def routing(self, resource: Resource, model_name: str) -> Sequence[Object]:
-        """Returns the objects of a kind that clients reach by this name, and that were first."""
+        """Returns the objects of a kind with an older claim to this model name."""
         return [obj for kind, obj in self.objects if kind is resource]
 
     def child(self, resource: Resource, key: Key) -> None:
-        """Nothing is known here."""
+        """Returns None: see the class."""
 
     def makers(self, resource: Resource, key: Key) -> Sequence[Object]:
-        """Nothing is known here."""
+        """Returns nothing: see the class."""
         return ()
 
     def adapting(self, resource: Resource, name: str) -> Sequence[Object]:
-        """Nothing is known here."""
+        """Returns nothing: see the class."""
         return ()
 
 
 def _age(obj: Object) -> tuple[str, str]:
-    """What orders objects by age; the server tells it in whole seconds, so names help out."""
+    """Returns a sort key, oldest first; names break ties, because timestamps are whole seconds."""
     return str(obj["metadata"].get("creationTimestamp", "")), obj["metadata"]["name"]
 
 
-def _named(stores: Sequence[Store], namespace: str, names: Iterable[str]) -> Iterator[Record]:
+def _routing(stores: Sequence[Store], namespace: str, names: Iterable[str]) -> Iterator[Record]:
     for name in names:
         for store in stores:
             for record in store.found(ROUTED_INDEX, name):

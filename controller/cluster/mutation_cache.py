@@ -1,10 +1,10 @@
-"""The cluster as a pass sees it: the stores, and what our own writes have made of them since.
+"""The stores plus our own writes, as client-go's MutationCache: what a pass reads.
 
-A store is always a little late. Until the watch shows what a write returned, that stands in for the
-store's object; else the next pass would write the same again. Versions are opaque, so the watch has
-caught up when it shows the very version that the write returned, or when something has happened
-that can only have come later. After a new listing, and after a minute at the latest, the store is
-believed again.
+A store lags behind the API server. Until the watch shows what a write returned, the cache returns
+that result instead of the store's object. Otherwise the next pass would write the same again.
+Resource versions are opaque, so they cannot be ordered. The watch has caught up when it shows the
+version that the write returned, or an event that can only be later. The cache also trusts the store
+again after a new list, and after a minute at the latest.
 """
 
 from __future__ import annotations
@@ -26,53 +26,54 @@ from controller.cluster.own_writes import (
 )
 
 EXPECTATION_SECONDS = 60.0
-"""After this long a write that the watch has not shown is no longer taken for the truth."""
+"""How long the result of a write replaces the store's object, if the watch does not show it."""
 
 
 class MutationCache:
     """Reads objects as they are after our own writes.
 
     Args:
-        stores: the stores of each kind, by namespace; None is the store of all namespaces.
-        pods: the same for the records of pods; empty if nobody watches them.
-        overtaken: told of news that ``noticed`` has held back because of a write.
+        stores: the stores by kind and namespace; namespace None stands for all namespaces.
+        pods: the stores of pod records by namespace; empty if pods are not watched.
+        on_concurrent_change: called when a write ends, if ``observe`` held back an event that the
+            write did not cause.
     """
 
     def __init__(
         self,
         stores: Mapping[str, Mapping[str | None, Store]],
         pods: Mapping[str | None, Store] | None = None,
-        overtaken: OnConcurrentChange = ignore_concurrent_change,
+        on_concurrent_change: OnConcurrentChange = ignore_concurrent_change,
     ) -> None:
         self._stores = stores
         self._pods = pods or {}
-        self._overtaken = overtaken
+        self._on_concurrent_change = on_concurrent_change
         self._expected: dict[ObjectRef, Expectation] = {}
-        self._places: dict[str, set[ObjectRef]] = {}  # of what is expected, by owner
-        self._under_way: dict[ObjectRef, list[InflightWrite]] = {}
+        self._expected_refs: dict[str, set[ObjectRef]] = {}  # by uid of the ModelBooster
+        self._inflight: dict[ObjectRef, list[InflightWrite]] = {}
 
     def get(self, resource: Resource, key: Key) -> Object | None:
-        """Returns an object, None if there is none."""
+        """Returns an object; None if there is none."""
         expected = self._expected.get((resource.kind, key))
         if expected is None:
             record = self._stored(resource.kind, key)
             return None if record is None else record.object
         return expected.obj
 
-    def children(self, uid: str) -> Iterator[Object]:
+    def children(self, owner_uid: str) -> Iterator[Object]:
         """Yields the children of the ModelBooster with this uid."""
-        overlaid = self._places.get(uid, set())
+        replaced = self._expected_refs.get(owner_uid, set())
         for kind, stores in self._stores.items():
             if kind == MODEL_BOOSTER.kind:
                 continue
             for store in stores.values():
-                for record in store.found(BOOSTER_INDEX, uid):
-                    if (kind, record.key) not in overlaid:
+                for record in store.found(BOOSTER_INDEX, owner_uid):
+                    if (kind, record.key) not in replaced:
                         yield record.object
-        for place in overlaid:
-            obj_now = self._expected[place].obj
-            if obj_now is not None and uid_of(obj_now) != uid:  # not the ModelBooster itself
-                yield obj_now
+        for ref in replaced:
+            obj = self._expected[ref].obj
+            if obj is not None and uid_of(obj) != owner_uid:  # not the ModelBooster itself
+                yield obj
 
     def all(self, resource: Resource) -> Iterator[Object]:
         """Yields every object of a kind."""
@@ -83,7 +84,10 @@ class MutationCache:
                     yield obj
 
     def pods(self, booster: Object) -> Iterator[Object]:
-        """Yields the records of a ModelBooster's pods; anybody may write labels elsewhere."""
+        """Yields the records of a ModelBooster's pods.
+
+        Pods of other namespaces are left out: anybody may write our labels there.
+        """
         namespace = key_of(booster).namespace
         store = self._pods.get(None if None in self._pods else namespace)
         for record in store.found(BOOSTER_INDEX, uid_of(booster)) if store is not None else ():
@@ -92,113 +96,111 @@ class MutationCache:
 
     @contextmanager
     def writing(self, write: InflightWrite) -> Iterator[InflightWrite]:
-        """Notes what the watch shows of an object while we write it.
+        """Collects the watch events of an object while it is written.
 
-        Until the answer is here, nobody can tell our own doing from news. However the write ends,
-        whoever follows the news is told of it then.
+        Before the response arrives, an event of ours looks like any other. When the write ends,
+        with or without an error, ``on_concurrent_change`` is called if an event was not ours.
         """
-        place = write.place
-        self._under_way.setdefault(place, []).append(write)
+        ref = write.ref
+        self._inflight.setdefault(ref, []).append(write)
         try:
             yield write
         finally:
-            others = self._under_way[place]
-            others.remove(write)
-            if not others:
-                del self._under_way[place]
-            if write.is_overtaken:
-                self._overtaken(write)
+            writes = self._inflight[ref]
+            writes.remove(write)
+            if not writes:
+                del self._inflight[ref]
+            if write.has_concurrent_change:
+                self._on_concurrent_change(write)
 
-    def made(self, write: InflightWrite, obj: Object, now: float) -> None:
-        """Takes in what the server returned to a write, at a time in seconds."""
-        write.answer = obj["metadata"]["resourceVersion"]
-        self._drop(write.place)
-        stored = self._stored(*write.place)
-        shown = write.versions | {stored.version if stored else ""}
-        if write.answer not in shown and uid_of(obj) not in write.gone:
-            until = now + EXPECTATION_SECONDS
-            self._expect(Expectation(write.place, write.owner, uid_of(obj), obj, until))
+    def record_write(self, write: InflightWrite, obj: Object, now: float) -> None:
+        """Records the object that the server returned to a write; ``now`` is in seconds."""
+        write.written_version = obj["metadata"]["resourceVersion"]
+        self._drop(write.ref)
+        stored = self._stored(*write.ref)
+        shown = write.seen_versions | {stored.version if stored else ""}
+        if write.written_version not in shown and uid_of(obj) not in write.seen_deletions:
+            expires_at = now + EXPECTATION_SECONDS
+            self._expect(Expectation(write.ref, write.owner_uid, uid_of(obj), obj, expires_at))
 
-    def deleted(self, write: InflightWrite, uid: str, now: float) -> None:
-        """Takes in that the object with this uid is deleted, at a time in seconds."""
-        write.deleted = uid
-        self._drop(write.place)
-        stored = self._stored(*write.place)
-        if stored is not None and stored.uid == uid and uid not in write.gone:
-            self._expect(
-                Expectation(write.place, write.owner, uid, None, now + EXPECTATION_SECONDS)
-            )
+    def record_deletion(self, write: InflightWrite, uid: str, now: float) -> None:
+        """Records that a write deleted the object with this uid; ``now`` is in seconds."""
+        write.deleted_uid = uid
+        self._drop(write.ref)
+        stored = self._stored(*write.ref)
+        if stored is not None and stored.uid == uid and uid not in write.seen_deletions:
+            expires_at = now + EXPECTATION_SECONDS
+            self._expect(Expectation(write.ref, write.owner_uid, uid, None, expires_at))
 
-    def noticed(self, resource: Resource, old: Record | None, new: Record | None) -> bool:
-        """Takes in what the watch shows; returns whether that is news to us.
+    def observe(self, resource: Resource, old: Record | None, new: Record | None) -> bool:
+        """Handles a watch event, and returns whether it is news.
+
+        An event is no news if a write of ours caused it, or while its object is being written.
 
         Args:
             resource: kind of the object.
-            old: the object before, None if it is new.
-            new: the object after, None if it is gone.
+            old: the object before; None if it is new.
+            new: the object after; None if it is gone.
         """
         record = new or old
         if record is None:
             return False
-        place = (resource.kind, record.key)
-        if writes := self._under_way.get(place):
+        ref = (resource.kind, record.key)
+        if writes := self._inflight.get(ref):
             for write in writes:
                 if new is None:
-                    write.gone.add(record.uid)
+                    write.seen_deletions.add(record.uid)
                 else:
-                    write.versions.add(new.version)
-            return False  # or it is, see ``writing``
-        expected = self._expected.get(place)
+                    write.seen_versions.add(new.version)
+            return False  # ``writing`` decides when the write ends
+        expected = self._expected.get(ref)
         if expected is None:
             return True
         if expected.obj is None:
-            # A finalizer may keep it for a while; otherwise the same uid is news from before.
-            if new is None or new.uid != expected.uid or is_terminating(new.object):
-                self._drop(place)
+            # The same uid is an older event, unless a finalizer keeps the object.
+            if new is None or new.uid != expected.object_uid or is_terminating(new.object):
+                self._drop(ref)
             return new is not None
         if new is None:
-            if record.uid == expected.uid:
-                self._drop(place)
+            if record.uid == expected.object_uid:
+                self._drop(ref)
             return True
         if new.version == expected.obj["metadata"]["resourceVersion"]:
-            self._drop(place)
+            self._drop(ref)
             return False
-        if new.uid == expected.uid and _generation(new.object) > _generation(expected.obj):
-            self._drop(place)
+        if new.uid == expected.object_uid and _generation(new.object) > _generation(expected.obj):
+            self._drop(ref)
         return True
 
-    def expired(self, now: float) -> list[Expectation]:
-        """Stops expecting what is overdue, and returns it."""
-        return self._dropped([e for e in self._expected.values() if e.until <= now])
+    def drop_expired(self, now: float) -> list[Expectation]:
+        """Drops the expectations that have expired at ``now``, in seconds, and returns them."""
+        return self._drop_all([e for e in self._expected.values() if e.expires_at <= now])
 
-    def relisted(
-        self, resource: Resource, namespace: str | None, began: float
+    def drop_relisted(
+        self, resource: Resource, namespace: str | None, began_at: float
     ) -> list[Expectation]:
-        """Believes a listing rather than what was written before it began.
+        """Drops the expectations of writes before a list, and returns them.
 
-        An object that came and went while nobody watched leaves no other trace.
+        An object that was created and deleted while no watch was open leaves no other trace.
 
         Args:
             resource: kind that was listed.
-            namespace: where; None for all namespaces.
-            began: when the listing was asked for, in seconds.
-
-        Returns:
-            What is not expected any more.
+            namespace: the namespace that was listed; None for all namespaces.
+            began_at: when the list was requested, in seconds.
         """
         older = [
             expected
             for (kind, key), expected in self._expected.items()
             if kind == resource.kind
             and namespace in (None, key.namespace)
-            and expected.until - EXPECTATION_SECONDS < began
+            and expected.expires_at - EXPECTATION_SECONDS < began_at
         ]
-        return self._dropped(older)
+        return self._drop_all(older)
 
-    def _dropped(self, expected: list[Expectation]) -> list[Expectation]:
-        for each in expected:
-            self._drop(each.place)
-        return expected
+    def _drop_all(self, expectations: list[Expectation]) -> list[Expectation]:
+        for expected in expectations:
+            self._drop(expected.ref)
+        return expectations
 
     def _stored(self, kind: str, key: Key) -> Record | None:
         stores = self._stores.get(kind, {})
@@ -206,17 +208,17 @@ class MutationCache:
         return store.record(key) if store is not None else None
 
     def _expect(self, expected: Expectation) -> None:
-        self._expected[expected.place] = expected
-        self._places.setdefault(expected.owner, set()).add(expected.place)
+        self._expected[expected.ref] = expected
+        self._expected_refs.setdefault(expected.owner_uid, set()).add(expected.ref)
 
-    def _drop(self, place: ObjectRef) -> None:
-        expected = self._expected.pop(place, None)
+    def _drop(self, ref: ObjectRef) -> None:
+        expected = self._expected.pop(ref, None)
         if expected is None:
             return
-        places = self._places[expected.owner]
-        places.discard(place)
-        if not places:
-            del self._places[expected.owner]
+        refs = self._expected_refs[expected.owner_uid]
+        refs.discard(ref)
+        if not refs:
+            del self._expected_refs[expected.owner_uid]
 
 
 def _generation(obj: Object) -> int:

@@ -1,4 +1,4 @@
-"""Our own writes: what is under way, and what it made that no watch has shown yet."""
+"""Writes of this controller: those in flight, and their results that no watch has shown yet."""
 
 from __future__ import annotations
 
@@ -8,58 +8,68 @@ from dataclasses import dataclass, field
 from app.values.meta import Key, Object, Resource
 
 ObjectRef = tuple[str, Key]
-"""Kind and key: names one object."""
+"""Kind and key of one object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a write made of an object: ``obj`` is None if it deleted the one with this uid."""
+    """The result of a write that the watch has still to show.
 
-    place: ObjectRef
-    owner: str
-    uid: str
+    Args:
+        ref: the object.
+        owner_uid: uid of the ModelBooster that it was written for.
+        object_uid: uid of the object.
+        obj: the object as the server returned it; None if the write deleted it.
+        expires_at: when to trust the store again, in seconds of the caller's clock.
+    """
+
+    ref: ObjectRef
+    owner_uid: str
+    object_uid: str
     obj: Object | None
-    until: float
+    expires_at: float
 
 
 @dataclass(slots=True)
 class InflightWrite:
-    """A write that is under way, and what the watch shows of its object meanwhile.
+    """A write in flight, and the watch events of its object meanwhile.
 
     Args:
         resource: kind of the object.
-        key: its key.
-        booster: where the ModelBooster stands for which it is written.
-        owner: the uid of that.
-        deleted: uid of the object that is known to be gone by it, ``""`` if none is.
-        answer: version that the write made, as soon as that is known.
-        versions: versions that the watch has shown.
-        gone: uids that it has shown to be gone.
+        key: key of the object.
+        booster: key of the ModelBooster that it is written for.
+        owner_uid: uid of that ModelBooster.
+        deleted_uid: uid of the object that the write deleted; ``""`` for none.
+        written_version: resource version that the write returned; ``""`` until it is known.
+        seen_versions: resource versions that the watch has shown.
+        seen_deletions: uids whose deletion the watch has shown.
     """
 
     resource: Resource
     key: Key
     booster: Key
-    owner: str
-    deleted: str = ""
-    answer: str = ""
-    versions: set[str] = field(default_factory=set)
-    gone: set[str] = field(default_factory=set)
+    owner_uid: str
+    deleted_uid: str = ""
+    written_version: str = ""
+    seen_versions: set[str] = field(default_factory=set)
+    seen_deletions: set[str] = field(default_factory=set)
 
     @property
-    def place(self) -> ObjectRef:
-        """Which object is written."""
+    def ref(self) -> ObjectRef:
+        """The object that is written."""
         return self.resource.kind, self.key
 
     @property
-    def is_overtaken(self) -> bool:
-        """Whether somebody else has done something to the object meanwhile."""
-        return bool(self.versions - {self.answer} or self.gone - {self.deleted})
+    def has_concurrent_change(self) -> bool:
+        """Whether the watch has shown a change that this write did not make."""
+        return bool(
+            self.seen_versions - {self.written_version} or self.seen_deletions - {self.deleted_uid}
+        )
 
 
 OnConcurrentChange = Callable[[InflightWrite], None]
-"""Told of a write that has ended, if something else happened to its object meanwhile."""
+"""Called with a write that has ended, if something else changed its object meanwhile."""
 
 
 def ignore_concurrent_change(write: InflightWrite) -> None:
-    """For a view that nobody writes through."""
+    """For a cache that is only read."""

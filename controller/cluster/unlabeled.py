@@ -1,9 +1,10 @@
-"""Children that we have lost sight of.
+"""Children that lost our label.
 
-Informers select children by our label. To them, one whose label somebody takes away looks deleted.
-If it is still wanted, the next pass sends it again and finds it standing; if not, nothing would
-ever look at it again. So whatever vanishes without our doing is looked for once, and what lost its
-label while nobody watched is sought when a controller begins to lead, and now and then.
+Informers select children by our label. A child whose label somebody removes looks deleted to them.
+If the child is still wanted, the next pass applies it again. If it is not, no informer would ever
+show it. So each child that disappears without a deletion of ours is read once. Children that lost
+their label while no controller watched are listed when a controller starts to lead, and
+periodically after that.
 """
 
 from __future__ import annotations
@@ -20,81 +21,88 @@ from app.values.meta import Key, Object, Resource, is_terminating, key_of
 from controller.cluster.own_writes import ObjectRef
 
 LABELED_SELECTOR = f"{SELECTOR}={WORKLOAD}"
-"""Selects what carries our label."""
+"""Selects objects with our label."""
 
 UNLABELED_SELECTOR = f"{SELECTOR}!={WORKLOAD}"
-"""Selects what does not."""
+"""Selects objects without our label."""
 
 
 class UnlabeledChildren:
-    """Where a child of which ModelBooster may stand out of sight.
+    """Children that may exist without our label, by the uid of their ModelBooster.
 
     Args:
-        booster_of: says where the ModelBooster with a uid stands; None if there is none.
+        booster_key: returns the key of the ModelBooster with a uid; None if there is none.
     """
 
-    def __init__(self, booster_of: Callable[[str], Key | None]) -> None:
-        self._booster_of = booster_of
-        self._places: dict[str, set[ObjectRef]] = {}
+    def __init__(self, booster_key: Callable[[str], Key | None]) -> None:
+        self._booster_key = booster_key
+        self._refs: dict[str, set[ObjectRef]] = {}
 
-    def of(self, owner: str) -> Set[ObjectRef]:
-        """Returns where a child of the ModelBooster with this uid may stand."""
-        return self._places.get(owner, frozenset())
+    def of(self, owner_uid: str) -> Set[ObjectRef]:
+        """Returns the children that a ModelBooster may have without our label."""
+        return self._refs.get(owner_uid, frozenset())
 
-    def note(self, place: ObjectRef, owner: str) -> Key | None:
-        """Notes that a child may stand here; returns where its owner does, if there is one."""
-        booster = self._booster_of(owner)
-        if booster is None or booster.namespace != place[1].namespace:
+    def add(self, ref: ObjectRef, owner_uid: str) -> Key | None:
+        """Adds a child that may exist.
+
+        Returns:
+            The key of its ModelBooster; None if that does not exist in the same namespace.
+        """
+        booster = self._booster_key(owner_uid)
+        if booster is None or booster.namespace != ref[1].namespace:
             return None
-        self._places.setdefault(owner, set()).add(place)
+        self._refs.setdefault(owner_uid, set()).add(ref)
         return booster
 
-    def found(self, place: ObjectRef, owners: Iterable[str]) -> None:
-        """Notes that it is known what stands here, or that nothing does."""
-        for owner in owners:
-            places = self._places.get(owner)
-            if places is not None:
-                places.discard(place)
-                if not places:
-                    del self._places[owner]
+    def discard(self, ref: ObjectRef, owner_uids: Iterable[str]) -> None:
+        """Removes a child, because its state is known again."""
+        for owner_uid in owner_uids:
+            refs = self._refs.get(owner_uid)
+            if refs is not None:
+                refs.discard(ref)
+                if not refs:
+                    del self._refs[owner_uid]
 
     def clear(self) -> None:
-        """Drops everything."""
-        self._places.clear()
+        """Removes every child."""
+        self._refs.clear()
 
-    def noticed(
+    def observe(
         self, resource: Resource, old: Record | None, new: Record | None, *, is_news: bool
     ) -> None:
-        """Takes in what the watch shows.
+        """Handles a watch event.
 
         Args:
             resource: kind of the object.
-            old: the object before, None if it is new.
-            new: the object after, None if it is gone.
-            is_news: False if it is our own doing.
+            old: the object before; None if it is new.
+            new: the object after; None if it is gone.
+            is_news: False if the event shows a write of this controller.
         """
         if resource is MODEL_BOOSTER:
             if new is None and old is not None:
-                self._places.pop(old.uid, None)  # the garbage collector finds all that it owned
+                self._refs.pop(old.uid, None)  # the garbage collector removes its children
         elif new is not None:
-            self.found((resource.kind, new.key), indexed_owners(new))
+            self.discard((resource.kind, new.key), indexed_owners(new))
         elif old is not None and is_news and not is_terminating(old.object):
             for uid in indexed_owners(old):
-                self.note((resource.kind, old.key), uid)
+                self.add((resource.kind, old.key), uid)
 
-    async def seek(
+    async def search(
         self, kube: Kube, kinds: Iterable[Resource], namespaces: Sequence[str | None]
     ) -> set[Key]:
-        """Looks for children that are without our label, and returns whose they are.
+        """Lists children without our label and adds them.
+
+        Returns:
+            The keys of their ModelBoosters.
 
         Raises:
-            ApiError, Unreachable: not all of them were looked for.
+            ApiError, Unreachable: the search is incomplete.
         """
         boosters: set[Key] = set()
 
         def take(resource: Resource, obj: Object) -> None:
-            noted = [self.note((resource.kind, key_of(obj)), uid) for uid in owner_uids(obj)]
-            boosters.update(filter(None, noted))
+            added = [self.add((resource.kind, key_of(obj)), uid) for uid in owner_uids(obj)]
+            boosters.update(filter(None, added))
 
         for resource in kinds:
             for namespace in namespaces:
@@ -107,7 +115,7 @@ class UnlabeledChildren:
                         only_metadata=True,
                     )
                 except ApiError as exc:
-                    if not is_unknown_kind(exc):  # it was served, and is not any more
+                    if not is_unknown_kind(exc):  # the kind may have been removed meanwhile
                         raise
         return boosters
 

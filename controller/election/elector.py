@@ -151,7 +151,7 @@ class _Elector:
                 except Conflict:  # somebody was quicker: see who
                     continue
         except (ApiError, Unreachable) as exc:
-            log.warning("the lease could not be had: %s", exc)
+            log.warning("the lease could not be acquired: %s", exc)
         return False
 
     async def _look(self) -> ObservedLease:

@@ -112,7 +112,7 @@ def cause_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     if lost is None:
         return group
     if others is not None:
-        log.error("beside the loss of the lease, work failed", exc_info=others)
+        log.error("work failed while the lease was lost", exc_info=others)
     cause: BaseException = lost
     while isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]

@@ -1,8 +1,8 @@
 """Keys that are due later: a binary heap that holds each key once.
 
-Python's ``heapq`` cannot move an entry. A queue that pushes a second entry for an earlier time
-keeps the first one until it is due, which may be hours. Here the position of each key is known, so
-an earlier time moves its entry, as in client-go's delaying queue.
+``heapq`` cannot move an entry. A second entry for an earlier time would leave the first one in the
+heap until it is due, which may take hours. This heap tracks the position of each key, so an earlier
+time moves the entry, as in client-go's delaying queue.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from app.values.meta import Key
 
 
 class DelayedKey(NamedTuple):
-    """When a key is due.
+    """A key and when it is due.
 
     Args:
-        at: the time, in seconds of the queue's clock.
+        due_at: the time, in seconds of the queue's clock.
         order: breaks ties; lower goes first.
         key: the key.
-        low: whether it waits behind keys that are not low.
+        low_priority: whether it is served after keys of normal priority.
     """
 
-    at: float
+    due_at: float
     order: int
     key: Key
-    low: bool
+    low_priority: bool
 
 
 class DelayQueue:
@@ -37,24 +37,24 @@ class DelayQueue:
         self._count = 0
 
     def __len__(self) -> int:
-        """How many entries are held; never more than one for a key."""
+        """Returns the number of entries, at most one for each key."""
         return len(self._heap)
 
-    def add(self, key: Key, at: float, *, low: bool) -> bool:
-        """Schedules a key. Of several times the earliest counts.
+    def add(self, key: Key, due_at: float, *, low_priority: bool) -> bool:
+        """Schedules a key. The earliest time wins.
 
         Returns:
             Whether the key is due earlier than before.
         """
         index = self._index.get(key)
-        if index is not None and self._heap[index].at <= at:
+        if index is not None and self._heap[index].due_at <= due_at:
             return False
         self._count += 1
-        due = DelayedKey(at, self._count, key, low)
+        entry = DelayedKey(due_at, self._count, key, low_priority)
         if index is None:
             index = len(self._heap)
-            self._heap.append(due)
-        self._up(index, due)
+            self._heap.append(entry)
+        self._sift_up(index, entry)
         return True
 
     def discard(self, key: Key) -> None:
@@ -64,38 +64,36 @@ class DelayQueue:
             return
         last = self._heap.pop()
         if last.key != key:
-            self._down(index, last)
-            self._up(self._index[last.key], last)
+            self._sift_down(index, last)
+            self._sift_up(self._index[last.key], last)
 
     def first(self) -> DelayedKey | None:
-        """Returns the entry that is due first, None if there is none."""
+        """Returns the entry that is due first; None if there is none."""
         return self._heap[0] if self._heap else None
 
     def pop(self) -> DelayedKey:
         """Removes the entry that is due first and returns it."""
-        due = self._heap[0]
-        self.discard(due.key)
-        return due
+        entry = self._heap[0]
+        self.discard(entry.key)
+        return entry
 
-    def _up(self, index: int, due: DelayedKey) -> None:
-        """Puts an entry at an index, or nearer to the root if it is due before its parents."""
-        while index and due < self._heap[parent := (index - 1) // 2]:
+    def _sift_up(self, index: int, entry: DelayedKey) -> None:
+        while index and entry < self._heap[parent := (index - 1) // 2]:
             self._put(index, self._heap[parent])
             index = parent
-        self._put(index, due)
+        self._put(index, entry)
 
-    def _down(self, index: int, due: DelayedKey) -> None:
-        """Puts an entry at an index, or below it if a child is due before."""
+    def _sift_down(self, index: int, entry: DelayedKey) -> None:
         size = len(self._heap)
         while (child := 2 * index + 1) < size:
             if child + 1 < size and self._heap[child + 1] < self._heap[child]:
                 child += 1
-            if due < self._heap[child]:
+            if entry < self._heap[child]:
                 break
             self._put(index, self._heap[child])
             index = child
-        self._put(index, due)
+        self._put(index, entry)
 
-    def _put(self, index: int, due: DelayedKey) -> None:
-        self._heap[index] = due
-        self._index[due.key] = index
+    def _put(self, index: int, entry: DelayedKey) -> None:
+        self._heap[index] = entry
+        self._index[entry.key] = index

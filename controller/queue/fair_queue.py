@@ -1,4 +1,4 @@
-"""The order in which keys are served."""
+"""A queue of keys that is fair between namespaces."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from app.values.meta import Key
 
 
 class FairQueue:
-    """Keys in the order in which they came, the namespaces taking turns."""
+    """Keys in order of arrival within a namespace, round-robin between namespaces."""
 
     def __init__(self) -> None:
-        self._turns: OrderedDict[str, OrderedDict[Key, None]] = OrderedDict()
+        self._by_namespace: OrderedDict[str, OrderedDict[Key, None]] = OrderedDict()
 
     def __bool__(self) -> bool:
-        return bool(self._turns)
+        return bool(self._by_namespace)
 
     def push(self, key: Key) -> None:
-        """Puts a key behind all others of its namespace; it must not stand here already."""
-        self._turns.setdefault(key.namespace, OrderedDict())[key] = None
+        """Adds a key at the end of its namespace; it must not be queued already."""
+        self._by_namespace.setdefault(key.namespace, OrderedDict())[key] = None
 
     def pop(self) -> Key:
-        """Takes out the first key of the namespace whose turn it is."""
-        namespace, keys = next(iter(self._turns.items()))
+        """Removes the first key of the next namespace and returns it."""
+        namespace, keys = next(iter(self._by_namespace.items()))
         key, _ = keys.popitem(last=False)
         if keys:
-            self._turns.move_to_end(namespace)
+            self._by_namespace.move_to_end(namespace)
         else:
-            del self._turns[namespace]
+            del self._by_namespace[namespace]
         return key
 
     def remove(self, key: Key) -> None:
-        """Takes a key out before its turn."""
-        keys = self._turns[key.namespace]
+        """Removes a key."""
+        keys = self._by_namespace[key.namespace]
         del keys[key]
         if not keys:
-            del self._turns[key.namespace]
+            del self._by_namespace[key.namespace]

@@ -38,7 +38,7 @@ class Contests:
 
     Args:
         kube: the API server.
-        view: the cluster as we see it.
+        cache: the cluster as we see it.
         clock: the time, in seconds.
         patience: how often to look whether the other controller is gone.
     """
@@ -46,12 +46,12 @@ class Contests:
     def __init__(
         self,
         kube: Kube,
-        view: MutationCache,
+        cache: MutationCache,
         clock: Clock = time.monotonic,
         patience: Patience = PATIENCE,
     ) -> None:
         self._kube = kube
-        self._view = view
+        self._cache = cache
         self._clock = clock
         self._patience = patience
 
@@ -86,7 +86,7 @@ class Contests:
                 await self._probe(booster, uid, child)
                 contest.probe(now, self._patience)
             case Phase.PROBED if now >= contest.until:
-                live = self._view.get(child.resource, key_of(child.object))
+                live = self._cache.get(child.resource, key_of(child.object))
                 if has_our_revision(live, child.object):
                     contest.try_again(now, self._patience)
                     return
@@ -143,12 +143,12 @@ class Contests:
     async def _probe(self, booster: Key, uid: str, child: Desired) -> None:
         """Writes the revision label alone: no pod is restarted by it."""
         key = key_of(child.object)
-        live = self._view.get(child.resource, key)
+        live = self._cache.get(child.resource, key)
         if live is None:
             return
         label = {REVISION: labels_of(child.object)[REVISION]}
         patch = {"metadata": {"uid": uid_of(live), "labels": label}}
-        with self._view.writing(InflightWrite(child.resource, key, booster, uid)) as write:
+        with self._cache.writing(InflightWrite(child.resource, key, booster, uid)) as write:
             obj = await self._kube.merge_patch(child.resource, *key, patch)
             obj["metadata"].pop("managedFields", None)
-            self._view.made(write, obj, self._clock())
+            self._cache.record_write(write, obj, self._clock())

@@ -32,7 +32,7 @@ class Intents:
     Args:
         options: what conversion reads.
         profile: the shape of the children; may be set anew when another kthena is installed.
-        rivals: whatever else clients reach by the same name.
+        other_claims: returns the other objects that route the same model name.
         clock: the time, in seconds.
     """
 
@@ -40,12 +40,12 @@ class Intents:
         self,
         options: Options,
         profile: Profile | None,
-        rivals: Callable[[Object], Iterable[Claim]],
+        other_claims: Callable[[Object], Iterable[Claim]],
         clock: Clock = time.monotonic,
     ) -> None:
         self.profile = profile
         self._options = options
-        self._rivals = rivals
+        self._other_claims = other_claims
         self._clock = clock
         # What was asked for longest ago comes first; with each the time when that was.
         self._kept: OrderedDict[_Of, tuple[Intent | None, float]] = OrderedDict()
@@ -60,9 +60,9 @@ class Intents:
         Raises:
             InvalidSpec: it breaks a rule, or its name belongs to an older one.
         """
-        elders = OlderClaims(booster, self._rivals(booster))
-        if elders.objects:  # nothing comes of it, so it need not be quick
-            return intent_of(booster, Context(self._options, self.profile, elders))
+        older = OlderClaims(booster, self._other_claims(booster))
+        if older.objects:  # nothing comes of it, so it need not be quick
+            return intent_of(booster, Context(self._options, self.profile, older))
         metadata = booster["metadata"]
         of = (metadata["uid"], metadata["generation"], self.profile)
         asked = self._kept.pop(of, None)

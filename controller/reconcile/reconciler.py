@@ -55,8 +55,8 @@ class Reconciler:
     """Makes the world be as a ModelBooster says.
 
     Args:
-        view: the cluster.
-        lost: children that may stand out of sight.
+        cache: the cluster.
+        unlabeled: children that may exist without our label.
         intend: what a stored ModelBooster asks for; raises InvalidSpec.
         writer: writes children.
         reporter: writes the status.
@@ -68,8 +68,8 @@ class Reconciler:
 
     def __init__(
         self,
-        view: MutationCache,
-        lost: UnlabeledChildren,
+        cache: MutationCache,
+        unlabeled: UnlabeledChildren,
         intend: Callable[[Object], Intent],
         writer: Writer,
         reporter: Reporter,
@@ -78,8 +78,8 @@ class Reconciler:
         schema: SchemaMonitor | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
-        self._view = view
-        self._lost = lost
+        self._cache = cache
+        self._unlabeled = unlabeled
         self._intend = intend
         self._writer = writer
         self._reporter = reporter
@@ -95,7 +95,7 @@ class Reconciler:
         Raises:
             LeadershipLost: nothing may be written any more.
         """
-        booster = self._view.get(MODEL_BOOSTER, key)
+        booster = self._cache.get(MODEL_BOOSTER, key)
         if booster is None or is_terminating(booster):
             self._memories.pop(key, None)
             self._waves.gone(key)
@@ -103,14 +103,14 @@ class Reconciler:
             return Result(is_gone=True)
         memory = self._memory_of(booster)
         if self._schema is not None and (why := self._schema.fault_of(booster)):
-            if self._schema.may_tell():
+            if self._schema.may_send_event():
                 self._reporter.tell_replaced(booster, why, memory)
             return Result()  # everything stays as it is; the key is woken when our schema is back
         try:
             intent = self._intend(booster)
         except InvalidSpec as exc:
             return await self._report(booster, failed(exc.reason, exc.message), memory, error=exc)
-        lost = [(kind, at.name) for kind, at in self._lost.of(uid_of(booster))]
+        lost = [(kind, at.name) for kind, at in self._unlabeled.of(uid_of(booster))]
         observed = self._observed(booster, intent)
         todo = plan(intent.model, intent.children, observed, lost)
         decision = self._waves.decide(booster, todo, observed, memory)
@@ -146,12 +146,12 @@ class Reconciler:
         """Returns all that is ours, and whatever stands under a name that we want."""
         found = {
             (obj["kind"], obj["metadata"]["name"]): obj
-            for obj in self._view.children(uid_of(booster))
+            for obj in self._cache.children(uid_of(booster))
         }
         for child in intent.children:
             at = (child.resource.kind, child.name)
             if at not in found:
-                live = self._view.get(child.resource, key_of(child.object))
+                live = self._cache.get(child.resource, key_of(child.object))
                 if live is not None:
                     found[at] = live
         return list(found.values())
@@ -189,7 +189,7 @@ class Reconciler:
     ) -> tuple[BackendReport, ...]:
         servings = {
             obj["metadata"]["name"]: obj
-            for obj in self._view.children(uid_of(booster))
+            for obj in self._cache.children(uid_of(booster))
             if obj["kind"] == MODEL_SERVING.kind
         }
         memory.forget_written(servings)
@@ -201,7 +201,7 @@ class Reconciler:
             bounds,
             memory.written,
             stored_status(booster),
-            self._view.pods(booster),
+            self._cache.pods(booster),
         )
 
     async def _report(

@@ -62,7 +62,7 @@ class Reporter:
 
     Args:
         kube: the API server.
-        view: where the ModelBoosters are, and what our writes made of them.
+        cache: where the ModelBoosters are, and what our writes made of them.
         record: takes in Events.
         contests: knows whether another controller changes the status back.
         suspect: called when a precondition of a status write has failed.
@@ -73,7 +73,7 @@ class Reporter:
     def __init__(
         self,
         kube: Kube,
-        view: MutationCache,
+        cache: MutationCache,
         record: Record,
         contests: Contests,
         suspect: Callable[[], None] = lambda: None,
@@ -81,7 +81,7 @@ class Reporter:
         wall_clock: Callable[[], datetime] = _wall_clock,
     ) -> None:
         self._kube = kube
-        self._view = view
+        self._cache = cache
         self._record = record
         self._contests = contests
         self._suspect = suspect
@@ -112,7 +112,7 @@ class Reporter:
         Raises:
             ApiError, Unreachable: it could not be written.
         """
-        current = self._view.get(MODEL_BOOSTER, key_of(booster))
+        current = self._cache.get(MODEL_BOOSTER, key_of(booster))
         if current is None or not _is_same(current, booster):
             return None  # what was found is about a spec of the past; its change woke the key
         now = self._clock()
@@ -171,10 +171,10 @@ class Reporter:
     async def _write(self, booster: Object, status: Object, *, with_spec: bool) -> None:
         key = key_of(booster)
         patch = status_patch(booster, status, with_spec=with_spec)
-        with self._view.writing(InflightWrite(MODEL_BOOSTER, key, key, uid_of(booster))) as write:
+        with self._cache.writing(InflightWrite(MODEL_BOOSTER, key, key, uid_of(booster))) as write:
             obj = await self._kube.json_patch(MODEL_BOOSTER, *key, patch, subresource="status")
             obj["metadata"].pop("managedFields", None)
-            self._view.made(write, obj, self._clock())
+            self._cache.record_write(write, obj, self._clock())
 
     def _tell(self, before: Object, finding: ConditionSet, done: Done | None) -> None:
         """Records the one Event of a pass that has changed the status."""

@@ -58,8 +58,8 @@ class Writer:
 
     Args:
         kube: the API server.
-        view: where what the writes return is noted.
-        lost: children that may stand out of sight.
+        cache: where what the writes return is noted.
+        unlabeled: children that may exist without our label.
         contests: knows which children another controller changes back.
         clock: the time, in seconds.
     """
@@ -67,15 +67,15 @@ class Writer:
     def __init__(
         self,
         kube: Kube,
-        view: MutationCache,
-        lost: UnlabeledChildren,
+        cache: MutationCache,
+        unlabeled: UnlabeledChildren,
         contests: Contests,
         clock: Clock = time.monotonic,
     ) -> None:
         self._kube = kube
         self._contests = contests
-        self._view = view
-        self._lost = lost
+        self._cache = cache
+        self._unlabeled = unlabeled
         self._clock = clock
 
     async def carry_out(self, model: Model, todo: Plan, memory: Memory) -> Done:
@@ -154,7 +154,7 @@ class Writer:
     async def _send(self, work: _Work, step: Apply) -> None:
         resource, old = step.child.resource, step.old
         try:
-            with self._view.writing(work.write(resource, step.child.name)) as write:
+            with self._cache.writing(work.write(resource, step.child.name)) as write:
                 obj = await self._kube.apply(resource, step.body)
                 self._note(write, obj)
         except Conflict:
@@ -170,7 +170,7 @@ class Writer:
 
     async def _look_first(self, work: _Work, child: Desired) -> None:
         """Looks at what really stands there, and does what is right then."""
-        with self._view.writing(work.write(child.resource, child.name)) as write:
+        with self._cache.writing(work.write(child.resource, child.name)) as write:
             # What the watch shows meanwhile may be newer than the answer.
             live = await self._kube.get(child.resource, work.model.namespace, child.name)
             step = step_for(work.model, child, live)
@@ -191,12 +191,12 @@ class Writer:
         await self._apply(work, applied_over(child, live))
 
     async def _delete(self, work: _Work, step: Delete) -> None:
-        with self._view.writing(work.write(step.resource, step.name)) as write:
+        with self._cache.writing(work.write(step.resource, step.name)) as write:
             try:
                 await self._kube.delete(step.resource, *write.key, uid=step.uid)
             except NotFound:
                 return  # somebody was quicker, and the watch will show it
-            self._view.deleted(write, step.uid, self._clock())
+            self._cache.record_deletion(write, step.uid, self._clock())
         work.done.deleted.append(_named(step))
 
     async def _seek(self, work: _Work, resource: Resource, name: str) -> None:
@@ -206,11 +206,11 @@ class Writer:
             live = await self._kube.get(resource, work.model.namespace, name)
             if delete := obsolete(work.model, live):
                 await self._delete(work, delete)
-        self._lost.found(place, [work.model.uid])
+        self._unlabeled.discard(place, [work.model.uid])
 
     def _note(self, write: InflightWrite, obj: Object) -> None:
         obj["metadata"].pop("managedFields", None)
-        self._view.made(write, obj, self._clock())
+        self._cache.record_write(write, obj, self._clock())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ import asyncio
 from app.kube import Kube
 from app.metrics import Metrics
 from app.values.meta import Key
-from controller.controller import Controller, Scope
+from controller.config import ControllerConfig
+from controller.controller import Controller
 from controller.election.elector import lead
 from controller.election.leadership import Leadership, identity
 from controller.election.lease import LeaseTiming
@@ -55,7 +56,7 @@ class ControllerPart:
     def __init__(
         self, kube: Kube, settings: Settings, metrics: Metrics, leadership: Leadership
     ) -> None:
-        scope = Scope(
+        config = ControllerConfig(
             options=settings.options,
             profile=settings.profile,
             namespaces=settings.namespaces,
@@ -66,7 +67,7 @@ class ControllerPart:
             rollout_wave_size=settings.rollout_wave_size,
         )
         self._kube = kube if settings.leader_election else kube.unguarded()
-        self._controller = Controller(self._kube, scope, metrics)
+        self._controller = Controller(self._kube, config, metrics)
         self._leadership = leadership
         self._elects = settings.leader_election
         self.ready = (

@@ -7,8 +7,7 @@ import logging
 from datetime import datetime
 
 from app.apis.kinds import Profile
-from app.errors import ApiError, Unreachable
-from app.installed import Detection, Installed
+from app.installed import Detection, Installed, poll_installed
 from app.kube import Kube
 from app.metrics import Metrics
 from app.schema_monitor import SchemaMonitor
@@ -28,8 +27,8 @@ log = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
 
-LOOK_SECONDS = 30.0
-"""Time between two looks at which kthena is installed."""
+POLL_SECONDS = 30.0
+"""Interval between polls of which kthena is installed: the last rule converts for it."""
 
 
 class WebhookPart:
@@ -48,7 +47,7 @@ class WebhookPart:
         self._serving = ServingContext()
         self._certificate_fault: str | None = "there is no serving certificate yet"
         self._neighbours = Neighbours(
-            kube, settings.namespaces, metrics, lambda booster: self._schema.read(booster)
+            kube, settings.namespaces, metrics, lambda booster: self._schema.booster_read(booster)
         )
         self._detection = Detection(kube, settings.profile)
         self._schema = SchemaMonitor(
@@ -77,7 +76,11 @@ class WebhookPart:
             # Before anything is asked of the API server: a port that is taken is a sudden end.
             serving = group.create_task(self._serve(stopping, up))
             await up.wait()
-            work = self._neighbours.run(), self._detect(), self._schema.run()
+            work = (
+                self._neighbours.run(),
+                poll_installed(self._look, POLL_SECONDS),
+                self._schema.run(),
+            )
             async with beside(self._certificates(), *work):
                 await serving
 
@@ -139,14 +142,5 @@ class WebhookPart:
     async def _look(self) -> Installed:
         found = await self._detection.look()
         self._profile = found.profile
-        self._schema.looked(found)
+        self._schema.installed_read(found)
         return found
-
-    async def _detect(self) -> None:
-        """Follows which kthena is installed: the last rule converts for that release."""
-        while True:
-            try:
-                await self._look()
-            except (ApiError, Unreachable) as exc:
-                log.warning("the installed kthena is not known: %s", exc)
-            await asyncio.sleep(LOOK_SECONDS)

@@ -235,7 +235,7 @@ async def test_only_what_is_new_about_our_own_pods_wakes_and_it_may_wait(
         running = asyncio.create_task(informers.run())
         await until_woken(1)  # for the ModelBooster itself
         async with asyncio.timeout(SOON_SECONDS):
-            await informers.pods_synced()
+            await informers.wait_for_pods()
         foreign = [
             our_pod("of-a-deleted-one", "another-uid"),
             pod_object("unlabelled"),
@@ -254,7 +254,7 @@ async def test_only_what_is_new_about_our_own_pods_wakes_and_it_may_wait(
 
         await until_woken(3)
         assert woken[1:] == [(key, True), (key, True)]
-        held = [record["metadata"]["name"] for record in informers.view.pods(booster)]
+        held = [record["metadata"]["name"] for record in informers.cache.pods(booster)]
         assert held == ["ours"]
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

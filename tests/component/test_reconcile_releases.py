@@ -204,7 +204,7 @@ async def test_an_upgrade_of_kthena_moves_the_policies_over(
 ) -> None:
     """The definitions are replaced under a running controller, which goes on running."""
     install(bare, "B")
-    async with running(bare.kubeconfig, cluster.namespace, look_seconds=0.5):
+    async with running(bare.kubeconfig, cluster.namespace, poll_seconds=0.5):
         await cluster.put(MODEL_BOOSTER, booster_object("m", SCALED))
         await cluster.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
         serving = await cluster.until(MODEL_SERVING, "m-b1")
