@@ -94,8 +94,10 @@ LAYERS = {
     ),
     # The roof: settings, the command line, and the processes put together from their parts.
     # The defaults of conversion options are written where conversion reads them.
+    # Which lease times are safe is decided where the lease is used.
     "modelbooster.settings": Layer(
-        ours=(*VOCABULARY, "app.model", "app.convert"), others=("pydantic", "pydantic_settings")
+        ours=(*VOCABULARY, "app.model", "app.convert", "controller.election.lease"),
+        others=("pydantic", "pydantic_settings"),
     ),
     "modelbooster.probes": Layer(ours=("app.metrics",), others=("starlette", "prometheus_client")),
     # Files and YAML belong to the command line.

@@ -87,7 +87,7 @@ class ControllerPart:
             told = group.create_task(stopping.wait())
             await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
             self._controller.stop()
-            if self._elects and self._leadership.renewal_left() <= 0:
+            if self._elects and self._leadership.renewal_seconds_left() <= 0:
                 work.cancel()  # it only waits for its turn
             await asyncio.wait([work], timeout=FINISH_SECONDS)
             work.cancel()

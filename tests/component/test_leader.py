@@ -118,7 +118,7 @@ async def test_one_works_and_when_it_stops_the_next_need_not_wait(
             lease = await world.until(LEASE, "lease")
             assert lease["spec"]["holderIdentity"] == "two"
             assert lease["spec"]["leaseTransitions"] == 1
-            assert one.leadership.renewal_left() <= 0
+            assert one.leadership.renewal_seconds_left() <= 0
 
 
 async def test_a_lease_that_the_chart_made_empty_is_taken(
