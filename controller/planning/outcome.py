@@ -15,7 +15,7 @@ from controller.status.conditions import (
     ConditionSet,
     Reason,
     deployed,
-    failed,
+    failing,
     readiness_unknown,
     retrying,
 )
@@ -91,14 +91,14 @@ def conclude(
         case Weight.MOOT | Weight.STALE:
             return None
         case Weight.TERMINAL | Weight.REFUSED:
-            return failed(leading.reason, with_what_runs(message, backends), backends)
+            return failing(leading.reason, with_what_runs(message, backends), backends)
     if not trouble.lasts:
         return None if is_settled(booster) else retrying(message)
     active = condition(stored_status(booster), "Active").get("status")
     is_recent = trouble.failing_seconds <= PATIENCE_SECONDS
     if is_settled(booster) and (active == TRUE or (active == UNKNOWN and is_recent)):
         return readiness_unknown(message, backends)
-    return failed(Reason.APPLY_FAILED, with_what_runs(message, backends), backends)
+    return failing(Reason.APPLY_FAILED, with_what_runs(message, backends), backends)
 
 
 def _undisturbed(
@@ -112,7 +112,7 @@ def _undisturbed(
         theirs = any(not wait.ours for wait in waiting)
         reason = Reason.NAME_CONFLICT if theirs else Reason.APPLY_FAILED
         message = f"{waiting_for(waiting)}, for more than {PATIENCE_SECONDS:.0f} s"
-        return failed(reason, with_what_runs(message, backends), backends)
+        return failing(reason, with_what_runs(message, backends), backends)
     if waiting and not is_settled(booster):
         return retrying(waiting_for(waiting))
     return deployed(backends, notes)

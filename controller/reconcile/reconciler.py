@@ -28,7 +28,7 @@ from controller.reconcile.reporter import Reporter
 from controller.reconcile.waves import Waves
 from controller.reconcile.writer import Writer
 from controller.status.booster_status import is_settled, stored_status
-from controller.status.conditions import ConditionSet, failed, reconciling, with_held_rollout
+from controller.status.conditions import ConditionSet, failing, reconciling, with_held_rollout
 from controller.status.readiness import BackendReport, backend_reports
 
 SLOW_SECONDS = 2.0
@@ -109,7 +109,7 @@ class Reconciler:
         try:
             intent = self._intend(booster)
         except InvalidSpec as exc:
-            return await self._report(booster, failed(exc.reason, exc.message), memory, error=exc)
+            return await self._report(booster, failing(exc.reason, exc.message), memory, error=exc)
         lost = [(kind, at.name) for kind, at in self._unlabeled.of(uid_of(booster))]
         observed = self._observed(booster, intent)
         todo = plan(intent.model, intent.children, observed, lost)

@@ -1,7 +1,7 @@
-"""The whole status of a ModelBooster, made of what one pass found.
+"""Builds the status of a ModelBooster, and compares it with the stored one.
 
-Every condition is made anew each time, so that none sticks; only the time of its last transition
-is carried over.
+All conditions are rebuilt in every pass, so no stale one remains. Only the time of the last
+transition is kept.
 """
 
 from __future__ import annotations
@@ -14,64 +14,64 @@ from app.values.meta import Object
 from controller.status.conditions import FALSE, TRUE, ConditionSet
 
 MAX_MESSAGE_LENGTH = 32768
-"""Longest message that the API server takes in a condition."""
+"""Longest message of a condition, in characters; limit of metav1.Condition."""
 
 
 def status_of(
-    booster: Object, finding: ConditionSet, now: str, model: Model | None = None
+    booster: Object, conditions: ConditionSet, now: str, model: Model | None = None
 ) -> Object:
-    """Returns the whole status, as it should be stored.
+    """Returns the complete status to store.
 
     Args:
-        booster: the ModelBooster as stored, its status included.
-        finding: what the pass found.
+        booster: the ModelBooster with its stored status.
+        conditions: the conditions of the pass.
         now: the time, RFC 3339 in UTC with whole seconds.
-        model: what the ModelBooster means; None if it means nothing that we understand.
+        model: the canonical form of the ModelBooster; None if it is invalid.
     """
     stored = stored_status(booster)
     generation = booster["metadata"].get("generation", 0)
     status: Object = {
         "observedGeneration": generation
-        if finding.is_decided
+        if conditions.is_decided
         else stored.get("observedGeneration", -1),
         "modelName": model.route_name if model else _name_in(booster),
-        "conditions": _conditions(finding, generation, _stored_conditions(stored), now),
+        "conditions": _conditions(conditions, generation, _stored_conditions(stored), now),
     }
-    if finding.backends is not None:
-        status["backendStatuses"] = [report.as_stored() for report in finding.backends]
+    if conditions.backends is not None:
+        status["backendStatuses"] = [report.as_stored() for report in conditions.backends]
     elif "backendStatuses" in stored:
         status["backendStatuses"] = stored["backendStatuses"]
     return status
 
 
 def _conditions(
-    finding: ConditionSet, generation: int, stored: dict[str, Object], now: str
+    conditions: ConditionSet, generation: int, stored: dict[str, Object], now: str
 ) -> list[Object]:
-    said = [
-        ("Initialized", finding.initialized),
-        ("Active", finding.active),
-        ("Failed", finding.failed),
-        ("Ready", finding.active),
+    values = [
+        ("Initialized", conditions.initialized),
+        ("Active", conditions.active),
+        ("Failed", conditions.failed),
+        ("Ready", conditions.active),
     ]
-    if finding.failed.status == TRUE:
-        said.append(("Stalled", finding.failed))  # tools that know this one stop waiting at once
-    conditions: list[Object] = []
-    for kind, statement in said:
+    if conditions.failed.status == TRUE:
+        values.append(("Stalled", conditions.failed))  # kstatus tools stop waiting
+    entries: list[Object] = []
+    for kind, value in values:
         old = stored.get(kind, {})
-        then = str(old.get("lastTransitionTime") or "")
-        # A clock that was set back does not make the past later than the present.
-        moved = max(now, then) if old.get("status") != statement.status else then
-        conditions.append(
+        changed_at = str(old.get("lastTransitionTime") or "")
+        if old.get("status") != value.status:
+            changed_at = max(now, changed_at)  # times do not go back, even if the clock does
+        entries.append(
             {
                 "type": kind,
-                "status": statement.status,
-                "reason": str(statement.reason),
-                "message": _cut(statement.message),
-                "lastTransitionTime": moved or now,
+                "status": value.status,
+                "reason": str(value.reason),
+                "message": _cut(value.message),
+                "lastTransitionTime": changed_at or now,
                 "observedGeneration": generation,
             }
         )
-    return conditions
+    return entries
 
 
 class StatusChange(IntEnum):
@@ -79,12 +79,13 @@ class StatusChange(IntEnum):
 
     NONE = 0
     DETAILS = 1
-    """What is known of single backends, and messages; no condition moves."""
+    """Only counters and messages differ, no condition."""
     STATE = 2
+    """A condition or the observed generation differs."""
 
 
 def status_change(booster: Object, status: Object) -> StatusChange:
-    """Returns how much a status differs from the one that is stored; times do not count."""
+    """Returns how much a status differs from the stored one; transition times do not count."""
     stored = stored_status(booster)
     if _essence(stored) != _essence(status):
         return StatusChange.STATE
@@ -93,12 +94,12 @@ def status_change(booster: Object, status: Object) -> StatusChange:
 
 
 def condition(status: Object, kind: str) -> Object:
-    """Returns the condition of a type; an empty dict if it is not there."""
+    """Returns the condition of a type; an empty dict if there is none."""
     return _stored_conditions(status).get(kind, {})
 
 
 def is_settled(booster: Object) -> bool:
-    """Whether the stored status says how this very generation fared."""
+    """Returns whether the stored status has a result for the current generation."""
     status = stored_status(booster)
     initialized = condition(status, "Initialized")
     generation = booster["metadata"].get("generation", 0)
@@ -130,7 +131,7 @@ def _essence(status: Object) -> Any:
 
 
 def without_transition_times(status: Object) -> Object:
-    """Returns a status without the times of its conditions."""
+    """Returns a status without the transition times of its conditions."""
     conditions = [
         {key: value for key, value in c.items() if key != "lastTransitionTime"}
         for c in status.get("conditions") or ()
@@ -139,7 +140,7 @@ def without_transition_times(status: Object) -> Object:
 
 
 def _name_in(booster: Object) -> str:
-    """Returns what clients ask for, of an object that may be anything."""
+    """Returns the model name that clients request, of an object that may be invalid."""
     spec = booster.get("spec")
     name = spec.get("name") if isinstance(spec, dict) else None
     return name if isinstance(name, str) and name else str(booster["metadata"]["name"])

@@ -1,8 +1,8 @@
-"""What one pass found, as the conditions will say it: the states of a ModelBooster.
+"""The conditions of a ModelBooster, one function for each state.
 
-S1 reconciling    S2 retrying         nothing is known yet for this generation
-S4 deploying      S5 active           S6 scaled to zero      S7 readiness not known
-S8, S9 stuck      refused for a reason that waiting does not mend
+S1 reconciling    S2 retrying         no result yet for this generation
+S4 deploying      S5 active           S6 scaled to zero      S7 readiness unknown
+S8, S9 failing    an error that retries do not fix
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
 
 class Reason(StrEnum):
-    """Every reason that a condition can have; part of the API."""
+    """Every reason of a condition; part of the API."""
 
     RECONCILING = "Reconciling"
     RETRYING = "RetryingTransientError"
@@ -37,7 +37,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConditionValue:
-    """What a condition says, apart from its type and time."""
+    """Status, reason and message of a condition."""
 
     status: str
     reason: str
@@ -46,7 +46,14 @@ class ConditionValue:
 
 @dataclass(frozen=True, slots=True)
 class ConditionSet:
-    """What one pass found; ``backends`` is None if they could not be looked at."""
+    """The conditions after one pass.
+
+    Args:
+        initialized: whether every child is as it should be.
+        active: whether every backend can serve; also the value of ``Ready``.
+        failed: whether something needs an edit; also the value of ``Stalled`` while it is True.
+        backends: status of each backend; None if it was not computed.
+    """
 
     initialized: ConditionValue
     active: ConditionValue
@@ -55,27 +62,27 @@ class ConditionSet:
 
     @property
     def is_decided(self) -> bool:
-        """Whether this generation has been acted on, with whatever result."""
+        """Whether this generation has a result, good or bad."""
         return self.initialized.status != UNKNOWN
 
 
 def reconciling() -> ConditionSet:
-    """S1: at work for longer than a moment."""
+    """S1: the pass is still running after ``SLOW_SECONDS``."""
     statement = ConditionValue(UNKNOWN, Reason.RECONCILING, "this generation is being acted on")
     return ConditionSet(statement, statement, statement)
 
 
 def retrying(message: str) -> ConditionSet:
-    """S2: something went wrong that mostly mends itself."""
+    """S2: an error that retries usually fix."""
     again = ConditionValue(UNKNOWN, Reason.RETRYING, message)
     unknown = ConditionValue(UNKNOWN, Reason.STATUS_UNKNOWN, "not known before that is done")
     return ConditionSet(again, unknown, again)
 
 
-def failed(
+def failing(
     reason: str, message: str, backends: tuple[BackendReport, ...] | None = None
 ) -> ConditionSet:
-    """S8, S9: what is wrong stays wrong until somebody acts."""
+    """S8, S9: an error that stays until somebody acts."""
     return ConditionSet(
         ConditionValue(FALSE, reason, message),
         ConditionValue(FALSE, reason, message),
@@ -85,28 +92,28 @@ def failed(
 
 
 def readiness_unknown(message: str, backends: tuple[BackendReport, ...]) -> ConditionSet:
-    """S7: it was ready when it could last be looked at."""
+    """S7: it was ready when its children could last be written."""
     return ConditionSet(
         _INITIALIZED, ConditionValue(UNKNOWN, Reason.STATUS_UNKNOWN, message), _NO_FAILURE, backends
     )
 
 
 def deployed(backends: tuple[BackendReport, ...], notes: Sequence[str] = ()) -> ConditionSet:
-    """S4 to S7: every child is as it should be; whether the model serves is up to the pods.
+    """S4 to S7: every child is as it should be; the backends decide whether the model serves.
 
-    Backends of a type that is not served yet make a state of their own: the others are served,
-    and ``Failed`` names the rest.
+    If some backends have a type that is not supported yet, the others are served and ``Failed``
+    names the rest.
 
     Args:
-        backends: what is known of each.
-        notes: sentences that go with the message of ``Active``.
+        backends: status of each backend.
+        notes: sentences to append to the message of ``Active``.
     """
     unserved = [f"{b.name} ({b.unserved_type})" for b in backends if b.unserved_type]
     if unserved:
         fault = f"backends of a type that is not served yet: {', '.join(unserved)}"
         reason = Reason.UNSUPPORTED_TYPE
         served = _active(tuple(b for b in backends if not b.unserved_type), ())
-        message = _sentences([fault, served.message, *notes])
+        message = _joined([fault, served.message, *notes])
         return ConditionSet(
             _INITIALIZED,
             ConditionValue(FALSE, reason, message),
@@ -116,40 +123,40 @@ def deployed(backends: tuple[BackendReport, ...], notes: Sequence[str] = ()) -> 
     return ConditionSet(_INITIALIZED, _active(backends, notes), _NO_FAILURE, backends)
 
 
-def with_held_rollout(finding: ConditionSet, why: str) -> ConditionSet:
-    """Adds to a finding that pods would restart, and are not restarted before somebody says so.
+def with_held_rollout(conditions: ConditionSet, why: str) -> ConditionSet:
+    """Replaces ``Initialized`` if a restart of pods is held until somebody allows it.
 
     Args:
-        finding: what was found.
-        why: what is held back, why, and how to let it go; ``""`` if nothing is.
+        conditions: the conditions of the pass.
+        why: which rollout is held, why, and how to allow it; ``""`` for none.
     """
-    if not why or finding.initialized.status != TRUE:
-        return finding
-    return replace(finding, initialized=ConditionValue(TRUE, Reason.ROLLOUT_HELD, why))
+    if not why or conditions.initialized.status != TRUE:
+        return conditions
+    return replace(conditions, initialized=ConditionValue(TRUE, Reason.ROLLOUT_HELD, why))
 
 
 def _active(backends: tuple[BackendReport, ...], notes: Sequence[str]) -> ConditionValue:
-    def named(ready: Readiness) -> list[str]:
+    def names(ready: Readiness) -> list[str]:
         return [b.name for b in backends if b.ready is ready]
 
-    def said(status: str, reason: Reason, message: str) -> ConditionValue:
-        return ConditionValue(status, reason, _sentences([message, *notes]))
+    def active(status: str, reason: Reason, message: str) -> ConditionValue:
+        return ConditionValue(status, reason, _joined([message, *notes]))
 
-    if not_ready := named(Readiness.NO):
-        count = len(named(Readiness.YES))
+    if not_ready := names(Readiness.NO):
+        count = len(names(Readiness.YES))
         rest = f"not ready: {', '.join(not_ready)}"
-        return said(FALSE, Reason.PROCESSING, f"{count}/{len(backends)} backends ready; {rest}")
-    if unknown := named(Readiness.UNKNOWN):
+        return active(FALSE, Reason.PROCESSING, f"{count}/{len(backends)} backends ready; {rest}")
+    if unknown := names(Readiness.UNKNOWN):
         message = f"nothing is reported about: {', '.join(unknown)}"
-        return said(UNKNOWN, Reason.STATUS_UNKNOWN, message)
+        return active(UNKNOWN, Reason.STATUS_UNKNOWN, message)
     if all(b.scaled_to_zero for b in backends):
-        return said(TRUE, Reason.SCALED_TO_ZERO, "every backend has 0 replicas")
-    return said(TRUE, Reason.AVAILABLE, "ModelBooster is ready")
+        return active(TRUE, Reason.SCALED_TO_ZERO, "every backend has 0 replicas")
+    return active(TRUE, Reason.AVAILABLE, "ModelBooster is ready")
 
 
 _INITIALIZED = ConditionValue(TRUE, Reason.CREATING, "ModelBooster initialized")
 _NO_FAILURE = ConditionValue(FALSE, Reason.NO_FAILURE, "")
 
 
-def _sentences(parts: Iterable[str]) -> str:
+def _joined(parts: Iterable[str]) -> str:
     return "; ".join(parts)

@@ -1,8 +1,8 @@
-"""What is wrong with a pod, and the next thing to do about it.
+"""What is wrong with a pod, and what to do about it.
 
-A container that crashes goes round from terminated to waiting to running and back, and a pull that
-fails takes turns between two reasons. A trouble is worded so that it stays the same all the way
-round: whoever compares what a pod had with what it has learns whether there is anything new to say.
+A crashing container cycles through terminated, waiting and running. A failing image pull alternates
+between two reasons. A problem is worded so that it stays equal during such a cycle. So a comparison
+with the previous problem tells whether there is news.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from enum import IntEnum
 
 from app.values.meta import Object, is_terminating
 
-_MAX_WORDS = 240
-"""So much is kept of what others say, and half of it of a name: a pod's author may write much."""
+_MAX_DETAIL_LENGTH = 240
+"""Longest detail in characters, and twice the longest name: authors of pods may write anything."""
 
 _LOGS = "see kubectl logs -n {namespace} {pod} -c %s"
 _EXITS = {134: " (SIGABRT)", 137: " (SIGKILL)", 139: " (SIGSEGV)", 143: " (SIGTERM)"}
@@ -30,15 +30,15 @@ _IMAGE_REASONS = frozenset(
         "SignatureValidationFailed",
     }
 )
-_USUAL_REASONS = frozenset({"", "ContainerCreating", "PodInitializing"})
-# Behind these words stands what a failed pull and the pause after it have in common (since 1.32).
+_NORMAL_REASONS = frozenset({"", "ContainerCreating", "PodInitializing"})
+# A failed pull and the back-off after it have the text behind these words in common (since 1.32).
 _PULL_NOISE = re.compile(
     r'^Back-off pulling image "[^"]*"(: )?(\w+: )?|rpc error: code = \w+ desc = '
 )
 
 
 class ProblemKind(IntEnum):
-    """What can be wrong with a pod; what tells most about the cause comes first."""
+    """Kinds of problems; the one that says most about the cause comes first."""
 
     OUT_OF_MEMORY = 1
     DOWNLOAD = 2
@@ -60,66 +60,66 @@ class PodProblem:
     """What is wrong with a pod.
 
     Args:
-        kind: which sort of trouble.
-        cause: what is wrong; two pods of which this is the same have the same trouble.
-        words: what the node, the scheduler or the program itself says about it; may be empty.
-        advice: the next thing to do, with ``{namespace}`` and ``{pod}`` where those are named.
-        container: which one is concerned; empty if the whole pod is.
+        kind: kind of the problem.
+        cause: what is wrong; pods with the same cause have the same problem.
+        detail: message of the node, the scheduler or the program; may be empty.
+        advice: what to do, with the placeholders ``{namespace}`` and ``{pod}``.
+        container: name of the container; empty if the problem is the pod's.
     """
 
     kind: ProblemKind
     cause: str
-    words: str
+    detail: str
     advice: str
     container: str = ""
 
     @property
     def rank(self) -> tuple[ProblemKind, bool]:
-        """Less for what tells more; the sidecar mostly suffers from what its engine has."""
+        """Sort key, most important first. The sidecar mostly fails because its engine does."""
         return self.kind, self.container == "runtime"
 
 
 def problem_of(pod: Object) -> PodProblem | None:
-    """Returns what is wrong with a pod, None if nothing is.
+    """Returns the problem of a pod; None if it has none.
 
-    A pod that is ready has no trouble, whatever happened before; one that is going has none either.
+    A ready pod has no problem, whatever happened before. Neither has a pod that is being deleted.
     """
     status = pod.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or ()}
     if is_terminating(pod) or conditions.get("Ready", {}).get("status") == "True":
         return None
-    # What happened to the pod as a whole explains what became of its containers.
+    # A problem of the pod explains the problems of its containers.
     found = [*_of_pod(pod, status, conditions)] or [*_of_containers(pod, status)]
-    return min(found, key=lambda trouble: trouble.rank, default=None)
+    return min(found, key=lambda problem: problem.rank, default=None)
 
 
 def _of_pod(pod: Object, status: Object, conditions: dict[str, Object]) -> Iterator[PodProblem]:
-    phase, reason, said = status.get("phase"), status.get("reason", ""), _said(status)
+    phase, reason, message = status.get("phase"), status.get("reason", ""), _message_of(status)
     if phase == "Failed" and reason == "Evicted":
         advice = "give the node room, or request what the pod uses so that others go first"
-        yield PodProblem(ProblemKind.EVICTED, "it was evicted from its node", said, advice)
+        yield PodProblem(ProblemKind.EVICTED, "it was evicted from its node", message, advice)
     elif phase == "Failed" and reason:
         advice = "see kubectl describe pod -n {namespace} {pod}"
-        yield PodProblem(ProblemKind.FAILED, f"it failed ({reason})", said, advice)
+        yield PodProblem(ProblemKind.FAILED, f"it failed ({reason})", message, advice)
     if phase != "Pending":
         return
     scheduled = conditions.get("PodScheduled")
     scheduler = pod["spec"].get("schedulerName", "default-scheduler")
     if scheduled is None:
-        # The usual scheduler is there; of another one this may be all that is ever seen.
+        # The default scheduler is always there. A missing one leaves no other trace than this.
         if scheduler != "default-scheduler" and not pod["spec"].get("nodeName"):
             cause = f'no scheduler "{scheduler}" has taken it up'
             yield PodProblem(
                 ProblemKind.NO_SCHEDULER, cause, "", "install it, or name another schedulerName"
             )
     elif scheduled.get("status") == "False":
-        said, advice = _said(scheduled), "add or free such nodes, or ask for less"
+        message, advice = _message_of(scheduled), "add or free such nodes, or ask for less"
         kind = ProblemKind.UNSCHEDULABLE
         if scheduled.get("reason") == "SchedulingGated":
             advice = "see who has put schedulingGates into the pod"
-        elif "persistentvolume" in said.lower() or "volume node affinity" in said:
+        elif "persistentvolume" in message.lower() or "volume node affinity" in message:
             kind, advice = ProblemKind.VOLUME, "see kubectl get pvc -n {namespace}, and cacheURI"
-        yield PodProblem(kind, "it cannot be scheduled", said, advice)
+        yield PodProblem(kind, "it cannot be scheduled", message, advice)
     elif conditions.get("PodReadyToStartContainers", {}).get("status") == "False":
         cause = "its node has not made its volumes and network ready yet"
         advice = "if that lasts, see kubectl describe pod -n {namespace} {pod}"
@@ -140,7 +140,7 @@ def _of_container(pod: Object, container: Object, is_init: bool) -> PodProblem |
         return _of_waiting(name, container.get("image", ""), waiting)
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
     if ended is None and waiting is None:
-        return None  # it runs, and is not ready yet
+        return None  # it is running, but not ready yet
     ended = ended or {}
     code = ended.get("exitCode")
     if is_init and code == 0:
@@ -153,72 +153,74 @@ def _of_container(pod: Object, container: Object, is_init: bool) -> PodProblem |
         return PodProblem(
             ProblemKind.OUT_OF_MEMORY, f"{name} ran out of memory (OOMKilled)", "", advice, name
         )
-    said, advice = _said(ended), _LOGS % name
+    message, advice = _message_of(ended), _LOGS % name
     if is_init:
         source = _source(pod, name)
         if source is None:
             return PodProblem(
-                ProblemKind.INIT, f"init container {name} failed{end}", said, advice, name
+                ProblemKind.INIT, f"init container {name} failed{end}", message, advice, name
             )
         advice = f"check the source, its credentials and the way there; {advice}"
         return PodProblem(
             ProblemKind.DOWNLOAD,
             f"{name} could not fetch {source}, it ended{end}",
-            said,
+            message,
             advice,
             name,
         )
-    # Whether it keeps doing so is told once: the count itself would be news at every turn.
+    # The restart count would make the problem change with every restart.
     keeps = "keeps ending" if container.get("restartCount", 0) > 1 else "ended"
-    return PodProblem(ProblemKind.CRASH, f"{name} {keeps}{end}", said, f"{advice} --previous", name)
+    return PodProblem(
+        ProblemKind.CRASH, f"{name} {keeps}{end}", message, f"{advice} --previous", name
+    )
 
 
 def _of_waiting(name: str, image: str, waiting: Object) -> PodProblem | None:
-    reason, said = waiting.get("reason", ""), waiting.get("message", "")
-    if reason in _USUAL_REASONS:
+    reason, message = waiting.get("reason", ""), waiting.get("message", "")
+    if reason in _NORMAL_REASONS:
         return None
     if reason in _IMAGE_REASONS:
-        said = _PULL_NOISE.sub("", said)
+        message = _PULL_NOISE.sub("", message)
         fault = {
             "InvalidImageName": "is no valid name",
             "ErrImageNeverPull": "is not on the node, and may not be pulled",
         }.get(reason, "cannot be pulled")
         advice = "check the image, its registry, and the pull secrets of the service account"
-        cause = f'image "{shorten(image, _MAX_WORDS // 2)}" of {name} {fault}'
-        return PodProblem(ProblemKind.IMAGE, cause, _clean(said), advice, name)
+        cause = f'image "{shorten(image, _MAX_DETAIL_LENGTH // 2)}" of {name} {fault}'
+        return PodProblem(ProblemKind.IMAGE, cause, _clean(message), advice, name)
     if reason == "CreateContainerConfigError":
         advice = "make that in namespace {namespace}, or correct env and envFrom"
         return PodProblem(
-            ProblemKind.CONFIG, f"{name} lacks what it refers to", _clean(said), advice, name
+            ProblemKind.CONFIG, f"{name} lacks what it refers to", _clean(message), advice, name
         )
     advice = "see kubectl describe pod -n {namespace} {pod}"
     return PodProblem(
-        ProblemKind.START, f"{name} cannot start ({reason})", _clean(said), advice, name
+        ProblemKind.START, f"{name} cannot start ({reason})", _clean(message), advice, name
     )
 
 
 def _source(pod: Object, container: str) -> str | None:
-    """Returns what a downloader was told to fetch; None if the container is no downloader."""
+    """Returns the source that a downloader fetches; None if the container is no downloader."""
     for template in pod["spec"].get("initContainers") or ():
         args = template.get("args") or []
         if template["name"] == container and "--source" in args[:-1]:
-            return shorten(args[args.index("--source") + 1], _MAX_WORDS // 2)
+            return shorten(args[args.index("--source") + 1], _MAX_DETAIL_LENGTH // 2)
     return None
 
 
-def _said(part: Object) -> str:
+def _message_of(part: Object) -> str:
     return _clean(part.get("message", ""))
 
 
 def _clean(text: str) -> str:
-    """Makes one short line of what may be many, and may hold anything."""
+    """Returns a short single line of printable characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return shorten(line.rstrip(" .;"), _MAX_WORDS)
+    return shorten(line.rstrip(" .;"), _MAX_DETAIL_LENGTH)
 
 
-def shorten(text: str, room: int) -> str:
-    """Leaves out the middle of what is too long: what went wrong mostly stands at the end."""
-    if len(text) <= room:
+def shorten(text: str, max_length: int) -> str:
+    """Cuts the middle out of a long text: errors are mostly at its end."""
+    if len(text) <= max_length:
         return text
-    head = (room - 5) // 3
-    return f"{text[:head]} ... {text[len(text) - (room - 5 - head) :]}"
+    head = (max_length - 5) // 3
+    return f"{text[:head]} ... {text[len(text) - (max_length - 5 - head) :]}"

@@ -1,6 +1,6 @@
-"""The pods of ModelBoosters: what is kept of each, and what is said of several at once.
+"""Records of pods, and the message about the problems of several pods.
 
-They tell why a backend is not ready, never whether it is: that is for its ModelServing to say.
+Pods explain why a backend is not ready. Whether it is ready is up to its ModelServing.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from controller.status.pod_problems import PodProblem, ProblemKind, problem_of, 
 POD = Resource("", "v1", "pods", "Pod")
 
 MAX_SUMMARY_LENGTH = 512
-"""Longest message of a backend."""
+"""Longest message of a backend, in characters."""
 
 _MIN_DETAIL_LENGTH = 20
-"""Fewer characters of what others say would say nothing."""
+"""Shortest detail worth adding to a message, in characters."""
 
 
 def pod_record(pod: Object, before: Object | None = None) -> Object:
-    """Returns the record of a pod.
+    """Returns the record of a pod, a small object with the same identity.
 
     Args:
-        pod: the pod as the server tells it.
-        before: its record so far. Servers before 1.32 say only between two pauses why an image
-            cannot be pulled; what they said once is kept for the pauses.
+        pod: the pod as read.
+        before: its previous record. Before Kubernetes 1.32, the status tells why an image cannot be
+            pulled only between two back-offs. The record keeps the reason during back-offs.
     """
-    metadata, labels, trouble = pod["metadata"], labels_of(pod), problem_of(pod)
-    if trouble is not None and trouble.kind is ProblemKind.IMAGE and not trouble.words:
+    metadata, labels, problem = pod["metadata"], labels_of(pod), problem_of(pod)
+    if problem is not None and problem.kind is ProblemKind.IMAGE and not problem.detail:
         old = recorded_problem(before)
-        if old is not None and replace(old, words="") == trouble:
-            trouble = old
+        if old is not None and replace(old, detail="") == problem:
+            problem = old
     return {
         "metadata": {
             "namespace": intern(metadata.get("namespace", "")),
@@ -46,46 +46,50 @@ def pod_record(pod: Object, before: Object | None = None) -> Object:
                 BACKEND_NAME: intern(labels.get(BACKEND_NAME, "")),
             },
         },
-        "trouble": trouble,
+        "problem": problem,
     }
 
 
 def recorded_problem(record: Object | None) -> PodProblem | None:
-    """Returns what is wrong with a pod, None if nothing is or there is no such pod."""
-    return None if record is None else record["trouble"]
+    """Returns the problem of a pod; None if it has none, or without a record."""
+    return None if record is None else record["problem"]
 
 
 def booster_uid(record: Object) -> str:
-    """Returns the uid of the ModelBooster that a pod says it is of."""
+    """Returns the uid of the ModelBooster in the labels of a pod."""
     uid: str = record["metadata"]["labels"][MODEL_UID]
     return uid
 
 
 def backend_name(record: Object) -> str:
-    """Returns the name of the backend that a pod says it is of."""
+    """Returns the name of the backend in the labels of a pod."""
     name: str = record["metadata"]["labels"][BACKEND_NAME]
     return name
 
 
-def problem_summary(records: Iterable[Object], room: int = MAX_SUMMARY_LENGTH) -> str:
-    """Returns the most telling trouble of some pods in a sentence, ``""`` if there is none.
+def problem_summary(records: Iterable[Object], max_length: int = MAX_SUMMARY_LENGTH) -> str:
+    """Returns a sentence about the most important problem of some pods; ``""`` if none has one.
 
     Args:
-        records: of the pods of one backend.
-        room: how long the sentence may be.
+        records: the records of the pods of one backend.
+        max_length: longest sentence, in characters.
     """
     groups: dict[tuple[ProblemKind, bool, str], list[Object]] = {}
     for record in records:
-        if trouble := recorded_problem(record):
-            groups.setdefault((*trouble.rank, trouble.cause), []).append(record)
+        if problem := recorded_problem(record):
+            groups.setdefault((*problem.rank, problem.cause), []).append(record)
     if not groups:
         return ""
     _, pods = min(groups.items(), key=lambda item: (item[0][:2], -len(item[1]), item[0][2]))
-    first = min(pods, key=key_of)  # the same one as long as it is there
-    (namespace, name), told = key_of(first), first["trouble"]
+    first = min(pods, key=key_of)  # stable while that pod exists
+    (namespace, name), problem = key_of(first), first["problem"]
     more = f" and {len(pods) - 1} more" if len(pods) > 1 else ""
-    begin = f"pod {name}{more}: {told.cause}"
-    end = "; " + told.advice.replace("{namespace}", namespace).replace("{pod}", name)
-    left = room - len(begin) - len(end) - len(": ")
-    words = f": {shorten(told.words, left)}" if told.words and left >= _MIN_DETAIL_LENGTH else ""
-    return shorten(begin + words + end, room)
+    begin = f"pod {name}{more}: {problem.cause}"
+    end = "; " + problem.advice.replace("{namespace}", namespace).replace("{pod}", name)
+    left = max_length - len(begin) - len(end) - len(": ")
+    words = (
+        f": {shorten(problem.detail, left)}"
+        if problem.detail and left >= _MIN_DETAIL_LENGTH
+        else ""
+    )
+    return shorten(begin + words + end, max_length)

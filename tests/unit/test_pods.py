@@ -358,9 +358,9 @@ PENDING = {"type": "PodScheduled", "status": "False"}
     ],
 )
 def test_trouble(obj: Object, kind: ProblemKind, want: str) -> None:
-    trouble = problem_of(obj)
-    assert trouble is not None
-    assert trouble.kind is kind
+    problem = problem_of(obj)
+    assert problem is not None
+    assert problem.kind is kind
     assert problem_summary([pod_record(obj)]) == f"pod m-b1-0-leader-0-0: {want}"
 
 
@@ -387,7 +387,7 @@ def test_every_kind_of_trouble_is_explained(kind: ProblemKind) -> None:
 
 def test_a_record_holds_no_more_than_what_decides() -> None:
     record = pod_record(pod(crashed(1)))
-    assert record.keys() == {"metadata", "trouble"}
+    assert record.keys() == {"metadata", "problem"}
     assert record["metadata"] == {
         "namespace": "ns",
         "name": "m-b1-0-leader-0-0",
@@ -459,7 +459,7 @@ def test_what_was_said_of_another_image_is_not_kept() -> None:
         ),
     )
     assert later is not None
-    assert later.words == ""
+    assert later.detail == ""
 
 
 def records(*objs: Object) -> list[Object]:

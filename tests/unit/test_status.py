@@ -31,7 +31,7 @@ from controller.status.booster_status import (
 from controller.status.conditions import (
     ConditionSet,
     deployed,
-    failed,
+    failing,
     readiness_unknown,
     reconciling,
     retrying,
@@ -79,8 +79,8 @@ STATES = {
         "TUF",
         ["ModelCreating", "StatusUnknown", "NoFailure"],
     ),
-    "S8": (failed("ValidationFailed", "x"), "FFT", ["ValidationFailed"] * 3),
-    "S9": (failed("ChildApplyFailed", "x"), "FFT", ["ChildApplyFailed"] * 3),
+    "S8": (failing("ValidationFailed", "x"), "FFT", ["ValidationFailed"] * 3),
+    "S9": (failing("ChildApplyFailed", "x"), "FFT", ["ChildApplyFailed"] * 3),
 }
 
 
@@ -178,10 +178,10 @@ BEFORE = {
     "S4": booster(deployed(NOT_READY)),
     "S5": booster(deployed(READY)),
     "S7": booster(deployed(NOT_KNOWN)),
-    "S8": booster(failed("ValidationFailed", "x")),
-    "S9": booster(failed("ChildApplyFailed", "x")),
+    "S8": booster(failing("ValidationFailed", "x")),
+    "S9": booster(failing("ChildApplyFailed", "x")),
     "S5, edited": booster(deployed(READY), generation=2),
-    "S9, edited": booster(failed("ChildApplyFailed", "x"), generation=2),
+    "S9, edited": booster(failing("ChildApplyFailed", "x"), generation=2),
 }
 A_WHILE = Trouble(failures=2, failing_seconds=1)
 OFTEN = Trouble(failures=5, failing_seconds=1)
@@ -404,7 +404,7 @@ def test_a_clock_that_was_set_back_does_not_turn_time_around() -> None:
 
 
 def test_a_message_is_cut_to_what_the_server_takes() -> None:
-    status = status_of(booster(), failed("ValidationFailed", "x" * 40000), NOW)
+    status = status_of(booster(), failing("ValidationFailed", "x" * 40000), NOW)
     assert {len(c["message"]) for c in status["conditions"]} == {MAX_MESSAGE_LENGTH}
 
 
@@ -464,7 +464,7 @@ def test_what_kthena_left_in_the_status_is_replaced() -> None:
 
 def test_a_refused_spec_keeps_what_was_known_of_its_backends() -> None:
     obj = booster(deployed(READY), generation=2)
-    status = status_of(obj, failed("ValidationFailed", str(InvalidSpec([]))), LATER)
+    status = status_of(obj, failing("ValidationFailed", str(InvalidSpec([]))), LATER)
     assert status["backendStatuses"] == obj["status"]["backendStatuses"]
 
 
@@ -475,4 +475,4 @@ def test_a_refused_spec_keeps_what_was_known_of_its_backends() -> None:
 )
 def test_the_name_for_clients_is_told_even_of_a_refused_spec(spec: Any, want: str) -> None:
     obj = {**booster(), "spec": spec}
-    assert status_of(obj, failed("ValidationFailed", "x"), NOW)["modelName"] == want
+    assert status_of(obj, failing("ValidationFailed", "x"), NOW)["modelName"] == want
