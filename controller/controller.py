@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from app.apis.kinds import MODEL_SERVING
 from app.errors import ApiError, Unreachable
-from app.installed import Detection, Installed, poll_installed
+from app.installed import RETRY_SECONDS, Detector, Installed, poll
 from app.kube import Backoff, Kube
 from app.metrics import Metrics
 from app.schema_monitor import SchemaMonitor
@@ -33,9 +33,6 @@ log = logging.getLogger(__name__)
 
 CLEANUP_SECONDS = 15.0
 """Interval between checks for overdue watch events and for idle memory."""
-
-MAX_SEARCH_PAUSE_SECONDS = 15.0
-"""Longest first pause after a failed search for children without our label."""
 
 GC_THRESHOLDS = (10_000, 10, 10)
 """Arguments of ``gc.set_threshold``.
@@ -78,12 +75,12 @@ class Controller:
         self.schema = SchemaMonitor(
             kube,
             self._config.namespaces,
-            self._look,
+            self._detect,
             self._stores.has_pruned_boosters,
             self._informers.relist_boosters,
             self._schema_changed,
         )
-        self._detection = Detection(kube, self._config.profile)
+        self._detector = Detector(kube, self._config.profile)
         self._installed: Installed | None = None
         self._is_installed_known = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -116,8 +113,8 @@ class Controller:
         """Keeps the stores up to date, until it is cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(
-                poll_installed(
-                    self._look,
+                poll(
+                    self._detect,
                     self._config.poll_seconds,
                     is_urgent=lambda: any(True for _ in self._reconciler.refused()),
                 )
@@ -190,10 +187,10 @@ class Controller:
                 raise result
         return not self._stopping.is_set()
 
-    async def _look(self) -> Installed:
-        """Asks which kthena is installed, and handles a change."""
+    async def _detect(self) -> Installed:
+        """Detects which kthena is installed, and handles a change."""
         refused = list(self._reconciler.refused())
-        found = await self._detection.look()
+        found = await self._detector.detect()
         self.schema.installed_read(found)
         if found != self._installed:
             self._installed_changed(found, refused)
@@ -227,7 +224,7 @@ class Controller:
         """Searches for children without our label: at first, and then periodically."""
         # A replica that does not lead cannot tell which deletions were its leader's.
         self._informers.handlers.unlabeled.clear()
-        backoff = Backoff(0.5, MAX_SEARCH_PAUSE_SECONDS)
+        backoff = Backoff(0.5, RETRY_SECONDS)
         while True:
             pause = random.uniform(*self._config.pace.audit_seconds)  # noqa: S311 - jitter
             try:

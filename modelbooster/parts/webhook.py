@@ -7,7 +7,7 @@ import logging
 from datetime import datetime
 
 from app.apis.kinds import Profile
-from app.installed import Detection, Installed, poll_installed
+from app.installed import Detector, Installed, poll
 from app.kube import Kube
 from app.metrics import Metrics
 from app.schema_monitor import SchemaMonitor
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
 
-POLL_SECONDS = 30.0
-"""Interval between polls of which kthena is installed: the last rule converts for it."""
+DETECTION_SECONDS = 30.0
+"""Interval between two detections of the installed kthena release."""
 
 
 class WebhookPart:
@@ -49,11 +49,11 @@ class WebhookPart:
         self._neighbours = Neighbours(
             kube, settings.namespaces, metrics, lambda booster: self._schema.booster_read(booster)
         )
-        self._detection = Detection(kube, settings.profile)
+        self._detector = Detector(kube, settings.profile)
         self._schema = SchemaMonitor(
             kube,
             settings.namespaces,
-            self._look,
+            self._detect,
             self._neighbours.boosters_pruned,
             self._neighbours.list_boosters_anew,
         )
@@ -76,11 +76,8 @@ class WebhookPart:
             # Before anything is asked of the API server: a port that is taken is a sudden end.
             serving = group.create_task(self._serve(stopping, up))
             await up.wait()
-            work = (
-                self._neighbours.run(),
-                poll_installed(self._look, POLL_SECONDS),
-                self._schema.run(),
-            )
+            detection = poll(self._detect, DETECTION_SECONDS)
+            work = self._neighbours.run(), detection, self._schema.run()
             async with beside(self._certificates(), *work):
                 await serving
 
@@ -139,8 +136,9 @@ class WebhookPart:
             log.info("admission is %s", "ready" if fault is None else f"not ready: {fault}")
         self._certificate_fault = fault
 
-    async def _look(self) -> Installed:
-        found = await self._detection.look()
+    async def _detect(self) -> Installed:
+        """Detects which kthena is installed: the last rule converts for that release."""
+        found = await self._detector.detect()
         self._profile = found.profile
         self._schema.installed_read(found)
         return found
