@@ -12,7 +12,7 @@ from app.model.derive import SERVED_TYPES, autoscaled, served, unserved
 from app.validation import Context, accepted
 from app.values.fields import not_supported
 from app.values.meta import Object
-from controller.status.finding import Reason
+from controller.status.conditions import Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from app.apis.kinds import MODEL_SERVING
 from app.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, TerminalError
 from app.kube import is_unknown_kind
 from controller.plan.actions import ChildRef
-from controller.status.finding import Reason
+from controller.status.conditions import Reason
 
 KIND_UNAVAILABLE = "KindUnavailable: "
 """Prefix of the message about a child whose kind the API server does not serve."""

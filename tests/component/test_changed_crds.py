@@ -16,7 +16,7 @@ from app.installed import Installed
 from app.kube import Kube, connect
 from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource, labels_of
-from controller.cluster.informers import Informers
+from controller.cluster.informer_set import InformerSet
 from modelbooster.parts.neighbours import Neighbours
 from tests.builders import booster_object
 from tests.controlplane import crds
@@ -38,8 +38,8 @@ class Watchers:
     def __init__(self, kube: Kube, namespace: str) -> None:
         self._namespace = namespace
         self._woken = asyncio.Event()
-        self.informers = Informers(kube, self._wake, [namespace], watch_pods=False)
-        self.informers.are_served(Installed(Profile.B, CHILDREN))
+        self.informers = InformerSet(kube, self._wake, [namespace], watch_pods=False)
+        self.informers.set_served(Installed(Profile.B, CHILDREN))
         self.neighbours = Neighbours(kube, [namespace], Metrics())
 
     def _wake(self, key: Key, is_first: bool) -> None:
@@ -52,7 +52,7 @@ class Watchers:
     async def controller_sees(self, resource: Resource, number: str) -> None:
         """Waits until the controller has been woken and finds the edit in its view."""
         key = Key(self._namespace, "m")
-        while _number(self.informers.view.get(resource, key)) != number:
+        while _number(self.informers.cache.get(resource, key)) != number:
             self._woken.clear()
             await self._woken.wait()
 

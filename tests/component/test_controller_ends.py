@@ -13,10 +13,11 @@ from app.apis.kinds import MODEL_BOOSTER
 from app.errors import LeadershipLost
 from app.kube import Kube, connect
 from app.values.meta import Key
-from controller.controller import Controller, Scope
-from controller.election.leader import lead
+from controller.config import ControllerConfig
+from controller.controller import Controller
+from controller.election.elector import lead
 from controller.election.leadership import Leadership
-from controller.election.lease import Term
+from controller.election.lease import LeaseTiming
 from controller.reconcile.events import EVENT, EventRecorder
 from tests.builders import booster_object
 from tests.proxy import Delay, Proxy, ResetBeforeCommit, Rule
@@ -45,7 +46,7 @@ async def test_a_pass_with_many_writes_that_may_write_no_more_ends_the_work(
         raise LeadershipLost("another replica leads")
 
     async with connect(str(kubeconfig), guard=forbid) as kube:
-        controller = Controller(kube, Scope(namespaces=(namespace,)))
+        controller = Controller(kube, ControllerConfig(namespaces=(namespace,)))
         async with beside(controller), asyncio.timeout(30):
             with pytest.raises(LeadershipLost, match="another replica leads"):
                 await controller.work()
@@ -59,8 +60,8 @@ async def test_an_error_while_everything_is_listed_ends_the_work(
         raise ValueError("the fault")
 
     async with connect(str(kubeconfig)) as kube:
-        controller = Controller(kube, Scope(namespaces=(namespace,)))
-        monkeypatch.setattr(controller._informers, "pods_synced", broken)  # the fault itself
+        controller = Controller(kube, ControllerConfig(namespaces=(namespace,)))
+        monkeypatch.setattr(controller._informers, "wait_for_pods", broken)  # the fault itself
         async with beside(controller), asyncio.timeout(30):
             with pytest.raises(ValueError, match="the fault"):
                 await controller.work()
@@ -76,7 +77,7 @@ async def test_an_error_at_the_moment_of_the_loss_is_logged(
         finally:
             raise ValueError("while it was cancelled")
 
-    term = Term(lease_seconds=3, renew_seconds=2, retry_seconds=0.2)
+    term = LeaseTiming(lease_seconds=3, renew_seconds=2, retry_seconds=0.2)
     leadership = Leadership(Key(namespace, "lease"), "one", term)
     async with connect(str(proxy.kubeconfig), guard=leadership.guard) as kube:
         with pytest.raises(LeadershipLost, match="was not renewed"):
@@ -92,7 +93,7 @@ async def test_events_that_wait_at_the_end_are_sent(
     for name in names:
         await world.create(MODEL_BOOSTER, booster_object(name))
     async with connect(str(proxy.kubeconfig)) as kube:
-        controller = Controller(kube, Scope(namespaces=(namespace,)))
+        controller = Controller(kube, ControllerConfig(namespaces=(namespace,)))
         async with beside(controller), asyncio.timeout(60):
             work = asyncio.create_task(controller.work())
             await world.until_listed(EVENT, lambda events: len(events) > 0)

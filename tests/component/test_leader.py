@@ -16,9 +16,9 @@ import pytest
 from app.errors import LeadershipLost, Unreachable
 from app.kube import Kube, connect
 from app.values.meta import Key, Object, Resource
-from controller.election.leader import lead
+from controller.election.elector import lead
 from controller.election.leadership import Leadership
-from controller.election.lease import LEASE, Term
+from controller.election.lease import LEASE, LeaseTiming
 from tests.following import eventually
 from tests.proxy import Answer, Delay, Proxy, ResetAfterCommit, ResetBeforeCommit, Rule
 from tests.world import World
@@ -26,14 +26,14 @@ from tests.world import World
 pytestmark = pytest.mark.anyio
 
 CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
-TERM = Term(lease_seconds=3, renew_seconds=2, retry_seconds=0.2)
+TERM = LeaseTiming(lease_seconds=3, renew_seconds=2, retry_seconds=0.2)
 CHART_TERM = replace(TERM, waits_if_absent=True)
 """Where the chart makes the lease."""
 
 MARKS: Object = {"labels": {"app": "ours"}, "annotations": {"meta.helm.sh/release-name": "r"}}
 """What the chart gives its Lease."""
 
-LONG_TERM = Term(lease_seconds=300, renew_seconds=200, retry_seconds=0.2)
+LONG_TERM = LeaseTiming(lease_seconds=300, renew_seconds=200, retry_seconds=0.2)
 """So long that no test waits for the end of such a lease."""
 
 
@@ -69,7 +69,7 @@ class Candidate:
 
 @asynccontextmanager
 async def candidate(
-    kubeconfig: Path, namespace: str, me: str, term: Term = TERM
+    kubeconfig: Path, namespace: str, me: str, term: LeaseTiming = TERM
 ) -> AsyncIterator[Candidate]:
     leadership = Leadership(Key(namespace, "lease"), me, term, metadata=MARKS)
     async with connect(str(kubeconfig), guard=leadership.guard) as kube:
@@ -118,7 +118,7 @@ async def test_one_works_and_when_it_stops_the_next_need_not_wait(
             lease = await world.until(LEASE, "lease")
             assert lease["spec"]["holderIdentity"] == "two"
             assert lease["spec"]["leaseTransitions"] == 1
-            assert one.leadership.renewal_left() <= 0
+            assert one.leadership.renewal_seconds_left() <= 0
 
 
 async def test_a_lease_that_the_chart_made_empty_is_taken(

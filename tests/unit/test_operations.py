@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.metrics_core import Metric
 
 from app.metrics import Metrics
-from controller.status.finding import Reason
+from controller.status.conditions import Reason
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()

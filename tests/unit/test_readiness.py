@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from app.values.meta import Object
-from controller.status.readiness import Ready, readiness, reports
+from controller.status.readiness import Readiness, backend_reports, serving_readiness
 from tests.builders import backend, model
 
-YES, NO, UNKNOWN = Ready.YES, Ready.NO, Ready.UNKNOWN
+YES, NO, UNKNOWN = Readiness.YES, Readiness.NO, Readiness.UNKNOWN
 
 
 def conditions(**statuses: bool) -> list[Object]:
@@ -48,8 +48,8 @@ def serving(
         ),
     ],
 )
-def test_readiness(obj: Object, want: Ready) -> None:
-    assert readiness(obj, None, 0, was_ready=False)[0] is want
+def test_readiness(obj: Object, want: Readiness) -> None:
+    assert serving_readiness(obj, None, 0, was_ready=False)[0] is want
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ def test_readiness(obj: Object, want: Ready) -> None:
     ],
 )
 def test_scaling_is_no_outage(
-    least: int | None, available: int, updating: bool, want: Ready
+    least: int | None, available: int, updating: bool, want: Readiness
 ) -> None:
     obj = serving(available=available, Progressing=True, UpdateInProgress=updating)
-    assert readiness(obj, least, 0, was_ready=True)[0] is want
+    assert serving_readiness(obj, least, 0, was_ready=True)[0] is want
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,9 @@ def test_scaling_is_no_outage(
         pytest.param(True, 2, YES, id="ours was seen, somebody else's was not"),
     ],
 )
-def test_a_status_about_an_older_spec(was_ready: bool, written: int, want: Ready) -> None:
+def test_a_status_about_an_older_spec(was_ready: bool, written: int, want: Readiness) -> None:
     obj = serving(generation=3, seen=2, Available=True)
-    assert readiness(obj, None, written, was_ready=was_ready)[0] is want
+    assert serving_readiness(obj, None, written, was_ready=was_ready)[0] is want
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,11 @@ def test_a_status_about_an_older_spec(was_ready: bool, written: int, want: Ready
     ],
 )
 def test_while_it_scales_at_least_one_replica_must_serve(
-    bounds: tuple[int, int] | None, available: int, want: Ready
+    bounds: tuple[int, int] | None, available: int, want: Readiness
 ) -> None:
     meaning = model("m", backend("b1"))
     servings = {"m-b1": serving(available=available, Progressing=True)}
-    [report] = reports(meaning, servings, {"m-b1": bounds}, {}, {})
+    [report] = backend_reports(meaning, servings, {"m-b1": bounds}, {}, {})
     assert report.ready is want
 
 
@@ -119,12 +119,12 @@ ABSURD: list[Any] = [
 @pytest.mark.parametrize("status", ABSURD, ids=repr)
 def test_an_absurd_status_is_not_taken_for_ready(status: Any) -> None:
     obj = {**serving(), "status": status}
-    assert readiness(obj, 1, 0, was_ready=False)[0] is not YES
+    assert serving_readiness(obj, 1, 0, was_ready=False)[0] is not YES
 
 
 def test_reports_follow_the_order_of_the_spec() -> None:
     meaning = model("m", backend("z"), backend("s", type="SGLang"), backend("a"))
-    found = reports(meaning, {"m-a": serving(available=2, Available=True)}, {}, {}, {})
+    found = backend_reports(meaning, {"m-a": serving(available=2, Available=True)}, {}, {}, {})
     assert [report.as_stored() for report in found] == [
         {
             "name": "z",

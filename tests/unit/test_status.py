@@ -22,25 +22,37 @@ from controller.plan.actions import ChildRef, WaitForDeletion
 from controller.reconcile.failure import Failure
 from controller.reconcile.plan_result import FailureStreak, PlanResult
 from controller.reconcile.summary import summarize
-from controller.status.finding import Finding, deployed, reconciling, retrying, stuck, unclear
-from controller.status.readiness import BackendReport, Ready
-from controller.status.status import MAX_MESSAGE, Difference, difference, status_of
+from controller.status.booster_status import (
+    MAX_MESSAGE_LENGTH,
+    StatusChange,
+    status_change,
+    status_of,
+)
+from controller.status.conditions import (
+    ConditionSet,
+    deployed,
+    failing,
+    readiness_unknown,
+    reconciling,
+    retrying,
+)
+from controller.status.readiness import BackendReport, Readiness
 from tests.builders import model, stored_object
 
 NOW, LATER = "2031-01-01T00:00:00Z", "2031-01-01T00:01:00Z"
 
 
-def report(name: str = "a", ready: Ready = Ready.YES, **more: Any) -> BackendReport:
+def report(name: str = "a", ready: Readiness = Readiness.YES, **more: Any) -> BackendReport:
     return BackendReport(name, f"m-{name}", ready, **more)
 
 
 READY = (report(),)
-NOT_READY = (report(ready=Ready.NO, message="why"),)
-NOT_KNOWN = (report(ready=Ready.UNKNOWN),)
+NOT_READY = (report(ready=Readiness.NO, message="why"),)
+NOT_KNOWN = (report(ready=Readiness.UNKNOWN),)
 AT_ZERO = (report(scaled_to_zero=True),)
 
 
-def booster(finding: Finding | None = None, generation: int = 1) -> Object:
+def booster(finding: ConditionSet | None = None, generation: int = 1) -> Object:
     """A ModelBooster of generation 1 or later, whose generation 1 was reported on."""
     obj = stored_object("m")
     if finding is not None:
@@ -62,14 +74,20 @@ STATES = {
     "S5": (deployed(READY), "TTF", ["ModelCreating", "ModelAvailable", "NoFailure"]),
     "S6": (deployed(AT_ZERO), "TTF", ["ModelCreating", "ScaledToZero", "NoFailure"]),
     "S7": (deployed(NOT_KNOWN), "TUF", ["ModelCreating", "StatusUnknown", "NoFailure"]),
-    "S7 by error": (unclear("x", READY), "TUF", ["ModelCreating", "StatusUnknown", "NoFailure"]),
-    "S8": (stuck("ValidationFailed", "x"), "FFT", ["ValidationFailed"] * 3),
-    "S9": (stuck("ChildApplyFailed", "x"), "FFT", ["ChildApplyFailed"] * 3),
+    "S7 by error": (
+        readiness_unknown("x", READY),
+        "TUF",
+        ["ModelCreating", "StatusUnknown", "NoFailure"],
+    ),
+    "S8": (failing("ValidationFailed", "x"), "FFT", ["ValidationFailed"] * 3),
+    "S9": (failing("ChildApplyFailed", "x"), "FFT", ["ChildApplyFailed"] * 3),
 }
 
 
 @pytest.mark.parametrize(("finding", "letters", "reasons"), STATES.values(), ids=STATES)
-def test_each_state_says_everything(finding: Finding, letters: str, reasons: list[str]) -> None:
+def test_each_state_says_everything(
+    finding: ConditionSet, letters: str, reasons: list[str]
+) -> None:
     status = status_of(booster(), finding, NOW, model("m"))
     full = {"T": "True", "F": "False", "U": "Unknown"}
     if len(reasons) == 2:
@@ -91,7 +109,7 @@ def test_each_state_says_everything(finding: Finding, letters: str, reasons: lis
 
 
 @pytest.mark.parametrize("finding", [state[0] for state in STATES.values()], ids=STATES)
-def test_no_state_contradicts_itself(finding: Finding) -> None:
+def test_no_state_contradicts_itself(finding: ConditionSet) -> None:
     status = {c["type"]: c["status"] for c in status_of(booster(), finding, NOW)["conditions"]}
     initialized, active, failed = (status[k] for k in ("Initialized", "Active", "Failed"))
     assert not (failed == "True" and active == "True")
@@ -103,15 +121,24 @@ def test_no_state_contradicts_itself(finding: Finding) -> None:
 @pytest.mark.parametrize(
     ("backends", "letters", "message"),
     [
-        pytest.param([Ready.YES, Ready.YES], "TTF", "ModelBooster is ready", id="all ready"),
-        pytest.param([Ready.YES, Ready.NO], "TFF", "1/2 backends ready; not ready: b1", id="mixed"),
         pytest.param(
-            [Ready.UNKNOWN, Ready.NO], "TFF", "0/2 backends ready; not ready: b1", id="no beats ?"
+            [Readiness.YES, Readiness.YES], "TTF", "ModelBooster is ready", id="all ready"
         ),
-        pytest.param([Ready.YES, Ready.UNKNOWN], "TUF", "nothing is reported about: b1", id="?"),
+        pytest.param(
+            [Readiness.YES, Readiness.NO], "TFF", "1/2 backends ready; not ready: b1", id="mixed"
+        ),
+        pytest.param(
+            [Readiness.UNKNOWN, Readiness.NO],
+            "TFF",
+            "0/2 backends ready; not ready: b1",
+            id="no beats ?",
+        ),
+        pytest.param(
+            [Readiness.YES, Readiness.UNKNOWN], "TUF", "nothing is reported about: b1", id="?"
+        ),
     ],
 )
-def test_the_worst_backend_decides(backends: list[Ready], letters: str, message: str) -> None:
+def test_the_worst_backend_decides(backends: list[Readiness], letters: str, message: str) -> None:
     reports = tuple(report(f"b{i}", ready) for i, ready in enumerate(backends))
     finding = deployed(reports)
     three = (finding.initialized, finding.active, finding.failed)
@@ -123,9 +150,9 @@ def test_some_at_zero_is_not_scaled_to_zero() -> None:
     assert deployed((*AT_ZERO, report("b"))).active.reason == "ModelAvailable"
 
 
-@pytest.mark.parametrize("ready", [Ready.YES, Ready.NO], ids=["ready", "not ready"])
-def test_a_type_that_is_not_served_fails_beside_what_is_served(ready: Ready) -> None:
-    unserved = BackendReport("s", "", Ready.NO, unserved_type="SGLang")
+@pytest.mark.parametrize("ready", [Readiness.YES, Readiness.NO], ids=["ready", "not ready"])
+def test_a_type_that_is_not_served_fails_beside_what_is_served(ready: Readiness) -> None:
+    unserved = BackendReport("s", "", Readiness.NO, unserved_type="SGLang")
     finding = deployed((report(ready=ready), unserved))
     assert finding.initialized.status == "True"
     assert (finding.active.status, finding.active.reason) == ("False", "UnsupportedBackendType")
@@ -152,10 +179,10 @@ BEFORE = {
     "S4": booster(deployed(NOT_READY)),
     "S5": booster(deployed(READY)),
     "S7": booster(deployed(NOT_KNOWN)),
-    "S8": booster(stuck("ValidationFailed", "x")),
-    "S9": booster(stuck("ChildApplyFailed", "x")),
+    "S8": booster(failing("ValidationFailed", "x")),
+    "S9": booster(failing("ChildApplyFailed", "x")),
     "S5, edited": booster(deployed(READY), generation=2),
-    "S9, edited": booster(stuck("ChildApplyFailed", "x"), generation=2),
+    "S9, edited": booster(failing("ChildApplyFailed", "x"), generation=2),
 }
 A_WHILE = FailureStreak(passes=2, failing_seconds=1)
 OFTEN = FailureStreak(passes=5, failing_seconds=1)
@@ -195,7 +222,7 @@ MET: dict[
 }
 
 
-def name_of(finding: Finding | None) -> str:
+def name_of(finding: ConditionSet | None) -> str:
     if finding is None:
         return "="
     letters = "".join(s.status[0] for s in (finding.initialized, finding.active, finding.failed))
@@ -382,26 +409,30 @@ def test_a_clock_that_was_set_back_does_not_turn_time_around() -> None:
 
 
 def test_a_message_is_cut_to_what_the_server_takes() -> None:
-    status = status_of(booster(), stuck("ValidationFailed", "x" * 40000), NOW)
-    assert {len(c["message"]) for c in status["conditions"]} == {MAX_MESSAGE}
+    status = status_of(booster(), failing("ValidationFailed", "x" * 40000), NOW)
+    assert {len(c["message"]) for c in status["conditions"]} == {MAX_MESSAGE_LENGTH}
 
 
 @pytest.mark.parametrize(
     ("before", "after", "generation", "want"),
     [
-        pytest.param(READY, READY, 1, Difference.NONE, id="nothing new"),
-        pytest.param(READY, READY, 2, Difference.STATE, id="a new generation"),
-        pytest.param(NOT_READY, READY, 1, Difference.STATE, id="another state"),
+        pytest.param(READY, READY, 1, StatusChange.NONE, id="nothing new"),
+        pytest.param(READY, READY, 2, StatusChange.STATE, id="a new generation"),
+        pytest.param(NOT_READY, READY, 1, StatusChange.STATE, id="another state"),
         pytest.param(
-            (report(), report("b", Ready.NO), report("c", Ready.NO)),
-            (report(), report("b"), report("c", Ready.NO)),
+            (report(), report("b", Readiness.NO), report("c", Readiness.NO)),
+            (report(), report("b"), report("c", Readiness.NO)),
             1,
-            Difference.DETAILS,
+            StatusChange.DETAILS,
             id="one backend more is ready, but not all",
         ),
-        pytest.param(READY, (report(replicas=2),), 1, Difference.DETAILS, id="a counter"),
+        pytest.param(READY, (report(replicas=2),), 1, StatusChange.DETAILS, id="a counter"),
         pytest.param(
-            NOT_READY, (report(ready=Ready.NO, message="y"),), 1, Difference.DETAILS, id="a message"
+            NOT_READY,
+            (report(ready=Readiness.NO, message="y"),),
+            1,
+            StatusChange.DETAILS,
+            id="a message",
         ),
     ],
 )
@@ -409,10 +440,10 @@ def test_difference(
     before: tuple[BackendReport, ...],
     after: tuple[BackendReport, ...],
     generation: int,
-    want: Difference,
+    want: StatusChange,
 ) -> None:
     obj = booster(deployed(before), generation)
-    assert difference(obj, status_of(obj, deployed(after), LATER, model("m"))) is want
+    assert status_change(obj, status_of(obj, deployed(after), LATER, model("m"))) is want
 
 
 def test_what_kthena_left_in_the_status_is_replaced() -> None:
@@ -431,14 +462,14 @@ def test_what_kthena_left_in_the_status_is_replaced() -> None:
         "backendStatuses": [{"name": "m-a", "replicas": 1}],
     }
     status = status_of(obj, deployed(READY), LATER, model("m"))
-    assert difference(obj, status) is Difference.STATE
+    assert status_change(obj, status) is StatusChange.STATE
     assert ("Failed", "False", "NoFailure") in said(status)
     assert [b["name"] for b in status["backendStatuses"]] == ["a"]
 
 
 def test_a_refused_spec_keeps_what_was_known_of_its_backends() -> None:
     obj = booster(deployed(READY), generation=2)
-    status = status_of(obj, stuck("ValidationFailed", str(InvalidSpec([]))), LATER)
+    status = status_of(obj, failing("ValidationFailed", str(InvalidSpec([]))), LATER)
     assert status["backendStatuses"] == obj["status"]["backendStatuses"]
 
 
@@ -449,4 +480,4 @@ def test_a_refused_spec_keeps_what_was_known_of_its_backends() -> None:
 )
 def test_the_name_for_clients_is_told_even_of_a_refused_spec(spec: Any, want: str) -> None:
     obj = {**booster(), "spec": spec}
-    assert status_of(obj, stuck("ValidationFailed", "x"), NOW)["modelName"] == want
+    assert status_of(obj, failing("ValidationFailed", "x"), NOW)["modelName"] == want

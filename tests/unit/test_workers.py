@@ -36,7 +36,7 @@ async def test_passes_that_wait_for_nothing_let_others_have_their_turn() -> None
         return Result(is_gone=True)
 
     for number in range(PASSES):
-        queue.add(Key("ns", f"m{number}"), low=True)
+        queue.add(Key("ns", f"m{number}"), low_priority=True)
     beside = asyncio.create_task(others())
     await Workers(queue, reconcile, Metrics(), 36000).run(WORKERS)
     beside.cancel()

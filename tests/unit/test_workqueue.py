@@ -61,22 +61,22 @@ def test_a_key_that_is_done_does_not_come_back_by_itself(queue: WorkQueue) -> No
 
 
 def test_what_changed_goes_before_what_was_only_listed(queue: WorkQueue) -> None:
-    queue.add(A, low=True)
-    queue.add(B, low=True)
+    queue.add(A, low_priority=True)
+    queue.add(B, low_priority=True)
     queue.add(C)
     assert all_of(queue) == [C, A, B]
 
 
 def test_a_change_moves_a_listed_key_up(queue: WorkQueue) -> None:
-    queue.add(A, low=True)
-    queue.add(B, low=True)
+    queue.add(A, low_priority=True)
+    queue.add(B, low_priority=True)
     queue.add(B)
     assert all_of(queue) == [B, A]
 
 
 def test_a_listing_does_not_move_a_changed_key_down(queue: WorkQueue) -> None:
     queue.add(A)
-    queue.add(A, low=True)
+    queue.add(A, low_priority=True)
     queue.add(B)
     assert all_of(queue) == [A, B]
 
@@ -95,7 +95,7 @@ def test_how_a_key_comes_back_that_was_added_while_it_was_out(
     queue.add(A)
     queue.take()
     for low in added:
-        queue.add(A, low=low)
+        queue.add(A, low_priority=low)
     queue.done(A)
     queue.add(C)
     assert all_of(queue) == want

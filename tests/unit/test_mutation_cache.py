@@ -11,9 +11,9 @@ from app.cache.store import Store
 from app.errors import Unreachable
 from app.model.children import owner_uids
 from app.values.meta import Key, Object
-from controller.cluster.stores import BOOSTER_INDEX
-from controller.cluster.view import EXPECT_SECONDS, View
-from controller.cluster.writes import Write
+from controller.cluster.indexed_stores import BOOSTER_INDEX
+from controller.cluster.mutation_cache import EXPECTATION_SECONDS, MutationCache
+from controller.cluster.own_writes import InflightWrite
 
 OWNER = "owner-uid"
 KEY = Key("ns", "m")
@@ -41,36 +41,39 @@ def route(version: str, uid: str = "u1", generation: int = 1) -> Object:
 
 
 class Cluster:
-    """A store of routes, the view on it, and a watch that shows what the test says."""
+    """A store of routes, the cache on it, and a watch that shows what the test says."""
 
     def __init__(self, *routes: Object) -> None:
         self.store = Store({BOOSTER_INDEX: owner_uids})
-        self.overtaken: list[Write] = []
-        self.view = View({"ModelRoute": {None: self.store}}, overtaken=self.overtaken.append)
+        self.concurrently_changed: list[InflightWrite] = []
+        self.cache = MutationCache(
+            {"ModelRoute": {None: self.store}},
+            on_concurrent_change=self.concurrently_changed.append,
+        )
         for obj in routes:
             self.store.put(obj)
 
     def shows(self, obj: Object) -> list[bool]:
-        return [self.view.noticed(MODEL_ROUTE, *change) for change in self.store.put(obj)]
+        return [self.cache.observe(MODEL_ROUTE, *change) for change in self.store.put(obj)]
 
     def shows_gone(self, obj: Object) -> list[bool]:
-        return [self.view.noticed(MODEL_ROUTE, *change) for change in self.store.remove(obj)]
+        return [self.cache.observe(MODEL_ROUTE, *change) for change in self.store.remove(obj)]
 
-    def writes(self) -> AbstractContextManager[Write]:
-        return self.view.writing(Write(MODEL_ROUTE, KEY, KEY, OWNER))
+    def writes(self) -> AbstractContextManager[InflightWrite]:
+        return self.cache.writing(InflightWrite(MODEL_ROUTE, KEY, KEY, OWNER))
 
     def made(self, obj: Object) -> None:
         with self.writes() as write:
-            self.view.made(write, obj, now=0)
+            self.cache.record_write(write, obj, now=0)
 
     def deleted(self, uid: str = "u1") -> None:
         with self.writes() as write:
-            self.view.deleted(write, uid, now=0)
+            self.cache.record_deletion(write, uid, now=0)
 
     def sees(self) -> list[str]:
         """The version that a pass sees, by name and among the children."""
-        one = self.view.get(MODEL_ROUTE, KEY)
-        several = [obj["metadata"]["resourceVersion"] for obj in self.view.children(OWNER)]
+        one = self.cache.get(MODEL_ROUTE, KEY)
+        several = [obj["metadata"]["resourceVersion"] for obj in self.cache.children(OWNER)]
         assert ([one["metadata"]["resourceVersion"]] if one else []) == several
         return several
 
@@ -107,9 +110,9 @@ def test_what_the_watch_showed_before_the_answer_came_is_not_waited_for() -> Non
     cluster = Cluster(route("1"))
     with cluster.writes() as write:
         assert cluster.shows(route("5")) == [False]
-        cluster.view.made(write, route("5"), now=0)
+        cluster.cache.record_write(write, route("5"), now=0)
     assert cluster.sees() == ["5"]
-    assert cluster.overtaken == []
+    assert cluster.concurrently_changed == []
 
 
 def test_what_somebody_did_right_after_is_told_when_the_answer_comes() -> None:
@@ -117,10 +120,10 @@ def test_what_somebody_did_right_after_is_told_when_the_answer_comes() -> None:
     with cluster.writes() as write:
         assert cluster.shows(route("5")) == [False]
         assert cluster.shows(route("6")) == [False]
-        cluster.view.made(write, route("5"), now=0)
-        assert cluster.overtaken == []
+        cluster.cache.record_write(write, route("5"), now=0)
+        assert cluster.concurrently_changed == []
     assert cluster.sees() == ["6"]
-    assert cluster.overtaken == [write]
+    assert cluster.concurrently_changed == [write]
 
 
 def test_a_deletion_right_after_is_told_when_the_answer_comes() -> None:
@@ -128,9 +131,9 @@ def test_a_deletion_right_after_is_told_when_the_answer_comes() -> None:
     with cluster.writes() as write:
         cluster.shows(route("5"))
         cluster.shows_gone(route("6"))
-        cluster.view.made(write, route("5"), now=0)
+        cluster.cache.record_write(write, route("5"), now=0)
     assert cluster.sees() == []
-    assert cluster.overtaken == [write]
+    assert cluster.concurrently_changed == [write]
 
 
 def test_what_happened_during_a_write_that_fails_is_told_too() -> None:
@@ -143,22 +146,22 @@ def test_what_happened_during_a_write_that_fails_is_told_too() -> None:
 
     with pytest.raises(Unreachable):
         fails()
-    assert [write.versions for write in cluster.overtaken] == [{"5"}]
+    assert [write.seen_versions for write in cluster.concurrently_changed] == [{"5"}]
 
 
 def test_of_a_deletion_only_what_else_happened_is_told() -> None:
     cluster = Cluster(route("1"))
     with cluster.writes() as write:
         assert cluster.shows_gone(route("5")) == [False]
-        cluster.view.deleted(write, "u1", now=0)
+        cluster.cache.record_deletion(write, "u1", now=0)
     assert cluster.sees() == []
-    assert cluster.overtaken == []
+    assert cluster.concurrently_changed == []
 
     with cluster.writes() as write:
         assert cluster.shows(route("7", uid="u2")) == [False]
-        cluster.view.deleted(write, "u1", now=0)
+        cluster.cache.record_deletion(write, "u1", now=0)
     assert cluster.sees() == ["7"]
-    assert cluster.overtaken == [write]
+    assert cluster.concurrently_changed == [write]
 
 
 def test_a_new_generation_is_later_for_sure() -> None:
@@ -211,15 +214,15 @@ def test_what_goes_during_a_deletion_that_fails_is_told() -> None:
     cluster = Cluster(route("1"))
     with cluster.writes():
         assert cluster.shows_gone(route("5")) == [False]
-    assert [write.gone for write in cluster.overtaken] == [{"u1"}]
+    assert [write.seen_deletions for write in cluster.concurrently_changed] == [{"u1"}]
 
 
 def test_after_a_minute_the_store_is_believed_again() -> None:
     cluster = Cluster(route("1"))
     cluster.made(route("5"))
-    assert cluster.view.expired(EXPECT_SECONDS - 1) == []
+    assert cluster.cache.drop_expired(EXPECTATION_SECONDS - 1) == []
     assert cluster.sees() == ["5"]
-    assert [e.owner for e in cluster.view.expired(EXPECT_SECONDS)] == [OWNER]
+    assert [e.owner_uid for e in cluster.cache.drop_expired(EXPECTATION_SECONDS)] == [OWNER]
     assert cluster.sees() == ["1"]
 
 
@@ -227,21 +230,21 @@ def test_a_listing_ends_what_was_expected_before_it_began() -> None:
     cluster = Cluster()
     cluster.made(route("5"))  # at 0
     for began, namespace in ((0, None), (1, "other")):
-        assert cluster.view.relisted(MODEL_ROUTE, namespace, began) == []
-    assert cluster.view.relisted(MODEL_SERVING, None, 1) == []
+        assert cluster.cache.drop_relisted(MODEL_ROUTE, namespace, began) == []
+    assert cluster.cache.drop_relisted(MODEL_SERVING, None, 1) == []
     assert cluster.sees() == ["5"]
-    assert [e.owner for e in cluster.view.relisted(MODEL_ROUTE, "ns", 1)] == [OWNER]
+    assert [e.owner_uid for e in cluster.cache.drop_relisted(MODEL_ROUTE, "ns", 1)] == [OWNER]
     assert cluster.sees() == []
 
 
 def test_a_store_for_each_namespace() -> None:
     here, there = Store({BOOSTER_INDEX: owner_uids}), Store({BOOSTER_INDEX: owner_uids})
     here.put(route("1"))
-    view = View({"ModelRoute": {"ns": here, "other": there}})
-    assert view.get(MODEL_ROUTE, KEY) == route("1")
-    assert view.get(MODEL_ROUTE, Key("other", "m")) is None
-    assert view.get(MODEL_ROUTE, Key("third", "m")) is None
-    assert list(view.children(OWNER)) == [route("1")]
+    cache = MutationCache({"ModelRoute": {"ns": here, "other": there}})
+    assert cache.get(MODEL_ROUTE, KEY) == route("1")
+    assert cache.get(MODEL_ROUTE, Key("other", "m")) is None
+    assert cache.get(MODEL_ROUTE, Key("third", "m")) is None
+    assert list(cache.children(OWNER)) == [route("1")]
 
 
 def test_pods_are_found_by_the_uid_they_name_in_the_same_namespace_only() -> None:
@@ -254,9 +257,9 @@ def test_pods_are_found_by_the_uid_they_name_in_the_same_namespace_only() -> Non
     everywhere.put(record("other", "b"))
     stranger = {**booster, "metadata": {**booster["metadata"], "uid": "stranger"}}
 
-    view = View({}, {None: everywhere})
+    cache = MutationCache({}, {None: everywhere})
 
-    assert [obj["metadata"]["name"] for obj in view.pods(booster)] == ["a"]
-    assert list(view.pods(stranger)) == []
-    assert list(View({}, {"other": everywhere}).pods(booster)) == []
-    assert list(View({}).pods(booster)) == []
+    assert [obj["metadata"]["name"] for obj in cache.pods(booster)] == ["a"]
+    assert list(cache.pods(stranger)) == []
+    assert list(MutationCache({}, {"other": everywhere}).pods(booster)) == []
+    assert list(MutationCache({}).pods(booster)) == []
