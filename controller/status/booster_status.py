@@ -32,7 +32,7 @@ def status_of(
     generation = booster["metadata"].get("generation", 0)
     status: Object = {
         "observedGeneration": generation
-        if conditions.is_decided
+        if conditions.has_result
         else stored.get("observedGeneration", -1),
         "modelName": model.route_name if model else _name_in(booster),
         "conditions": _conditions(conditions, generation, _stored_conditions(stored), now),

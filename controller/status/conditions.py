@@ -61,7 +61,7 @@ class ConditionSet:
     backends: tuple[BackendReport, ...] | None = None
 
     @property
-    def is_decided(self) -> bool:
+    def has_result(self) -> bool:
         """Whether this generation has a result, good or bad."""
         return self.initialized.status != UNKNOWN
 

@@ -54,8 +54,8 @@ class WebhookPart:
             kube,
             settings.namespaces,
             self._detect,
-            self._neighbours.boosters_pruned,
-            self._neighbours.list_boosters_anew,
+            self._neighbours.has_pruned_boosters,
+            self._neighbours.relist_boosters,
         )
         metrics.schema_replaced.set_function(lambda: not self._schema.is_ours)
         self._profile: Profile | None = settings.profile

@@ -38,11 +38,11 @@ class Watchers:
     def __init__(self, kube: Kube, namespace: str) -> None:
         self._namespace = namespace
         self._woken = asyncio.Event()
-        self.informers = InformerSet(kube, self._wake, [namespace], watch_pods=False)
+        self.informers = InformerSet(kube, self._enqueue, [namespace], watch_pods=False)
         self.informers.set_served(Installed(Profile.B, CHILDREN))
         self.neighbours = Neighbours(kube, [namespace], Metrics())
 
-    def _wake(self, key: Key, is_first: bool) -> None:
+    def _enqueue(self, key: Key, low_priority: bool) -> None:
         self._woken.set()
 
     @property
@@ -50,7 +50,7 @@ class Watchers:
         return self.neighbours.lookup.ready and not self.informers.unsynced()
 
     async def controller_sees(self, resource: Resource, number: str) -> None:
-        """Waits until the controller has been woken and finds the edit in its view."""
+        """Waits until the controller reads the edit in its cache."""
         key = Key(self._namespace, "m")
         while _number(self.informers.cache.get(resource, key)) != number:
             self._woken.clear()

@@ -1,4 +1,4 @@
-"""What is said of pods that are not well, by the statuses that kubelets and schedulers write."""
+"""Problems of pods, by the statuses that kubelets and schedulers write."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def pod(
     scheduler: str = "default-scheduler",
     **status: Any,
 ) -> Object:
-    """A pod as the server tells it; pending unless ``status`` says otherwise."""
+    """Returns a pod as read; pending by default."""
     labels = {MODEL_UID: "uid-of-m", BACKEND_NAME: "b1", MANAGED_BY: WORKLOAD, "other": "x"}
     return {
         "apiVersion": "v1",
@@ -97,7 +97,7 @@ BACK_OFF = waiting("CrashLoopBackOff", "back-off 2m40s restarting failed contain
 
 
 def crashed(code: int, reason: str = "Error", message: str = "", **of: Any) -> Object:
-    """A container in the pause after a crash."""
+    """Returns a container in CrashLoopBackOff."""
     return container(restarts=3, **BACK_OFF, lastState=ended(code, reason, message), **of)
 
 
@@ -111,11 +111,11 @@ WELL = [
     pytest.param(pod(container(state=RUNS), phase="Running"), id="loading the model"),
     pytest.param(
         pod(container(**waiting("PodInitializing"), lastState=ended(255, "Unknown"))),
-        id="starting anew after its node did",
+        id="restarting after its node",
     ),
     pytest.param(
         pod(init=(container("wait", ready=True, state=ended(0), lastState=ended(1)),)),
-        id="init container that got there at the second try",
+        id="init container that succeeded at the second try",
     ),
     pytest.param(
         pod(
@@ -136,11 +136,11 @@ WELL = [
 
 
 @pytest.mark.parametrize("obj", WELL)
-def test_a_pod_without_trouble(obj: Object) -> None:
+def test_a_pod_without_problem(obj: Object) -> None:
     assert problem_of(obj) is None
 
 
-def test_a_pod_that_is_going_has_no_trouble() -> None:
+def test_a_terminating_pod_has_no_problem() -> None:
     obj = pod(crashed(1))
     assert problem_of(obj) is not None
     obj["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
@@ -174,13 +174,13 @@ PENDING = {"type": "PodScheduled", "status": "False"}
             ),
             ProblemKind.IMAGE,
             f'image "{IMAGE}" of engine cannot be pulled: {PULL}; {CHECK}',
-            id="pause after it",
+            id="back-off",
         ),
         pytest.param(
             pod(container(**waiting("ImagePullBackOff", f'Back-off pulling image "{IMAGE}"'))),
             ProblemKind.IMAGE,
             f'image "{IMAGE}" of engine cannot be pulled; {CHECK}',
-            id="pause after it, by a server before 1.32",
+            id="back-off before 1.32",
         ),
         pytest.param(
             pod(
@@ -219,13 +219,13 @@ PENDING = {"type": "PodScheduled", "status": "False"}
             pod(container(restarts=1, state=RUNS, lastState=ended(2))),
             ProblemKind.CRASH,
             f"engine ended with exit code 2; {LOG} engine --previous",
-            id="runs again",
+            id="running again",
         ),
         pytest.param(
             pod(container(restarts=2, state=RUNS, lastState=ended(2))),
             ProblemKind.CRASH,
             f"engine keeps ending with exit code 2; {LOG} engine --previous",
-            id="runs again for the second time",
+            id="running again for the second time",
         ),
         pytest.param(
             pod(crashed(137)),
@@ -237,13 +237,13 @@ PENDING = {"type": "PodScheduled", "status": "False"}
             pod(crashed(0, "Completed")),
             ProblemKind.CRASH,
             f"engine keeps ending with exit code 0; {LOG} engine --previous",
-            id="ends without an error, which no engine should",
+            id="exits with code 0",
         ),
         pytest.param(
             pod(container(restarts=3, **BACK_OFF)),
             ProblemKind.CRASH,
             f"engine keeps ending; {LOG} engine --previous",
-            id="nobody knows how it ended",
+            id="unknown exit code",
         ),
         pytest.param(
             pod(crashed(137, "OOMKilled")),
@@ -274,7 +274,7 @@ PENDING = {"type": "PodScheduled", "status": "False"}
             ProblemKind.DOWNLOAD,
             "model-downloader could not fetch hf://a/b, it ended with exit code 1; "
             f"{FETCH} model-downloader",
-            id="download being tried again",
+            id="download retry",
         ),
         pytest.param(
             pod(init=(container("prepare", **BACK_OFF, lastState=ended(3)),)),
@@ -293,7 +293,7 @@ PENDING = {"type": "PodScheduled", "status": "False"}
             pod(container(**waiting("RunContainerError", "no such device: nvidia0."))),
             ProblemKind.START,
             f"engine cannot start (RunContainerError): no such device: nvidia0; {DESCRIBE}",
-            id="a reason of which nobody has thought",
+            id="an unknown reason",
         ),
         pytest.param(
             pod(
@@ -305,7 +305,7 @@ PENDING = {"type": "PodScheduled", "status": "False"}
             ProblemKind.EVICTED,
             "it was evicted from its node: The node was low on resource: memory; "
             "give the node room, or request what the pod uses so that others go first",
-            id="evicted; that its containers were killed says less",
+            id="evicted, containers killed",
         ),
         pytest.param(
             pod(phase="Failed", reason="UnexpectedAdmissionError", message="Pod was rejected"),
@@ -335,7 +335,7 @@ PENDING = {"type": "PodScheduled", "status": "False"}
             pod(conditions=(), scheduler="volcano"),
             ProblemKind.NO_SCHEDULER,
             'no scheduler "volcano" has taken it up; install it, or name another schedulerName',
-            id="a scheduler that may not be there",
+            id="a scheduler that may not be installed",
         ),
         pytest.param(
             pod(conditions=(SCHEDULED, {**SANDBOX, "status": "False"})),
@@ -353,11 +353,11 @@ PENDING = {"type": "PodScheduled", "status": "False"}
             pod(container("a", **waiting("ErrImagePull")), crashed(1)),
             ProblemKind.CRASH,
             f"engine keeps ending with exit code 1; {LOG} engine --previous",
-            id="what tells more goes first",
+            id="the most important problem first",
         ),
     ],
 )
-def test_trouble(obj: Object, kind: ProblemKind, want: str) -> None:
+def test_problem(obj: Object, kind: ProblemKind, want: str) -> None:
     problem = problem_of(obj)
     assert problem is not None
     assert problem.kind is kind
@@ -365,7 +365,7 @@ def test_trouble(obj: Object, kind: ProblemKind, want: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(ProblemKind))
-def test_every_kind_of_trouble_is_explained(kind: ProblemKind) -> None:
+def test_every_kind_of_problem_is_documented(kind: ProblemKind) -> None:
     section = PAGE.split("## Pods")[1].split("\n## ")[0]
     word = {
         ProblemKind.OUT_OF_MEMORY: "ran out of memory",
@@ -385,7 +385,7 @@ def test_every_kind_of_trouble_is_explained(kind: ProblemKind) -> None:
     assert any(line.startswith("| `") and word in line for line in section.splitlines())
 
 
-def test_a_record_holds_no_more_than_what_decides() -> None:
+def test_a_record_holds_only_what_is_used() -> None:
     record = pod_record(pod(crashed(1)))
     assert record.keys() == {"metadata", "problem"}
     assert record["metadata"] == {
@@ -398,14 +398,14 @@ def test_a_record_holds_no_more_than_what_decides() -> None:
     assert (booster_uid(record), backend_name(record)) == ("uid-of-m", "b1")
 
 
-def test_a_pod_without_our_other_labels_is_nobodys() -> None:
+def test_a_pod_without_our_other_labels_has_no_owner() -> None:
     obj = pod()
     obj["metadata"]["labels"] = {MANAGED_BY: WORKLOAD}
     assert (booster_uid(pod_record(obj)), backend_name(pod_record(obj))) == ("", "")
 
 
 def rounds(*objs: Object) -> list[PodProblem | None]:
-    """What is known of a pod after each of several events."""
+    """Returns the problem of a pod after each of several events."""
     record, known = None, []
     for obj in objs:
         record = pod_record(obj, record)
@@ -413,7 +413,7 @@ def rounds(*objs: Object) -> list[PodProblem | None]:
     return known
 
 
-def test_a_crash_loop_is_no_news_at_each_turn() -> None:
+def test_a_crash_loop_does_not_change_the_problem() -> None:
     last = ended(1, message="no GPU")
     turns = [
         pod(container(restarts=n, **of), version=f"{n}{i}")
@@ -429,7 +429,7 @@ def test_a_crash_loop_is_no_news_at_each_turn() -> None:
     assert len(set(rounds(*turns))) == 1
 
 
-def test_another_end_is_news() -> None:
+def test_another_exit_code_changes_the_problem() -> None:
     first, second = rounds(pod(crashed(1, message="no GPU")), pod(crashed(1, message="no disk")))
     assert first != second
 
@@ -441,13 +441,13 @@ def test_another_end_is_news() -> None:
         pytest.param(f'Back-off pulling image "{IMAGE}"', id="1.30"),
     ],
 )
-def test_a_pull_that_fails_again_and_again_is_news_once(pause: str) -> None:
+def test_a_failing_pull_changes_the_problem_once(pause: str) -> None:
     failed = pod(container(**waiting("ErrImagePull", RPC + PULL)))
     paused = pod(container(**waiting("ImagePullBackOff", pause)))
     assert len(set(rounds(failed, paused, failed, paused))) == 1
 
 
-def test_what_was_said_of_another_image_is_not_kept() -> None:
+def test_the_reason_of_another_image_is_not_kept() -> None:
     other = {"image": "other:1"}
     _, later = rounds(
         pod(container(**waiting("ErrImagePull", PULL))),
@@ -466,7 +466,7 @@ def records(*objs: Object) -> list[Object]:
     return [pod_record(obj) for obj in objs]
 
 
-def test_pods_with_the_same_trouble_are_counted_and_one_is_named() -> None:
+def test_pods_with_the_same_problem_are_counted_and_one_is_named() -> None:
     said = problem_summary(
         records(
             pod(container(**waiting("ErrImagePull", "x")), name="m-2"),
@@ -482,7 +482,7 @@ def test_pods_with_the_same_trouble_are_counted_and_one_is_named() -> None:
     )
 
 
-def test_of_pods_without_trouble_nothing_is_said() -> None:
+def test_pods_without_problem_have_no_summary() -> None:
     assert problem_summary([]) == ""
     assert problem_summary(records(pod(), pod(container(state=RUNS)))) == ""
 
@@ -499,14 +499,14 @@ LONGEST = [
 
 @pytest.mark.parametrize("obj", LONGEST, ids=range(len(LONGEST)))
 @pytest.mark.parametrize("room", [MAX_SUMMARY_LENGTH, 400])
-def test_a_sentence_is_short_whatever_a_pod_says(obj: Object, room: int) -> None:
+def test_a_summary_is_short_for_any_pod(obj: Object, room: int) -> None:
     said = problem_summary([pod_record(obj)], room)
     assert 100 < len(said) <= room
     assert said.isprintable()
     assert said.startswith("pod ")
 
 
-def test_of_a_long_message_begin_and_end_are_kept() -> None:
+def test_start_and_end_of_a_long_message_are_kept() -> None:
     said = problem_summary(records(pod(crashed(1, message=LONG))))
     assert ": begin " in said
     assert " ... " in said
@@ -541,7 +541,7 @@ def available(status: bool) -> list[Object]:
         pytest.param({**serving(), "spec": {"replicas": 0}}, "", id="scaled to zero"),
     ],
 )
-def test_a_backend_that_is_not_ready_says_what_its_pods_have(obj: Object, want: str) -> None:
+def test_an_unready_backend_reports_the_problem_of_its_pods(obj: Object, want: str) -> None:
     pods = [pod_record(pod(crashed(137, "OOMKilled")))]
     report, other = backend_reports(
         model("m", backend("b1"), backend("b2")),
@@ -553,10 +553,10 @@ def test_a_backend_that_is_not_ready_says_what_its_pods_have(obj: Object, want: 
     )
     assert report.message.startswith(want)
     assert bool(report.message) is bool(want)
-    assert other.message == "0/2 replicas ready"  # its pods are well
+    assert other.message == "0/2 replicas ready"  # its pods have no problem
 
 
-def test_the_message_of_a_backend_stays_short() -> None:
+def test_the_message_of_a_backend_has_a_limit() -> None:
     (report,) = backend_reports(
         model("m", backend("b1")), {"m-b1": serving()}, {}, {}, {}, [pod_record(LONGEST[1])]
     )

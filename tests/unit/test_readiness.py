@@ -1,4 +1,4 @@
-"""Whether a backend serves, by what its ModelServing says."""
+"""Readiness of a backend, by the status of its ModelServing."""
 
 from __future__ import annotations
 
@@ -34,12 +34,14 @@ def serving(
     [
         pytest.param(serving(Available=True), YES, id="available"),
         pytest.param(serving(Progressing=True), NO, id="progressing"),
-        pytest.param(serving(Available=False, Progressing=True), NO, id="available no more"),
+        pytest.param(serving(Available=False, Progressing=True), NO, id="not available any more"),
         pytest.param(serving(UpdateInProgress=True), NO, id="updating"),
         pytest.param(serving(), UNKNOWN, id="no condition"),
-        pytest.param(serving(Odd=True), UNKNOWN, id="a condition that nobody knows"),
-        pytest.param(serving(seen=2, Available=True), NO, id="available, but about an older spec"),
-        pytest.param(serving(seen=4, Available=True), YES, id="about a newer spec"),
+        pytest.param(serving(Odd=True), UNKNOWN, id="an unknown condition"),
+        pytest.param(
+            serving(seen=2, Available=True), NO, id="available, but for an older generation"
+        ),
+        pytest.param(serving(seen=4, Available=True), YES, id="for a newer generation"),
         pytest.param(serving(wanted=0, seen=0), YES, id="no replicas wanted, no status"),
         pytest.param(
             {**serving(Available=True), "metadata": {"name": "m", "deletionTimestamp": "x"}},
@@ -55,14 +57,14 @@ def test_readiness(obj: Object, want: Readiness) -> None:
 @pytest.mark.parametrize(
     ("least", "available", "updating", "want"),
     [
-        pytest.param(1, 1, False, YES, id="enough serve while others start"),
+        pytest.param(1, 1, False, YES, id="enough are ready while others start"),
         pytest.param(1, 0, False, NO, id="too few"),
-        pytest.param(2, 1, False, NO, id="fewer than the least"),
+        pytest.param(2, 1, False, NO, id="fewer than the minimum"),
         pytest.param(1, 1, True, NO, id="an update, not a scaling"),
         pytest.param(None, 1, False, NO, id="no autoscaler"),
     ],
 )
-def test_scaling_is_no_outage(
+def test_scaling_keeps_a_backend_ready(
     least: int | None, available: int, updating: bool, want: Readiness
 ) -> None:
     obj = serving(available=available, Progressing=True, UpdateInProgress=updating)
@@ -78,7 +80,7 @@ def test_scaling_is_no_outage(
         pytest.param(True, 2, YES, id="ours was seen, somebody else's was not"),
     ],
 )
-def test_a_status_about_an_older_spec(was_ready: bool, written: int, want: Readiness) -> None:
+def test_a_status_of_an_older_generation(was_ready: bool, written: int, want: Readiness) -> None:
     obj = serving(generation=3, seen=2, Available=True)
     assert serving_readiness(obj, None, written, was_ready=was_ready)[0] is want
 
@@ -88,12 +90,12 @@ def test_a_status_about_an_older_spec(was_ready: bool, written: int, want: Readi
     [
         pytest.param((0, 4), 0, NO, id="it may scale to zero, but nothing serves"),
         pytest.param((0, 4), 1, YES, id="it may scale to zero, and one serves"),
-        pytest.param((2, 4), 1, NO, id="fewer than its least"),
-        pytest.param((2, 4), 2, YES, id="its least"),
+        pytest.param((2, 4), 1, NO, id="fewer than its minimum"),
+        pytest.param((2, 4), 2, YES, id="its minimum"),
         pytest.param(None, 1, NO, id="no autoscaler"),
     ],
 )
-def test_while_it_scales_at_least_one_replica_must_serve(
+def test_scaling_needs_at_least_one_ready_replica(
     bounds: tuple[int, int] | None, available: int, want: Readiness
 ) -> None:
     meaning = model("m", backend("b1"))
@@ -117,7 +119,7 @@ ABSURD: list[Any] = [
 
 
 @pytest.mark.parametrize("status", ABSURD, ids=repr)
-def test_an_absurd_status_is_not_taken_for_ready(status: Any) -> None:
+def test_a_malformed_status_is_not_ready(status: Any) -> None:
     obj = {**serving(), "status": status}
     assert serving_readiness(obj, 1, 0, was_ready=False)[0] is not YES
 

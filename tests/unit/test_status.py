@@ -1,4 +1,4 @@
-"""What the status says: every state, and every way from one to another."""
+"""The status of a ModelBooster: every state, and every transition between states."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ AT_ZERO = (report(scaled_to_zero=True),)
 
 
 def booster(finding: ConditionSet | None = None, generation: int = 1) -> Object:
-    """A ModelBooster of generation 1 or later, whose generation 1 was reported on."""
+    """Returns a ModelBooster whose status is about generation 1."""
     obj = stored_object("m")
     if finding is not None:
         obj["status"] = status_of(obj, finding, NOW, model("m"))
@@ -85,7 +85,7 @@ STATES = {
 
 
 @pytest.mark.parametrize(("finding", "letters", "reasons"), STATES.values(), ids=STATES)
-def test_each_state_says_everything(
+def test_each_state_sets_all_conditions(
     finding: ConditionSet, letters: str, reasons: list[str]
 ) -> None:
     status = status_of(booster(), finding, NOW, model("m"))
@@ -109,7 +109,7 @@ def test_each_state_says_everything(
 
 
 @pytest.mark.parametrize("finding", [state[0] for state in STATES.values()], ids=STATES)
-def test_no_state_contradicts_itself(finding: ConditionSet) -> None:
+def test_conditions_never_contradict_each_other(finding: ConditionSet) -> None:
     status = {c["type"]: c["status"] for c in status_of(booster(), finding, NOW)["conditions"]}
     initialized, active, failed = (status[k] for k in ("Initialized", "Active", "Failed"))
     assert not (failed == "True" and active == "True")
@@ -131,10 +131,10 @@ def test_no_state_contradicts_itself(finding: ConditionSet) -> None:
             [Readiness.UNKNOWN, Readiness.NO],
             "TFF",
             "0/2 backends ready; not ready: b1",
-            id="no beats ?",
+            id="no beats unknown",
         ),
         pytest.param(
-            [Readiness.YES, Readiness.UNKNOWN], "TUF", "nothing is reported about: b1", id="?"
+            [Readiness.YES, Readiness.UNKNOWN], "TUF", "nothing is reported about: b1", id="unknown"
         ),
     ],
 )
@@ -151,7 +151,7 @@ def test_some_at_zero_is_not_scaled_to_zero() -> None:
 
 
 @pytest.mark.parametrize("ready", [Readiness.YES, Readiness.NO], ids=["ready", "not ready"])
-def test_a_type_that_is_not_served_fails_beside_what_is_served(ready: Readiness) -> None:
+def test_an_unserved_type_fails_while_others_are_served(ready: Readiness) -> None:
     unserved = BackendReport("s", "", Readiness.NO, unserved_type="SGLang")
     finding = deployed((report(ready=ready), unserved))
     assert finding.initialized.status == "True"
@@ -160,11 +160,11 @@ def test_a_type_that_is_not_served_fails_beside_what_is_served(ready: Readiness)
     assert "s (SGLang)" in finding.failed.message
 
 
-def test_notes_go_with_active() -> None:
+def test_notes_are_appended_to_active() -> None:
     assert deployed(READY, ["note"]).active.message == "ModelBooster is ready; note"
 
 
-# From one state to another: what the pass met, by what the status said before.
+# Transitions: the new state, by what happened in the pass and by the state before.
 
 ROUTE = ChildRef("ModelRoute", "m")
 REFUSED = Failure(ROUTE, Invalid(422, "Invalid", "bad"))
@@ -195,10 +195,10 @@ MET: dict[
     "some backend is not ready": ([], None, NOT_READY, dict.fromkeys(BEFORE, "S4")),
     "readiness is not known": ([], None, NOT_KNOWN, dict.fromkeys(BEFORE, "S7")),
     "all at zero": ([], None, AT_ZERO, dict.fromkeys(BEFORE, "S6")),
-    "a child is refused": ([REFUSED], None, READY, dict.fromkeys(BEFORE, "S9")),
+    "a child is rejected": ([REFUSED], None, READY, dict.fromkeys(BEFORE, "S9")),
     "a name is taken": ([FOREIGN], None, READY, dict.fromkeys(BEFORE, "S8")),
     "a conflict": ([MOVED], None, READY, dict.fromkeys(BEFORE, "=")),
-    "a passing error": (
+    "a transient error": (
         [BUSY],
         A_WHILE,
         READY,
@@ -207,13 +207,13 @@ MET: dict[
             **dict.fromkeys(("S0", "S1", "S2", "S5, edited", "S9, edited"), "S2"),
         },
     ),
-    "an error that comes again": (
+    "a repeated error": (
         [BUSY],
         OFTEN,
         READY,
         {**dict.fromkeys(BEFORE, "S9"), "S5": "S7", "S7": "S7"},
     ),
-    "an error that lasts": (
+    "a lasting error": (
         [BUSY],
         LONG,
         READY,
@@ -253,10 +253,10 @@ def test_transitions(met: str, before: str, want: str) -> None:
     [
         pytest.param(False, 1, "S0", "S2", id="a predecessor's child, new"),
         pytest.param(False, 1, "S5", "S5", id="a predecessor's child, settled"),
-        pytest.param(False, 60, "S5", "S8", id="a predecessor's child that does not go"),
+        pytest.param(False, 60, "S5", "S8", id="a predecessor's child that is not deleted"),
         pytest.param(True, 1, "S2", "S2", id="our own child, new"),
         pytest.param(True, 59, "S5", "S5", id="our own child, settled"),
-        pytest.param(True, 60, "S5", "S9", id="our own child that does not go"),
+        pytest.param(True, 60, "S5", "S9", id="our own child that is not deleted"),
     ],
 )
 def test_waiting(ours: bool, seconds: float, before: str, want: str) -> None:
@@ -268,7 +268,7 @@ def test_waiting(ours: bool, seconds: float, before: str, want: str) -> None:
         assert 'waiting for ModelRoute "m"' in finding.initialized.message
 
 
-# What a message says.
+# Messages.
 
 
 @pytest.mark.parametrize(
@@ -317,14 +317,14 @@ def test_waiting(ours: bool, seconds: float, before: str, want: str) -> None:
         ),
     ],
 )
-def test_what_a_refusal_says(error: Exception, reason: str, message: str) -> None:
-    result = PlanResult(failures=[BUSY, Failure(ROUTE, error), MOVED])
-    finding = summarize(booster(), result, ())
+def test_message_of_a_rejected_child(error: Exception, reason: str, message: str) -> None:
+    done = Done(failures=[BUSY, Failure('ModelRoute "m"', error), MOVED])
+    finding = conclude(booster(), done, ())
     assert finding is not None
     assert (finding.failed.reason, finding.failed.message) == (reason, message)
 
 
-def test_without_kthena_one_sentence_says_so() -> None:
+def test_without_kthena_there_is_one_message() -> None:
     unknown = NotFound(404, "", "404 page not found")
     children = (
         ChildRef("ModelServer", "m-b1"),
@@ -342,16 +342,16 @@ def test_without_kthena_one_sentence_says_so() -> None:
     )
 
 
-def test_all_refusals_are_said_and_one_only_once() -> None:
-    other = replace(REFUSED, child=ChildRef("ModelServer", "s"))
-    finding = summarize(booster(), PlanResult(failures=[REFUSED, other, REFUSED]), ())
+def test_messages_of_rejected_children_are_joined_without_duplicates() -> None:
+    other = replace(REFUSED, what='ModelServer "s"')
+    finding = conclude(booster(), Done(failures=[REFUSED, other, REFUSED]), ())
     assert finding is not None
     assert finding.failed.message == (
         'Rejected: ModelRoute "m": bad; Rejected: ModelServer "s": bad'
     )
 
 
-def test_what_goes_on_serving_is_said() -> None:
+def test_a_failure_says_that_existing_children_keep_serving() -> None:
     backends = (report(ready_replicas=1),)
     finding = summarize(booster(), PlanResult(failures=[REFUSED]), backends)
     assert finding is not None
@@ -366,8 +366,8 @@ def test_what_goes_on_serving_is_said() -> None:
     ],
     ids=["gone", "terminating"],
 )
-def test_a_namespace_on_its_way_out_is_nothing_to_report(error: Exception) -> None:
-    assert summarize(booster(), PlanResult(failures=[BUSY, Failure(ROUTE, error)]), READY) is None
+def test_a_terminating_namespace_is_not_reported(error: Exception) -> None:
+    assert conclude(booster(), Done(failures=[BUSY, Failure("", error)]), READY) is None
 
 
 @pytest.mark.parametrize(
@@ -379,21 +379,21 @@ def test_a_namespace_on_its_way_out_is_nothing_to_report(error: Exception) -> No
     ],
     ids=["moved on", "gone", "another has its name"],
 )
-def test_an_old_view_is_nothing_to_report(error: Exception) -> None:
-    assert summarize(booster(), PlanResult(failures=[Failure(ROUTE, error)]), READY) is None
+def test_a_stale_read_is_not_reported(error: Exception) -> None:
+    assert conclude(booster(), Done(failures=[Failure("", error)]), READY) is None
 
 
-def test_no_answer_is_a_passing_error() -> None:
-    result = PlanResult(failures=[Failure(ROUTE, Unreachable("reset"))])
-    finding = summarize(booster(), result, READY)
+def test_a_missing_response_is_a_transient_error() -> None:
+    done = Done(failures=[Failure('ModelRoute "m"', Unreachable("reset"))])
+    finding = conclude(booster(), done, READY)
     assert finding is not None
     assert finding.initialized.message == 'ModelRoute "m": reset'
 
 
-# Times, and what is worth a write.
+# Transition times, and which changes are written.
 
 
-def test_a_transition_time_moves_only_with_its_status() -> None:
+def test_a_transition_time_changes_only_with_its_status() -> None:
     before = booster(deployed(NOT_READY))
     times = {
         c["type"]: c["lastTransitionTime"]
@@ -402,13 +402,13 @@ def test_a_transition_time_moves_only_with_its_status() -> None:
     assert times == {"Initialized": NOW, "Active": LATER, "Failed": NOW, "Ready": LATER}
 
 
-def test_a_clock_that_was_set_back_does_not_turn_time_around() -> None:
+def test_transition_times_do_not_go_back_with_the_clock() -> None:
     before = booster(deployed(NOT_READY))
     status = status_of(before, deployed(READY), "2030-01-01T00:00:00Z")
     assert {c["lastTransitionTime"] for c in status["conditions"]} == {NOW}
 
 
-def test_a_message_is_cut_to_what_the_server_takes() -> None:
+def test_a_message_is_cut_to_the_limit_of_the_api_server() -> None:
     status = status_of(booster(), failing("ValidationFailed", "x" * 40000), NOW)
     assert {len(c["message"]) for c in status["conditions"]} == {MAX_MESSAGE_LENGTH}
 
@@ -424,7 +424,7 @@ def test_a_message_is_cut_to_what_the_server_takes() -> None:
             (report(), report("b"), report("c", Readiness.NO)),
             1,
             StatusChange.DETAILS,
-            id="one backend more is ready, but not all",
+            id="one more backend is ready, but not all",
         ),
         pytest.param(READY, (report(replicas=2),), 1, StatusChange.DETAILS, id="a counter"),
         pytest.param(
@@ -436,7 +436,7 @@ def test_a_message_is_cut_to_what_the_server_takes() -> None:
         ),
     ],
 )
-def test_difference(
+def test_status_change(
     before: tuple[BackendReport, ...],
     after: tuple[BackendReport, ...],
     generation: int,
@@ -446,7 +446,7 @@ def test_difference(
     assert status_change(obj, status_of(obj, deployed(after), LATER, model("m"))) is want
 
 
-def test_what_kthena_left_in_the_status_is_replaced() -> None:
+def test_conditions_of_kthena_are_replaced() -> None:
     obj = booster()
     obj["status"] = {
         "observedGeneration": 1,
@@ -467,7 +467,7 @@ def test_what_kthena_left_in_the_status_is_replaced() -> None:
     assert [b["name"] for b in status["backendStatuses"]] == ["a"]
 
 
-def test_a_refused_spec_keeps_what_was_known_of_its_backends() -> None:
+def test_an_invalid_spec_keeps_the_status_of_its_backends() -> None:
     obj = booster(deployed(READY), generation=2)
     status = status_of(obj, failing("ValidationFailed", str(InvalidSpec([]))), LATER)
     assert status["backendStatuses"] == obj["status"]["backendStatuses"]
@@ -478,6 +478,6 @@ def test_a_refused_spec_keeps_what_was_known_of_its_backends() -> None:
     [({"name": "qwen"}, "qwen"), ({}, "m"), ({"name": 3}, "m"), (None, "m"), ([], "m")],
     ids=repr,
 )
-def test_the_name_for_clients_is_told_even_of_a_refused_spec(spec: Any, want: str) -> None:
+def test_an_invalid_spec_still_reports_the_model_name(spec: Any, want: str) -> None:
     obj = {**booster(), "spec": spec}
     assert status_of(obj, failing("ValidationFailed", "x"), NOW)["modelName"] == want
