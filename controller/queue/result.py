@@ -11,11 +11,11 @@ class Result:
 
     Args:
         error: why the pass must be repeated; None if it succeeded.
-        wait_seconds: when to run the next pass. With an error this is the least delay, without
-            one the longest. None if nothing asks for another pass.
+        requeue_after_seconds: delay until the next pass: the least one after an error, else the
+            longest. None if nothing asks for another pass.
         is_gone: whether the ModelBooster does not exist any more, or is being deleted.
     """
 
     error: Exception | None = None
-    wait_seconds: float | None = None
+    requeue_after_seconds: float | None = None
     is_gone: bool = False

@@ -101,7 +101,7 @@ class Workers:
 
     def _schedule(self, key: Key, result: Result) -> None:
         """Decides when to run the next pass of a key, by the result of this one."""
-        error, wait = result.error, result.wait_seconds
+        error, wait = result.error, result.requeue_after_seconds
         self._count(result)
         if error is not None and not isinstance(error, InvalidSpec | ConflictingController):
             self._queue.retry(key, at_least_seconds=wait or 0)
@@ -118,7 +118,7 @@ class Workers:
         self._queue.add_after(key, later if wait is None else wait, low_priority=wait is None)
 
     def _count(self, result: Result) -> None:
-        word = "success" if result.wait_seconds is None else "requeue_after"
+        word = "success" if result.requeue_after_seconds is None else "requeue_after"
         if result.error is not None:
             word = "error"
             is_terminal = isinstance(result.error, TerminalError)

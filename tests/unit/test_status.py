@@ -318,8 +318,8 @@ def test_waiting(ours: bool, seconds: float, before: str, want: str) -> None:
     ],
 )
 def test_message_of_a_rejected_child(error: Exception, reason: str, message: str) -> None:
-    done = Done(failures=[BUSY, Failure('ModelRoute "m"', error), MOVED])
-    finding = conclude(booster(), done, ())
+    result = PlanResult(failures=[BUSY, Failure(ROUTE, error), MOVED])
+    finding = summarize(booster(), result, ())
     assert finding is not None
     assert (finding.failed.reason, finding.failed.message) == (reason, message)
 
@@ -343,8 +343,8 @@ def test_without_kthena_there_is_one_message() -> None:
 
 
 def test_messages_of_rejected_children_are_joined_without_duplicates() -> None:
-    other = replace(REFUSED, what='ModelServer "s"')
-    finding = conclude(booster(), Done(failures=[REFUSED, other, REFUSED]), ())
+    other = replace(REFUSED, child=ChildRef("ModelServer", "s"))
+    finding = summarize(booster(), PlanResult(failures=[REFUSED, other, REFUSED]), ())
     assert finding is not None
     assert finding.failed.message == (
         'Rejected: ModelRoute "m": bad; Rejected: ModelServer "s": bad'
@@ -367,7 +367,7 @@ def test_a_failure_says_that_existing_children_keep_serving() -> None:
     ids=["gone", "terminating"],
 )
 def test_a_terminating_namespace_is_not_reported(error: Exception) -> None:
-    assert conclude(booster(), Done(failures=[BUSY, Failure("", error)]), READY) is None
+    assert summarize(booster(), PlanResult(failures=[BUSY, Failure(ROUTE, error)]), READY) is None
 
 
 @pytest.mark.parametrize(
@@ -380,12 +380,12 @@ def test_a_terminating_namespace_is_not_reported(error: Exception) -> None:
     ids=["moved on", "gone", "another has its name"],
 )
 def test_a_stale_read_is_not_reported(error: Exception) -> None:
-    assert conclude(booster(), Done(failures=[Failure("", error)]), READY) is None
+    assert summarize(booster(), PlanResult(failures=[Failure(ROUTE, error)]), READY) is None
 
 
 def test_a_missing_response_is_a_transient_error() -> None:
-    done = Done(failures=[Failure('ModelRoute "m"', Unreachable("reset"))])
-    finding = conclude(booster(), done, READY)
+    result = PlanResult(failures=[Failure(ROUTE, Unreachable("reset"))])
+    finding = summarize(booster(), result, READY)
     assert finding is not None
     assert finding.initialized.message == 'ModelRoute "m": reset'
 
