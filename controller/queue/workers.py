@@ -52,8 +52,8 @@ class Workers:
         self._active = metrics.active_workers.labels(controller=CONTROLLER_NAME)
         self._seconds = metrics.reconcile_seconds.labels(controller=CONTROLLER_NAME)
         self._results = {
-            word: metrics.reconciles.labels(controller=CONTROLLER_NAME, result=word)
-            for word in ("success", "requeue_after", "error")
+            label: metrics.reconciles.labels(controller=CONTROLLER_NAME, result=label)
+            for label in ("success", "requeue_after", "error")
         }
 
     async def run(self, count: int) -> None:
@@ -118,11 +118,11 @@ class Workers:
         self._queue.add_after(key, later if wait is None else wait, low_priority=wait is None)
 
     def _count(self, result: Result) -> None:
-        word = "success" if result.wait_seconds is None else "requeue_after"
+        label = "success" if result.wait_seconds is None else "requeue_after"
         if result.error is not None:
-            word = "error"
+            label = "error"
             is_terminal = isinstance(result.error, TerminalError)
             metrics = self._metrics
             errors = metrics.terminal_errors if is_terminal else metrics.reconcile_errors
             errors.labels(controller=CONTROLLER_NAME).inc()
-        self._results[word].inc()
+        self._results[label].inc()
