@@ -16,12 +16,12 @@ import asyncio
 import random
 import time
 from collections import deque
-from typing import Protocol
 
 from app.kube.pace import Bucket, Clock, Dice
 from app.values.meta import Key
 from controller.queue.delay_queue import DelayQueue
 from controller.queue.fair_queue import FairQueue
+from controller.queue.metrics_provider import MetricsProvider, NoopMetricsProvider
 
 FIRST_RETRY_SECONDS = 0.005
 MAX_RETRY_SECONDS = 120.0
@@ -31,32 +31,6 @@ RETRY_BURST = 100
 
 class QueueShutDown(Exception):
     """The queue hands out no more keys."""
-
-
-class QueueMetrics(Protocol):
-    """Receives what the queue measures, as client-go's MetricsProvider."""
-
-    def added(self) -> None:
-        """A key was queued."""
-
-    def started(self, waited_seconds: float) -> None:
-        """A key was handed out."""
-
-    def finished(self, worked_seconds: float) -> None:
-        """The processing of a key is done."""
-
-    def retried(self) -> None:
-        """A key was scheduled again after a failure."""
-
-
-class _NoMetrics:
-    def added(self) -> None: ...
-
-    def started(self, waited_seconds: float) -> None: ...
-
-    def finished(self, worked_seconds: float) -> None: ...
-
-    def retried(self) -> None: ...
 
 
 class WorkQueue:
@@ -70,11 +44,11 @@ class WorkQueue:
 
     def __init__(
         self,
-        metrics: QueueMetrics | None = None,
+        metrics: MetricsProvider | None = None,
         clock: Clock = time.monotonic,
         dice: Dice = random.random,
     ) -> None:
-        self._metrics = metrics or _NoMetrics()
+        self._metrics = metrics or NoopMetricsProvider()
         self._clock = clock
         self._dice = dice
         self._bucket = Bucket(RETRIES_PER_SECOND, RETRY_BURST, clock)
