@@ -27,7 +27,8 @@ from app.kube.objects import event_in
 from app.kube.transport import Transport
 from app.metrics import Metrics
 from app.values.meta import Object, Resource
-from controller.controller import SWEEP_SECONDS, Controller, Scope
+from controller.config import ControllerConfig
+from controller.controller import CLEANUP_SECONDS, Controller
 from controller.reconcile.desired_cache import IDLE_SECONDS
 
 LINES_AT_ONCE = 50
@@ -96,7 +97,7 @@ async def fed(folder: Path, size: int) -> dict[str, float]:
     """Runs a controller until it has nothing more to do."""
     metrics = Metrics()
     kube = Fed(folder, size)
-    controller = Controller(kube, Scope(), metrics)
+    controller = Controller(kube, ControllerConfig(), metrics)
     following = asyncio.create_task(controller.follow())
     working = asyncio.create_task(controller.work())
 
@@ -110,7 +111,7 @@ async def fed(folder: Path, size: int) -> dict[str, float]:
 
     while not controller.is_idle or passes() < size:  # noqa: ASYNC110 - nothing tells of its end
         await asyncio.sleep(0.05)
-    await asyncio.sleep(IDLE_SECONDS + SWEEP_SECONDS + 1)  # what is idle is not kept for long
+    await asyncio.sleep(IDLE_SECONDS + CLEANUP_SECONDS + 1)  # what is idle is not kept for long
     gc.collect()
     found = {"MiB": mib("VmRSS"), "peak MiB": mib("VmHWM"), "passes": passes()}
     for task in (working, following):

@@ -1,4 +1,4 @@
-"""Informers, queue and workers put together, and what is looked after by the clock."""
+"""The controller: informers, work queue and workers, and its periodic tasks."""
 
 from __future__ import annotations
 
@@ -6,26 +6,22 @@ import asyncio
 import gc
 import logging
 import random
-import time
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import partial
 
-from app.apis.kinds import CHILDREN, MODEL_SERVING, Profile
-from app.cache.pace import PACE, Pace
-from app.convert.options import Options
+from app.apis.kinds import MODEL_SERVING
 from app.errors import ApiError, Unreachable
-from app.installed import Detection, Installed
+from app.installed import RETRY_SECONDS, Detector, Installed, poll
 from app.kube import Backoff, Kube
 from app.metrics import Metrics
+from app.schema_monitor import SchemaMonitor
 from app.values.meta import Key
-from controller.cluster.informers import Informers
-from controller.cluster.schema import Schema
+from controller.cluster.informer_set import InformerSet
+from controller.config import ControllerConfig
 from controller.election.leadership import cause_of
-from controller.queue.workers import NAME, Workers
+from controller.gauges import register_gauges
+from controller.queue.workers import CONTROLLER_NAME, Workers
 from controller.queue.workqueue import WorkQueue
 from controller.reconcile.conflict_guard import ConflictGuard
-from controller.reconcile.conflict_state import CONFLICT_TIMING, ConflictTiming
 from controller.reconcile.desired_cache import DesiredStateCache
 from controller.reconcile.events import EventRecorder
 from controller.reconcile.executor import PlanExecutor
@@ -35,197 +31,151 @@ from controller.reconcile.rollout_waves import RolloutWaves
 
 log = logging.getLogger(__name__)
 
-SOON_SECONDS = 15.0
-"""The same while the server does not take a child, or nothing was found yet."""
+CLEANUP_SECONDS = 15.0
+"""Interval between checks for overdue watch events and for idle memory."""
 
-SWEEP_SECONDS = 15.0
-"""How often we look for writes that the watch should have shown by now, and for idle memory."""
+GC_THRESHOLDS = (10_000, 10, 10)
+"""Arguments of ``gc.set_threshold``.
 
-GARBAGE = (10_000, 10, 10)
-"""After how many new objects garbage is looked for, and how much more rarely among older ones.
+A pass creates some thousand objects and hardly any reference cycles. With Python's default of 700
+new objects, garbage collection takes nearly a tenth of the CPU time."""
 
-A pass makes some thousand objects and hardly any garbage that counting references does not see;
-with Python's own 700 the search takes nearly a tenth of the processor time."""
-
-PODS_SECONDS = 5.0
-"""How long the workers wait for the listing of pods, which tell only why something is not ready."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scope:
-    """What a controller works on, and how.
-
-    Args:
-        options: what conversion reads.
-        profile: the shape of the children; None for what is installed.
-        namespaces: where ModelBoosters are served; everywhere if empty.
-        workers: how many of them are worked on at a time.
-        resync_seconds: after how long one is looked at again although nothing changed.
-        instance: name of this replica.
-        pace: patience of the informers.
-        patience: how often to look whether a conflicting controller is gone.
-        look_seconds: how often we look which kthena is installed; a few small requests each.
-        watch_pods: whether pods are watched, to say why a backend is not ready.
-        rollout_wave_size: how many ModelBoosters may restart pods unasked at the same time.
-    """
-
-    options: Options = field(default_factory=Options)
-    profile: Profile | None = None
-    namespaces: tuple[str, ...] = ()
-    workers: int = 16
-    resync_seconds: float = 36000
-    instance: str = NAME
-    pace: Pace = PACE
-    patience: ConflictTiming = CONFLICT_TIMING
-    look_seconds: float = 60
-    watch_pods: bool = True
-    rollout_wave_size: int = 0
+WAIT_FOR_PODS_SECONDS = 5.0
+"""How long the workers wait for the list of pods, which only explain why a backend is not ready."""
 
 
 class Controller:
-    """Keeps the children of every ModelBooster as they should be.
+    """Reconciles every ModelBooster.
 
-    ``follow`` keeps the view of the cluster up to date, in every replica; ``work`` acts on it, in
-    the one that leads.
+    ``follow`` keeps the stores up to date, in every replica. ``work`` reconciles, in the leader.
 
     Args:
         kube: the API server.
-        scope: what to work on.
-        metrics: where to count.
+        config: what to reconcile, and how.
+        metrics: metrics to update.
     """
 
     def __init__(
-        self, kube: Kube, scope: Scope | None = None, metrics: Metrics | None = None
+        self, kube: Kube, config: ControllerConfig | None = None, metrics: Metrics | None = None
     ) -> None:
-        self._scope = scope or Scope()
+        self._config = config or ControllerConfig()
         self._metrics = metrics or Metrics()
-        self._queue = WorkQueue(self._metrics.queue(NAME))
-        self._metrics.follow_queue(
-            NAME,
-            lambda: len(self._queue),
-            lambda: self._queue.delayed,
-            lambda: list(self._queue.running.values()),
-        )
-        self._informers = Informers(
+        self._queue = WorkQueue(self._metrics.queue(CONTROLLER_NAME))
+        self._informers = InformerSet(
             kube,
-            lambda key, is_first: self._queue.add(key, low=is_first),
-            self._scope.namespaces,
-            self._scope.pace,
+            lambda key, low: self._queue.add(key, low_priority=low),
+            self._config.namespaces,
+            self._config.pace,
             self._metrics.count_informer,
-            watch_pods=self._scope.watch_pods,
-            read=lambda booster: self.schema.read(booster),
-            updated=lambda old, new: self.schema.updated(old, new),
+            watch_pods=self._config.watch_pods,
+            booster_read=lambda booster: self.schema.booster_read(booster),
+            booster_updated=lambda old, new: self.schema.booster_updated(old, new),
         )
-        self.schema = Schema(
+        self._stores = self._informers.stores
+        self.schema = SchemaMonitor(
             kube,
-            self._scope.namespaces,
-            self._look_once,
-            self._informers.boosters_pruned,
-            self._informers.list_boosters_anew,
+            self._config.namespaces,
+            self._detect,
+            self._stores.has_pruned_boosters,
+            self._informers.relist_boosters,
             self._schema_changed,
         )
-        self._show()
-        self._detection = Detection(kube, self._scope.profile)
+        self._detector = Detector(kube, self._config.profile)
         self._installed: Installed | None = None
-        self._desired_states = DesiredStateCache(
-            self._scope.options, self._scope.profile, self._informers.names.rivals
-        )
-        self._looked = asyncio.Event()
+        self._is_installed_known = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._recorder = EventRecorder(kube, self._scope.instance)
-        view, lost = self._informers.view, self._informers.lost
-        conflicts = ConflictGuard(kube, view, timing=self._scope.patience)
+        handlers, cache = self._informers.handlers, self._informers.cache
+        self._desired_states = DesiredStateCache(
+            self._config.options, self._config.profile, handlers.names.other_claims
+        )
+        self._recorder = EventRecorder(kube, self._config.instance)
+        conflicts = ConflictGuard(kube, cache, timing=self._config.conflict_timing)
         self._reconciler = Reconciler(
-            view,
-            lost,
+            cache,
+            handlers.unlabeled,
             self._desired_states.get,
-            PlanExecutor(kube, view, lost, conflicts),
-            StatusReporter(kube, view, self._recorder.record, conflicts, self.schema.suspect),
+            PlanExecutor(kube, cache, handlers.unlabeled, conflicts),
+            StatusReporter(kube, cache, self._recorder.record, conflicts, self.schema.check_soon),
             RolloutWaves(
-                self._scope.rollout_wave_size,
-                lambda: view.all(MODEL_SERVING),
-                lambda key: self._queue.add(key, low=True),
+                self._config.rollout_wave_size,
+                lambda: cache.all(MODEL_SERVING),
+                lambda key: self._queue.add(key, low_priority=True),
             ),
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
             self.schema,
         )
         self._workers = Workers(
-            self._queue, self._reconciler.reconcile, self._metrics, self._scope.resync_seconds
+            self._queue, self._reconciler.reconcile, self._metrics, self._config.resync_seconds
         )
+        register_gauges(self._metrics, self._queue, self._informers, self.schema)
 
     async def follow(self) -> None:
-        """Keeps the view of the cluster up to date, for ever."""
+        """Keeps the stores up to date, until it is cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._look())
+            group.create_task(
+                poll(
+                    self._detect,
+                    self._config.poll_seconds,
+                    is_urgent=lambda: any(True for _ in self._reconciler.rejected()),
+                )
+            )
             group.create_task(self.schema.run())
-            group.create_task(self._sweep())
+            group.create_task(self._clean_up())
             group.create_task(self._informers.run())
 
     async def work(self) -> None:
-        """Works until ``stop`` is called, and then to the end of the passes that are under way.
+        """Reconciles until ``stop`` is called, then finishes the running passes.
 
         Raises:
-            LeadershipLost: nothing may be written any more.
+            LeadershipLost: this replica may not write any more.
         """
-        if not await self._synced():
+        if not await self._wait_until_synced():
             return
-        # What is there by now stays: to look through it again and again would make long pauses.
+        # The listed objects stay. Scanning them in every collection would cause long pauses.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*GARBAGE)
-        log.info("everything is listed; %d workers begin", self._scope.workers)
+        gc.set_threshold(*GC_THRESHOLDS)
+        log.info("all informers are synced; starting %d workers", self._config.workers)
         try:
             async with asyncio.TaskGroup() as group:
-                beside = [self._recorder.run(), self._seek_lost()]
-                tasks = [group.create_task(each) for each in beside]
-                await self._workers.run(self._scope.workers)
+                periodic = [self._recorder.run(), self._search_unlabeled()]
+                tasks = [group.create_task(each) for each in periodic]
+                await self._workers.run(self._config.workers)
                 await self._recorder.flush()
                 for task in tasks:
                     task.cancel()
         except BaseExceptionGroup as group:
             raise cause_of(group) from None
 
-    def _show(self) -> None:
-        """Lets the metrics read what the informers know, whenever somebody asks."""
-        self._metrics.schema_replaced.set_function(lambda: not self.schema.is_ours)
-        self._metrics.follow_objects(self._informers.conditions)
-        for resource, silence in self._informers.silences():
-            self._metrics.informer_silence.labels(resource=resource.plural).set_function(silence)
-            if resource in CHILDREN:
-                count = partial(self._informers.count, resource)
-                self._metrics.children.labels(kind=resource.kind).set_function(count)
-
     def stop(self) -> None:
-        """Lets the workers end when they have finished what they are at."""
+        """Makes the workers end after their running passes."""
         self._stopping.set()
         self._queue.shut_down()
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything is listed, and no key waits or is being worked on."""
+        """Whether all informers are synced, no key is queued and no pass is running."""
         return self.fault() is None and not self._queue and not self._queue.running
 
     def fault(self) -> str | None:
-        """Returns what is not known of the cluster yet; None if all that is needed is."""
+        """Returns what is still unknown about the cluster; None if nothing is."""
         if self._installed is None:
             return "the API server has not said yet which kinds it serves"
         missing = sorted({str(informer.resource) for informer in self._informers.unsynced()})
         return f"not listed yet: {', '.join(missing)}" if missing else None
 
-    # The loops.
+    async def _wait_until_synced(self) -> bool:
+        """Waits until all informers are synced; returns False if ``stop`` is called before."""
 
-    async def _synced(self) -> bool:
-        """Waits until all is listed; returns False if we are to stop before."""
-
-        async def listed() -> None:
-            await self._looked.wait()
+        async def synced() -> None:
+            await self._is_installed_known.wait()
             for informer in self._informers.unsynced():
                 await informer.synced.wait()
             with suppress(TimeoutError):
-                async with asyncio.timeout(PODS_SECONDS):
-                    await self._informers.pods_synced()
+                async with asyncio.timeout(WAIT_FOR_PODS_SECONDS):
+                    await self._informers.wait_for_pods()
 
-        waiting = {asyncio.create_task(listed()), asyncio.create_task(self._stopping.wait())}
+        waiting = {asyncio.create_task(synced()), asyncio.create_task(self._stopping.wait())}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -237,36 +187,16 @@ class Controller:
                 raise result
         return not self._stopping.is_set()
 
-    async def _look(self) -> None:
-        """Looks from time to time which kthena is installed."""
-        often, backoff = self._scope.look_seconds, Backoff(0.5, SOON_SECONDS)
-        soon, looked_at = min(SOON_SECONDS, often), -often
-        while True:
-            refused = list(self._reconciler.rejected())
-            if refused or not self._installed or time.monotonic() - looked_at >= often:
-                try:
-                    await self._look_once()
-                    looked_at = time.monotonic()
-                except (ApiError, Unreachable) as exc:
-                    log.warning("which kthena is installed is not known: %s", exc)
-            await asyncio.sleep(soon if self._installed else backoff.pause_seconds())
-
-    async def _look_once(self) -> Installed:
-        refused = list(self._reconciler.rejected())
-        found = await self._detection.look()
-        self.schema.looked(found)
-        self._found(found, refused)
+    async def _detect(self) -> Installed:
+        """Detects which kthena is installed, and handles a change."""
+        rejected = list(self._reconciler.rejected())
+        found = await self._detector.detect()
+        self.schema.installed_read(found)
+        if found != self._installed:
+            self._installed_changed(found, rejected)
         return found
 
-    def _schema_changed(self) -> None:
-        """Lets every ModelBooster be looked at: to tell its users, or to go on."""
-        self._desired_states.clear()
-        for key in self._informers.boosters():
-            self._queue.add(key, low=True)
-
-    def _found(self, found: Installed, refused: list[Key]) -> None:
-        if found == self._installed:
-            return
+    def _installed_changed(self, found: Installed, rejected: list[Key]) -> None:
         log.info(
             "kthena of profile %s is installed, with %s",
             found.profile or "unknown",
@@ -274,32 +204,41 @@ class Controller:
         )
         is_first = self._installed is None
         self._installed, self._desired_states.profile = found, found.profile
-        self._informers.are_served(found)
-        self._looked.set()
-        for key in refused:
+        self._informers.set_served(found)
+        self._is_installed_known.set()
+        for key in rejected:
             self._reconciler.forget_rejections(key)
         if not is_first:
-            for key in self._informers.boosters():
-                self._queue.add(key, low=True)
+            self._enqueue_all()
 
-    async def _seek_lost(self) -> None:
-        """Looks for children without our label: at first, and from time to time."""
-        self._informers.lost.clear()  # by standing by one learns nothing of who deleted what
-        backoff = Backoff(0.5, SOON_SECONDS)
+    def _schema_changed(self) -> None:
+        """Reconciles every ModelBooster: to send Events, or to resume."""
+        self._desired_states.clear()
+        self._enqueue_all()
+
+    def _enqueue_all(self) -> None:
+        for key in self._stores.booster_keys():
+            self._queue.add(key, low_priority=True)
+
+    async def _search_unlabeled(self) -> None:
+        """Searches for children without our label: at first, and then periodically."""
+        # A replica that does not lead cannot tell which deletions were its leader's.
+        self._informers.handlers.unlabeled.clear()
+        backoff = Backoff(0.5, RETRY_SECONDS)
         while True:
-            pause = random.uniform(*self._scope.pace.audit_seconds)  # noqa: S311 - jitter
+            pause = random.uniform(*self._config.pace.audit_seconds)  # noqa: S311 - jitter
             try:
-                await self._informers.seek_lost()
+                await self._informers.search_unlabeled()
             except (ApiError, Unreachable) as exc:
-                log.info("children without our label cannot be looked for now: %s", exc)
+                log.info("the search for children without our label failed: %s", exc)
                 pause = backoff.pause_seconds()
             await asyncio.sleep(pause)
 
-    async def _sweep(self) -> None:
-        """Looks again at whatever the watch has not shown in time, and lets go of what is idle."""
+    async def _clean_up(self) -> None:
+        """Drops overdue expectations and idle memory, periodically."""
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(CLEANUP_SECONDS)
             self._desired_states.evict_idle()
             if self.is_idle:
-                self._informers.rest()
-            self._informers.expire()
+                self._stores.pack()
+            self._informers.handlers.drop_expired()

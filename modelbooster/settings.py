@@ -23,6 +23,7 @@ from app.errors import UsageError
 from app.model.storage import HOST_PATH_PREFIXES, host_folder
 from app.values.meta import Object
 from app.values.names import LONGEST_SUBDOMAIN, SUBDOMAIN
+from controller.election.lease import is_safe as is_safe_lease
 
 PREFIX = "MODELBOOSTER_"
 
@@ -182,8 +183,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _lease_can_be_kept(self) -> Self:
-        # Else a leader could still be at work when another replica starts.
-        if not self.lease_seconds > self.lease_renew_seconds > 1.2 * self.lease_retry_seconds:
+        if not is_safe_lease(
+            self.lease_seconds, self.lease_renew_seconds, self.lease_retry_seconds
+        ):
             raise ValueError(
                 f"{_variable('lease_seconds')} must be greater than "
                 f"{_variable('lease_renew_seconds')}, and that greater than 1.2 times "

@@ -81,6 +81,8 @@ LAYERS = {
     ),
     "app.cache": Layer(ours=(*VOCABULARY, "app.kube"), others=("orjson",)),
     "app.installed": Layer(ours=(*VOCABULARY, "app.kube", "app.cache")),
+    # Both processes ask whether the installed ModelBooster schema is ours.
+    "app.schema_monitor": Layer(ours=(*VOCABULARY, "app.kube", "app.cache", "app.installed")),
     "app.log": Layer(ours=("app.errors",), others=("orjson",)),
     "app.metrics": Layer(others=("prometheus_client",)),
     # Three edges; none knows another.
@@ -93,12 +95,22 @@ LAYERS = {
         ours=("app.values", "app.errors", "app.kube", "app.cache"), others=("cryptography",)
     ),
     "controller": Layer(
-        ours=(*MEANING, "app.kube", "app.cache", "app.installed", "app.metrics", "app.log")
+        ours=(
+            *MEANING,
+            "app.kube",
+            "app.cache",
+            "app.installed",
+            "app.schema_monitor",
+            "app.metrics",
+            "app.log",
+        )
     ),
     # The roof: settings, the command line, and the processes put together from their parts.
     # The defaults of conversion options are written where conversion reads them.
+    # Which lease times are safe is decided where the lease is used.
     "modelbooster.settings": Layer(
-        ours=(*VOCABULARY, "app.model", "app.convert"), others=("pydantic", "pydantic_settings")
+        ours=(*VOCABULARY, "app.model", "app.convert", "controller.election.lease"),
+        others=("pydantic", "pydantic_settings"),
     ),
     "modelbooster.probes": Layer(ours=("app.metrics",), others=("starlette", "prometheus_client")),
     # Files and YAML belong to the command line.
@@ -130,11 +142,11 @@ PURE = (
     "controller.reconcile.summary",
     "controller.election.lease",
     "controller.reconcile.rollout_waves",
-    "controller.cluster.rivals",
-    "controller.cluster.view",
-    "controller.queue.delayed",
+    "controller.cluster.model_names",
+    "controller.cluster.mutation_cache",
+    "controller.queue.delay_queue",
+    "controller.queue.fair_queue",
     "controller.queue.result",
-    "controller.queue.turns",
     "controller.status",
     "certs.objects",
     "certs.pki",

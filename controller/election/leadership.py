@@ -1,4 +1,4 @@
-"""What a process knows about its own leadership; every write asks here first."""
+"""Whether this process leads. Every write checks it first."""
 
 from __future__ import annotations
 
@@ -12,107 +12,107 @@ from uuid import uuid4
 from app.errors import LeadershipLost
 from app.kube.pace import Clock
 from app.values.meta import Key, Object
-from controller.election.lease import Term
+from controller.election.lease import LeaseTiming
 
 log = logging.getLogger(__name__)
 
 
 def identity(replica: str = "") -> str:
-    """Returns a name for the Lease: that of the replica, ``_``, and a UUID of this process.
+    """Returns a holder identity: the name of the replica, ``_``, and a UUID of this process.
 
-    A container that starts again in the same pod has another identity. With the old one it would
-    go on with a lease of which it does not know when it was renewed.
+    A restarted container gets another identity. With the same one it would continue a lease
+    without knowing when it was last renewed.
 
     Args:
-        replica: the pod's name; that of the host if empty.
+        replica: the pod's name; the host's name if empty.
     """
     name = replica or os.environ.get("HOSTNAME") or socket.gethostname()
     return f"{name}_{uuid4()}"
 
 
 class Leadership:
-    """What this process knows about its own leadership.
+    """Whether this process leads, by its own monotonic clock.
 
     Args:
         key: namespace and name of the lease.
-        me: our identity.
-        term: how long it lasts.
-        tell: told True when we begin to lead, False when we end.
-        clock: the time, in seconds; never that of the wall.
-        metadata: labels and annotations of the lease, if it must be created.
+        me: identity of this process.
+        timing: time limits.
+        leads: called with True when this process becomes the leader, with False when it stops.
+        clock: a monotonic time, in seconds.
+        metadata: labels and annotations for a lease that must be created.
     """
 
     def __init__(
         self,
         key: Key,
         me: str,
-        term: Term,
-        tell: Callable[[bool], None] = lambda leads: None,
+        timing: LeaseTiming,
+        leads: Callable[[bool], None] = lambda is_leader: None,
         clock: Clock = time.monotonic,
         metadata: Object | None = None,
     ) -> None:
         self.key = key
         self.me = me
-        self.term = term
+        self.timing = timing
         self.metadata = metadata or {}
-        self._tell = tell
+        self._leads = leads
         self._clock = clock
-        self._renewed_at: float | None = None  # when the last successful renewal was begun
+        self._renewed_at: float | None = None  # when the last successful renewal was sent
 
     def now(self) -> float:
-        """The clock by which leadership ends."""
+        """Returns the time, in seconds of the clock that leadership is measured with."""
         return self._clock()
 
     def guard(self) -> float:
-        """Returns how many seconds a write that is sent now may take.
+        """Returns the timeout of a write that is sent now, in seconds.
 
         Raises:
-            LeadershipLost: none; by now another replica may be about to lead.
+            LeadershipLost: this process does not lead, or its renewal is overdue.
         """
-        if self.renewal_left() <= 0 or self._renewed_at is None:
+        if self.renewal_seconds_left() <= 0 or self._renewed_at is None:
             raise LeadershipLost(f"{self.me} does not hold the lease {self.key}")
-        return self._renewed_at + self.term.lease_seconds - self._clock()
+        return self.timing.lease_seconds_left(self._renewed_at, self._clock())
 
-    def renewal_left(self) -> float:
-        """How many seconds are left to renew in; 0 or less if we do not lead."""
+    def renewal_seconds_left(self) -> float:
+        """Returns the seconds until a renewal is overdue; 0 or less if this process cannot lead."""
         if self._renewed_at is None:
             return 0
-        return self._renewed_at + self.term.renew_seconds - self._clock()
+        return self.timing.renewal_seconds_left(self._renewed_at, self._clock())
 
     def fault(self) -> str | None:
-        """Why the process should be restarted: it leads, and has not renewed for too long."""
+        """Returns why the process must be restarted: it leads with an expired lease. Else None."""
         if self._renewed_at is None:
             return None
-        age = self._clock() - self._renewed_at
-        if age <= self.term.lease_seconds:
+        now, lasts = self._clock(), self.timing.lease_seconds
+        if self.timing.lease_seconds_left(self._renewed_at, now) >= 0:
             return None
-        return f"the lease was renewed {age:.0f} s ago, and it lasts {self.term.lease_seconds:g} s"
+        return f"the lease was renewed {now - self._renewed_at:.0f} s ago, and it lasts {lasts:g} s"
 
-    def renewed(self, begun_at: float) -> None:
-        """Notes a successful write of the lease that was begun at this time."""
+    def renewed(self, sent_at: float) -> None:
+        """Records a successful write of the lease that was sent at this time, in seconds."""
         if self._renewed_at is None:
             log.info("%s leads now (lease %s)", self.me, self.key)
-            self._tell(True)
-        self._renewed_at = begun_at
+            self._leads(True)
+        self._renewed_at = sent_at
 
     def ended(self) -> None:
-        """Notes that we lead no more."""
+        """Records that this process does not lead any more."""
         if self._renewed_at is not None:
-            self._tell(False)
+            self._leads(False)
         self._renewed_at = None
 
 
 def cause_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Returns what to raise for a group of tasks that failed.
+    """Returns the exception to raise for a failed task group.
 
-    That is LeadershipLost if the group holds one, else the group itself. Whatever else stands
-    beside LeadershipLost is logged here, because nobody sees it otherwise.
+    That is LeadershipLost if the group has one, else the group. Other errors next to LeadershipLost
+    are logged here, because the caller raises only one.
     """
     lost, others = group.split(LeadershipLost)
     if lost is None:
         return group
     if others is not None:
-        log.error("beside the loss of the lease, work failed", exc_info=others)
+        log.error("work failed while the lease was lost", exc_info=others)
     cause: BaseException = lost
     while isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]

@@ -1,7 +1,7 @@
-"""What a Lease says, and what follows from it; the clock is an argument.
+"""What a Lease says, and what a replica does about it. The clock is an argument.
 
-The clocks of two machines are never compared: a lease has run out when *we* have seen it unchanged
-for as long as it says that it lasts.
+Clocks of different machines are never compared. A lease has expired when *this* replica has seen
+it unchanged for its whole duration, as in client-go.
 """
 
 from __future__ import annotations
@@ -14,25 +14,29 @@ from math import ceil
 from app.errors import UsageError
 from app.values.meta import Key, Object, Resource
 
+MAX_JITTER = 1.2
+"""Longest pause between two attempts, as a multiple of ``retry_seconds``."""
+
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 RELEASED_SECONDS = 1
-"""Duration that a released lease states: whoever does not know that empty means free waits it."""
+"""Duration of a released lease, for clients that do not treat an empty holder as free."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Term:
-    """How long leadership lasts.
+class LeaseTiming:
+    """Time limits of leader election, and the arithmetic with them.
 
     Args:
-        lease_seconds: how long the others wait for a leader that has gone silent.
-        renew_seconds: how long a leader goes on without a renewal.
-        retry_seconds: pause between two looks at the lease.
-        waits_if_absent: whether an installer makes the lease. Then a lease that is absent was
-            deleted, and a holder that we never saw may still work: we wait as if we had seen it.
+        lease_seconds: how long other replicas wait for a leader that does not renew; LeaseDuration
+            in client-go.
+        renew_seconds: how long a leader works without a renewal; RenewDeadline in client-go.
+        retry_seconds: pause between two attempts; RetryPeriod in client-go.
+        waits_if_absent: whether an installer creates the lease. An absent lease was then deleted,
+            and a holder that this replica never saw may still work. So it waits one duration.
 
     Raises:
-        UsageError: two replicas could lead at once with these.
+        UsageError: two replicas could lead at the same time.
     """
 
     lease_seconds: float = 15
@@ -41,15 +45,28 @@ class Term:
     waits_if_absent: bool = False
 
     def __post_init__(self) -> None:
-        if not self.lease_seconds > self.renew_seconds > 1.2 * self.retry_seconds > 0:
+        if not is_safe(self.lease_seconds, self.renew_seconds, self.retry_seconds):
             raise UsageError(
                 "the lease must last longer than its renewal may take, and that longer than 1.2"
                 f" times the pause between two tries: {self}"
             )
 
+    def lease_seconds_left(self, renewed_at: float, now: float) -> float:
+        """Returns the seconds until another replica may take a lease renewed at this time."""
+        return renewed_at + self.lease_seconds - now
 
-class Move(StrEnum):
-    """What a replica does next."""
+    def renewal_seconds_left(self, renewed_at: float, now: float) -> float:
+        """Returns the seconds until a leader that renewed at this time must stop writing."""
+        return renewed_at + self.renew_seconds - now
+
+
+def is_safe(lease_seconds: float, renew_seconds: float, retry_seconds: float) -> bool:
+    """Returns whether a leader stops before another replica starts; for the arguments see above."""
+    return lease_seconds > renew_seconds > MAX_JITTER * retry_seconds > 0
+
+
+class LeaseAction(StrEnum):
+    """What a replica does about the lease."""
 
     CREATE = "create"
     RENEW = "renew"
@@ -58,62 +75,64 @@ class Move(StrEnum):
 
 
 @dataclass(frozen=True)
-class Sighting:
+class ObservedLease:
     """The lease as last read.
 
     Args:
-        lease: the object, None if there is none.
-        changed_at: our clock when we first saw it so.
-        before: what a lease that has vanished said last; None if we never saw one.
+        lease: the object; None if there is none.
+        changed_at: when this replica first saw it in this version, in seconds of its clock.
+        before: the last version of a deleted lease; None if this replica never saw one.
     """
 
     lease: Object | None
     changed_at: float
     before: Object | None = None
 
-    def followed_by(self, lease: Object | None, now: float) -> Sighting:
-        """Returns what we know after having read the lease again."""
+    def followed_by(self, lease: Object | None, now: float) -> ObservedLease:
+        """Returns the observation after another read, at ``now`` in seconds."""
         if _version(lease) == _version(self.lease):
             return self
-        return Sighting(lease, now, self.lease if lease is None else None)
+        return ObservedLease(lease, now, self.lease if lease is None else None)
 
 
 def holder_of(lease: Object | None) -> str:
-    """Who holds the lease; ``""`` for nobody."""
+    """Returns the identity of the holder; ``""`` if the lease is free."""
     return str(_spec(lease).get("holderIdentity") or "")
 
 
-def next_move(seen: Sighting, me: str, now: float, term: Term) -> Move:
+def next_action(seen: ObservedLease, me: str, now: float, timing: LeaseTiming) -> LeaseAction:
     """Returns what to do about the lease.
 
     Args:
-        seen: the lease, and since when we know it so.
-        me: our identity, different from every other replica's and from our own before a restart.
-        now: our clock, the one of ``seen``.
-        term: how long a lease lasts that does not say so itself.
+        seen: the lease as last read.
+        me: identity of this process, different from every other replica's and earlier process's.
+        now: the time, in seconds of the clock of ``seen``.
+        timing: its ``lease_seconds`` count for a lease without a duration.
     """
     holder = holder_of(seen.lease)
     if holder == me:
-        return Move.RENEW
+        return LeaseAction.RENEW
     if seen.lease is not None and not holder:
-        return Move.TAKE
-    if seen.lease is None and _is_free(seen.before, me, term):
-        return Move.CREATE
-    # Somebody holds it, or held it when it was deleted: it is theirs until it would have run out.
-    if now < seen.changed_at + _duration(seen.lease or seen.before, term):
-        return Move.WAIT
-    return Move.CREATE if seen.lease is None else Move.TAKE
+        return LeaseAction.TAKE
+    if seen.lease is None and _is_free(seen.before, me, timing):
+        return LeaseAction.CREATE
+    # Another replica holds the lease, or held it when it was deleted. Wait until it has expired.
+    if now < seen.changed_at + _duration(seen.lease or seen.before, timing):
+        return LeaseAction.WAIT
+    return LeaseAction.CREATE if seen.lease is None else LeaseAction.TAKE
 
 
-def held(lease: Object | None, key: Key, me: str, at: datetime, term: Term) -> Object:
-    """Returns the lease as we write it when we make, take or renew it.
+def held_lease(
+    lease: Object | None, key: Key, me: str, at: datetime, timing: LeaseTiming
+) -> Object:
+    """Returns the lease as it is written to create, take or renew it.
 
     Args:
-        lease: as read, the write is guarded by its version; None to make it.
-        key: where it stands.
-        me: our identity.
-        at: the time, for those who read it; nobody computes with it.
-        term: how long it lasts.
+        lease: the lease as read, its resource version is the precondition; None to create it.
+        key: namespace and name of the lease.
+        me: identity of this process.
+        at: the wall clock time, for users; no replica computes with it.
+        timing: the duration to write.
     """
     spec = _spec(lease)
     count = spec.get("leaseTransitions")
@@ -128,7 +147,7 @@ def held(lease: Object | None, key: Key, me: str, at: datetime, term: Term) -> O
         "spec": {
             **spec,
             "holderIdentity": me,
-            "leaseDurationSeconds": ceil(term.lease_seconds),
+            "leaseDurationSeconds": ceil(timing.lease_seconds),
             "acquireTime": acquired_at or _micro(at),
             "renewTime": _micro(at),
             "leaseTransitions": count,
@@ -136,8 +155,8 @@ def held(lease: Object | None, key: Key, me: str, at: datetime, term: Term) -> O
     }
 
 
-def released(lease: Object, at: datetime) -> Object:
-    """Returns the lease as we write it when we give it up."""
+def released_lease(lease: Object, at: datetime) -> Object:
+    """Returns the lease as it is written to release it, at a wall clock time."""
     spec = {
         **_spec(lease),
         "holderIdentity": "",
@@ -147,13 +166,13 @@ def released(lease: Object, at: datetime) -> Object:
     return {**lease, "spec": spec}
 
 
-def _is_free(before: Object | None, me: str, term: Term) -> bool:
-    """Whether an absent lease may be created at once.
+def _is_free(before: Object | None, me: str, timing: LeaseTiming) -> bool:
+    """Returns whether an absent lease may be created at once.
 
-    Another candidate may have taken a free lease between our look and its deletion. So where an
-    absent lease was deleted, only its last holder may recreate it at once.
+    Another replica may have taken a free lease between our read and its deletion. So if an absent
+    lease was deleted, only its last holder may recreate it at once.
     """
-    return holder_of(before) == me or (holder_of(before) == "" and not term.waits_if_absent)
+    return holder_of(before) == me or (holder_of(before) == "" and not timing.waits_if_absent)
 
 
 def _unheld(key: Key) -> Object:
@@ -176,9 +195,9 @@ def _version(lease: Object | None) -> tuple[str, str] | None:
     return metadata.get("uid", ""), metadata.get("resourceVersion", "")
 
 
-def _duration(lease: Object | None, term: Term) -> float:
+def _duration(lease: Object | None, timing: LeaseTiming) -> float:
     stated = _spec(lease).get("leaseDurationSeconds")
-    return float(stated) if isinstance(stated, int) and stated > 0 else term.lease_seconds
+    return float(stated) if isinstance(stated, int) and stated > 0 else timing.lease_seconds
 
 
 def _micro(time: datetime) -> str:

@@ -39,8 +39,8 @@ from controller.plan.actions import (
     TakeOver,
 )
 from controller.plan.drift import Drift, drift_of
-from controller.status.readiness import Ready, readiness
-from controller.status.status import stored_status
+from controller.status.booster_status import stored_status
+from controller.status.readiness import Readiness, serving_readiness
 
 ROLLOUT = f"{WORKLOAD}/rollout"
 """Annotation of a ModelBooster: ``allow`` or ``hold``. With any other value, or none, the waves
@@ -119,7 +119,7 @@ def is_rolling_out(serving: Object) -> bool:
     annotations = serving["metadata"].get("annotations") or {}
     if ROLLED_OUT not in annotations:
         return False
-    return readiness(serving, None, 0, was_ready=False)[0] is not Ready.YES
+    return serving_readiness(serving, None, 0, was_ready=False)[0] is not Readiness.YES
 
 
 def owning_booster(child: Object) -> Key | None:

@@ -1,4 +1,4 @@
-"""Workers: they take keys from the queue, run passes, and settle how those end."""
+"""Workers: they take keys from the queue, run passes, and schedule the next ones."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from controller.queue.workqueue import QueueShutDown, WorkQueue
 
 log = logging.getLogger(__name__)
 
-NAME = "modelbooster"
-"""What logs and metrics call this controller."""
+CONTROLLER_NAME = "modelbooster"
+"""Name of this controller in logs and metrics."""
 
 
 class Workers:
     """Runs passes for keys.
 
     Args:
-        queue: the keys.
+        queue: the work queue.
         reconcile: runs one pass.
-        metrics: where to count.
-        resync_seconds: after how long a key is looked at again although nothing changed.
+        metrics: metrics to update.
+        resync_seconds: interval after which a key is reconciled without a change.
     """
 
     def __init__(
@@ -49,20 +49,20 @@ class Workers:
         self._reconcile = reconcile
         self._metrics = metrics
         self._resync_seconds = resync_seconds
-        self._active = metrics.active_workers.labels(controller=NAME)
-        self._seconds = metrics.reconcile_seconds.labels(controller=NAME)
-        self._ended = {
-            word: metrics.reconciles.labels(controller=NAME, result=word)
-            for word in ("success", "requeue_after", "error")
+        self._active = metrics.active_workers.labels(controller=CONTROLLER_NAME)
+        self._seconds = metrics.reconcile_seconds.labels(controller=CONTROLLER_NAME)
+        self._results = {
+            label: metrics.reconciles.labels(controller=CONTROLLER_NAME, result=label)
+            for label in ("success", "requeue_after", "error")
         }
 
     async def run(self, count: int) -> None:
-        """Runs so many passes at a time, until the queue is shut down.
+        """Runs up to ``count`` passes concurrently, until the queue is shut down.
 
         Raises:
-            LeadershipLost: nothing may be written any more.
+            LeadershipLost: this replica may not write any more.
         """
-        self._metrics.max_workers.labels(controller=NAME).set(count)
+        self._metrics.max_workers.labels(controller=CONTROLLER_NAME).set(count)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(count):
@@ -72,8 +72,8 @@ class Workers:
 
     async def _work(self) -> None:
         while True:
-            # Most passes after a start write nothing, so they wait for nothing. Thousands in one
-            # go would keep the lease from being renewed, and the probes from being answered.
+            # Most passes after a start write nothing, so they never yield. Thousands of them
+            # would block the event loop, and with it lease renewal and probes.
             await asyncio.sleep(0)
             try:
                 key = await self._queue.get()
@@ -82,25 +82,25 @@ class Workers:
             subject = {"namespace": key.namespace, "name": key.name}
             try:
                 with (
-                    about(controller=NAME, **subject, reconcile_id=uuid4().hex),
+                    about(controller=CONTROLLER_NAME, **subject, reconcile_id=uuid4().hex),
                     self._active.track_inprogress(),
                     self._seconds.time(),
                 ):
-                    self._settle(key, await self._passed(key))
+                    self._schedule(key, await self._run_pass(key))
             finally:
                 self._queue.done(key)
 
-    async def _passed(self, key: Key) -> Result:
+    async def _run_pass(self, key: Key) -> Result:
         try:
             return await self._reconcile(key)
         except LeadershipLost:
             raise
         except Exception as exc:
-            log.exception("a bug: the pass broke off")
+            log.exception("a bug: the pass failed with an unexpected error")
             return Result(exc)
 
-    def _settle(self, key: Key, result: Result) -> None:
-        """Decides when a key comes again, by how its pass ended."""
+    def _schedule(self, key: Key, result: Result) -> None:
+        """Decides when to run the next pass of a key, by the result of this one."""
         error, wait = result.error, result.requeue_after_seconds
         self._count(result)
         if error is not None and not isinstance(error, InvalidSpec | ConflictingController):
@@ -112,17 +112,17 @@ class Workers:
             self._queue.drop(key)
             return
         self._queue.forget(key)
-        if isinstance(error, InvalidSpec):  # nothing comes of it before somebody edits it
+        if isinstance(error, InvalidSpec):  # only an edit helps
             log.info("refused: %s", error.message)
         later = self._resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
-        self._queue.add_after(key, later if wait is None else wait, low=wait is None)
+        self._queue.add_after(key, later if wait is None else wait, low_priority=wait is None)
 
     def _count(self, result: Result) -> None:
-        word = "success" if result.requeue_after_seconds is None else "requeue_after"
+        label = "success" if result.requeue_after_seconds is None else "requeue_after"
         if result.error is not None:
-            word = "error"
+            label = "error"
             is_terminal = isinstance(result.error, TerminalError)
             metrics = self._metrics
             errors = metrics.terminal_errors if is_terminal else metrics.reconcile_errors
-            errors.labels(controller=NAME).inc()
-        self._ended[word].inc()
+            errors.labels(controller=CONTROLLER_NAME).inc()
+        self._results[label].inc()

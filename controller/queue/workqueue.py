@@ -1,11 +1,13 @@
-"""Keys that wait for a pass.
+"""The work queue: keys that wait for a pass.
 
-The rules are client-go's: a key added twice waits once, and a key that is being worked on is never
-handed out a second time; if it was added meanwhile, it comes back when that work is done. On top
-of them, what was added in passing (first listing, resync) waits behind what changed, and among
-equals the namespaces take turns, so that nobody waits for a tenant with ten thousand changes.
+The rules are client-go's. A key that is added twice is queued once. A key that is being processed
+is not handed out again; if it is added meanwhile, it is queued again when that pass is done.
 
-The queue holds keys, never objects or events: what happened does not matter, only what is.
+Two rules are ours. Keys of low priority (first list, resync) are served after all others. Keys of
+equal priority are served round-robin by namespace, so no tenant waits for the ten thousand changes
+of another.
+
+The queue holds keys, never objects or events: a pass reads the current state.
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ import asyncio
 import random
 import time
 from collections import deque
-from typing import Protocol
 
 from app.kube.pace import Bucket, Clock, Dice
 from app.values.meta import Key
-from controller.queue.delayed import DelayedKeys
-from controller.queue.turns import Turns
+from controller.queue.delay_queue import DelayQueue
+from controller.queue.fair_queue import FairQueue
+from controller.queue.metrics_provider import MetricsProvider, NoopMetricsProvider
 
 FIRST_RETRY_SECONDS = 0.005
 MAX_RETRY_SECONDS = 120.0
@@ -31,115 +33,90 @@ class QueueShutDown(Exception):
     """The queue hands out no more keys."""
 
 
-class QueueMetrics(Protocol):
-    """What a queue tells whoever measures it."""
-
-    def added(self) -> None:
-        """A key joined those that wait."""
-
-    def started(self, waited_seconds: float) -> None:
-        """A key was handed out."""
-
-    def finished(self, worked_seconds: float) -> None:
-        """The work on a key is done."""
-
-    def retried(self) -> None:
-        """A key is to come back after a failure."""
-
-
-class _Unmeasured:
-    def added(self) -> None: ...
-
-    def started(self, waited_seconds: float) -> None: ...
-
-    def finished(self, worked_seconds: float) -> None: ...
-
-    def retried(self) -> None: ...
-
-
 class WorkQueue:
-    """Keys that wait, that are being worked on, and that will come back.
+    """Keys that are queued, processed, or due later.
 
     Args:
-        metrics: told of what happens.
+        metrics: receives what is measured.
         clock: the time, in seconds.
-        dice: for jitter.
+        dice: random numbers from 0 to 1, for jitter.
     """
 
     def __init__(
         self,
-        metrics: QueueMetrics | None = None,
+        metrics: MetricsProvider | None = None,
         clock: Clock = time.monotonic,
         dice: Dice = random.random,
     ) -> None:
-        self._metrics = metrics or _Unmeasured()
+        self._metrics = metrics or NoopMetricsProvider()
         self._clock = clock
         self._dice = dice
         self._bucket = Bucket(RETRIES_PER_SECOND, RETRY_BURST, clock)
-        self._lines = {False: Turns(), True: Turns()}  # by "low"
-        self._waiting: dict[Key, tuple[bool, float]] = {}  # low, since when
-        self._running: dict[Key, float] = {}  # since when
-        self._again: dict[Key, bool] = {}  # running, and added meanwhile; low
-        self._delayed = DelayedKeys()
+        self._normal, self._low = FairQueue(), FairQueue()
+        self._queued: dict[Key, tuple[bool, float]] = {}  # low priority, since when
+        self._processing: dict[Key, float] = {}  # since when
+        self._dirty: dict[Key, bool] = {}  # added while processing; low priority
+        self._delayed = DelayQueue()
         self._failures: dict[Key, int] = {}
         self._getters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._is_shut_down = False
 
     def __len__(self) -> int:
-        """How many keys wait for a worker now."""
-        return len(self._waiting)
+        """Returns the number of keys that are queued now."""
+        return len(self._queued)
 
     @property
     def delayed(self) -> int:
-        """How many entries are held for keys that are due later; at most one for each key."""
+        """The number of keys that are due later."""
         return len(self._delayed)
 
     @property
     def running(self) -> dict[Key, float]:
-        """How many seconds each key that is out has been worked on."""
+        """The seconds that each key has been processed."""
         now = self._clock()
-        return {key: now - since for key, since in self._running.items()}
+        return {key: now - since for key, since in self._processing.items()}
 
-    def add(self, key: Key, *, low: bool = False) -> None:
-        """Lets a key wait for a worker.
+    def add(self, key: Key, *, low_priority: bool = False) -> None:
+        """Queues a key.
 
         Args:
-            key: what to work on.
-            low: behind everything that is not low; an addition that is not low moves it up.
+            key: the key.
+            low_priority: whether it is served after all keys of normal priority. A later addition
+                with normal priority moves it up.
         """
         if self._is_shut_down:
             return
-        if key in self._running:
-            self._again[key] = low and self._again.get(key, True)
+        if key in self._processing:
+            self._dirty[key] = low_priority and self._dirty.get(key, True)
             return
-        if key in self._waiting:
-            was_low, since = self._waiting[key]
-            if was_low and not low:
-                self._lines[True].remove(key)
-                self._lines[False].push(key)
-                self._waiting[key] = (False, since)
+        if key in self._queued:
+            was_low, since = self._queued[key]
+            if was_low and not low_priority:
+                self._low.remove(key)
+                self._normal.push(key)
+                self._queued[key] = (False, since)
             return
         self._metrics.added()
-        self._waiting[key] = (low, self._clock())
-        self._lines[low].push(key)
+        self._queued[key] = (low_priority, self._clock())
+        (self._low if low_priority else self._normal).push(key)
         self._wake_one()
 
-    def add_after(self, key: Key, seconds: float, *, low: bool = False) -> None:
-        """Adds a key later; of several times the earliest counts."""
+    def add_after(self, key: Key, seconds: float, *, low_priority: bool = False) -> None:
+        """Queues a key after a delay. The earliest time wins."""
         if self._is_shut_down:
             return
         if seconds <= 0:
-            self.add(key, low=low)
+            self.add(key, low_priority=low_priority)
             return
-        if self._delayed.add(key, self._clock() + seconds, low=low):
+        if self._delayed.add(key, self._clock() + seconds, low_priority=low_priority):
             self._set_timer()
 
     async def get(self) -> Key:
-        """Waits for a key and returns it; ``done`` must follow.
+        """Waits for a key and returns it. The caller must call ``done``.
 
         Raises:
-            QueueShutDown: there will be no more.
+            QueueShutDown: there will be no more keys.
         """
         while True:
             if self._is_shut_down:
@@ -155,65 +132,65 @@ class WorkQueue:
             except asyncio.CancelledError:
                 if getter in self._getters:
                     self._getters.remove(getter)
-                elif not getter.cancelled():  # we were woken for a key: let another have it
+                elif not getter.cancelled():  # it was woken for a key: wake another getter
                     self._wake_one()
                 raise
 
     def take(self) -> Key | None:
-        """Returns the key whose turn it is, None if none waits; ``done`` must follow."""
-        self._admit_due()
-        line = self._lines[False] or self._lines[True]
-        if not line:
+        """Returns the next key; None if none is queued. The caller must call ``done``."""
+        self._queue_due_keys()
+        queue = self._normal or self._low
+        if not queue:
             return None
-        key = line.pop()
-        _, since = self._waiting.pop(key)
+        key = queue.pop()
+        _, since = self._queued.pop(key)
         now = self._clock()
-        self._running[key] = now
+        self._processing[key] = now
         self._metrics.started(now - since)
         return key
 
     def done(self, key: Key) -> None:
-        """Ends the work on a key; if it was added meanwhile, it waits again."""
-        self._metrics.finished(self._clock() - self._running.pop(key))
-        low = self._again.pop(key, None)
-        if low is not None:
-            self.add(key, low=low)
+        """Ends the processing of a key; it is queued again if it was added meanwhile."""
+        self._metrics.finished(self._clock() - self._processing.pop(key))
+        low_priority = self._dirty.pop(key, None)
+        if low_priority is not None:
+            self.add(key, low_priority=low_priority)
 
     def retry(self, key: Key, *, at_least_seconds: float = 0) -> None:
-        """Lets a key come back after a failure: later each time, and not too many a second.
+        """Queues a key after a failure, with exponential backoff and a global rate limit.
 
         Args:
-            key: what failed.
-            at_least_seconds: what the failure itself asks for.
+            key: the key.
+            at_least_seconds: minimum delay, for instance from ``Retry-After``.
         """
         failures = self._failures.get(key, 0) + 1
         self._failures[key] = failures
-        # 2**15 times 5 ms is past the limit; a larger power would overflow after a day of failures.
+        # 2**15 times 5 ms exceeds the limit. Larger powers would overflow after a day of failures.
         pause = min(FIRST_RETRY_SECONDS * 2 ** min(failures - 1, 15), MAX_RETRY_SECONDS)
         pause *= 0.8 + 0.4 * self._dice()
         self._metrics.retried()
         self.add_after(key, max(pause, at_least_seconds, self._bucket.reserve()))
 
     def forget(self, key: Key) -> None:
-        """Lets the next failure of a key count as its first."""
+        """Resets the failures of a key."""
         self._failures.pop(key, None)
 
     def drop(self, key: Key) -> None:
-        """Forgets a key whose object is gone: its failures, and when it was to come back."""
+        """Resets the failures of a deleted object's key, and removes its delayed entry."""
         self.forget(key)
         self._delayed.discard(key)
 
     def failures(self, key: Key) -> int:
-        """How many times in a row a key has failed."""
+        """Returns the number of consecutive failures of a key."""
         return self._failures.get(key, 0)
 
     def next_due_seconds(self) -> float | None:
-        """How long until a key that was added for later comes up; None if there is none."""
+        """Returns the seconds until the next delayed key is due; None if there is none."""
         first = self._delayed.first()
-        return None if first is None else max(0.0, first.at - self._clock())
+        return None if first is None else max(0.0, first.due_at - self._clock())
 
     def shut_down(self) -> None:
-        """Hands out no more keys; those that are out can still be settled."""
+        """Stops handing out keys. ``done`` and ``forget`` still work."""
         self._is_shut_down = True
         if self._timer is not None:
             self._timer.cancel()
@@ -222,10 +199,10 @@ class WorkQueue:
                 getter.set_result(None)
         self._getters.clear()
 
-    def _admit_due(self) -> None:
+    def _queue_due_keys(self) -> None:
         while (left := self.next_due_seconds()) is not None and left <= 0:
             due = self._delayed.pop()
-            self.add(due.key, low=due.low)
+            self.add(due.key, low_priority=due.low_priority)
 
     def _wake_one(self) -> None:
         while self._getters:
@@ -235,14 +212,14 @@ class WorkQueue:
                 return
 
     def _set_timer(self) -> None:
-        """Sees to it that somebody who waits is woken when the next key comes up."""
+        """Sets the timer that wakes a waiting getter when the next delayed key is due."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         left = self.next_due_seconds()
         if self._getters and left is not None:
-            self._timer = asyncio.get_running_loop().call_later(left, self._on_time)
+            self._timer = asyncio.get_running_loop().call_later(left, self._on_timer)
 
-    def _on_time(self) -> None:
-        self._admit_due()
+    def _on_timer(self) -> None:
+        self._queue_due_keys()
         self._set_timer()

@@ -15,8 +15,8 @@ from app.kube import FIELD_MANAGER, Kube
 from app.kube.pace import Clock
 from app.model.children import Desired, revision
 from app.values.meta import Key, Object, key_of, labels_of, uid_of
-from controller.cluster.view import View
-from controller.cluster.writes import Write
+from controller.cluster.mutation_cache import MutationCache
+from controller.cluster.own_writes import InflightWrite
 from controller.plan.actions import ChildRef
 from controller.reconcile.booster_state import BoosterState
 from controller.reconcile.conflict_state import (
@@ -27,7 +27,7 @@ from controller.reconcile.conflict_state import (
     other_manager_of_child,
     other_manager_of_status,
 )
-from controller.status.status import timeless
+from controller.status.booster_status import without_transition_times
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class ConflictGuard:
 
     Args:
         kube: the API server.
-        view: the cluster with our own writes.
+        cache: the cluster with our own writes.
         clock: the time, in seconds.
         timing: how often to check whether the other controller is gone.
     """
@@ -47,12 +47,12 @@ class ConflictGuard:
     def __init__(
         self,
         kube: Kube,
-        view: View,
+        cache: MutationCache,
         clock: Clock = time.monotonic,
         timing: ConflictTiming = CONFLICT_TIMING,
     ) -> None:
         self._kube = kube
-        self._view = view
+        self._cache = cache
         self._clock = clock
         self._timing = timing
 
@@ -89,7 +89,7 @@ class ConflictGuard:
                 await self._write_probe(booster, uid, child)
                 conflict.start_probe(now, self._timing)
             case Phase.PROBING if now >= conflict.until:
-                live = self._view.get(child.resource, key_of(child.object))
+                live = self._cache.get(child.resource, key_of(child.object))
                 if has_desired_revision(live, child.object):
                     conflict.start_trial(now, self._timing)
                     return
@@ -114,7 +114,7 @@ class ConflictGuard:
         Raises:
             ApiError, Unreachable: the other field manager could not be looked up.
         """
-        now, digest = self._clock(), revision(timeless(status))
+        now, digest = self._clock(), revision(without_transition_times(status))
         conflict = state.status_conflict
         if conflict is not None and conflict.is_over(digest, now, self._timing):
             conflict = state.status_conflict = state.status_writes = None
@@ -137,7 +137,7 @@ class ConflictGuard:
 
     def record_status_write(self, status: Object, state: BoosterState) -> None:
         """Records that a status was written."""
-        state.record_status_write(revision(timeless(status)), self._clock())
+        state.record_status_write(revision(without_transition_times(status)), self._clock())
 
     async def _find_other_manager(self, child: Desired) -> ConflictingController:
         """Reads a child and returns the error that names the other field manager."""
@@ -150,12 +150,12 @@ class ConflictGuard:
     async def _write_probe(self, booster: Key, uid: str, child: Desired) -> None:
         """Writes the revision label alone, which restarts no pod."""
         key = key_of(child.object)
-        live = self._view.get(child.resource, key)
+        live = self._cache.get(child.resource, key)
         if live is None:
             return
         label = {REVISION: labels_of(child.object)[REVISION]}
         patch = {"metadata": {"uid": uid_of(live), "labels": label}}
-        with self._view.writing(Write(child.resource, key, booster, uid)) as write:
+        with self._cache.writing(InflightWrite(child.resource, key, booster, uid)) as write:
             obj = await self._kube.merge_patch(child.resource, *key, patch)
             obj["metadata"].pop("managedFields", None)
-            self._view.made(write, obj, self._clock())
+            self._cache.record_write(write, obj, self._clock())

@@ -11,9 +11,9 @@ from app.convert.options import Options
 from app.kube.pace import Clock
 from app.validation import Context
 from app.values.meta import Object
-from controller.cluster.rivals import Elders, Rival
+from controller.cluster.model_names import Claim, OlderClaims
 from controller.plan.desired import DesiredState, desired_state
-from controller.status.status import is_settled
+from controller.status.booster_status import is_settled
 
 MAX_ENTRIES = 256
 """Entries that are kept at most, at about 15 KB each."""
@@ -31,7 +31,7 @@ class DesiredStateCache:
     Args:
         options: settings of the conversion.
         profile: profile of the installed kthena; set again when another kthena is installed.
-        rivals: returns the other objects that clients reach by the name of a ModelBooster.
+        other_claims: returns the other objects that clients reach by the name of a ModelBooster.
         clock: the time, in seconds.
     """
 
@@ -39,12 +39,12 @@ class DesiredStateCache:
         self,
         options: Options,
         profile: Profile | None,
-        rivals: Callable[[Object], Iterable[Rival]],
+        other_claims: Callable[[Object], Iterable[Claim]],
         clock: Clock = time.monotonic,
     ) -> None:
         self.profile = profile
         self._options = options
-        self._rivals = rivals
+        self._other_claims = other_claims
         self._clock = clock
         # Least recently used first; with each entry the time of its last use.
         self._entries: OrderedDict[_CacheKey, tuple[DesiredState | None, float]] = OrderedDict()
@@ -59,9 +59,9 @@ class DesiredStateCache:
         Raises:
             InvalidSpec: the spec breaks a rule, or an older object has its model name.
         """
-        elders = Elders(booster, self._rivals(booster))
-        if elders.objects:  # the spec is invalid, so caching is not worth it
-            return desired_state(booster, Context(self._options, self.profile, elders))
+        older = OlderClaims(booster, self._other_claims(booster))
+        if older.objects:  # the spec is invalid, so caching is not worth it
+            return desired_state(booster, Context(self._options, self.profile, older))
         metadata = booster["metadata"]
         key = (metadata["uid"], metadata["generation"], self.profile)
         entry = self._entries.pop(key, None)

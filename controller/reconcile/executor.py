@@ -22,9 +22,9 @@ from app.kube.pace import Clock
 from app.model.children import Desired
 from app.model.forms import Model
 from app.values.meta import Key, Object, Resource, key_of, owner_references
-from controller.cluster.lost import Lost
-from controller.cluster.view import View
-from controller.cluster.writes import Write
+from controller.cluster.mutation_cache import MutationCache
+from controller.cluster.own_writes import InflightWrite
+from controller.cluster.unlabeled import UnlabeledChildren
 from controller.election.leadership import cause_of
 from controller.plan.actions import (
     Apply,
@@ -56,7 +56,7 @@ class PlanExecutor:
 
     Args:
         kube: the API server.
-        view: the cluster; takes the results of our writes.
+        cache: the cluster; takes the results of our writes.
         unlabeled: children that may exist without our label.
         conflicts: refuses writes that another controller reverts.
         clock: the time, in seconds.
@@ -65,14 +65,14 @@ class PlanExecutor:
     def __init__(
         self,
         kube: Kube,
-        view: View,
-        unlabeled: Lost,
+        cache: MutationCache,
+        unlabeled: UnlabeledChildren,
         conflicts: ConflictGuard,
         clock: Clock = time.monotonic,
     ) -> None:
         self._kube = kube
         self._conflicts = conflicts
-        self._view = view
+        self._cache = cache
         self._unlabeled = unlabeled
         self._clock = clock
 
@@ -157,7 +157,7 @@ class PlanExecutor:
     async def _send(self, run: _Execution, action: Apply) -> None:
         resource, live = action.child.resource, action.live
         try:
-            with self._view.writing(run.write(resource, action.child.name)) as write:
+            with self._cache.writing(run.write(resource, action.child.name)) as write:
                 obj = await self._kube.apply(resource, action.body)
                 self._record_written(write, obj)
         except Conflict:
@@ -173,7 +173,7 @@ class PlanExecutor:
 
     async def _read_and_retry(self, run: _Execution, child: Desired) -> None:
         """Reads the live object from the API server and executes the action that it requires."""
-        with self._view.writing(run.write(child.resource, child.name)) as write:
+        with self._cache.writing(run.write(child.resource, child.name)) as write:
             # What the watch shows meanwhile may be newer than the answer.
             live = await self._kube.get(child.resource, run.model.namespace, child.name)
             action = action_for(run.model, child, live)
@@ -194,12 +194,12 @@ class PlanExecutor:
         await self._apply(run, apply_over(child, live))
 
     async def _delete(self, run: _Execution, action: Delete) -> None:
-        with self._view.writing(run.write(action.resource, action.name)) as write:
+        with self._cache.writing(run.write(action.resource, action.name)) as write:
             try:
                 await self._kube.delete(action.resource, *write.key, uid=action.uid)
             except NotFound:
                 return  # already deleted; the watch will show it
-            self._view.deleted(write, action.uid, self._clock())
+            self._cache.record_deletion(write, action.uid, self._clock())
         run.result.deleted.append(action.ref)
 
     async def _delete_unlabeled(self, run: _Execution, resource: Resource, name: str) -> None:
@@ -209,11 +209,11 @@ class PlanExecutor:
             if delete := delete_if_obsolete(run.model, live):
                 await self._delete(run, delete)
         ref = (resource.kind, Key(run.model.namespace, name))
-        self._unlabeled.found(ref, [run.model.uid])
+        self._unlabeled.discard(ref, [run.model.uid])
 
-    def _record_written(self, write: Write, obj: Object) -> None:
+    def _record_written(self, write: InflightWrite, obj: Object) -> None:
         obj["metadata"].pop("managedFields", None)
-        self._view.made(write, obj, self._clock())
+        self._cache.record_write(write, obj, self._clock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +224,12 @@ class _Execution:
     state: BoosterState
     result: PlanResult
 
-    def write(self, resource: Resource, name: str) -> Write:
+    def write(self, resource: Resource, name: str) -> InflightWrite:
         """Returns the record of a write of one child."""
         namespace, booster = self.model.namespace, self.model.name
-        return Write(resource, Key(namespace, name), Key(namespace, booster), self.model.uid)
+        return InflightWrite(
+            resource, Key(namespace, name), Key(namespace, booster), self.model.uid
+        )
 
 
 def _owner_of(live: Object) -> str:

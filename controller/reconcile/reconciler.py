@@ -14,10 +14,10 @@ from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
 from app.errors import ApiError, ConflictingController, InvalidSpec, NotFound, Unreachable
 from app.kube import least_wait_seconds
 from app.kube.pace import Clock
+from app.schema_monitor import SchemaMonitor
 from app.values.meta import Key, Object, is_terminating, key_of, uid_of
-from controller.cluster.lost import Lost
-from controller.cluster.schema import Schema
-from controller.cluster.view import View
+from controller.cluster.mutation_cache import MutationCache
+from controller.cluster.unlabeled import UnlabeledChildren
 from controller.plan.actions import ChildRef, Plan
 from controller.plan.desired import DesiredState
 from controller.plan.planner import make_plan
@@ -29,9 +29,9 @@ from controller.reconcile.plan_result import FAILING_SECONDS, PlanResult
 from controller.reconcile.reporter import StatusReporter
 from controller.reconcile.rollout_waves import RolloutWaves
 from controller.reconcile.summary import summarize
-from controller.status.finding import Finding, held, reconciling, stuck
-from controller.status.readiness import BackendReport, reports
-from controller.status.status import is_settled, stored_status
+from controller.status.booster_status import is_settled, stored_status
+from controller.status.conditions import ConditionSet, failing, reconciling, with_held_rollout
+from controller.status.readiness import BackendReport, backend_reports
 
 SLOW_SECONDS = 2.0
 """After this time the first pass for an edit reports that it is in progress."""
@@ -41,7 +41,7 @@ class Reconciler:
     """Makes the children of a ModelBooster match its spec, and reports in its status.
 
     Args:
-        view: the cluster with our own writes.
+        cache: the cluster with our own writes.
         unlabeled: children that may exist without our label.
         desired_state: returns the desired state of a stored ModelBooster; raises InvalidSpec.
         executor: writes children.
@@ -54,17 +54,17 @@ class Reconciler:
 
     def __init__(
         self,
-        view: View,
-        unlabeled: Lost,
+        cache: MutationCache,
+        unlabeled: UnlabeledChildren,
         desired_state: Callable[[Object], DesiredState],
         executor: PlanExecutor,
         reporter: StatusReporter,
         waves: RolloutWaves,
         on_repair: Callable[[str], None] = lambda kind: None,
-        schema: Schema | None = None,
+        schema: SchemaMonitor | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
-        self._view = view
+        self._cache = cache
         self._unlabeled = unlabeled
         self._desired_state = desired_state
         self._executor = executor
@@ -81,7 +81,7 @@ class Reconciler:
         Raises:
             LeadershipLost: this replica may not write any more.
         """
-        booster = self._view.get(MODEL_BOOSTER, key)
+        booster = self._cache.get(MODEL_BOOSTER, key)
         if booster is None or is_terminating(booster):
             self._states.pop(key, None)
             self._waves.remove(key)
@@ -89,13 +89,13 @@ class Reconciler:
             return Result(is_gone=True)
         state = self._state_of(booster)
         if self._schema is not None and (why := self._schema.fault_of(booster)):
-            if self._schema.may_tell():
+            if self._schema.may_send_event():
                 self._reporter.report_replaced_schema(booster, why, state)
             return Result()  # nothing is written; the key is enqueued when our schema is back
         try:
             desired = self._desired_state(booster)
         except InvalidSpec as exc:
-            return await self._report(booster, stuck(exc.reason, exc.message), state, error=exc)
+            return await self._report(booster, failing(exc.reason, exc.message), state, error=exc)
         unlabeled = [ChildRef(kind, at.name) for kind, at in self._unlabeled.of(uid_of(booster))]
         observed = self._observed(booster, desired)
         plan = make_plan(desired.model, desired.children, observed, unlabeled)
@@ -104,7 +104,7 @@ class Reconciler:
         streak = state.record_result(result, self._clock())
         backends = self._backends(booster, desired, state)
         summary = summarize(booster, result, backends, desired.notes, streak)
-        summary = summary and held(summary, decision.held_message)
+        summary = summary and with_held_rollout(summary, decision.held_message)
         error, wait = self._next_pass(result, state)
         if summary is None:
             return Result(error, wait)
@@ -130,11 +130,11 @@ class Reconciler:
 
     def _observed(self, booster: Object, desired: DesiredState) -> list[Object]:
         """Returns all live children, and other objects with the name of a desired child."""
-        found = {ChildRef.of_object(obj): obj for obj in self._view.children(uid_of(booster))}
+        found = {ChildRef.of_object(obj): obj for obj in self._cache.children(uid_of(booster))}
         for child in desired.children:
             ref = ChildRef.of(child)
             if ref not in found:
-                live = self._view.get(child.resource, key_of(child.object))
+                live = self._cache.get(child.resource, key_of(child.object))
                 if live is not None:
                     found[ref] = live
         return list(found.values())
@@ -177,25 +177,25 @@ class Reconciler:
     ) -> tuple[BackendReport, ...]:
         servings = {
             obj["metadata"]["name"]: obj
-            for obj in self._view.children(uid_of(booster))
+            for obj in self._cache.children(uid_of(booster))
             if obj["kind"] == MODEL_SERVING.kind
         }
         state.drop_observed_generations(servings)
         self._waves.observe(key_of(booster), servings.values())
         bounds = {child.name: child.replica_bounds for child in desired.children}
-        return reports(
+        return backend_reports(
             desired.model,
             servings,
             bounds,
             state.written_generations,
             stored_status(booster),
-            self._view.pods(booster),
+            self._cache.pods(booster),
         )
 
     async def _report(
         self,
         booster: Object,
-        summary: Finding,
+        summary: ConditionSet,
         state: BoosterState,
         *,
         desired: DesiredState | None = None,

@@ -15,14 +15,20 @@ from app.kube import Kube
 from app.kube.pace import Clock
 from app.model.forms import Model
 from app.values.meta import Object, key_of, uid_of
-from controller.cluster.view import View
-from controller.cluster.writes import Write
+from controller.cluster.mutation_cache import MutationCache
+from controller.cluster.own_writes import InflightWrite
 from controller.reconcile.booster_state import BoosterState
 from controller.reconcile.conflict_guard import ConflictGuard
 from controller.reconcile.plan_result import PlanResult
-from controller.status.finding import TRUE, Finding
+from controller.status.booster_status import (
+    StatusChange,
+    condition,
+    status_change,
+    status_of,
+    stored_status,
+)
+from controller.status.conditions import TRUE, ConditionSet
 from controller.status.patch import status_patch
-from controller.status.status import Difference, condition, difference, status_of, stored_status
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +61,7 @@ class StatusReporter:
 
     Args:
         kube: the API server.
-        view: the cluster with our own writes.
+        cache: the cluster with our own writes.
         record_event: records Events.
         conflicts: whether another controller reverts the status.
         on_failed_precondition: called when a precondition of a status write has failed.
@@ -66,7 +72,7 @@ class StatusReporter:
     def __init__(
         self,
         kube: Kube,
-        view: View,
+        cache: MutationCache,
         record_event: RecordEvent,
         conflicts: ConflictGuard,
         on_failed_precondition: Callable[[], None] = lambda: None,
@@ -74,7 +80,7 @@ class StatusReporter:
         wall_clock: Callable[[], datetime] = _wall_clock,
     ) -> None:
         self._kube = kube
-        self._view = view
+        self._cache = cache
         self._record_event = record_event
         self._conflicts = conflicts
         self._on_failed_precondition = on_failed_precondition
@@ -84,7 +90,7 @@ class StatusReporter:
     async def report(
         self,
         booster: Object,
-        summary: Finding,
+        summary: ConditionSet,
         state: BoosterState,
         model: Model | None = None,
         result: PlanResult | None = None,
@@ -104,14 +110,14 @@ class StatusReporter:
         Raises:
             ApiError, Unreachable: the status could not be written.
         """
-        current = self._view.get(MODEL_BOOSTER, key_of(booster))
+        current = self._cache.get(MODEL_BOOSTER, key_of(booster))
         if current is None or not _has_same_spec(current, booster):
             return None  # the spec was edited meanwhile, which has enqueued the key
         now = self._clock()
         status = status_of(current, summary, f"{self._wall_clock():%Y-%m-%dT%H:%M:%SZ}", model)
-        change = difference(current, status)
+        change = status_change(current, status)
         delay = self._delay_seconds(change, state, now)
-        if change is Difference.NONE or delay > 0:
+        if change is StatusChange.NONE or delay > 0:
             self._record_children(current, result)
             return delay or None
         pause, error = await self._conflicts.status_pause(current, status, state)
@@ -147,14 +153,14 @@ class StatusReporter:
             state.schema_event_at = now
             self._record_event(booster, "Warning", "SchemaReplaced", why)
 
-    def _delay_seconds(self, change: Difference, state: BoosterState, now: float) -> float:
+    def _delay_seconds(self, change: StatusChange, state: BoosterState, now: float) -> float:
         """Returns for how long a status write is delayed; 0 if it is not."""
-        if change is Difference.NONE:
+        if change is StatusChange.NONE:
             state.details_since = None
             return 0
         is_limited = len(state.status_write_times) == MAX_WRITES
         rate_limit = state.status_write_times[0] + PER_SECONDS - now if is_limited else 0
-        if change is Difference.DETAILS:
+        if change is StatusChange.DETAILS:
             if state.details_since is None:
                 state.details_since = now
             return max(rate_limit, state.details_since + DETAILS_DELAY_SECONDS - now, 0)
@@ -163,12 +169,14 @@ class StatusReporter:
     async def _write(self, booster: Object, status: Object, *, with_spec: bool) -> None:
         key = key_of(booster)
         patch = status_patch(booster, status, with_spec=with_spec)
-        with self._view.writing(Write(MODEL_BOOSTER, key, key, uid_of(booster))) as write:
+        with self._cache.writing(InflightWrite(MODEL_BOOSTER, key, key, uid_of(booster))) as write:
             obj = await self._kube.json_patch(MODEL_BOOSTER, *key, patch, subresource="status")
             obj["metadata"].pop("managedFields", None)
-            self._view.made(write, obj, self._clock())
+            self._cache.record_write(write, obj, self._clock())
 
-    def _record_change(self, before: Object, summary: Finding, result: PlanResult | None) -> None:
+    def _record_change(
+        self, before: Object, summary: ConditionSet, result: PlanResult | None
+    ) -> None:
         """Records the one Event of a pass that has changed the status."""
         children = _children_note(result)
         for kind, about, now in (

@@ -9,9 +9,17 @@ from app.values.meta import Object
 from controller.plan.actions import WaitForDeletion
 from controller.reconcile.failure import Severity, message_of, worst
 from controller.reconcile.plan_result import FAILING_SECONDS, FailureStreak, PlanResult
-from controller.status.finding import TRUE, UNKNOWN, Finding, deployed, retrying, stuck, unclear
+from controller.status.booster_status import condition, is_settled, stored_status
+from controller.status.conditions import (
+    TRUE,
+    UNKNOWN,
+    ConditionSet,
+    deployed,
+    failing,
+    readiness_unknown,
+    retrying,
+)
 from controller.status.readiness import BackendReport
-from controller.status.status import condition, is_settled, stored_status
 
 
 def summarize(
@@ -20,7 +28,7 @@ def summarize(
     backends: tuple[BackendReport, ...],
     notes: Sequence[str] = (),
     streak: FailureStreak | None = None,
-) -> Finding | None:
+) -> ConditionSet | None:
     """Returns the conditions after a pass; None to leave the stored ones as they are.
 
     Args:
@@ -38,14 +46,14 @@ def summarize(
         case Severity.NAMESPACE_TERMINATING | Severity.STALE:
             return None
         case Severity.TERMINAL | Severity.REJECTED:
-            return stuck(leading.reason, _with_serving_note(message, backends), backends)
+            return failing(leading.reason, _with_serving_note(message, backends), backends)
     if not streak.is_persistent:
         return None if is_settled(booster) else retrying(message)
     active = condition(stored_status(booster), "Active").get("status")
     is_recent = streak.failing_seconds <= FAILING_SECONDS
     if is_settled(booster) and (active == TRUE or (active == UNKNOWN and is_recent)):
-        return unclear(message, backends)
-    return stuck(Reason.APPLY_FAILED, _with_serving_note(message, backends), backends)
+        return readiness_unknown(message, backends)
+    return failing(Reason.APPLY_FAILED, _with_serving_note(message, backends), backends)
 
 
 def _without_failures(
@@ -54,12 +62,12 @@ def _without_failures(
     backends: tuple[BackendReport, ...],
     notes: Sequence[str],
     streak: FailureStreak,
-) -> Finding:
+) -> ConditionSet:
     if waiting and streak.waiting_seconds >= FAILING_SECONDS:
         is_ours = all(wait.is_ours for wait in waiting)
         reason = Reason.APPLY_FAILED if is_ours else Reason.NAME_CONFLICT
         message = f"{_waiting_message(waiting)}, for more than {FAILING_SECONDS:.0f} s"
-        return stuck(reason, _with_serving_note(message, backends), backends)
+        return failing(reason, _with_serving_note(message, backends), backends)
     if waiting and not is_settled(booster):
         return retrying(_waiting_message(waiting))
     return deployed(backends, notes)

@@ -1,8 +1,8 @@
-"""Whether a backend can serve, as far as its ModelServing tells; its pods tell only why not.
+"""Whether a backend can serve. Its ModelServing decides; its pods only explain why not.
 
-The serving controller only ever sets a condition to True, lets it stand while the spec moves on,
-and writes none at all for a ModelServing that was made with no replicas. So a condition counts only
-if the status is about the present generation.
+The serving controller only sets conditions to True, and keeps them when the spec changes. For a
+ModelServing that was created with 0 replicas it writes none. So a condition counts only if
+``observedGeneration`` is the current generation.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from app.model.names import backend_child_name
 from app.model.roles import SERVED_TYPES
 from app.values.meta import Object, is_terminating
 from app.values.untyped import as_dict
-from controller.status.pods import MAX_SENTENCE, backend_of, sentence_about
+from controller.status.pod_records import MAX_SUMMARY_LENGTH, backend_name, problem_summary
 
 AVAILABLE, PROGRESSING, UPDATING = "Available", "Progressing", "UpdateInProgress"
 
 
-class Ready(Enum):
-    """Whether a backend serves, so far as anybody knows."""
+class Readiness(Enum):
+    """Whether a backend can serve."""
 
     YES = True
     NO = False
@@ -32,22 +32,22 @@ class Ready(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BackendReport:
-    """What is known of one backend.
+    """Status of one backend.
 
     Args:
-        name: the backend's name.
+        name: name of the backend.
         serving: name of its ModelServing; ``""`` if there is none.
-        ready: whether it serves.
-        replicas: how many replicas there are.
-        ready_replicas: how many of them are ready.
+        ready: whether it can serve.
+        replicas: number of replicas.
+        ready_replicas: number of ready replicas.
         message: why it is not ready; ``""`` if it is.
-        scaled_to_zero: whether no replicas are asked for.
-        unserved_type: its type, if that is not served yet.
+        scaled_to_zero: whether its spec asks for 0 replicas.
+        unserved_type: its type, if that is not supported yet; else ``""``.
     """
 
     name: str
     serving: str
-    ready: Ready
+    ready: Readiness
     replicas: int = 0
     ready_replicas: int = 0
     message: str = ""
@@ -60,7 +60,7 @@ class BackendReport:
             "name": self.name,
             "replicas": self.replicas,
             "readyReplicas": self.ready_replicas,
-            "ready": self.ready is Ready.YES,
+            "ready": self.ready is Readiness.YES,
         }
         if self.serving:
             entry["modelServing"] = self.serving
@@ -69,7 +69,7 @@ class BackendReport:
         return entry
 
 
-def reports(
+def backend_reports(
     model: Model,
     servings: Mapping[str, Object],
     bounds: Mapping[str, tuple[int, int] | None],
@@ -77,19 +77,20 @@ def reports(
     stored: Object,
     pods: Iterable[Object] = (),
 ) -> tuple[BackendReport, ...]:
-    """Returns what is known of each backend, in the order of the spec.
+    """Returns the status of each backend, in the order of the spec.
 
     Args:
-        model: whose backends.
-        servings: the ModelServings that exist, by name, as they are after this pass.
-        bounds: between which replicas an autoscaler may choose, by ModelServing; None if none does.
-        written: generation that our own last write gave a ModelServing, by name.
+        model: the ModelBooster.
+        servings: the existing ModelServings after this pass, by name.
+        bounds: minimum and maximum replicas of the autoscaler, by name of the ModelServing; None
+            without an autoscaler.
+        written: generation that our last write returned, by name of the ModelServing.
         stored: the stored status of the ModelBooster.
         pods: the records of its pods.
     """
     records: dict[str, list[Object]] = {}
     for record in pods:
-        records.setdefault(backend_of(record), []).append(record)
+        records.setdefault(backend_name(record), []).append(record)
     before = {
         str(entry.get("name")): entry.get("ready") is True
         for entry in stored.get("backendStatuses") or ()
@@ -121,18 +122,18 @@ def _report(
 ) -> BackendReport:
     if backend.type not in SERVED_TYPES:
         message = f"type {backend.type} is not served yet"
-        at = name if serving else ""
+        serving_name = name if serving else ""
         return BackendReport(
-            backend.name, at, Ready.NO, message=message, unserved_type=backend.type
+            backend.name, serving_name, Readiness.NO, message=message, unserved_type=backend.type
         )
     if serving is None:
         message = f'ModelServing "{name}" does not exist'
-        return BackendReport(backend.name, name, Ready.NO, message=message)
+        return BackendReport(backend.name, name, Readiness.NO, message=message)
     status = as_dict(serving.get("status"))
-    least = None if bounds is None else max(1, bounds[0])
-    ready, message = readiness(serving, least, written, was_ready=was_ready)
-    if ready is not Ready.YES:
-        why = sentence_about(pods, MAX_SENTENCE - len(message) - len("; "))
+    min_replicas = None if bounds is None else max(1, bounds[0])
+    ready, message = serving_readiness(serving, min_replicas, written, was_ready=was_ready)
+    if ready is not Readiness.YES:
+        why = problem_summary(pods, MAX_SUMMARY_LENGTH - len(message) - len("; "))
         message = f"{message}; {why}" if why else message
     return BackendReport(
         backend.name,
@@ -145,45 +146,46 @@ def _report(
     )
 
 
-def readiness(
-    serving: Object, least: int | None, written: int, *, was_ready: bool
-) -> tuple[Ready, str]:
-    """Returns whether a ModelServing serves, and why not if it does not.
+def serving_readiness(
+    serving: Object, min_replicas: int | None, written: int, *, was_ready: bool
+) -> tuple[Readiness, str]:
+    """Returns whether a ModelServing can serve, and why not.
 
     Args:
         serving: the ModelServing.
-        least: replicas that suffice while an autoscaler changes their number; None if none does.
-        written: generation that our own last write gave it, 0 if we wrote none lately.
-        was_ready: what we reported last; that stands while somebody else's change settles in.
+        min_replicas: ready replicas that suffice while an autoscaler scales; None without one.
+        written: generation that our last write returned; 0 if there was none lately.
+        was_ready: the last reported value. It is kept until the serving controller has seen a
+            change that is not ours.
     """
     if is_terminating(serving):
-        return Ready.NO, f'ModelServing "{serving["metadata"]["name"]}" is being deleted'
+        return Readiness.NO, f'ModelServing "{serving["metadata"]["name"]}" is being deleted'
     if as_dict(serving.get("spec")).get("replicas") == 0:
-        return Ready.YES, ""
+        return Readiness.YES, ""
     status = as_dict(serving.get("status"))
     generation = _int(serving["metadata"].get("generation"))
     seen = _int(status.get("observedGeneration"))
     if seen < generation:
         if was_ready and seen >= written:
-            return Ready.YES, ""
-        return Ready.NO, f"waits for the serving controller to act on generation {generation}"
+            return Readiness.YES, ""
+        return Readiness.NO, f"waits for the serving controller to act on generation {generation}"
     conditions = _conditions(status)
     if conditions.get(AVAILABLE):
-        return Ready.YES, ""
+        return Readiness.YES, ""
     available = _int(status.get("availableReplicas"))
     scaling = conditions.get(PROGRESSING) and not conditions.get(UPDATING)
-    if least is not None and scaling and available >= least:
-        return Ready.YES, ""  # replicas come and go, and enough of them serve: no outage
+    if min_replicas is not None and scaling and available >= min_replicas:
+        return Readiness.YES, ""  # it scales, and enough replicas are ready
     count = f"{available}/{_int(status.get('replicas'))} replicas ready"
     if conditions.get(UPDATING):
-        return Ready.NO, f"{count}; an update is rolled out"
+        return Readiness.NO, f"{count}; an update is rolled out"
     if not conditions:
-        return Ready.UNKNOWN, "the serving controller reports no condition"
-    return Ready.NO, count
+        return Readiness.UNKNOWN, "the serving controller reports no condition"
+    return Readiness.NO, count
 
 
 def _conditions(status: Object) -> dict[str, bool]:
-    """Returns which of the three conditions are there, and whether each is True."""
+    """Returns whether each of the three conditions is True; absent ones are left out."""
     found: dict[str, bool] = {}
     entries = status.get("conditions")
     for entry in entries if isinstance(entries, list) else ():

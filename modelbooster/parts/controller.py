@@ -7,10 +7,11 @@ import asyncio
 from app.kube import Kube
 from app.metrics import Metrics
 from app.values.meta import Key
-from controller.controller import Controller, Scope
-from controller.election.leader import lead
+from controller.config import ControllerConfig
+from controller.controller import Controller
+from controller.election.elector import lead
 from controller.election.leadership import Leadership, identity
-from controller.election.lease import Term
+from controller.election.lease import LeaseTiming
 from modelbooster.parts.tasks import beside
 from modelbooster.probes import ReadyCheck
 from modelbooster.settings import Settings
@@ -30,7 +31,7 @@ def leadership_of(settings: Settings, metrics: Metrics) -> Leadership:
     return Leadership(
         Key(settings.lease_namespace or settings.namespace, settings.lease_name),
         identity(settings.identity),
-        Term(
+        LeaseTiming(
             lease_seconds=settings.lease_seconds,
             renew_seconds=settings.lease_renew_seconds,
             retry_seconds=settings.lease_retry_seconds,
@@ -55,7 +56,7 @@ class ControllerPart:
     def __init__(
         self, kube: Kube, settings: Settings, metrics: Metrics, leadership: Leadership
     ) -> None:
-        scope = Scope(
+        config = ControllerConfig(
             options=settings.options,
             profile=settings.profile,
             namespaces=settings.namespaces,
@@ -66,7 +67,7 @@ class ControllerPart:
             rollout_wave_size=settings.rollout_wave_size,
         )
         self._kube = kube if settings.leader_election else kube.unguarded()
-        self._controller = Controller(self._kube, scope, metrics)
+        self._controller = Controller(self._kube, config, metrics)
         self._leadership = leadership
         self._elects = settings.leader_election
         self.ready = (
@@ -86,7 +87,7 @@ class ControllerPart:
             told = group.create_task(stopping.wait())
             await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
             self._controller.stop()
-            if self._elects and self._leadership.renewal_left() <= 0:
+            if self._elects and self._leadership.renewal_seconds_left() <= 0:
                 work.cancel()  # it only waits for its turn
             await asyncio.wait([work], timeout=FINISH_SECONDS)
             work.cancel()

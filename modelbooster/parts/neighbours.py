@@ -83,11 +83,11 @@ class Neighbours:
             gc.collect()
             gc.freeze()
 
-    def boosters_pruned(self) -> bool:
+    def has_pruned_boosters(self) -> bool:
         """Returns whether a ModelBooster was read with a schema that drops some of its fields."""
         return any(i.store.is_pruned for i in self._of_boosters())
 
-    def list_boosters_anew(self) -> None:
+    def relist_boosters(self) -> None:
         """Lists all ModelBoosters again, as soon as possible."""
         for informer in self._of_boosters():
             informer.list_anew()

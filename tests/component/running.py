@@ -10,7 +10,8 @@ from pathlib import Path
 
 from app.kube import connect
 from app.values.meta import Object
-from controller.controller import Controller, Scope
+from controller.config import ControllerConfig
+from controller.controller import Controller
 from tests import audit
 from tests.controlplane.plane import ControlPlane
 from tests.world import PATIENCE_SECONDS
@@ -22,7 +23,7 @@ AGENT = "model-booster/"
 async def running(kubeconfig: Path, namespace: str, **scope: object) -> AsyncIterator[Controller]:
     """Runs a controller for one namespace, as a leader would, until the block ends."""
     async with connect(str(kubeconfig)) as kube:
-        controller = Controller(kube, Scope(namespaces=(namespace,), **scope))  # type: ignore[arg-type]
+        controller = Controller(kube, ControllerConfig(namespaces=(namespace,), **scope))  # type: ignore[arg-type]
         tasks = [asyncio.create_task(controller.follow()), asyncio.create_task(controller.work())]
         try:
             yield controller

@@ -16,7 +16,7 @@ from app.installed import Installed
 from app.kube import Kube, connect
 from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource, labels_of
-from controller.cluster.informers import Informers
+from controller.cluster.informer_set import InformerSet
 from modelbooster.parts.neighbours import Neighbours
 from tests.builders import booster_object
 from tests.controlplane import crds
@@ -38,11 +38,11 @@ class Watchers:
     def __init__(self, kube: Kube, namespace: str) -> None:
         self._namespace = namespace
         self._woken = asyncio.Event()
-        self.informers = Informers(kube, self._wake, [namespace], watch_pods=False)
-        self.informers.are_served(Installed(Profile.B, CHILDREN))
+        self.informers = InformerSet(kube, self._enqueue, [namespace], watch_pods=False)
+        self.informers.set_served(Installed(Profile.B, CHILDREN))
         self.neighbours = Neighbours(kube, [namespace], Metrics())
 
-    def _wake(self, key: Key, is_first: bool) -> None:
+    def _enqueue(self, key: Key, low_priority: bool) -> None:
         self._woken.set()
 
     @property
@@ -50,9 +50,9 @@ class Watchers:
         return self.neighbours.lookup.ready and not self.informers.unsynced()
 
     async def controller_sees(self, resource: Resource, number: str) -> None:
-        """Waits until the controller has been woken and finds the edit in its view."""
+        """Waits until the controller reads the edit in its cache."""
         key = Key(self._namespace, "m")
-        while _number(self.informers.view.get(resource, key)) != number:
+        while _number(self.informers.cache.get(resource, key)) != number:
             self._woken.clear()
             await self._woken.wait()
 

@@ -1,4 +1,4 @@
-"""How the controller's work ends, on a real API server: no error and no Event is lost."""
+"""The end of the controller's work on a real API server: no error and no Event is lost."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from app.apis.kinds import MODEL_BOOSTER
 from app.errors import LeadershipLost
 from app.kube import Kube, connect
 from app.values.meta import Key
-from controller.controller import Controller, Scope
-from controller.election.leader import lead
+from controller.config import ControllerConfig
+from controller.controller import Controller
+from controller.election.elector import lead
 from controller.election.leadership import Leadership
-from controller.election.lease import Term
+from controller.election.lease import LeaseTiming
 from controller.reconcile.events import EVENT, EventRecorder
 from tests.builders import booster_object
 from tests.proxy import Delay, Proxy, ResetBeforeCommit, Rule
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 @asynccontextmanager
 async def beside(controller: Controller) -> AsyncIterator[None]:
-    """Lets a controller follow the cluster until the block ends."""
+    """Keeps the stores of a controller up to date until the block ends."""
     following = asyncio.create_task(controller.follow())
     try:
         yield
@@ -36,7 +37,7 @@ async def beside(controller: Controller) -> AsyncIterator[None]:
         await asyncio.wait([following])
 
 
-async def test_a_pass_with_many_writes_that_may_write_no_more_ends_the_work(
+async def test_a_pass_that_loses_leadership_ends_the_work(
     kubeconfig: Path, world: World, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await world.create(MODEL_BOOSTER, booster_object("m"))
@@ -45,28 +46,28 @@ async def test_a_pass_with_many_writes_that_may_write_no_more_ends_the_work(
         raise LeadershipLost("another replica leads")
 
     async with connect(str(kubeconfig), guard=forbid) as kube:
-        controller = Controller(kube, Scope(namespaces=(namespace,)))
+        controller = Controller(kube, ControllerConfig(namespaces=(namespace,)))
         async with beside(controller), asyncio.timeout(30):
             with pytest.raises(LeadershipLost, match="another replica leads"):
                 await controller.work()
     assert "a bug" not in caplog.text
 
 
-async def test_an_error_while_everything_is_listed_ends_the_work(
+async def test_an_error_during_the_first_list_ends_the_work(
     kubeconfig: Path, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken() -> None:
         raise ValueError("the fault")
 
     async with connect(str(kubeconfig)) as kube:
-        controller = Controller(kube, Scope(namespaces=(namespace,)))
-        monkeypatch.setattr(controller._informers, "pods_synced", broken)  # the fault itself
+        controller = Controller(kube, ControllerConfig(namespaces=(namespace,)))
+        monkeypatch.setattr(controller._informers, "wait_for_pods", broken)  # the fault itself
         async with beside(controller), asyncio.timeout(30):
             with pytest.raises(ValueError, match="the fault"):
                 await controller.work()
 
 
-async def test_an_error_at_the_moment_of_the_loss_is_logged(
+async def test_an_error_during_leadership_loss_is_logged(
     proxy: Proxy, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def work() -> None:
@@ -76,15 +77,15 @@ async def test_an_error_at_the_moment_of_the_loss_is_logged(
         finally:
             raise ValueError("while it was cancelled")
 
-    term = Term(lease_seconds=3, renew_seconds=2, retry_seconds=0.2)
-    leadership = Leadership(Key(namespace, "lease"), "one", term)
+    timing = LeaseTiming(lease_seconds=3, renew_seconds=2, retry_seconds=0.2)
+    leadership = Leadership(Key(namespace, "lease"), "one", timing)
     async with connect(str(proxy.kubeconfig), guard=leadership.guard) as kube:
         with pytest.raises(LeadershipLost, match="was not renewed"):
             await lead(kube, leadership, work)
     assert "while it was cancelled" in caplog.text
 
 
-async def test_events_that_wait_at_the_end_are_sent(
+async def test_queued_events_are_sent_at_the_end(
     proxy: Proxy, world: World, namespace: str
 ) -> None:
     proxy.add(Rule(Delay(0.2), resource="events", verb="create", times=None))
@@ -92,7 +93,7 @@ async def test_events_that_wait_at_the_end_are_sent(
     for name in names:
         await world.create(MODEL_BOOSTER, booster_object(name))
     async with connect(str(proxy.kubeconfig)) as kube:
-        controller = Controller(kube, Scope(namespaces=(namespace,)))
+        controller = Controller(kube, ControllerConfig(namespaces=(namespace,)))
         async with beside(controller), asyncio.timeout(60):
             work = asyncio.create_task(controller.work())
             await world.until_listed(EVENT, lambda events: len(events) > 0)
@@ -117,9 +118,7 @@ async def recorder(proxy: Proxy) -> AsyncIterator[tuple[Kube, EventRecorder]]:
         await asyncio.wait([running])
 
 
-async def test_events_that_nobody_takes_delay_the_end_by_a_second_only(
-    proxy: Proxy, world: World
-) -> None:
+async def test_undeliverable_events_delay_the_end_by_one_second(proxy: Proxy, world: World) -> None:
     booster = await world.create(MODEL_BOOSTER, booster_object("m"))
     proxy.add(Rule(Delay(60), resource="events", verb="create", times=None))
     async with recorder(proxy) as (_, made), asyncio.timeout(8):

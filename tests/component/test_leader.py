@@ -1,4 +1,4 @@
-"""Candidates for one lease on a real API server: who works, who waits, who must end."""
+"""Leader election on a real API server: which replica works, waits, or ends."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import pytest
 from app.errors import LeadershipLost, Unreachable
 from app.kube import Kube, connect
 from app.values.meta import Key, Object, Resource
-from controller.election.leader import lead
+from controller.election.elector import lead
 from controller.election.leadership import Leadership
-from controller.election.lease import LEASE, Term
+from controller.election.lease import LEASE, LeaseTiming
 from tests.following import eventually
 from tests.proxy import Answer, Delay, Proxy, ResetAfterCommit, ResetBeforeCommit, Rule
 from tests.world import World
@@ -26,19 +26,19 @@ from tests.world import World
 pytestmark = pytest.mark.anyio
 
 CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
-TERM = Term(lease_seconds=3, renew_seconds=2, retry_seconds=0.2)
-CHART_TERM = replace(TERM, waits_if_absent=True)
-"""Where the chart makes the lease."""
+TIMING = LeaseTiming(lease_seconds=3, renew_seconds=2, retry_seconds=0.2)
+CHART_TIMING = replace(TIMING, waits_if_absent=True)
+"""Timing where the chart creates the lease."""
 
 MARKS: Object = {"labels": {"app": "ours"}, "annotations": {"meta.helm.sh/release-name": "r"}}
-"""What the chart gives its Lease."""
+"""Metadata that the chart gives its Lease."""
 
-LONG_TERM = Term(lease_seconds=300, renew_seconds=200, retry_seconds=0.2)
-"""So long that no test waits for the end of such a lease."""
+LONG_TIMING = LeaseTiming(lease_seconds=300, renew_seconds=200, retry_seconds=0.2)
+"""Timing so long that the lease does not expire in a test."""
 
 
 class Candidate:
-    """One replica: a connection, a leadership, and work that notes that it goes on."""
+    """One replica: a connection, a leadership, and work that shows that it is running."""
 
     def __init__(self, kube: Kube, leadership: Leadership) -> None:
         self.kube = kube
@@ -69,9 +69,9 @@ class Candidate:
 
 @asynccontextmanager
 async def candidate(
-    kubeconfig: Path, namespace: str, me: str, term: Term = TERM
+    kubeconfig: Path, namespace: str, me: str, timing: LeaseTiming = TIMING
 ) -> AsyncIterator[Candidate]:
-    leadership = Leadership(Key(namespace, "lease"), me, term, metadata=MARKS)
+    leadership = Leadership(Key(namespace, "lease"), me, timing, metadata=MARKS)
     async with connect(str(kubeconfig), guard=leadership.guard) as kube:
         one = Candidate(kube, leadership)
         one.start()
@@ -102,14 +102,14 @@ def config_map(namespace: str, name: str = "written") -> Object:
     }
 
 
-async def test_one_works_and_when_it_stops_the_next_need_not_wait(
+async def test_a_stopped_leader_hands_over_without_delay(
     kubeconfig: Path, world: World, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with candidate(kubeconfig, namespace, "one", LONG_TERM) as one:
+    async with candidate(kubeconfig, namespace, "one", LONG_TIMING) as one:
         await one.until_it_works()
         assert await holder(world) == "one"
-        async with candidate(kubeconfig, namespace, "two", LONG_TERM) as two:
+        async with candidate(kubeconfig, namespace, "two", LONG_TIMING) as two:
             await eventually(lambda: "two waits: one leads" in caplog.text)
             assert not two.works.is_set()
             one.may_end.set()
@@ -118,10 +118,10 @@ async def test_one_works_and_when_it_stops_the_next_need_not_wait(
             lease = await world.until(LEASE, "lease")
             assert lease["spec"]["holderIdentity"] == "two"
             assert lease["spec"]["leaseTransitions"] == 1
-            assert one.leadership.renewal_left() <= 0
+            assert one.leadership.renewal_seconds_left() <= 0
 
 
-async def test_a_lease_that_the_chart_made_empty_is_taken(
+async def test_an_empty_lease_of_the_chart_is_taken(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
     await world.create(LEASE, {"metadata": {"name": "lease"}})
@@ -130,7 +130,7 @@ async def test_a_lease_that_the_chart_made_empty_is_taken(
         assert await holder(world) == "one"
 
 
-async def test_a_leader_that_died_is_waited_for_and_then_followed(
+async def test_the_lease_of_a_dead_leader_is_taken_when_it_expires(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
     dead = {
@@ -148,7 +148,7 @@ async def test_a_leader_that_died_is_waited_for_and_then_followed(
         assert lease["spec"]["leaseTransitions"] == 8
 
 
-async def test_of_many_that_start_at_once_one_works(
+async def test_only_one_of_many_replicas_leads(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
     async with (
@@ -165,13 +165,13 @@ async def test_of_many_that_start_at_once_one_works(
             assert await everyone.pop(working[0]).until_it_ends() is None
 
 
-async def test_work_that_fails_takes_its_error_out_and_frees_the_lease(
+async def test_failed_work_raises_its_error_and_releases_the_lease(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
     async def fail() -> None:
         raise ValueError("a bug")
 
-    leadership = Leadership(Key(namespace, "lease"), "one", TERM)
+    leadership = Leadership(Key(namespace, "lease"), "one", TIMING)
     async with connect(str(kubeconfig)) as kube:
         with pytest.raises(ExceptionGroup) as caught:
             await lead(kube, leadership, fail)
@@ -179,7 +179,7 @@ async def test_work_that_fails_takes_its_error_out_and_frees_the_lease(
     assert await holder(world) == ""
 
 
-async def test_work_that_is_cancelled_frees_the_lease(
+async def test_cancelled_work_releases_the_lease(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
     async with candidate(kubeconfig, namespace, "one") as one:
@@ -190,10 +190,10 @@ async def test_work_that_is_cancelled_frees_the_lease(
         assert await holder(world) == ""
 
 
-# Trouble with the server
+# Failures of the API server
 
 
-async def test_a_leader_bears_a_short_outage(proxy: Proxy, world: World, namespace: str) -> None:
+async def test_a_leader_survives_a_short_outage(proxy: Proxy, world: World, namespace: str) -> None:
     async with candidate(proxy.kubeconfig, namespace, "one") as one:
         await one.until_it_works()
         out = proxy.add(Rule(Answer(503), resource="leases", times=4))
@@ -204,7 +204,7 @@ async def test_a_leader_bears_a_short_outage(proxy: Proxy, world: World, namespa
         assert (await world.until(LEASE, "lease"))["spec"]["leaseTransitions"] == 0
 
 
-async def test_a_renewal_whose_answer_was_lost_is_still_a_renewal(
+async def test_a_renewal_with_a_lost_response_counts(
     proxy: Proxy, world: World, namespace: str
 ) -> None:
     async with candidate(proxy.kubeconfig, namespace, "one") as one:
@@ -223,7 +223,7 @@ async def test_f24_a_leader_that_is_cut_off_ends_before_the_next_may_begin(
         candidate(proxy.kubeconfig, namespace, "one") as one,
         candidate(kubeconfig, namespace, "two") as two,
     ):
-        # Whoever is first: it must be the one behind the proxy.
+        # The leader has to be the replica behind the proxy.
         await eventually(lambda: one.works.is_set() or two.works.is_set())
         if two.works.is_set():
             two.may_end.set()
@@ -237,7 +237,7 @@ async def test_f24_a_leader_that_is_cut_off_ends_before_the_next_may_begin(
         error = await one.until_it_ends()
         assert isinstance(error, LeadershipLost)
         proxy.clear()
-        with pytest.raises(LeadershipLost):  # what the old leader still wants to say
+        with pytest.raises(LeadershipLost):  # a late write of the old leader
             await one.kube.apply(CONFIG_MAP, config_map(namespace))
         assert await holder(world) == "two"
         two.running.cancel()
@@ -256,17 +256,17 @@ async def test_f21_no_write_lands_after_the_lease_has_run_out(
             failed.append(exc)
             raise
 
-    leadership = Leadership(Key(namespace, "lease"), "one", TERM)
+    leadership = Leadership(Key(namespace, "lease"), "one", TIMING)
     async with connect(str(proxy.kubeconfig), guard=leadership.guard) as kube:
         proxy.add(Rule(Answer(503), verb="update", resource="leases", times=None))
         proxy.add(Rule(Answer(503), verb="get", resource="leases", skip=1, times=None))
-        proxy.add(Rule(Delay(TERM.lease_seconds + 0.5), verb="patch", resource="configmaps"))
+        proxy.add(Rule(Delay(TIMING.lease_seconds + 0.5), verb="patch", resource="configmaps"))
         one = Candidate(kube, leadership)
         begun = time.monotonic()
         error = await one.start(write).until_it_ends()
     assert isinstance(error, LeadershipLost)
     assert isinstance(failed[0], asyncio.CancelledError | Unreachable)
-    await asyncio.sleep(begun + TERM.lease_seconds + 1.5 - time.monotonic())  # the delay is over
+    await asyncio.sleep(begun + TIMING.lease_seconds + 1.5 - time.monotonic())  # the delay is over
     assert await world.get(CONFIG_MAP, "written") is None
 
 
@@ -294,7 +294,7 @@ async def test_f20_a_process_that_stood_still_leads_on_or_ends(
             assert isinstance(await one.until_it_ends(), LeadershipLost)
 
 
-# F23: hands on the lease
+# F23: edits of the lease
 
 
 async def test_f23_a_deleted_lease_is_made_anew_by_who_leads_and_nobody_else(
@@ -314,11 +314,11 @@ async def test_f23_a_deleted_lease_is_made_anew_by_who_leads_and_nobody_else(
             assert not two.works.is_set()
 
 
-async def test_f23_a_recreated_lease_carries_what_the_installer_knows_it_by(
+async def test_f23_a_recreated_lease_has_the_installers_metadata(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
     await world.create(LEASE, {"metadata": {"name": "lease", **MARKS}})
-    async with candidate(kubeconfig, namespace, "one", CHART_TERM) as one:
+    async with candidate(kubeconfig, namespace, "one", CHART_TIMING) as one:
         await one.until_it_works()
         uid = (await world.until(LEASE, "lease"))["metadata"]["uid"]
         await world.delete(LEASE, "lease")
@@ -327,18 +327,18 @@ async def test_f23_a_recreated_lease_carries_what_the_installer_knows_it_by(
         assert one.works.is_set()
 
 
-async def test_f23_who_never_saw_the_deleted_lease_does_not_lead_beside_its_holder(
+async def test_f23_a_new_replica_waits_for_the_holder_of_a_deleted_lease(
     proxy: Proxy, kubeconfig: Path, world: World, namespace: str
 ) -> None:
-    async with candidate(proxy.kubeconfig, namespace, "one", CHART_TERM) as one:
+    async with candidate(proxy.kubeconfig, namespace, "one", CHART_TIMING) as one:
         await one.until_it_works()
-        # It cannot recreate the lease, and goes on for as long as its last renewal counts.
+        # It cannot recreate the lease, and works until its last renewal expires.
         proxy.add(Rule(Answer(503), resource="leases", times=None))
         await world.delete(LEASE, "lease")
         await world.until_gone(LEASE, "lease")
         async with (
-            candidate(kubeconfig, namespace, "two", CHART_TERM) as two,
-            candidate(kubeconfig, namespace, "three", CHART_TERM) as three,
+            candidate(kubeconfig, namespace, "two", CHART_TIMING) as two,
+            candidate(kubeconfig, namespace, "three", CHART_TIMING) as three,
         ):
             await eventually(lambda: two.works.is_set() or three.works.is_set())
             assert not one.works.is_set()
@@ -381,9 +381,9 @@ async def test_f27_however_often_the_lease_is_lost_nobody_is_missing_in_the_end(
     async with connect(str(kubeconfig)) as kube:
 
         def fresh(round_: int) -> Candidate:
-            """What the kubelet starts when a process has ended."""
+            """Returns a new process, as the kubelet starts one."""
             key = Key(namespace, "lease")
-            return Candidate(kube, Leadership(key, f"process-{round_}", TERM)).start()
+            return Candidate(kube, Leadership(key, f"process-{round_}", TIMING)).start()
 
         pool = [fresh(-1), fresh(-2)]
         for round_ in range(20):

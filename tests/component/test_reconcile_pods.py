@@ -19,8 +19,8 @@ from app.apis.kinds import (
 from app.kube import connect
 from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource, uid_of
-from controller.cluster.informers import Informers
-from controller.status.pods import POD
+from controller.cluster.informer_set import InformerSet
+from controller.status.pod_records import POD
 from modelbooster.parts.controller import ControllerPart, leadership_of
 from modelbooster.settings import Settings
 from tests import audit
@@ -231,11 +231,11 @@ async def test_only_what_is_new_about_our_own_pods_wakes_and_it_may_wait(
     await world.until(SERVICE_ACCOUNT, "default")
     booster = await world.put(MODEL_BOOSTER, booster_object("m"))
     async with connect(str(kubeconfig)) as kube:
-        informers = Informers(kube, wake, (world.namespace,))
+        informers = InformerSet(kube, wake, (world.namespace,))
         running = asyncio.create_task(informers.run())
         await until_woken(1)  # for the ModelBooster itself
         async with asyncio.timeout(SOON_SECONDS):
-            await informers.pods_synced()
+            await informers.wait_for_pods()
         foreign = [
             our_pod("of-a-deleted-one", "another-uid"),
             pod_object("unlabelled"),
@@ -254,7 +254,7 @@ async def test_only_what_is_new_about_our_own_pods_wakes_and_it_may_wait(
 
         await until_woken(3)
         assert woken[1:] == [(key, True), (key, True)]
-        held = [record["metadata"]["name"] for record in informers.view.pods(booster)]
+        held = [record["metadata"]["name"] for record in informers.cache.pods(booster)]
         assert held == ["ours"]
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

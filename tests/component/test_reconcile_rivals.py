@@ -78,7 +78,7 @@ async def test_we_do_not_fight_with_kthenas_own_controller(
 
 
 async def test_when_the_other_controller_is_gone_we_go_on(world: World, kubeconfig: Path) -> None:
-    async with running(kubeconfig, world.namespace, patience=QUICK):
+    async with running(kubeconfig, world.namespace, conflict_timing=QUICK):
         await world.put(MODEL_BOOSTER, booster_object("m"))
         await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
         kthena = KthenaController(world.admin)
@@ -103,7 +103,7 @@ def is_newer_than(version: str) -> Callable[[Object], bool]:
 
 async def test_while_it_is_there_only_a_label_is_tried(world: World, kubeconfig: Path) -> None:
     """A probe must not restart pods: kthena's serving controller acts on a new generation."""
-    async with running(kubeconfig, world.namespace, patience=QUICK):
+    async with running(kubeconfig, world.namespace, conflict_timing=QUICK):
         await world.put(MODEL_BOOSTER, booster_object("m"))
         await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
         kthena = KthenaController(world.admin)
@@ -127,7 +127,7 @@ async def test_while_it_is_there_only_a_label_is_tried(world: World, kubeconfig:
 async def test_a_status_that_is_changed_back_is_given_up_and_told(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:
-    async with running(kubeconfig, world.namespace, patience=QUICK):
+    async with running(kubeconfig, world.namespace, conflict_timing=QUICK):
         await world.put(MODEL_BOOSTER, booster_object("m"))
         await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
         begun = audit.now(plane)

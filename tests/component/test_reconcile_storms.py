@@ -139,7 +139,7 @@ async def test_a_fight_over_a_child_is_given_up_and_told(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:
     quick = ConflictTiming(probe_seconds=2, quiet_seconds=0.5, max_pause_seconds=2)
-    async with running(kubeconfig, world.namespace, patience=quick):
+    async with running(kubeconfig, world.namespace, conflict_timing=quick):
         await world.put(MODEL_BOOSTER, booster_object("m"))
         await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
         begun = audit.now(plane)

@@ -21,7 +21,8 @@ from app.apis.kinds import (
 )
 from app.errors import LeadershipLost
 from app.kube import connect
-from controller.controller import Controller, Scope
+from controller.config import ControllerConfig
+from controller.controller import Controller
 from controller.reconcile.events import EVENT
 from tests import audit
 from tests.builders import backend, booster_object, policy
@@ -95,7 +96,7 @@ async def test_who_leads_no_more_writes_no_more(
 
     await world.put(MODEL_BOOSTER, booster_object("m"))
     async with connect(str(kubeconfig), guard=guard) as kube:
-        controller = Controller(kube, Scope(namespaces=(world.namespace,)))
+        controller = Controller(kube, ControllerConfig(namespaces=(world.namespace,)))
         following = asyncio.create_task(controller.follow())
         with pytest.raises(LeadershipLost, match="run out"):
             await controller.work()

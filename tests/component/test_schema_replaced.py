@@ -22,7 +22,7 @@ from app.values.meta import Object, Resource, uid_of
 from controller.controller import Controller
 from controller.reconcile.events import EVENT
 from controller.status.patch import status_patch
-from controller.status.pods import POD
+from controller.status.pod_records import POD
 from tests import audit
 from tests.builders import backend, booster_object, worker
 from tests.component.running import DEPLOYING, is_in, running, until_idle, written
@@ -143,7 +143,7 @@ async def test_twenty_exchanges_lose_nothing(exchanged: ControlPlane, cluster: W
     number = 0
     while number < 20:
         # Four exchanges for each controller; each second one begins while theirs is installed.
-        async with running(exchanged.kubeconfig, cluster.namespace, look_seconds=1) as controller:
+        async with running(exchanged.kubeconfig, cluster.namespace, poll_seconds=1) as controller:
             for _ in range(4):
                 if number % 4:
                     await edit(number)
@@ -158,7 +158,7 @@ async def test_twenty_exchanges_lose_nothing(exchanged: ControlPlane, cluster: W
                 await install(exchanged, crds.model_booster())
                 await until_read(cluster, "several", whole=True)
         # A controller that remembers nothing, while theirs is installed.
-        async with running(exchanged.kubeconfig, cluster.namespace, look_seconds=1) as controller:
+        async with running(exchanged.kubeconfig, cluster.namespace, poll_seconds=1) as controller:
             await until_ours(controller, ours=False)
             await disturb(number + 200)
             await install(exchanged, crds.model_booster())
@@ -250,7 +250,7 @@ async def test_a_spec_that_changes_without_its_generation_stops_everything(
     edited = json.loads(json.dumps(crds.model_booster()))
     schema = edited["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     del schema["properties"]["spec"]["properties"]["owner"]
-    async with running(exchanged.kubeconfig, cluster.namespace, look_seconds=600) as controller:
+    async with running(exchanged.kubeconfig, cluster.namespace, poll_seconds=600) as controller:
         await cluster.create(MODEL_BOOSTER, booster_object("m", owner="me"))
         await cluster.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
         await until_idle(controller)

@@ -1,4 +1,4 @@
-"""What is said when several tasks fail at once: the reason is raised, and nothing is lost."""
+"""Failures of several tasks at once: the cause is raised, and no error is lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from modelbooster.process import report
 LOST = LeadershipLost("another replica leads")
 
 
-def test_the_loss_of_leadership_is_the_cause_and_what_is_beside_it_is_logged(
+def test_leadership_loss_is_the_cause_and_other_errors_are_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     group = ExceptionGroup("", [ValueError("unrelated"), ExceptionGroup("", [LOST])])
@@ -26,17 +26,17 @@ def test_the_loss_of_leadership_is_the_cause_and_what_is_beside_it_is_logged(
     assert "unrelated" in caplog.text
 
 
-def test_the_loss_alone_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_leadership_loss_alone_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert cause_of(ExceptionGroup("", [LOST, LOST])) is LOST
     assert not caplog.records
 
 
-def test_other_errors_stay_together() -> None:
+def test_other_errors_stay_a_group() -> None:
     group = ExceptionGroup("", [ValueError("one"), ValueError("two")])
     assert cause_of(group) is group
 
 
-def test_the_process_tells_every_error_that_ended_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_process_logs_every_error_that_ended_it(caplog: pytest.LogCaptureFixture) -> None:
     others = ExceptionGroup("", [ValueError("second"), ValueError("third")])
     assert report(ExceptionGroup("", [LOST, others])) == 1
     assert "the process ends: another replica leads" in caplog.text
@@ -45,7 +45,7 @@ def test_the_process_tells_every_error_that_ended_it(caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.anyio
-async def test_workers_that_lose_leadership_say_so_and_nothing_else() -> None:
+async def test_workers_raise_leadership_loss_alone() -> None:
     async def reconcile(key: Key) -> Result:
         raise LeadershipLost(f"{key.name} cannot be written")
 

@@ -13,7 +13,7 @@ from app.apis.kinds import MODEL_BOOSTER
 from app.cache.store import Store
 from app.kube import equality_tests
 from app.values.meta import Key, Object
-from controller.cluster.stores import store_of
+from controller.cluster.indexed_stores import store_of
 from controller.status.patch import status_patch
 from tests.builders import stored_object
 

@@ -1,4 +1,4 @@
-"""What is said of pods that are not well, by the statuses that kubelets and schedulers write."""
+"""Problems of pods, by the statuses that kubelets and schedulers write."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pytest
 
 from app.apis.kinds import BACKEND_NAME, MANAGED_BY, MODEL_UID, WORKLOAD
 from app.values.meta import Object
-from controller.status.pods import (
-    MAX_SENTENCE,
-    backend_of,
-    model_uid,
-    pod_trouble,
-    sentence_about,
-    slim,
+from controller.status.pod_problems import PodProblem, ProblemKind, problem_of
+from controller.status.pod_records import (
+    MAX_SUMMARY_LENGTH,
+    backend_name,
+    booster_uid,
+    pod_record,
+    problem_summary,
+    recorded_problem,
 )
-from controller.status.readiness import reports
-from controller.status.trouble import Kind, Trouble, trouble_of
+from controller.status.readiness import backend_reports
 from tests.builders import backend, model
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
@@ -44,7 +44,7 @@ def pod(
     scheduler: str = "default-scheduler",
     **status: Any,
 ) -> Object:
-    """A pod as the server tells it; pending unless ``status`` says otherwise."""
+    """Returns a pod as read; pending by default."""
     labels = {MODEL_UID: "uid-of-m", BACKEND_NAME: "b1", MANAGED_BY: WORKLOAD, "other": "x"}
     return {
         "apiVersion": "v1",
@@ -97,7 +97,7 @@ BACK_OFF = waiting("CrashLoopBackOff", "back-off 2m40s restarting failed contain
 
 
 def crashed(code: int, reason: str = "Error", message: str = "", **of: Any) -> Object:
-    """A container in the pause after a crash."""
+    """Returns a container in CrashLoopBackOff."""
     return container(restarts=3, **BACK_OFF, lastState=ended(code, reason, message), **of)
 
 
@@ -111,11 +111,11 @@ WELL = [
     pytest.param(pod(container(state=RUNS), phase="Running"), id="loading the model"),
     pytest.param(
         pod(container(**waiting("PodInitializing"), lastState=ended(255, "Unknown"))),
-        id="starting anew after its node did",
+        id="restarting after its node",
     ),
     pytest.param(
         pod(init=(container("wait", ready=True, state=ended(0), lastState=ended(1)),)),
-        id="init container that got there at the second try",
+        id="init container that succeeded at the second try",
     ),
     pytest.param(
         pod(
@@ -136,15 +136,15 @@ WELL = [
 
 
 @pytest.mark.parametrize("obj", WELL)
-def test_a_pod_without_trouble(obj: Object) -> None:
-    assert trouble_of(obj) is None
+def test_a_pod_without_problem(obj: Object) -> None:
+    assert problem_of(obj) is None
 
 
-def test_a_pod_that_is_going_has_no_trouble() -> None:
+def test_a_terminating_pod_has_no_problem() -> None:
     obj = pod(crashed(1))
-    assert trouble_of(obj) is not None
+    assert problem_of(obj) is not None
     obj["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert trouble_of(obj) is None
+    assert problem_of(obj) is None
 
 
 LOG = "see kubectl logs -n ns m-b1-0-leader-0-0 -c"
@@ -159,7 +159,7 @@ PENDING = {"type": "PodScheduled", "status": "False"}
     [
         pytest.param(
             pod(container(**waiting("ErrImagePull", RPC + PULL))),
-            Kind.IMAGE,
+            ProblemKind.IMAGE,
             f'image "{IMAGE}" of engine cannot be pulled: {PULL}; {CHECK}',
             id="pull failed",
         ),
@@ -172,15 +172,15 @@ PENDING = {"type": "PodScheduled", "status": "False"}
                     )
                 )
             ),
-            Kind.IMAGE,
+            ProblemKind.IMAGE,
             f'image "{IMAGE}" of engine cannot be pulled: {PULL}; {CHECK}',
-            id="pause after it",
+            id="back-off",
         ),
         pytest.param(
             pod(container(**waiting("ImagePullBackOff", f'Back-off pulling image "{IMAGE}"'))),
-            Kind.IMAGE,
+            ProblemKind.IMAGE,
             f'image "{IMAGE}" of engine cannot be pulled; {CHECK}',
-            id="pause after it, by a server before 1.32",
+            id="back-off before 1.32",
         ),
         pytest.param(
             pod(
@@ -190,71 +190,71 @@ PENDING = {"type": "PodScheduled", "status": "False"}
                     )
                 )
             ),
-            Kind.IMAGE,
+            ProblemKind.IMAGE,
             f'image "{IMAGE}" of engine is no valid name: couldn\'t parse image name "a b": '
             f"invalid format; {CHECK}",
             id="name of an image",
         ),
         pytest.param(
             pod(init=(container("model-downloader", **waiting("ErrImageNeverPull")),)),
-            Kind.IMAGE,
+            ProblemKind.IMAGE,
             f'image "{IMAGE}" of model-downloader is not on the node, and may not be pulled; '
             f"{CHECK}",
             id="image that may not be pulled",
         ),
         pytest.param(
             pod(crashed(1, message="Traceback:\n  ...\nValueError: no GPU\n"), phase="Running"),
-            Kind.CRASH,
+            ProblemKind.CRASH,
             "engine keeps ending with exit code 1: Traceback: ... ValueError: no GPU; "
             f"{LOG} engine --previous",
             id="crash loop",
         ),
         pytest.param(
             pod(container(state=ended(2))),
-            Kind.CRASH,
+            ProblemKind.CRASH,
             f"engine ended with exit code 2; {LOG} engine --previous",
             id="first crash",
         ),
         pytest.param(
             pod(container(restarts=1, state=RUNS, lastState=ended(2))),
-            Kind.CRASH,
+            ProblemKind.CRASH,
             f"engine ended with exit code 2; {LOG} engine --previous",
-            id="runs again",
+            id="running again",
         ),
         pytest.param(
             pod(container(restarts=2, state=RUNS, lastState=ended(2))),
-            Kind.CRASH,
+            ProblemKind.CRASH,
             f"engine keeps ending with exit code 2; {LOG} engine --previous",
-            id="runs again for the second time",
+            id="running again for the second time",
         ),
         pytest.param(
             pod(crashed(137)),
-            Kind.CRASH,
+            ProblemKind.CRASH,
             f"engine keeps ending with exit code 137 (SIGKILL); {LOG} engine --previous",
             id="killed, but not for its memory",
         ),
         pytest.param(
             pod(crashed(0, "Completed")),
-            Kind.CRASH,
+            ProblemKind.CRASH,
             f"engine keeps ending with exit code 0; {LOG} engine --previous",
-            id="ends without an error, which no engine should",
+            id="exits with code 0",
         ),
         pytest.param(
             pod(container(restarts=3, **BACK_OFF)),
-            Kind.CRASH,
+            ProblemKind.CRASH,
             f"engine keeps ending; {LOG} engine --previous",
-            id="nobody knows how it ended",
+            id="unknown exit code",
         ),
         pytest.param(
             pod(crashed(137, "OOMKilled")),
-            Kind.OUT_OF_MEMORY,
+            ProblemKind.OUT_OF_MEMORY,
             "engine ran out of memory (OOMKilled); "
             "raise resources.limits.memory of the worker, if the node has that much",
             id="out of memory",
         ),
         pytest.param(
             pod(init=(container("model-downloader", state=ended(137, "OOMKilled")),)),
-            Kind.OUT_OF_MEMORY,
+            ProblemKind.OUT_OF_MEMORY,
             "model-downloader ran out of memory (OOMKilled); "
             "raise the memory of the downloaders (setting downloader_resources)",
             id="downloader out of memory",
@@ -264,36 +264,36 @@ PENDING = {"type": "PodScheduled", "status": "False"}
                 container(**waiting("PodInitializing")),
                 init=(container("model-downloader", state=ended(1, message="401: hf://a/b")),),
             ),
-            Kind.DOWNLOAD,
+            ProblemKind.DOWNLOAD,
             "model-downloader could not fetch hf://a/b, it ended with exit code 1: 401: hf://a/b; "
             f"{FETCH} model-downloader",
             id="download failed",
         ),
         pytest.param(
             pod(init=(container("model-downloader", state=RUNS, lastState=ended(1)),)),
-            Kind.DOWNLOAD,
+            ProblemKind.DOWNLOAD,
             "model-downloader could not fetch hf://a/b, it ended with exit code 1; "
             f"{FETCH} model-downloader",
-            id="download being tried again",
+            id="download retry",
         ),
         pytest.param(
             pod(init=(container("prepare", **BACK_OFF, lastState=ended(3)),)),
-            Kind.INIT,
+            ProblemKind.INIT,
             f"init container prepare failed with exit code 3; {LOG} prepare",
             id="an init container that fetches nothing",
         ),
         pytest.param(
             pod(container(**waiting("CreateContainerConfigError", 'secret "hf-token" not found'))),
-            Kind.CONFIG,
+            ProblemKind.CONFIG,
             'engine lacks what it refers to: secret "hf-token" not found; '
             "make that in namespace ns, or correct env and envFrom",
             id="missing Secret",
         ),
         pytest.param(
             pod(container(**waiting("RunContainerError", "no such device: nvidia0."))),
-            Kind.START,
+            ProblemKind.START,
             f"engine cannot start (RunContainerError): no such device: nvidia0; {DESCRIBE}",
-            id="a reason of which nobody has thought",
+            id="an unknown reason",
         ),
         pytest.param(
             pod(
@@ -302,92 +302,92 @@ PENDING = {"type": "PodScheduled", "status": "False"}
                 reason="Evicted",
                 message="The node was low on resource: memory.",
             ),
-            Kind.EVICTED,
+            ProblemKind.EVICTED,
             "it was evicted from its node: The node was low on resource: memory; "
             "give the node room, or request what the pod uses so that others go first",
-            id="evicted; that its containers were killed says less",
+            id="evicted, containers killed",
         ),
         pytest.param(
             pod(phase="Failed", reason="UnexpectedAdmissionError", message="Pod was rejected"),
-            Kind.FAILED,
+            ProblemKind.FAILED,
             f"it failed (UnexpectedAdmissionError): Pod was rejected; {DESCRIBE}",
             id="refused by its node",
         ),
         pytest.param(
             pod(conditions=({**PENDING, "reason": "Unschedulable", "message": NODES + "."},)),
-            Kind.UNSCHEDULABLE,
+            ProblemKind.UNSCHEDULABLE,
             f"it cannot be scheduled: {NODES}; add or free such nodes, or ask for less",
             id="unschedulable",
         ),
         pytest.param(
             pod(conditions=({**PENDING, "reason": "SchedulingGated", "message": "gates"},)),
-            Kind.UNSCHEDULABLE,
+            ProblemKind.UNSCHEDULABLE,
             "it cannot be scheduled: gates; see who has put schedulingGates into the pod",
             id="gated",
         ),
         pytest.param(
             pod(conditions=({**PENDING, "reason": "Unschedulable", "message": CLAIM},)),
-            Kind.VOLUME,
+            ProblemKind.VOLUME,
             f"it cannot be scheduled: {CLAIM}; see kubectl get pvc -n ns, and cacheURI",
             id="pending volume",
         ),
         pytest.param(
             pod(conditions=(), scheduler="volcano"),
-            Kind.NO_SCHEDULER,
+            ProblemKind.NO_SCHEDULER,
             'no scheduler "volcano" has taken it up; install it, or name another schedulerName',
-            id="a scheduler that may not be there",
+            id="a scheduler that may not be installed",
         ),
         pytest.param(
             pod(conditions=(SCHEDULED, {**SANDBOX, "status": "False"})),
-            Kind.NODE,
+            ProblemKind.NODE,
             "its node has not made its volumes and network ready yet; if that lasts, " + DESCRIBE,
             id="volumes that are not mounted",
         ),
         pytest.param(
             pod(container("runtime", **waiting("CrashLoopBackOff")), crashed(1)),
-            Kind.CRASH,
+            ProblemKind.CRASH,
             f"engine keeps ending with exit code 1; {LOG} engine --previous",
             id="engine and sidecar",
         ),
         pytest.param(
             pod(container("a", **waiting("ErrImagePull")), crashed(1)),
-            Kind.CRASH,
+            ProblemKind.CRASH,
             f"engine keeps ending with exit code 1; {LOG} engine --previous",
-            id="what tells more goes first",
+            id="the most important problem first",
         ),
     ],
 )
-def test_trouble(obj: Object, kind: Kind, want: str) -> None:
-    trouble = trouble_of(obj)
-    assert trouble is not None
-    assert trouble.kind is kind
-    assert sentence_about([slim(obj)]) == f"pod m-b1-0-leader-0-0: {want}"
+def test_problem(obj: Object, kind: ProblemKind, want: str) -> None:
+    problem = problem_of(obj)
+    assert problem is not None
+    assert problem.kind is kind
+    assert problem_summary([pod_record(obj)]) == f"pod m-b1-0-leader-0-0: {want}"
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_every_kind_of_trouble_is_explained(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", list(ProblemKind))
+def test_every_kind_of_problem_is_documented(kind: ProblemKind) -> None:
     section = PAGE.split("## Pods")[1].split("\n## ")[0]
     word = {
-        Kind.OUT_OF_MEMORY: "ran out of memory",
-        Kind.DOWNLOAD: "could not fetch",
-        Kind.INIT: "init container",
-        Kind.CRASH: "keeps ending",
-        Kind.CONFIG: "lacks what it refers to",
-        Kind.IMAGE: "cannot be pulled",
-        Kind.START: "cannot start",
-        Kind.EVICTED: "was evicted",
-        Kind.FAILED: "it failed",
-        Kind.VOLUME: "persistentvolumeclaim",
-        Kind.UNSCHEDULABLE: "cannot be scheduled",
-        Kind.NO_SCHEDULER: "has taken it up",
-        Kind.NODE: "volumes and network",
+        ProblemKind.OUT_OF_MEMORY: "ran out of memory",
+        ProblemKind.DOWNLOAD: "could not fetch",
+        ProblemKind.INIT: "init container",
+        ProblemKind.CRASH: "keeps ending",
+        ProblemKind.CONFIG: "lacks what it refers to",
+        ProblemKind.IMAGE: "cannot be pulled",
+        ProblemKind.START: "cannot start",
+        ProblemKind.EVICTED: "was evicted",
+        ProblemKind.FAILED: "it failed",
+        ProblemKind.VOLUME: "persistentvolumeclaim",
+        ProblemKind.UNSCHEDULABLE: "cannot be scheduled",
+        ProblemKind.NO_SCHEDULER: "has taken it up",
+        ProblemKind.NODE: "volumes and network",
     }[kind]
     assert any(line.startswith("| `") and word in line for line in section.splitlines())
 
 
-def test_a_record_holds_no_more_than_what_decides() -> None:
-    record = slim(pod(crashed(1)))
-    assert record.keys() == {"metadata", "trouble"}
+def test_a_record_holds_only_what_is_used() -> None:
+    record = pod_record(pod(crashed(1)))
+    assert record.keys() == {"metadata", "problem"}
     assert record["metadata"] == {
         "namespace": "ns",
         "name": "m-b1-0-leader-0-0",
@@ -395,25 +395,25 @@ def test_a_record_holds_no_more_than_what_decides() -> None:
         "resourceVersion": "1",
         "labels": {MODEL_UID: "uid-of-m", BACKEND_NAME: "b1"},
     }
-    assert (model_uid(record), backend_of(record)) == ("uid-of-m", "b1")
+    assert (booster_uid(record), backend_name(record)) == ("uid-of-m", "b1")
 
 
-def test_a_pod_without_our_other_labels_is_nobodys() -> None:
+def test_a_pod_without_our_other_labels_has_no_owner() -> None:
     obj = pod()
     obj["metadata"]["labels"] = {MANAGED_BY: WORKLOAD}
-    assert (model_uid(slim(obj)), backend_of(slim(obj))) == ("", "")
+    assert (booster_uid(pod_record(obj)), backend_name(pod_record(obj))) == ("", "")
 
 
-def rounds(*objs: Object) -> list[Trouble | None]:
-    """What is known of a pod after each of several events."""
+def rounds(*objs: Object) -> list[PodProblem | None]:
+    """Returns the problem of a pod after each of several events."""
     record, known = None, []
     for obj in objs:
-        record = slim(obj, record)
-        known.append(pod_trouble(record))
+        record = pod_record(obj, record)
+        known.append(recorded_problem(record))
     return known
 
 
-def test_a_crash_loop_is_no_news_at_each_turn() -> None:
+def test_a_crash_loop_does_not_change_the_problem() -> None:
     last = ended(1, message="no GPU")
     turns = [
         pod(container(restarts=n, **of), version=f"{n}{i}")
@@ -429,7 +429,7 @@ def test_a_crash_loop_is_no_news_at_each_turn() -> None:
     assert len(set(rounds(*turns))) == 1
 
 
-def test_another_end_is_news() -> None:
+def test_another_exit_code_changes_the_problem() -> None:
     first, second = rounds(pod(crashed(1, message="no GPU")), pod(crashed(1, message="no disk")))
     assert first != second
 
@@ -441,13 +441,13 @@ def test_another_end_is_news() -> None:
         pytest.param(f'Back-off pulling image "{IMAGE}"', id="1.30"),
     ],
 )
-def test_a_pull_that_fails_again_and_again_is_news_once(pause: str) -> None:
+def test_a_failing_pull_changes_the_problem_once(pause: str) -> None:
     failed = pod(container(**waiting("ErrImagePull", RPC + PULL)))
     paused = pod(container(**waiting("ImagePullBackOff", pause)))
     assert len(set(rounds(failed, paused, failed, paused))) == 1
 
 
-def test_what_was_said_of_another_image_is_not_kept() -> None:
+def test_the_reason_of_another_image_is_not_kept() -> None:
     other = {"image": "other:1"}
     _, later = rounds(
         pod(container(**waiting("ErrImagePull", PULL))),
@@ -459,15 +459,15 @@ def test_what_was_said_of_another_image_is_not_kept() -> None:
         ),
     )
     assert later is not None
-    assert later.words == ""
+    assert later.detail == ""
 
 
 def records(*objs: Object) -> list[Object]:
-    return [slim(obj) for obj in objs]
+    return [pod_record(obj) for obj in objs]
 
 
-def test_pods_with_the_same_trouble_are_counted_and_one_is_named() -> None:
-    said = sentence_about(
+def test_pods_with_the_same_problem_are_counted_and_one_is_named() -> None:
+    said = problem_summary(
         records(
             pod(container(**waiting("ErrImagePull", "x")), name="m-2"),
             pod(crashed(1, message="first"), name="m-4"),
@@ -482,9 +482,9 @@ def test_pods_with_the_same_trouble_are_counted_and_one_is_named() -> None:
     )
 
 
-def test_of_pods_without_trouble_nothing_is_said() -> None:
-    assert sentence_about([]) == ""
-    assert sentence_about(records(pod(), pod(container(state=RUNS)))) == ""
+def test_pods_without_problem_have_no_summary() -> None:
+    assert problem_summary([]) == ""
+    assert problem_summary(records(pod(), pod(container(state=RUNS)))) == ""
 
 
 LONG = "begin " + "\x00\x1b[31mé\u202e{pod}\n" * 2000 + "the end"
@@ -498,16 +498,16 @@ LONGEST = [
 
 
 @pytest.mark.parametrize("obj", LONGEST, ids=range(len(LONGEST)))
-@pytest.mark.parametrize("room", [MAX_SENTENCE, 400])
-def test_a_sentence_is_short_whatever_a_pod_says(obj: Object, room: int) -> None:
-    said = sentence_about([slim(obj)], room)
+@pytest.mark.parametrize("room", [MAX_SUMMARY_LENGTH, 400])
+def test_a_summary_is_short_for_any_pod(obj: Object, room: int) -> None:
+    said = problem_summary([pod_record(obj)], room)
     assert 100 < len(said) <= room
     assert said.isprintable()
     assert said.startswith("pod ")
 
 
-def test_of_a_long_message_begin_and_end_are_kept() -> None:
-    said = sentence_about(records(pod(crashed(1, message=LONG))))
+def test_start_and_end_of_a_long_message_are_kept() -> None:
+    said = problem_summary(records(pod(crashed(1, message=LONG))))
     assert ": begin " in said
     assert " ... " in said
     assert "the end; see kubectl logs -n ns m-b1-0-leader-0-0 -c engine" in said
@@ -541,9 +541,9 @@ def available(status: bool) -> list[Object]:
         pytest.param({**serving(), "spec": {"replicas": 0}}, "", id="scaled to zero"),
     ],
 )
-def test_a_backend_that_is_not_ready_says_what_its_pods_have(obj: Object, want: str) -> None:
-    pods = [slim(pod(crashed(137, "OOMKilled")))]
-    report, other = reports(
+def test_an_unready_backend_reports_the_problem_of_its_pods(obj: Object, want: str) -> None:
+    pods = [pod_record(pod(crashed(137, "OOMKilled")))]
+    report, other = backend_reports(
         model("m", backend("b1"), backend("b2")),
         {"m-b1": obj, "m-b2": serving(conditions=available(False))},
         {},
@@ -553,11 +553,11 @@ def test_a_backend_that_is_not_ready_says_what_its_pods_have(obj: Object, want: 
     )
     assert report.message.startswith(want)
     assert bool(report.message) is bool(want)
-    assert other.message == "0/2 replicas ready"  # its pods are well
+    assert other.message == "0/2 replicas ready"  # its pods have no problem
 
 
-def test_the_message_of_a_backend_stays_short() -> None:
-    (report,) = reports(
-        model("m", backend("b1")), {"m-b1": serving()}, {}, {}, {}, [slim(LONGEST[1])]
+def test_the_message_of_a_backend_has_a_limit() -> None:
+    (report,) = backend_reports(
+        model("m", backend("b1")), {"m-b1": serving()}, {}, {}, {}, [pod_record(LONGEST[1])]
     )
-    assert 400 < len(report.message) <= MAX_SENTENCE
+    assert 400 < len(report.message) <= MAX_SUMMARY_LENGTH

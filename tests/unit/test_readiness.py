@@ -1,4 +1,4 @@
-"""Whether a backend serves, by what its ModelServing says."""
+"""Readiness of a backend, by the status of its ModelServing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from app.values.meta import Object
-from controller.status.readiness import Ready, readiness, reports
+from controller.status.readiness import Readiness, backend_reports, serving_readiness
 from tests.builders import backend, model
 
-YES, NO, UNKNOWN = Ready.YES, Ready.NO, Ready.UNKNOWN
+YES, NO, UNKNOWN = Readiness.YES, Readiness.NO, Readiness.UNKNOWN
 
 
 def conditions(**statuses: bool) -> list[Object]:
@@ -34,12 +34,14 @@ def serving(
     [
         pytest.param(serving(Available=True), YES, id="available"),
         pytest.param(serving(Progressing=True), NO, id="progressing"),
-        pytest.param(serving(Available=False, Progressing=True), NO, id="available no more"),
+        pytest.param(serving(Available=False, Progressing=True), NO, id="not available any more"),
         pytest.param(serving(UpdateInProgress=True), NO, id="updating"),
         pytest.param(serving(), UNKNOWN, id="no condition"),
-        pytest.param(serving(Odd=True), UNKNOWN, id="a condition that nobody knows"),
-        pytest.param(serving(seen=2, Available=True), NO, id="available, but about an older spec"),
-        pytest.param(serving(seen=4, Available=True), YES, id="about a newer spec"),
+        pytest.param(serving(Odd=True), UNKNOWN, id="an unknown condition"),
+        pytest.param(
+            serving(seen=2, Available=True), NO, id="available, but for an older generation"
+        ),
+        pytest.param(serving(seen=4, Available=True), YES, id="for a newer generation"),
         pytest.param(serving(wanted=0, seen=0), YES, id="no replicas wanted, no status"),
         pytest.param(
             {**serving(Available=True), "metadata": {"name": "m", "deletionTimestamp": "x"}},
@@ -48,25 +50,25 @@ def serving(
         ),
     ],
 )
-def test_readiness(obj: Object, want: Ready) -> None:
-    assert readiness(obj, None, 0, was_ready=False)[0] is want
+def test_readiness(obj: Object, want: Readiness) -> None:
+    assert serving_readiness(obj, None, 0, was_ready=False)[0] is want
 
 
 @pytest.mark.parametrize(
     ("least", "available", "updating", "want"),
     [
-        pytest.param(1, 1, False, YES, id="enough serve while others start"),
+        pytest.param(1, 1, False, YES, id="enough are ready while others start"),
         pytest.param(1, 0, False, NO, id="too few"),
-        pytest.param(2, 1, False, NO, id="fewer than the least"),
+        pytest.param(2, 1, False, NO, id="fewer than the minimum"),
         pytest.param(1, 1, True, NO, id="an update, not a scaling"),
         pytest.param(None, 1, False, NO, id="no autoscaler"),
     ],
 )
-def test_scaling_is_no_outage(
-    least: int | None, available: int, updating: bool, want: Ready
+def test_scaling_keeps_a_backend_ready(
+    least: int | None, available: int, updating: bool, want: Readiness
 ) -> None:
     obj = serving(available=available, Progressing=True, UpdateInProgress=updating)
-    assert readiness(obj, least, 0, was_ready=True)[0] is want
+    assert serving_readiness(obj, least, 0, was_ready=True)[0] is want
 
 
 @pytest.mark.parametrize(
@@ -78,9 +80,9 @@ def test_scaling_is_no_outage(
         pytest.param(True, 2, YES, id="ours was seen, somebody else's was not"),
     ],
 )
-def test_a_status_about_an_older_spec(was_ready: bool, written: int, want: Ready) -> None:
+def test_a_status_of_an_older_generation(was_ready: bool, written: int, want: Readiness) -> None:
     obj = serving(generation=3, seen=2, Available=True)
-    assert readiness(obj, None, written, was_ready=was_ready)[0] is want
+    assert serving_readiness(obj, None, written, was_ready=was_ready)[0] is want
 
 
 @pytest.mark.parametrize(
@@ -88,17 +90,17 @@ def test_a_status_about_an_older_spec(was_ready: bool, written: int, want: Ready
     [
         pytest.param((0, 4), 0, NO, id="it may scale to zero, but nothing serves"),
         pytest.param((0, 4), 1, YES, id="it may scale to zero, and one serves"),
-        pytest.param((2, 4), 1, NO, id="fewer than its least"),
-        pytest.param((2, 4), 2, YES, id="its least"),
+        pytest.param((2, 4), 1, NO, id="fewer than its minimum"),
+        pytest.param((2, 4), 2, YES, id="its minimum"),
         pytest.param(None, 1, NO, id="no autoscaler"),
     ],
 )
-def test_while_it_scales_at_least_one_replica_must_serve(
-    bounds: tuple[int, int] | None, available: int, want: Ready
+def test_scaling_needs_at_least_one_ready_replica(
+    bounds: tuple[int, int] | None, available: int, want: Readiness
 ) -> None:
     meaning = model("m", backend("b1"))
     servings = {"m-b1": serving(available=available, Progressing=True)}
-    [report] = reports(meaning, servings, {"m-b1": bounds}, {}, {})
+    [report] = backend_reports(meaning, servings, {"m-b1": bounds}, {}, {})
     assert report.ready is want
 
 
@@ -117,14 +119,14 @@ ABSURD: list[Any] = [
 
 
 @pytest.mark.parametrize("status", ABSURD, ids=repr)
-def test_an_absurd_status_is_not_taken_for_ready(status: Any) -> None:
+def test_a_malformed_status_is_not_ready(status: Any) -> None:
     obj = {**serving(), "status": status}
-    assert readiness(obj, 1, 0, was_ready=False)[0] is not YES
+    assert serving_readiness(obj, 1, 0, was_ready=False)[0] is not YES
 
 
 def test_reports_follow_the_order_of_the_spec() -> None:
     meaning = model("m", backend("z"), backend("s", type="SGLang"), backend("a"))
-    found = reports(meaning, {"m-a": serving(available=2, Available=True)}, {}, {}, {})
+    found = backend_reports(meaning, {"m-a": serving(available=2, Available=True)}, {}, {}, {})
     assert [report.as_stored() for report in found] == [
         {
             "name": "z",

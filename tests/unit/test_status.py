@@ -1,4 +1,4 @@
-"""What the status says: every state, and every way from one to another."""
+"""The status of a ModelBooster: every state, and every transition between states."""
 
 from __future__ import annotations
 
@@ -22,26 +22,38 @@ from controller.plan.actions import ChildRef, WaitForDeletion
 from controller.reconcile.failure import Failure
 from controller.reconcile.plan_result import FailureStreak, PlanResult
 from controller.reconcile.summary import summarize
-from controller.status.finding import Finding, deployed, reconciling, retrying, stuck, unclear
-from controller.status.readiness import BackendReport, Ready
-from controller.status.status import MAX_MESSAGE, Difference, difference, status_of
+from controller.status.booster_status import (
+    MAX_MESSAGE_LENGTH,
+    StatusChange,
+    status_change,
+    status_of,
+)
+from controller.status.conditions import (
+    ConditionSet,
+    deployed,
+    failing,
+    readiness_unknown,
+    reconciling,
+    retrying,
+)
+from controller.status.readiness import BackendReport, Readiness
 from tests.builders import model, stored_object
 
 NOW, LATER = "2031-01-01T00:00:00Z", "2031-01-01T00:01:00Z"
 
 
-def report(name: str = "a", ready: Ready = Ready.YES, **more: Any) -> BackendReport:
+def report(name: str = "a", ready: Readiness = Readiness.YES, **more: Any) -> BackendReport:
     return BackendReport(name, f"m-{name}", ready, **more)
 
 
 READY = (report(),)
-NOT_READY = (report(ready=Ready.NO, message="why"),)
-NOT_KNOWN = (report(ready=Ready.UNKNOWN),)
+NOT_READY = (report(ready=Readiness.NO, message="why"),)
+NOT_KNOWN = (report(ready=Readiness.UNKNOWN),)
 AT_ZERO = (report(scaled_to_zero=True),)
 
 
-def booster(finding: Finding | None = None, generation: int = 1) -> Object:
-    """A ModelBooster of generation 1 or later, whose generation 1 was reported on."""
+def booster(finding: ConditionSet | None = None, generation: int = 1) -> Object:
+    """Returns a ModelBooster whose status is about generation 1."""
     obj = stored_object("m")
     if finding is not None:
         obj["status"] = status_of(obj, finding, NOW, model("m"))
@@ -62,14 +74,20 @@ STATES = {
     "S5": (deployed(READY), "TTF", ["ModelCreating", "ModelAvailable", "NoFailure"]),
     "S6": (deployed(AT_ZERO), "TTF", ["ModelCreating", "ScaledToZero", "NoFailure"]),
     "S7": (deployed(NOT_KNOWN), "TUF", ["ModelCreating", "StatusUnknown", "NoFailure"]),
-    "S7 by error": (unclear("x", READY), "TUF", ["ModelCreating", "StatusUnknown", "NoFailure"]),
-    "S8": (stuck("ValidationFailed", "x"), "FFT", ["ValidationFailed"] * 3),
-    "S9": (stuck("ChildApplyFailed", "x"), "FFT", ["ChildApplyFailed"] * 3),
+    "S7 by error": (
+        readiness_unknown("x", READY),
+        "TUF",
+        ["ModelCreating", "StatusUnknown", "NoFailure"],
+    ),
+    "S8": (failing("ValidationFailed", "x"), "FFT", ["ValidationFailed"] * 3),
+    "S9": (failing("ChildApplyFailed", "x"), "FFT", ["ChildApplyFailed"] * 3),
 }
 
 
 @pytest.mark.parametrize(("finding", "letters", "reasons"), STATES.values(), ids=STATES)
-def test_each_state_says_everything(finding: Finding, letters: str, reasons: list[str]) -> None:
+def test_each_state_sets_all_conditions(
+    finding: ConditionSet, letters: str, reasons: list[str]
+) -> None:
     status = status_of(booster(), finding, NOW, model("m"))
     full = {"T": "True", "F": "False", "U": "Unknown"}
     if len(reasons) == 2:
@@ -91,7 +109,7 @@ def test_each_state_says_everything(finding: Finding, letters: str, reasons: lis
 
 
 @pytest.mark.parametrize("finding", [state[0] for state in STATES.values()], ids=STATES)
-def test_no_state_contradicts_itself(finding: Finding) -> None:
+def test_conditions_never_contradict_each_other(finding: ConditionSet) -> None:
     status = {c["type"]: c["status"] for c in status_of(booster(), finding, NOW)["conditions"]}
     initialized, active, failed = (status[k] for k in ("Initialized", "Active", "Failed"))
     assert not (failed == "True" and active == "True")
@@ -103,15 +121,24 @@ def test_no_state_contradicts_itself(finding: Finding) -> None:
 @pytest.mark.parametrize(
     ("backends", "letters", "message"),
     [
-        pytest.param([Ready.YES, Ready.YES], "TTF", "ModelBooster is ready", id="all ready"),
-        pytest.param([Ready.YES, Ready.NO], "TFF", "1/2 backends ready; not ready: b1", id="mixed"),
         pytest.param(
-            [Ready.UNKNOWN, Ready.NO], "TFF", "0/2 backends ready; not ready: b1", id="no beats ?"
+            [Readiness.YES, Readiness.YES], "TTF", "ModelBooster is ready", id="all ready"
         ),
-        pytest.param([Ready.YES, Ready.UNKNOWN], "TUF", "nothing is reported about: b1", id="?"),
+        pytest.param(
+            [Readiness.YES, Readiness.NO], "TFF", "1/2 backends ready; not ready: b1", id="mixed"
+        ),
+        pytest.param(
+            [Readiness.UNKNOWN, Readiness.NO],
+            "TFF",
+            "0/2 backends ready; not ready: b1",
+            id="no beats unknown",
+        ),
+        pytest.param(
+            [Readiness.YES, Readiness.UNKNOWN], "TUF", "nothing is reported about: b1", id="unknown"
+        ),
     ],
 )
-def test_the_worst_backend_decides(backends: list[Ready], letters: str, message: str) -> None:
+def test_the_worst_backend_decides(backends: list[Readiness], letters: str, message: str) -> None:
     reports = tuple(report(f"b{i}", ready) for i, ready in enumerate(backends))
     finding = deployed(reports)
     three = (finding.initialized, finding.active, finding.failed)
@@ -123,9 +150,9 @@ def test_some_at_zero_is_not_scaled_to_zero() -> None:
     assert deployed((*AT_ZERO, report("b"))).active.reason == "ModelAvailable"
 
 
-@pytest.mark.parametrize("ready", [Ready.YES, Ready.NO], ids=["ready", "not ready"])
-def test_a_type_that_is_not_served_fails_beside_what_is_served(ready: Ready) -> None:
-    unserved = BackendReport("s", "", Ready.NO, unserved_type="SGLang")
+@pytest.mark.parametrize("ready", [Readiness.YES, Readiness.NO], ids=["ready", "not ready"])
+def test_an_unserved_type_fails_while_others_are_served(ready: Readiness) -> None:
+    unserved = BackendReport("s", "", Readiness.NO, unserved_type="SGLang")
     finding = deployed((report(ready=ready), unserved))
     assert finding.initialized.status == "True"
     assert (finding.active.status, finding.active.reason) == ("False", "UnsupportedBackendType")
@@ -133,11 +160,11 @@ def test_a_type_that_is_not_served_fails_beside_what_is_served(ready: Ready) -> 
     assert "s (SGLang)" in finding.failed.message
 
 
-def test_notes_go_with_active() -> None:
+def test_notes_are_appended_to_active() -> None:
     assert deployed(READY, ["note"]).active.message == "ModelBooster is ready; note"
 
 
-# From one state to another: what the pass met, by what the status said before.
+# Transitions: the new state, by what happened in the pass and by the state before.
 
 ROUTE = ChildRef("ModelRoute", "m")
 REFUSED = Failure(ROUTE, Invalid(422, "Invalid", "bad"))
@@ -152,10 +179,10 @@ BEFORE = {
     "S4": booster(deployed(NOT_READY)),
     "S5": booster(deployed(READY)),
     "S7": booster(deployed(NOT_KNOWN)),
-    "S8": booster(stuck("ValidationFailed", "x")),
-    "S9": booster(stuck("ChildApplyFailed", "x")),
+    "S8": booster(failing("ValidationFailed", "x")),
+    "S9": booster(failing("ChildApplyFailed", "x")),
     "S5, edited": booster(deployed(READY), generation=2),
-    "S9, edited": booster(stuck("ChildApplyFailed", "x"), generation=2),
+    "S9, edited": booster(failing("ChildApplyFailed", "x"), generation=2),
 }
 A_WHILE = FailureStreak(passes=2, failing_seconds=1)
 OFTEN = FailureStreak(passes=5, failing_seconds=1)
@@ -168,10 +195,10 @@ MET: dict[
     "some backend is not ready": ([], None, NOT_READY, dict.fromkeys(BEFORE, "S4")),
     "readiness is not known": ([], None, NOT_KNOWN, dict.fromkeys(BEFORE, "S7")),
     "all at zero": ([], None, AT_ZERO, dict.fromkeys(BEFORE, "S6")),
-    "a child is refused": ([REFUSED], None, READY, dict.fromkeys(BEFORE, "S9")),
+    "a child is rejected": ([REFUSED], None, READY, dict.fromkeys(BEFORE, "S9")),
     "a name is taken": ([FOREIGN], None, READY, dict.fromkeys(BEFORE, "S8")),
     "a conflict": ([MOVED], None, READY, dict.fromkeys(BEFORE, "=")),
-    "a passing error": (
+    "a transient error": (
         [BUSY],
         A_WHILE,
         READY,
@@ -180,13 +207,13 @@ MET: dict[
             **dict.fromkeys(("S0", "S1", "S2", "S5, edited", "S9, edited"), "S2"),
         },
     ),
-    "an error that comes again": (
+    "a repeated error": (
         [BUSY],
         OFTEN,
         READY,
         {**dict.fromkeys(BEFORE, "S9"), "S5": "S7", "S7": "S7"},
     ),
-    "an error that lasts": (
+    "a lasting error": (
         [BUSY],
         LONG,
         READY,
@@ -195,7 +222,7 @@ MET: dict[
 }
 
 
-def name_of(finding: Finding | None) -> str:
+def name_of(finding: ConditionSet | None) -> str:
     if finding is None:
         return "="
     letters = "".join(s.status[0] for s in (finding.initialized, finding.active, finding.failed))
@@ -226,10 +253,10 @@ def test_transitions(met: str, before: str, want: str) -> None:
     [
         pytest.param(False, 1, "S0", "S2", id="a predecessor's child, new"),
         pytest.param(False, 1, "S5", "S5", id="a predecessor's child, settled"),
-        pytest.param(False, 60, "S5", "S8", id="a predecessor's child that does not go"),
+        pytest.param(False, 60, "S5", "S8", id="a predecessor's child that is not deleted"),
         pytest.param(True, 1, "S2", "S2", id="our own child, new"),
         pytest.param(True, 59, "S5", "S5", id="our own child, settled"),
-        pytest.param(True, 60, "S5", "S9", id="our own child that does not go"),
+        pytest.param(True, 60, "S5", "S9", id="our own child that is not deleted"),
     ],
 )
 def test_waiting(ours: bool, seconds: float, before: str, want: str) -> None:
@@ -241,7 +268,7 @@ def test_waiting(ours: bool, seconds: float, before: str, want: str) -> None:
         assert 'waiting for ModelRoute "m"' in finding.initialized.message
 
 
-# What a message says.
+# Messages.
 
 
 @pytest.mark.parametrize(
@@ -290,14 +317,14 @@ def test_waiting(ours: bool, seconds: float, before: str, want: str) -> None:
         ),
     ],
 )
-def test_what_a_refusal_says(error: Exception, reason: str, message: str) -> None:
+def test_message_of_a_rejected_child(error: Exception, reason: str, message: str) -> None:
     result = PlanResult(failures=[BUSY, Failure(ROUTE, error), MOVED])
     finding = summarize(booster(), result, ())
     assert finding is not None
     assert (finding.failed.reason, finding.failed.message) == (reason, message)
 
 
-def test_without_kthena_one_sentence_says_so() -> None:
+def test_without_kthena_there_is_one_message() -> None:
     unknown = NotFound(404, "", "404 page not found")
     children = (
         ChildRef("ModelServer", "m-b1"),
@@ -315,7 +342,7 @@ def test_without_kthena_one_sentence_says_so() -> None:
     )
 
 
-def test_all_refusals_are_said_and_one_only_once() -> None:
+def test_messages_of_rejected_children_are_joined_without_duplicates() -> None:
     other = replace(REFUSED, child=ChildRef("ModelServer", "s"))
     finding = summarize(booster(), PlanResult(failures=[REFUSED, other, REFUSED]), ())
     assert finding is not None
@@ -324,7 +351,7 @@ def test_all_refusals_are_said_and_one_only_once() -> None:
     )
 
 
-def test_what_goes_on_serving_is_said() -> None:
+def test_a_failure_says_that_existing_children_keep_serving() -> None:
     backends = (report(ready_replicas=1),)
     finding = summarize(booster(), PlanResult(failures=[REFUSED]), backends)
     assert finding is not None
@@ -339,7 +366,7 @@ def test_what_goes_on_serving_is_said() -> None:
     ],
     ids=["gone", "terminating"],
 )
-def test_a_namespace_on_its_way_out_is_nothing_to_report(error: Exception) -> None:
+def test_a_terminating_namespace_is_not_reported(error: Exception) -> None:
     assert summarize(booster(), PlanResult(failures=[BUSY, Failure(ROUTE, error)]), READY) is None
 
 
@@ -352,21 +379,21 @@ def test_a_namespace_on_its_way_out_is_nothing_to_report(error: Exception) -> No
     ],
     ids=["moved on", "gone", "another has its name"],
 )
-def test_an_old_view_is_nothing_to_report(error: Exception) -> None:
+def test_a_stale_read_is_not_reported(error: Exception) -> None:
     assert summarize(booster(), PlanResult(failures=[Failure(ROUTE, error)]), READY) is None
 
 
-def test_no_answer_is_a_passing_error() -> None:
+def test_a_missing_response_is_a_transient_error() -> None:
     result = PlanResult(failures=[Failure(ROUTE, Unreachable("reset"))])
     finding = summarize(booster(), result, READY)
     assert finding is not None
     assert finding.initialized.message == 'ModelRoute "m": reset'
 
 
-# Times, and what is worth a write.
+# Transition times, and which changes are written.
 
 
-def test_a_transition_time_moves_only_with_its_status() -> None:
+def test_a_transition_time_changes_only_with_its_status() -> None:
     before = booster(deployed(NOT_READY))
     times = {
         c["type"]: c["lastTransitionTime"]
@@ -375,47 +402,51 @@ def test_a_transition_time_moves_only_with_its_status() -> None:
     assert times == {"Initialized": NOW, "Active": LATER, "Failed": NOW, "Ready": LATER}
 
 
-def test_a_clock_that_was_set_back_does_not_turn_time_around() -> None:
+def test_transition_times_do_not_go_back_with_the_clock() -> None:
     before = booster(deployed(NOT_READY))
     status = status_of(before, deployed(READY), "2030-01-01T00:00:00Z")
     assert {c["lastTransitionTime"] for c in status["conditions"]} == {NOW}
 
 
-def test_a_message_is_cut_to_what_the_server_takes() -> None:
-    status = status_of(booster(), stuck("ValidationFailed", "x" * 40000), NOW)
-    assert {len(c["message"]) for c in status["conditions"]} == {MAX_MESSAGE}
+def test_a_message_is_cut_to_the_limit_of_the_api_server() -> None:
+    status = status_of(booster(), failing("ValidationFailed", "x" * 40000), NOW)
+    assert {len(c["message"]) for c in status["conditions"]} == {MAX_MESSAGE_LENGTH}
 
 
 @pytest.mark.parametrize(
     ("before", "after", "generation", "want"),
     [
-        pytest.param(READY, READY, 1, Difference.NONE, id="nothing new"),
-        pytest.param(READY, READY, 2, Difference.STATE, id="a new generation"),
-        pytest.param(NOT_READY, READY, 1, Difference.STATE, id="another state"),
+        pytest.param(READY, READY, 1, StatusChange.NONE, id="nothing new"),
+        pytest.param(READY, READY, 2, StatusChange.STATE, id="a new generation"),
+        pytest.param(NOT_READY, READY, 1, StatusChange.STATE, id="another state"),
         pytest.param(
-            (report(), report("b", Ready.NO), report("c", Ready.NO)),
-            (report(), report("b"), report("c", Ready.NO)),
+            (report(), report("b", Readiness.NO), report("c", Readiness.NO)),
+            (report(), report("b"), report("c", Readiness.NO)),
             1,
-            Difference.DETAILS,
-            id="one backend more is ready, but not all",
+            StatusChange.DETAILS,
+            id="one more backend is ready, but not all",
         ),
-        pytest.param(READY, (report(replicas=2),), 1, Difference.DETAILS, id="a counter"),
+        pytest.param(READY, (report(replicas=2),), 1, StatusChange.DETAILS, id="a counter"),
         pytest.param(
-            NOT_READY, (report(ready=Ready.NO, message="y"),), 1, Difference.DETAILS, id="a message"
+            NOT_READY,
+            (report(ready=Readiness.NO, message="y"),),
+            1,
+            StatusChange.DETAILS,
+            id="a message",
         ),
     ],
 )
-def test_difference(
+def test_status_change(
     before: tuple[BackendReport, ...],
     after: tuple[BackendReport, ...],
     generation: int,
-    want: Difference,
+    want: StatusChange,
 ) -> None:
     obj = booster(deployed(before), generation)
-    assert difference(obj, status_of(obj, deployed(after), LATER, model("m"))) is want
+    assert status_change(obj, status_of(obj, deployed(after), LATER, model("m"))) is want
 
 
-def test_what_kthena_left_in_the_status_is_replaced() -> None:
+def test_conditions_of_kthena_are_replaced() -> None:
     obj = booster()
     obj["status"] = {
         "observedGeneration": 1,
@@ -431,14 +462,14 @@ def test_what_kthena_left_in_the_status_is_replaced() -> None:
         "backendStatuses": [{"name": "m-a", "replicas": 1}],
     }
     status = status_of(obj, deployed(READY), LATER, model("m"))
-    assert difference(obj, status) is Difference.STATE
+    assert status_change(obj, status) is StatusChange.STATE
     assert ("Failed", "False", "NoFailure") in said(status)
     assert [b["name"] for b in status["backendStatuses"]] == ["a"]
 
 
-def test_a_refused_spec_keeps_what_was_known_of_its_backends() -> None:
+def test_an_invalid_spec_keeps_the_status_of_its_backends() -> None:
     obj = booster(deployed(READY), generation=2)
-    status = status_of(obj, stuck("ValidationFailed", str(InvalidSpec([]))), LATER)
+    status = status_of(obj, failing("ValidationFailed", str(InvalidSpec([]))), LATER)
     assert status["backendStatuses"] == obj["status"]["backendStatuses"]
 
 
@@ -447,6 +478,6 @@ def test_a_refused_spec_keeps_what_was_known_of_its_backends() -> None:
     [({"name": "qwen"}, "qwen"), ({}, "m"), ({"name": 3}, "m"), (None, "m"), ([], "m")],
     ids=repr,
 )
-def test_the_name_for_clients_is_told_even_of_a_refused_spec(spec: Any, want: str) -> None:
+def test_an_invalid_spec_still_reports_the_model_name(spec: Any, want: str) -> None:
     obj = {**booster(), "spec": spec}
-    assert status_of(obj, stuck("ValidationFailed", "x"), NOW)["modelName"] == want
+    assert status_of(obj, failing("ValidationFailed", "x"), NOW)["modelName"] == want

@@ -1,4 +1,4 @@
-"""How workers share the loop with everything else that must go on."""
+"""Workers: sharing the event loop, and the end of a ModelBooster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORKERS = 4
 PASSES = 400
 
 
-async def test_passes_that_wait_for_nothing_let_others_have_their_turn() -> None:
+async def test_passes_that_never_wait_do_not_block_the_event_loop() -> None:
     queue, turns, passes = WorkQueue(), 0, 0
 
     async def others() -> None:
@@ -36,7 +36,7 @@ async def test_passes_that_wait_for_nothing_let_others_have_their_turn() -> None
         return Result(is_gone=True)
 
     for number in range(PASSES):
-        queue.add(Key("ns", f"m{number}"), low=True)
+        queue.add(Key("ns", f"m{number}"), low_priority=True)
     beside = asyncio.create_task(others())
     await Workers(queue, reconcile, Metrics(), 36000).run(WORKERS)
     beside.cancel()
@@ -45,7 +45,7 @@ async def test_passes_that_wait_for_nothing_let_others_have_their_turn() -> None
     assert turns >= PASSES // WORKERS
 
 
-async def test_a_booster_that_is_deleted_leaves_nothing_for_later() -> None:
+async def test_a_deleted_booster_has_no_delayed_key() -> None:
     queue, key = WorkQueue(), Key("ns", "m")
     results: Iterator[Result] = iter([Result(), Result(is_gone=True)])
 

@@ -1,4 +1,4 @@
-"""Each key once, never twice at a time, later after a failure; and nobody waits for a neighbour."""
+"""The work queue: deduplication, priority, fairness, delays and backoff."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_key_added_twice_is_handed_out_once(queue: WorkQueue) -> None:
     assert all_of(queue) == [A, B]
 
 
-def test_a_key_that_is_out_waits_until_it_is_back(queue: WorkQueue) -> None:
+def test_a_key_added_while_processing_is_queued_when_done(queue: WorkQueue) -> None:
     queue.add(A)
     assert queue.take() == A
     queue.add(A)
@@ -54,29 +54,29 @@ def test_a_key_that_is_out_waits_until_it_is_back(queue: WorkQueue) -> None:
     assert all_of(queue) == [A]
 
 
-def test_a_key_that_is_done_does_not_come_back_by_itself(queue: WorkQueue) -> None:
+def test_a_done_key_is_not_queued_again(queue: WorkQueue) -> None:
     queue.add(A)
     queue.done(queue.take() or B)
     assert queue.take() is None
 
 
-def test_what_changed_goes_before_what_was_only_listed(queue: WorkQueue) -> None:
-    queue.add(A, low=True)
-    queue.add(B, low=True)
+def test_normal_priority_goes_before_low_priority(queue: WorkQueue) -> None:
+    queue.add(A, low_priority=True)
+    queue.add(B, low_priority=True)
     queue.add(C)
     assert all_of(queue) == [C, A, B]
 
 
-def test_a_change_moves_a_listed_key_up(queue: WorkQueue) -> None:
-    queue.add(A, low=True)
-    queue.add(B, low=True)
+def test_an_addition_with_normal_priority_moves_a_key_up(queue: WorkQueue) -> None:
+    queue.add(A, low_priority=True)
+    queue.add(B, low_priority=True)
     queue.add(B)
     assert all_of(queue) == [B, A]
 
 
-def test_a_listing_does_not_move_a_changed_key_down(queue: WorkQueue) -> None:
+def test_an_addition_with_low_priority_does_not_move_a_key_down(queue: WorkQueue) -> None:
     queue.add(A)
-    queue.add(A, low=True)
+    queue.add(A, low_priority=True)
     queue.add(B)
     assert all_of(queue) == [A, B]
 
@@ -84,24 +84,24 @@ def test_a_listing_does_not_move_a_changed_key_down(queue: WorkQueue) -> None:
 @pytest.mark.parametrize(
     ("added", "want"),
     [
-        pytest.param([True], [C, A], id="only listed meanwhile"),
-        pytest.param([True, False], [A, C], id="changed meanwhile"),
-        pytest.param([False, True], [A, C], id="changed, then listed"),
+        pytest.param([True], [C, A], id="low priority"),
+        pytest.param([True, False], [A, C], id="low, then normal priority"),
+        pytest.param([False, True], [A, C], id="normal, then low priority"),
     ],
 )
-def test_how_a_key_comes_back_that_was_added_while_it_was_out(
+def test_priority_of_a_key_added_while_processing(
     queue: WorkQueue, added: list[bool], want: list[Key]
 ) -> None:
     queue.add(A)
     queue.take()
     for low in added:
-        queue.add(A, low=low)
+        queue.add(A, low_priority=low)
     queue.done(A)
     queue.add(C)
     assert all_of(queue) == want
 
 
-def test_a_busy_tenant_delays_another_by_one_key_only(queue: WorkQueue) -> None:
+def test_a_busy_namespace_delays_another_by_one_key_only(queue: WorkQueue) -> None:
     for i in range(10_000):
         queue.add(Key("busy", f"m{i}"))
     queue.add(Key("calm", "m"))
@@ -112,7 +112,7 @@ def test_a_busy_tenant_delays_another_by_one_key_only(queue: WorkQueue) -> None:
     ]
 
 
-def test_a_key_added_for_later_comes_then(queue: WorkQueue, clock: Clock) -> None:
+def test_a_delayed_key_is_queued_when_due(queue: WorkQueue, clock: Clock) -> None:
     queue.add_after(A, 10)
     clock.now += 9.9
     assert queue.take() is None
@@ -121,7 +121,7 @@ def test_a_key_added_for_later_comes_then(queue: WorkQueue, clock: Clock) -> Non
 
 
 @pytest.mark.parametrize("delays", [(10, 3), (3, 10)])
-def test_of_several_times_the_earliest_counts(
+def test_the_earliest_of_several_delays_wins(
     queue: WorkQueue, clock: Clock, delays: tuple[float, float]
 ) -> None:
     for delay in delays:
@@ -133,9 +133,7 @@ def test_of_several_times_the_earliest_counts(
     assert queue.take() is None
 
 
-def test_a_key_whose_time_comes_while_it_is_out_comes_back_once(
-    queue: WorkQueue, clock: Clock
-) -> None:
+def test_a_key_due_while_processing_is_queued_once(queue: WorkQueue, clock: Clock) -> None:
     queue.add(A)
     queue.take()
     queue.add_after(A, 1)
@@ -149,10 +147,8 @@ HOUR = 3600.0
 RESYNC_SECONDS = 36000.0
 
 
-def test_a_key_that_is_looked_at_soon_again_and_again_holds_one_entry(
-    queue: WorkQueue, clock: Clock
-) -> None:
-    """Every minute something happens to each key, and a detail of its status waits ten seconds."""
+def test_a_key_with_many_delays_has_one_entry(queue: WorkQueue, clock: Clock) -> None:
+    """Each minute, every key is added, delayed by ten seconds, and then by the resync interval."""
     keys = [Key("ns", f"m{i}") for i in range(500)]
     for key in keys:
         queue.add(key)
@@ -170,9 +166,7 @@ def test_a_key_that_is_looked_at_soon_again_and_again_holds_one_entry(
     assert most == len(keys)
 
 
-def test_at_every_time_the_key_that_is_due_first_comes_first(
-    queue: WorkQueue, clock: Clock
-) -> None:
+def test_delayed_keys_are_queued_in_order_of_time(queue: WorkQueue, clock: Clock) -> None:
     chance = random.Random(4)
     want: dict[Key, float] = {}
     for _ in range(3000):
@@ -192,7 +186,7 @@ def test_at_every_time_the_key_that_is_due_first_comes_first(
     assert came == sorted(want, key=lambda key: want[key])
 
 
-def test_a_key_whose_object_is_gone_holds_no_entry(queue: WorkQueue, clock: Clock) -> None:
+def test_a_dropped_key_has_no_entry(queue: WorkQueue, clock: Clock) -> None:
     queue.add_after(A, RESYNC_SECONDS)
     queue.retry(A)
     queue.drop(A)
@@ -202,7 +196,7 @@ def test_a_key_whose_object_is_gone_holds_no_entry(queue: WorkQueue, clock: Cloc
 
 
 def pauses(queue: WorkQueue, clock: Clock, count: int, **retry: float) -> list[float]:
-    """How long a key that always fails waits, each time."""
+    """Returns the delays of a key that always fails."""
     found = []
     queue.add(A)
     for _ in range(count):
@@ -216,7 +210,7 @@ def pauses(queue: WorkQueue, clock: Clock, count: int, **retry: float) -> list[f
     return found
 
 
-def test_each_failure_waits_twice_as_long_up_to_two_minutes(queue: WorkQueue, clock: Clock) -> None:
+def test_the_backoff_doubles_up_to_two_minutes(queue: WorkQueue, clock: Clock) -> None:
     assert pauses(queue, clock, 17) == [
         *(0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96),
         *(81.92, 120, 120),
@@ -224,15 +218,15 @@ def test_each_failure_waits_twice_as_long_up_to_two_minutes(queue: WorkQueue, cl
     assert queue.failures(A) == 17
 
 
-def test_a_failure_after_a_thousand_is_still_a_number(queue: WorkQueue, clock: Clock) -> None:
+def test_the_backoff_does_not_overflow(queue: WorkQueue, clock: Clock) -> None:
     assert pauses(queue, clock, 1200)[-1] == 120
 
 
-def test_what_the_failure_asks_for_is_waited(queue: WorkQueue, clock: Clock) -> None:
+def test_the_minimum_delay_of_a_failure_is_kept(queue: WorkQueue, clock: Clock) -> None:
     assert pauses(queue, clock, 2, at_least_seconds=60) == [60, 60]
 
 
-def test_a_success_makes_the_next_failure_the_first(queue: WorkQueue, clock: Clock) -> None:
+def test_forget_resets_the_backoff(queue: WorkQueue, clock: Clock) -> None:
     pauses(queue, clock, 5)
     queue.forget(A)
     assert queue.failures(A) == 0
@@ -242,13 +236,13 @@ def test_a_success_makes_the_next_failure_the_first(queue: WorkQueue, clock: Clo
 
 
 @pytest.mark.parametrize(("dice", "want"), [(0.0, 0.004), (0.9999999, 0.006)])
-def test_pauses_are_spread_by_a_fifth(clock: Clock, dice: float, want: float) -> None:
+def test_the_backoff_has_a_jitter_of_a_fifth(clock: Clock, dice: float, want: float) -> None:
     queue = WorkQueue(clock=clock, dice=lambda: dice)
     queue.retry(A)
     assert queue.next_due_seconds() == pytest.approx(want)
 
 
-def test_only_so_many_retries_a_second_are_let_through(queue: WorkQueue, clock: Clock) -> None:
+def test_retries_are_rate_limited(queue: WorkQueue, clock: Clock) -> None:
     for i in range(300):
         queue.retry(Key("ns", f"m{i}"))
     clock.now += 1
@@ -257,7 +251,7 @@ def test_only_so_many_retries_a_second_are_let_through(queue: WorkQueue, clock: 
     assert len(all_of(queue)) == pytest.approx(10, abs=1)
 
 
-def test_changes_are_not_held_back_by_others_retries(queue: WorkQueue) -> None:
+def test_additions_are_not_delayed_by_retries(queue: WorkQueue) -> None:
     for i in range(300):
         queue.retry(Key("ns", f"m{i}"))
     queue.add(A)
@@ -281,7 +275,7 @@ class Counted:
         self.said.append("retried")
 
 
-def test_whoever_measures_is_told(clock: Clock) -> None:
+def test_metrics_are_updated(clock: Clock) -> None:
     counted = Counted()
     queue = WorkQueue(counted, clock)
     queue.add(A)
@@ -295,11 +289,11 @@ def test_whoever_measures_is_told(clock: Clock) -> None:
     assert queue.running == {}
 
 
-# What waits on an event loop.
+# With an event loop.
 
 
 @pytest.mark.anyio
-async def test_whoever_waits_is_woken_in_turn() -> None:
+async def test_getters_are_woken_in_order() -> None:
     queue = WorkQueue()
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         waiting = [group.create_task(queue.get()) for _ in range(2)]
@@ -310,7 +304,7 @@ async def test_whoever_waits_is_woken_in_turn() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_key_is_not_lost_with_a_worker_that_is_cancelled_as_it_is_woken() -> None:
+async def test_a_getter_cancelled_while_woken_loses_no_key() -> None:
     queue = WorkQueue()
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         first = group.create_task(queue.get())
@@ -322,7 +316,7 @@ async def test_a_key_is_not_lost_with_a_worker_that_is_cancelled_as_it_is_woken(
 
 
 @pytest.mark.anyio
-async def test_shutting_down_ends_who_waits_and_who_asks_later() -> None:
+async def test_shutdown_ends_waiting_and_later_getters() -> None:
     queue = WorkQueue()
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         waiting = group.create_task(wait_for_the_end(queue))
@@ -344,7 +338,7 @@ async def wait_for_the_end(queue: WorkQueue) -> bool:
 
 
 @pytest.mark.anyio
-async def test_what_is_out_at_the_end_can_still_be_settled() -> None:
+async def test_done_works_after_shutdown() -> None:
     queue = WorkQueue()
     queue.add(A)
     assert await queue.get() == A

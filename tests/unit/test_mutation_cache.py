@@ -1,4 +1,4 @@
-"""What a pass sees between a write and the watch that shows it."""
+"""MutationCache: what a pass reads between a write and its watch event."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from app.cache.store import Store
 from app.errors import Unreachable
 from app.model.ownership import owner_uids
 from app.values.meta import Key, Object
-from controller.cluster.stores import BOOSTER_INDEX
-from controller.cluster.view import EXPECT_SECONDS, View
-from controller.cluster.writes import Write
+from controller.cluster.indexed_stores import BOOSTER_INDEX
+from controller.cluster.mutation_cache import EXPECTATION_SECONDS, MutationCache
+from controller.cluster.own_writes import InflightWrite
 
 OWNER = "owner-uid"
 KEY = Key("ns", "m")
@@ -41,41 +41,44 @@ def route(version: str, uid: str = "u1", generation: int = 1) -> Object:
 
 
 class Cluster:
-    """A store of routes, the view on it, and a watch that shows what the test says."""
+    """A store of routes, a cache on top, and a watch that the test drives."""
 
     def __init__(self, *routes: Object) -> None:
         self.store = Store({BOOSTER_INDEX: owner_uids})
-        self.overtaken: list[Write] = []
-        self.view = View({"ModelRoute": {None: self.store}}, overtaken=self.overtaken.append)
+        self.concurrently_changed: list[InflightWrite] = []
+        self.cache = MutationCache(
+            {"ModelRoute": {None: self.store}},
+            on_concurrent_change=self.concurrently_changed.append,
+        )
         for obj in routes:
             self.store.put(obj)
 
     def shows(self, obj: Object) -> list[bool]:
-        return [self.view.noticed(MODEL_ROUTE, *change) for change in self.store.put(obj)]
+        return [self.cache.observe(MODEL_ROUTE, *change) for change in self.store.put(obj)]
 
     def shows_gone(self, obj: Object) -> list[bool]:
-        return [self.view.noticed(MODEL_ROUTE, *change) for change in self.store.remove(obj)]
+        return [self.cache.observe(MODEL_ROUTE, *change) for change in self.store.remove(obj)]
 
-    def writes(self) -> AbstractContextManager[Write]:
-        return self.view.writing(Write(MODEL_ROUTE, KEY, KEY, OWNER))
+    def writes(self) -> AbstractContextManager[InflightWrite]:
+        return self.cache.writing(InflightWrite(MODEL_ROUTE, KEY, KEY, OWNER))
 
     def made(self, obj: Object) -> None:
         with self.writes() as write:
-            self.view.made(write, obj, now=0)
+            self.cache.record_write(write, obj, now=0)
 
     def deleted(self, uid: str = "u1") -> None:
         with self.writes() as write:
-            self.view.deleted(write, uid, now=0)
+            self.cache.record_deletion(write, uid, now=0)
 
     def sees(self) -> list[str]:
-        """The version that a pass sees, by name and among the children."""
-        one = self.view.get(MODEL_ROUTE, KEY)
-        several = [obj["metadata"]["resourceVersion"] for obj in self.view.children(OWNER)]
+        """Returns the resource version that a pass reads, by name and among the children."""
+        one = self.cache.get(MODEL_ROUTE, KEY)
+        several = [obj["metadata"]["resourceVersion"] for obj in self.cache.children(OWNER)]
         assert ([one["metadata"]["resourceVersion"]] if one else []) == several
         return several
 
 
-def test_a_created_child_is_there_at_once_and_its_event_is_no_news() -> None:
+def test_a_created_child_is_visible_at_once_and_its_event_is_no_news() -> None:
     cluster = Cluster()
     cluster.made(route("5"))
     assert cluster.sees() == ["5"]
@@ -86,7 +89,7 @@ def test_a_created_child_is_there_at_once_and_its_event_is_no_news() -> None:
     assert cluster.sees() == ["6"]
 
 
-def test_an_older_event_does_not_undo_a_write() -> None:
+def test_an_older_event_does_not_replace_a_write() -> None:
     cluster = Cluster(route("1"))
     cluster.made(route("5"))
 
@@ -96,44 +99,44 @@ def test_an_older_event_does_not_undo_a_write() -> None:
     assert cluster.sees() == ["5"]
 
 
-def test_a_write_that_changed_nothing_is_nothing_to_wait_for() -> None:
+def test_a_write_without_effect_expects_no_event() -> None:
     cluster = Cluster(route("5"))
     cluster.made(route("5"))
     assert cluster.shows(route("6")) == [True]
     assert cluster.sees() == ["6"]
 
 
-def test_what_the_watch_showed_before_the_answer_came_is_not_waited_for() -> None:
+def test_an_event_before_the_response_is_not_expected_again() -> None:
     cluster = Cluster(route("1"))
     with cluster.writes() as write:
         assert cluster.shows(route("5")) == [False]
-        cluster.view.made(write, route("5"), now=0)
+        cluster.cache.record_write(write, route("5"), now=0)
     assert cluster.sees() == ["5"]
-    assert cluster.overtaken == []
+    assert cluster.concurrently_changed == []
 
 
-def test_what_somebody_did_right_after_is_told_when_the_answer_comes() -> None:
+def test_a_concurrent_update_is_reported_after_the_response() -> None:
     cluster = Cluster(route("1"))
     with cluster.writes() as write:
         assert cluster.shows(route("5")) == [False]
         assert cluster.shows(route("6")) == [False]
-        cluster.view.made(write, route("5"), now=0)
-        assert cluster.overtaken == []
+        cluster.cache.record_write(write, route("5"), now=0)
+        assert cluster.concurrently_changed == []
     assert cluster.sees() == ["6"]
-    assert cluster.overtaken == [write]
+    assert cluster.concurrently_changed == [write]
 
 
-def test_a_deletion_right_after_is_told_when_the_answer_comes() -> None:
+def test_a_concurrent_deletion_is_reported_after_the_response() -> None:
     cluster = Cluster(route("1"))
     with cluster.writes() as write:
         cluster.shows(route("5"))
         cluster.shows_gone(route("6"))
-        cluster.view.made(write, route("5"), now=0)
+        cluster.cache.record_write(write, route("5"), now=0)
     assert cluster.sees() == []
-    assert cluster.overtaken == [write]
+    assert cluster.concurrently_changed == [write]
 
 
-def test_what_happened_during_a_write_that_fails_is_told_too() -> None:
+def test_events_during_a_failed_write_are_reported() -> None:
     cluster = Cluster(route("1"))
 
     def fails() -> None:
@@ -143,25 +146,25 @@ def test_what_happened_during_a_write_that_fails_is_told_too() -> None:
 
     with pytest.raises(Unreachable):
         fails()
-    assert [write.versions for write in cluster.overtaken] == [{"5"}]
+    assert [write.seen_versions for write in cluster.concurrently_changed] == [{"5"}]
 
 
-def test_of_a_deletion_only_what_else_happened_is_told() -> None:
+def test_a_deletion_reports_only_other_events() -> None:
     cluster = Cluster(route("1"))
     with cluster.writes() as write:
         assert cluster.shows_gone(route("5")) == [False]
-        cluster.view.deleted(write, "u1", now=0)
+        cluster.cache.record_deletion(write, "u1", now=0)
     assert cluster.sees() == []
-    assert cluster.overtaken == []
+    assert cluster.concurrently_changed == []
 
     with cluster.writes() as write:
         assert cluster.shows(route("7", uid="u2")) == [False]
-        cluster.view.deleted(write, "u1", now=0)
+        cluster.cache.record_deletion(write, "u1", now=0)
     assert cluster.sees() == ["7"]
-    assert cluster.overtaken == [write]
+    assert cluster.concurrently_changed == [write]
 
 
-def test_a_new_generation_is_later_for_sure() -> None:
+def test_a_higher_generation_replaces_a_write() -> None:
     cluster = Cluster(route("1"))
     cluster.made(route("5", generation=2))
     assert cluster.shows(route("9", generation=3)) == [True]
@@ -179,7 +182,7 @@ def test_a_deleted_child_is_gone_at_once_and_its_event_is_no_news() -> None:
     assert cluster.sees() == []
 
 
-def test_a_deleted_child_that_a_finalizer_keeps_is_seen_going() -> None:
+def test_a_deleted_child_with_a_finalizer_is_seen_terminating() -> None:
     cluster = Cluster(route("1"))
     cluster.deleted()
     going = route("2")
@@ -188,7 +191,7 @@ def test_a_deleted_child_that_a_finalizer_keeps_is_seen_going() -> None:
     assert cluster.sees() == ["2"]
 
 
-def test_a_child_that_is_deleted_and_made_anew_is_the_new_one() -> None:
+def test_a_recreated_child_replaces_the_deleted_one() -> None:
     cluster = Cluster(route("1"))
     cluster.deleted()
     cluster.made(route("5", uid="u2"))
@@ -200,51 +203,51 @@ def test_a_child_that_is_deleted_and_made_anew_is_the_new_one() -> None:
     assert cluster.sees() == ["5"]
 
 
-def test_somebody_elses_deletion_ends_what_we_expect() -> None:
+def test_a_deletion_by_another_client_drops_the_expectation() -> None:
     cluster = Cluster(route("1"))
     cluster.made(route("5"))
     assert cluster.shows_gone(route("6")) == [True]
     assert cluster.sees() == []
 
 
-def test_what_goes_during_a_deletion_that_fails_is_told() -> None:
+def test_a_deletion_during_a_failed_write_is_reported() -> None:
     cluster = Cluster(route("1"))
     with cluster.writes():
         assert cluster.shows_gone(route("5")) == [False]
-    assert [write.gone for write in cluster.overtaken] == [{"u1"}]
+    assert [write.seen_deletions for write in cluster.concurrently_changed] == [{"u1"}]
 
 
-def test_after_a_minute_the_store_is_believed_again() -> None:
+def test_an_expectation_expires_after_a_minute() -> None:
     cluster = Cluster(route("1"))
     cluster.made(route("5"))
-    assert cluster.view.expired(EXPECT_SECONDS - 1) == []
+    assert cluster.cache.drop_expired(EXPECTATION_SECONDS - 1) == []
     assert cluster.sees() == ["5"]
-    assert [e.owner for e in cluster.view.expired(EXPECT_SECONDS)] == [OWNER]
+    assert [e.owner_uid for e in cluster.cache.drop_expired(EXPECTATION_SECONDS)] == [OWNER]
     assert cluster.sees() == ["1"]
 
 
-def test_a_listing_ends_what_was_expected_before_it_began() -> None:
+def test_a_list_drops_older_expectations() -> None:
     cluster = Cluster()
     cluster.made(route("5"))  # at 0
     for began, namespace in ((0, None), (1, "other")):
-        assert cluster.view.relisted(MODEL_ROUTE, namespace, began) == []
-    assert cluster.view.relisted(MODEL_SERVING, None, 1) == []
+        assert cluster.cache.drop_relisted(MODEL_ROUTE, namespace, began) == []
+    assert cluster.cache.drop_relisted(MODEL_SERVING, None, 1) == []
     assert cluster.sees() == ["5"]
-    assert [e.owner for e in cluster.view.relisted(MODEL_ROUTE, "ns", 1)] == [OWNER]
+    assert [e.owner_uid for e in cluster.cache.drop_relisted(MODEL_ROUTE, "ns", 1)] == [OWNER]
     assert cluster.sees() == []
 
 
-def test_a_store_for_each_namespace() -> None:
+def test_each_namespace_has_a_store() -> None:
     here, there = Store({BOOSTER_INDEX: owner_uids}), Store({BOOSTER_INDEX: owner_uids})
     here.put(route("1"))
-    view = View({"ModelRoute": {"ns": here, "other": there}})
-    assert view.get(MODEL_ROUTE, KEY) == route("1")
-    assert view.get(MODEL_ROUTE, Key("other", "m")) is None
-    assert view.get(MODEL_ROUTE, Key("third", "m")) is None
-    assert list(view.children(OWNER)) == [route("1")]
+    cache = MutationCache({"ModelRoute": {"ns": here, "other": there}})
+    assert cache.get(MODEL_ROUTE, KEY) == route("1")
+    assert cache.get(MODEL_ROUTE, Key("other", "m")) is None
+    assert cache.get(MODEL_ROUTE, Key("third", "m")) is None
+    assert list(cache.children(OWNER)) == [route("1")]
 
 
-def test_pods_are_found_by_the_uid_they_name_in_the_same_namespace_only() -> None:
+def test_pods_are_found_by_uid_label_in_the_same_namespace_only() -> None:
     def record(namespace: str, name: str) -> Object:
         return {"metadata": {"namespace": namespace, "name": name, "uid": name, "owner": OWNER}}
 
@@ -254,9 +257,9 @@ def test_pods_are_found_by_the_uid_they_name_in_the_same_namespace_only() -> Non
     everywhere.put(record("other", "b"))
     stranger = {**booster, "metadata": {**booster["metadata"], "uid": "stranger"}}
 
-    view = View({}, {None: everywhere})
+    cache = MutationCache({}, {None: everywhere})
 
-    assert [obj["metadata"]["name"] for obj in view.pods(booster)] == ["a"]
-    assert list(view.pods(stranger)) == []
-    assert list(View({}, {"other": everywhere}).pods(booster)) == []
-    assert list(View({}).pods(booster)) == []
+    assert [obj["metadata"]["name"] for obj in cache.pods(booster)] == ["a"]
+    assert list(cache.pods(stranger)) == []
+    assert list(MutationCache({}, {"other": everywhere}).pods(booster)) == []
+    assert list(MutationCache({}).pods(booster)) == []

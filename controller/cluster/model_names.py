@@ -1,0 +1,104 @@
+"""Which objects claim the same model name. The oldest claim wins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE
+from app.cache.records import Record
+from app.cache.store import Store
+from app.lookup import model_name_of_booster
+from app.model.ownership import is_booster_reference
+from app.values.meta import Key, Object, Resource, is_terminating, key_of, owner_references
+from controller.cluster.indexed_stores import ROUTED_INDEX
+
+Claim = tuple[Resource, Object]
+"""An object that routes a model name, and its kind."""
+
+
+class ModelNames:
+    """Finds objects by the model name that they route.
+
+    Args:
+        boosters: the stores of ModelBoosters.
+        routes: the stores of ModelRoutes that the controller has not created.
+    """
+
+    def __init__(self, boosters: Sequence[Store], routes: Sequence[Store]) -> None:
+        self._boosters = boosters
+        self._routes = routes
+
+    def other_claims(self, booster: Object) -> list[Claim]:
+        """Returns every other object in the namespace that routes the same model name."""
+        key, names = key_of(booster), list(model_name_of_booster(booster))
+        routes = [
+            route.object
+            for route in _routing(self._routes, key.namespace, names)
+            if route.key != key
+        ]
+        return [
+            *((MODEL_BOOSTER, other.object) for other in self.other_boosters(key, names)),
+            # A ModelRoute that lost our label still belongs to its ModelBooster.
+            *(
+                (MODEL_ROUTE, route)
+                for route in routes
+                if not any(map(is_booster_reference, owner_references(route)))
+            ),
+        ]
+
+    def other_boosters(self, key: Key, names: Iterable[str]) -> Iterator[Record]:
+        """Yields the ModelBoosters in the namespace with one of these model names, except one."""
+        return (other for other in self.boosters(key.namespace, names) if other.key != key)
+
+    def boosters(self, namespace: str, names: Iterable[str]) -> Iterator[Record]:
+        """Yields the ModelBoosters in a namespace with one of these model names."""
+        return _routing(self._boosters, namespace, names)
+
+
+class OlderClaims:
+    """Answers the rules about other objects as the controller applies them: older claims win.
+
+    It answers nothing about names of generated objects. The API server settles those conflicts:
+    the second create of a name fails.
+
+    Args:
+        booster: the ModelBooster that is checked.
+        claims: every other object in the namespace that routes the same model name.
+    """
+
+    ready = True
+
+    def __init__(self, booster: Object, claims: Iterable[Claim]) -> None:
+        self.objects = sorted(
+            (c for c in claims if not is_terminating(c[1]) and _age(c[1]) < _age(booster)),
+            key=lambda claim: _age(claim[1]),
+        )
+        """Claims that are older than the ModelBooster, oldest first."""
+
+    def routing(self, resource: Resource, model_name: str) -> Sequence[Object]:
+        """Returns the objects of a kind with an older claim to this model name."""
+        return [obj for kind, obj in self.objects if kind is resource]
+
+    def child(self, resource: Resource, key: Key) -> None:
+        """Returns None: see the class."""
+
+    def makers(self, resource: Resource, key: Key) -> Sequence[Object]:
+        """Returns nothing: see the class."""
+        return ()
+
+    def adapting(self, resource: Resource, name: str) -> Sequence[Object]:
+        """Returns nothing: see the class."""
+        return ()
+
+
+def _age(obj: Object) -> tuple[str, str]:
+    """Returns a sort key, oldest first; names break ties, because timestamps are whole seconds."""
+    return str(obj["metadata"].get("creationTimestamp", "")), obj["metadata"]["name"]
+
+
+def _routing(stores: Sequence[Store], namespace: str, names: Iterable[str]) -> Iterator[Record]:
+    for name in names:
+        for store in stores:
+            for record in store.found(ROUTED_INDEX, name):
+                if record.key.namespace == namespace:
+                    yield record

@@ -1,0 +1,43 @@
+"""The configuration of a controller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from app.apis.kinds import Profile
+from app.cache.pace import PACE, Pace
+from app.convert.options import Options
+from controller.queue.workers import CONTROLLER_NAME
+from controller.reconcile.conflict_state import CONFLICT_TIMING, ConflictTiming
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControllerConfig:
+    """What a controller reconciles, and how.
+
+    Args:
+        options: options of the conversion.
+        profile: the shape of the children; None to detect it.
+        namespaces: namespaces of the ModelBoosters; all if empty.
+        workers: number of passes that run concurrently.
+        resync_seconds: interval after which a ModelBooster is reconciled without a change.
+        instance: name of this replica, for Events.
+        pace: time limits of the informers.
+        conflict_timing: how often to check whether a conflicting controller is gone.
+        poll_seconds: interval between polls of which kthena is installed.
+        watch_pods: whether to watch pods, to say why a backend is not ready.
+        rollout_wave_size: number of ModelBoosters that may restart pods concurrently without
+            an edit of their spec; 0 for none.
+    """
+
+    options: Options = field(default_factory=Options)
+    profile: Profile | None = None
+    namespaces: tuple[str, ...] = ()
+    workers: int = 16
+    resync_seconds: float = 36000
+    instance: str = CONTROLLER_NAME
+    pace: Pace = PACE
+    conflict_timing: ConflictTiming = CONFLICT_TIMING
+    poll_seconds: float = 60
+    watch_pods: bool = True
+    rollout_wave_size: int = 0
