@@ -6,10 +6,10 @@ where the target stands; ``SHAPES`` holds all of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from app.apis.autoscaling import AutoscalingPolicySpec
+from app.apis.autoscaling import AutoscalingPolicySpec, Metric
 from app.apis.kinds import (
     AUTOSCALING_POLICY,
     AUTOSCALING_POLICY_BINDING,
@@ -24,7 +24,7 @@ from app.model.forms import BackendForm, Model, Scope
 from app.model.names import backend_child_name
 from app.model.ports import RUNTIME_PORT, runtime_port
 from app.model.roles import autoscaled, is_disaggregated, served
-from app.values.fields import Path, SpecError, duplicate, invalid
+from app.values.fields import Path, SpecError, invalid, required
 from app.values.meta import Object
 from app.values.quantity import canonical_quantity, parse_quantity
 
@@ -132,23 +132,46 @@ def _scalings(model: Model, profile: Profile) -> Iterator[Scaling]:
 
 
 def _metrics(scaling: Scaling, shape: Shape) -> list[Object]:
-    """Returns the metrics of a policy; raises SpecError for what kthena's webhook refuses."""
-    written: dict[str, Object] = {}
+    """Returns the metrics of a policy.
+
+    Raises:
+        SpecError: kthena's webhook would reject one of them.
+    """
+    by_name: dict[str, Object] = {}
     for position, metric in enumerate(scaling.policy.metrics):
-        path, name = scaling.path.child("metrics").index(position), metric.metric_name
-        if not name:
-            raise SpecError(invalid(path.child("metricName"), name, "must not be empty"))
-        if name in written:
-            raise SpecError(duplicate(path.child("metricName"), name))
-        value = parse_quantity(metric.target_value)
-        if value is None or value <= 0:
-            detail = "metric target value must be greater than 0 and not equal to infinity"
-            raise SpecError(invalid(path.child("targetValue"), metric.target_value, detail))
-        written[name] = {
-            shape.metric: name,
-            "targetValue": canonical_quantity(metric.target_value),
-        }
-    return list(written.values())
+        path = scaling.path.child("metrics").index(position)
+        name = metric_name(metric, path, by_name)
+        by_name[name] = {shape.metric: name, "targetValue": metric_target(metric, path)}
+    return list(by_name.values())
+
+
+def metric_name(metric: Metric, path: Path, earlier: Collection[str]) -> str:
+    """Returns the name of a metric; raises SpecError if it has none of its own.
+
+    Args:
+        metric: one of a policy's metrics.
+        path: its path.
+        earlier: the names of the policy's metrics before it.
+    """
+    name, at = metric.metric_name, path.child("metricName")
+    if not name:
+        raise SpecError(required(at, "a metric needs a name"))
+    if name in earlier:
+        raise SpecError(invalid(at, name, f"duplicate metric name {name} is not allowed"))
+    return name
+
+
+def metric_target(metric: Metric, path: Path) -> str:
+    """Returns the target value of a metric as a canonical quantity.
+
+    Raises:
+        SpecError: it is not a quantity greater than 0.
+    """
+    value = parse_quantity(metric.target_value)
+    if value is None or value <= 0:
+        detail = "metric target value must be greater than 0 and not equal to infinity"
+        raise SpecError(invalid(path.child("targetValue"), metric.target_value, detail))
+    return canonical_quantity(metric.target_value)
 
 
 def _target(model: Model, scaling: Scaling, profile: Profile) -> Object:

@@ -57,20 +57,22 @@ def _variable(entry: Object, backend: BackendForm, position: int, profile: Profi
     source, written = entry.get("valueFrom"), as_written(entry)
     if source:
         path = backend.path.child("env").index(position).child("valueFrom")
-        _check_source(source, path, profile)
+        if "fileKeyRef" in source:
+            check_file_key_ref(path.child("fileKeyRef"), profile)
         if "resourceFieldRef" in source:
             # Go always writes the unit, and "0" for one that is not there.
             at = path.child("resourceFieldRef", "divisor")
-            divisor = _amount(source["resourceFieldRef"].get("divisor", 0), at)
+            divisor = quantity_of(source["resourceFieldRef"].get("divisor", 0), at)
             written["valueFrom"]["resourceFieldRef"]["divisor"] = divisor
     variable: Object = written
     return variable
 
 
-def _check_source(source: Object, path: Path, profile: Profile) -> None:
-    if "fileKeyRef" in source and profile is Profile.A:
+def check_file_key_ref(path: Path, profile: Profile) -> None:
+    """Raises SpecError if the installed kthena does not know ``fileKeyRef``."""
+    if profile is Profile.A:
         detail = "kthena v0.1.0, which is installed, does not know it"
-        raise SpecError(forbidden(path.child("fileKeyRef"), detail))
+        raise SpecError(forbidden(path, detail))
 
 
 def env_from_of(backend: BackendForm) -> list[Object]:
@@ -98,7 +100,7 @@ def resources_of(resources: Object, above: Path) -> Object:
             except ValueError:
                 path = above.child("resources", part)
                 for name, amount in amounts.items():
-                    _amount(amount, path.key(name))
+                    quantity_of(amount, path.key(name))
                 raise
     if claims := resources.get("claims"):
         written["claims"] = as_written(claims)
@@ -124,7 +126,8 @@ def as_written(value: Any) -> Any:
     return written
 
 
-def _amount(value: object, path: Path) -> str:
+def quantity_of(value: object, path: Path) -> str:
+    """Returns a quantity in canonical form; raises SpecError if ``value`` is none."""
     try:
         return canonical_quantity(value)
     except ValueError:

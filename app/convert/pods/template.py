@@ -13,6 +13,7 @@ from app.convert.pods.vllm import engine_command, follower_command
 from app.convert.pods.volumes import engine_mounts, volumes, weights_mount
 from app.model.children import pod_labels
 from app.model.environment import env_value
+from app.model.forms import WorkerForm
 from app.model.ports import engine_port, runtime_port
 from app.model.roles import Role, is_disaggregated
 from app.values.fields import SpecError, required
@@ -52,7 +53,7 @@ def follower_pod(serving: Serving, role: Role) -> Object:
             "containers": [
                 compact(
                     name="worker",
-                    image=_image(role),
+                    image=engine_image(role.worker),
                     command=follower_command(),
                     env=serving.env,
                     resources=_resources(role),
@@ -90,7 +91,7 @@ def _runtime(serving: Serving, role: Role) -> Object:
 def _engine(serving: Serving, role: Role) -> Object:
     return {
         "name": "engine",
-        "image": _image(role),
+        "image": engine_image(role.worker),
         "command": engine_command(serving, role),
         "env": engine_env(serving, role),
         "resources": _resources(role),
@@ -118,7 +119,7 @@ def _disaggregated_engine(serving: Serving, role: Role) -> Object:
     port = engine_port(serving.backend)
     return {
         "name": "vllm",
-        "image": _image(role),
+        "image": engine_image(role.worker),
         "imagePullPolicy": "IfNotPresent",
         "ports": [{"containerPort": port}],
         "command": engine_command(serving, role),
@@ -158,10 +159,11 @@ def _placement(serving: Serving, role: Role) -> Object:
     return placement
 
 
-def _image(role: Role) -> str:
-    if not role.worker.image:
-        raise SpecError(required(role.worker.path.child("image"), "the image of the engine"))
-    return role.worker.image
+def engine_image(worker: WorkerForm) -> str:
+    """Returns the image of an engine; raises SpecError if the worker names none."""
+    if not worker.image:
+        raise SpecError(required(worker.path.child("image"), "the image of the engine"))
+    return worker.image
 
 
 def _resources(role: Role) -> Object:

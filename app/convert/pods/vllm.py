@@ -11,7 +11,8 @@ import re
 import shlex
 
 from app.convert.pods.serving import Serving
-from app.model.arguments import Arguments, arguments
+from app.model.arguments import arguments
+from app.model.forms import BackendForm, WorkerForm
 from app.model.names import served_model_name
 from app.model.roles import Role, devices
 from app.values.fields import SpecError, forbidden
@@ -46,7 +47,7 @@ def engine_command(serving: Serving, role: Role) -> list[str]:
         command += ["--distributed_executor_backend", "ray"]
     if serving.options.kv_events and "kv-events-config" not in given:
         command += ["--kv-events-config", KV_EVENTS]
-    command += _adapters(serving, given)
+    command += _adapters(serving, role)
     return _after_ray_has_started(role, command) if role.followers else command
 
 
@@ -56,14 +57,20 @@ def follower_command() -> list[str]:
     return ["bash", "-c", f"chmod u+x {RAY_SCRIPT} && {join}"]
 
 
-def _adapters(serving: Serving, given: Arguments) -> list[str]:
+def check_lora_modules(backend: BackendForm, worker: WorkerForm) -> None:
+    """Raises SpecError if both ``loraAdapters`` and ``config`` name adapters."""
+    named = arguments(worker).get("lora-modules")
+    if named and backend.lora_adapters:
+        detail = "loraAdapters is set as well, and one of the two would win silently"
+        raise SpecError(forbidden(named.path, detail))
+
+
+def _adapters(serving: Serving, role: Role) -> list[str]:
     adapters = serving.backend.lora_adapters
     if not adapters:
         return []
-    if named := given.get("lora-modules"):
-        detail = "loraAdapters is set as well, and one of the two would win silently"
-        raise SpecError(forbidden(named.path, detail))
-    switch = [] if "enable-lora" in given else ["--enable-lora"]
+    check_lora_modules(serving.backend, role.worker)
+    switch = [] if "enable-lora" in arguments(role.worker) else ["--enable-lora"]
     modules = [
         f"{adapter.name}={path}"
         for adapter, path in zip(adapters, serving.adapter_paths, strict=True)

@@ -9,9 +9,11 @@ import re
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 
+from app.convert.core import quantity_of
 from app.model.forms import Model, once
 from app.model.roles import ACCELERATORS, served
 from app.validation.case import Case
+from app.validation.rules.facts import fault_of
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 from app.values.meta import Object
 from app.values.names import qualified_faults
@@ -50,7 +52,8 @@ def amounts_are_possible(case: Case) -> Iterator[FieldError]:
             continue
         amount = parse_quantity(written)
         if amount is None:
-            yield invalid(path, written, "must be an amount such as 500m, 2 or 16Gi")
+            if fault := fault_of(quantity_of, written, path):
+                yield fault
             continue
         if amount < 0:
             yield invalid(path, written, "must be greater than or equal to 0")

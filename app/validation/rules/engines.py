@@ -1,26 +1,26 @@
 """What the pods of a backend run: images, arguments, ports, and where models lie.
 
-Most of these rules ask ``app.model`` for a fact that conversion
-needs, so the two cannot disagree; the fault is the one with which the fact does not follow.
+Most of these rules ask for a fact that conversion needs (``rules.facts``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from app.convert.pods.template import engine_image
+from app.convert.pods.vllm import check_lora_modules
 from app.model.arguments import arguments
 from app.model.connector import connector
 from app.model.names import served_model_name
 from app.model.ports import engine_port, runtime_port
 from app.model.storage import adapter_path, cache_of, model_path
 from app.validation.case import Case
+from app.validation.rules.facts import fault_of
 from app.values.fields import (
     Cause,
     FieldError,
     SpecError,
-    forbidden,
     invalid,
-    required,
     too_long,
 )
 
@@ -38,8 +38,8 @@ def images_are_named(case: Case) -> Iterator[FieldError]:
     """
     for form in case.readable:
         for worker in form.workers:
-            if not worker.image:
-                yield required(worker.path.child("image"), "the image of the engine")
+            if fault := fault_of(engine_image, worker):
+                yield fault
 
 
 def images_are_references(case: Case) -> Iterator[FieldError]:
@@ -77,7 +77,7 @@ def arguments_are_said_once(case: Case) -> Iterator[FieldError]:
     """``config`` has each argument once; ``max_model_len`` and ``max-model-len`` are the same."""
     for form in case.readable:
         for worker in form.workers:
-            if (fault := _fault(arguments, worker)) is not None:
+            if fault := fault_of(arguments, worker):
                 yield fault
 
 
@@ -87,22 +87,22 @@ def engine_ports_agree(case: Case) -> Iterator[FieldError]:
     Upstream's H2 and H3.
     """
     for form in case.readable:
-        if (fault := _fault(engine_port, form)) is not None:
+        if fault := fault_of(engine_port, form):
             yield fault
 
 
 def sidecar_has_a_port(case: Case) -> Iterator[FieldError]:
     """``RUNTIME_PORT`` of ``env`` is a TCP port, and not the engine's."""
     for form in case.readable:
-        fault = _fault(runtime_port, form)
-        if fault is not None and _fault(engine_port, form) is None:
+        fault = fault_of(runtime_port, form)
+        if fault and not fault_of(engine_port, form):
             yield fault
 
 
 def served_names_agree(case: Case) -> Iterator[FieldError]:
     """``served-model-name`` is one name of at most 256 characters, the same for all workers."""
     for form in case.readable:
-        if (fault := _fault(served_model_name, case.model, form)) is not None:
+        if fault := fault_of(served_model_name, case.model, form):
             yield fault
 
 
@@ -110,13 +110,9 @@ def adapters_are_named_once(case: Case) -> Iterator[FieldError]:
     """``lora-modules`` does not stand in ``config`` where ``loraAdapters`` is set."""
     for form in case.readable:
         for worker in form.workers if form.lora_adapters else ():
-            try:
-                named = arguments(worker).get("lora-modules")
-            except SpecError:
-                continue  # another rule has spoken
-            if named is not None:
-                detail = "loraAdapters is set as well, and one of the two would win silently"
-                yield forbidden(named.path, detail)
+            fault = fault_of(check_lora_modules, form, worker)
+            if fault and not fault_of(arguments, worker):
+                yield fault
 
 
 def transfers_fit(case: Case) -> Iterator[FieldError]:
@@ -125,7 +121,7 @@ def transfers_fit(case: Case) -> Iterator[FieldError]:
     Upstream's H5.
     """
     for form in case.readable:
-        if (fault := _fault(connector, form)) is not None:
+        if fault := fault_of(connector, form):
             yield fault
 
 
@@ -136,7 +132,7 @@ def caches_are_usable(case: Case) -> Iterator[FieldError]:
     """
     prefixes = case.context.options.host_path_prefixes
     for form, _ in case.listed:
-        if (fault := _fault(cache_of, form, prefixes)) is not None:
+        if fault := fault_of(cache_of, form, prefixes):
             yield fault
 
 
@@ -150,17 +146,8 @@ def claims_hold_their_models(case: Case) -> Iterator[FieldError]:
             cache = cache_of(form)
         except SpecError:
             continue  # the rule before has spoken
-        if (fault := _fault(model_path, form, cache)) is not None:
+        if fault := fault_of(model_path, form, cache):
             yield fault
         for position in range(len(form.lora_adapters)):
-            if (fault := _fault(adapter_path, form, cache, position)) is not None:
+            if fault := fault_of(adapter_path, form, cache, position):
                 yield fault
-
-
-def _fault(fact: Callable[..., object], *of: object) -> FieldError | None:
-    """Returns the fault with which a fact does not follow; None if it does."""
-    try:
-        fact(*of)
-    except SpecError as exc:
-        return exc.fault
-    return None

@@ -9,10 +9,12 @@ from dataclasses import replace
 import re2
 
 from app.apis.modelbooster import StringMatch
+from app.convert.model_route import backends_by_adapter, check_adapter_is_reachable
 from app.model.names import adapter_names, check_name_budget
 from app.model.roles import SERVED_TYPES
 from app.validation.case import Case
-from app.values.fields import FieldError, Path, SpecError, invalid
+from app.validation.rules.facts import fault_of
+from app.values.fields import FieldError, Path, invalid
 
 GENERATED_SUFFIX = "x" * 5
 """Stands for what the API server puts after ``metadata.generateName``."""
@@ -29,12 +31,10 @@ def names_leave_room(case: Case) -> Iterator[FieldError]:
         model = replace(model, name=begin + GENERATED_SUFFIX)
     for form, _ in case.listed:
         if form.type in SERVED_TYPES:
-            try:
-                check_name_budget(model, form)
-            except SpecError as exc:
-                # A missing worker is another rule's.
-                if exc.fault.path == form.path.child("name"):
-                    yield exc.fault
+            fault = fault_of(check_name_budget, model, form)
+            # A missing worker is the fault of another rule.
+            if fault and fault.path == form.path.child("name"):
+                yield fault
 
 
 def lora_names_differ_from_model(case: Case) -> Iterator[FieldError]:
@@ -55,10 +55,8 @@ def lora_names_are_few(case: Case) -> Iterator[FieldError]:
 
     Each has a rule of its own in the ModelRoute.
     """
-    try:
-        adapter_names(case.model)
-    except SpecError as exc:
-        yield exc.fault
+    if fault := fault_of(adapter_names, case.model):
+        yield fault
 
 
 def some_backend_has_weight(case: Case) -> Iterator[FieldError]:
@@ -78,21 +76,12 @@ def adapters_are_reachable(case: Case) -> Iterator[FieldError]:
 
     Each adapter has a rule in the route, with those backends for its targets.
     """
-    backends = [form for form, _ in case.listed if form.type in SERVED_TYPES]
+    backends = case.served
     if len(backends) == 1 or not any(form.route_weight for form in backends):
-        return  # there is one rule for everything, or the rule before has spoken
-    reached = {a.name for form in backends if form.route_weight for a in form.lora_adapters}
-    told = set(reached)
-    for form in backends:
-        for position, adapter in enumerate(form.lora_adapters):
-            if adapter.name not in told:
-                told.add(adapter.name)
-                yield invalid(
-                    form.path.child("loraAdapters").index(position).child("name"),
-                    adapter.name,
-                    "every backend that has this adapter has routeWeight 0, so no request would "
-                    "reach it",
-                )
+        return  # one route rule takes every request, or ``some_backend_has_weight`` has reported
+    for adapter, having in backends_by_adapter(backends).items():
+        if fault := fault_of(check_adapter_is_reachable, adapter, having):
+            yield fault
 
 
 def match_patterns_compile(case: Case) -> Iterator[FieldError]:

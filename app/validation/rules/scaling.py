@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.convert.autoscaling import metric_name, metric_target
 from app.model.forms import Scope
 from app.validation.case import Case
+from app.validation.rules.facts import fault_of
 from app.validation.rules.shape import policies
 from app.values.fields import FieldError, Path, forbidden, invalid, required
-from app.values.quantity import parse_quantity
 
 MOST_REPLICAS = 1_000_000
 
@@ -157,15 +158,12 @@ def metric_names_differ(case: Case) -> Iterator[FieldError]:
     As the webhook of AutoscalingPolicy asks.
     """
     for path, policy in policies(case):
-        seen: set[str] = set()
+        earlier: set[str] = set()
         for position, metric in enumerate(policy.metrics):
-            at = path.child("metrics").index(position).child("metricName")
-            if not metric.metric_name:
-                yield required(at, "a metric needs a name")
-            elif metric.metric_name in seen:
-                detail = f"duplicate metric name {metric.metric_name} is not allowed"
-                yield invalid(at, metric.metric_name, detail)
-            seen.add(metric.metric_name)
+            at = path.child("metrics").index(position)
+            if fault := fault_of(metric_name, metric, at, earlier):
+                yield fault
+            earlier.add(metric.metric_name)
 
 
 def metric_targets_are_positive(case: Case) -> Iterator[FieldError]:
@@ -175,13 +173,8 @@ def metric_targets_are_positive(case: Case) -> Iterator[FieldError]:
     """
     for path, policy in policies(case):
         for position, metric in enumerate(policy.metrics):
-            amount = parse_quantity(metric.target_value)
-            if amount is None or amount <= 0:
-                yield invalid(
-                    path.child("metrics").index(position).child("targetValue"),
-                    metric.target_value,
-                    "metric target value must be greater than 0 and not equal to infinity",
-                )
+            if fault := fault_of(metric_target, metric, path.child("metrics").index(position)):
+                yield fault
 
 
 def _by_cost(case: Case) -> bool:

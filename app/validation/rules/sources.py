@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.apis.kinds import Profile
+from app.convert.core import check_file_key_ref, quantity_of
 from app.model.environment import unusual_variables
 from app.model.forms import BackendForm
 from app.validation.case import Case
-from app.values.fields import FieldError, Path, forbidden, invalid, not_supported, required
+from app.validation.rules.facts import fault_of
+from app.values.fields import FieldError, Path, invalid, not_supported, required
 from app.values.meta import Object
 from app.values.names import (
     key_faults,
@@ -111,11 +112,10 @@ def _amount_faults(path: Path, reference: Object) -> Iterator[FieldError]:
     elif name not in _RESOURCES and not huge:
         yield not_supported(path.child("resource"), name, list(_RESOURCES))
     at, written = path.child("divisor"), reference.get("divisor", 0)
-    try:
-        unit = canonical_quantity(written)
-    except ValueError:
-        yield invalid(at, written, "must be an amount such as 500m, 2 or 16Gi")
+    if fault := fault_of(quantity_of, written, at):
+        yield fault
         return
+    unit = canonical_quantity(written)
     of = name.partition(".")[2]
     if unit == "0" or (name not in _RESOURCES and not huge):
         return
@@ -134,14 +134,14 @@ def _amount_faults(path: Path, reference: Object) -> Iterator[FieldError]:
 def _file_faults(
     path: Path, reference: Object, backend: BackendForm, case: Case
 ) -> Iterator[FieldError]:
-    if case.context.release_profile is Profile.A:
-        yield forbidden(path, "kthena v0.1.0, which is installed, does not know it")
+    if fault := fault_of(check_file_key_ref, path, case.context.release_profile):
+        yield fault
         return
     for field in ("key", "path"):
         if not reference[field]:
             yield required(path.child(field), "")
-    for fault in variable_faults(reference["key"]):
-        yield invalid(path.child("key"), reference["key"], fault)
+    for detail in variable_faults(reference["key"]):
+        yield invalid(path.child("key"), reference["key"], detail)
     if ".." in reference["path"].split("/"):
         yield invalid(path.child("path"), reference["path"], "must not contain '..'")
     volumes = [name for name in _ENV_FILE_VOLUMES if name == "dshm" or not backend.cache_uri]
