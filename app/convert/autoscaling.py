@@ -17,7 +17,7 @@ from app.apis.kinds import (
     ROLE,
     Profile,
 )
-from app.convert.core import compact
+from app.convert.core_v1 import compact
 from app.convert.options import Options
 from app.model.children import Draft
 from app.model.forms import BackendForm, Model, Scope

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.apis.kinds import BACKEND_NAME, ENTRY, GROUP_NAME, MODEL_SERVER, MODEL_UID, ROLE, Profile
-from app.convert.core import compact
+from app.convert.core_v1 import compact
 from app.convert.options import Options
 from app.model.children import Draft
 from app.model.connector import connector

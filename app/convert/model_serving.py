@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from app.apis.kinds import MODEL_SERVING, Profile
 from app.convert.options import Options
-from app.convert.pods.serving import Serving, serving
+from app.convert.pods.inputs import Serving, serving
 from app.convert.pods.template import entry_pod, follower_pod
 from app.model.children import Draft
 from app.model.forms import BackendForm, Model

@@ -4,7 +4,7 @@
 lists every rule.
 """
 
-from app.validation.case import Context, Lookup
+from app.validation.context import Context, Lookup
 from app.validation.verdict import Verdict, accepted, judge
 
 __all__ = ["Context", "Lookup", "Verdict", "accepted", "judge"]

@@ -15,7 +15,8 @@ from app.errors import InvalidSpec
 from app.model.canonical import canonical
 from app.model.children import Desired, Draft, stamped
 from app.model.forms import Model
-from app.validation.case import Case, Context, case_of
+from app.validation.context import Context
+from app.validation.inputs import Case, case_of
 from app.validation.rules import ADVICE, CHANGES, RULES
 from app.values.fields import Cause, FieldError, Path, SpecError
 from app.values.meta import Object

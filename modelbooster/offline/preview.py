@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.convert.difference import Change, changes, restarting_backends
+from app.convert.diff import Change, changes, restarting_backends
 from app.values.meta import Key, Object
 from modelbooster.offline.answers import NO_UID, Answer, desired
 

@@ -24,7 +24,7 @@ from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
 from app.validation import Context
-from app.validation.case import case_of
+from app.validation.inputs import case_of
 from app.validation.rules import RULES
 from app.values.fields import SpecError
 from app.values.meta import Object, Resource

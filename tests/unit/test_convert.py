@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.apis.kinds import CHILDREN, Profile
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
-from app.convert.difference import changes
+from app.convert.diff import changes
 from app.convert.gang import kept
 from app.convert.options import Options
 from app.model.canonical import canonical

@@ -17,7 +17,7 @@ from app.apis.kinds import Profile
 from app.apis.modelbooster import Spec
 from app.apis.schema import Fields
 from app.convert import desired_children
-from app.convert.difference import changes, restarting_backends
+from app.convert.diff import changes, restarting_backends
 from app.convert.options import Options
 from app.model.children import Desired
 from app.values.meta import Object

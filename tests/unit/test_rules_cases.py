@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.validation.case import case_of
+from app.validation.inputs import case_of
 from app.validation.rules import RULES
 from tests.answers.cases import LISTS, AnswerCase, cases, rule_name, rule_names
 

@@ -16,7 +16,7 @@ from app.convert.options import Options
 from app.model.canonical import canonical
 from app.model.children import MOST_BYTES, Desired
 from app.validation import Context, accepted, judge
-from app.validation.case import case_of
+from app.validation.inputs import case_of
 from app.validation.rules import RULES
 from app.validation.verdict import MOST_FAULTS
 from app.values.fields import FieldError, SpecError

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.convert.core import resources_of
-from app.convert.pods.serving import Serving
+from app.convert.core_v1 import resources_of
+from app.convert.pods.inputs import Serving
 from app.convert.pods.volumes import weights_mount
 from app.model.storage import is_in_place
 from app.values.fields import Path

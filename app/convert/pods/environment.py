@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.convert.pods.serving import Serving
+from app.convert.pods.inputs import Serving
 from app.model.environment import variables
 from app.model.roles import Role
 from app.values.meta import Object

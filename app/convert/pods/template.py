@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from app.convert.core import as_written, compact, resources_of
+from app.convert.core_v1 import as_written, compact, resources_of
 from app.convert.pods.downloads import downloads
 from app.convert.pods.drain import GRACE_SECONDS, drain_script
 from app.convert.pods.environment import engine_env
-from app.convert.pods.serving import Serving
+from app.convert.pods.inputs import Serving
 from app.convert.pods.vllm import engine_command, follower_command
 from app.convert.pods.volumes import engine_mounts, volumes, weights_mount
 from app.model.children import pod_labels

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from app.convert.pods.serving import Serving
+from app.convert.pods.inputs import Serving
 from app.model.arguments import arguments
 from app.model.forms import BackendForm, WorkerForm
 from app.model.names import served_model_name

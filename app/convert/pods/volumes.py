@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.convert.pods.serving import Serving
+from app.convert.pods.inputs import Serving
 from app.model.arguments import arguments
 from app.model.roles import Role
 from app.model.storage import SHARED_MEMORY_PATH, Cache, is_in_place

@@ -5,7 +5,7 @@ A comment says what would go wrong without the line.
 
 from __future__ import annotations
 
-from app.validation.case import Advice, Change, Rule
+from app.validation.inputs import Advice, Change, Rule
 from app.validation.rules import (
     advice,
     amounts,

@@ -16,7 +16,7 @@ from app.model.canonical import GANG_SCHEDULER
 from app.model.connector import CONNECTORS
 from app.model.forms import Scope, WorkerForm
 from app.model.roles import SERVED_TYPES, devices, is_disaggregated
-from app.validation.case import Case
+from app.validation.inputs import Case
 from app.values.fields import SpecError
 
 GATED_OWNERS = ("meta-llama/", "google/gemma", "mistralai/", "CohereLabs/", "black-forest-labs/")

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 
-from app.convert.core import quantity_of
+from app.convert.core_v1 import quantity_of
 from app.model.forms import Model, once
 from app.model.roles import ACCELERATORS, served
-from app.validation.case import Case
+from app.validation.inputs import Case
 from app.validation.rules.facts import fault_of
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 from app.values.meta import Object

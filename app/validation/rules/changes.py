@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from app.convert.core import as_written, resources_of
+from app.convert.core_v1 import as_written, resources_of
 from app.model.forms import BackendForm, Model, Scope, WorkerForm
 from app.values.fields import SpecError
 from app.values.meta import Object

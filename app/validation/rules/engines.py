@@ -14,7 +14,7 @@ from app.model.connector import connector
 from app.model.names import served_model_name
 from app.model.ports import engine_port, runtime_port
 from app.model.storage import adapter_path, cache_of, model_path
-from app.validation.case import Case
+from app.validation.inputs import Case
 from app.validation.rules.facts import fault_of
 from app.values.fields import (
     Cause,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from app.model.environment import unusual_variables, variables
 from app.model.forms import BackendForm, once
 from app.model.ports import RUNTIME_PORT
-from app.validation.case import Case
+from app.validation.inputs import Case
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 from app.values.meta import Object
 from app.values.names import is_plain_variable, subdomain_faults, variable_faults

@@ -19,7 +19,8 @@ from app.apis.kinds import (
 from app.model.names import backend_child_name
 from app.model.ownership import is_booster_reference, is_ours
 from app.model.roles import SERVED_TYPES
-from app.validation.case import Case, Lookup
+from app.validation.context import Lookup
+from app.validation.inputs import Case
 from app.values.fields import FieldError, Path, duplicate, invalid
 from app.values.meta import Key, Object, Resource, key_of, owner_references
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from app.validation.case import Case
+from app.validation.inputs import Case
 from app.values.fields import FieldError, Path, forbidden, invalid, not_supported, required
 from app.values.meta import Object
 from app.values.names import (

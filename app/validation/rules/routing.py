@@ -12,7 +12,7 @@ from app.apis.modelbooster import StringMatch
 from app.convert.model_route import backends_by_adapter, check_adapter_is_reachable
 from app.model.names import adapter_names, check_name_budget
 from app.model.roles import SERVED_TYPES
-from app.validation.case import Case
+from app.validation.inputs import Case
 from app.validation.rules.facts import fault_of
 from app.values.fields import FieldError, Path, invalid
 

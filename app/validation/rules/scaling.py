@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from app.convert.autoscaling import metric_name, metric_target
 from app.model.forms import Scope
-from app.validation.case import Case
+from app.validation.inputs import Case
 from app.validation.rules.facts import fault_of
 from app.validation.rules.shape import policies
 from app.values.fields import FieldError, Path, forbidden, invalid, required

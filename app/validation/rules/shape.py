@@ -14,7 +14,7 @@ from typing import Any
 from app.apis.autoscaling import AutoscalingPolicySpec
 from app.apis.cel import R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, CelRule
 from app.apis.modelbooster import Backend
-from app.validation.case import Case
+from app.validation.inputs import Case
 from app.values.duration import DURATION_PATTERN, parse_duration
 from app.values.fields import Cause, FieldError, Path, forbidden, invalid, required
 

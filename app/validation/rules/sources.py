@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.convert.core import check_file_key_ref, quantity_of
+from app.convert.core_v1 import check_file_key_ref, quantity_of
 from app.model.environment import unusual_variables
 from app.model.forms import BackendForm
-from app.validation.case import Case
+from app.validation.inputs import Case
 from app.validation.rules.facts import fault_of
 from app.values.fields import FieldError, Path, invalid, not_supported, required
 from app.values.meta import Object

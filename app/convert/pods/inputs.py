@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.apis.kinds import Profile
-from app.convert.core import env_from_of, env_of
+from app.convert.core_v1 import env_from_of, env_of
 from app.convert.options import Options
 from app.model.forms import BackendForm, Model
 from app.model.storage import Cache, adapter_path, cache_of, model_path
