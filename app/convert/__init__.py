@@ -1,18 +1,17 @@
-"""What a ModelBooster turns into.
+"""Converts a ModelBooster into its children.
 
-For whoever writes children into a cluster:
-
-* ``drafts`` returns what each child says: kind, name and spec. ``desired_children`` stamps them
-  with labels, owner and revision, and returns ``Desired`` records (``app.model.children``): the
-  kind, the whole object, and ``replica_bounds``. Admission asks for the drafts: whatever can go
-  wrong with a conversion goes wrong there.
-* ``replica_bounds`` is None where we decide about ``spec.replicas``. Where an autoscaler does, it
-  is (fewest, most): the object holds the fewest, the revision label leaves ``replicas`` out, and
-  what is sent must hold the live value, clamped into the bounds.
-* A stored ``gangPolicy`` of a ModelServing can be neither changed nor removed. ``gang.kept`` says
-  whether it can be sent back with the new roles; else the ModelServing is deleted and made anew.
-* SpecError carries the fault. Backends of types that are not served yet are left out, as are
-  policies that the installed autoscaler could not follow (``derive.autoscaled``).
+* ``child_drafts`` returns the kind, name and spec of each child. Admission calls it, because
+  every conversion fault is raised there.
+* ``desired_children`` adds labels, owner reference and revision, and returns ``Desired`` records
+  (``app.model.children``): the kind, the whole object, and ``replica_bounds``.
+* ``replica_bounds`` is None if we set ``spec.replicas``. If an autoscaler sets it, the bounds are
+  (minimum, maximum). The object then holds the minimum, and the revision does not cover
+  ``replicas``. Before the object is sent, the live value, clamped to the bounds, must replace it.
+* The API server lets no client change or remove the ``gangPolicy`` of a stored ModelServing.
+  ``gang.keep_gang_policy`` tells whether it fits the new roles; if not, the ModelServing must be
+  deleted and created again.
+* Backends of types that are not served yet have no children. Neither do policies that the
+  installed autoscaler cannot follow (``app.model.roles.autoscaled``).
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ CONVERTERS: tuple[Converter, ...] = (
 """One for each kind of child, in the order in which children are rendered."""
 
 
-def drafts(model: Model, profile: Profile, options: Options) -> list[Draft]:
+def child_drafts(model: Model, profile: Profile, options: Options) -> list[Draft]:
     """Returns what everything says that should be there for a ModelBooster.
 
     Args:
@@ -62,5 +61,5 @@ def drafts(model: Model, profile: Profile, options: Options) -> list[Draft]:
 
 
 def desired_children(model: Model, profile: Profile, options: Options) -> list[Desired]:
-    """Returns everything that should be there for a ModelBooster; raises like ``drafts``."""
-    return [stamped(model, draft) for draft in drafts(model, profile, options)]
+    """Returns everything that should be there for a ModelBooster; raises like ``child_drafts``."""
+    return [stamped(model, draft) for draft in child_drafts(model, profile, options)]

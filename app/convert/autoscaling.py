@@ -1,7 +1,7 @@
 """AutoscalingPolicies and their bindings: what is measured, and which replicas follow it.
 
 The three shapes of these kinds, by the release of kthena that is installed, differ in names and in
-where the target stands; ``SHAPES`` holds all of it.
+where the target stands; ``FIELDS_BY_PROFILE`` holds all of it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from app.values.meta import Object
 from app.values.quantity import canonical_quantity, parse_quantity
 
 
-class Shape(NamedTuple):
+class PolicyFields(NamedTuple):
     """How a release of kthena spells autoscaling.
 
     Args:
@@ -39,20 +39,24 @@ class Shape(NamedTuple):
         bound: whether targets stand in a binding; else in the policy itself.
     """
 
-    metric: str
-    one: str
-    several: str
-    bound: bool
+    metric_name: str
+    single_target: str
+    weighted_targets: str
+    has_binding: bool
 
 
-SHAPES = {
-    Profile.A: Shape("metricName", "scalingConfiguration", "optimizerConfiguration", bound=True),
-    Profile.B: Shape("metricName", "homogeneousTarget", "heterogeneousTarget", bound=True),
-    Profile.C: Shape("name", "homogeneousTarget", "heterogeneousTarget", bound=False),
+FIELDS_BY_PROFILE = {
+    Profile.A: PolicyFields(
+        "metricName", "scalingConfiguration", "optimizerConfiguration", has_binding=True
+    ),
+    Profile.B: PolicyFields(
+        "metricName", "homogeneousTarget", "heterogeneousTarget", has_binding=True
+    ),
+    Profile.C: PolicyFields("name", "homogeneousTarget", "heterogeneousTarget", has_binding=False),
 }
 
 
-class Scaling(NamedTuple):
+class PolicyInputs(NamedTuple):
     """One policy and what it scales: ``backends`` by cost if ``backend`` is None, else that one."""
 
     name: str
@@ -64,27 +68,27 @@ class Scaling(NamedTuple):
 
 def autoscaling_policies(model: Model, profile: Profile, _options: Options) -> Iterator[Draft]:
     """Yields one policy for all backends together, or one for each that has its own."""
-    shape = SHAPES[profile]
-    for scaling in _scalings(model, profile):
+    fields = FIELDS_BY_PROFILE[profile]
+    for inputs in _policy_inputs(model, profile):
         spec = compact(
-            tolerancePercent=scaling.policy.tolerance_percent,
-            metrics=_metrics(scaling, shape),
+            tolerancePercent=inputs.policy.tolerance_percent,
+            metrics=_metrics(inputs, fields),
             behavior=_behavior(),
         )
-        if not shape.bound:
-            spec |= _target(model, scaling, profile)
-        yield Draft(AUTOSCALING_POLICY, scaling.name, spec, scaling.backend)
+        if not fields.has_binding:
+            spec |= _targets(model, inputs, profile)
+        yield Draft(AUTOSCALING_POLICY, inputs.name, spec, inputs.backend)
 
 
 def autoscaling_policy_bindings(
     model: Model, profile: Profile, _options: Options
 ) -> Iterator[Draft]:
     """Yields what ties each policy to its targets, where the policy itself cannot."""
-    if not SHAPES[profile].bound:
+    if not FIELDS_BY_PROFILE[profile].has_binding:
         return
-    for scaling in _scalings(model, profile):
-        spec = {"policyRef": {"name": scaling.name}, **_target(model, scaling, profile)}
-        yield Draft(AUTOSCALING_POLICY_BINDING, scaling.name, spec, scaling.backend)
+    for inputs in _policy_inputs(model, profile):
+        spec = {"policyRef": {"name": inputs.name}, **_targets(model, inputs, profile)}
+        yield Draft(AUTOSCALING_POLICY_BINDING, inputs.name, spec, inputs.backend)
 
 
 def _behavior() -> Object:
@@ -116,32 +120,32 @@ def _pace(*, instances: int, window: str) -> Object:
     }
 
 
-def _scalings(model: Model, profile: Profile) -> Iterator[Scaling]:
+def _policy_inputs(model: Model, profile: Profile) -> Iterator[PolicyInputs]:
     if model.scope is Scope.NONE:
         return
     backends = tuple(b for b in served(model) if autoscaled(model, b, profile))
     if model.policy is not None:
         if backends:
             path = Path("spec.autoscalingPolicy")
-            yield Scaling(model.name, model.policy, path, None, backends)
+            yield PolicyInputs(model.name, model.policy, path, None, backends)
         return
     for backend in backends:
         if backend.policy is not None and backend.policy_path is not None:
             name = backend_child_name(model, backend)
-            yield Scaling(name, backend.policy, backend.policy_path, backend, (backend,))
+            yield PolicyInputs(name, backend.policy, backend.policy_path, backend, (backend,))
 
 
-def _metrics(scaling: Scaling, shape: Shape) -> list[Object]:
+def _metrics(inputs: PolicyInputs, fields: PolicyFields) -> list[Object]:
     """Returns the metrics of a policy.
 
     Raises:
         SpecError: kthena's webhook would reject one of them.
     """
     by_name: dict[str, Object] = {}
-    for position, metric in enumerate(scaling.policy.metrics):
-        path = scaling.path.child("metrics").index(position)
+    for position, metric in enumerate(inputs.policy.metrics):
+        path = inputs.path.child("metrics").index(position)
         name = metric_name(metric, path, by_name)
-        by_name[name] = {shape.metric: name, "targetValue": metric_target(metric, path)}
+        by_name[name] = {fields.metric_name: name, "targetValue": metric_target(metric, path)}
     return list(by_name.values())
 
 
@@ -174,29 +178,32 @@ def metric_target(metric: Metric, path: Path) -> str:
     return canonical_quantity(metric.target_value)
 
 
-def _target(model: Model, scaling: Scaling, profile: Profile) -> Object:
-    shape, metrics = SHAPES[profile], [metric.metric_name for metric in scaling.policy.metrics]
-    weighed = scaling.backend is None
+def _targets(model: Model, inputs: PolicyInputs, profile: Profile) -> Object:
+    fields, metrics = (
+        FIELDS_BY_PROFILE[profile],
+        [metric.metric_name for metric in inputs.policy.metrics],
+    )
+    weighed = inputs.backend is None
     params = [
         compact(
             cost=(backend.scaling_cost or None) if weighed else None,
             minReplicas=backend.min_replicas,
             maxReplicas=backend.max_replicas,
-            target=_pods(model, backend, profile, metrics),
+            target=_target(model, backend, profile, metrics),
         )
-        for backend in scaling.backends
+        for backend in inputs.backends
     ]
     if not weighed:
-        return {shape.one: params[0]}
+        return {fields.single_target: params[0]}
     return {
-        shape.several: {
+        fields.weighted_targets: {
             "costExpansionRatePercent": model.cost_expansion_rate_percent,
             "params": params,
         }
     }
 
 
-def _pods(model: Model, backend: BackendForm, profile: Profile, metrics: list[str]) -> Object:
+def _target(model: Model, backend: BackendForm, profile: Profile, metrics: list[str]) -> Object:
     """Returns which ModelServing follows a policy, and where its pods say how they are."""
     name, port = backend_child_name(model, backend), runtime_port(backend)
     # An endpoint that is there, even if empty, gets its defaults from the schema.

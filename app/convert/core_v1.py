@@ -54,7 +54,7 @@ def env_of(backend: BackendForm, profile: Profile) -> list[Object]:
 
 
 def _variable(entry: Object, backend: BackendForm, position: int, profile: Profile) -> Object:
-    source, written = entry.get("valueFrom"), as_written(entry)
+    source, written = entry.get("valueFrom"), omit_empty(entry)
     if source:
         path = backend.path.child("env").index(position).child("valueFrom")
         if "fileKeyRef" in source:
@@ -77,7 +77,7 @@ def check_file_key_ref(path: Path, profile: Profile) -> None:
 
 def env_from_of(backend: BackendForm) -> list[Object]:
     """Returns the ConfigMaps and Secrets whose keys become environment variables."""
-    return [as_written(source) for source in backend.env_from]
+    return [omit_empty(source) for source in backend.env_from]
 
 
 def resources_of(resources: Object, above: Path) -> Object:
@@ -103,14 +103,14 @@ def resources_of(resources: Object, above: Path) -> Object:
                     quantity_of(amount, path.key(name))
                 raise
     if claims := resources.get("claims"):
-        written["claims"] = as_written(claims)
+        written["claims"] = omit_empty(claims)
     return written
 
 
-def as_written(value: Any) -> Any:
+def omit_empty(value: Any) -> Any:
     """Returns a copy of a value of core/v1 without what Go leaves out; quantities stay."""
     if isinstance(value, list):
-        return [as_written(item) for item in value]
+        return [omit_empty(item) for item in value]
     if not isinstance(value, dict):
         return value
     written: Object = {}
@@ -122,7 +122,7 @@ def as_written(value: Any) -> Any:
             if item:
                 written[key] = dict(item)
         elif key in _WRITTEN_EVEN_IF_EMPTY or item not in _EMPTY:
-            written[key] = as_written(item)
+            written[key] = omit_empty(item)
     return written
 
 

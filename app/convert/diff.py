@@ -12,13 +12,13 @@ from enum import StrEnum
 from typing import Any
 
 from app.apis.kinds import BACKEND_NAME, MODEL_ROUTE, MODEL_SERVING
-from app.convert.gang import kept
+from app.convert.gang import keep_gang_policy
 from app.model.children import Desired
 from app.values.fields import Path, shown
 from app.values.meta import Object, labels_of
 
 
-class Verb(StrEnum):
+class Action(StrEnum):
     """What happens to a child. One that is replaced is deleted and made anew."""
 
     CREATE = "create"
@@ -28,7 +28,7 @@ class Verb(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class FieldDiff:
     """One field that becomes another; None stands for a field that is not there."""
 
     path: Path
@@ -44,35 +44,35 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChildDiff:
     """What happens to one child.
 
     Args:
-        verb: in one word.
+        action: in one word.
         kind: the child's kind.
         name: its name.
         backend: the backend it was made for, ``""`` if for all.
-        edits: the fields that differ; none where it is created or deleted.
+        fields: the fields that differ; none where it is created or deleted.
         restarts: whether pods that run now are stopped to be started anew.
     """
 
-    verb: Verb
+    action: Action
     kind: str
     name: str
     backend: str
-    edits: tuple[Edit, ...] = ()
+    fields: tuple[FieldDiff, ...] = ()
     restarts: bool = False
 
     def __str__(self) -> str:
         pods = " (its pods restart)" if self.restarts else ""
-        return "\n".join([f"{self.verb} {self.kind} {self.name}{pods}", *self._lines()])
+        return "\n".join([f"{self.action} {self.kind} {self.name}{pods}", *self._lines()])
 
     def _lines(self) -> Iterator[str]:
-        for edit in self.edits:
+        for edit in self.fields:
             yield f"  {edit}"
 
 
-def changes(old: Sequence[Desired], new: Sequence[Desired]) -> list[Change]:
+def child_diffs(old: Sequence[Desired], new: Sequence[Desired]) -> list[ChildDiff]:
     """Returns what would happen, writes in the order of rendering, then deletes.
 
     Args:
@@ -81,42 +81,42 @@ def changes(old: Sequence[Desired], new: Sequence[Desired]) -> list[Change]:
     """
     before = {(child.resource, child.name): child for child in old}
     after = {(child.resource, child.name): child for child in new}
-    found = [_change(before.get(key), child) for key, child in after.items()]
-    gone = [_whole(Verb.DELETE, child) for key, child in before.items() if key not in after]
+    found = [_child_diff(before.get(key), child) for key, child in after.items()]
+    gone = [_whole_child(Action.DELETE, child) for key, child in before.items() if key not in after]
     return [change for change in found if change is not None] + gone
 
 
-def restarting_backends(found: Sequence[Change]) -> list[str]:
+def restarting_backends(found: Sequence[ChildDiff]) -> list[str]:
     """Returns the backends whose running pods stop to be started anew, sorted."""
     return sorted({change.backend for change in found if change.restarts})
 
 
-def _whole(verb: Verb, child: Desired) -> Change:
-    return Change(verb, child.resource.kind, child.name, _backend(child))
+def _whole_child(action: Action, child: Desired) -> ChildDiff:
+    return ChildDiff(action, child.resource.kind, child.name, _backend(child))
 
 
 def _backend(child: Desired) -> str:
     return labels_of(child.object).get(BACKEND_NAME, "")
 
 
-def _change(old: Desired | None, new: Desired) -> Change | None:
+def _child_diff(old: Desired | None, new: Desired) -> ChildDiff | None:
     if old is None:
-        return _whole(Verb.CREATE, new)
+        return _whole_child(Action.CREATE, new)
     was, becomes = _spec(old), _spec(new)
-    verb = Verb.CHANGE
+    action = Action.CHANGE
     if new.resource == MODEL_SERVING:
-        template = kept(was["template"], becomes["template"])
-        verb = Verb.REPLACE if template is None else verb
+        template = keep_gang_policy(was["template"], becomes["template"])
+        action = Action.REPLACE if template is None else action
         becomes = {**becomes, "template": template or becomes["template"]}
     elif new.resource == MODEL_ROUTE and was.get("modelName") != becomes.get("modelName"):
-        verb = Verb.REPLACE  # its API server lets nobody change that
-    edits = tuple(_edits(Path("spec"), was, becomes))
-    if not edits:
+        action = Action.REPLACE  # its API server lets nobody change that
+    fields = tuple(_field_diffs(Path("spec"), was, becomes))
+    if not fields:
         return None
     restarts = new.resource == MODEL_SERVING and (
-        verb is Verb.REPLACE or _pods(was) != _pods(becomes)
+        action is Action.REPLACE or _pods(was) != _pods(becomes)
     )
-    return Change(verb, new.resource.kind, new.name, _backend(new), edits, restarts)
+    return ChildDiff(action, new.resource.kind, new.name, _backend(new), fields, restarts)
 
 
 def _spec(child: Desired) -> Object:
@@ -133,11 +133,11 @@ def _pods(serving: Object) -> list[Object]:
     return [{key: item for key, item in role.items() if key != "replicas"} for role in roles]
 
 
-def _edits(path: Path, old: Any, new: Any) -> Iterator[Edit]:
+def _field_diffs(path: Path, old: Any, new: Any) -> Iterator[FieldDiff]:
     """Yields the smallest parts that differ; items of lists are told apart by name if they can."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
-            yield from _edits(path.child(key), old.get(key), new.get(key))
+            yield from _field_diffs(path.child(key), old.get(key), new.get(key))
         return
     if isinstance(old, list) and isinstance(new, list):
         before, after = _by_name(old), _by_name(new)
@@ -149,10 +149,10 @@ def _edits(path: Path, old: Any, new: Any) -> Iterator[Edit]:
             == [name for name in after if name in before]
         ):
             for name in {**before, **after}:
-                yield from _edits(path.key(name), before.get(name), after.get(name))
+                yield from _field_diffs(path.key(name), before.get(name), after.get(name))
             return
     if old != new:
-        yield Edit(path, old, new)
+        yield FieldDiff(path, old, new)
 
 
 def _by_name(items: list[Any]) -> dict[str, Any] | None:

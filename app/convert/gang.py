@@ -8,7 +8,7 @@ from __future__ import annotations
 from app.values.meta import Object
 
 
-def kept(stored: Object | None, wanted: Object) -> Object | None:
+def keep_gang_policy(stored: Object | None, wanted: Object) -> Object | None:
     """Returns a wanted ``spec.template`` with the stored gang policy, or None if it does not fit.
 
     It fits while each of its entries names a role that is still there and asks for no more of its

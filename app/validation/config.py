@@ -9,10 +9,10 @@ import math
 import re
 from typing import Any
 
-MOST_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 """Of one worker's config, as compact JSON; no list of engine arguments is longer."""
 
-MOST_LEVELS = 32
+MAX_DEPTH = 32
 """Of lists and objects in one another; far more than any engine argument has."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -42,19 +42,19 @@ def _is_usual(config: Any) -> bool:
             return False
     text = "".join(words)
     # Three more for each entry are its place in the object and its value, if that is no text.
-    return len(text) + 3 * len(config) < MOST_BYTES and text.isascii() and "\0" not in text
+    return len(text) + 3 * len(config) < MAX_BYTES and text.isascii() and "\0" not in text
 
 
 def _fault_of(config: Any) -> str | None:
     """Walks level by level and without recursion, so that neither depth nor size can do harm."""
     size = 0
     level: list[Any] = [config]
-    for _ in range(MOST_LEVELS + 1):
+    for _ in range(MAX_DEPTH + 1):
         inner: list[Any] = []
         for value in level:
             if isinstance(value, (dict, list)):
                 size += 1 + 2 * len(value)
-                if size > MOST_BYTES:
+                if size > MAX_BYTES:
                     break
                 inner.extend(value)
                 if isinstance(value, dict):
@@ -70,12 +70,12 @@ def _fault_of(config: Any) -> str | None:
                 if fault is not None:
                     return fault
                 size += 1
-        if size > MOST_BYTES:
-            return f"must not be larger than {MOST_BYTES // 1024} KiB"
+        if size > MAX_BYTES:
+            return f"must not be larger than {MAX_BYTES // 1024} KiB"
         if not inner:
             return None
         level = inner
-    return f"must not be nested more than {MOST_LEVELS} levels deep"
+    return f"must not be nested more than {MAX_DEPTH} levels deep"
 
 
 def _number_fault(value: Any) -> str | None:

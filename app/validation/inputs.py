@@ -1,4 +1,4 @@
-"""What rules look at: the object as written, what it means, and what else is known."""
+"""The inputs of rules: a ModelBooster as written, what it means, and the context."""
 
 from __future__ import annotations
 
@@ -15,91 +15,91 @@ from app.values.meta import Object
 from app.values.value import value
 
 _WORKERS = {"vLLM": ["server"], DISAGGREGATED: ["decode", "prefill"]}
-"""What workers a backend of a served type has, as R5 and R6 want it."""
+"""The workers of a backend by its type, for the types that are served (rules R5 and R6)."""
 
 
 @value
-class Case:
-    """One ModelBooster before the rules.
+class RuleInputs:
+    """What rules know about one ModelBooster.
 
     Args:
-        obj: as the API server would store it.
-        booster: the same, typed.
-        model: what it means.
-        context: what else is known.
-        update: whether it replaces an object that is stored already.
-        config_faults: which config of a worker nothing but a rule may read, and why.
-        spec: what the user wrote; empty if there is no spec at all.
-        written: every backend as it was written, also where both forms are used at once.
-        listed: the backends that count: what each means, and how it was written.
-        served: those of them that become children.
-        engines: the workers of these, each with its backend.
-        readable: the served backends that have just their workers and whose config can be read.
+        obj: the object as the API server would store it.
+        booster: the same object, parsed.
+        model: its canonical form.
+        context: what a verdict depends on besides the object.
+        is_update: whether the object replaces a stored one.
+        config_faults: path and fault of each worker's ``config`` that no other rule may read.
+        spec: the parsed spec; empty if the object has none.
+        all_backends: path and content of every backend, of both forms if both are used.
+        backends: the backends in effect, each in canonical form and as written.
+        served_backends: those of them that become children.
+        served_workers: their workers, each with its backend.
+        readable_backends: the served backends that have exactly the workers of their type, all
+            with a ``config`` that can be read.
     """
 
     obj: Object
     booster: ModelBooster
     model: Model
     context: Context
-    update: bool
+    is_update: bool
     config_faults: tuple[tuple[Path, str], ...]
     spec: Spec
-    written: tuple[tuple[Path, Backend], ...]
-    listed: tuple[tuple[BackendForm, Backend], ...]
-    served: tuple[BackendForm, ...]
-    engines: list[tuple[BackendForm, WorkerForm]]
-    readable: tuple[BackendForm, ...]
+    all_backends: tuple[tuple[Path, Backend], ...]
+    backends: tuple[tuple[BackendForm, Backend], ...]
+    served_backends: tuple[BackendForm, ...]
+    served_workers: list[tuple[BackendForm, WorkerForm]]
+    readable_backends: tuple[BackendForm, ...]
 
     @property
-    def model_scope(self) -> bool:
+    def has_model_policy(self) -> bool:
         """Whether one policy scales all backends, by their cost."""
         return self.model.policy is not None
 
+    @property
     def backends_path(self) -> Path:
-        """Returns where the backends stand as a whole."""
+        """The field that holds the backends: ``spec.backend`` or ``spec.backends``."""
         return Path("spec.backend" if self.spec.backends is None else "spec.backends")
 
 
-def case_of(obj: Object, context: Context, *, update: bool = False) -> Case:
-    """Returns the case of an object.
+def rule_inputs(obj: Object, context: Context, *, is_update: bool = False) -> RuleInputs:
+    """Returns what rules know about an object.
 
     Raises:
-        pydantic.ValidationError: the schema does not accept it.
+        pydantic.ValidationError: the object does not match the schema.
     """
     booster = ModelBooster.model_validate(obj)
     model = canonical(booster, default_scheduler_name=context.options.default_scheduler_name)
     spec = booster.spec or Spec()
     single = [spec.backend] if spec.backend else []
-    listed = tuple(
+    backends = tuple(
         zip(model.backends, single if spec.backends is None else spec.backends, strict=True)
     )
-    written = tuple([(form.path, backend) for form, backend in listed])
+    all_backends = tuple((form.path, backend) for form, backend in backends)
     if spec.backends is not None and spec.backend is not None:
-        written += ((Path("spec.backend"), spec.backend),)
-    faults = tuple(_config_faults(model))
+        all_backends += ((Path("spec.backend"), spec.backend),)
+    config_faults = tuple(_config_faults(model))
     forms = served(model)
-    return Case(
+    return RuleInputs(
         obj=obj,
         booster=booster,
         model=model,
         context=context,
-        update=update,
-        config_faults=faults,
+        is_update=is_update,
+        config_faults=config_faults,
         spec=spec,
-        written=written,
-        listed=listed,
-        served=forms,
-        engines=[(form, worker) for form in forms for worker in form.workers],
-        readable=tuple([form for form in forms if _is_readable(form, faults)]),
+        all_backends=all_backends,
+        backends=backends,
+        served_backends=forms,
+        served_workers=[(form, worker) for form in forms for worker in form.workers],
+        readable_backends=tuple(form for form in forms if _is_readable(form, config_faults)),
     )
 
 
-def _is_readable(form: BackendForm, faults: tuple[tuple[Path, str], ...]) -> bool:
-    if sorted([worker.type for worker in form.workers]) != _WORKERS[form.type]:
+def _is_readable(form: BackendForm, config_faults: tuple[tuple[Path, str], ...]) -> bool:
+    if sorted(worker.type for worker in form.workers) != _WORKERS[form.type]:
         return False
-    if not faults:
-        return True
-    unreadable = {path for path, _ in faults}
+    unreadable = {path for path, _ in config_faults}
     return not any(worker.path.child("config") in unreadable for worker in form.workers)
 
 
@@ -111,11 +111,11 @@ def _config_faults(model: Model) -> Iterator[tuple[Path, str]]:
                 yield worker.path.child("config"), fault
 
 
-Rule = Callable[[Case], Iterator[FieldError]]
-"""Yields what must not be; an object is refused for any of it."""
+Rule = Callable[[RuleInputs], Iterator[FieldError]]
+"""Yields faults; an object with any is rejected."""
 
-Advice = Callable[[Case], Iterator[str]]
-"""Yields what is allowed and may surprise; one line each, of some 120 characters."""
+Advice = Callable[[RuleInputs], Iterator[str]]
+"""Yields admission warnings of about 120 characters: the object is valid but may surprise."""
 
-Change = Callable[[Model, Model], Iterator[str]]
-"""Yields what an edit will do that may surprise; takes the meaning before and after it."""
+UpdateAdvice = Callable[[Model, Model], Iterator[str]]
+"""Yields admission warnings about an update, from the model before and after it."""

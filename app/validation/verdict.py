@@ -10,18 +10,18 @@ from pydantic import ValidationError
 
 from app.apis.faults import schema_faults
 from app.apis.modelbooster import ModelBooster
-from app.convert import drafts
+from app.convert import child_drafts
 from app.errors import InvalidSpec
 from app.model.canonical import canonical
 from app.model.children import Desired, Draft, stamped
 from app.model.forms import Model
 from app.validation.context import Context
-from app.validation.inputs import Case, case_of
-from app.validation.rules import ADVICE, CHANGES, RULES
+from app.validation.inputs import RuleInputs, rule_inputs
+from app.validation.rules import ADVICE, RULES, UPDATE_ADVICE
 from app.values.fields import Cause, FieldError, Path, SpecError
 from app.values.meta import Object
 
-MOST_FAULTS = 20
+MAX_FAULTS = 20
 """Faults that are told at once; a screen holds no more."""
 
 
@@ -42,7 +42,7 @@ class Verdict:
     drafts: tuple[Draft, ...] = ()
 
 
-def judge(obj: Object, context: Context, *, old: Object | None = None) -> Verdict:
+def validate(obj: Object, context: Context, *, old: Object | None = None) -> Verdict:
     """Returns what is to be said about an object, all of it at once.
 
     Args:
@@ -54,60 +54,60 @@ def judge(obj: Object, context: Context, *, old: Object | None = None) -> Verdic
     """
     if _dict(obj.get("metadata")).get("deletionTimestamp"):
         return Verdict(None)
-    case, faults, children = _looked_at(obj, context, update=old is not None)
+    inputs, faults, children = _check(obj, context, update=old is not None)
     if faults and old is not None:
-        _, known, _ = _looked_at(old, context, update=True)
-        faults = _without(faults, known, obj, old)
+        _, known, _ = _check(old, context, update=True)
+        faults = _new_faults(faults, known, obj, old)
     if faults:
-        return Verdict(case.model if case else None, _at_most(faults))
-    if case is None:
+        return Verdict(inputs.model if inputs else None, _at_most(faults))
+    if inputs is None:
         return Verdict(None)
-    return Verdict(case.model, (), tuple(_warnings(case, old)), tuple(children))
+    return Verdict(inputs.model, (), tuple(_warnings(inputs, old)), tuple(children))
 
 
-def accepted(obj: Object, context: Context) -> tuple[Model, list[Desired]]:
+def validate_and_convert(obj: Object, context: Context) -> tuple[Model, list[Desired]]:
     """Returns what an object means, and the children that it should have.
 
     Raises:
         InvalidSpec: it breaks a rule, or cannot be converted; holds every fault.
     """
-    verdict = judge(obj, context)
+    verdict = validate(obj, context)
     model = verdict.model
     if verdict.faults or model is None:
         raise InvalidSpec(verdict.faults)
     return model, [stamped(model, draft) for draft in verdict.drafts]
 
 
-def _looked_at(
+def _check(
     obj: Object, context: Context, *, update: bool
-) -> tuple[Case | None, tuple[FieldError, ...], list[Draft]]:
-    """Returns the case of an object if the schema accepts it, its faults, else its children."""
+) -> tuple[RuleInputs | None, tuple[FieldError, ...], list[Draft]]:
+    """Returns the inputs of an object if the schema accepts it, its faults, else its children."""
     try:
-        case = case_of(obj, context, update=update)
+        inputs = rule_inputs(obj, context, is_update=update)
     except ValidationError as exc:
         return None, tuple(schema_faults(obj, exc)), []
-    found = [fault for rule in RULES for fault in rule(case)]
+    found = [fault for rule in RULES for fault in rule(inputs)]
     if found:
-        return case, tuple(dict.fromkeys(found)), []
+        return inputs, tuple(dict.fromkeys(found)), []
     try:
         # What no rule has foreseen: conversion is asked whether it can be done.
-        children = drafts(case.model, context.release_profile, context.options)
+        children = child_drafts(inputs.model, context.release_profile, context.options)
     except SpecError as exc:
-        return case, (exc.fault,), []
-    return case, (), children
+        return inputs, (exc.fault,), []
+    return inputs, (), children
 
 
-def _warnings(case: Case, old: Object | None) -> list[str]:
+def _warnings(inputs: RuleInputs, old: Object | None) -> list[str]:
     found: list[str] = []
     # Every change is one of the spec.
-    if old is not None and old.get("spec") != case.obj.get("spec"):
-        before = _meaning(old, case.context)
+    if old is not None and old.get("spec") != inputs.obj.get("spec"):
+        before = _model_of(old, inputs.context)
         if before is not None:
-            found = [text for change in CHANGES for text in change(before, case.model)]
-    return found + [text for piece in ADVICE for text in piece(case)]
+            found = [text for change in UPDATE_ADVICE for text in change(before, inputs.model)]
+    return found + [text for piece in ADVICE for text in piece(inputs)]
 
 
-def _meaning(old: Object, context: Context) -> Model | None:
+def _model_of(old: Object, context: Context) -> Model | None:
     """Returns what a stored object means; None if the schema does not accept it any more."""
     try:
         booster = ModelBooster.model_validate(old)
@@ -119,15 +119,15 @@ def _meaning(old: Object, context: Context) -> Model | None:
 _BACKEND = re.compile(r"spec\.backend(?:s\[([0-9]+)\])?(?=[.\[]|$)")
 
 
-def _without(
+def _new_faults(
     faults: tuple[FieldError, ...], known: tuple[FieldError, ...], obj: Object, old: Object
 ) -> tuple[FieldError, ...]:
     """Returns the faults that the old object did not have, wherever its backends stood."""
-    before = {_aligned(fault, old) for fault in known}
-    return tuple(fault for fault in faults if _aligned(fault, obj) not in before)
+    before = {_fault_identity(fault, old) for fault in known}
+    return tuple(fault for fault in faults if _fault_identity(fault, obj) not in before)
 
 
-def _aligned(fault: FieldError, obj: Object) -> tuple[str, str]:
+def _fault_identity(fault: FieldError, obj: Object) -> tuple[str, str]:
     """Returns a fault with its backend called by name instead of by position."""
     path = str(fault.path)
     match = _BACKEND.match(path)
@@ -141,11 +141,11 @@ def _aligned(fault: FieldError, obj: Object) -> tuple[str, str]:
 
 
 def _at_most(faults: tuple[FieldError, ...]) -> tuple[FieldError, ...]:
-    left_out = len(faults) - (MOST_FAULTS - 1)
+    left_out = len(faults) - (MAX_FAULTS - 1)
     if left_out <= 1:
         return faults
     rest = FieldError(Path("spec"), Cause.INVALID, f"Invalid value: {left_out} more faults")
-    return (*faults[: MOST_FAULTS - 1], rest)
+    return (*faults[: MAX_FAULTS - 1], rest)
 
 
 def _dict(value: Any) -> Object:

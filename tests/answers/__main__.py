@@ -1,8 +1,8 @@
 """Prints ``docs/validation.md``: ``make generate`` writes it.
 
 What a rule asks for is its docstring's first sentence, why is the comment beside it in ``RULES``.
-What is said is what ``judge`` says of its case, or what the API server says if it refuses the case
-by itself; tests/e2e/test_answers.py compares both with a real API server.
+The text is what ``validate`` returns for the rule's case, or what the API server says if it rejects
+the case by itself; tests/e2e/test_answers.py compares both with a real API server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import yaml
 from app.apis import cel
 from app.apis.cel import CEL_RULES, CelRule
 from app.validation import rules as lists
-from app.validation.verdict import MOST_FAULTS
+from app.validation.verdict import MAX_FAULTS
 from app.values.meta import Object
 from tests.answers.cases import LISTS, TOO_LARGE, AnswerCase, cases, rule_name
 from webhook.review import MOST_WARNINGS
@@ -30,7 +30,7 @@ HEAD = f"""\
 # What is refused, what is warned of, and how to mend it
 
 A ModelBooster is refused for what cannot work, and for what would be ignored without a word. All
-faults are told at once ({MOST_FAULTS} at most), in the API server's own form: the field, what is
+faults are told at once ({MAX_FAULTS} at most), in the API server's own form: the field, what is
 wrong with it, and what would be right. Warnings ({MOST_WARNINGS} at most) are printed by kubectl
 and change nothing.
 
@@ -114,7 +114,7 @@ def page() -> Iterator[str]:
     for advice in lists.ADVICE:
         yield entry(advice, told[rule_name(advice)])
     yield EDITED
-    for change in lists.CHANGES:
+    for change in lists.UPDATE_ADVICE:
         yield entry(change, told[rule_name(change)])
     yield DEFINITION
     for held in CEL_RULES:

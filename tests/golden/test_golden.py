@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.convert.options import Options
-from app.validation import Context, judge
+from app.validation import Context, validate
 from tests.golden.cases import CASES, FOLDER, PROFILES, booster, files
 
 
@@ -24,4 +24,4 @@ def test_children(case: str) -> None:
 def test_the_webhook_lets_it_in(case: str) -> None:
     for profile in PROFILES:
         context = Context(options=Options(), profile=profile, lookup=None)
-        assert judge(booster(case), context).faults == ()
+        assert validate(booster(case), context).faults == ()

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from app.apis.kinds import CHILDREN, Profile
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
-from app.convert.diff import changes
-from app.convert.gang import kept
+from app.convert.diff import child_diffs
+from app.convert.gang import keep_gang_policy
 from app.convert.options import Options
 from app.model.canonical import canonical
 from app.values.fields import SpecError
@@ -77,7 +77,7 @@ def test_what_stands_in_several_places_is_changed_in_none(case: str, profile: Pr
         obj["spec"]["replicas"] = 3
     assert len(plan(meaning, wanted, []).steps) == len(wanted)
     plan(meaning, wanted, live)
-    changes(wanted, desired_children(meaning, profile, Options(runtime_image="other")))
+    child_diffs(wanted, desired_children(meaning, profile, Options(runtime_image="other")))
     assert json.dumps([child.object for child in wanted]) == before
 
 
@@ -263,11 +263,11 @@ def test_a_stored_gang_policy_is_kept_while_it_fits(
     wanted = {"roles": [{"name": "leader", "replicas": replicas}]}
     policy_now = {"minRoleReplicas": least}
 
-    found = kept({"gangPolicy": policy_now, "roles": []}, wanted)
+    found = keep_gang_policy({"gangPolicy": policy_now, "roles": []}, wanted)
 
     assert found == ({**wanted, "gangPolicy": policy_now} if stays else None)
 
 
 def test_without_a_stored_gang_policy_ours_stands() -> None:
     wanted = {"roles": [], "gangPolicy": {"minRoleReplicas": {}}}
-    assert kept(None, wanted) == kept({"roles": []}, wanted) == wanted
+    assert keep_gang_policy(None, wanted) == keep_gang_policy({"roles": []}, wanted) == wanted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.validation.inputs import case_of
+from app.validation.inputs import rule_inputs
 from app.validation.rules import RULES
 from tests.answers.cases import LISTS, AnswerCase, cases, rule_name, rule_names
 
@@ -19,7 +19,7 @@ def test_all_have_a_case_in_the_order_of_the_list(name: str) -> None:
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_the_case_of_a_rule_has_that_fault_and_no_other(case: AnswerCase) -> None:
-    looked_at = case_of(case.placed, case.context())
+    looked_at = rule_inputs(case.placed, case.context())
     told = {name: [str(fault) for fault in rule(looked_at)] for name, rule in BY_NAME.items()}
     assert told[case.rule] == case.said()
     assert len(case.said()) == 1

@@ -15,10 +15,10 @@ from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
 from app.model.children import MOST_BYTES, Desired
-from app.validation import Context, accepted, judge
-from app.validation.inputs import case_of
+from app.validation import Context, validate, validate_and_convert
+from app.validation.inputs import rule_inputs
 from app.validation.rules import RULES
-from app.validation.verdict import MOST_FAULTS
+from app.validation.verdict import MAX_FAULTS
 from app.values.fields import FieldError, SpecError
 from app.values.meta import Object
 from tests.builders import backend, booster_object, lora, policy, worker
@@ -47,10 +47,10 @@ MANY_FAULTS = booster_object(
 
 
 def as_told(faults: list[FieldError]) -> list[str]:
-    """Returns faults as a verdict tells them: beyond ``MOST_FAULTS``, the last line counts them."""
-    if len(faults) <= MOST_FAULTS:
+    """Returns faults as a verdict tells them: beyond ``MAX_FAULTS``, the last line counts them."""
+    if len(faults) <= MAX_FAULTS:
         return list(map(str, faults))
-    shown, rest = faults[: MOST_FAULTS - 1], len(faults) - (MOST_FAULTS - 1)
+    shown, rest = faults[: MAX_FAULTS - 1], len(faults) - (MAX_FAULTS - 1)
     return [*map(str, shown), f"spec: Invalid value: {rest} more faults"]
 
 
@@ -61,13 +61,13 @@ def test_admission_finds_the_fault_of_the_whole_conversion_or_none(
     obj: Object, profile: Profile
 ) -> None:
     context = Context(OPTIONS, profile)
-    case = case_of(obj, context)
+    case = rule_inputs(obj, context)
     by_rules = list(dict.fromkeys(fault for rule in RULES for fault in rule(case)))
-    verdict = judge(obj, context)
+    verdict = validate(obj, context)
     children, faults = whole_conversion(obj, profile)
     assert list(map(str, verdict.faults)) == as_told(by_rules or faults)
     if not verdict.faults:
-        assert accepted(obj, context)[1] == children
+        assert validate_and_convert(obj, context)[1] == children
         assert [draft.spec for draft in verdict.drafts] == [c.object["spec"] for c in children]
 
 

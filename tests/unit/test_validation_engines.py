@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.convert.options import Options
-from app.validation import Context, judge
+from app.validation import Context, validate
 from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, worker
 
@@ -17,7 +17,7 @@ AT = "spec.backends[0]"
 
 def _faults(obj: Object, options: Options | None = None) -> list[tuple[str, str]]:
     context = Context(options or Options())
-    return [(str(fault.path), fault.message) for fault in judge(obj, context).faults]
+    return [(str(fault.path), fault.message) for fault in validate(obj, context).faults]
 
 
 def _check(obj: Object, path: str, words: str | None, options: Options | None = None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from app.apis.kinds import Profile
-from app.validation import Context, judge
+from app.validation import Context, validate
 from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, stored_object, worker
 
@@ -17,7 +17,7 @@ SOURCE: Object = {"configMapKeyRef": {"name": "a", "key": "k"}}
 
 
 def said(*backends: Object, profile: Profile | None = None) -> list[str]:
-    verdict = judge(stored_object("demo", *backends), Context(profile=profile))
+    verdict = validate(stored_object("demo", *backends), Context(profile=profile))
     return [*map(str, verdict.faults), *verdict.warnings]
 
 
@@ -175,10 +175,10 @@ def test_what_was_stored_can_be_edited_and_made_no_worse() -> None:
     stored = stored_object("demo", backend(**BROKEN))
     moved = stored_object("demo", backend("other"), backend(**BROKEN), owner="me")
     worse = stored_object("demo", backend(**{**BROKEN, "envFrom": [{}]}))
-    assert judge(moved, Context(), old=stored).faults == ()
-    (fault,) = judge(worse, Context(), old=stored).faults
+    assert validate(moved, Context(), old=stored).faults == ()
+    (fault,) = validate(worse, Context(), old=stored).faults
     assert str(fault.path) == "spec.backends[0].envFrom[0]"
-    assert len(judge(stored, Context()).faults) == 2
+    assert len(validate(stored, Context()).faults) == 2
 
 
 def test_backends_that_become_no_pods_are_left_alone() -> None:
@@ -194,5 +194,5 @@ def test_every_worker_is_looked_at() -> None:
         f"spec.backends[0].workers[{position}].resources.limits[gpu]" for position in (0, 1)
     ]
     single = booster_object(backend=backend(envFrom=[{}]))
-    (fault,) = judge(single, Context()).faults
+    (fault,) = validate(single, Context()).faults
     assert str(fault.path) == "spec.backend.envFrom[0]"

@@ -14,7 +14,7 @@ from app.apis.kinds import (
     MODEL_SERVING,
 )
 from app.lookup import INDEXES, Listed, StoreLookup
-from app.validation import Context, Verdict, judge
+from app.validation import Context, Verdict, validate
 from app.values.meta import Object, Resource
 from tests.builders import UID, backend, booster_object, disaggregated, lora, policy, worker
 
@@ -22,7 +22,7 @@ AT = "spec.backends[0]"
 
 
 def _faults(obj: Object, context: Context | None = None) -> list[str]:
-    return [str(fault) for fault in judge(obj, context or Context()).faults]
+    return [str(fault) for fault in validate(obj, context or Context()).faults]
 
 
 def _sized(name: int, **fields: Any) -> Object:
@@ -168,7 +168,7 @@ def _owner(name: str, uid: str = "another") -> Object:
 
 
 def _judge(obj: Object, lookup: StoreLookup) -> Verdict:
-    return judge(obj, Context(lookup=lookup))
+    return validate(obj, Context(lookup=lookup))
 
 
 OURS = booster_object("demo", backend("b1"), namespace="default", metadata={"uid": UID})

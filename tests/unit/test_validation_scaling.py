@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.validation import Context, judge
+from app.validation import Context, validate
 from app.values.meta import Object
 from tests.builders import backend, booster_object, policy
 
@@ -15,7 +15,7 @@ ROOM = {"minReplicas": 1, "maxReplicas": 2}
 
 def _faults(obj: Object) -> list[tuple[str, str]]:
     """Where, and the last words: the middle stands in other tests."""
-    return [(str(f.path), f.message) for f in judge(obj, Context()).faults]
+    return [(str(f.path), f.message) for f in validate(obj, Context()).faults]
 
 
 def _by_cost(**fields: Any) -> Object:

@@ -8,7 +8,7 @@ import pytest
 
 from app.apis.kinds import Profile
 from app.errors import InvalidSpec
-from app.validation import Context, accepted, judge
+from app.validation import Context, validate, validate_and_convert
 from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker
 
@@ -17,7 +17,7 @@ ROOM = {"minReplicas": 1, "maxReplicas": 2}
 
 
 def _faults(new: Object, old: Object) -> list[str]:
-    return [str(fault.path) for fault in judge(new, Context(), old=old).faults]
+    return [str(fault.path) for fault in validate(new, Context(), old=old).faults]
 
 
 BROKEN = backend("b", **ROOM)
@@ -84,7 +84,7 @@ def _many_faults(backends: int) -> list[str]:
     broken = [
         backend(f"b{number}", **ROOM, workers=[worker(image=" ")]) for number in range(backends)
     ]
-    return [str(fault) for fault in judge(booster_object("m", *broken), Context()).faults]
+    return [str(fault) for fault in validate(booster_object("m", *broken), Context()).faults]
 
 
 def test_20_faults_are_told_at_once() -> None:
@@ -97,13 +97,15 @@ def test_20_faults_are_told_at_once() -> None:
 
 def test_accepted_raises_with_every_fault() -> None:
     with pytest.raises(InvalidSpec) as caught:
-        accepted(booster_object("m", {**BROKEN, "workers": [worker(image=" ")]}), Context())
+        validate_and_convert(
+            booster_object("m", {**BROKEN, "workers": [worker(image=" ")]}), Context()
+        )
     assert [str(fault.path) for fault in caught.value.faults] == [AT, f"{AT}.workers[0].image"]
     assert caught.value.reason == "ValidationFailed"
 
 
 def test_accepted_returns_what_an_object_means() -> None:
-    model, children = accepted(booster_object("m", backend("b")), Context())
+    model, children = validate_and_convert(booster_object("m", backend("b")), Context())
     assert model.backends[0].name == "b"
     assert [child.name for child in children] == ["m-b", "m-b", "m"]
 
@@ -111,7 +113,7 @@ def test_accepted_returns_what_an_object_means() -> None:
 def _warnings(
     new: Object, old: Object | None = None, profile: Profile | None = None
 ) -> tuple[str, ...]:
-    verdict = judge(new, Context(profile=profile), old=old)
+    verdict = validate(new, Context(profile=profile), old=old)
     assert verdict.faults == ()
     return verdict.warnings
 

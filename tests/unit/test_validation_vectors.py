@@ -7,7 +7,7 @@ import pytest
 from app.defaults import defaulted
 from app.lookup import lookup_among
 from app.model.forms import Scope
-from app.validation import Context, judge
+from app.validation import Context, validate
 from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker
 
@@ -16,7 +16,7 @@ AT = "spec.backends[0]"
 
 
 def _faults(obj: Object, context: Context = NOWHERE, *, old: Object | None = None) -> list[str]:
-    return [str(fault) for fault in judge(obj, context, old=old).faults]
+    return [str(fault) for fault in validate(obj, context, old=old).faults]
 
 
 def _scaled(least: int, **fields: object) -> Object:
@@ -216,7 +216,7 @@ def test_refused(obj: Object, want: list[str]) -> None:
     ],
 )
 def test_refused_by_the_schema(obj: Object, path: str, words: str) -> None:
-    (fault,) = judge(obj, NOWHERE).faults
+    (fault,) = validate(obj, NOWHERE).faults
     assert str(fault.path) == path
     assert words in fault.message
 
@@ -227,7 +227,7 @@ def test_1_to_3_mean_the_same() -> None:
         booster_object(backend=backend(replicas=1)),
         booster_object(backend=backend()),
     ]
-    meanings = [judge(obj, NOWHERE).model for obj in forms]
+    meanings = [validate(obj, NOWHERE).model for obj in forms]
     shapes = {
         (form.name, form.min_replicas, form.max_replicas)
         for model in meanings
@@ -244,7 +244,7 @@ def test_8_10_11_differ_in_what_is_scaled() -> None:
         backend=backend(minReplicas=0, maxReplicas=2), autoscalingPolicy=policy()
     )
     whole = booster_object("demo", *SEVERAL, autoscalingPolicy=policy())
-    scopes = [judge(obj, NOWHERE).model for obj in (own, single, whole)]
+    scopes = [validate(obj, NOWHERE).model for obj in (own, single, whole)]
     assert [model and model.scope for model in scopes] == [
         Scope.BACKEND,
         Scope.BACKEND,
@@ -261,7 +261,7 @@ def test_11_stores_the_rate_and_nothing_else() -> None:
 
 
 def test_19_warns() -> None:
-    verdict = judge(booster_object("demo", backend(type="SGLang")), NOWHERE)
+    verdict = validate(booster_object("demo", backend(type="SGLang")), NOWHERE)
     assert verdict.warnings == (f"{AT}.type: SGLang is not served yet; nothing is made for it",)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.convert.pods.inputs import Serving
+from app.convert.pods.inputs import PodInputs
 from app.model.environment import variables
 from app.model.roles import Role
 from app.values.meta import Object
@@ -36,7 +36,7 @@ _OURS: dict[str, list[Object]] = {
 """Our own variables, by role; the same in every model, and never changed."""
 
 
-def engine_env(serving: Serving, role: Role) -> list[Object]:
+def engine_env(inputs: PodInputs, role: Role) -> list[Object]:
     """Returns the user's variables, then ours but for those that the user names as well."""
-    taken = variables(serving.backend)
-    return serving.env + [entry for entry in _OURS[role.name] if entry["name"] not in taken]
+    taken = variables(inputs.backend)
+    return inputs.env + [entry for entry in _OURS[role.name] if entry["name"] not in taken]

@@ -12,7 +12,7 @@ from app.values.value import value
 
 
 @value
-class Serving:
+class PodInputs:
     """One backend on its way to becoming pods.
 
     What stands in several containers is worked out once, and is the same object in all of them.
@@ -42,7 +42,7 @@ class Serving:
     pull_policy: Object
 
 
-def serving(model: Model, backend: BackendForm, profile: Profile, options: Options) -> Serving:
+def pod_inputs(model: Model, backend: BackendForm, profile: Profile, options: Options) -> PodInputs:
     """Returns what the pods of a backend depend on.
 
     Raises:
@@ -50,7 +50,7 @@ def serving(model: Model, backend: BackendForm, profile: Profile, options: Optio
             variables cannot be written.
     """
     cache = cache_of(backend, options.host_path_prefixes)
-    return Serving(
+    return PodInputs(
         model,
         backend,
         cache,

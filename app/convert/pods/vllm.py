@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from app.convert.pods.inputs import Serving
+from app.convert.pods.inputs import PodInputs
 from app.model.arguments import arguments
 from app.model.forms import BackendForm, WorkerForm
 from app.model.names import served_model_name
@@ -30,7 +30,7 @@ RAY_SCRIPT = "examples/online_serving/multi-node-serving.sh"
 """Part of vLLM's images, below their working directory: starts Ray on the nodes of a group."""
 
 
-def engine_command(serving: Serving, role: Role) -> list[str]:
+def engine_command(inputs: PodInputs, role: Role) -> list[str]:
     """Returns the command of the engine in a group's first pod.
 
     What ``config`` says comes first and is not said again.
@@ -38,16 +38,16 @@ def engine_command(serving: Serving, role: Role) -> list[str]:
     Raises:
         SpecError: ``config`` cannot be written as arguments, or names adapters itself.
     """
-    model, backend, given = serving.model, serving.backend, arguments(role.worker)
+    model, backend, given = inputs.model, inputs.backend, arguments(role.worker)
     command = ["python3", "-m", "vllm.entrypoints.openai.api_server"]
-    command += ["--model", serving.model_path, *given.words()]
+    command += ["--model", inputs.model_path, *given.words()]
     if "served-model-name" not in given:
         command += ["--served-model-name", served_model_name(model, backend)]
     if role.followers and "distributed-executor-backend" not in given:
         command += ["--distributed_executor_backend", "ray"]
-    if serving.options.kv_events and "kv-events-config" not in given:
+    if inputs.options.kv_events and "kv-events-config" not in given:
         command += ["--kv-events-config", KV_EVENTS]
-    command += _adapters(serving, role)
+    command += _adapters(inputs, role)
     return _after_ray_has_started(role, command) if role.followers else command
 
 
@@ -65,15 +65,15 @@ def check_lora_modules(backend: BackendForm, worker: WorkerForm) -> None:
         raise SpecError(forbidden(named.path, detail))
 
 
-def _adapters(serving: Serving, role: Role) -> list[str]:
-    adapters = serving.backend.lora_adapters
+def _adapters(inputs: PodInputs, role: Role) -> list[str]:
+    adapters = inputs.backend.lora_adapters
     if not adapters:
         return []
-    check_lora_modules(serving.backend, role.worker)
+    check_lora_modules(inputs.backend, role.worker)
     switch = [] if "enable-lora" in arguments(role.worker) else ["--enable-lora"]
     modules = [
         f"{adapter.name}={path}"
-        for adapter, path in zip(adapters, serving.adapter_paths, strict=True)
+        for adapter, path in zip(adapters, inputs.adapter_paths, strict=True)
     ]
     return [*switch, "--lora-modules", *modules]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.convert.pods.inputs import Serving
+from app.convert.pods.inputs import PodInputs
 from app.model.arguments import arguments
 from app.model.roles import Role
 from app.model.storage import SHARED_MEMORY_PATH, Cache, is_in_place
@@ -27,7 +27,7 @@ def weights_mount(cache: Cache) -> Object:
     return {"name": _WEIGHTS, "mountPath": cache.path}
 
 
-def engine_mounts(serving: Serving, role: Role) -> list[Object]:
+def engine_mounts(inputs: PodInputs, role: Role) -> list[Object]:
     """Returns the mounts of an engine.
 
     An engine only reads models: the downloaders write them before it starts. So it cannot write to
@@ -38,14 +38,14 @@ def engine_mounts(serving: Serving, role: Role) -> list[Object]:
     Raises:
         SpecError: ``config`` cannot be written as arguments.
     """
-    cache = serving.cache
+    cache = inputs.cache
     weights = weights_mount(cache)
-    if is_in_place(serving.backend.model_uri) or not _is_named(cache.path, serving, role):
+    if is_in_place(inputs.backend.model_uri) or not _is_named(cache.path, inputs, role):
         weights["readOnly"] = True
     return [weights, {"name": _SHARED_MEMORY, "mountPath": SHARED_MEMORY_PATH}]
 
 
-def _is_named(folder: str, serving: Serving, role: Role) -> bool:
+def _is_named(folder: str, inputs: PodInputs, role: Role) -> bool:
     """Whether the user names the folder, or one below it, in a variable or an argument."""
-    texts = [str(entry.get("value") or "") for entry in serving.env]
+    texts = [str(entry.get("value") or "") for entry in inputs.env]
     return any(folder in text for text in [*texts, *arguments(role.worker).words()])

@@ -5,7 +5,7 @@ A comment says what would go wrong without the line.
 
 from __future__ import annotations
 
-from app.validation.inputs import Advice, Change, Rule
+from app.validation.inputs import Advice, Rule, UpdateAdvice
 from app.validation.rules import (
     advice,
     amounts,
@@ -103,7 +103,7 @@ ADVICE: tuple[Advice, ...] = (
     advice.nodes_share_no_host_path,
 )
 
-CHANGES: tuple[Change, ...] = (
+UPDATE_ADVICE: tuple[UpdateAdvice, ...] = (
     changes.backends_are_deleted,
     changes.route_is_replaced,
     changes.types_change,

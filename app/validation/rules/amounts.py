@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, Decimal
 from app.convert.core_v1 import quantity_of
 from app.model.forms import Model, once
 from app.model.roles import ACCELERATORS, served
-from app.validation.inputs import Case
+from app.validation.inputs import RuleInputs
 from app.validation.rules.facts import fault_of
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 from app.values.meta import Object
@@ -28,9 +28,9 @@ _PLAIN = re.compile(r"[0-9]{1,15}(?:[KMGTPE]i|[kMGTPE])?", re.ASCII)
 _THOUSANDTH = Decimal("0.001")
 
 
-def resource_names_are_known(case: Case) -> Iterator[FieldError]:
+def resource_names_are_known(inputs: RuleInputs) -> Iterator[FieldError]:
     """A resource is cpu, memory, ephemeral-storage, hugepages-2Mi, or like nvidia.com/gpu."""
-    for path, name, _ in _amounts(case.model):
+    for path, name, _ in _amounts(inputs.model):
         if name in _USUAL:
             continue
         faults = list(qualified_faults(name))
@@ -45,9 +45,9 @@ def resource_names_are_known(case: Case) -> Iterator[FieldError]:
             yield invalid(path, name, "doesn't follow extended resource name standard")
 
 
-def amounts_are_possible(case: Case) -> Iterator[FieldError]:
+def amounts_are_possible(inputs: RuleInputs) -> Iterator[FieldError]:
     """Amounts are quantities, not negative, and whole numbers of what cannot be split."""
-    for path, name, written in _amounts(case.model):
+    for path, name, written in _amounts(inputs.model):
         if not _is_huge(name) and _PLAIN.fullmatch(str(written)):
             continue
         amount = parse_quantity(written)
@@ -64,9 +64,9 @@ def amounts_are_possible(case: Case) -> Iterator[FieldError]:
             yield invalid(path, written, detail)
 
 
-def requests_fit_limits(case: Case) -> Iterator[FieldError]:
+def requests_fit_limits(inputs: RuleInputs) -> Iterator[FieldError]:
     """A request is at most its limit, and equal to it where nothing can be shared, as of GPUs."""
-    for path, resources in _resources(case.model):
+    for path, resources in _resources(inputs.model):
         limits = resources.get("limits") or {}
         for name, written in (resources.get("requests") or {}).items():
             asked, shared = parse_quantity(written), _is_native(name) and not _is_huge(name)
@@ -83,20 +83,20 @@ def requests_fit_limits(case: Case) -> Iterator[FieldError]:
             yield invalid(path.child("requests"), written, detail)
 
 
-def huge_pages_have_company(case: Case) -> Iterator[FieldError]:
+def huge_pages_have_company(inputs: RuleInputs) -> Iterator[FieldError]:
     """Who asks for huge pages asks for cpu or memory as well."""
-    for path, resources in _resources(case.model):
+    for path, resources in _resources(inputs.model):
         names = {name for part in _PARTS for name in resources.get(part) or ()}
         if any(map(_is_huge, names)) and not names & {"cpu", "memory"}:
             yield forbidden(path, "HugePages require cpu or memory")
 
 
-def claims_are_absent(case: Case) -> Iterator[FieldError]:
+def claims_are_absent(inputs: RuleInputs) -> Iterator[FieldError]:
     """``resources`` has no ``claims``.
 
     They name claims of the pod, of which those of a ModelBooster have none.
     """
-    for path, resources in _resources(case.model):
+    for path, resources in _resources(inputs.model):
         for position, claim in enumerate(resources.get("claims") or ()):
             yield invalid(
                 path.child("claims").index(position),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from app.convert.core_v1 import as_written, resources_of
+from app.convert.core_v1 import omit_empty, resources_of
 from app.model.forms import BackendForm, Model, Scope, WorkerForm
 from app.values.fields import SpecError
 from app.values.meta import Object
@@ -103,7 +103,7 @@ def _restarting_worker_fields(was: WorkerForm, is_now: WorkerForm) -> Iterator[s
 
 
 def _differ(before: Any, after: Any) -> bool:
-    return before != after and bool(as_written(before) != as_written(after))
+    return before != after and bool(omit_empty(before) != omit_empty(after))
 
 
 def _amounts(worker: WorkerForm) -> Object:

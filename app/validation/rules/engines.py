@@ -14,7 +14,7 @@ from app.model.connector import connector
 from app.model.names import served_model_name
 from app.model.ports import engine_port, runtime_port
 from app.model.storage import adapter_path, cache_of, model_path
-from app.validation.inputs import Case
+from app.validation.inputs import RuleInputs
 from app.validation.rules.facts import fault_of
 from app.values.fields import (
     Cause,
@@ -24,34 +24,34 @@ from app.values.fields import (
     too_long,
 )
 
-MOST_IMAGE_BYTES = 1024
+MAX_IMAGE_BYTES = 1024
 """Of an image reference: 255 of the name, 128 of the tag and a digest take half of that.
 
 No container runtime takes a longer name (github.com/distribution/reference, ErrNameTooLong).
 """
 
 
-def images_are_named(case: Case) -> Iterator[FieldError]:
+def images_are_named(inputs: RuleInputs) -> Iterator[FieldError]:
     """A worker names its ``image``.
 
     Only of workers that become pods; the others are nobody's yet.
     """
-    for form in case.readable:
+    for form in inputs.readable_backends:
         for worker in form.workers:
             if fault := fault_of(engine_image, worker):
                 yield fault
 
 
-def images_are_references(case: Case) -> Iterator[FieldError]:
+def images_are_references(inputs: RuleInputs) -> Iterator[FieldError]:
     """An ``image`` has no white space in it, and is no longer than a reference can be.
 
     Upstream's A5 and H1.
     """
-    for form, _ in case.listed:
+    for form, _ in inputs.backends:
         for worker in form.workers:
             image = worker.image
-            if len(image) > MOST_IMAGE_BYTES:
-                yield too_long(worker.path.child("image"), MOST_IMAGE_BYTES)
+            if len(image) > MAX_IMAGE_BYTES:
+                yield too_long(worker.path.child("image"), MAX_IMAGE_BYTES)
                 continue
             # Of all white space only the blank is printable.
             if (" " in image or not image.isprintable()) and any(map(str.isspace, image)):
@@ -64,84 +64,84 @@ def images_are_references(case: Case) -> Iterator[FieldError]:
                 )
 
 
-def config_is_plain(case: Case) -> Iterator[FieldError]:
+def config_is_plain(inputs: RuleInputs) -> Iterator[FieldError]:
     """``config`` is small and flat enough, and plain enough, to become arguments of a program.
 
     The fault is told without the value: that is what is too large, too deep or not printable.
     """
-    for path, fault in case.config_faults:
+    for path, fault in inputs.config_faults:
         yield FieldError(path, Cause.INVALID, f"Invalid value: {fault}")
 
 
-def arguments_are_said_once(case: Case) -> Iterator[FieldError]:
+def arguments_are_said_once(inputs: RuleInputs) -> Iterator[FieldError]:
     """``config`` has each argument once; ``max_model_len`` and ``max-model-len`` are the same."""
-    for form in case.readable:
+    for form in inputs.readable_backends:
         for worker in form.workers:
             if fault := fault_of(arguments, worker):
                 yield fault
 
 
-def engine_ports_agree(case: Case) -> Iterator[FieldError]:
+def engine_ports_agree(inputs: RuleInputs) -> Iterator[FieldError]:
     """``port`` in ``config`` is a TCP port, the same for all workers of a backend.
 
     Upstream's H2 and H3.
     """
-    for form in case.readable:
+    for form in inputs.readable_backends:
         if fault := fault_of(engine_port, form):
             yield fault
 
 
-def sidecar_has_a_port(case: Case) -> Iterator[FieldError]:
+def sidecar_has_a_port(inputs: RuleInputs) -> Iterator[FieldError]:
     """``RUNTIME_PORT`` of ``env`` is a TCP port, and not the engine's."""
-    for form in case.readable:
+    for form in inputs.readable_backends:
         fault = fault_of(runtime_port, form)
         if fault and not fault_of(engine_port, form):
             yield fault
 
 
-def served_names_agree(case: Case) -> Iterator[FieldError]:
+def served_names_agree(inputs: RuleInputs) -> Iterator[FieldError]:
     """``served-model-name`` is one name of at most 256 characters, the same for all workers."""
-    for form in case.readable:
-        if fault := fault_of(served_model_name, case.model, form):
+    for form in inputs.readable_backends:
+        if fault := fault_of(served_model_name, inputs.model, form):
             yield fault
 
 
-def adapters_are_named_once(case: Case) -> Iterator[FieldError]:
+def adapters_are_named_once(inputs: RuleInputs) -> Iterator[FieldError]:
     """``lora-modules`` does not stand in ``config`` where ``loraAdapters`` is set."""
-    for form in case.readable:
+    for form in inputs.readable_backends:
         for worker in form.workers if form.lora_adapters else ():
             fault = fault_of(check_lora_modules, form, worker)
             if fault and not fault_of(arguments, worker):
                 yield fault
 
 
-def transfers_fit(case: Case) -> Iterator[FieldError]:
+def transfers_fit(inputs: RuleInputs) -> Iterator[FieldError]:
     """The ``kv-transfer-config`` of prefill and decode fit together.
 
     Upstream's H5.
     """
-    for form in case.readable:
+    for form in inputs.readable_backends:
         if fault := fault_of(connector, form):
             yield fault
 
 
-def caches_are_usable(case: Case) -> Iterator[FieldError]:
+def caches_are_usable(inputs: RuleInputs) -> Iterator[FieldError]:
     """``cacheURI`` names one claim, or a folder of the node that the cluster's operator allows.
 
     Upstream's H8 for claims.
     """
-    prefixes = case.context.options.host_path_prefixes
-    for form, _ in case.listed:
+    prefixes = inputs.context.options.host_path_prefixes
+    for form, _ in inputs.backends:
         if fault := fault_of(cache_of, form, prefixes):
             yield fault
 
 
-def claims_hold_their_models(case: Case) -> Iterator[FieldError]:
+def claims_hold_their_models(inputs: RuleInputs) -> Iterator[FieldError]:
     """A model or adapter of ``pvc://`` lies on the claim that ``cacheURI`` names.
 
     Upstream's H6, H7 and H9.
     """
-    for form, _ in case.listed:
+    for form, _ in inputs.backends:
         try:
             cache = cache_of(form)
         except SpecError:

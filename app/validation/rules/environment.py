@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from app.model.environment import unusual_variables, variables
 from app.model.forms import BackendForm, once
 from app.model.ports import RUNTIME_PORT
-from app.validation.inputs import Case
+from app.validation.inputs import RuleInputs
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 from app.values.meta import Object
 from app.values.names import is_plain_variable, subdomain_faults, variable_faults
@@ -24,23 +24,23 @@ _SIDECAR_VARIABLES = ("RUNTIME_URL", "RUNTIME_METRICS_PATH")
 _ALL_SIDECAR_VARIABLES = {*_SIDECAR_VARIABLES, "RUNTIME_PORT"}
 
 
-def variables_have_names(case: Case) -> Iterator[FieldError]:
+def variables_have_names(inputs: RuleInputs) -> Iterator[FieldError]:
     """Names of ``env`` and prefixes of ``envFrom`` are printable ASCII without ``=``."""
-    for path, entry in _variables(case, having=_odd_names):
+    for path, entry in _variables(inputs, having=_odd_names):
         at, name = path.child("name"), entry["name"]
         if not name:
             yield required(at, "")
         for fault in variable_faults(name):
             yield invalid(at, name, fault)
-    for path, source in _sources(case):
+    for path, source in _sources(inputs):
         prefix = source.get("prefix") or ""
         for fault in variable_faults(prefix):
             yield invalid(path.child("prefix"), prefix, fault)
 
 
-def variables_have_one_source(case: Case) -> Iterator[FieldError]:
+def variables_have_one_source(inputs: RuleInputs) -> Iterator[FieldError]:
     """A variable has a ``value``, or a ``valueFrom`` with exactly one source in it."""
-    for path, entry in _variables(case, having=unusual_variables):
+    for path, entry in _variables(inputs, having=unusual_variables):
         source = entry.get("valueFrom")
         if source is None:
             continue
@@ -58,9 +58,9 @@ def variables_have_one_source(case: Case) -> Iterator[FieldError]:
             yield invalid(at, "", "may not have more than one field specified at a time")
 
 
-def env_from_names_one_object(case: Case) -> Iterator[FieldError]:
+def env_from_names_one_object(inputs: RuleInputs) -> Iterator[FieldError]:
     """An entry of ``envFrom`` names one ConfigMap or one Secret."""
-    for path, source in _sources(case):
+    for path, source in _sources(inputs):
         named = [kind for kind in ("configMapRef", "secretRef") if kind in source]
         if not named:
             yield invalid(path, "", "must specify one of: `configMapRef` or `secretRef`")
@@ -75,13 +75,13 @@ def env_from_names_one_object(case: Case) -> Iterator[FieldError]:
                     yield invalid(at, name, fault)
 
 
-def sidecar_finds_its_engine(case: Case) -> Iterator[FieldError]:
+def sidecar_finds_its_engine(inputs: RuleInputs) -> Iterator[FieldError]:
     """``RUNTIME_URL`` and ``RUNTIME_METRICS_PATH`` of ``env`` are written out.
 
     They become arguments of the sidecar, which are written before any Secret is read. An empty
     path may be meant; an empty address cannot.
     """
-    for path, entry in _variables(case, having=_sidecar_variables):
+    for path, entry in _variables(inputs, having=_sidecar_variables):
         name = entry["name"]
         if name not in _SIDECAR_VARIABLES or entry.get("value"):
             continue
@@ -94,28 +94,28 @@ def sidecar_finds_its_engine(case: Case) -> Iterator[FieldError]:
             )
 
 
-def runtime_port_is_read(case: Case) -> Iterator[str]:
+def runtime_port_is_read(inputs: RuleInputs) -> Iterator[str]:
     """A port that cannot be read counts as absent, as it always has."""
-    for path, entry in _variables(case, having=_sidecar_variables):
+    for path, entry in _variables(inputs, having=_sidecar_variables):
         text = entry.get("value") or ""
         if entry["name"] == "RUNTIME_PORT" and not re.fullmatch("[0-9]{1,18}", text, re.ASCII):
             yield f"{path}: RUNTIME_PORT is no number here; the sidecar listens on {RUNTIME_PORT}"
 
 
-def old_servers_know_the_names(case: Case) -> Iterator[str]:
+def old_servers_know_the_names(inputs: RuleInputs) -> Iterator[str]:
     """Kubernetes took fewer names until 1.32."""
-    for path, entry in _variables(case, having=_odd_names):
+    for path, entry in _variables(inputs, having=_odd_names):
         if not is_plain_variable(entry["name"]):
             yield f'{path}.name: pods with "{entry["name"]}" are refused by Kubernetes before 1.32'
-    for path, source in _sources(case):
+    for path, source in _sources(inputs):
         prefix = source.get("prefix") or ""
         if prefix and not is_plain_variable(prefix):
             yield f'{path}.prefix: pods with "{prefix}" are refused by Kubernetes before 1.32'
 
 
-def env_files_are_known(case: Case) -> Iterator[str]:
+def env_files_are_known(inputs: RuleInputs) -> Iterator[str]:
     """Kubernetes 1.34 has them behind a gate, and none before."""
-    for path, entry in _variables(case, having=unusual_variables):
+    for path, entry in _variables(inputs, having=unusual_variables):
         if "fileKeyRef" in (entry.get("valueFrom") or {}):
             yield (
                 f"{path}.valueFrom.fileKeyRef: pods are refused unless the cluster has the "
@@ -124,13 +124,13 @@ def env_files_are_known(case: Case) -> Iterator[str]:
 
 
 def _variables(
-    case: Case, *, having: Callable[[BackendForm], Collection[object]]
+    inputs: RuleInputs, *, having: Callable[[BackendForm], Collection[object]]
 ) -> Iterator[tuple[Path, Object]]:
     """Yields every entry of ``env``, but of no backend that has none of a kind.
 
     Of hundreds of entries mostly none is of interest, and that is told for all at once.
     """
-    for backend in case.served:
+    for backend in inputs.served_backends:
         if having(backend):
             at = backend.path.child("env")
             for position, entry in enumerate(backend.env):
@@ -152,7 +152,7 @@ def _sidecar_variables(backend: BackendForm) -> set[str]:
     return variables(backend).keys() & _ALL_SIDECAR_VARIABLES
 
 
-def _sources(case: Case) -> Iterator[tuple[Path, Object]]:
-    for backend in case.served:
+def _sources(inputs: RuleInputs) -> Iterator[tuple[Path, Object]]:
+    for backend in inputs.served_backends:
         for position, source in enumerate(backend.env_from):
             yield backend.path.child("envFrom").index(position), source

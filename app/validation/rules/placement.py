@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from app.validation.inputs import Case
+from app.validation.inputs import RuleInputs
 from app.values.fields import FieldError, Path, forbidden, invalid, not_supported, required
 from app.values.meta import Object
 from app.values.names import (
@@ -25,9 +25,9 @@ _EFFECTS = ["NoSchedule", "PreferNoSchedule", "NoExecute"]
 _SETS, _PRESENCE, _ORDER = ("In", "NotIn"), ("Exists", "DoesNotExist"), ("Gt", "Lt")
 
 
-def tolerations_are_sound(case: Case) -> Iterator[FieldError]:
+def tolerations_are_sound(inputs: RuleInputs) -> Iterator[FieldError]:
     """A toleration has a key, operator, value and effect that fit together."""
-    for backend in case.served:
+    for backend in inputs.served_backends:
         for worker in backend.workers:
             for position, written in enumerate(worker.tolerations):
                 yield from _toleration(worker.path.child("tolerations").index(position), written)
@@ -57,9 +57,9 @@ def _toleration(path: Path, written: Object) -> Iterator[FieldError]:
         yield not_supported(path.child("effect"), effect, _EFFECTS)
 
 
-def node_affinity_is_sound(case: Case) -> Iterator[FieldError]:
+def node_affinity_is_sound(inputs: RuleInputs) -> Iterator[FieldError]:
     """``nodeAffinity`` has terms, and conditions that a node can meet."""
-    for path, written in _affinities(case, "nodeAffinity"):
+    for path, written in _affinities(inputs, "nodeAffinity"):
         if _REQUIRED in written:
             at = path.child(_REQUIRED, "nodeSelectorTerms")
             terms = written[_REQUIRED]["nodeSelectorTerms"]
@@ -104,10 +104,10 @@ def _field(path: Path, condition: Object) -> Iterator[FieldError]:
         yield from _values(path.child("values"), values, subdomain_faults)
 
 
-def pod_affinity_is_sound(case: Case) -> Iterator[FieldError]:
+def pod_affinity_is_sound(inputs: RuleInputs) -> Iterator[FieldError]:
     """``podAffinity`` and ``podAntiAffinity`` name a topology, and pods that there can be."""
     for kind in ("podAffinity", "podAntiAffinity"):
-        for path, written in _affinities(case, kind):
+        for path, written in _affinities(inputs, kind):
             for position, term in enumerate(written.get(_REQUIRED) or ()):
                 yield from _pod_term(path.child(_REQUIRED).index(position), term)
             for position, preferred in enumerate(written.get(_PREFERRED) or ()):
@@ -158,16 +158,16 @@ def _label_keys(path: Path, term: Object) -> Iterator[FieldError]:
             yield invalid(at, key, "exists in both matchLabelKeys and mismatchLabelKeys")
 
 
-def runtime_class_is_a_name(case: Case) -> Iterator[FieldError]:
+def runtime_class_is_a_name(inputs: RuleInputs) -> Iterator[FieldError]:
     """``runtimeClassName`` can be the name of a RuntimeClass."""
-    for backend in case.served:
+    for backend in inputs.served_backends:
         name = backend.runtime_class_name
         for fault in subdomain_faults(name) if name else ():
             yield invalid(backend.path.child("runtimeClassName"), name, fault)
 
 
-def _affinities(case: Case, kind: str) -> Iterator[tuple[Path, Object]]:
-    for backend in case.served:
+def _affinities(inputs: RuleInputs, kind: str) -> Iterator[tuple[Path, Object]]:
+    for backend in inputs.served_backends:
         for worker in backend.workers:
             if worker.affinity and kind in worker.affinity:
                 yield worker.path.child("affinity", kind), worker.affinity[kind]

@@ -12,7 +12,7 @@ from app.apis.modelbooster import StringMatch
 from app.convert.model_route import backends_by_adapter, check_adapter_is_reachable
 from app.model.names import adapter_names, check_name_budget
 from app.model.roles import SERVED_TYPES
-from app.validation.inputs import Case
+from app.validation.inputs import RuleInputs
 from app.validation.rules.facts import fault_of
 from app.values.fields import FieldError, Path, invalid
 
@@ -20,16 +20,16 @@ GENERATED_SUFFIX = "x" * 5
 """Stands for what the API server puts after ``metadata.generateName``."""
 
 
-def names_leave_room(case: Case) -> Iterator[FieldError]:
+def names_leave_room(inputs: RuleInputs) -> Iterator[FieldError]:
     """The names of model and backend leave room for what kthena puts after them.
 
     A name that the server is to generate counts with its five more characters.
     """
-    begin = case.obj["metadata"].get("generateName")
-    model = case.model
+    begin = inputs.obj["metadata"].get("generateName")
+    model = inputs.model
     if not model.name and isinstance(begin, str):
         model = replace(model, name=begin + GENERATED_SUFFIX)
-    for form, _ in case.listed:
+    for form, _ in inputs.backends:
         if form.type in SERVED_TYPES:
             fault = fault_of(check_name_budget, model, form)
             # A missing worker is the fault of another rule.
@@ -37,33 +37,33 @@ def names_leave_room(case: Case) -> Iterator[FieldError]:
                 yield fault
 
 
-def lora_names_differ_from_model(case: Case) -> Iterator[FieldError]:
+def lora_names_differ_from_model(inputs: RuleInputs) -> Iterator[FieldError]:
     """No adapter is called like the model.
 
     Upstream's D1, and the same for ``spec.name``: the router looks for models first.
     """
-    taken = {case.model.name, case.model.route_name}
-    for form, _ in case.listed:
+    taken = {inputs.model.name, inputs.model.route_name}
+    for form, _ in inputs.backends:
         for position, adapter in enumerate(form.lora_adapters):
             if adapter.name in taken:
                 at = form.path.child("loraAdapters").index(position).child("name")
                 yield invalid(at, adapter.name, "lora name cannot be the same as model name")
 
 
-def lora_names_are_few(case: Case) -> Iterator[FieldError]:
+def lora_names_are_few(inputs: RuleInputs) -> Iterator[FieldError]:
     """There are at most ten adapters of different names.
 
     Each has a rule of its own in the ModelRoute.
     """
-    if fault := fault_of(adapter_names, case.model):
+    if fault := fault_of(adapter_names, inputs.model):
         yield fault
 
 
-def some_backend_has_weight(case: Case) -> Iterator[FieldError]:
+def some_backend_has_weight(inputs: RuleInputs) -> Iterator[FieldError]:
     """At least one backend that is served has a ``routeWeight`` above 0."""
-    weights = [form.route_weight for form, _ in case.listed if form.type in SERVED_TYPES]
+    weights = [form.route_weight for form, _ in inputs.backends if form.type in SERVED_TYPES]
     if weights and not any(weights):
-        single = case.spec.backends is None
+        single = inputs.spec.backends is None
         yield invalid(
             Path("spec.backend.routeWeight" if single else "spec.backends"),
             0,
@@ -71,12 +71,12 @@ def some_backend_has_weight(case: Case) -> Iterator[FieldError]:
         )
 
 
-def adapters_are_reachable(case: Case) -> Iterator[FieldError]:
+def adapters_are_reachable(inputs: RuleInputs) -> Iterator[FieldError]:
     """Of the backends that have an adapter, one has a ``routeWeight`` above 0.
 
     Each adapter has a rule in the route, with those backends for its targets.
     """
-    backends = case.served
+    backends = inputs.served_backends
     if len(backends) == 1 or not any(form.route_weight for form in backends):
         return  # one route rule takes every request, or ``some_backend_has_weight`` has reported
     for adapter, having in backends_by_adapter(backends).items():
@@ -84,12 +84,12 @@ def adapters_are_reachable(case: Case) -> Iterator[FieldError]:
             yield fault
 
 
-def match_patterns_compile(case: Case) -> Iterator[FieldError]:
+def match_patterns_compile(inputs: RuleInputs) -> Iterator[FieldError]:
     """Every ``regex`` of ``modelMatch`` is a regular expression of RE2.
 
     The dialect of the router; checked in linear time as well.
     """
-    match = case.spec.model_match
+    match = inputs.spec.model_match
     if match is None:
         return
     at = Path("spec.modelMatch")

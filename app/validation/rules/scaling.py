@@ -6,37 +6,37 @@ from collections.abc import Iterator
 
 from app.convert.autoscaling import metric_name, metric_target
 from app.model.forms import Scope
-from app.validation.inputs import Case
+from app.validation.inputs import RuleInputs
 from app.validation.rules.facts import fault_of
 from app.validation.rules.shape import policies
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 
-MOST_REPLICAS = 1_000_000
+MAX_REPLICAS = 1_000_000
 
 
-def replicas_add_up(case: Case) -> Iterator[FieldError]:
+def replicas_add_up(inputs: RuleInputs) -> Iterator[FieldError]:
     """All backends together have at most a million replicas.
 
     Upstream's A4.
     """
-    total = sum([backend.max_replicas for backend in case.model.backends])
-    if total > MOST_REPLICAS:
+    total = sum([backend.max_replicas for backend in inputs.model.backends])
+    if total > MAX_REPLICAS:
         yield invalid(
-            case.backends_path(),
+            inputs.backends_path,
             total,
-            f"sum of maxReplicas across all backends ({total}) cannot exceed {MOST_REPLICAS}",
+            f"sum of maxReplicas across all backends ({total}) cannot exceed {MAX_REPLICAS}",
         )
 
 
-def one_level_of_policies(case: Case) -> Iterator[FieldError]:
+def one_level_of_policies(inputs: RuleInputs) -> Iterator[FieldError]:
     """Policies stand at the model or at its backends, not at both.
 
     Upstream's B11.
     """
-    if case.spec.autoscaling_policy is None:
+    if inputs.spec.autoscaling_policy is None:
         return
-    if any(backend.autoscaling_policy for _, backend in case.written):
-        other = "spec.backend" if case.spec.backends is None else "spec.backends[]"
+    if any(backend.autoscaling_policy for _, backend in inputs.all_backends):
+        other = "spec.backend" if inputs.spec.backends is None else "spec.backends[]"
         yield forbidden(
             Path("spec.autoscalingPolicy"),
             f"spec.autoscalingPolicy and {other}.autoscalingPolicy cannot both be set; "
@@ -44,14 +44,14 @@ def one_level_of_policies(case: Case) -> Iterator[FieldError]:
         )
 
 
-def bounds_are_equal_without_policy(case: Case) -> Iterator[FieldError]:
+def bounds_are_equal_without_policy(inputs: RuleInputs) -> Iterator[FieldError]:
     """Without any policy, ``minReplicas`` and ``maxReplicas`` are the same number.
 
     Upstream's B5: where one backend has a policy, the others only get a warning.
     """
-    if case.model.scope is not Scope.NONE:
+    if inputs.model.scope is not Scope.NONE:
         return
-    for form, backend in case.listed:
+    for form, backend in inputs.backends:
         least, most = backend.min_replicas, backend.max_replicas
         # Where the bounds are not in order, that is fault enough.
         if backend.replicas is None and least is not None and most is not None and least < most:
@@ -62,10 +62,10 @@ def bounds_are_equal_without_policy(case: Case) -> Iterator[FieldError]:
             )
 
 
-def replicas_are_bounds_under_policy(case: Case) -> Iterator[FieldError]:
+def replicas_are_bounds_under_policy(inputs: RuleInputs) -> Iterator[FieldError]:
     """A backend under a policy has ``minReplicas`` and ``maxReplicas``, not ``replicas``."""
-    for form, backend in case.listed:
-        if backend.replicas is not None and case.model.scaled(form):
+    for form, backend in inputs.backends:
+        if backend.replicas is not None and inputs.model.scaled(form):
             yield forbidden(
                 form.path.child("replicas"),
                 "replicas must not be set together with autoscalingPolicy; "
@@ -73,14 +73,14 @@ def replicas_are_bounds_under_policy(case: Case) -> Iterator[FieldError]:
             )
 
 
-def backend_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
+def backend_policy_keeps_one_replica(inputs: RuleInputs) -> Iterator[FieldError]:
     """A backend of ``backends`` with a policy of its own keeps at least one replica.
 
     Upstream's B4; the single form may go down to 0, as kthena v0.2.0 and later let it.
     """
-    if case.model_scope or case.spec.backends is None:
+    if inputs.has_model_policy or inputs.spec.backends is None:
         return
-    for form, backend in case.listed:
+    for form, backend in inputs.backends:
         if form.policy is not None and backend.min_replicas == 0:
             yield invalid(
                 form.path.child("minReplicas"),
@@ -89,14 +89,14 @@ def backend_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
             )
 
 
-def model_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
+def model_policy_keeps_one_replica(inputs: RuleInputs) -> Iterator[FieldError]:
     """Under a policy of the model at least one backend keeps a replica.
 
     Upstream's B9.
     """
-    if not _by_cost(case):
+    if not _by_cost(inputs):
         return
-    bounds = [b.min_replicas for _, b in case.listed if b.min_replicas is not None]
+    bounds = [b.min_replicas for _, b in inputs.backends if b.min_replicas is not None]
     # Without any bound at all, replicas_or_bounds has spoken.
     if bounds and sum(bounds) < 1:
         yield invalid(
@@ -106,14 +106,14 @@ def model_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
         )
 
 
-def model_policy_has_costs(case: Case) -> Iterator[FieldError]:
+def model_policy_has_costs(inputs: RuleInputs) -> Iterator[FieldError]:
     """Under a policy of the model every backend says its ``scalingCost``.
 
     Upstream's B7.
     """
-    if not _by_cost(case):
+    if not _by_cost(inputs):
         return
-    for form, _ in case.listed:
+    for form, _ in inputs.backends:
         if form.scaling_cost == 0:
             yield required(
                 form.path.child("scalingCost"),
@@ -121,14 +121,14 @@ def model_policy_has_costs(case: Case) -> Iterator[FieldError]:
             )
 
 
-def costs_have_model_policy(case: Case) -> Iterator[FieldError]:
+def costs_have_model_policy(inputs: RuleInputs) -> Iterator[FieldError]:
     """``scalingCost`` is set only under a policy of the model.
 
     Upstream's B1.
     """
-    if case.spec.autoscaling_policy is not None or case.spec.backends is None:
+    if inputs.spec.autoscaling_policy is not None or inputs.spec.backends is None:
         return
-    for form, _ in case.listed:
+    for form, _ in inputs.backends:
         if form.scaling_cost != 0:
             yield forbidden(
                 form.path.child("scalingCost"),
@@ -136,14 +136,14 @@ def costs_have_model_policy(case: Case) -> Iterator[FieldError]:
             )
 
 
-def grace_period_has_model_policy(case: Case) -> Iterator[FieldError]:
+def grace_period_has_model_policy(inputs: RuleInputs) -> Iterator[FieldError]:
     """``scaleToZeroGracePeriod`` is set only under a policy of the model.
 
     Upstream's B2.
     """
-    if case.spec.autoscaling_policy is not None or case.spec.backends is None:
+    if inputs.spec.autoscaling_policy is not None or inputs.spec.backends is None:
         return
-    for form, backend in case.listed:
+    for form, backend in inputs.backends:
         if backend.scale_to_zero_grace_period is not None:
             yield forbidden(
                 form.path.child("scaleToZeroGracePeriod"),
@@ -152,12 +152,12 @@ def grace_period_has_model_policy(case: Case) -> Iterator[FieldError]:
             )
 
 
-def metric_names_differ(case: Case) -> Iterator[FieldError]:
+def metric_names_differ(inputs: RuleInputs) -> Iterator[FieldError]:
     """The metrics of a policy have names, each another.
 
     As the webhook of AutoscalingPolicy asks.
     """
-    for path, policy in policies(case):
+    for path, policy in policies(inputs):
         earlier: set[str] = set()
         for position, metric in enumerate(policy.metrics):
             at = path.child("metrics").index(position)
@@ -166,17 +166,17 @@ def metric_names_differ(case: Case) -> Iterator[FieldError]:
             earlier.add(metric.metric_name)
 
 
-def metric_targets_are_positive(case: Case) -> Iterator[FieldError]:
+def metric_targets_are_positive(inputs: RuleInputs) -> Iterator[FieldError]:
     """A metric's ``targetValue`` is greater than 0.
 
     As the webhook of AutoscalingPolicy asks.
     """
-    for path, policy in policies(case):
+    for path, policy in policies(inputs):
         for position, metric in enumerate(policy.metrics):
             if fault := fault_of(metric_target, metric, path.child("metrics").index(position)):
                 yield fault
 
 
-def _by_cost(case: Case) -> bool:
+def _by_cost(inputs: RuleInputs) -> bool:
     """Whether the policy of the model is the only one, as it must be."""
-    return case.model_scope and not any(b.policy for b in case.model.backends)
+    return inputs.has_model_policy and not any(b.policy for b in inputs.model.backends)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from app.convert.core_v1 import check_file_key_ref, quantity_of
 from app.model.environment import unusual_variables
 from app.model.forms import BackendForm
-from app.validation.inputs import Case
+from app.validation.inputs import RuleInputs
 from app.validation.rules.facts import fault_of
 from app.values.fields import FieldError, Path, invalid, not_supported, required
 from app.values.meta import Object
@@ -48,9 +48,9 @@ _ENV_FILE_VOLUMES = ("dshm", "weights")
 """The volumes of our pods that can be of the type emptyDir; the second is not with a cache."""
 
 
-def sources_can_be_read(case: Case) -> Iterator[FieldError]:
+def sources_can_be_read(inputs: RuleInputs) -> Iterator[FieldError]:
     """What ``valueFrom`` names can be there: a key of an object, a field, an amount, a file."""
-    for backend in case.served:
+    for backend in inputs.served_backends:
         for position, entry in unusual_variables(backend):
             source = entry.get("valueFrom")
             if not source:
@@ -65,7 +65,7 @@ def sources_can_be_read(case: Case) -> Iterator[FieldError]:
                 yield from _amount_faults(at.child("resourceFieldRef"), source["resourceFieldRef"])
             if "fileKeyRef" in source:
                 file = at.child("fileKeyRef")
-                yield from _file_faults(file, source["fileKeyRef"], backend, case)
+                yield from _file_faults(file, source["fileKeyRef"], backend, inputs)
 
 
 def _key_faults(path: Path, reference: Object) -> Iterator[FieldError]:
@@ -132,9 +132,9 @@ def _amount_faults(path: Path, reference: Object) -> Iterator[FieldError]:
 
 
 def _file_faults(
-    path: Path, reference: Object, backend: BackendForm, case: Case
+    path: Path, reference: Object, backend: BackendForm, inputs: RuleInputs
 ) -> Iterator[FieldError]:
-    if fault := fault_of(check_file_key_ref, path, case.context.release_profile):
+    if fault := fault_of(check_file_key_ref, path, inputs.context.release_profile):
         yield fault
         return
     for field in ("key", "path"):
