@@ -36,30 +36,30 @@ CONVERTERS: tuple[Converter, ...] = (
     model_servers,
     model_routes,
 )
-"""One for each kind of child, in the order in which children are rendered."""
+"""One converter for each kind of child, in the order of rendering."""
 
 
 def child_drafts(model: Model, profile: Profile, options: Options) -> list[Draft]:
-    """Returns what everything says that should be there for a ModelBooster.
+    """Returns the drafts of all children of a ModelBooster.
 
     Args:
-        model: what it means.
-        profile: the shape of the children, by the release of kthena that is installed.
-        options: what the operator of the cluster chose.
+        model: its canonical form.
+        profile: the profile of the children, which depends on the installed kthena release.
+        options: the settings of the cluster operator.
 
     Raises:
-        SpecError: something in it cannot be turned into a child, or the child could not be
-            stored; the fault says where and why.
+        SpecError: a field cannot be converted, or a child would be too large to be stored. Its
+            fault names the field and the reason.
     """
     found = []
     for convert in CONVERTERS:
         for draft in convert(model, profile, options):
-            if draft.resource is not MODEL_SERVER:  # names and numbers, none of which is long
+            if draft.resource is not MODEL_SERVER:  # it holds only short names and numbers
                 check_size(draft)
             found.append(draft)
     return found
 
 
 def desired_children(model: Model, profile: Profile, options: Options) -> list[Desired]:
-    """Returns everything that should be there for a ModelBooster; raises like ``child_drafts``."""
+    """Returns all children of a ModelBooster; raises like ``child_drafts``."""
     return [stamped(model, draft) for draft in child_drafts(model, profile, options)]

@@ -1,7 +1,7 @@
-"""AutoscalingPolicies and their bindings: what is measured, and which replicas follow it.
+"""Converts autoscaling policies into AutoscalingPolicies and their bindings.
 
-The three shapes of these kinds, by the release of kthena that is installed, differ in names and in
-where the target stands; ``FIELDS_BY_PROFILE`` holds all of it.
+The profiles differ in field names and in which of the two kinds holds the targets;
+``FIELDS_BY_PROFILE`` lists the differences.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from app.values.quantity import canonical_quantity, parse_quantity
 
 
 class PolicyFields(NamedTuple):
-    """How a release of kthena spells autoscaling.
+    """The field names of autoscaling in one profile.
 
     Args:
-        metric: field that names a metric.
-        one: field for a target that is scaled by itself.
-        several: field for targets that are weighed against each other by cost.
-        bound: whether targets stand in a binding; else in the policy itself.
+        metric_name: field for the name of a metric.
+        single_target: field for the only target of a policy.
+        weighted_targets: field for targets that are scaled together, by cost.
+        has_binding: whether a binding holds the targets; otherwise the policy holds them.
     """
 
     metric_name: str
@@ -57,7 +57,15 @@ FIELDS_BY_PROFILE = {
 
 
 class PolicyInputs(NamedTuple):
-    """One policy and what it scales: ``backends`` by cost if ``backend`` is None, else that one."""
+    """One policy and the backends that it scales.
+
+    Args:
+        name: name of the AutoscalingPolicy and of its binding.
+        policy: its spec.
+        path: the field that holds the spec.
+        backend: the backend that the policy belongs to; None for the policy of the model.
+        backends: the backends to scale. A policy of the model scales them by cost.
+    """
 
     name: str
     policy: AutoscalingPolicySpec
@@ -67,7 +75,7 @@ class PolicyInputs(NamedTuple):
 
 
 def autoscaling_policies(model: Model, profile: Profile, _options: Options) -> Iterator[Draft]:
-    """Yields one policy for all backends together, or one for each that has its own."""
+    """Yields the policy of the model, or one policy for each backend that has its own."""
     fields = FIELDS_BY_PROFILE[profile]
     for inputs in _policy_inputs(model, profile):
         spec = compact(
@@ -83,7 +91,7 @@ def autoscaling_policies(model: Model, profile: Profile, _options: Options) -> I
 def autoscaling_policy_bindings(
     model: Model, profile: Profile, _options: Options
 ) -> Iterator[Draft]:
-    """Yields what ties each policy to its targets, where the policy itself cannot."""
+    """Yields one binding per policy, in profiles where a binding holds the targets."""
     if not FIELDS_BY_PROFILE[profile].has_binding:
         return
     for inputs in _policy_inputs(model, profile):
@@ -92,9 +100,10 @@ def autoscaling_policy_bindings(
 
 
 def _behavior() -> Object:
-    """Returns how fast replicas follow: what kthena fills in by itself, with panic mode off.
+    """Returns the scaling behavior: kthena's own defaults, with panic mode off.
 
-    Said in full, because the defaults of schema and webhook differ, and kthena v0.1.0 has neither.
+    Every field is set, because the defaults of kthena's schema and webhook differ, and kthena
+    v0.1.0 has neither.
     """
     return {
         "scaleUp": {
@@ -183,17 +192,17 @@ def _targets(model: Model, inputs: PolicyInputs, profile: Profile) -> Object:
         FIELDS_BY_PROFILE[profile],
         [metric.metric_name for metric in inputs.policy.metrics],
     )
-    weighed = inputs.backend is None
+    is_weighted = inputs.backend is None
     params = [
         compact(
-            cost=(backend.scaling_cost or None) if weighed else None,
+            cost=(backend.scaling_cost or None) if is_weighted else None,
             minReplicas=backend.min_replicas,
             maxReplicas=backend.max_replicas,
             target=_target(model, backend, profile, metrics),
         )
         for backend in inputs.backends
     ]
-    if not weighed:
+    if not is_weighted:
         return {fields.single_target: params[0]}
     return {
         fields.weighted_targets: {
@@ -204,9 +213,9 @@ def _targets(model: Model, inputs: PolicyInputs, profile: Profile) -> Object:
 
 
 def _target(model: Model, backend: BackendForm, profile: Profile, metrics: list[str]) -> Object:
-    """Returns which ModelServing follows a policy, and where its pods say how they are."""
+    """Returns one target: the ModelServing to scale and the endpoint of its pods' metrics."""
     name, port = backend_child_name(model, backend), runtime_port(backend)
-    # An endpoint that is there, even if empty, gets its defaults from the schema.
+    # The schema sets the defaults of an endpoint only if the field is present, even if empty.
     other_port = port if port != RUNTIME_PORT else None
     target: Object = {"targetRef": {"kind": MODEL_SERVING.kind, "name": name}}
     if profile is Profile.A:
@@ -226,9 +235,9 @@ def _target(model: Model, backend: BackendForm, profile: Profile, metrics: list[
 
 
 def _selector(backend: BackendForm) -> Object | None:
-    """Returns what chooses the pods to ask.
+    """Returns the selector of the pods to scrape; None for a disaggregated backend.
 
-    The pods of a disaggregated backend have no role ``leader``; without a selector the autoscaler
-    asks the first pod of each group.
+    The pods of a disaggregated backend have no role ``leader``. Without a selector the autoscaler
+    scrapes the first pod of each group.
     """
     return None if is_disaggregated(backend) else {"matchLabels": {ROLE: "leader"}}

@@ -1,7 +1,6 @@
-"""What an edit of a ModelBooster would do to its children, and whose pods would restart.
+"""Compares the children of a ModelBooster before and after an edit.
 
-kthena rolls the pods of a ModelServing when one of its roles changes in anything but ``replicas``;
-that is what counts here as a restart.
+kthena restarts the pods of a ModelServing if any field of a role but ``replicas`` changes.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from app.values.meta import Object, labels_of
 
 
 class Action(StrEnum):
-    """What happens to a child. One that is replaced is deleted and made anew."""
+    """What happens to a child. ``replace`` deletes it and creates it again."""
 
     CREATE = "create"
     CHANGE = "change"
@@ -29,7 +28,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldDiff:
-    """One field that becomes another; None stands for a field that is not there."""
+    """The old and new value of one field; None if it is not set."""
 
     path: Path
     old: Any
@@ -48,12 +47,12 @@ class ChildDiff:
     """What happens to one child.
 
     Args:
-        action: in one word.
-        kind: the child's kind.
+        action: what happens.
+        kind: the kind of the child.
         name: its name.
-        backend: the backend it was made for, ``""`` if for all.
-        fields: the fields that differ; none where it is created or deleted.
-        restarts: whether pods that run now are stopped to be started anew.
+        backend: the name of its backend; ``""`` if it belongs to all backends.
+        fields: the fields that differ; empty for a child that is created or deleted.
+        restarts: whether running pods restart.
     """
 
     action: Action
@@ -73,11 +72,11 @@ class ChildDiff:
 
 
 def child_diffs(old: Sequence[Desired], new: Sequence[Desired]) -> list[ChildDiff]:
-    """Returns what would happen, writes in the order of rendering, then deletes.
+    """Returns the children that differ: writes in the order of rendering, then deletes.
 
     Args:
-        old: the children as they should be now.
-        new: the children as they should be after the edit.
+        old: the desired children before the edit.
+        new: the desired children after the edit.
     """
     before = {(child.resource, child.name): child for child in old}
     after = {(child.resource, child.name): child for child in new}
@@ -87,7 +86,7 @@ def child_diffs(old: Sequence[Desired], new: Sequence[Desired]) -> list[ChildDif
 
 
 def restarting_backends(found: Sequence[ChildDiff]) -> list[str]:
-    """Returns the backends whose running pods stop to be started anew, sorted."""
+    """Returns the names of the backends whose running pods restart, sorted."""
     return sorted({change.backend for change in found if change.restarts})
 
 
@@ -109,7 +108,7 @@ def _child_diff(old: Desired | None, new: Desired) -> ChildDiff | None:
         action = Action.REPLACE if template is None else action
         becomes = {**becomes, "template": template or becomes["template"]}
     elif new.resource == MODEL_ROUTE and was.get("modelName") != becomes.get("modelName"):
-        action = Action.REPLACE  # its API server lets nobody change that
+        action = Action.REPLACE  # the API server lets no client change it
     fields = tuple(_field_diffs(Path("spec"), was, becomes))
     if not fields:
         return None
@@ -120,7 +119,7 @@ def _child_diff(old: Desired | None, new: Desired) -> ChildDiff | None:
 
 
 def _spec(child: Desired) -> Object:
-    """Returns what stands in ``spec``; the bounds of what an autoscaler writes as ``replicas``."""
+    """Returns ``spec``; with the bounds as ``replicas`` if an autoscaler sets them."""
     spec: Object = child.object["spec"]
     if child.replica_bounds is None:
         return spec
@@ -134,14 +133,14 @@ def _pods(serving: Object) -> list[Object]:
 
 
 def _field_diffs(path: Path, old: Any, new: Any) -> Iterator[FieldDiff]:
-    """Yields the smallest parts that differ; items of lists are told apart by name if they can."""
+    """Yields the smallest parts that differ; matches the items of lists by name if all have one."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
             yield from _field_diffs(path.child(key), old.get(key), new.get(key))
         return
     if isinstance(old, list) and isinstance(new, list):
         before, after = _by_name(old), _by_name(new)
-        # What stays must stay in its order, else the lists differ as a whole.
+        # If common items changed their order, the lists differ as a whole.
         if (
             before is not None
             and after is not None
@@ -156,7 +155,7 @@ def _field_diffs(path: Path, old: Any, new: Any) -> Iterator[FieldDiff]:
 
 
 def _by_name(items: list[Any]) -> dict[str, Any] | None:
-    """Returns the items of a list by name, or None if not each has one of its own."""
+    """Returns the items of a list by name; None unless every item has a unique name."""
     for field in ("name", "modelServerName"):
         if all(isinstance(item, dict) and field in item for item in items):
             named = {item[field]: item for item in items}

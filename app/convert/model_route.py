@@ -1,4 +1,4 @@
-"""The ModelRoute: which requests go to which backend."""
+"""Converts a ModelBooster into its ModelRoute, which sends requests to the backends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.values.meta import Object
 
 
 def model_routes(model: Model, _profile: Profile, _options: Options) -> Iterator[Draft]:
-    """Yields the one ModelRoute; none while there is nobody to send requests to."""
+    """Yields the ModelRoute; none if no backend is served."""
     backends, adapters = served(model), adapter_names(model)
     if not backends:
         return
@@ -31,10 +31,11 @@ def model_routes(model: Model, _profile: Profile, _options: Options) -> Iterator
 def _rules(
     model: Model, backends: Sequence[BackendForm], adapters: Sequence[str]
 ) -> Iterator[Object]:
-    """Yields the rules, of which the first that matches decides.
+    """Yields the rules of the route; the router applies the first rule that matches.
 
-    One backend takes every request that asks for the model or one of its adapters. Of several,
-    those that have an adapter take the requests for it, so each rule names what the body says.
+    A single backend gets every request for the model and its adapters. With several backends,
+    requests for an adapter go only to the backends that have it, so each rule matches the name in
+    the request body.
     """
     if len(backends) == 1:
         yield compact(

@@ -1,4 +1,4 @@
-"""ModelServings: the pods of each backend, in groups that live and die together."""
+"""Converts backends into ModelServings, which run the pods in groups."""
 
 from __future__ import annotations
 

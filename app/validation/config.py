@@ -1,6 +1,7 @@
-"""Whether a worker's ``config``, which no schema describes, can become arguments at all.
+"""Checks whether a worker's ``config``, which has no schema, can become arguments.
 
-Asked before anything else reads it: what passes here is small, flat and printable.
+This check runs before any other code reads ``config``. Whatever passes is small and not deeply
+nested.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ import re
 from typing import Any
 
 MAX_BYTES = 64 * 1024
-"""Of one worker's config, as compact JSON; no list of engine arguments is longer."""
+"""Size of one worker's ``config`` as compact JSON."""
 
 MAX_DEPTH = 32
-"""Of lists and objects in one another; far more than any engine argument has."""
+"""Levels of nested lists and objects; far more than any engine argument needs."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def config_fault(config: Any) -> str | None:
-    """Returns why no program could be given this, or None if one can."""
+    """Returns why ``config`` cannot become arguments; None if it can."""
     return None if _is_usual(config) else _fault_of(config)
 
 
@@ -46,7 +47,7 @@ def _is_usual(config: Any) -> bool:
 
 
 def _fault_of(config: Any) -> str | None:
-    """Walks level by level and without recursion, so that neither depth nor size can do harm."""
+    """Walks level by level, without recursion, so depth and size are bounded."""
     size = 0
     level: list[Any] = [config]
     for _ in range(MAX_DEPTH + 1):

@@ -12,26 +12,26 @@ from app.values.meta import Key, Object, Resource
 
 
 class Lookup(Protocol):
-    """Questions about other objects of the cluster, each answered from an index.
+    """Finds other objects of the cluster in indexes.
 
-    Objects that are being deleted are left out of every answer. ``app.lookup`` answers them.
+    Leaves out objects that are being deleted. ``app.lookup`` implements it.
     """
 
     @property
     def ready(self) -> bool:
-        """Whether everything that exists has been seen once."""
+        """Whether the initial lists have been read."""
 
     def child(self, resource: Resource, key: Key) -> Object | None:
-        """Returns the object of this kind and name, whoever made it."""
+        """Returns the object of this kind and name, whoever owns it; None if there is none."""
 
     def makers(self, resource: Resource, key: Key) -> Iterable[Object]:
-        """Returns the ModelBoosters for which an object of this kind and name is made."""
+        """Returns the ModelBoosters that have a child of this kind and name."""
 
     def routing(self, resource: Resource, model_name: str) -> Iterable[Object]:
-        """Returns the objects of this kind, of all namespaces, that route a model."""
+        """Returns the objects of this kind, in all namespaces, that route a model."""
 
     def adapting(self, resource: Resource, name: str) -> Iterable[Object]:
-        """Returns the objects of this kind, of all namespaces, that route an adapter."""
+        """Returns the objects of this kind, in all namespaces, that route an adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,13 @@ class Context:
     """What a verdict depends on besides the object.
 
     Args:
-        options: what the operator of the cluster chose.
-        profile: shape of the child kinds; None as long as nobody knows, then the default's.
-        lookup: questions about other objects; None if there is nobody to ask.
-        replaced: what to say while another CustomResourceDefinition than ours is installed; None
+        options: the settings of the cluster operator.
+        profile: profile of the child kinds; None while the kthena release is unknown, and then the
+            default release's profile applies.
+        lookup: finds other objects; None if there is no cluster to ask.
+        replaced: the error message while a foreign CustomResourceDefinition is installed; None
             while ours is.
-        namespaces: whose ModelBoosters are served; all if empty.
+        namespaces: the namespaces whose ModelBoosters are served; all if empty.
     """
 
     options: Options = field(default_factory=Options)

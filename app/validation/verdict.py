@@ -1,4 +1,4 @@
-"""The one way in: an object goes through every rule, and comes out with all that they say."""
+"""Runs every rule on an object and collects faults, warnings and children."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from app.values.fields import Cause, FieldError, Path, SpecError
 from app.values.meta import Object
 
 MAX_FAULTS = 20
-"""Faults that are told at once; a screen holds no more."""
+"""Faults reported at once, so that they fit on a screen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is to be said about an object.
+    """The result of validation.
 
     Args:
-        model: what it means; None if the schema does not accept it, or nobody looked.
-        faults: why it is refused; none if it is not.
-        warnings: what is allowed and may surprise.
-        drafts: what it turns into; nothing if anything is wrong with it.
+        model: the canonical form; None if the object does not match the schema, or was not checked
+            because it is being deleted.
+        faults: why the object is rejected; empty if it is valid.
+        warnings: admission warnings; empty if there are faults.
+        drafts: the children; empty if there are faults.
     """
 
     model: Model | None
@@ -43,14 +44,16 @@ class Verdict:
 
 
 def validate(obj: Object, context: Context, *, old: Object | None = None) -> Verdict:
-    """Returns what is to be said about an object, all of it at once.
+    """Checks an object against every rule.
+
+    An object that is being deleted always passes.
 
     Args:
-        obj: the object as the API server stores it (``app.apis.pruning.stored`` if it is another
-            source's).
-        context: what the verdict depends on besides.
-        old: the object that it replaces; what was wrong with that one already does not stand in
-            the way of an edit. Of an object that is being deleted nothing is asked any more.
+        obj: the object as the API server stores it. Objects from other sources go through
+            ``app.apis.pruning.stored`` first.
+        context: what the verdict depends on besides the object.
+        old: the object that it replaces. Faults that the old object already has are left out, so
+            they do not block an update.
     """
     if _dict(obj.get("metadata")).get("deletionTimestamp"):
         return Verdict(None)
@@ -66,10 +69,10 @@ def validate(obj: Object, context: Context, *, old: Object | None = None) -> Ver
 
 
 def validate_and_convert(obj: Object, context: Context) -> tuple[Model, list[Desired]]:
-    """Returns what an object means, and the children that it should have.
+    """Returns the canonical form and the desired children of an object.
 
     Raises:
-        InvalidSpec: it breaks a rule, or cannot be converted; holds every fault.
+        InvalidSpec: the object breaks a rule or cannot be converted; holds every fault.
     """
     verdict = validate(obj, context)
     model = verdict.model
@@ -81,7 +84,7 @@ def validate_and_convert(obj: Object, context: Context) -> tuple[Model, list[Des
 def _check(
     obj: Object, context: Context, *, update: bool
 ) -> tuple[RuleInputs | None, tuple[FieldError, ...], list[Draft]]:
-    """Returns the inputs of an object if the schema accepts it, its faults, else its children."""
+    """Returns the inputs of the rules (None if the schema rejects the object), faults, children."""
     try:
         inputs = rule_inputs(obj, context, is_update=update)
     except ValidationError as exc:
@@ -90,7 +93,7 @@ def _check(
     if found:
         return inputs, tuple(dict.fromkeys(found)), []
     try:
-        # What no rule has foreseen: conversion is asked whether it can be done.
+        # Conversion finds faults that no rule checks, such as a child that is too large.
         children = child_drafts(inputs.model, context.release_profile, context.options)
     except SpecError as exc:
         return inputs, (exc.fault,), []
@@ -99,7 +102,7 @@ def _check(
 
 def _warnings(inputs: RuleInputs, old: Object | None) -> list[str]:
     found: list[str] = []
-    # Every change is one of the spec.
+    # Every update rule compares specs.
     if old is not None and old.get("spec") != inputs.obj.get("spec"):
         before = _model_of(old, inputs.context)
         if before is not None:
@@ -108,7 +111,7 @@ def _warnings(inputs: RuleInputs, old: Object | None) -> list[str]:
 
 
 def _model_of(old: Object, context: Context) -> Model | None:
-    """Returns what a stored object means; None if the schema does not accept it any more."""
+    """Returns the canonical form of a stored object; None if it no longer matches the schema."""
     try:
         booster = ModelBooster.model_validate(old)
     except ValidationError:
@@ -122,13 +125,13 @@ _BACKEND = re.compile(r"spec\.backend(?:s\[([0-9]+)\])?(?=[.\[]|$)")
 def _new_faults(
     faults: tuple[FieldError, ...], known: tuple[FieldError, ...], obj: Object, old: Object
 ) -> tuple[FieldError, ...]:
-    """Returns the faults that the old object did not have, wherever its backends stood."""
+    """Returns the faults that the old object does not have, even if its backends were reordered."""
     before = {_fault_identity(fault, old) for fault in known}
     return tuple(fault for fault in faults if _fault_identity(fault, obj) not in before)
 
 
 def _fault_identity(fault: FieldError, obj: Object) -> tuple[str, str]:
-    """Returns a fault with its backend called by name instead of by position."""
+    """Returns path and message of a fault; the path has the backend's name instead of its index."""
     path = str(fault.path)
     match = _BACKEND.match(path)
     if match is None:

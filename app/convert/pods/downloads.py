@@ -13,8 +13,8 @@ from app.values.meta import Object
 def downloads(inputs: PodInputs) -> Object:
     """Returns ``initContainers``: one for the model and one per adapter.
 
-    There is none for what lies in place, and then perhaps none at all. All of ``env`` and
-    ``envFrom`` reaches them: that is where credentials are.
+    A source that is used in place needs no download; the field is missing if none does. The
+    containers get all of ``env`` and ``envFrom``, because these hold the credentials.
     """
     backend, options = inputs.backend, inputs.options
     wanted = [("model-downloader", backend.model_uri, inputs.model_path)]
@@ -30,7 +30,7 @@ def downloads(inputs: PodInputs) -> Object:
             "args": ["--source", source, "--output-dir", folder, *options.downloader_args],
             **({"env": inputs.env} if inputs.env else {}),
             **inputs.env_from,
-            "resources": resources_of(options.downloader_resources, _OPTIONS),
+            "resources": resources_of(options.downloader_resources, _SETTING_PATH),
             "volumeMounts": [weights_mount(inputs.cache)],
         }
         for name, source, folder in wanted
@@ -39,5 +39,5 @@ def downloads(inputs: PodInputs) -> Object:
     return {"initContainers": containers} if containers else {}
 
 
-_OPTIONS = Path("downloader")
-"""Stands before ``resources`` where the operator's setting is no spec's fault."""
+_SETTING_PATH = Path("downloader")
+"""The path in an error if the operator's own setting ``downloader.resources`` is invalid."""

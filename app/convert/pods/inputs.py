@@ -1,4 +1,4 @@
-"""What the pods of one backend depend on, in one value."""
+"""The inputs of the pod templates of one backend."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from app.values.value import value
 
 @value
 class PodInputs:
-    """One backend on its way to becoming pods.
+    """What the pod templates of one backend depend on.
 
-    What stands in several containers is worked out once, and is the same object in all of them.
+    Values that several containers need are computed once; the containers share the same objects.
 
     Args:
-        model: what it serves.
-        backend: the backend itself.
+        model: the model that the backend belongs to.
+        backend: the backend.
         cache: the volume that holds models.
-        profile: the shape of the children.
-        options: what the operator of the cluster chose.
-        model_path: where the engine finds the model.
-        adapter_paths: where it finds each adapter.
+        profile: the profile of the children.
+        options: the settings of the cluster operator.
+        model_path: path of the model in the engine's container.
+        adapter_paths: paths of the adapters, in the order of ``loraAdapters``.
         env: the user's variables.
-        env_from: ``envFrom`` of a container, if there is any: ConfigMaps and Secrets.
-        pull_policy: ``imagePullPolicy`` of our own images, if there is any.
+        env_from: the field ``envFrom`` of a container; ``{}`` if the user sets none.
+        pull_policy: the field ``imagePullPolicy`` of our own images; ``{}`` if it is not set.
     """
 
     model: Model
@@ -43,11 +43,11 @@ class PodInputs:
 
 
 def pod_inputs(model: Model, backend: BackendForm, profile: Profile, options: Options) -> PodInputs:
-    """Returns what the pods of a backend depend on.
+    """Returns what the pod templates of a backend depend on.
 
     Raises:
-        SpecError: its cache cannot be mounted, its models do not lie there, or one of its
-            variables cannot be written.
+        SpecError: the cache cannot be mounted, a model is outside of it, or an environment
+            variable cannot be converted.
     """
     cache = cache_of(backend, options.host_path_prefixes)
     return PodInputs(

@@ -1,4 +1,4 @@
-"""The pods of a ModelServing: the metrics sidecar, the engine, and where they run."""
+"""The pod templates of a ModelServing: metrics sidecar, engine and placement."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from app.values.fields import SpecError, required
 from app.values.meta import Object
 
 _STARTUP_SECONDS = 180
-"""How long an engine is not asked whether it is well: it loads the model."""
+"""Initial delay of the engine's probes, in which it loads the model."""
 
 
 def entry_pod(inputs: PodInputs, role: Role) -> Object:
-    """Returns the template of the pods that take requests: the first of each group."""
+    """Returns the template of the first pod of each group, which takes the requests."""
     disaggregated = is_disaggregated(inputs.backend)
     engine = _disaggregated_engine if disaggregated else _engine
     return {
@@ -40,10 +40,10 @@ def entry_pod(inputs: PodInputs, role: Role) -> Object:
 
 
 def follower_pod(inputs: PodInputs, role: Role) -> Object:
-    """Returns the template of a group's other pods.
+    """Returns the template of the other pods of a group.
 
-    They carry no labels, so nothing takes them for pods that answer requests. The scheduler stands
-    in them too: kthena v0.1.0 does not hand it down.
+    They have no labels, so no selector takes them for pods that answer requests. They name the
+    scheduler themselves, because kthena v0.1.0 does not copy it from the ModelServing.
     """
     return {
         "spec": {
@@ -66,7 +66,7 @@ def follower_pod(inputs: PodInputs, role: Role) -> Object:
 
 
 def _sidecar(inputs: PodInputs, role: Role) -> Object:
-    """Returns the sidecar that serves the engine's metrics and loads adapters."""
+    """Returns the sidecar container, which serves the engine's metrics and loads adapters."""
     model, backend, options = inputs.model, inputs.backend, inputs.options
     port = runtime_port(backend)
     engine = f"http://localhost:{engine_port(backend)}"

@@ -1,8 +1,8 @@
 """The command line of a vLLM engine.
 
-Flags: https://docs.vllm.ai/en/stable/configuration/engine_args.html. Every element is exactly one
-argument, whatever characters it holds. Kubernetes replaces ``$(NAME)`` in it by the container's
-variable of that name, as in every command of a pod; ``$$(NAME)`` stands for the text itself.
+Flags: https://docs.vllm.ai/en/stable/configuration/engine_args.html. Every element of ``config``
+becomes exactly one argument, whatever characters it contains. As in every command of a pod,
+Kubernetes replaces ``$(NAME)`` with the container's variable; ``$$(NAME)`` is the literal text.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ KV_EVENTS = (
     '{"enable_kv_cache_events":true,"publisher":"zmq","topic":"kv-events",'
     '"endpoint":"tcp://*:5557"}'
 )
-"""Where an engine says which prefixes it has cached; the router scores pods by it."""
+"""Publishes which prefixes an engine has cached; the router scores pods by them."""
 
 _OPEN = re.compile(r"\$\$|\$\(")
-"""What Kubernetes reads in a command: ``$$`` for a dollar, ``$(`` for the start of a name."""
+"""What Kubernetes expands in a command: ``$$`` is a dollar sign, ``$(`` begins a name."""
 
 RAY_SCRIPT = "examples/online_serving/multi-node-serving.sh"
-"""Part of vLLM's images, below their working directory: starts Ray on the nodes of a group."""
+"""A script in vLLM's images, relative to the working directory; starts Ray on the group's nodes."""
 
 
 def engine_command(inputs: PodInputs, role: Role) -> list[str]:
-    """Returns the command of the engine in a group's first pod.
+    """Returns the command of the engine in the first pod of a group.
 
-    What ``config`` says comes first and is not said again.
+    The arguments from ``config`` come first; we add no argument that ``config`` sets.
 
     Raises:
         SpecError: ``config`` cannot be written as arguments, or names adapters itself.
@@ -52,7 +52,7 @@ def engine_command(inputs: PodInputs, role: Role) -> list[str]:
 
 
 def follower_command() -> list[str]:
-    """Returns the command of the other pods of a group: they join the first one's Ray cluster."""
+    """Returns the command of the other pods of a group, which join the Ray cluster of the first."""
     join = f"{RAY_SCRIPT} worker --ray_address=$(ENTRY_ADDRESS)"
     return ["bash", "-c", f"chmod u+x {RAY_SCRIPT} && {join}"]
 
@@ -86,9 +86,9 @@ def _after_ray_has_started(role: Role, command: list[str]) -> list[str]:
 
 
 def _closed(word: str) -> str:
-    """Returns a word in which ``$(`` without an end is escaped.
+    """Returns a word in which each ``$(`` without a closing parenthesis is escaped.
 
-    Kubernetes looks for the end in the whole script, and would take in the words that follow.
+    Otherwise Kubernetes would find the parenthesis in a later word of the script.
     """
     head, end, rest = word.rpartition(")")
     return head + end + _OPEN.sub(_escaped, rest)

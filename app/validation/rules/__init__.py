@@ -1,6 +1,6 @@
-"""Every rule and every piece of advice, in the order in which a user wants to read them.
+"""Every rule and every warning, in the order in which users see them.
 
-A comment says what would go wrong without the line.
+The comment of a rule says what would go wrong without it.
 """
 
 from __future__ import annotations

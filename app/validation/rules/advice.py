@@ -1,7 +1,7 @@
-"""What is allowed and may surprise, with the numbers and the way out.
+"""Warnings about valid objects that may surprise, with figures and a way out.
 
-Only what can be told from the object itself: whether a claim or a secret exists is seen when the
-pods start, because files may be applied in any order.
+They depend on the object alone. Whether a claim or a Secret exists is seen when the pods start,
+because files may be applied in any order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from app.validation.inputs import RuleInputs
 from app.values.fields import SpecError
 
 GATED_OWNERS = ("meta-llama/", "google/gemma", "mistralai/", "CohereLabs/", "black-forest-labs/")
-"""Beginnings of repositories on Hugging Face most of whose models ask for a token."""
+"""Prefixes of Hugging Face repositories in which most models require a token."""
 
 HUB_VARIABLE = "HF_AUTH_TOKEN"
 
@@ -178,7 +178,7 @@ def nodes_share_no_host_path(inputs: RuleInputs) -> Iterator[str]:
 def _arguments(worker: WorkerForm) -> Arguments:
     try:
         return arguments(worker)
-    except SpecError:  # an old object's; its fault does not stand in the way of this edit
+    except SpecError:  # an old fault, which does not block an update
         return Arguments(worker, {}, [])
 
 

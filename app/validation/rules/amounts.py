@@ -1,6 +1,6 @@
-"""What the engines ask for: resources of which the API server would refuse a pod.
+"""Rules about resources: the checks that the API server makes when it creates a pod.
 
-In its own words, and at the places that it names; the values are shown as they were written.
+Paths and messages are those of the API server; values are shown as the user wrote them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HUGE_PAGES = "hugepages-"
 _PARTS = ("limits", "requests")
 _USUAL = _STANDARD | frozenset(ACCELERATORS)
 _PLAIN = re.compile(r"[0-9]{1,15}(?:[KMGTPE]i|[kMGTPE])?", re.ASCII)
-"""Most amounts: whole ones, of which nothing more need be asked."""
+"""The usual amounts: whole numbers, which need no further checks."""
 _THOUSANDTH = Decimal("0.001")
 
 
@@ -94,7 +94,7 @@ def huge_pages_have_company(inputs: RuleInputs) -> Iterator[FieldError]:
 def claims_are_absent(inputs: RuleInputs) -> Iterator[FieldError]:
     """``resources`` has no ``claims``.
 
-    They name claims of the pod, of which those of a ModelBooster have none.
+    They would name claims of the pod, and our pods have none.
     """
     for path, resources in _resources(inputs.model):
         for position, claim in enumerate(resources.get("claims") or ()):
@@ -107,7 +107,7 @@ def claims_are_absent(inputs: RuleInputs) -> Iterator[FieldError]:
 
 @once
 def _resources(model: Model) -> list[tuple[Path, Object]]:
-    """Returns what the workers ask for, and where that stands."""
+    """Returns path and value of the workers' resources."""
     return [
         (worker.path.child("resources"), worker.resources)
         for backend in served(model)
@@ -135,14 +135,14 @@ def _is_native(name: str) -> bool:
 
 
 def _is_extended(name: str) -> bool:
-    """Whether a device plugin may offer it; a quota names it with ``requests.`` before it."""
+    """Whether a name is an extended resource; a quota adds the prefix ``requests.`` to it."""
     if _is_native(name) or name.startswith("requests."):
         return False
     return not any(qualified_faults(f"requests.{name}"))
 
 
 def _is_whole(amount: Decimal) -> bool:
-    """Whether it is, to a thousandth, beyond which the API server does not look."""
+    """Whether an amount is whole when rounded up to a thousandth, as the API server does."""
     return amount.quantize(_THOUSANDTH, ROUND_CEILING) % 1 == 0
 
 

@@ -1,6 +1,6 @@
-"""What an edit will do that may surprise whoever makes it.
+"""Warnings about the effects of an update.
 
-No field is immutable: every edit is carried out, some by deleting and making anew.
+No field is immutable: every update is carried out, if necessary by deleting and creating children.
 """
 
 from __future__ import annotations
@@ -107,10 +107,10 @@ def _differ(before: Any, after: Any) -> bool:
 
 
 def _amounts(worker: WorkerForm) -> Object:
-    """Returns what a worker asks for; 1 and 1000m are the same."""
+    """Returns the resources of a worker in canonical form, in which 1000m is 1."""
     try:
         return resources_of(worker.resources, worker.path)
-    except SpecError:  # stored before there was a rule
+    except SpecError:  # stored before this rule existed
         return worker.resources
 
 

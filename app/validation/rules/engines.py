@@ -1,6 +1,6 @@
-"""What the pods of a backend run: images, arguments, ports, and where models lie.
+"""Rules about images, arguments, ports and the location of models.
 
-Most of these rules ask for a fact that conversion needs (``rules.facts``).
+Most of these rules call the function that conversion calls (``rules.facts``).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from app.values.fields import (
 )
 
 MAX_IMAGE_BYTES = 1024
-"""Of an image reference: 255 of the name, 128 of the tag and a digest take half of that.
+"""Length of an image reference; name (255), tag (128) and digest need about half of it.
 
-No container runtime takes a longer name (github.com/distribution/reference, ErrNameTooLong).
+Container runtimes reject longer names (github.com/distribution/reference, ErrNameTooLong).
 """
 
 
 def images_are_named(inputs: RuleInputs) -> Iterator[FieldError]:
     """A worker names its ``image``.
 
-    Only of workers that become pods; the others are nobody's yet.
+    Workers of types that are not served yet are not checked.
     """
     for form in inputs.readable_backends:
         for worker in form.workers:
@@ -53,7 +53,7 @@ def images_are_references(inputs: RuleInputs) -> Iterator[FieldError]:
             if len(image) > MAX_IMAGE_BYTES:
                 yield too_long(worker.path.child("image"), MAX_IMAGE_BYTES)
                 continue
-            # Of all white space only the blank is printable.
+            # The space is the only printable white space.
             if (" " in image or not image.isprintable()) and any(map(str.isspace, image)):
                 blank = worker.image.isspace()
                 yield invalid(
@@ -67,7 +67,7 @@ def images_are_references(inputs: RuleInputs) -> Iterator[FieldError]:
 def config_is_plain(inputs: RuleInputs) -> Iterator[FieldError]:
     """``config`` is small and flat enough, and plain enough, to become arguments of a program.
 
-    The fault is told without the value: that is what is too large, too deep or not printable.
+    The fault does not show the value, because it is too large, too deep or not printable.
     """
     for path, fault in inputs.config_faults:
         yield FieldError(path, Cause.INVALID, f"Invalid value: {fault}")
@@ -145,7 +145,7 @@ def claims_hold_their_models(inputs: RuleInputs) -> Iterator[FieldError]:
         try:
             cache = cache_of(form)
         except SpecError:
-            continue  # the rule before has spoken
+            continue  # ``caches_are_usable`` reports it
         if fault := fault_of(model_path, form, cache):
             yield fault
         for position in range(len(form.lora_adapters)):

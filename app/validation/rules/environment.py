@@ -1,8 +1,8 @@
-"""Environment variables of the pods: what the API server would refuse a pod for.
+"""Rules about environment variables: the checks that the API server makes when it creates a pod.
 
-It checks them when a pod is made, which is late: the ModelServing is there, and its pods never
-come. Of names it has become more lenient in Kubernetes 1.32; what only older ones refuse is warned
-of. Everything here is said of ``env`` and ``envFrom`` as the user wrote them.
+Without these rules the ModelServing would exist but its pods would never be created. Kubernetes
+1.32 allows more variable names; there is a warning for names that only older releases reject.
+Paths refer to ``env`` and ``envFrom`` as the user wrote them.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def env_from_names_one_object(inputs: RuleInputs) -> Iterator[FieldError]:
 def sidecar_finds_its_engine(inputs: RuleInputs) -> Iterator[FieldError]:
     """``RUNTIME_URL`` and ``RUNTIME_METRICS_PATH`` of ``env`` are written out.
 
-    They become arguments of the sidecar, which are written before any Secret is read. An empty
-    path may be meant; an empty address cannot.
+    They become arguments of the sidecar, and arguments cannot read a Secret. The path may be empty,
+    the address may not.
     """
     for path, entry in _variables(inputs, having=_sidecar_variables):
         name = entry["name"]
@@ -126,9 +126,9 @@ def env_files_are_known(inputs: RuleInputs) -> Iterator[str]:
 def _variables(
     inputs: RuleInputs, *, having: Callable[[BackendForm], Collection[object]]
 ) -> Iterator[tuple[Path, Object]]:
-    """Yields every entry of ``env``, but of no backend that has none of a kind.
+    """Yields path and content of the ``env`` entries of the backends that have such an entry.
 
-    Of hundreds of entries mostly none is of interest, and that is told for all at once.
+    Most backends have none, which is quicker to find out than to check hundreds of entries.
     """
     for backend in inputs.served_backends:
         if having(backend):
@@ -139,16 +139,16 @@ def _variables(
 
 @once
 def _odd_names(backend: BackendForm) -> list[str]:
-    """Returns the names in ``env`` that some Kubernetes release may not take."""
+    """Returns the names in ``env`` that some Kubernetes releases reject."""
     names = variables(backend)
     if all(map(str.isidentifier, names)) and "".join(names).isascii():
-        return []  # letters, digits and underscores; nearly all are
+        return []  # only letters, digits and underscores
     return [name for name in names if not is_plain_variable(name)]
 
 
 @once
 def _sidecar_variables(backend: BackendForm) -> set[str]:
-    """Returns the names in ``env`` that say something to the metrics sidecar."""
+    """Returns the names in ``env`` that configure the metrics sidecar."""
     return variables(backend).keys() & _ALL_SIDECAR_VARIABLES
 
 

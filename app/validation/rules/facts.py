@@ -1,7 +1,7 @@
-"""Turns what conversion needs to know into rules.
+"""Turns a fact into a rule.
 
-A fact is a function that conversion calls too, and that raises SpecError if the spec does not allow
-an answer. A rule that asks the fact cannot disagree with conversion, nor word its fault otherwise.
+A fact is a function that conversion calls as well, and that raises SpecError if the spec has a
+fault. A rule that calls it cannot disagree with conversion, or word the fault differently.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable
 from app.values.fields import FieldError, SpecError
 
 
-def fault_of(fact: Callable[..., object], *of: object) -> FieldError | None:
+def fault_of(fact: Callable[..., object], *args: object) -> FieldError | None:
     """Returns the fault that a fact raises for these arguments; None if it raises none."""
     try:
-        fact(*of)
+        fact(*args)
     except SpecError as exc:
         return exc.fault
     return None

@@ -1,7 +1,7 @@
-"""What other objects have to say about a ModelBooster: names that are taken.
+"""Rules about names that other objects of the cluster already use.
 
-Two objects that are created at once can both pass, so the controller has the last word. Of two
-stored ones the older keeps a name; an edit may take no name that anybody has.
+Two objects that are created at the same time can both pass, so the controller checks again. Of two
+stored objects the older one keeps a name. An update may not take a name that is in use.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _POLICY_CHILDREN = (AUTOSCALING_POLICY, AUTOSCALING_POLICY_BINDING)
 def route_is_ours(inputs: RuleInputs) -> Iterator[FieldError]:
     """There is no ModelRoute of this name that somebody else has made.
 
-    One that a predecessor of this name left behind goes with the garbage; the controller waits.
+    The garbage collector deletes the route of a deleted ModelBooster of this name; the controller
+    waits for that.
     """
     lookup, model = _ready_lookup(inputs), inputs.model
     if lookup is None:
@@ -67,7 +68,7 @@ def model_name_is_free(inputs: RuleInputs) -> Iterator[FieldError]:
 def generated_names_are_free(inputs: RuleInputs) -> Iterator[FieldError]:
     """Nobody else has the names of the objects that are made.
 
-    ``a`` with backend ``b-c`` and ``a-b`` with backend ``c`` would make the same ones.
+    ``a`` with backend ``b-c`` and ``a-b`` with backend ``c`` would have children of one name.
     """
     lookup, model = _ready_lookup(inputs), inputs.model
     if lookup is None:
@@ -86,7 +87,7 @@ def generated_names_are_free(inputs: RuleInputs) -> Iterator[FieldError]:
 def _name_conflicts(
     inputs: RuleInputs, lookup: Lookup, kinds: tuple[Resource, ...], name: str, at: Path, value: str
 ) -> Iterator[FieldError]:
-    """Yields who else has a name, once: what clashes in one kind mostly does in the next."""
+    """Yields at most one fault per name, as a conflict in one kind usually repeats in the next."""
     key = Key(inputs.model.namespace, name)
     for kind in kinds:
         owner = _claiming_booster(inputs, lookup, kind, key) or _owner_of_existing(
@@ -169,7 +170,7 @@ def _ready_lookup(inputs: RuleInputs) -> Lookup | None:
 
 
 def _routing(inputs: RuleInputs, lookup: Lookup) -> Iterator[Object]:
-    """Yields the other objects that route our model; a route speaks through its ModelBooster."""
+    """Yields the other objects that route our model; a ModelBooster stands for its own route."""
     name = inputs.model.route_name
     yield from (b for b in lookup.routing(MODEL_BOOSTER, name) if _takes_precedence(inputs, b))
     for route in lookup.routing(MODEL_ROUTE, name):
@@ -183,7 +184,7 @@ def _is_other(inputs: RuleInputs, obj: Object) -> bool:
 
 
 def _takes_precedence(inputs: RuleInputs, other: Object) -> bool:
-    """Whether another ModelBooster's claim goes before ours."""
+    """Whether another ModelBooster's claim to a name takes precedence over ours."""
     if not _is_other(inputs, other):
         return False
     mine = (inputs.obj.get("metadata") or {}).get("creationTimestamp")

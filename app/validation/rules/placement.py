@@ -1,7 +1,7 @@
-"""Where pods may run: tolerations, affinity and runtime class that the API server would refuse.
+"""Rules about tolerations, affinity and runtime class: the checks of the API server.
 
-In its own words, and at the places that it names. Operators of tolerations that only newer servers
-know are left to them.
+Paths and messages are those of the API server. Toleration operators that only newer releases know
+are left to the server.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _affinities(inputs: RuleInputs, kind: str) -> Iterator[tuple[Path, Object]]:
 
 
 def _condition(path: Path, condition: Object, *, strict: bool = True) -> Iterator[FieldError]:
-    """Yields what is wrong with a condition on a label."""
+    """Yields the faults of one expression of a label selector."""
     operator, values = condition["operator"], condition.get("values") or ()
     at = path.child("values")
     if operator in _SETS:

@@ -1,4 +1,4 @@
-"""Names, and what the route makes of them."""
+"""Rules about names and the ModelRoute."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from app.validation.rules.facts import fault_of
 from app.values.fields import FieldError, Path, invalid
 
 GENERATED_SUFFIX = "x" * 5
-"""Stands for what the API server puts after ``metadata.generateName``."""
+"""Placeholder for the suffix that the API server appends to ``metadata.generateName``."""
 
 
 def names_leave_room(inputs: RuleInputs) -> Iterator[FieldError]:
     """The names of model and backend leave room for what kthena puts after them.
 
-    A name that the server is to generate counts with its five more characters.
+    A generated name counts with the five characters that the API server appends.
     """
     begin = inputs.obj["metadata"].get("generateName")
     model = inputs.model
@@ -40,7 +40,7 @@ def names_leave_room(inputs: RuleInputs) -> Iterator[FieldError]:
 def lora_names_differ_from_model(inputs: RuleInputs) -> Iterator[FieldError]:
     """No adapter is called like the model.
 
-    Upstream's D1, and the same for ``spec.name``: the router looks for models first.
+    Upstream's D1, and the same for ``spec.name``: the router looks up models first.
     """
     taken = {inputs.model.name, inputs.model.route_name}
     for form, _ in inputs.backends:
@@ -53,7 +53,7 @@ def lora_names_differ_from_model(inputs: RuleInputs) -> Iterator[FieldError]:
 def lora_names_are_few(inputs: RuleInputs) -> Iterator[FieldError]:
     """There are at most ten adapters of different names.
 
-    Each has a rule of its own in the ModelRoute.
+    Each has its own rule in the ModelRoute.
     """
     if fault := fault_of(adapter_names, inputs.model):
         yield fault
@@ -74,7 +74,7 @@ def some_backend_has_weight(inputs: RuleInputs) -> Iterator[FieldError]:
 def adapters_are_reachable(inputs: RuleInputs) -> Iterator[FieldError]:
     """Of the backends that have an adapter, one has a ``routeWeight`` above 0.
 
-    Each adapter has a rule in the route, with those backends for its targets.
+    Each adapter has a rule in the ModelRoute whose targets are these backends.
     """
     backends = inputs.served_backends
     if len(backends) == 1 or not any(form.route_weight for form in backends):
@@ -87,7 +87,7 @@ def adapters_are_reachable(inputs: RuleInputs) -> Iterator[FieldError]:
 def match_patterns_compile(inputs: RuleInputs) -> Iterator[FieldError]:
     """Every ``regex`` of ``modelMatch`` is a regular expression of RE2.
 
-    The dialect of the router; checked in linear time as well.
+    The router uses this dialect. Matching takes linear time.
     """
     match = inputs.spec.model_match
     if match is None:
@@ -118,7 +118,7 @@ def _pattern_fault(at: Path, match: StringMatch) -> Iterator[FieldError]:
 
 
 _ONE_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
-"""The one thing that RE2 takes and its Go twin does not: any single byte."""
+"""``\\C``, any single byte: RE2 accepts it, Go's regexp does not."""
 
 _QUIETLY = re2.Options()
 _QUIETLY.log_errors = False

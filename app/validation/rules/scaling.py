@@ -1,4 +1,4 @@
-"""How many replicas, and what scales them."""
+"""Rules about replicas and autoscaling."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def one_level_of_policies(inputs: RuleInputs) -> Iterator[FieldError]:
 def bounds_are_equal_without_policy(inputs: RuleInputs) -> Iterator[FieldError]:
     """Without any policy, ``minReplicas`` and ``maxReplicas`` are the same number.
 
-    Upstream's B5: where one backend has a policy, the others only get a warning.
+    Upstream's B5. If any backend has a policy, the others only get a warning.
     """
     if inputs.model.scope is not Scope.NONE:
         return
     for form, backend in inputs.backends:
         least, most = backend.min_replicas, backend.max_replicas
-        # Where the bounds are not in order, that is fault enough.
+        # ``replica_bounds_in_order`` reports bounds in the wrong order.
         if backend.replicas is None and least is not None and most is not None and least < most:
             yield invalid(
                 form.path,
@@ -76,7 +76,7 @@ def replicas_are_bounds_under_policy(inputs: RuleInputs) -> Iterator[FieldError]
 def backend_policy_keeps_one_replica(inputs: RuleInputs) -> Iterator[FieldError]:
     """A backend of ``backends`` with a policy of its own keeps at least one replica.
 
-    Upstream's B4; the single form may go down to 0, as kthena v0.2.0 and later let it.
+    Upstream's B4. ``spec.backend`` may scale to 0, as in kthena v0.2.0 and later.
     """
     if inputs.has_model_policy or inputs.spec.backends is None:
         return
@@ -97,7 +97,7 @@ def model_policy_keeps_one_replica(inputs: RuleInputs) -> Iterator[FieldError]:
     if not _by_cost(inputs):
         return
     bounds = [b.min_replicas for _, b in inputs.backends if b.min_replicas is not None]
-    # Without any bound at all, replicas_or_bounds has spoken.
+    # ``replicas_or_bounds`` reports backends without bounds.
     if bounds and sum(bounds) < 1:
         yield invalid(
             Path("spec.backends"),
@@ -155,7 +155,7 @@ def grace_period_has_model_policy(inputs: RuleInputs) -> Iterator[FieldError]:
 def metric_names_differ(inputs: RuleInputs) -> Iterator[FieldError]:
     """The metrics of a policy have names, each another.
 
-    As the webhook of AutoscalingPolicy asks.
+    kthena's webhook for AutoscalingPolicies makes the same check.
     """
     for path, policy in policies(inputs):
         earlier: set[str] = set()
@@ -169,7 +169,7 @@ def metric_names_differ(inputs: RuleInputs) -> Iterator[FieldError]:
 def metric_targets_are_positive(inputs: RuleInputs) -> Iterator[FieldError]:
     """A metric's ``targetValue`` is greater than 0.
 
-    As the webhook of AutoscalingPolicy asks.
+    kthena's webhook for AutoscalingPolicies makes the same check.
     """
     for path, policy in policies(inputs):
         for position, metric in enumerate(policy.metrics):
@@ -178,5 +178,5 @@ def metric_targets_are_positive(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def _by_cost(inputs: RuleInputs) -> bool:
-    """Whether the policy of the model is the only one, as it must be."""
+    """Whether the policy of the model is the only policy."""
     return inputs.has_model_policy and not any(b.policy for b in inputs.model.backends)

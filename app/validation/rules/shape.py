@@ -1,8 +1,8 @@
-"""Twins of the CEL rules of the CRD: same path, same text.
+"""The CEL rules of the CRD in Python, with the same paths and messages.
 
-The API server checks them before it asks the webhook; here they speak for the command line, for
-the controller (an object may be older than the rule) and for a server whose CRD is another's.
-Tests on a real server hold the expressions of ``app.apis.cel`` and these functions together.
+The API server evaluates the CEL rules before it calls the webhook. The command line needs these
+functions, and so do the controller (an object may be older than the rule) and clusters with a
+foreign CRD. Tests on a real API server compare them with the expressions in ``app.apis.cel``.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _broken_by_grace(text: str) -> CelRule | None:
 
 
 def policies(inputs: RuleInputs) -> Iterator[tuple[Path, AutoscalingPolicySpec]]:
-    """Yields every autoscaling policy of the object, and where it stands."""
+    """Yields path and spec of every autoscaling policy of the object."""
     if inputs.spec.autoscaling_policy is not None:
         yield Path("spec.autoscalingPolicy"), inputs.spec.autoscaling_policy
     for path, backend in inputs.all_backends:
@@ -142,7 +142,7 @@ def panic_policy_is_absent(inputs: RuleInputs) -> Iterator[FieldError]:
 def behavior_is_absent(inputs: RuleInputs) -> Iterator[FieldError]:
     """No policy has a ``behavior``; ``behavior: {}`` means nothing and is allowed.
 
-    R10: of one policy either this or R9 speaks.
+    R10. A policy breaks either this rule or R9, not both.
     """
     for path, policy in policies(inputs):
         behavior = policy.behavior
@@ -154,9 +154,9 @@ def behavior_is_absent(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def _fault(rule: CelRule, at: Path, value: Any = None) -> FieldError:
-    """Returns what the server says where a rule does not hold, newer servers' form.
+    """Returns the fault that newer API servers report for a CEL rule.
 
-    Of an object they print nothing as its value; older ones print ``"object"``.
+    They print no value for an object; older ones print ``"object"``.
     """
     path = at.child(*rule.field.split(".")) if rule.field else at
     if rule.reason is Cause.REQUIRED:

@@ -1,6 +1,6 @@
-"""What the value of an environment variable is read from, and whether a pod may say so.
+"""Rules about ``valueFrom`` of environment variables.
 
-The words are the API server's, which checks them when a pod is made.
+Messages are those of the API server, which makes the same checks when it creates a pod.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FIELDS = (
     *("spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP"),
     "status.podIPs",
 )
-"""Fields of a pod that a variable can show; labels and annotations one by one."""
+"""Pod fields that a variable can read, besides single labels and annotations."""
 
 _OLD_NAME_OF_NODE = "spec.host"
 _KNOWN_ONLY_IN_VOLUMES = frozenset(
@@ -45,7 +45,7 @@ _CPU_UNITS = frozenset({"1m", "1"})
 _UNITS = ("1", *(f"1{unit}" for unit in "kMGTPE"), *(f"1{unit}i" for unit in "KMGTPE"))
 
 _ENV_FILE_VOLUMES = ("dshm", "weights")
-"""The volumes of our pods that can be of the type emptyDir; the second is not with a cache."""
+"""The emptyDir volumes of our pods; ``weights`` is one only if ``cacheURI`` is not set."""
 
 
 def sources_can_be_read(inputs: RuleInputs) -> Iterator[FieldError]:
