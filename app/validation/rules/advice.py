@@ -26,16 +26,16 @@ HUB_VARIABLE = "HF_AUTH_TOKEN"
 
 
 def types_are_served(inputs: RuleInputs) -> Iterator[str]:
-    """The API reserves more types than there are engines for."""
+    """The API reserves types that are not served yet."""
     for form, _ in inputs.backends:
         if form.type not in SERVED_TYPES:
             yield f"{form.path}.type: {form.type} is not served yet; nothing is made for it"
 
 
 def devices_fit_parallelism(inputs: RuleInputs) -> Iterator[str]:
-    """An engine waits for ever for devices that no pod has, and leaves alone what it has too many.
+    """An engine waits forever for missing devices, and leaves surplus devices idle.
 
-    Nothing is said where no known device is asked for: there may be others.
+    There is no warning if no known device is requested, because there may be other devices.
     """
     for form, worker in inputs.served_workers:
         if not worker.resources:
@@ -59,7 +59,7 @@ def devices_fit_parallelism(inputs: RuleInputs) -> Iterator[str]:
 
 
 def gated_models_have_tokens(inputs: RuleInputs) -> Iterator[str]:
-    """A download that is refused ends only after all its retries."""
+    """A download without permission fails only after all retries."""
     for form, _ in inputs.backends:
         model = form.model_uri.removeprefix("hf://")
         if (
@@ -75,7 +75,7 @@ def gated_models_have_tokens(inputs: RuleInputs) -> Iterator[str]:
 
 
 def connectors_are_known(inputs: RuleInputs) -> Iterator[str]:
-    """The router then does not take part in the transfer."""
+    """The router does not take part in the transfer of an unknown connector."""
     for form, worker in inputs.served_workers:
         if not is_disaggregated(form):
             continue
@@ -89,7 +89,7 @@ def connectors_are_known(inputs: RuleInputs) -> Iterator[str]:
 
 
 def autoscaler_finds_pods(inputs: RuleInputs) -> Iterator[str]:
-    """The autoscaler of kthena v0.1.0 looks for pods of the role leader only."""
+    """The autoscaler of kthena v0.1.0 only finds pods with the role leader."""
     if inputs.context.profile is not Profile.A:
         return
     for form, _ in inputs.backends:
@@ -101,7 +101,7 @@ def autoscaler_finds_pods(inputs: RuleInputs) -> Iterator[str]:
 
 
 def somebody_wakes_it(inputs: RuleInputs) -> Iterator[str]:
-    """Metrics come from pods; where there is none, none will ever ask for one."""
+    """Without pods there are no metrics, so the autoscaler never scales up."""
     for form, _ in inputs.backends:
         if form.type not in SERVED_TYPES or form.min_replicas > 0:
             continue
@@ -115,7 +115,7 @@ def somebody_wakes_it(inputs: RuleInputs) -> Iterator[str]:
 
 
 def bounds_have_policy(inputs: RuleInputs) -> Iterator[str]:
-    """Where others have a policy, this one was perhaps forgotten."""
+    """Other backends have a policy; the policy of this one may have been forgotten."""
     if inputs.model.scope is Scope.NONE:
         return
     for form, _ in inputs.backends:
@@ -127,13 +127,13 @@ def bounds_have_policy(inputs: RuleInputs) -> Iterator[str]:
 
 
 def cost_rate_has_policy(inputs: RuleInputs) -> Iterator[str]:
-    """Upstream's B3; a warning, because the stored default outlives the policy."""
+    """Upstream's B3; only a warning, because the stored default outlasts the policy."""
     if inputs.spec.cost_expansion_rate_percent is not None and not inputs.has_model_policy:
         yield "spec.costExpansionRatePercent is ignored: there is no policy of the model"
 
 
 def gangs_have_their_scheduler(inputs: RuleInputs) -> Iterator[str]:
-    """Other schedulers know no gangs."""
+    """Other schedulers do not support gang scheduling."""
     for form, _ in inputs.backends:
         if form.gang_scheduling and form.scheduler_name != GANG_SCHEDULER:
             yield (
@@ -143,7 +143,7 @@ def gangs_have_their_scheduler(inputs: RuleInputs) -> Iterator[str]:
 
 
 def counts_are_not_zero(inputs: RuleInputs) -> Iterator[str]:
-    """Upstream made no pods of them."""
+    """Upstream creates no pods for a count of 0."""
     for form, backend in inputs.backends:
         for position, written in enumerate(backend.workers):
             if written.replicas == 0:
@@ -153,14 +153,14 @@ def counts_are_not_zero(inputs: RuleInputs) -> Iterator[str]:
 
 
 def pods_mean_something(inputs: RuleInputs) -> Iterator[str]:
-    """Roles of a disaggregated backend have one pod for each replica."""
+    """Each replica of a disaggregated role is one pod."""
     for form, worker in inputs.served_workers:
         if is_disaggregated(form) and worker.pods > 1:
             yield f"{worker.path}.pods: {worker.pods} is ignored for type {form.type}; it is 1"
 
 
 def nodes_share_no_host_path(inputs: RuleInputs) -> Iterator[str]:
-    """Each node has a disk of its own."""
+    """Each node has its own disk."""
     for form, _ in inputs.backends:
         if not (form.cache_uri or "").startswith("hostpath://"):
             continue

@@ -29,7 +29,10 @@ _THOUSANDTH = Decimal("0.001")
 
 
 def resource_names_are_known(inputs: RuleInputs) -> Iterator[FieldError]:
-    """A resource is cpu, memory, ephemeral-storage, hugepages-2Mi, or like nvidia.com/gpu."""
+    """A resource is cpu, memory, ephemeral-storage, hugepages-2Mi or the like, or an extended one.
+
+    Extended resources have names such as nvidia.com/gpu.
+    """
     for path, name, _ in _amounts(inputs.model):
         if name in _USUAL:
             continue
@@ -46,7 +49,7 @@ def resource_names_are_known(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def amounts_are_possible(inputs: RuleInputs) -> Iterator[FieldError]:
-    """Amounts are quantities, not negative, and whole numbers of what cannot be split."""
+    """Amounts are quantities that are not negative; devices and huge pages are whole numbers."""
     for path, name, written in _amounts(inputs.model):
         if not _is_huge(name) and _PLAIN.fullmatch(str(written)):
             continue
@@ -65,7 +68,7 @@ def amounts_are_possible(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def requests_fit_limits(inputs: RuleInputs) -> Iterator[FieldError]:
-    """A request is at most its limit, and equal to it where nothing can be shared, as of GPUs."""
+    """A request is at most its limit; for resources that cannot be overcommitted it is equal."""
     for path, resources in _resources(inputs.model):
         limits = resources.get("limits") or {}
         for name, written in (resources.get("requests") or {}).items():
@@ -84,7 +87,7 @@ def requests_fit_limits(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def huge_pages_have_company(inputs: RuleInputs) -> Iterator[FieldError]:
-    """Who asks for huge pages asks for cpu or memory as well."""
+    """A container with huge pages also requests cpu or memory."""
     for path, resources in _resources(inputs.model):
         names = {name for part in _PARTS for name in resources.get(part) or ()}
         if any(map(_is_huge, names)) and not names & {"cpu", "memory"}:

@@ -43,7 +43,7 @@ def images_are_named(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def images_are_references(inputs: RuleInputs) -> Iterator[FieldError]:
-    """An ``image`` has no white space in it, and is no longer than a reference can be.
+    """An ``image`` contains no white space and is no longer than an image reference may be.
 
     Upstream's A5 and H1.
     """
@@ -65,7 +65,7 @@ def images_are_references(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def config_is_plain(inputs: RuleInputs) -> Iterator[FieldError]:
-    """``config`` is small and flat enough, and plain enough, to become arguments of a program.
+    """``config`` is small, not deeply nested, and can become command-line arguments.
 
     The fault does not show the value, because it is too large, too deep or not printable.
     """
@@ -74,7 +74,7 @@ def config_is_plain(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def arguments_are_said_once(inputs: RuleInputs) -> Iterator[FieldError]:
-    """``config`` has each argument once; ``max_model_len`` and ``max-model-len`` are the same."""
+    """``config`` sets each argument once; ``max_model_len`` and ``max-model-len`` are the same."""
     for form in inputs.readable_backends:
         for worker in form.workers:
             if fault := fault_of(arguments, worker):
@@ -107,7 +107,7 @@ def served_names_agree(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def adapters_are_named_once(inputs: RuleInputs) -> Iterator[FieldError]:
-    """``lora-modules`` does not stand in ``config`` where ``loraAdapters`` is set."""
+    """``config`` does not set ``lora-modules`` if ``loraAdapters`` is set."""
     for form in inputs.readable_backends:
         for worker in form.workers if form.lora_adapters else ():
             fault = fault_of(check_lora_modules, form, worker)
@@ -116,7 +116,7 @@ def adapters_are_named_once(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def transfers_fit(inputs: RuleInputs) -> Iterator[FieldError]:
-    """The ``kv-transfer-config`` of prefill and decode fit together.
+    """The ``kv-transfer-config`` of prefill and decode match.
 
     Upstream's H5.
     """
@@ -126,7 +126,7 @@ def transfers_fit(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def caches_are_usable(inputs: RuleInputs) -> Iterator[FieldError]:
-    """``cacheURI`` names one claim, or a folder of the node that the cluster's operator allows.
+    """``cacheURI`` names one claim, or a directory of the node that the cluster operator allows.
 
     Upstream's H8 for claims.
     """
@@ -137,7 +137,7 @@ def caches_are_usable(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def claims_hold_their_models(inputs: RuleInputs) -> Iterator[FieldError]:
-    """A model or adapter of ``pvc://`` lies on the claim that ``cacheURI`` names.
+    """A model or adapter with ``pvc://`` is on the claim that ``cacheURI`` names.
 
     Upstream's H6, H7 and H9.
     """

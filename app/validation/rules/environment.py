@@ -76,7 +76,7 @@ def env_from_names_one_object(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def sidecar_finds_its_engine(inputs: RuleInputs) -> Iterator[FieldError]:
-    """``RUNTIME_URL`` and ``RUNTIME_METRICS_PATH`` of ``env`` are written out.
+    """``RUNTIME_URL`` and ``RUNTIME_METRICS_PATH`` in ``env`` are literal values.
 
     They become arguments of the sidecar, and arguments cannot read a Secret. The path may be empty,
     the address may not.
@@ -95,7 +95,7 @@ def sidecar_finds_its_engine(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def runtime_port_is_read(inputs: RuleInputs) -> Iterator[str]:
-    """A port that cannot be read counts as absent, as it always has."""
+    """A port that is not a number is ignored, as it always was."""
     for path, entry in _variables(inputs, having=_sidecar_variables):
         text = entry.get("value") or ""
         if entry["name"] == "RUNTIME_PORT" and not re.fullmatch("[0-9]{1,18}", text, re.ASCII):
@@ -103,7 +103,7 @@ def runtime_port_is_read(inputs: RuleInputs) -> Iterator[str]:
 
 
 def old_servers_know_the_names(inputs: RuleInputs) -> Iterator[str]:
-    """Kubernetes took fewer names until 1.32."""
+    """Kubernetes before 1.32 allows fewer names."""
     for path, entry in _variables(inputs, having=_odd_names):
         if not is_plain_variable(entry["name"]):
             yield f'{path}.name: pods with "{entry["name"]}" are refused by Kubernetes before 1.32'
@@ -114,7 +114,7 @@ def old_servers_know_the_names(inputs: RuleInputs) -> Iterator[str]:
 
 
 def env_files_are_known(inputs: RuleInputs) -> Iterator[str]:
-    """Kubernetes 1.34 has them behind a gate, and none before."""
+    """Kubernetes 1.34 has env files behind a feature gate; older releases do not have them."""
     for path, entry in _variables(inputs, having=unusual_variables):
         if "fileKeyRef" in (entry.get("valueFrom") or {}):
             yield (

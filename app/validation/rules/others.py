@@ -29,7 +29,7 @@ _POLICY_CHILDREN = (AUTOSCALING_POLICY, AUTOSCALING_POLICY_BINDING)
 
 
 def route_is_ours(inputs: RuleInputs) -> Iterator[FieldError]:
-    """There is no ModelRoute of this name that somebody else has made.
+    """No ModelRoute of this name belongs to another owner.
 
     The garbage collector deletes the route of a deleted ModelBooster of this name; the controller
     waits for that.
@@ -66,7 +66,7 @@ def model_name_is_free(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def generated_names_are_free(inputs: RuleInputs) -> Iterator[FieldError]:
-    """Nobody else has the names of the objects that are made.
+    """No other object has the name of one of the children.
 
     ``a`` with backend ``b-c`` and ``a-b`` with backend ``c`` would have children of one name.
     """
@@ -119,7 +119,7 @@ def _owner_of_existing(inputs: RuleInputs, lookup: Lookup, kind: Resource, key: 
 
 
 def model_name_is_free_elsewhere(inputs: RuleInputs) -> Iterator[str]:
-    """Routers serve all namespaces. Which one it is would be telling."""
+    """Routers serve all namespaces. The warning does not reveal the other namespace."""
     lookup, model = _ready_lookup(inputs), inputs.model
     if lookup is not None and any(
         key_of(other).namespace != model.namespace for other in _routing(inputs, lookup)
@@ -131,7 +131,7 @@ def model_name_is_free_elsewhere(inputs: RuleInputs) -> Iterator[str]:
 
 
 def lora_names_are_free(inputs: RuleInputs) -> Iterator[str]:
-    """The router looks a name up among models first, then among adapters."""
+    """The router looks up a name among models first, then among adapters."""
     lookup, model = _ready_lookup(inputs), inputs.model
     if lookup is None:
         return
@@ -155,7 +155,7 @@ def lora_names_are_free(inputs: RuleInputs) -> Iterator[str]:
 
 
 def names_were_compared(inputs: RuleInputs) -> Iterator[str]:
-    """A webhook that has just started does not know the other objects yet."""
+    """A webhook that has just started has not read the other objects yet."""
     lookup = inputs.context.lookup
     if lookup is not None and not lookup.ready:
         yield (

@@ -26,7 +26,7 @@ _SETS, _PRESENCE, _ORDER = ("In", "NotIn"), ("Exists", "DoesNotExist"), ("Gt", "
 
 
 def tolerations_are_sound(inputs: RuleInputs) -> Iterator[FieldError]:
-    """A toleration has a key, operator, value and effect that fit together."""
+    """Key, operator, value and effect of a toleration fit together."""
     for backend in inputs.served_backends:
         for worker in backend.workers:
             for position, written in enumerate(worker.tolerations):
@@ -58,7 +58,7 @@ def _toleration(path: Path, written: Object) -> Iterator[FieldError]:
 
 
 def node_affinity_is_sound(inputs: RuleInputs) -> Iterator[FieldError]:
-    """``nodeAffinity`` has terms, and conditions that a node can meet."""
+    """``nodeAffinity`` has terms, and expressions that a node can match."""
     for path, written in _affinities(inputs, "nodeAffinity"):
         if _REQUIRED in written:
             at = path.child(_REQUIRED, "nodeSelectorTerms")
@@ -105,7 +105,7 @@ def _field(path: Path, condition: Object) -> Iterator[FieldError]:
 
 
 def pod_affinity_is_sound(inputs: RuleInputs) -> Iterator[FieldError]:
-    """``podAffinity`` and ``podAntiAffinity`` name a topology, and pods that there can be."""
+    """``podAffinity`` and ``podAntiAffinity`` name a topology, and labels that a pod can have."""
     for kind in ("podAffinity", "podAntiAffinity"):
         for path, written in _affinities(inputs, kind):
             for position, term in enumerate(written.get(_REQUIRED) or ()):
@@ -159,7 +159,7 @@ def _label_keys(path: Path, term: Object) -> Iterator[FieldError]:
 
 
 def runtime_class_is_a_name(inputs: RuleInputs) -> Iterator[FieldError]:
-    """``runtimeClassName`` can be the name of a RuntimeClass."""
+    """``runtimeClassName`` is a valid name of a RuntimeClass."""
     for backend in inputs.served_backends:
         name = backend.runtime_class_name
         for fault in subdomain_faults(name) if name else ():

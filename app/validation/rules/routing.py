@@ -21,7 +21,7 @@ GENERATED_SUFFIX = "x" * 5
 
 
 def names_leave_room(inputs: RuleInputs) -> Iterator[FieldError]:
-    """The names of model and backend leave room for what kthena puts after them.
+    """The names of model and backend leave room for the suffixes that kthena appends.
 
     A generated name counts with the five characters that the API server appends.
     """
@@ -38,7 +38,7 @@ def names_leave_room(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def lora_names_differ_from_model(inputs: RuleInputs) -> Iterator[FieldError]:
-    """No adapter is called like the model.
+    """No adapter has the name of the model.
 
     Upstream's D1, and the same for ``spec.name``: the router looks up models first.
     """
@@ -51,7 +51,7 @@ def lora_names_differ_from_model(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def lora_names_are_few(inputs: RuleInputs) -> Iterator[FieldError]:
-    """There are at most ten adapters of different names.
+    """There are at most ten adapters with different names.
 
     Each has its own rule in the ModelRoute.
     """
@@ -60,7 +60,7 @@ def lora_names_are_few(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def some_backend_has_weight(inputs: RuleInputs) -> Iterator[FieldError]:
-    """At least one backend that is served has a ``routeWeight`` above 0."""
+    """At least one served backend has a ``routeWeight`` above 0."""
     weights = [form.route_weight for form, _ in inputs.backends if form.type in SERVED_TYPES]
     if weights and not any(weights):
         single = inputs.spec.backends is None
@@ -72,7 +72,7 @@ def some_backend_has_weight(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def adapters_are_reachable(inputs: RuleInputs) -> Iterator[FieldError]:
-    """Of the backends that have an adapter, one has a ``routeWeight`` above 0.
+    """At least one backend with an adapter has a ``routeWeight`` above 0.
 
     Each adapter has a rule in the ModelRoute whose targets are these backends.
     """
@@ -85,7 +85,7 @@ def adapters_are_reachable(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def match_patterns_compile(inputs: RuleInputs) -> Iterator[FieldError]:
-    """Every ``regex`` of ``modelMatch`` is a regular expression of RE2.
+    """Every ``regex`` in ``modelMatch`` is a valid RE2 expression.
 
     The router uses this dialect. Matching takes linear time.
     """

@@ -29,7 +29,7 @@ def replicas_add_up(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def one_level_of_policies(inputs: RuleInputs) -> Iterator[FieldError]:
-    """Policies stand at the model or at its backends, not at both.
+    """Either the model has a policy, or its backends do, not both.
 
     Upstream's B11.
     """
@@ -63,7 +63,7 @@ def bounds_are_equal_without_policy(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def replicas_are_bounds_under_policy(inputs: RuleInputs) -> Iterator[FieldError]:
-    """A backend under a policy has ``minReplicas`` and ``maxReplicas``, not ``replicas``."""
+    """A backend with a policy sets ``minReplicas`` and ``maxReplicas``, not ``replicas``."""
     for form, backend in inputs.backends:
         if backend.replicas is not None and inputs.model.scaled(form):
             yield forbidden(
@@ -74,7 +74,7 @@ def replicas_are_bounds_under_policy(inputs: RuleInputs) -> Iterator[FieldError]
 
 
 def backend_policy_keeps_one_replica(inputs: RuleInputs) -> Iterator[FieldError]:
-    """A backend of ``backends`` with a policy of its own keeps at least one replica.
+    """A backend in ``backends`` with its own policy keeps at least one replica.
 
     Upstream's B4. ``spec.backend`` may scale to 0, as in kthena v0.2.0 and later.
     """
@@ -90,7 +90,7 @@ def backend_policy_keeps_one_replica(inputs: RuleInputs) -> Iterator[FieldError]
 
 
 def model_policy_keeps_one_replica(inputs: RuleInputs) -> Iterator[FieldError]:
-    """Under a policy of the model at least one backend keeps a replica.
+    """With a policy of the model, at least one backend keeps a replica.
 
     Upstream's B9.
     """
@@ -107,7 +107,7 @@ def model_policy_keeps_one_replica(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def model_policy_has_costs(inputs: RuleInputs) -> Iterator[FieldError]:
-    """Under a policy of the model every backend says its ``scalingCost``.
+    """With a policy of the model, every backend sets its ``scalingCost``.
 
     Upstream's B7.
     """
@@ -122,7 +122,7 @@ def model_policy_has_costs(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def costs_have_model_policy(inputs: RuleInputs) -> Iterator[FieldError]:
-    """``scalingCost`` is set only under a policy of the model.
+    """``scalingCost`` is set only with a policy of the model.
 
     Upstream's B1.
     """
@@ -137,7 +137,7 @@ def costs_have_model_policy(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def grace_period_has_model_policy(inputs: RuleInputs) -> Iterator[FieldError]:
-    """``scaleToZeroGracePeriod`` is set only under a policy of the model.
+    """``scaleToZeroGracePeriod`` is set only with a policy of the model.
 
     Upstream's B2.
     """
@@ -153,7 +153,7 @@ def grace_period_has_model_policy(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def metric_names_differ(inputs: RuleInputs) -> Iterator[FieldError]:
-    """The metrics of a policy have names, each another.
+    """Each metric of a policy has a name of its own.
 
     kthena's webhook for AutoscalingPolicies makes the same check.
     """

@@ -44,7 +44,7 @@ def one_form_of_backends(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def replicas_or_bounds(inputs: RuleInputs) -> Iterator[FieldError]:
-    """A backend says ``replicas``, or both ``minReplicas`` and ``maxReplicas``.
+    """A backend sets ``replicas``, or both ``minReplicas`` and ``maxReplicas``.
 
     R1.
     """
@@ -66,7 +66,7 @@ def replica_bounds_in_order(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def workers_fit_type(inputs: RuleInputs) -> Iterator[FieldError]:
-    """A backend has the workers that its type runs, no other and none twice.
+    """A backend has the workers of its type, no others and none twice.
 
     R5, R6, R7; upstream's C1 to C4.
     """
@@ -140,7 +140,7 @@ def panic_policy_is_absent(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def behavior_is_absent(inputs: RuleInputs) -> Iterator[FieldError]:
-    """No policy has a ``behavior``; ``behavior: {}`` means nothing and is allowed.
+    """No policy has a ``behavior``; an empty ``behavior: {}`` is allowed.
 
     R10. A policy breaks either this rule or R9, not both.
     """

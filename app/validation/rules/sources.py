@@ -49,7 +49,7 @@ _ENV_FILE_VOLUMES = ("dshm", "weights")
 
 
 def sources_can_be_read(inputs: RuleInputs) -> Iterator[FieldError]:
-    """What ``valueFrom`` names can be there: a key of an object, a field, an amount, a file."""
+    """``valueFrom`` names a valid key, pod field, resource or file."""
     for backend in inputs.served_backends:
         for position, entry in unusual_variables(backend):
             source = entry.get("valueFrom")
