@@ -1,4 +1,4 @@
-"""Every child of every case is what the golden files say; ``make golden`` writes them anew."""
+"""Every child of every case matches the golden files; ``make golden`` rewrites them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_children(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_webhook_lets_it_in(case: str) -> None:
+def test_webhook_accepts_every_case(case: str) -> None:
     for profile in PROFILES:
         context = Context(options=Options(), profile=profile, lookup=None)
         assert validate(booster(case), context).faults == ()

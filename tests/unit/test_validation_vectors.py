@@ -1,4 +1,4 @@
-"""One object for each promise of admission, in both forms where there are two."""
+"""One object for each guarantee of admission, in both forms if there are two."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_refused_by_the_schema(obj: Object, path: str, words: str) -> None:
     assert words in fault.message
 
 
-def test_1_to_3_mean_the_same() -> None:
+def test_1_to_3_are_equivalent() -> None:
     forms = [
         booster_object("demo", backend()),
         booster_object(backend=backend(replicas=1)),
@@ -238,7 +238,7 @@ def test_1_to_3_mean_the_same() -> None:
     assert shapes == {("b1", 1, 1)}
 
 
-def test_8_10_11_differ_in_what_is_scaled() -> None:
+def test_8_10_11_differ_in_scope() -> None:
     own = booster_object("demo", backend(**BOUNDS, autoscalingPolicy=policy()))
     single = booster_object(
         backend=backend(minReplicas=0, maxReplicas=2), autoscalingPolicy=policy()
@@ -252,7 +252,7 @@ def test_8_10_11_differ_in_what_is_scaled() -> None:
     ]
 
 
-def test_11_stores_the_rate_and_nothing_else() -> None:
+def test_11_stores_only_the_rate() -> None:
     sent = booster_object("demo", *SEVERAL, autoscalingPolicy=policy())
     kept = defaulted(sent)
     assert kept["spec"].pop("costExpansionRatePercent") == 200
@@ -265,19 +265,19 @@ def test_19_warns() -> None:
     assert verdict.warnings == (f"{AT}.type: SGLang is not served yet; nothing is made for it",)
 
 
-def test_25_an_old_fault_does_not_stand_in_the_way_of_labels() -> None:
+def test_25_old_fault_does_not_block_labels() -> None:
     old = booster_object("a" * 28, backend("b" * 33))
     new = booster_object("a" * 28, backend("b" * 33), metadata={"labels": {"team": "x"}})
     assert _faults(new, old=old) == []
 
 
-def test_26_of_what_is_being_deleted_nothing_is_asked() -> None:
+def test_26_deleted_object_is_not_validated() -> None:
     going = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
     assert _faults(booster_object("demo", backend(**BOUNDS), metadata=going)) == []
     assert _faults(booster_object("demo", backend(**BOUNDS)), old=booster_object()) != []
 
 
-def test_27_two_models_would_make_one_object() -> None:
+def test_27_two_models_would_create_the_same_child() -> None:
     there = booster_object("a", backend("b-c"), namespace="default")
     new = booster_object("a-b", backend("c"), namespace="default")
     assert _faults(new, Context(lookup=lookup_among([there]))) == [
