@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from app.apis.kinds import MODEL_SERVER, Profile
+from app.apis.kinds import Profile
 from app.convert.autoscaling import autoscaling_policies, autoscaling_policy_bindings
 from app.convert.model_route import model_routes
 from app.convert.model_server import model_servers
@@ -54,8 +54,7 @@ def child_drafts(model: Model, profile: Profile, options: Options) -> list[Draft
     found = []
     for convert in CONVERTERS:
         for draft in convert(model, profile, options):
-            if draft.resource is not MODEL_SERVER:  # it holds only short names and numbers
-                check_size(draft)
+            check_size(draft)
             found.append(draft)
     return found
 

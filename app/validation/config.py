@@ -20,34 +20,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def config_fault(config: Any) -> str | None:
-    """Returns why ``config`` cannot become arguments; None if it can."""
-    return None if _is_usual(config) else _fault_of(config)
+    """Returns why ``config`` cannot become arguments; None if it can.
 
-
-def _is_usual(config: Any) -> bool:
-    """Whether it is what nearly everybody writes: short, flat, ASCII. Proves that, or nothing."""
-    if type(config) is not dict:
-        return False
-    words = list(config)
-    for value in config.values():
-        kind = type(value)
-        if kind is str:
-            words.append(value)
-        elif kind is int:
-            if not -(2**63) <= value < 2**63:
-                return False
-        elif kind is float:
-            if not math.isfinite(value):
-                return False
-        elif kind is not bool:
-            return False
-    text = "".join(words)
-    # Three more for each entry are its place in the object and its value, if that is no text.
-    return len(text) + 3 * len(config) < MAX_BYTES and text.isascii() and "\0" not in text
-
-
-def _fault_of(config: Any) -> str | None:
-    """Walks level by level, without recursion, so depth and size are bounded."""
+    Walks level by level, without recursion, so depth and size are bounded.
+    """
     size = 0
     level: list[Any] = [config]
     for _ in range(MAX_DEPTH + 1):

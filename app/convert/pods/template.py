@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from app.convert.core_v1 import compact, omit_empty, resources_of
 from app.convert.pods.downloads import downloads
 from app.convert.pods.drain import GRACE_SECONDS, drain_script
@@ -100,7 +98,6 @@ def _engine(inputs: PodInputs, role: Role) -> Object:
     }
 
 
-@lru_cache(maxsize=64)  # it is the same for all engines, and there are few ports
 def _readiness_and_drain(port: int) -> Object:
     return {
         "readinessProbe": {

@@ -11,7 +11,7 @@ from decimal import ROUND_CEILING, Decimal
 
 from app.convert.core_v1 import quantity_of
 from app.model.forms import Model, once
-from app.model.roles import ACCELERATORS, served
+from app.model.roles import served
 from app.validation.inputs import RuleInputs
 from app.validation.rules.facts import fault_of
 from app.values.fields import FieldError, Path, forbidden, invalid, required
@@ -22,7 +22,6 @@ from app.values.quantity import canonical_quantity, parse_quantity
 _STANDARD = frozenset({"cpu", "memory", "ephemeral-storage"})
 _HUGE_PAGES = "hugepages-"
 _PARTS = ("limits", "requests")
-_USUAL = _STANDARD | frozenset(ACCELERATORS)
 _PLAIN = re.compile(r"[0-9]{1,15}(?:[KMGTPE]i|[kMGTPE])?", re.ASCII)
 """The usual amounts: whole numbers, which need no further checks."""
 _THOUSANDTH = Decimal("0.001")
@@ -34,8 +33,6 @@ def resource_names_are_known(inputs: RuleInputs) -> Iterator[FieldError]:
     Extended resources have names such as nvidia.com/gpu.
     """
     for path, name, _ in _amounts(inputs.model):
-        if name in _USUAL:
-            continue
         faults = list(qualified_faults(name))
         for fault in faults:
             yield invalid(path, name, fault)

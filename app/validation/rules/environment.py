@@ -140,10 +140,7 @@ def _variables(
 @once
 def _odd_names(backend: BackendForm) -> list[str]:
     """Returns the names in ``env`` that some Kubernetes releases reject."""
-    names = variables(backend)
-    if all(map(str.isidentifier, names)) and "".join(names).isascii():
-        return []  # only letters, digits and underscores
-    return [name for name in names if not is_plain_variable(name)]
+    return [name for name in variables(backend) if not is_plain_variable(name)]
 
 
 @once
