@@ -109,7 +109,7 @@ class SchemaMonitor:
         """Handles a watch event: a spec never changes without its generation."""
         if old is None or new is None or old.uid != new.uid:
             return
-        if not (old.is_whole and new.is_unpruned):
+        if not (old.is_whole and new.is_whole):
             return  # ``booster_read`` has handled it
         before, after = old.object, new.object
         generations = {obj["metadata"].get("generation") for obj in (before, after)}

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from app.apis.kinds import Profile
 from app.apis.modelbooster import ModelBooster
-from app.convert import desired_children, drafts
+from app.convert import child_drafts, desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
 from app.model.forms import Model
@@ -89,7 +89,7 @@ def main() -> int:
             return canonical(ModelBooster.model_validate(obj))
 
         def said(of: Callable[[], Model] = meaning) -> object:
-            return drafts(of(), Profile.B, OPTIONS)
+            return child_drafts(of(), Profile.B, OPTIONS)
 
         def whole(of: Callable[[], Model] = meaning) -> object:
             return desired_children(of(), Profile.B, OPTIONS)

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from app.validation import Context, judge
+from app.validation import Context, validate
 from app.values.meta import Object
 from tests.builders import backend, booster_object, policy, worker
 
@@ -75,7 +75,7 @@ def least_ms(obj: Object, runs: int) -> float:
     used = []
     for _ in range(runs):
         begin = time.process_time_ns()
-        judge(obj, Context())
+        validate(obj, Context())
         used.append(time.process_time_ns() - begin)
     return min(used) / 1e6
 

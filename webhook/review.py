@@ -14,7 +14,7 @@ import orjson
 from app.apis.definition import REPLACED_CRD_MESSAGE, is_unpruned
 from app.apis.kinds import DELETION_PROTECTION, MODEL_BOOSTER
 from app.defaults import defaults
-from app.validation import Context, judge
+from app.validation import Context, validate
 from app.values.fields import FieldError
 from app.values.meta import Object
 from app.values.text import shortened
@@ -67,7 +67,7 @@ def validated(review: Any, context: Context) -> Object:
     obj, old = request.get("object"), request.get("oldObject")
     if not isinstance(obj, dict):
         return _denied(request, _status(422, "Invalid", "the request holds no object"))
-    verdict = judge(obj, context, old=old if isinstance(old, dict) else None)
+    verdict = validate(obj, context, old=old if isinstance(old, dict) else None)
     if verdict.faults:
         return _denied(request, invalid_status(name_of(obj), verdict.faults))
     return _allowed(request, verdict.warnings)

@@ -1,25 +1,24 @@
-"""What a ModelBooster turns into.
+"""Converts a ModelBooster into its children.
 
-For whoever writes children into a cluster:
-
-* ``drafts`` returns what each child says: kind, name and spec. ``desired_children`` stamps them
-  with labels, owner and revision, and returns ``Desired`` records (``app.model.children``): the
-  kind, the whole object, and ``replica_bounds``. Admission asks for the drafts: whatever can go
-  wrong with a conversion goes wrong there.
-* ``replica_bounds`` is None where we decide about ``spec.replicas``. Where an autoscaler does, it
-  is (fewest, most): the object holds the fewest, the revision label leaves ``replicas`` out, and
-  what is sent must hold the live value, clamped into the bounds.
-* A stored ``gangPolicy`` of a ModelServing can be neither changed nor removed. ``gang.kept`` says
-  whether it can be sent back with the new roles; else the ModelServing is deleted and made anew.
-* SpecError carries the fault. Backends of types that are not served yet are left out, as are
-  policies that the installed autoscaler could not follow (``derive.autoscaled``).
+* ``child_drafts`` returns the kind, name and spec of each child. Admission calls it, because
+  every conversion fault is raised there.
+* ``desired_children`` adds labels, owner reference and revision, and returns ``Desired`` records
+  (``app.model.children``): the kind, the whole object, and ``replica_bounds``.
+* ``replica_bounds`` is None if we set ``spec.replicas``. If an autoscaler sets it, the bounds are
+  (minimum, maximum). The object then holds the minimum, and the revision does not cover
+  ``replicas``. Before the object is sent, the live value, clamped to the bounds, must replace it.
+* The API server lets no client change or remove the ``gangPolicy`` of a stored ModelServing.
+  ``gang.keep_gang_policy`` tells whether it fits the new roles; if not, the ModelServing must be
+  deleted and created again.
+* Backends of types that are not served yet have no children. Neither do policies that the
+  installed autoscaler cannot follow (``app.model.roles.autoscaled``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from app.apis.kinds import MODEL_SERVER, Profile
+from app.apis.kinds import Profile
 from app.convert.autoscaling import autoscaling_policies, autoscaling_policy_bindings
 from app.convert.model_route import model_routes
 from app.convert.model_server import model_servers
@@ -37,30 +36,29 @@ CONVERTERS: tuple[Converter, ...] = (
     model_servers,
     model_routes,
 )
-"""One for each kind of child, in the order in which children are rendered."""
+"""One converter for each kind of child, in the order of rendering."""
 
 
-def drafts(model: Model, profile: Profile, options: Options) -> list[Draft]:
-    """Returns what everything says that should be there for a ModelBooster.
+def child_drafts(model: Model, profile: Profile, options: Options) -> list[Draft]:
+    """Returns the drafts of all children of a ModelBooster.
 
     Args:
-        model: what it means.
-        profile: the shape of the children, by the release of kthena that is installed.
-        options: what the operator of the cluster chose.
+        model: its canonical form.
+        profile: the profile of the children, which depends on the installed kthena release.
+        options: the settings of the cluster operator.
 
     Raises:
-        SpecError: something in it cannot be turned into a child, or the child could not be
-            stored; the fault says where and why.
+        SpecError: a field cannot be converted, or a child would be too large to be stored. Its
+            fault names the field and the reason.
     """
     found = []
     for convert in CONVERTERS:
         for draft in convert(model, profile, options):
-            if draft.resource is not MODEL_SERVER:  # names and numbers, none of which is long
-                check_size(draft)
+            check_size(draft)
             found.append(draft)
     return found
 
 
 def desired_children(model: Model, profile: Profile, options: Options) -> list[Desired]:
-    """Returns everything that should be there for a ModelBooster; raises like ``drafts``."""
-    return [stamped(model, draft) for draft in drafts(model, profile, options)]
+    """Returns all children of a ModelBooster; raises like ``child_drafts``."""
+    return [stamped(model, draft) for draft in child_drafts(model, profile, options)]

@@ -1,6 +1,6 @@
-"""Whether a ModelServing can keep the gang policy that it has.
+"""Keeps the gang policy of a stored ModelServing.
 
-The API server lets nobody change or remove a stored ``gangPolicy`` (tried with every profile).
+The API server lets no client change or remove a stored ``gangPolicy`` (tested with every profile).
 """
 
 from __future__ import annotations
@@ -8,17 +8,17 @@ from __future__ import annotations
 from app.values.meta import Object
 
 
-def kept(stored: Object | None, wanted: Object) -> Object | None:
-    """Returns a wanted ``spec.template`` with the stored gang policy, or None if it does not fit.
+def keep_gang_policy(stored: Object | None, wanted: Object) -> Object | None:
+    """Returns the desired ``spec.template`` with the stored gang policy; None if it does not fit.
 
-    It fits while each of its entries names a role that is still there and asks for no more of its
-    replicas than there will be; so it is also kept when gangs are not wanted any more. Without the
-    scheduler ``volcano`` it has no effect from kthena v0.3.0 on.
+    The stored policy fits if every role that it names still exists and has at least as many
+    replicas as the policy requires. It is kept even if gang scheduling is turned off. From kthena
+    v0.3.0 on it has no effect unless the scheduler is ``volcano``.
 
     Args:
-        stored: ``spec.template`` of the ModelServing that is there, or its ``gangPolicy`` alone
-            under that key; None if there is no ModelServing.
-        wanted: ``spec.template`` as it should be.
+        stored: ``spec.template`` of the stored ModelServing, or just its ``gangPolicy`` under
+            that key; None if there is no ModelServing.
+        wanted: the desired ``spec.template``.
     """
     policy = (stored or {}).get("gangPolicy")
     if policy is None:

@@ -1,11 +1,11 @@
-"""The ModelRoute: which requests go to which backend."""
+"""Converts a ModelBooster into its ModelRoute, which sends requests to the backends."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from app.apis.kinds import MODEL_ROUTE, Profile
-from app.convert.core import compact
+from app.convert.core_v1 import compact
 from app.convert.options import Options
 from app.model.children import Draft
 from app.model.forms import BackendForm, Model
@@ -16,7 +16,7 @@ from app.values.meta import Object
 
 
 def model_routes(model: Model, _profile: Profile, _options: Options) -> Iterator[Draft]:
-    """Yields the one ModelRoute; none while there is nobody to send requests to."""
+    """Yields the ModelRoute; none if no backend is served."""
     backends, adapters = served(model), adapter_names(model)
     if not backends:
         return
@@ -31,10 +31,11 @@ def model_routes(model: Model, _profile: Profile, _options: Options) -> Iterator
 def _rules(
     model: Model, backends: Sequence[BackendForm], adapters: Sequence[str]
 ) -> Iterator[Object]:
-    """Yields the rules, of which the first that matches decides.
+    """Yields the rules of the route; the router applies the first rule that matches.
 
-    One backend takes every request that asks for the model or one of its adapters. Of several,
-    those that have an adapter take the requests for it, so each rule names what the body says.
+    A single backend gets every request for the model and its adapters. With several backends,
+    requests for an adapter go only to the backends that have it, so each rule matches the name in
+    the request body.
     """
     if len(backends) == 1:
         yield compact(
@@ -46,13 +47,13 @@ def _rules(
         "modelMatch": _match(model, model.route_name),
         "targetModels": _targets(model, backends),
     }
+    by_adapter = backends_by_adapter(backends)
     for adapter in adapters:
-        having = [b for b in backends if any(a.name == adapter for a in b.lora_adapters)]
-        _check_reachable(having, adapter)
+        check_adapter_is_reachable(adapter, by_adapter[adapter])
         yield {
             "name": adapter,
             "modelMatch": _match(model, adapter),
-            "targetModels": _targets(model, having),
+            "targetModels": _targets(model, by_adapter[adapter]),
         }
 
 
@@ -68,14 +69,28 @@ def _targets(model: Model, backends: Sequence[BackendForm]) -> list[Object]:
     ]
 
 
-def _check_reachable(having: Sequence[BackendForm], adapter: str) -> None:
-    """Raises SpecError if nobody would get the requests for an adapter.
+def backends_by_adapter(backends: Sequence[BackendForm]) -> dict[str, list[BackendForm]]:
+    """Returns the backends that have each adapter, by its name, in the order of the spec."""
+    found: dict[str, list[BackendForm]] = {}
+    for backend in backends:
+        for adapter in dict.fromkeys(adapter.name for adapter in backend.lora_adapters):
+            found.setdefault(adapter, []).append(backend)
+    return found
 
-    The router of v0.1.0 panics where all weights are 0; later releases refuse such a rule.
+
+def check_adapter_is_reachable(adapter: str, backends: Sequence[BackendForm]) -> None:
+    """Raises SpecError if no backend would get the requests for an adapter.
+
+    The router of kthena v0.1.0 panics if all weights are 0; later releases reject such a rule.
+
+    Args:
+        adapter: its name.
+        backends: the backends that have it, at least one.
     """
-    if any(backend.route_weight for backend in having):
+    if any(backend.route_weight for backend in backends):
         return
-    position = next(i for i, a in enumerate(having[0].lora_adapters) if a.name == adapter)
-    path = having[0].path.child("loraAdapters").index(position).child("name")
+    first = backends[0]
+    position = next(i for i, a in enumerate(first.lora_adapters) if a.name == adapter)
+    path = first.path.child("loraAdapters").index(position).child("name")
     detail = "every backend that has this adapter has routeWeight 0, so no request would reach it"
     raise SpecError(invalid(path, adapter, detail))

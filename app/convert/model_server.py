@@ -1,11 +1,11 @@
-"""ModelServers: how traffic finds the pods of a backend, and how it talks to them."""
+"""Converts backends into ModelServers, which select the pods that get requests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from app.apis.kinds import BACKEND_NAME, ENTRY, GROUP_NAME, MODEL_SERVER, MODEL_UID, ROLE, Profile
-from app.convert.core import compact
+from app.convert.core_v1 import compact
 from app.convert.options import Options
 from app.model.children import Draft
 from app.model.connector import connector
@@ -25,7 +25,7 @@ def model_servers(model: Model, _profile: Profile, _options: Options) -> Iterato
             inferenceEngine="vLLM",
             workloadSelector=_selector(model, backend),
             workloadPort={"port": engine_port(backend)},
-            # The retry interval must be said: left out, it is 100 ms.
+            # Without a value the retry interval would be 100 ms.
             trafficPolicy={"retry": {"attempts": 5, "retryInterval": "0s"}},
             kvConnector={"type": kind} if kind else None,
         )
@@ -33,7 +33,7 @@ def model_servers(model: Model, _profile: Profile, _options: Options) -> Iterato
 
 
 def _selector(model: Model, backend: BackendForm) -> Object:
-    """Returns what only the pods of this backend that take requests carry."""
+    """Returns the labels of the pods of a backend that take requests, and of no other pods."""
     entries: Object = {
         "matchLabels": {MODEL_UID: model.uid, BACKEND_NAME: backend.name, ENTRY: "true"}
     }

@@ -1,4 +1,4 @@
-"""What the operator of a cluster may choose about the children, the same for all of them."""
+"""Conversion options: settings of the cluster operator that apply to every ModelBooster."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ RUNTIME_IMAGE = "ghcr.io/volcano-sh/runtime:v0.4.0"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Settings that conversion reads; a changed image restarts every model.
+    """Settings that conversion reads. A changed image restarts the pods of every model.
 
     Args:
         downloader_image: image of the init containers that fetch models and adapters.
         runtime_image: image of the sidecar that serves metrics.
-        image_pull_policy: pull policy of these two; ``""`` leaves it to Kubernetes.
+        image_pull_policy: pull policy of these two images; ``""`` leaves it to Kubernetes.
         downloader_resources: resources of the downloaders.
-        downloader_args: arguments added to each downloader's own.
+        downloader_args: extra arguments of the downloaders.
         default_scheduler_name: scheduler of pods for which the user names none.
-        kv_events: whether engines publish KV-cache events, which the router scores pods by.
-        host_path_prefixes: folders of nodes that ``hostpath://`` may name, with all below them;
-            ``/`` allows every folder, none at all allows none.
+        kv_events: whether engines publish KV-cache events, by which the router scores pods.
+        host_path_prefixes: directories of nodes that ``hostpath://`` may name, including their
+            subdirectories. ``/`` allows every directory; an empty tuple allows none.
     """
 
     downloader_image: str = DOWNLOADER_IMAGE

@@ -1,10 +1,10 @@
 """What a ModelBooster must meet beyond its schema.
 
-``judge`` and ``accepted`` are the one way in, for webhook, controller and command line; ``rules``
-lists every rule.
+The webhook, the controller and the command line call ``validate`` or ``validate_and_convert``;
+``rules`` lists every rule.
 """
 
-from app.validation.case import Context, Lookup
-from app.validation.verdict import Verdict, accepted, judge
+from app.validation.context import Context, Lookup
+from app.validation.verdict import Verdict, validate, validate_and_convert
 
-__all__ = ["Context", "Lookup", "Verdict", "accepted", "judge"]
+__all__ = ["Context", "Lookup", "Verdict", "validate", "validate_and_convert"]

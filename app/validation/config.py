@@ -1,6 +1,7 @@
-"""Whether a worker's ``config``, which no schema describes, can become arguments at all.
+"""Checks whether a worker's ``config``, which has no schema, can become arguments.
 
-Asked before anything else reads it: what passes here is small, flat and printable.
+This check runs before any other code reads ``config``. Whatever passes is small and not deeply
+nested.
 """
 
 from __future__ import annotations
@@ -9,52 +10,28 @@ import math
 import re
 from typing import Any
 
-MOST_BYTES = 64 * 1024
-"""Of one worker's config, as compact JSON; no list of engine arguments is longer."""
+MAX_BYTES = 64 * 1024
+"""Size of one worker's ``config`` as compact JSON."""
 
-MOST_LEVELS = 32
-"""Of lists and objects in one another; far more than any engine argument has."""
+MAX_DEPTH = 32
+"""Levels of nested lists and objects; far more than any engine argument needs."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def config_fault(config: Any) -> str | None:
-    """Returns why no program could be given this, or None if one can."""
-    return None if _is_usual(config) else _fault_of(config)
+    """Returns why ``config`` cannot become arguments; None if it can.
 
-
-def _is_usual(config: Any) -> bool:
-    """Whether it is what nearly everybody writes: short, flat, ASCII. Proves that, or nothing."""
-    if type(config) is not dict:
-        return False
-    words = list(config)
-    for value in config.values():
-        kind = type(value)
-        if kind is str:
-            words.append(value)
-        elif kind is int:
-            if not -(2**63) <= value < 2**63:
-                return False
-        elif kind is float:
-            if not math.isfinite(value):
-                return False
-        elif kind is not bool:
-            return False
-    text = "".join(words)
-    # Three more for each entry are its place in the object and its value, if that is no text.
-    return len(text) + 3 * len(config) < MOST_BYTES and text.isascii() and "\0" not in text
-
-
-def _fault_of(config: Any) -> str | None:
-    """Walks level by level and without recursion, so that neither depth nor size can do harm."""
+    Walks level by level, without recursion, so depth and size are bounded.
+    """
     size = 0
     level: list[Any] = [config]
-    for _ in range(MOST_LEVELS + 1):
+    for _ in range(MAX_DEPTH + 1):
         inner: list[Any] = []
         for value in level:
             if isinstance(value, (dict, list)):
                 size += 1 + 2 * len(value)
-                if size > MOST_BYTES:
+                if size > MAX_BYTES:
                     break
                 inner.extend(value)
                 if isinstance(value, dict):
@@ -70,12 +47,12 @@ def _fault_of(config: Any) -> str | None:
                 if fault is not None:
                     return fault
                 size += 1
-        if size > MOST_BYTES:
-            return f"must not be larger than {MOST_BYTES // 1024} KiB"
+        if size > MAX_BYTES:
+            return f"must not be larger than {MAX_BYTES // 1024} KiB"
         if not inner:
             return None
         level = inner
-    return f"must not be nested more than {MOST_LEVELS} levels deep"
+    return f"must not be nested more than {MAX_DEPTH} levels deep"
 
 
 def _number_fault(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""The one way in: an object goes through every rule, and comes out with all that they say."""
+"""Runs every rule on an object and collects faults, warnings and children."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ from pydantic import ValidationError
 
 from app.apis.faults import schema_faults
 from app.apis.modelbooster import ModelBooster
-from app.convert import drafts
+from app.convert import child_drafts
 from app.errors import InvalidSpec
 from app.model.canonical import canonical
 from app.model.children import Desired, Draft, stamped
 from app.model.forms import Model
-from app.validation.case import Case, Context, case_of
-from app.validation.rules import ADVICE, CHANGES, RULES
+from app.validation.context import Context
+from app.validation.inputs import RuleInputs, rule_inputs
+from app.validation.rules import ADVICE, RULES, UPDATE_ADVICE
 from app.values.fields import Cause, FieldError, Path, SpecError
 from app.values.meta import Object
 from app.values.untyped import as_dict
 
-MOST_FAULTS = 20
-"""Faults that are told at once; a screen holds no more."""
+MAX_FAULTS = 20
+"""Faults reported at once, so that they fit on a screen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is to be said about an object.
+    """The result of validation.
 
     Args:
-        model: what it means; None if the schema does not accept it, or nobody looked.
-        faults: why it is refused; none if it is not.
-        warnings: what is allowed and may surprise.
-        drafts: what it turns into; nothing if anything is wrong with it.
+        model: the canonical form; None if the object does not match the schema, or was not checked
+            because it is being deleted.
+        faults: why the object is rejected; empty if it is valid.
+        warnings: admission warnings; empty if there are faults.
+        drafts: the children; empty if there are faults.
     """
 
     model: Model | None
@@ -41,73 +43,75 @@ class Verdict:
     drafts: tuple[Draft, ...] = ()
 
 
-def judge(obj: Object, context: Context, *, old: Object | None = None) -> Verdict:
-    """Returns what is to be said about an object, all of it at once.
+def validate(obj: Object, context: Context, *, old: Object | None = None) -> Verdict:
+    """Checks an object against every rule.
+
+    An object that is being deleted always passes.
 
     Args:
-        obj: the object as the API server stores it (``app.apis.pruning.pruned`` if it is another
-            source's).
-        context: what the verdict depends on besides.
-        old: the object that it replaces; what was wrong with that one already does not stand in
-            the way of an edit. Of an object that is being deleted nothing is asked any more.
+        obj: the object as the API server stores it. Objects from other sources go through
+            ``app.apis.pruning.pruned`` first.
+        context: what the verdict depends on besides the object.
+        old: the object that it replaces. Faults that the old object already has are left out, so
+            they do not block an update.
     """
     if as_dict(obj.get("metadata")).get("deletionTimestamp"):
         return Verdict(None)
-    case, faults, children = _looked_at(obj, context, update=old is not None)
+    inputs, faults, children = _check(obj, context, update=old is not None)
     if faults and old is not None:
-        _, known, _ = _looked_at(old, context, update=True)
-        faults = _without(faults, known, obj, old)
+        _, known, _ = _check(old, context, update=True)
+        faults = _new_faults(faults, known, obj, old)
     if faults:
-        return Verdict(case.model if case else None, _at_most(faults))
-    if case is None:
+        return Verdict(inputs.model if inputs else None, _at_most(faults))
+    if inputs is None:
         return Verdict(None)
-    return Verdict(case.model, (), tuple(_warnings(case, old)), tuple(children))
+    return Verdict(inputs.model, (), tuple(_warnings(inputs, old)), tuple(children))
 
 
-def accepted(obj: Object, context: Context) -> tuple[Model, list[Desired]]:
-    """Returns what an object means, and the children that it should have.
+def validate_and_convert(obj: Object, context: Context) -> tuple[Model, list[Desired]]:
+    """Returns the canonical form and the desired children of an object.
 
     Raises:
-        InvalidSpec: it breaks a rule, or cannot be converted; holds every fault.
+        InvalidSpec: the object breaks a rule or cannot be converted; holds every fault.
     """
-    verdict = judge(obj, context)
+    verdict = validate(obj, context)
     model = verdict.model
     if verdict.faults or model is None:
         raise InvalidSpec(verdict.faults)
     return model, [stamped(model, draft) for draft in verdict.drafts]
 
 
-def _looked_at(
+def _check(
     obj: Object, context: Context, *, update: bool
-) -> tuple[Case | None, tuple[FieldError, ...], list[Draft]]:
-    """Returns the case of an object if the schema accepts it, its faults, else its children."""
+) -> tuple[RuleInputs | None, tuple[FieldError, ...], list[Draft]]:
+    """Returns the inputs of the rules (None if the schema rejects the object), faults, children."""
     try:
-        case = case_of(obj, context, update=update)
+        inputs = rule_inputs(obj, context, is_update=update)
     except ValidationError as exc:
         return None, tuple(schema_faults(obj, exc)), []
-    found = [fault for rule in RULES for fault in rule(case)]
+    found = [fault for rule in RULES for fault in rule(inputs)]
     if found:
-        return case, tuple(dict.fromkeys(found)), []
+        return inputs, tuple(dict.fromkeys(found)), []
     try:
-        # What no rule has foreseen: conversion is asked whether it can be done.
-        children = drafts(case.model, context.release_profile, context.options)
+        # Conversion finds faults that no rule checks, such as a child that is too large.
+        children = child_drafts(inputs.model, context.release_profile, context.options)
     except SpecError as exc:
-        return case, (exc.fault,), []
-    return case, (), children
+        return inputs, (exc.fault,), []
+    return inputs, (), children
 
 
-def _warnings(case: Case, old: Object | None) -> list[str]:
+def _warnings(inputs: RuleInputs, old: Object | None) -> list[str]:
     found: list[str] = []
-    # Every change is one of the spec.
-    if old is not None and old.get("spec") != case.obj.get("spec"):
-        before = _meaning(old, case.context)
+    # Every update rule compares specs.
+    if old is not None and old.get("spec") != inputs.obj.get("spec"):
+        before = _model_of(old, inputs.context)
         if before is not None:
-            found = [text for change in CHANGES for text in change(before, case.model)]
-    return found + [text for piece in ADVICE for text in piece(case)]
+            found = [text for change in UPDATE_ADVICE for text in change(before, inputs.model)]
+    return found + [text for piece in ADVICE for text in piece(inputs)]
 
 
-def _meaning(old: Object, context: Context) -> Model | None:
-    """Returns what a stored object means; None if the schema does not accept it any more."""
+def _model_of(old: Object, context: Context) -> Model | None:
+    """Returns the canonical form of a stored object; None if it no longer matches the schema."""
     try:
         booster = ModelBooster.model_validate(old)
     except ValidationError:
@@ -118,16 +122,16 @@ def _meaning(old: Object, context: Context) -> Model | None:
 _BACKEND = re.compile(r"spec\.backend(?:s\[([0-9]+)\])?(?=[.\[]|$)")
 
 
-def _without(
+def _new_faults(
     faults: tuple[FieldError, ...], known: tuple[FieldError, ...], obj: Object, old: Object
 ) -> tuple[FieldError, ...]:
-    """Returns the faults that the old object did not have, wherever its backends stood."""
-    before = {_aligned(fault, old) for fault in known}
-    return tuple(fault for fault in faults if _aligned(fault, obj) not in before)
+    """Returns the faults that the old object does not have, even if its backends were reordered."""
+    before = {_fault_identity(fault, old) for fault in known}
+    return tuple(fault for fault in faults if _fault_identity(fault, obj) not in before)
 
 
-def _aligned(fault: FieldError, obj: Object) -> tuple[str, str]:
-    """Returns a fault with its backend called by name instead of by position."""
+def _fault_identity(fault: FieldError, obj: Object) -> tuple[str, str]:
+    """Returns path and message of a fault; the path has the backend's name instead of its index."""
     path = str(fault.path)
     match = _BACKEND.match(path)
     if match is None:
@@ -140,8 +144,8 @@ def _aligned(fault: FieldError, obj: Object) -> tuple[str, str]:
 
 
 def _at_most(faults: tuple[FieldError, ...]) -> tuple[FieldError, ...]:
-    left_out = len(faults) - (MOST_FAULTS - 1)
+    left_out = len(faults) - (MAX_FAULTS - 1)
     if left_out <= 1:
         return faults
     rest = FieldError(Path("spec"), Cause.INVALID, f"Invalid value: {left_out} more faults")
-    return (*faults[: MOST_FAULTS - 1], rest)
+    return (*faults[: MAX_FAULTS - 1], rest)

@@ -10,7 +10,7 @@ from app.errors import InvalidSpec
 from app.model.children import Desired
 from app.model.forms import Model
 from app.model.roles import SERVED_TYPES, autoscaled, served, unserved
-from app.validation import Context, accepted
+from app.validation import Context, validate_and_convert
 from app.values.fields import not_supported
 from app.values.meta import Object
 
@@ -37,7 +37,7 @@ def desired_state(booster: Object, context: Context) -> DesiredState:
         InvalidSpec: the spec breaks a rule, cannot be converted, or has only backends of types
             that are not served yet.
     """
-    model, children = accepted(booster, context)
+    model, children = validate_and_convert(booster, context)
     if not served(model):
         types = sorted(SERVED_TYPES)
         raise InvalidSpec(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from app.apis.kinds import MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING, REGISTRY_MANAGED_BY
-from app.convert.gang import kept
+from app.convert.gang import keep_gang_policy
 from app.model.children import Desired
 from app.model.forms import Model
 from app.model.names import backend_child_name
@@ -152,7 +152,7 @@ def _with_preserved_fields(child: Desired, live: Object) -> Object | None:
     if child.replica_bounds is not None and isinstance(replicas, int):
         least, most = child.replica_bounds
         spec["replicas"] = max(least, min(most, replicas))
-    template = kept(live_spec.get("template"), spec["template"])
+    template = keep_gang_policy(live_spec.get("template"), spec["template"])
     if template is None:
         return None
     return {**child.object, "spec": {**spec, "template": template}}

@@ -15,7 +15,7 @@ from app.defaults import defaulted
 from app.lookup import lookup_among
 from app.model.children import Desired
 from app.model.forms import Model
-from app.validation import Context, judge
+from app.validation import Context, validate
 from app.values.fields import Cause, FieldError, Path, required
 from app.values.meta import Key, Object
 from app.values.untyped import display_name
@@ -150,7 +150,7 @@ def _answer(
     document: Document, obj: Object, unknown: tuple[str, ...], context: Context, *, strict: bool
 ) -> Answer:
     unnamed = [] if display_name(obj) else [_UNNAMED]
-    verdict = judge(obj, context)
+    verdict = validate(obj, context)
     texts = tuple(f'unknown field "{path}"' for path in unknown)
     refused = (
         [FieldError(Path(p), Cause.INVALID, t) for p, t in zip(unknown, texts, strict=True)]

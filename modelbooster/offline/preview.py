@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.convert.difference import Change, changes, restarting_backends
+from app.convert.diff import ChildDiff, child_diffs, restarting_backends
 from app.values.meta import Key, Object
 from modelbooster.offline.answers import NO_UID, Answer, desired
 
@@ -15,7 +15,7 @@ class Preview:
     """What would happen to the children of one ModelBooster."""
 
     key: Key
-    changes: tuple[Change, ...]
+    changes: tuple[ChildDiff, ...]
 
     def text(self) -> str:
         """Returns it as lines for people, the most important one last."""
@@ -38,14 +38,14 @@ class Preview:
             "restarts": restarting_backends(self.changes),
             "changes": [
                 {
-                    "verb": change.verb,
+                    "verb": change.action,
                     "kind": change.kind,
                     "name": change.name,
                     "backend": change.backend,
                     "restarts": change.restarts,
                     "edits": [
                         {"field": str(edit.path), "old": edit.old, "new": edit.new}
-                        for edit in change.edits
+                        for edit in change.fields
                     ],
                 }
                 for change in self.changes
@@ -64,7 +64,9 @@ def previews(old: Sequence[Answer], new: Sequence[Answer]) -> Iterator[Preview]:
         was, becomes = before.get(key), after.get(key)
         # The uid stands in labels and selectors; a file has none where a cluster's object has one.
         uid = next((a.model.uid for a in (was, becomes) if a and a.model and a.model.uid), NO_UID)
-        found = changes(desired(was, uid) if was else [], desired(becomes, uid) if becomes else [])
+        found = child_diffs(
+            desired(was, uid) if was else [], desired(becomes, uid) if becomes else []
+        )
         yield Preview(key, tuple(found))
 
 

@@ -1,8 +1,8 @@
 """Prints ``docs/validation.md``: ``make generate`` writes it.
 
 What a rule asks for is its docstring's first sentence, why is the comment beside it in ``RULES``.
-What is said is what ``judge`` says of its case, or what the API server says if it refuses the case
-by itself; tests/e2e/test_answers.py compares both with a real API server.
+The text is what ``validate`` returns for the rule's case, or what the API server says if it rejects
+the case by itself; tests/e2e/test_answers.py compares both with a real API server.
 """
 
 from __future__ import annotations
@@ -20,48 +20,48 @@ import yaml
 from app.apis import cel
 from app.apis.cel import CEL_RULES, CelRule
 from app.validation import rules as lists
-from app.validation.verdict import MOST_FAULTS
+from app.validation.verdict import MAX_FAULTS
 from app.values.meta import Object
 from tests.answers.cases import LISTS, TOO_LARGE, AnswerCase, cases, rule_name
 from webhook.review import MOST_WARNINGS
 
 HEAD = f"""\
 <!-- Generated from app/validation and tests/answers by "make generate". Do not edit. -->
-# What is refused, what is warned of, and how to mend it
+# Validation rules, warnings, and how to fix them
 
-A ModelBooster is refused for what cannot work, and for what would be ignored without a word. All
-faults are told at once ({MOST_FAULTS} at most), in the API server's own form: the field, what is
-wrong with it, and what would be right. Warnings ({MOST_WARNINGS} at most) are printed by kubectl
-and change nothing.
+A ModelBooster is rejected if it cannot work, or if a field would be ignored silently. All faults
+are reported at once (at most {MAX_FAULTS}), in the format of the API server: the field, what is
+wrong, and what would be right. kubectl prints warnings (at most {MOST_WARNINGS}); they do not
+affect the result.
 
-Each text below is one fault. kubectl prints `The ModelBooster "demo" is invalid: ` before it; of
-several faults each stands in a line of its own. `model-booster validate FILE` needs no cluster;
-some of its texts differ ([why](cli.md#where-validate-differs-from-kubectl-apply)).
+Each text below is one fault. kubectl prints `The ModelBooster "demo" is invalid: ` before it, and
+prints several faults on separate lines. `model-booster validate FILE` needs no cluster; some of its
+texts differ ([why](cli.md#where-validate-differs-from-kubectl-apply)).
 
-An edit answers only for what it makes worse: a fault that the stored object has already does not
-stand in its way. Labels, annotations, finalizers and status can always be written, and of an object
-that is being deleted nothing is asked.
+An update is only rejected for new faults: a fault that the stored object already has does not block
+it. Labels, annotations, finalizers and status can always be written. An object that is being
+deleted is not validated.
 
-## Who says what
+## Who checks what
 
-| | who refuses | without the webhook |
+| | rejected by | without the webhook |
 |---|---|---|
 | types, ranges, patterns, [rules of the definition](#rules-of-the-definition) | the API server | \
 the API server |
 | all other rules | the webhook | the controller: `Failed`, reason `ValidationFailed`, every fault |
 | names that an older ModelBooster has | the webhook | the controller: the same |
-| names of objects that are there | the webhook | the controller: reason `ChildNameConflict` |
-| nothing is refused, but warned of | the webhook prints it | `model-booster validate` |
+| names of existing objects | the webhook | the controller: reason `ChildNameConflict` |
+| warnings | the webhook returns them | `model-booster validate` prints them |
 
-What the controller refuses it leaves alone: what runs already goes on, and other people's objects
-are never touched. Faults of the first row hide those of the others until they are mended: the API
-server calls no webhook for an object that its own checks refuse.
+If the controller rejects a ModelBooster, it changes nothing: running children keep running, and
+objects of other owners are never touched. Faults of the first row hide the others until they are
+fixed, because the API server does not call the webhook for an object that fails its own checks.
 
-Each example below shows what matters of a ModelBooster; all the rest of it is right.
+Each example below shows only the relevant part of an otherwise valid ModelBooster.
 """
 
 REFUSED = """
-## Refused
+## Rejected
 """
 
 SIZE = f"""
@@ -69,10 +69,10 @@ SIZE = f"""
 
 #### {TOO_LARGE.rule}
 
-What is made of a ModelBooster may be many times as large as it is itself, and the API server stores
-objects of some 1.5 MB at most.
+The children of a ModelBooster can be many times larger than the ModelBooster, and the API server
+stores objects of about 1.5 MB at most.
 
-**Mend:** {TOO_LARGE.mend}
+**Fix:** {TOO_LARGE.mend}
 
 ```
 {TOO_LARGE.said()[0]}
@@ -80,22 +80,22 @@ objects of some 1.5 MB at most.
 """
 
 WARNED = """
-## Warned of
+## Warnings
 """
 
 EDITED = """
-## Edits
+## Updates
 
-Every edit is carried out. Of these you are told what they will do.
+Every update is carried out. These updates print a warning about their effect.
 """
 
 DEFINITION = """
 ## Rules of the definition
 
-Held by the API server itself, webhook or not. Before such a text Kubernetes 1.34 prints the type of
-the value, `"object"` or `"string"`; other releases may print the value.
+The API server checks these rules itself, with or without the webhook. Kubernetes 1.34 prints the
+type of the value before the text, `"object"` or `"string"`; other releases may print the value.
 
-| | at | says |
+| | field | message |
 |---|---|---|
 """
 
@@ -114,7 +114,7 @@ def page() -> Iterator[str]:
     for advice in lists.ADVICE:
         yield entry(advice, told[rule_name(advice)])
     yield EDITED
-    for change in lists.CHANGES:
+    for change in lists.UPDATE_ADVICE:
         yield entry(change, told[rule_name(change)])
     yield DEFINITION
     for held in CEL_RULES:
@@ -142,8 +142,8 @@ def entry(rule: Callable[..., Any], case: AnswerCase, why: str = "") -> str:
     doc = inspect.getdoc(rule) or ""
     says = re.sub(r"``", "`", " ".join(doc.partition("\n\n")[0].split()))
     title = rule.__name__.replace("_", " ")
-    text = wrapped(f"{says} {why}") + "\n\n" + wrapped(f"**Mend:** {case.mend}")
-    there = "".join(f"There is already\n\n{block(obj)}\n" for obj in case.beside)
+    text = wrapped(f"{says} {why}") + "\n\n" + wrapped(f"**Fix:** {case.mend}")
+    there = "".join(f"Existing object:\n\n{block(obj)}\n" for obj in case.beside)
     before = "" if case.before is None else f"From\n\n{block(case.before)}\nto\n\n"
     if case.reading:
         there = "While the webhook is starting:\n\n"

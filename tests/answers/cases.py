@@ -16,8 +16,8 @@ import yaml
 
 from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, PROFILES, Profile
 from app.lookup import INDEXES, FixedIndexer, StoreLookup
-from app.validation import Context, Verdict, judge
-from app.validation.rules import ADVICE, CHANGES, RULES
+from app.validation import Context, Verdict, validate
+from app.validation.rules import ADVICE, RULES, UPDATE_ADVICE
 from app.values.meta import Object
 from tests.builders import UID, backend, booster_object, worker
 
@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent
 LISTS: Mapping[str, tuple[Callable[..., Any], ...]] = {
     "rules": RULES,
     "advice": ADVICE,
-    "changes": CHANGES,
+    "changes": UPDATE_ADVICE,
 }
 """The lists of ``app.validation.rules``, by the name of the file that holds their cases."""
 
@@ -104,7 +104,7 @@ class AnswerCase:
     def verdict(self) -> Verdict:
         """Returns what is said of the object."""
         old = self.old
-        return judge(self.placed, self.context(), old=None if old is None else _placed(old))
+        return validate(self.placed, self.context(), old=None if old is None else _placed(old))
 
     def said(self) -> list[str]:
         """Returns every line that is said of the object."""

@@ -19,7 +19,7 @@ from app.apis.pruning import pruned
 from app.convert import desired_children
 from app.defaults import defaulted
 from app.model.children import Desired
-from app.validation import Context, judge
+from app.validation import Context, validate
 from app.values.meta import Object, Resource
 from tests.builders import UID
 from tests.controlplane import crds
@@ -65,7 +65,7 @@ def pods(plane: ControlPlane) -> Admin:
 def admitted(obj: Object, profile: Profile) -> list[Desired] | None:
     """Returns the children of an object; None if it is refused."""
     context = Context(profile=profile)
-    verdict = judge(obj, context)
+    verdict = validate(obj, context)
     if verdict.faults or verdict.model is None:
         return None
     return desired_children(verdict.model, profile, context.options)

@@ -14,7 +14,7 @@ import yaml
 
 from app.apis.crd import model_booster_crd
 from app.apis.kinds import MODEL_BOOSTER
-from app.validation import Context, judge
+from app.validation import Context, validate
 from app.values.meta import Object, Resource
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker
 from tests.conftest import Kubectl
@@ -183,7 +183,7 @@ def test_applying_an_example_again_changes_nothing(
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=title)
 def test_only_examples_that_never_worked_are_refused(path: Path) -> None:
-    faults = judge(example_object(path, "default"), Context()).faults
+    faults = validate(example_object(path, "default"), Context()).faults
     wanted = REFUSED_EXAMPLES.get(title(path))
     assert [str(fault.path) for fault in faults] == ([wanted] if wanted else [])
 

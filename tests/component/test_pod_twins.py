@@ -24,7 +24,7 @@ from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
 from app.validation import Context
-from app.validation.case import case_of
+from app.validation.inputs import rule_inputs
 from app.validation.rules import RULES
 from app.values.fields import SpecError
 from app.values.meta import Object, Resource
@@ -204,7 +204,7 @@ def server_says(api: Api, path: str, pod: Object) -> Faults:
 
 def rules_say(obj: Object) -> Faults:
     """Returns what our rules say, at the places that the server names where it is less exact."""
-    case, found = case_of(obj, Context()), defaultdict[str, set[str]](set)
+    case, found = rule_inputs(obj, Context()), defaultdict[str, set[str]](set)
     for rule in RULES:
         for fault in rule(case):
             at = re.sub(r"^spec\.backends\[0\]\.(workers\[0\]\.)?", "", str(fault.path))

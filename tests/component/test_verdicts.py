@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from app.apis.faults import schema_faults
 from app.apis.modelbooster import ModelBooster
 from app.apis.pruning import pruned
-from app.validation import Context, judge
+from app.validation import Context, validate
 from app.values.fields import Cause
 from app.values.meta import Object
 from tests.builders import backend, booster_object, worker
@@ -73,7 +73,7 @@ def _same_faults(obj: Object, answer: Answer) -> None:
 
     rules = answer.faults - theirs
     if not theirs:
-        twins = {said(fault) for fault in judge(obj, Context()).faults}
+        twins = {said(fault) for fault in validate(obj, Context()).faults}
         assert {fault for fault in twins if fault.by_rule} == rules
     elif any(Cause(fault.cause) in HIDES_RULES for fault in ours):
         assert rules == set()

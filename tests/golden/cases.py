@@ -1,7 +1,7 @@
-"""Golden cases: a ModelBooster, and the whole of what it turns into for each child profile.
+"""Golden cases: a ModelBooster and all its children for each profile.
 
 ``<case>/input.yaml`` is the ModelBooster; ``<case>/ABC.yaml`` holds its children for the profiles
-that the file's name lists. Where two profiles give the same children, they share a file.
+in its name. Profiles with the same children share a file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PROFILES = tuple(Profile)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Made to be read: no anchors, long texts as blocks, and what is short and flat in one line."""
+    """Writes readable YAML: no anchors, long texts as blocks, short flat parts on one line."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
@@ -65,13 +65,13 @@ def booster(case: str) -> Object:
 
 
 def children(case: str, profile: Profile) -> list[Object]:
-    """Returns what the ModelBooster of a case turns into."""
+    """Returns the children of a case's ModelBooster."""
     model = canonical(ModelBooster.model_validate(booster(case)))
     return [child.object for child in desired_children(model, profile, Options())]
 
 
 def files(case: str) -> Iterator[tuple[Path, str]]:
-    """Yields the path and text of each file that a case should have."""
+    """Yields path and content of each file of a case."""
     texts: dict[str, str] = {}
     for profile in PROFILES:
         text = yaml.dump_all(
@@ -88,6 +88,6 @@ def files(case: str) -> Iterator[tuple[Path, str]]:
 
 
 def kept(case: str, profile: Profile) -> list[Object]:
-    """Returns the children that the files of a case hold for a profile."""
+    """Returns the children that the files of a case contain for a profile."""
     (path,) = (p for p in (FOLDER / case).glob("*.yaml") if profile in p.stem.removeprefix("input"))
     return list(yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader))

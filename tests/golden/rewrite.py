@@ -1,4 +1,4 @@
-"""Writes the golden files anew: ``make golden``. Read the diff before you commit it."""
+"""Rewrites the golden files: ``make golden``. Read the diff before you commit it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.golden.cases import CASES, FOLDER, files
 
 
 def main() -> None:
-    """Writes what each case should hold and removes what it should not."""
+    """Writes the files of each case and removes all others."""
     wanted = dict(pair for case in CASES for pair in files(case))
     for path in FOLDER.glob("*/*.yaml"):
         if path.name != "input.yaml" and path not in wanted:

@@ -1,11 +1,11 @@
-"""Every child of every case is what the golden files say; ``make golden`` writes them anew."""
+"""Every child of every case matches the golden files; ``make golden`` rewrites them."""
 
 from __future__ import annotations
 
 import pytest
 
 from app.convert.options import Options
-from app.validation import Context, judge
+from app.validation import Context, validate
 from tests.golden.cases import CASES, FOLDER, PROFILES, booster, files
 
 
@@ -21,7 +21,7 @@ def test_children(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_webhook_lets_it_in(case: str) -> None:
+def test_webhook_accepts_every_case(case: str) -> None:
     for profile in PROFILES:
         context = Context(options=Options(), profile=profile, lookup=None)
-        assert judge(booster(case), context).faults == ()
+        assert validate(booster(case), context).faults == ()

@@ -1,7 +1,7 @@
-"""How our children differ from those that kthena v0.1.0's own controller makes: thus, and not else.
+"""The differences between our children and those of kthena v0.1.0's own controller.
 
 Each difference is a function that changes kthena's children into ours. All of them together must
-give exactly what we make, and without any one of them something must be missing.
+give exactly our children, and leaving out any one must not.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Children = list[Object]
 
 
 def revision(children: Children) -> None:
-    """The label ``revision`` holds a hash of what is sent; it stands on no pod."""
+    """The label ``revision`` holds a hash of the spec; pods do not have it."""
     for child in children:
         child["metadata"]["labels"].pop(f"{WORKLOAD}/revision")
     for template in entries(children):
@@ -45,44 +45,44 @@ def revision(children: Children) -> None:
 
 
 def sixth_label(children: Children) -> None:
-    """Children carry the label that kthena's documents name, too."""
+    """Children also have the label that kthena's documentation names."""
     for child in children:
         child["metadata"]["labels"]["registry.volcano.sh/managed-by"] = "registry.volcano.sh"
 
 
 def owner_flags(children: Children) -> None:
-    """The owner reference says that we control the child, on every kind."""
+    """Every child has an owner reference with ``controller: true``."""
     for child in children:
         child["metadata"]["ownerReferences"][0].update(controller=True, blockOwnerDeletion=True)
 
 
 def scheduler(children: Children) -> None:
-    """An unset scheduler is named; kthena sends an empty string."""
+    """The scheduler is always named; kthena sends an empty string if it is not set."""
     for serving in servings(children):
         serving["spec"]["schedulerName"] = serving["spec"]["schedulerName"] or "default-scheduler"
 
 
 def no_spread(children: Children) -> None:
-    """No topologySpreadConstraints: nothing reads them."""
+    """No topologySpreadConstraints, because nothing reads them."""
     for serving in servings(children):
         serving["spec"].pop("topologySpreadConstraints", None)
 
 
 def no_gang(children: Children) -> None:
-    """No gangPolicy unless it is asked for."""
+    """No gangPolicy unless the user asks for it."""
     for serving in servings(children):
         serving["spec"]["template"].pop("gangPolicy")
 
 
 def no_empty_followers(children: Children) -> None:
-    """No template for followers where there are none."""
+    """No template for followers if there are none."""
     for role in roles(children):
         if role["workerReplicas"] == 0:
             del role["workerTemplate"]
 
 
 def entry_labels(children: Children) -> None:
-    """The pods that take requests carry labels, disaggregated ones too."""
+    """Entry pods have labels, in disaggregated backends too."""
     for serving in servings(children):
         labels = serving["metadata"]["labels"]
         kept = {f"{WORKLOAD}/{name}" for name in ("model-name", "backend-name", "model-uid")}
@@ -92,7 +92,7 @@ def entry_labels(children: Children) -> None:
 
 
 def names(children: Children) -> None:
-    """Containers and volumes have constant names, so they do not limit the user's."""
+    """Containers and volumes have constant names, so they do not limit the user's names."""
     for pod in pods(children):
         for container in containers(pod):
             for ending in ("model-downloader", "vllm-worker"):
@@ -107,7 +107,7 @@ def names(children: Children) -> None:
 
 
 def interpreter(children: Children) -> None:
-    """``python3``, as later releases of kthena."""
+    """``python3``, as in later releases of kthena."""
     for engine in engines(children):
         if engine["command"][0] == "python":
             engine["command"][0] = "python3"
@@ -131,14 +131,14 @@ def shared_memory(children: Children) -> None:
 
 
 def resources(children: Children) -> None:
-    """Every container says what it needs, if it is nothing: a Go client would add that."""
+    """Every container has ``resources``, even if empty, as a Go client would add the field."""
     for pod in pods(children):
         for container in containers(pod):
             container.setdefault("resources", {})
 
 
 def nodes(children: Children) -> None:
-    """Over several nodes: the relative script, and the whole command, quoted, inside of it."""
+    """Multi-node engines run the relative script, with the whole command quoted inside."""
     for pod in pods(children):
         for container in pod["containers"]:
             if container.get("command", [""])[0] != "bash":
@@ -150,7 +150,7 @@ def nodes(children: Children) -> None:
 
 
 def sidecar_sees_the_cache(children: Children) -> None:
-    """The sidecar mounts the cache: adapters that it fetches must be the engine's to read."""
+    """The sidecar mounts the cache, so that the engine can read the adapters that it fetches."""
     for pod in pods(children):
         for container in pod["containers"]:
             if container["name"] == "runtime":
@@ -159,7 +159,7 @@ def sidecar_sees_the_cache(children: Children) -> None:
 
 
 def credentials(children: Children) -> None:
-    """The downloader gets all of ``env``; kthena hands on two of its variables."""
+    """The downloader gets all of ``env``; kthena passes on only two variables."""
     for serving in servings(children):
         if serving["metadata"]["name"] == "chat-a100":
             for pod in pods([serving]):
@@ -175,7 +175,7 @@ def prefill_sidecar(children: Children) -> None:
 
 
 def follower_scheduler(children: Children) -> None:
-    """The scheduler stands in the template of followers, too: kthena v0.1.0 does not copy it."""
+    """The follower template names the scheduler, because kthena v0.1.0 does not copy it."""
     for serving in servings(children):
         for role in roles([serving]):
             if "workerTemplate" in role:
@@ -191,7 +191,7 @@ def no_forced_nodes(children: Children) -> None:
 
 
 def drain(children: Children) -> None:
-    """The drain script is another, which ends."""
+    """The drain script is our own, and always ends."""
     for engine in engines(children):
         if "lifecycle" in engine:
             engine["lifecycle"]["preStop"]["exec"]["command"][2] = "<DRAIN_SCRIPT>, bounded"
@@ -207,14 +207,14 @@ def selector(children: Children) -> None:
 
 
 def connector(children: Children) -> None:
-    """NIXL is known, as in later releases of kthena."""
+    """NIXL is supported, as in later releases of kthena."""
     for server in of_kind(children, "ModelServer"):
         if "pdGroup" in server["spec"]["workloadSelector"]:
             server["spec"]["kvConnector"] = {"type": "nixl"}
 
 
 def behavior(children: Children) -> None:
-    """How fast replicas follow is said in full, with panic mode off."""
+    """The scaling behavior is complete, with panic mode off."""
     slow = {"percent": 100, "period": "1m0s", "selectPolicy": "Or"}
     panic = {"percent": 0, "period": "0s", "panicThresholdPercent": 200, "panicModeHold": "0s"}
     for policy in of_kind(children, "AutoscalingPolicy"):
@@ -228,14 +228,14 @@ def behavior(children: Children) -> None:
 
 
 def amounts(children: Children) -> None:
-    """Amounts are written as Kubernetes prints them: the same value, in quotes."""
+    """Quantities are strings in canonical form, with the same value."""
     for policy in of_kind(children, "AutoscalingPolicy"):
         for metric in policy["spec"]["metrics"]:
             metric["targetValue"] = str(metric["targetValue"])
 
 
 def metrics_port(children: Children) -> None:
-    """The autoscaler is told where metrics are if that is not port 8100."""
+    """The autoscaler gets the metrics port if it is not 8100."""
     for binding in of_kind(children, "AutoscalingPolicyBinding"):
         for param in binding["spec"]["optimizerConfiguration"]["params"]:
             if param["target"]["targetRef"]["name"] == "chat-a100":
@@ -322,18 +322,18 @@ def changed(case: str, differences: tuple[Difference, ...]) -> str:
 
 
 def as_text(children: Children) -> str:
-    """Children by kind and name, fields sorted: the order of maps and objects means nothing."""
+    """Returns the children sorted by kind and name, with sorted fields."""
     ordered = sorted(children, key=lambda child: (child["kind"], child["metadata"]["name"]))
     return json.dumps(ordered, sort_keys=True, indent=1)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_ours_are_theirs_with_the_written_differences(case: str) -> None:
+def test_our_children_are_upstreams_with_the_listed_differences(case: str) -> None:
     assert ours(case) == changed(case, DIFFERENCES)
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda difference: difference.__name__)
-def test_each_difference_is_one(difference: Difference) -> None:
+def test_each_listed_difference_exists(difference: Difference) -> None:
     others = tuple(other for other in DIFFERENCES if other is not difference)
 
     assert any(ours(case) != attempt(case, others) for case in CASES)

@@ -1,4 +1,4 @@
-"""What holds for all children, whatever the ModelBooster says."""
+"""Properties of all children, for every golden case."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from app.apis.kinds import CHILDREN, Profile
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
-from app.convert.difference import changes
-from app.convert.gang import kept
+from app.convert.diff import child_diffs
+from app.convert.gang import keep_gang_policy
 from app.convert.options import Options
 from app.model.canonical import canonical
 from app.values.fields import SpecError
@@ -45,7 +45,7 @@ def walk(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ..
 
 
 @EVERY
-def test_kinds_come_in_the_order_in_which_they_are_applied(case: str) -> None:
+def test_children_are_rendered_in_the_order_of_apply(case: str) -> None:
     order = [resource.kind for resource in CHILDREN]
     for profile in PROFILES:
         kinds = [order.index(child["kind"]) for child in children(case, profile)]
@@ -54,20 +54,20 @@ def test_kinds_come_in_the_order_in_which_they_are_applied(case: str) -> None:
 
 
 @EVERY
-def test_the_same_input_gives_the_same_bytes(case: str) -> None:
+def test_rendering_is_deterministic(case: str) -> None:
     assert json.dumps(all_children(case)) == json.dumps(all_children(case))
 
 
 @EVERY
-def test_what_stands_in_several_places_is_written_out_in_each(case: str) -> None:
-    """A part may be one object in many containers; YAML must not say so by anchors."""
+def test_shared_parts_render_without_yaml_anchors(case: str) -> None:
+    """Containers may share one object; YAML must not show that by anchors."""
     assert not re.search(r"[-:] [&*]id[0-9]+", to_yaml(all_children(case)))
 
 
 @EVERY
 @pytest.mark.parametrize("profile", PROFILES)
-def test_what_stands_in_several_places_is_changed_in_none(case: str, profile: Profile) -> None:
-    """Who sends a child puts in guards, live replicas and gangs: into a copy."""
+def test_shared_parts_are_never_modified(case: str, profile: Profile) -> None:
+    """The writer adds guards, live replicas and gang policies to a copy."""
     meaning = canonical(ModelBooster.model_validate(booster(case)))
     wanted = desired_children(meaning, profile, Options())
     before = json.dumps([child.object for child in wanted])
@@ -77,13 +77,13 @@ def test_what_stands_in_several_places_is_changed_in_none(case: str, profile: Pr
         obj["spec"]["replicas"] = 3
     assert len(make_plan(meaning, wanted, []).actions) == len(wanted)
     make_plan(meaning, wanted, live)
-    changes(wanted, desired_children(meaning, profile, Options(runtime_image="other")))
+    child_diffs(wanted, desired_children(meaning, profile, Options(runtime_image="other")))
     assert json.dumps([child.object for child in wanted]) == before
 
 
 @EVERY
-def test_what_is_absent_is_not_sent(case: str) -> None:
-    """No null, and nothing that Go would drop: an empty list, or an empty text but in a map."""
+def test_empty_fields_are_not_sent(case: str) -> None:
+    """No null, and nothing that Go omits: empty lists, or empty strings outside of maps."""
     for child in all_children(case):
         for path, value in walk(child["spec"]):
             assert value is not None, path
@@ -92,7 +92,7 @@ def test_what_is_absent_is_not_sent(case: str) -> None:
 
 
 @EVERY
-def test_pods_hold_nothing_that_changes_without_need(case: str) -> None:
+def test_pod_templates_hold_no_volatile_values(case: str) -> None:
     four = {"model-name", "backend-name", "model-uid", "managed-by"}
     for child in all_children(case):
         for path, value in walk(child["spec"]):
@@ -102,7 +102,7 @@ def test_pods_hold_nothing_that_changes_without_need(case: str) -> None:
 
 
 @EVERY
-def test_amounts_and_durations_are_as_go_prints_them(case: str) -> None:
+def test_quantities_and_durations_are_in_canonical_form(case: str) -> None:
     for child in all_children(case):
         for path, value in walk(child["spec"]):
             if {"limits", "requests"} & set(path[-2:-1]) or path[-1:] in {
@@ -125,7 +125,7 @@ AMOUNT = st.one_of(
 
 
 @given(limits=st.dictionaries(st.sampled_from(["cpu", "memory", "nvidia.com/gpu"]), AMOUNT))
-def test_whatever_the_user_writes_amounts_are_canonical(limits: Object) -> None:
+def test_any_valid_quantity_becomes_canonical(limits: Object) -> None:
     pods = [worker(pods=2, resources={"limits": limits, "requests": limits})]
     options = Options(downloader_resources={"limits": limits})
     env = [
@@ -144,14 +144,14 @@ def test_whatever_the_user_writes_amounts_are_canonical(limits: Object) -> None:
 
 
 @EVERY
-def test_every_container_says_what_it_needs(case: str) -> None:
+def test_every_container_has_resources(case: str) -> None:
     for child in all_children(case):
         for path, value in walk(child["spec"]):
             if path[-1:] in {("containers",), ("initContainers",)} and isinstance(value, list):
                 assert all("resources" in container for container in value)
 
 
-def test_what_the_operator_chooses_for_downloads() -> None:
+def test_download_options() -> None:
     options = Options(
         downloader_image="d:1",
         runtime_image="r:1",
@@ -172,7 +172,7 @@ def test_what_the_operator_chooses_for_downloads() -> None:
     assert "imagePullPolicy" not in engine
 
 
-def test_events_of_the_cache_can_be_turned_off() -> None:
+def test_kv_events_can_be_turned_off() -> None:
     quiet = Options(kv_events=False)
     (serving, *_) = desired_children(model("demo", disaggregated()), Profile.B, quiet)
     assert "kv-events" not in json.dumps(serving.object)
@@ -199,13 +199,13 @@ def test_events_of_the_cache_can_be_turned_off() -> None:
         ),
     ],
 )
-def test_what_cannot_be_converted(own: Object, at: str) -> None:
+def test_conversion_fault_names_the_field(own: Object, at: str) -> None:
     with pytest.raises(SpecError) as caught:
         desired_children(model("demo", own), Profile.B, Options())
     assert str(caught.value.fault.path) == f"spec.backends[0].{at}"
 
 
-def test_a_child_too_large_to_be_stored_is_nobodys_to_write() -> None:
+def test_child_too_large_to_be_stored() -> None:
     def serving(characters: int) -> Object:
         env = [{"name": "A", "value": "x" * characters}]
         own = model("demo", backend(env=env, loraAdapters=[lora(f"a{n}") for n in range(9)]))
@@ -216,7 +216,7 @@ def test_a_child_too_large_to_be_stored_is_nobodys_to_write() -> None:
         serving(100_000)
 
 
-def test_an_env_file_is_unknown_to_the_first_release() -> None:
+def test_profile_a_rejects_file_key_ref() -> None:
     key = {"fileKeyRef": {"key": "k", "path": "p", "volumeName": "v"}}
     own = model("demo", backend(env=[{"name": "A", "valueFrom": key}]))
     with pytest.raises(SpecError, match=r"env\[0\]\.valueFrom\.fileKeyRef: Forbidden"):
@@ -233,14 +233,14 @@ def test_an_env_file_is_unknown_to_the_first_release() -> None:
         ([{"metricName": "m", "targetValue": 1}] * 2, "metrics[1].metricName"),
     ],
 )
-def test_metrics_that_kthena_would_refuse(metrics: list[Object], at: str) -> None:
+def test_metrics_that_kthena_would_reject(metrics: list[Object], at: str) -> None:
     own = backend(minReplicas=1, maxReplicas=2, autoscalingPolicy=policy(metrics=metrics))
     with pytest.raises(SpecError) as caught:
         desired_children(model("demo", own), Profile.B, Options())
     assert str(caught.value.fault.path) == f"spec.backends[0].autoscalingPolicy.{at}"
 
 
-def test_an_adapter_that_no_request_would_reach() -> None:
+def test_unreachable_adapter() -> None:
     several = [backend("a"), backend("b", routeWeight=0, loraAdapters=[lora("law"), lora("sql")])]
     with pytest.raises(SpecError) as caught:
         desired_children(model("demo", *several), Profile.B, Options())
@@ -257,17 +257,17 @@ def test_an_adapter_that_no_request_would_reach() -> None:
         pytest.param({}, 2, True, id="none"),
     ],
 )
-def test_a_stored_gang_policy_is_kept_while_it_fits(
+def test_stored_gang_policy_is_kept_if_it_fits(
     least: dict[str, int], replicas: int, stays: bool
 ) -> None:
     wanted = {"roles": [{"name": "leader", "replicas": replicas}]}
     policy_now = {"minRoleReplicas": least}
 
-    found = kept({"gangPolicy": policy_now, "roles": []}, wanted)
+    found = keep_gang_policy({"gangPolicy": policy_now, "roles": []}, wanted)
 
     assert found == ({**wanted, "gangPolicy": policy_now} if stays else None)
 
 
-def test_without_a_stored_gang_policy_ours_stands() -> None:
+def test_without_stored_gang_policy_ours_is_sent() -> None:
     wanted = {"roles": [], "gangPolicy": {"minRoleReplicas": {}}}
-    assert kept(None, wanted) == kept({"roles": []}, wanted) == wanted
+    assert keep_gang_policy(None, wanted) == keep_gang_policy({"roles": []}, wanted) == wanted

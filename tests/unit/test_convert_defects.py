@@ -1,4 +1,4 @@
-"""What kthena's own controllers got wrong, one test each, numbered as in docs/differences.md."""
+"""Defects of kthena's own controllers, one test each, numbered as in docs/differences.md."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def roles(*backends: Object, **fields: Any) -> Iterator[Object]:
 
 
 def pods(*backends: Object, **fields: Any) -> list[Object]:
-    """The specs of all pods, entries and followers."""
+    """Returns the specs of all pods, entries and followers."""
     parts = ("entryTemplate", "workerTemplate")
     return [r[part]["spec"] for r in roles(*backends, **fields) for part in parts if part in r]
 
@@ -61,13 +61,13 @@ def containers(name: str, *backends: Object, **fields: Any) -> list[Object]:
 
 
 def engine(**fields: Any) -> Object:
-    """The engine's container of one backend."""
+    """Returns the engine's container of one backend."""
     (container,) = containers("engine", backend(**fields))
     return container
 
 
 @pytest.mark.parametrize("uri", ["pvc://c", "pvc:///c", "pvc:///c/"])
-def test_d1_a_claim_is_mounted_under_its_name(uri: str) -> None:
+def test_d1_claim_is_mounted_under_its_name(uri: str) -> None:
     (pod,) = pods(backend(cacheURI=uri))
 
     assert pod["volumes"][0]["persistentVolumeClaim"] == {"claimName": "c"}
@@ -75,7 +75,7 @@ def test_d1_a_claim_is_mounted_under_its_name(uri: str) -> None:
     assert weights == {"name": "weights", "mountPath": "/c", "readOnly": True}
 
 
-def test_d2_without_a_cache_the_model_has_a_place_all_the_same() -> None:
+def test_d2_model_without_cache_uses_an_empty_dir() -> None:
     (pod,) = pods(backend())
 
     assert pod["volumes"][0] == {"name": "weights", "emptyDir": {}}
@@ -86,7 +86,7 @@ def test_d2_without_a_cache_the_model_has_a_place_all_the_same() -> None:
     assert engine()["command"][4].startswith("/models-cache/")
 
 
-def test_d3_nothing_is_installed_at_start_and_json_stays_one_argument() -> None:
+def test_d3_nothing_is_installed_at_start_and_json_is_one_argument() -> None:
     config = {"kv-transfer-config": NIXL}
     pair = [worker(kind, config=config, resources=GPU) for kind in ("prefill", "decode")]
 
@@ -95,8 +95,8 @@ def test_d3_nothing_is_installed_at_start_and_json_stays_one_argument() -> None:
         assert container["command"].count(NIXL) == 1
 
 
-def test_d3b_each_model_server_selects_its_own_pods() -> None:
-    """Weights mean something only if no pod belongs to two backends, and each belongs to one."""
+def test_d3b_model_server_selects_only_its_own_pods() -> None:
+    """Route weights only work if each pod belongs to exactly one backend."""
     several = [
         backend("a", routeWeight=95),
         backend("b", routeWeight=5, workers=[worker(pods=3)]),
@@ -111,7 +111,7 @@ def test_d3b_each_model_server_selects_its_own_pods() -> None:
 
 
 def pods_made_of(serving: Object) -> Iterator[tuple[dict[str, str], bool]]:
-    """Labels of the pods that kthena makes of a ModelServing, and whether each is an entry."""
+    """Yields the labels of the pods that kthena creates, and whether each is an entry pod."""
     own = "modelserving.volcano.sh"
     for role in serving["spec"]["template"]["roles"]:
         ours = {f"{own}/name": serving["metadata"]["name"], f"{own}/role": role["name"]}
@@ -130,7 +130,7 @@ def test_d4_the_engine_serves_the_name_that_the_router_sends() -> None:
         assert command[command.index("--served-model-name") + 1] == server["model"]
 
 
-def test_d4_prefill_serves_it_too_if_only_decode_names_it() -> None:
+def test_d4_prefill_serves_the_name_that_only_decode_sets() -> None:
     one_named = [worker("prefill"), worker("decode", config={"served-model-name": "x"})]
     for container in containers("vllm", disaggregated(workers=one_named)):
         command = container["command"]
@@ -147,7 +147,7 @@ def test_d5_numbers_in_full_and_json_as_json() -> None:
     ]
 
 
-def test_d6_over_several_nodes_the_whole_command_is_in_the_script() -> None:
+def test_d6_multi_node_script_holds_the_whole_command() -> None:
     several = {
         "workers": [worker(pods=2, config={"x": "a b"})],
         "loraAdapters": [lora("sql")],
@@ -163,7 +163,7 @@ def test_d6_over_several_nodes_the_whole_command_is_in_the_script() -> None:
     assert words[-3:-1] == ["--enable-lora", "--lora-modules"]
 
 
-def test_d7_the_users_variable_wins_and_stands_there_once() -> None:
+def test_d7_user_variable_overrides_ours() -> None:
     names = ["POD_NAME", "NAMESPACE", "VLLM_USE_V1", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"]
     names += ["HF_HUB_OFFLINE", "HCCL_IF_IP", "GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME"]
     env = [{"name": name, "value": "mine"} for name in [*names, "HCCL_SOCKET_IFNAME"]]
@@ -173,12 +173,12 @@ def test_d7_the_users_variable_wins_and_stands_there_once() -> None:
             assert container["env"] == env
 
 
-def test_d8_no_gang_policy_unless_it_is_asked_for() -> None:
+def test_d8_gang_policy_is_opt_in() -> None:
     for template in (s["template"] for s in specs("ModelServing", backend(), disaggregated())):
         assert "gangPolicy" not in template
 
 
-def test_d8_a_gang_is_all_replicas_of_each_role() -> None:
+def test_d8_gang_holds_all_replicas_of_each_role() -> None:
     pair = [worker("prefill", replicas=3), worker("decode", replicas=2)]
     several = [
         backend("a", gangScheduling=True, workers=[worker(replicas=2, pods=2)]),
@@ -194,7 +194,7 @@ def test_d8_a_gang_is_all_replicas_of_each_role() -> None:
 @pytest.mark.parametrize(
     "text", ["${ENGINE_ENV}", "${X", "a${MODEL_NAME}b", "$(POD_NAME)", "{{x}}"]
 )
-def test_d9_what_users_write_is_not_read_again(text: str) -> None:
+def test_d9_user_values_are_not_expanded(text: str) -> None:
     container = engine(
         env=[{"name": "X", "value": text}],
         workers=[worker(image=text, config={"chat-template": text})],
@@ -206,8 +206,8 @@ def test_d9_what_users_write_is_not_read_again(text: str) -> None:
 
 
 @pytest.mark.parametrize("profile", Profile)
-def test_d9b_the_autoscalers_value_can_be_kept(profile: Profile) -> None:
-    """Who applies a ModelServing learns the bounds, and replicas change no revision."""
+def test_d9b_autoscaled_child_has_replica_bounds(profile: Profile) -> None:
+    """``Desired`` holds the bounds, and replicas do not change the revision."""
 
     def serving(least: int) -> Desired:
         scaled = backend(minReplicas=least, maxReplicas=5, autoscalingPolicy=policy())
@@ -222,18 +222,18 @@ def test_d9b_the_autoscalers_value_can_be_kept(profile: Profile) -> None:
     assert labels[0] == labels[1]
 
 
-def test_d9b_nobody_else_writes_replicas_without_a_policy() -> None:
+def test_d9b_no_replica_bounds_without_policy() -> None:
     assert {child.replica_bounds for child in made(backend(), disaggregated())} == {None}
 
 
-def test_d11_disaggregated_pods_are_labelled_and_not_tied_to_ascend() -> None:
+def test_d11_disaggregated_pods_are_labelled_and_not_bound_to_ascend() -> None:
     for role in roles(disaggregated()):
         labels = role["entryTemplate"]["metadata"]["labels"]
         assert labels["workload.serving.volcano.sh/model-uid"] == UID
         assert "affinity" not in role["entryTemplate"]["spec"]
 
 
-def test_d12_followers_are_no_endpoints() -> None:
+def test_d12_followers_are_not_endpoints() -> None:
     (role,) = roles(backend(workers=[worker(pods=2)]))
     assert "metadata" not in role["workerTemplate"]
 
@@ -244,7 +244,7 @@ def test_d13_the_sidecar_shares_adapters_with_the_engine() -> None:
 
 
 @pytest.mark.parametrize("kind", ["vLLM", "vLLMDisaggregated"])
-def test_d14_everything_follows_the_engines_port(kind: str) -> None:
+def test_d14_engine_port_is_used_everywhere(kind: str) -> None:
     config = {"port": 9000}
     if kind == "vLLM":
         own = backend(workers=[worker(config=config)])
@@ -279,7 +279,7 @@ SCALED = {"minReplicas": 1, "maxReplicas": 2, "autoscalingPolicy": policy()}
 METRIC = "kthena:num_requests_waiting"
 
 
-def test_d14b_the_autoscaler_asks_where_metrics_are() -> None:
+def test_d14b_autoscaler_scrapes_the_runtime_port() -> None:
     own = backend(**SCALED, env=[{"name": "RUNTIME_PORT", "value": "9100"}])
 
     assert target_of(own, Profile.A)["metricEndpoint"] == {"port": 9100}
@@ -287,7 +287,7 @@ def test_d14b_the_autoscaler_asks_where_metrics_are() -> None:
     assert target_of(own, Profile.C)["metricSources"][METRIC]["pod"]["port"] == 9100
 
 
-def test_d14c_no_filter_hides_disaggregated_pods() -> None:
+def test_d14c_no_selector_excludes_disaggregated_pods() -> None:
     own = disaggregated(**SCALED)
 
     assert made(own, profile=Profile.A) == made(disaggregated(), profile=Profile.A)
@@ -298,7 +298,7 @@ def test_d14c_no_filter_hides_disaggregated_pods() -> None:
     }
 
 
-def test_d15_all_of_env_reaches_the_downloaders() -> None:
+def test_d15_downloaders_get_all_of_env() -> None:
     env = [
         {"name": "HF_AUTH_TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
         {"name": "ACCESS_KEY", "value": "a"},
@@ -309,13 +309,13 @@ def test_d15_all_of_env_reaches_the_downloaders() -> None:
         assert container["env"] == env
 
 
-def test_d16_a_role_has_a_replica_unless_it_has_more() -> None:
+def test_d16_role_has_at_least_one_replica() -> None:
     assert [r["replicas"] for r in roles(backend(workers=[worker(replicas=0)]))] == [1]
     assert [r["replicas"] for r in roles(disaggregated())] == [1, 1]
 
 
 @pytest.mark.parametrize(("pods", "followers"), [(None, 0), (0, 0), (1, 0), (2, 1), (9, 8)])
-def test_d17_never_fewer_than_no_followers(pods: int | None, followers: int) -> None:
+def test_d17_follower_count_is_never_negative(pods: int | None, followers: int) -> None:
     (role,) = roles(backend(workers=[worker(pods=pods)]))
     assert role["workerReplicas"] == followers
     assert ("workerTemplate" in role) == (followers > 0)
@@ -332,7 +332,7 @@ def test_d18_affinity_reaches_entries_and_followers() -> None:
 
 
 @pytest.mark.parametrize(("given", "want"), [(None, 200), (0, 0), (150, 150)])
-def test_d19_how_much_the_cost_may_grow_is_always_said(given: int | None, want: int) -> None:
+def test_d19_cost_expansion_rate_is_always_set(given: int | None, want: int) -> None:
     own = backend(minReplicas=1, maxReplicas=2, scalingCost=1)
     spec = {"autoscalingPolicy": policy(), "costExpansionRatePercent": given}
     parts = {
@@ -345,7 +345,7 @@ def test_d19_how_much_the_cost_may_grow_is_always_said(given: int | None, want: 
         assert bound[part]["costExpansionRatePercent"] == want
 
 
-def test_d29_a_new_image_changes_the_children() -> None:
+def test_d29_new_image_changes_the_children() -> None:
     plain = model("demo", backend())
     labels = set()
     for options in (Options(), Options(runtime_image="r:2"), Options(downloader_image="d:2")):
@@ -354,7 +354,7 @@ def test_d29_a_new_image_changes_the_children() -> None:
     assert len(labels) == 3
 
 
-def test_d29_routing_and_scaling_change_no_pod() -> None:
+def test_d29_routing_and_scaling_do_not_change_pods() -> None:
     def templates(**fields: Any) -> list[Object]:
         scaled = {"minReplicas": 1, "maxReplicas": 2, "autoscalingPolicy": policy()}
         return list(roles(backend(**{**scaled, **fields})))
@@ -364,23 +364,23 @@ def test_d29_routing_and_scaling_change_no_pod() -> None:
 
 
 @pytest.mark.parametrize("config", [None, {}])
-def test_d32_a_worker_without_config_is_served(config: Object | None) -> None:
+def test_d32_worker_without_config_is_served(config: Object | None) -> None:
     pair = [worker(kind, config=config) for kind in ("prefill", "decode")]
     assert made(backend(workers=[worker(config=config)]), disaggregated(workers=pair))
 
 
-def test_d32_a_worker_of_the_wrong_type_is_named() -> None:
+def test_d32_fault_names_the_missing_worker() -> None:
     with pytest.raises(SpecError, match="server worker not found in backend: b1"):
         made(backend(workers=[worker("decode")]))
 
 
 @pytest.mark.parametrize("uri", ["hostpath:///", "hostpath:///a/../.."])
-def test_d33_the_nodes_root_is_not_mounted(uri: str) -> None:
+def test_d33_root_directory_of_the_node_is_not_mounted(uri: str) -> None:
     with pytest.raises(SpecError, match=r"spec\.backends\[0\]\.cacheURI"):
         made(backend(cacheURI=uri))
 
 
-def test_d33_the_operator_says_which_host_paths() -> None:
+def test_d33_operator_sets_host_path_prefixes() -> None:
     own = model("demo", backend(cacheURI="hostpath:///etc"))
     with pytest.raises(SpecError, match="host path /etc is not below /mnt"):
         desired_children(own, Profile.B, Options(host_path_prefixes=("/mnt",)))
@@ -391,7 +391,7 @@ def test_d35_followers_name_the_scheduler() -> None:
     assert follower["schedulerName"] == "volcano"
 
 
-def test_d36_the_scheduler_is_never_left_to_a_default() -> None:
+def test_d36_scheduler_is_always_set() -> None:
     booster = ModelBooster.model_validate(stored_object("demo", backend(schedulerName="")))
     for name in ("default-scheduler", "own"):
         meant = canonical(booster, default_scheduler_name=name)
@@ -400,7 +400,7 @@ def test_d36_the_scheduler_is_never_left_to_a_default() -> None:
 
 
 @pytest.mark.parametrize("other", ["MooncakeConnector", "LMCacheConnectorV1"])
-def test_d37_two_connectors_are_refused(other: str) -> None:
+def test_d37_different_connectors_are_rejected(other: str) -> None:
     configs = [
         {"kv-transfer-config": NIXL.replace("NixlConnector", n)} for n in ("NixlConnector", other)
     ]
@@ -409,7 +409,7 @@ def test_d37_two_connectors_are_refused(other: str) -> None:
         made(disaggregated(workers=pair))
 
 
-def test_d39_a_type_not_served_yet_stops_no_other() -> None:
+def test_d39_unserved_type_does_not_block_other_backends() -> None:
     several = made(backend("a", type="SGLang"), backend("b"), backend("c", type="MindIE"))
 
     assert {child.name for child in several} == {"demo", "demo-b"}
@@ -420,12 +420,12 @@ def test_d39_a_type_not_served_yet_stops_no_other() -> None:
     assert targets == ["demo-b"]
 
 
-def test_d39_with_nobody_served_there_is_nothing() -> None:
+def test_d39_no_children_without_served_backends() -> None:
     assert made(backend("a", type="SGLang")) == []
 
 
-def test_a_uid_is_part_of_what_is_wanted() -> None:
-    """A predecessor's children never look like ours (kthena's revision did not see the uid)."""
+def test_uid_is_part_of_the_desired_children() -> None:
+    """Children of a deleted ModelBooster never look like ours; kthena's revision ignores uids."""
     plain = model("demo", backend())
     first, second = (
         desired_children(replace(plain, uid=uid), Profile.B, Options()) for uid in ("a", "b")

@@ -1,4 +1,4 @@
-"""The script that runs before an engine stops, run by the real shell against a real server."""
+"""The preStop script of an engine, run by a real shell against a real HTTP server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ vllm:num_requests_waiting_by_reason{reason="capacity"} 7.0
 
 
 class Engine:
-    """Answers /metrics with one text after the other, and with the last for ever."""
+    """Answers /metrics with one text after the other, then repeats the last."""
 
     def __init__(self, *texts: str) -> None:
         self.asked = 0
@@ -60,7 +60,7 @@ CLIENTS = ["python3", *(["curl"] if shutil.which("curl") else [])]
 
 @pytest.fixture(params=CLIENTS)
 def pod(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A PATH as an engine's image has it, with or without curl, and with time that flies.
+    """A PATH like that of an engine's image, with or without curl, and with a fake clock.
 
     ``sleep`` returns at once and moves the clock that ``date`` reads.
     """
@@ -74,7 +74,7 @@ def pod(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def flying(pod: Path, *, times: int) -> None:
-    """Makes each ``sleep`` take no time, and the clock move by so many times of it."""
+    """Makes ``sleep`` return at once, and moves the clock by ``times`` its duration."""
     clock = pod / "clock"
     text = f"expr $(cat {clock}) + $1 '*' {times} > {clock}.new; cat {clock}.new > {clock}"
     program(pod / "sleep", text)
@@ -95,26 +95,26 @@ def drain(pod: Path, port: int) -> int:
     return int((pod / "clock").read_text()) - 1000
 
 
-def test_nothing_to_wait_for(pod: Path) -> None:
+def test_drain_ends_at_once_without_requests(pod: Path) -> None:
     with Engine(IDLE) as engine:
         assert drain(pod, engine.port) == 0
 
 
 @pytest.mark.parametrize(("running", "waiting"), [("3.0", "0.0"), ("0.0", "2.0"), ("1.0", "1.0")])
-def test_it_waits_until_requests_have_ended(pod: Path, running: str, waiting: str) -> None:
+def test_drain_waits_until_requests_have_ended(pod: Path, running: str, waiting: str) -> None:
     busy, idle = LABELLED % (running, waiting), LABELLED % ("0.0", "0.0")
     with Engine(busy, busy, idle) as engine:
         assert drain(pod, engine.port) == 10
 
 
-def test_an_engine_that_is_gone(pod: Path) -> None:
+def test_drain_ends_if_the_engine_does_not_answer(pod: Path) -> None:
     with Engine(IDLE) as engine:
         port = engine.port
     assert drain(pod, port) == 0
 
 
-def test_an_engine_that_never_becomes_idle(pod: Path) -> None:
-    """After 280 of the 300 s that Kubernetes grants it looks no more."""
+def test_drain_ends_before_the_grace_period(pod: Path) -> None:
+    """It gives up after 280 s of the grace period of 300 s."""
     flying(pod, times=11)
     with Engine(LABELLED % ("1.0", "0.0")) as engine:
         assert drain(pod, engine.port) == 330

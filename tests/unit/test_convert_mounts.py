@@ -29,7 +29,7 @@ def may_write(own: Object) -> dict[str, bool]:
 
 
 @pytest.mark.parametrize("cache", [None, CACHE, "pvc://models"])
-def test_engines_read_what_downloaders_wrote(cache: str | None) -> None:
+def test_engines_mount_the_cache_read_only(cache: str | None) -> None:
     own = backend(cacheURI=cache, workers=[worker(pods=2)])
     assert may_write(own) == {
         "model-downloader": True,
@@ -65,11 +65,11 @@ def test_engines_read_what_downloaders_wrote(cache: str | None) -> None:
         ),
     ],
 )
-def test_an_engine_that_is_told_to_write_there_may(own: dict[str, Any], writes: bool) -> None:
+def test_cache_is_writable_if_the_user_names_it(own: dict[str, Any], writes: bool) -> None:
     assert may_write(backend(cacheURI=CACHE, **own))["engine"] is writes
 
 
-def test_a_model_that_is_used_in_place_is_never_written_to() -> None:
+def test_model_in_place_is_read_only() -> None:
     env = [{"name": "HF_HOME", "value": "/models/hf"}]
     own = backend(modelURI="pvc://models/qwen", cacheURI="pvc://models", env=env)
     assert may_write(own)["engine"] is False

@@ -1,7 +1,7 @@
-"""Whatever a user writes reaches the engine as exactly one argument.
+"""Every value of ``config`` reaches the engine as exactly one argument.
 
-The generated command lines really run, after the kubelet's part is done, through the real bash.
-In the places of Ray's script and of Python stand programs that note their arguments.
+The tests expand the generated command lines like the kubelet and run them with a real bash. Fake
+versions of Ray's script and of Python record their arguments.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ CONFIGS = st.dictionaries(KEYS, JSON, max_size=5)
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory like that of an engine's image."""
+    """Returns a working directory like that of an engine's image."""
     folder = tmp_path_factory.mktemp("image")
     script = folder / "examples" / "online_serving" / "multi-node-serving.sh"
     script.parent.mkdir(parents=True)
@@ -100,7 +100,7 @@ def run(image: Path, command: list[str], env: Mapping[str, str]) -> list[list[st
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
-    """Does what the kubelet does to a command: ``$(NAME)`` where there is one, ``$$`` is ``$``.
+    """Expands a command like the kubelet: ``$(NAME)`` if the variable exists; ``$$`` is ``$``.
 
     https://github.com/kubernetes/kubernetes/blob/master/third_party/forked/golang/expansion/expand.go
     """
@@ -119,7 +119,7 @@ def expand(text: str, env: Mapping[str, str]) -> str:
 
 
 def engine_commands(config: Object, **fields: int) -> list[list[str]]:
-    """The commands of engine and follower, if there is one."""
+    """Returns the commands of the engine and of the follower, if there is one."""
     workers = [worker(config=config, **fields)]
     served = model("demo", backend(workers=workers, loraAdapters=[lora("sql")]))
     (serving, *_) = desired_children(served, Profile.B, Options())
@@ -129,7 +129,7 @@ def engine_commands(config: Object, **fields: int) -> list[list[str]]:
 
 
 def wanted(config: Object) -> list[str]:
-    """What ``config`` should look like to the engine, in its place among the arguments."""
+    """Returns the arguments that ``config`` should become."""
     words = []
     for key in sorted(config):
         words.append("--" + key.replace("_", "-"))
@@ -145,7 +145,7 @@ ENV = {"POD_NAME": "demo-b1-0-leader-0-0"}
 @RUN
 @given(config=CONFIGS)
 def test_one_node(image: Path, config: Object) -> None:
-    """The container's command is the engine's, word for word."""
+    """The container's command is the engine's command, word for word."""
     (command,) = engine_commands(config)
 
     after_model = command.index("--model") + 2
@@ -156,7 +156,7 @@ def test_one_node(image: Path, config: Object) -> None:
 @RUN
 @given(config=CONFIGS)
 def test_several_nodes(image: Path, config: Object) -> None:
-    """Through bash the engine gets what it would get on one node, and Ray's switch besides."""
+    """Through bash the engine gets the same arguments as on one node, plus Ray's flag."""
     (alone,) = engine_commands(config)
     leader, follower = engine_commands(config, pods=3)
 
@@ -175,8 +175,8 @@ def test_several_nodes(image: Path, config: Object) -> None:
 @given(
     words=st.lists(st.text("$()a' ", max_size=5), min_size=1, max_size=4),
 )
-def test_no_word_takes_in_the_next(image: Path, words: list[str]) -> None:
-    """Kubernetes reads the whole script: ``$(`` in one word must not end in another."""
+def test_unclosed_expansion_does_not_swallow_the_next_word(image: Path, words: list[str]) -> None:
+    """Kubernetes expands the whole script: ``$(`` in one word must not end in another."""
     config = {f"x{position}": word for position, word in enumerate(words)}
     env = {"a": "value", "": "empty"}
 
@@ -186,15 +186,15 @@ def test_no_word_takes_in_the_next(image: Path, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("text", AWKWARD)
-def test_awkward_texts(image: Path, text: str) -> None:
-    """The same with each of the texts that break shells, and none of them expanded."""
+def test_texts_that_break_shells(image: Path, text: str) -> None:
+    """Texts that break shells arrive unchanged."""
     _, engine = run(image, engine_commands({"x": text or "-"}, pods=2)[0], {})
 
     assert engine[engine.index("--x") + 1] == expand(text or "-", {})
 
 
-def test_kubernetes_puts_in_variables() -> None:
-    """As in every command of a pod, also inside the script that bash runs."""
+def test_kubernetes_expands_variables() -> None:
+    """Variables are also expanded inside the script that bash runs."""
     assert expand("a $(POD_NAME) $$(POD_NAME) $(OTHER) $", ENV) == (
         "a demo-b1-0-leader-0-0 $(POD_NAME) $(OTHER) $"
     )

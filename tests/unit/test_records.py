@@ -17,7 +17,7 @@ from app.cache.records import Record
 from app.cache.store import Change, Store
 from app.convert.options import Options
 from app.errors import Garbled
-from app.validation import Context, accepted
+from app.validation import Context, validate_and_convert
 from app.values.meta import Key, Object
 from tests.builders import backend, booster_object
 
@@ -57,7 +57,7 @@ def test_children_of_the_same_kind_take_a_tenth_of_their_json() -> None:
     for name in ("a-model", "another-model"):
         booster = booster_object(name, backend("b1"))
         booster["metadata"] |= {"namespace": "ns", "uid": f"uid-of-{name}"}
-        for child in accepted(booster, Context(Options(), Profile.B))[1]:
+        for child in validate_and_convert(booster, Context(Options(), Profile.B))[1]:
             kind = packing.setdefault(child.resource.kind, Packing())
             packed, text = kind.packed(child.object), orjson.dumps(child.object)
             ratios.append(len(packed) / len(text))

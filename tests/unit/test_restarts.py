@@ -17,7 +17,7 @@ from app.apis.kinds import Profile
 from app.apis.modelbooster import Spec
 from app.apis.schema import Fields
 from app.convert import desired_children
-from app.convert.difference import changes, restarting_backends
+from app.convert.diff import child_diffs, restarting_backends
 from app.convert.options import Options
 from app.model.children import Desired
 from app.values.meta import Object
@@ -257,7 +257,7 @@ MORE_ROWS = (
 
 @pytest.mark.parametrize("row", ROWS + MORE_ROWS, ids=lambda row: row.field)
 def test_what_an_edit_touches(row: Row) -> None:
-    found = changes(row.old, row.new)
+    found = child_diffs(row.old, row.new)
 
     assert {f"{change.kind} {change.name}" for change in found} == row.touched
     assert restarting_backends(found) == (["b1"] if row.restarts else [])

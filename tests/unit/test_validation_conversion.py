@@ -1,4 +1,4 @@
-"""Admission by conversion: what is admitted becomes children, and those are the ones applied."""
+"""Admission converts each object: an admitted object can always be turned into children."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
 from app.model.children import MOST_BYTES, Desired
-from app.validation import Context, accepted, judge
-from app.validation.case import case_of
+from app.validation import Context, validate, validate_and_convert
+from app.validation.inputs import rule_inputs
 from app.validation.rules import RULES
-from app.validation.verdict import MOST_FAULTS
+from app.validation.verdict import MAX_FAULTS
 from app.values.fields import FieldError, SpecError
 from app.values.meta import Object
 from tests.builders import backend, booster_object, lora, policy, worker
@@ -28,7 +28,7 @@ OPTIONS = Options()
 
 
 def whole_conversion(obj: Object, profile: Profile) -> tuple[list[Desired], list[FieldError]]:
-    """Returns the children as they are applied, or why there are none."""
+    """Returns the desired children, or the faults."""
     model = canonical(ModelBooster.model_validate(obj))
     try:
         return desired_children(model, profile, OPTIONS), []
@@ -47,27 +47,25 @@ MANY_FAULTS = booster_object(
 
 
 def as_told(faults: list[FieldError]) -> list[str]:
-    """Returns faults as a verdict tells them: beyond ``MOST_FAULTS``, the last line counts them."""
-    if len(faults) <= MOST_FAULTS:
+    """Returns the faults of a verdict; beyond ``MAX_FAULTS`` the last line counts the rest."""
+    if len(faults) <= MAX_FAULTS:
         return list(map(str, faults))
-    shown, rest = faults[: MOST_FAULTS - 1], len(faults) - (MOST_FAULTS - 1)
+    shown, rest = faults[: MAX_FAULTS - 1], len(faults) - (MAX_FAULTS - 1)
     return [*map(str, shown), f"spec: Invalid value: {rest} more faults"]
 
 
 @settings(max_examples=150)
 @given(obj=BOOSTERS, profile=st.sampled_from(list(Profile)))
 @example(obj=MANY_FAULTS, profile=Profile.B)
-def test_admission_finds_the_fault_of_the_whole_conversion_or_none(
-    obj: Object, profile: Profile
-) -> None:
+def test_admission_and_conversion_find_the_same_faults(obj: Object, profile: Profile) -> None:
     context = Context(OPTIONS, profile)
-    case = case_of(obj, context)
+    case = rule_inputs(obj, context)
     by_rules = list(dict.fromkeys(fault for rule in RULES for fault in rule(case)))
-    verdict = judge(obj, context)
+    verdict = validate(obj, context)
     children, faults = whole_conversion(obj, profile)
     assert list(map(str, verdict.faults)) == as_told(by_rules or faults)
     if not verdict.faults:
-        assert accepted(obj, context)[1] == children
+        assert validate_and_convert(obj, context)[1] == children
         assert [draft.spec for draft in verdict.drafts] == [c.object["spec"] for c in children]
 
 
@@ -99,7 +97,7 @@ def match(length: int) -> Object:
 
 
 def counted(children: list[Desired]) -> int:
-    """Returns the bytes of the largest spec, without what an autoscaler writes."""
+    """Returns the bytes of the largest spec, without the fields that an autoscaler sets."""
     return max(
         len(
             orjson.dumps(
@@ -115,8 +113,8 @@ def counted(children: list[Desired]) -> int:
 
 
 @pytest.mark.parametrize("write", [environment, scaled, adapter, affinity, match])
-def test_a_child_may_have_a_mebibyte_and_no_byte_more(write: Any) -> None:
-    """The edge is found by halving: the longest text with which there are children."""
+def test_child_may_have_at_most_a_mebibyte(write: Any) -> None:
+    """Finds the longest accepted text by bisection."""
     fits, too_long = 1, MOST_BYTES
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
@@ -129,8 +127,8 @@ def test_a_child_may_have_a_mebibyte_and_no_byte_more(write: Any) -> None:
 
 
 @pytest.mark.parametrize("profile", sorted(set(PROFILES.values())))
-def test_a_model_server_is_never_long(profile: Profile) -> None:
-    """So nobody measures it: it holds names, all of which the schema and the rules keep short."""
+def test_model_server_is_always_small(profile: Profile) -> None:
+    """Its size is not checked, because it holds only names, whose length is limited."""
     kinds = [
         worker(kind, config={"served-model-name": "\1" * 256}) for kind in ("prefill", "decode")
     ]

@@ -1,4 +1,4 @@
-"""Rules about images, arguments, ports, caches and sources: both sides of every edge."""
+"""Rules about images, arguments, ports, caches and sources: both sides of every limit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.convert.options import Options
-from app.validation import Context, judge
+from app.validation import Context, validate
 from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, worker
 
@@ -17,11 +17,11 @@ AT = "spec.backends[0]"
 
 def _faults(obj: Object, options: Options | None = None) -> list[tuple[str, str]]:
     context = Context(options or Options())
-    return [(str(fault.path), fault.message) for fault in judge(obj, context).faults]
+    return [(str(fault.path), fault.message) for fault in validate(obj, context).faults]
 
 
 def _check(obj: Object, path: str, words: str | None, options: Options | None = None) -> None:
-    """One fault there with these words, or none at all."""
+    """Asserts one fault with this path and these words; no fault if ``words`` is None."""
     found = _faults(obj, options)
     if words is None:
         assert found == []
@@ -102,7 +102,7 @@ def test_config_must_be_arguments(value: Any, words: str | None) -> None:
     _check(_served(**{"some-argument": value}), f"{AT}.workers[0].config", words)
 
 
-def test_a_key_counts_once_in_whatever_spelling() -> None:
+def test_argument_in_both_spellings_is_a_duplicate() -> None:
     obj = _served(**{"max-model-len": 1, "max_model_len": 2})
     ((path, message),) = _faults(obj)
     assert path == f"{AT}.workers[0].config.max_model_len"
@@ -261,7 +261,7 @@ def test_host_paths_of_a_setting(cache: str, words: str | None) -> None:
     _check(booster_object("m", backend(cacheURI=cache)), f"{AT}.cacheURI", words, options)
 
 
-def test_the_root_as_a_prefix_allows_every_folder() -> None:
+def test_root_prefix_allows_every_directory() -> None:
     every = Options(host_path_prefixes=("/",))
     _check(booster_object("m", backend(cacheURI="hostpath:///etc")), AT, None, every)
 
@@ -310,7 +310,7 @@ def test_port_of_the_sidecar(value: str, path: str, words: str | None) -> None:
     _check(booster_object("m", backend(env=env)), f"{AT}.{path}", words)
 
 
-def test_what_only_conversion_finds_is_a_fault_of_the_object() -> None:
+def test_conversion_fault_rejects_the_object() -> None:
     requests = {"limits": {"cpu": "1e999999"}}
     obj = booster_object("m", backend(workers=[worker(resources=requests)]))
     ((path, _),) = _faults(obj)

@@ -1,6 +1,6 @@
-"""Rules about environment variables that no API server can be asked about.
+"""Rules about environment variables that cannot be compared with a real API server.
 
-All the others stand beside the server itself, in ``tests/component/test_pod_twins.py``.
+``tests/component/test_pod_twins.py`` compares all the others with the server.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from app.apis.kinds import Profile
-from app.validation import Context, judge
+from app.validation import Context, validate
 from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, stored_object, worker
 
@@ -17,7 +17,7 @@ SOURCE: Object = {"configMapKeyRef": {"name": "a", "key": "k"}}
 
 
 def said(*backends: Object, profile: Profile | None = None) -> list[str]:
-    verdict = judge(stored_object("demo", *backends), Context(profile=profile))
+    verdict = validate(stored_object("demo", *backends), Context(profile=profile))
     return [*map(str, verdict.faults), *verdict.warnings]
 
 
@@ -67,7 +67,7 @@ def said(*backends: Object, profile: Profile | None = None) -> list[str]:
         pytest.param({"name": "A", "value": "", "valueFrom": SOURCE}, [], id="an empty value"),
     ],
 )
-def test_what_the_sidecar_reads(entry: Object, want: list[str]) -> None:
+def test_sidecar_variables(entry: Object, want: list[str]) -> None:
     assert said(backend(env=[entry])) == want
 
 
@@ -116,12 +116,12 @@ NEEDED = f"{ENV}.valueFrom.fileKeyRef: pods are refused unless the cluster has t
         ),
     ],
 )
-def test_files_of_variables(reference: Object, cache: str | None, want: str) -> None:
+def test_file_key_ref(reference: Object, cache: str | None, want: str) -> None:
     entry = {"name": "A", "valueFrom": {"fileKeyRef": {**FILE, **reference}}}
     assert said(backend(env=[entry], cacheURI=cache), profile=Profile.B) == [want]
 
 
-def test_kthena_of_old_knows_no_files_of_variables() -> None:
+def test_kthena_v0_1_0_rejects_file_key_ref() -> None:
     entry = {"name": "A", "valueFrom": {"fileKeyRef": FILE}}
     detail = "Forbidden: kthena v0.1.0, which is installed, does not know it"
     assert said(backend(env=[entry]), profile=Profile.A) == [
@@ -140,14 +140,14 @@ def test_kthena_of_old_knows_no_files_of_variables() -> None:
         pytest.param(".", False, id="a dot"),
     ],
 )
-def test_names_that_only_new_servers_take(name: str, plain: bool) -> None:
+def test_variable_names_that_need_kubernetes_1_32(name: str, plain: bool) -> None:
     of = f'"{name}" are refused by Kubernetes before 1.32'
     named, prefixed = [{"name": name}], [{"prefix": name, "secretRef": {"name": "a"}}]
     wanted = [f"{ENV}.name: pods with {of}", f"spec.backends[0].envFrom[0].prefix: pods with {of}"]
     assert said(backend(env=named, envFrom=prefixed)) == ([] if plain else wanted)
 
 
-def test_amounts_that_no_pattern_catches_are_told_all_at_once() -> None:
+def test_all_invalid_quantities_are_reported() -> None:
     huge = "1" * 101
     faults = said(
         backend(
@@ -170,29 +170,29 @@ BROKEN: Object = {
 }
 
 
-def test_what_was_stored_can_be_edited_and_made_no_worse() -> None:
-    """As every rule: an object that is older than it stands in nobody's way."""
+def test_update_is_rejected_only_for_new_faults() -> None:
+    """A stored fault does not block an update, as with every rule."""
     stored = stored_object("demo", backend(**BROKEN))
     moved = stored_object("demo", backend("other"), backend(**BROKEN), owner="me")
     worse = stored_object("demo", backend(**{**BROKEN, "envFrom": [{}]}))
-    assert judge(moved, Context(), old=stored).faults == ()
-    (fault,) = judge(worse, Context(), old=stored).faults
+    assert validate(moved, Context(), old=stored).faults == ()
+    (fault,) = validate(worse, Context(), old=stored).faults
     assert str(fault.path) == "spec.backends[0].envFrom[0]"
-    assert len(judge(stored, Context()).faults) == 2
+    assert len(validate(stored, Context()).faults) == 2
 
 
-def test_backends_that_become_no_pods_are_left_alone() -> None:
+def test_unserved_backends_are_not_checked() -> None:
     assert said(backend(type="SGLang", **BROKEN)) == [
         "spec.backends[0].type: SGLang is not served yet; nothing is made for it"
     ]
 
 
-def test_every_worker_is_looked_at() -> None:
+def test_every_worker_is_checked() -> None:
     resources = {"limits": {"gpu": 1}}
     workers = [worker("prefill", resources=resources), worker("decode", resources=resources)]
     assert [text.partition(":")[0] for text in said(disaggregated(workers=workers))] == [
         f"spec.backends[0].workers[{position}].resources.limits[gpu]" for position in (0, 1)
     ]
     single = booster_object(backend=backend(envFrom=[{}]))
-    (fault,) = judge(single, Context()).faults
+    (fault,) = validate(single, Context()).faults
     assert str(fault.path) == "spec.backend.envFrom[0]"

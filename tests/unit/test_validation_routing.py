@@ -1,4 +1,4 @@
-"""Rules about names and routes, and what other objects have to say about them."""
+"""Rules about names and routes, and about names that other objects use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.apis.kinds import (
     MODEL_SERVING,
 )
 from app.lookup import INDEXES, FixedIndexer, StoreLookup
-from app.validation import Context, Verdict, judge
+from app.validation import Context, Verdict, validate
 from app.values.meta import Object, Resource
 from tests.builders import UID, backend, booster_object, disaggregated, lora, policy, worker
 
@@ -22,7 +22,7 @@ AT = "spec.backends[0]"
 
 
 def _faults(obj: Object, context: Context | None = None) -> list[str]:
-    return [str(fault) for fault in judge(obj, context or Context()).faults]
+    return [str(fault) for fault in validate(obj, context or Context()).faults]
 
 
 def _sized(name: int, **fields: Any) -> Object:
@@ -69,7 +69,7 @@ def test_names_leave_room(obj: Object, room: str | None) -> None:
         pytest.param({"name": "m2"}, None, id="another spec.name"),
     ],
 )
-def test_an_adapter_is_not_called_like_the_model(fields: Object, where: str | None) -> None:
+def test_adapter_must_not_have_the_name_of_the_model(fields: Object, where: str | None) -> None:
     obj = booster_object("m", backend(loraAdapters=[lora("a"), lora("b")]), **fields)
     assert [fault.partition(": ")[0] for fault in _faults(obj)] == ([where] if where else [])
 
@@ -82,7 +82,7 @@ def test_an_adapter_is_not_called_like_the_model(fields: Object, where: str | No
         pytest.param((10, -10), False, id="the same 10 twice"),
     ],
 )
-def test_adapters_are_few(counts: tuple[int, int], refused: bool) -> None:
+def test_at_most_ten_adapters(counts: tuple[int, int], refused: bool) -> None:
     first, second = counts
     ours = [lora(f"a{number}") for number in range(first)]
     theirs = [lora(f"b{number}") for number in range(second)] if second >= 0 else ours
@@ -93,7 +93,7 @@ def test_adapters_are_few(counts: tuple[int, int], refused: bool) -> None:
     assert _faults(obj) == ([f"spec.backends: {words}"] if refused else [])
 
 
-def test_an_adapter_stands_once_in_a_backend() -> None:
+def test_adapter_is_listed_once_per_backend() -> None:
     obj = booster_object("m", backend(loraAdapters=[lora("a"), lora("a")]))
     want = f"{AT}.loraAdapters: Invalid value: lora name must be unique within the backend"
     assert want in _faults(obj)
@@ -117,7 +117,7 @@ def test_an_adapter_stands_once_in_a_backend() -> None:
         ),
     ],
 )
-def test_somebody_gets_the_requests(obj: Object, where: str | None) -> None:
+def test_requests_need_a_backend_with_weight(obj: Object, where: str | None) -> None:
     assert [fault.partition(": ")[0] for fault in _faults(obj)] == ([where] if where else [])
 
 
@@ -168,7 +168,7 @@ def _owner(name: str, uid: str = "another") -> Object:
 
 
 def _judge(obj: Object, lookup: StoreLookup) -> Verdict:
-    return judge(obj, Context(lookup=lookup))
+    return validate(obj, Context(lookup=lookup))
 
 
 OURS = booster_object("demo", backend("b1"), namespace="default", metadata={"uid": UID})
@@ -184,7 +184,7 @@ OURS = booster_object("demo", backend("b1"), namespace="default", metadata={"uid
         pytest.param(_object("demo2", modelName="x"), False, id="another name"),
     ],
 )
-def test_our_route_is_not_somebody_elses(route: Object, refused: bool) -> None:
+def test_foreign_route_is_not_overwritten(route: Object, refused: bool) -> None:
     want = (
         'metadata.name: Invalid value: "demo": ModelRoute "demo" already exists in namespace '
         '"default" and is not managed by a ModelBooster of this name'
@@ -245,13 +245,15 @@ def _named(name: str, route: str | None, namespace: str = "default", **metadata:
         ),
     ],
 )
-def test_a_model_name_is_routed_once(name: str | None, other: Object, want: str | None) -> None:
+def test_model_name_is_routed_once_per_namespace(
+    name: str | None, other: Object, want: str | None
+) -> None:
     obj = _named("demo", name, creationTimestamp="2026-01-01T00:00:01Z")
     found = [str(fault) for fault in _judge(obj, _lookup(other)).faults]
     assert found == ([want] if want else [])
 
 
-def test_a_route_made_by_hand_counts_and_one_of_a_model_does_not() -> None:
+def test_only_routes_without_model_booster_count() -> None:
     by_hand = _object("other", modelName="demo")
     of_model = _object("third", owner=_owner("gone"), modelName="demo")
     verdict = _judge(OURS, _lookup(routes=(MODEL_ROUTE, [by_hand, of_model])))
@@ -259,7 +261,7 @@ def test_a_route_made_by_hand_counts_and_one_of_a_model_does_not() -> None:
     assert [str(fault) for fault in verdict.faults] == [want]
 
 
-def test_another_namespace_is_warned_of_and_not_named() -> None:
+def test_warning_does_not_reveal_the_other_namespace() -> None:
     verdict = _judge(OURS, _lookup(_named("secret", "demo", namespace="tenant")))
     assert verdict.faults == ()
     assert verdict.warnings == (
@@ -275,11 +277,11 @@ def test_another_namespace_is_warned_of_and_not_named() -> None:
         pytest.param(booster_object("demo-x", backend("b1"), namespace="default"), id="longer"),
     ],
 )
-def test_names_that_only_look_alike(other: Object) -> None:
+def test_similar_names_do_not_conflict(other: Object) -> None:
     assert _judge(OURS, _lookup(other)).faults == ()
 
 
-def test_a_policy_of_a_model_and_one_of_a_backend_can_clash() -> None:
+def test_model_policy_and_backend_policy_can_conflict() -> None:
     scaled = backend("b", minReplicas=1, maxReplicas=2, autoscalingPolicy=policy())
     there = booster_object("a", scaled, namespace="default")
     obj = booster_object(
@@ -311,7 +313,7 @@ def test_a_policy_of_a_model_and_one_of_a_backend_can_clash() -> None:
         pytest.param(AUTOSCALING_POLICY, _object("demo-b1"), None, id="a kind we do not make"),
     ],
 )
-def test_objects_that_are_there_keep_their_names(
+def test_existing_objects_keep_their_names(
     resource: Resource, child: Object, owner: str | None
 ) -> None:
     found = [str(fault) for fault in _judge(OURS, _lookup(there=(resource, [child]))).faults]
@@ -322,7 +324,7 @@ def test_objects_that_are_there_keep_their_names(
     assert found == ([want] if owner else [])
 
 
-def test_an_adapter_that_others_route_is_warned_of() -> None:
+def test_warning_for_an_adapter_that_others_route() -> None:
     obj = booster_object("demo", backend(loraAdapters=[lora("x"), lora("y")]), namespace="default")
     others = [
         _named("other", "x"),
@@ -335,7 +337,7 @@ def test_an_adapter_that_others_route_is_warned_of() -> None:
     ]
 
 
-def test_while_the_cluster_is_being_read_names_are_not_compared() -> None:
+def test_names_are_not_compared_before_the_initial_list() -> None:
     verdict = _judge(OURS, _lookup(_named("other", "demo"), ready=False))
     assert verdict.faults == ()
     assert [text.partition(",")[0] for text in verdict.warnings] == [
@@ -344,7 +346,7 @@ def test_while_the_cluster_is_being_read_names_are_not_compared() -> None:
 
 
 @pytest.mark.parametrize("spec", [None, [], {"backends": 3}, {"backends": [None, {"name": 1}]}])
-def test_objects_of_others_may_be_of_any_shape(spec: Any) -> None:
+def test_malformed_foreign_objects_are_tolerated(spec: Any) -> None:
     strange = {"metadata": {"name": "strange", "namespace": "default"}, "spec": spec}
     route = {"metadata": {"name": "strange", "namespace": "default"}, "spec": spec}
     lookup = _lookup(strange, routes=(MODEL_ROUTE, [route]))

@@ -1,4 +1,4 @@
-"""Rules about replicas, policies and what goes with them: both sides of every edge."""
+"""Rules about replicas and policies: both sides of every limit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.validation import Context, judge
+from app.validation import Context, validate
 from app.values.meta import Object
 from tests.builders import backend, booster_object, policy
 
@@ -14,8 +14,8 @@ ROOM = {"minReplicas": 1, "maxReplicas": 2}
 
 
 def _faults(obj: Object) -> list[tuple[str, str]]:
-    """Where, and the last words: the middle stands in other tests."""
-    return [(str(f.path), f.message) for f in judge(obj, Context()).faults]
+    """Returns path and message of each fault."""
+    return [(str(f.path), f.message) for f in validate(obj, Context()).faults]
 
 
 def _by_cost(**fields: Any) -> Object:
@@ -72,7 +72,7 @@ def test_replicas_without_policy(fields: Object, fault: str | None) -> None:
         ),
     ],
 )
-def test_replicas_are_no_bounds(obj: Object, where: list[str]) -> None:
+def test_replicas_and_bounds_exclude_each_other(obj: Object, where: list[str]) -> None:
     found = [fault for fault in _faults(obj) if "sum of all" not in fault[1]]
     assert [path for path, _ in found] == where
     assert all("set minReplicas and maxReplicas instead" in message for _, message in found)
@@ -135,7 +135,7 @@ def test_replicas_are_no_bounds(obj: Object, where: list[str]) -> None:
         ),
     ],
 )
-def test_what_belongs_to_a_policy(obj: Object, where: list[str]) -> None:
+def test_fields_that_need_a_policy(obj: Object, where: list[str]) -> None:
     assert [path for path, _ in _faults(obj)] == where
 
 
@@ -242,7 +242,7 @@ def test_metrics(metrics: list[Object], want: list[tuple[str, str]]) -> None:
         ),
     ],
 )
-def test_behavior_is_refused_at_every_level(behavior: Object, where: str | None) -> None:
+def test_behavior_is_rejected_at_every_level(behavior: Object, where: str | None) -> None:
     wanted = policy(behavior=behavior)
     for at, obj in (
         ("spec.backends[0].", booster_object("m", backend(**ROOM, autoscalingPolicy=wanted))),

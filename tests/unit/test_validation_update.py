@@ -1,4 +1,4 @@
-"""What an edit is asked, what is told about it, and how much is told at once."""
+"""Faults and warnings of updates, and how many faults are reported at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from app.apis.kinds import Profile
 from app.errors import InvalidSpec
-from app.validation import Context, accepted, judge
+from app.validation import Context, validate, validate_and_convert
 from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker
 
@@ -17,7 +17,7 @@ ROOM = {"minReplicas": 1, "maxReplicas": 2}
 
 
 def _faults(new: Object, old: Object) -> list[str]:
-    return [str(fault.path) for fault in judge(new, Context(), old=old).faults]
+    return [str(fault.path) for fault in validate(new, Context(), old=old).faults]
 
 
 BROKEN = backend("b", **ROOM)
@@ -75,19 +75,19 @@ BROKEN = backend("b", **ROOM)
         ),
     ],
 )
-def test_an_edit_answers_for_its_own_faults(old: Object, new: Object, want: list[str]) -> None:
+def test_update_is_rejected_for_its_own_faults(old: Object, new: Object, want: list[str]) -> None:
     assert _faults(new, old) == want
 
 
 def _many_faults(backends: int) -> list[str]:
-    """Two faults for each backend."""
+    """Returns the faults of an object with two per backend."""
     broken = [
         backend(f"b{number}", **ROOM, workers=[worker(image=" ")]) for number in range(backends)
     ]
-    return [str(fault) for fault in judge(booster_object("m", *broken), Context()).faults]
+    return [str(fault) for fault in validate(booster_object("m", *broken), Context()).faults]
 
 
-def test_20_faults_are_told_at_once() -> None:
+def test_at_most_20_faults_are_reported() -> None:
     assert [fault.partition(":")[0] for fault in _many_faults(10)][-1] == (
         "spec.backends[9].workers[0].image"
     )
@@ -95,15 +95,17 @@ def test_20_faults_are_told_at_once() -> None:
     assert _many_faults(11)[-1] == "spec: Invalid value: 3 more faults"
 
 
-def test_accepted_raises_with_every_fault() -> None:
+def test_validate_and_convert_raises_every_fault() -> None:
     with pytest.raises(InvalidSpec) as caught:
-        accepted(booster_object("m", {**BROKEN, "workers": [worker(image=" ")]}), Context())
+        validate_and_convert(
+            booster_object("m", {**BROKEN, "workers": [worker(image=" ")]}), Context()
+        )
     assert [str(fault.path) for fault in caught.value.faults] == [AT, f"{AT}.workers[0].image"]
     assert caught.value.reason == "ValidationFailed"
 
 
-def test_accepted_returns_what_an_object_means() -> None:
-    model, children = accepted(booster_object("m", backend("b")), Context())
+def test_validate_and_convert_returns_model_and_children() -> None:
+    model, children = validate_and_convert(booster_object("m", backend("b")), Context())
     assert model.backends[0].name == "b"
     assert [child.name for child in children] == ["m-b", "m-b", "m"]
 
@@ -111,7 +113,7 @@ def test_accepted_returns_what_an_object_means() -> None:
 def _warnings(
     new: Object, old: Object | None = None, profile: Profile | None = None
 ) -> tuple[str, ...]:
-    verdict = judge(new, Context(profile=profile), old=old)
+    verdict = validate(new, Context(profile=profile), old=old)
     assert verdict.faults == ()
     return verdict.warnings
 
@@ -250,7 +252,7 @@ def test_advice(obj: Object, words: str | None) -> None:
 @pytest.mark.parametrize(
     ("profile", "warned"), [(Profile.A, True), (Profile.B, False), (Profile.C, False)]
 )
-def test_v0_1_0_scales_no_roles(profile: Profile, warned: bool) -> None:
+def test_v0_1_0_does_not_scale_disaggregated_backends(profile: Profile, warned: bool) -> None:
     found = _warnings(_PD_SCALED, profile=profile)
     assert [text.partition(";")[0] for text in found] == (
         [f"{AT}: the kthena release in this cluster cannot scale vLLMDisaggregated"]
@@ -306,7 +308,7 @@ OLD = booster_object("m", backend("a"), backend("b"))
         ),
     ],
 )
-def test_what_an_edit_will_do(new: Object, want: list[str]) -> None:
+def test_update_warnings(new: Object, want: list[str]) -> None:
     assert list(_warnings(new, OLD)) == want
 
 
@@ -318,14 +320,14 @@ def test_what_an_edit_will_do(new: Object, want: list[str]) -> None:
         ({"limits": {"cpu": "1"}, "claims": []}, {"limits": {"cpu": "1"}}),
     ],
 )
-def test_another_spelling_restarts_nothing(before: Object, after: Object) -> None:
+def test_equal_quantities_restart_nothing(before: Object, after: Object) -> None:
     def asking(resources: Object) -> Object:
         return booster_object("m", backend("a", workers=[worker(resources=resources)]))
 
     assert _warnings(asking(after), asking(before)) == ()
 
 
-def test_a_gang_that_shrinks_is_made_anew() -> None:
+def test_shrinking_gang_is_replaced() -> None:
     def gang(replicas: int) -> Object:
         wanted = backend("a", gangScheduling=True, workers=[worker(replicas=replicas)])
         return booster_object("m", wanted)
@@ -335,7 +337,7 @@ def test_a_gang_that_shrinks_is_made_anew() -> None:
     assert text.endswith("its ModelServing is deleted and made anew")
 
 
-def test_a_level_of_policies_that_ends() -> None:
+def test_removed_policy_level_is_reported() -> None:
     own = booster_object("m", backend("a", **ROOM, autoscalingPolicy=policy()))
     (text,) = _warnings(booster_object("m", backend("a")), own)
     assert text == (

@@ -1,4 +1,4 @@
-"""One object for each promise of admission, in both forms where there are two."""
+"""One object for each guarantee of admission, in both forms if there are two."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from app.defaults import defaulted
 from app.lookup import lookup_among
 from app.model.forms import PolicyScope
-from app.validation import Context, judge
+from app.validation import Context, validate
 from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker
 
@@ -16,7 +16,7 @@ AT = "spec.backends[0]"
 
 
 def _faults(obj: Object, context: Context = NOWHERE, *, old: Object | None = None) -> list[str]:
-    return [str(fault) for fault in judge(obj, context, old=old).faults]
+    return [str(fault) for fault in validate(obj, context, old=old).faults]
 
 
 def _scaled(least: int, **fields: object) -> Object:
@@ -216,18 +216,18 @@ def test_refused(obj: Object, want: list[str]) -> None:
     ],
 )
 def test_refused_by_the_schema(obj: Object, path: str, words: str) -> None:
-    (fault,) = judge(obj, NOWHERE).faults
+    (fault,) = validate(obj, NOWHERE).faults
     assert str(fault.path) == path
     assert words in fault.message
 
 
-def test_1_to_3_mean_the_same() -> None:
+def test_1_to_3_are_equivalent() -> None:
     forms = [
         booster_object("demo", backend()),
         booster_object(backend=backend(replicas=1)),
         booster_object(backend=backend()),
     ]
-    meanings = [judge(obj, NOWHERE).model for obj in forms]
+    meanings = [validate(obj, NOWHERE).model for obj in forms]
     shapes = {
         (form.name, form.min_replicas, form.max_replicas)
         for model in meanings
@@ -238,13 +238,13 @@ def test_1_to_3_mean_the_same() -> None:
     assert shapes == {("b1", 1, 1)}
 
 
-def test_8_10_11_differ_in_what_is_scaled() -> None:
+def test_8_10_11_differ_in_scope() -> None:
     own = booster_object("demo", backend(**BOUNDS, autoscalingPolicy=policy()))
     single = booster_object(
         backend=backend(minReplicas=0, maxReplicas=2), autoscalingPolicy=policy()
     )
     whole = booster_object("demo", *SEVERAL, autoscalingPolicy=policy())
-    scopes = [judge(obj, NOWHERE).model for obj in (own, single, whole)]
+    scopes = [validate(obj, NOWHERE).model for obj in (own, single, whole)]
     assert [model and model.policy_scope for model in scopes] == [
         PolicyScope.BACKEND,
         PolicyScope.BACKEND,
@@ -252,7 +252,7 @@ def test_8_10_11_differ_in_what_is_scaled() -> None:
     ]
 
 
-def test_11_stores_the_rate_and_nothing_else() -> None:
+def test_11_stores_only_the_rate() -> None:
     sent = booster_object("demo", *SEVERAL, autoscalingPolicy=policy())
     kept = defaulted(sent)
     assert kept["spec"].pop("costExpansionRatePercent") == 200
@@ -261,23 +261,23 @@ def test_11_stores_the_rate_and_nothing_else() -> None:
 
 
 def test_19_warns() -> None:
-    verdict = judge(booster_object("demo", backend(type="SGLang")), NOWHERE)
+    verdict = validate(booster_object("demo", backend(type="SGLang")), NOWHERE)
     assert verdict.warnings == (f"{AT}.type: SGLang is not served yet; nothing is made for it",)
 
 
-def test_25_an_old_fault_does_not_stand_in_the_way_of_labels() -> None:
+def test_25_old_fault_does_not_block_labels() -> None:
     old = booster_object("a" * 28, backend("b" * 33))
     new = booster_object("a" * 28, backend("b" * 33), metadata={"labels": {"team": "x"}})
     assert _faults(new, old=old) == []
 
 
-def test_26_of_what_is_being_deleted_nothing_is_asked() -> None:
+def test_26_deleted_object_is_not_validated() -> None:
     going = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
     assert _faults(booster_object("demo", backend(**BOUNDS), metadata=going)) == []
     assert _faults(booster_object("demo", backend(**BOUNDS)), old=booster_object()) != []
 
 
-def test_27_two_models_would_make_one_object() -> None:
+def test_27_two_models_would_create_the_same_child() -> None:
     there = booster_object("a", backend("b-c"), namespace="default")
     new = booster_object("a-b", backend("c"), namespace="default")
     assert _faults(new, Context(lookup=lookup_among([there]))) == [

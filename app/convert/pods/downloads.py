@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from app.convert.core import resources_of
-from app.convert.pods.serving import Serving
+from app.convert.core_v1 import resources_of
+from app.convert.pods.inputs import PodInputs
 from app.convert.pods.volumes import weights_mount
 from app.model.storage import is_in_place
 from app.values.fields import Path
 from app.values.meta import Object
 
 
-def downloads(serving: Serving) -> Object:
+def downloads(inputs: PodInputs) -> Object:
     """Returns ``initContainers``: one for the model and one per adapter.
 
-    There is none for what lies in place, and then perhaps none at all. All of ``env`` and
-    ``envFrom`` reaches them: that is where credentials are.
+    A source that is used in place needs no download; the field is missing if none does. The
+    containers get all of ``env`` and ``envFrom``, because these hold the credentials.
     """
-    backend, options = serving.backend, serving.options
-    wanted = [("model-downloader", backend.model_uri, serving.model_path)]
+    backend, options = inputs.backend, inputs.options
+    wanted = [("model-downloader", backend.model_uri, inputs.model_path)]
     wanted += [
-        (f"lora-downloader-{position}", adapter.artifact_url, serving.adapter_paths[position])
+        (f"lora-downloader-{position}", adapter.artifact_url, inputs.adapter_paths[position])
         for position, adapter in enumerate(backend.lora_adapters)
     ]
     containers = [
         {
             "name": name,
             "image": options.downloader_image,
-            **serving.pull_policy,
+            **inputs.pull_policy,
             "args": ["--source", source, "--output-dir", folder, *options.downloader_args],
-            **({"env": serving.env} if serving.env else {}),
-            **serving.env_from,
-            "resources": resources_of(options.downloader_resources, _OPTIONS),
-            "volumeMounts": [weights_mount(serving.cache)],
+            **({"env": inputs.env} if inputs.env else {}),
+            **inputs.env_from,
+            "resources": resources_of(options.downloader_resources, _SETTING_PATH),
+            "volumeMounts": [weights_mount(inputs.cache)],
         }
         for name, source, folder in wanted
         if not is_in_place(source)
@@ -39,5 +39,5 @@ def downloads(serving: Serving) -> Object:
     return {"initContainers": containers} if containers else {}
 
 
-_OPTIONS = Path("downloader")
-"""Stands before ``resources`` where the operator's setting is no spec's fault."""
+_SETTING_PATH = Path("downloader")
+"""The path in an error if the operator's own setting ``downloader.resources`` is invalid."""

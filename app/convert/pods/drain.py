@@ -1,12 +1,12 @@
-"""What a pod does before it stops: it finishes the requests that it has."""
+"""The preStop hook of an engine: waits until the running requests have finished."""
 
 from __future__ import annotations
 
 GRACE_SECONDS = 300
-"""How long Kubernetes waits for a pod to stop before it kills it."""
+"""``terminationGracePeriodSeconds``: Kubernetes kills the pod after this time."""
 
-_PATIENCE_SECONDS = GRACE_SECONDS - 20
-"""How long it waits for requests to end; the rest of the grace is the engine's own."""
+_DRAIN_SECONDS = GRACE_SECONDS - 20
+"""How long the hook waits for requests. The engine has the rest of the grace period to stop."""
 
 _SCRIPT = """\
 fetch() {{
@@ -38,13 +38,13 @@ while [ "$(date +%s)" -lt "$end" ]; do
 done
 say 'not drained: requests were left when time ran out'
 """
-"""Every engine's image has python3, most have curl. Where no log can be written, none is."""
+"""Every engine image has python3, most have curl. A log line that cannot be written is dropped."""
 
 
 def drain_script(port: int) -> str:
-    """Returns a shell script that ends when the engine on ``port`` has no request left.
+    """Returns a shell script that ends when the engine on ``port`` has no requests left.
 
-    It also ends when the engine does not answer any more, and before the grace period does, so it
-    never keeps a pod from stopping.
+    It also ends when the engine no longer answers, and 20 s before the end of the grace period, so
+    it never blocks the pod from stopping.
     """
-    return _SCRIPT.format(port=port, patience=_PATIENCE_SECONDS)
+    return _SCRIPT.format(port=port, patience=_DRAIN_SECONDS)

@@ -1,8 +1,8 @@
-"""The environment variables of engine and sidecar."""
+"""The environment variables of the engine and the metrics sidecar."""
 
 from __future__ import annotations
 
-from app.convert.pods.serving import Serving
+from app.convert.pods.inputs import PodInputs
 from app.model.environment import variables
 from app.model.roles import Role
 from app.values.meta import Object
@@ -29,14 +29,14 @@ _INTERFACES = ("GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME", "HCCL_SOCKET_IFNAME")
 
 _OURS: dict[str, list[Object]] = {
     "leader": _COMMON,
-    # What the two need to find each other; Ascend's collectives read HCCL_*.
+    # Prefill and decode need these to reach each other; HCCL is Ascend's communication library.
     "prefill": [*_COMMON, _OFFLINE, _field("HCCL_IF_IP", "status.podIP")],
     "decode": [*_COMMON, _OFFLINE, *({"name": name, "value": "eth0"} for name in _INTERFACES)],
 }
-"""Our own variables, by role; the same in every model, and never changed."""
+"""The variables that we add, by role: shared by the children of all models, so read-only."""
 
 
-def engine_env(serving: Serving, role: Role) -> list[Object]:
-    """Returns the user's variables, then ours but for those that the user names as well."""
-    taken = variables(serving.backend)
-    return serving.env + [entry for entry in _OURS[role.name] if entry["name"] not in taken]
+def engine_env(inputs: PodInputs, role: Role) -> list[Object]:
+    """Returns the user's variables, then ours. The user's value wins if both set a variable."""
+    taken = variables(inputs.backend)
+    return inputs.env + [entry for entry in _OURS[role.name] if entry["name"] not in taken]

@@ -1,72 +1,71 @@
-"""The pods of a ModelServing: the metrics sidecar, the engine, and where they run."""
+"""The pod templates of a ModelServing: metrics sidecar, engine and placement."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from app.convert.core import as_written, compact, resources_of
+from app.convert.core_v1 import compact, omit_empty, resources_of
 from app.convert.pods.downloads import downloads
 from app.convert.pods.drain import GRACE_SECONDS, drain_script
 from app.convert.pods.environment import engine_env
-from app.convert.pods.serving import Serving
+from app.convert.pods.inputs import PodInputs
 from app.convert.pods.vllm import engine_command, follower_command
 from app.convert.pods.volumes import engine_mounts, volumes, weights_mount
 from app.model.children import pod_labels
 from app.model.environment import env_value
+from app.model.forms import WorkerForm
 from app.model.ports import engine_port, runtime_port
 from app.model.roles import Role, is_disaggregated
 from app.values.fields import SpecError, required
 from app.values.meta import Object
 
 _STARTUP_SECONDS = 180
-"""How long an engine is not asked whether it is well: it loads the model."""
+"""Initial delay of the engine's probes, in which it loads the model."""
 
 
-def entry_pod(serving: Serving, role: Role) -> Object:
-    """Returns the template of the pods that take requests: the first of each group."""
-    disaggregated = is_disaggregated(serving.backend)
+def entry_pod(inputs: PodInputs, role: Role) -> Object:
+    """Returns the template of the first pod of each group, which takes the requests."""
+    disaggregated = is_disaggregated(inputs.backend)
     engine = _disaggregated_engine if disaggregated else _engine
     return {
-        "metadata": {"labels": pod_labels(serving.model, serving.backend)},
+        "metadata": {"labels": pod_labels(inputs.model, inputs.backend)},
         "spec": {
-            **downloads(serving),
+            **downloads(inputs),
             **({} if disaggregated else {"terminationGracePeriodSeconds": GRACE_SECONDS}),
-            "volumes": volumes(serving.cache),
-            "containers": [_runtime(serving, role), engine(serving, role)],
-            **_placement(serving, role),
+            "volumes": volumes(inputs.cache),
+            "containers": [_sidecar(inputs, role), engine(inputs, role)],
+            **_placement(inputs, role),
         },
     }
 
 
-def follower_pod(serving: Serving, role: Role) -> Object:
-    """Returns the template of a group's other pods.
+def follower_pod(inputs: PodInputs, role: Role) -> Object:
+    """Returns the template of the other pods of a group.
 
-    They carry no labels, so nothing takes them for pods that answer requests. The scheduler stands
-    in them too: kthena v0.1.0 does not hand it down.
+    They have no labels, so no selector takes them for pods that answer requests. They name the
+    scheduler themselves, because kthena v0.1.0 does not copy it from the ModelServing.
     """
     return {
         "spec": {
-            "schedulerName": serving.backend.scheduler_name,
-            **downloads(serving),
-            "volumes": volumes(serving.cache),
+            "schedulerName": inputs.backend.scheduler_name,
+            **downloads(inputs),
+            "volumes": volumes(inputs.cache),
             "containers": [
                 compact(
                     name="worker",
-                    image=_image(role),
+                    image=engine_image(role.worker),
                     command=follower_command(),
-                    env=serving.env,
+                    env=inputs.env,
                     resources=_resources(role),
-                    volumeMounts=engine_mounts(serving, role),
+                    volumeMounts=engine_mounts(inputs, role),
                 )
             ],
-            **_placement(serving, role),
+            **_placement(inputs, role),
         }
     }
 
 
-def _runtime(serving: Serving, role: Role) -> Object:
-    """Returns the sidecar that serves the engine's metrics and loads adapters."""
-    model, backend, options = serving.model, serving.backend, serving.options
+def _sidecar(inputs: PodInputs, role: Role) -> Object:
+    """Returns the sidecar container, which serves the engine's metrics and loads adapters."""
+    model, backend, options = inputs.model, inputs.backend, inputs.options
     port = runtime_port(backend)
     engine = f"http://localhost:{engine_port(backend)}"
     args = ["--port", str(port), "--engine", backend.type.lower()]
@@ -76,31 +75,30 @@ def _runtime(serving: Serving, role: Role) -> Object:
     return {
         "name": "runtime",
         "image": options.runtime_image,
-        **serving.pull_policy,
+        **inputs.pull_policy,
         "ports": [{"containerPort": port}],
-        "env": engine_env(serving, role),
-        **serving.env_from,
+        "env": engine_env(inputs, role),
+        **inputs.env_from,
         "args": args,
-        **({} if is_disaggregated(backend) else {"readinessProbe": _runtime_health(port)}),
+        **({} if is_disaggregated(backend) else {"readinessProbe": _sidecar_readiness(port)}),
         "resources": {},
-        "volumeMounts": [weights_mount(serving.cache)],
+        "volumeMounts": [weights_mount(inputs.cache)],
     }
 
 
-def _engine(serving: Serving, role: Role) -> Object:
+def _engine(inputs: PodInputs, role: Role) -> Object:
     return {
         "name": "engine",
-        "image": _image(role),
-        "command": engine_command(serving, role),
-        "env": engine_env(serving, role),
+        "image": engine_image(role.worker),
+        "command": engine_command(inputs, role),
+        "env": engine_env(inputs, role),
         "resources": _resources(role),
-        "volumeMounts": engine_mounts(serving, role),
-        **_life(engine_port(serving.backend)),
+        "volumeMounts": engine_mounts(inputs, role),
+        **_readiness_and_drain(engine_port(inputs.backend)),
     }
 
 
-@lru_cache(maxsize=64)  # it is the same for all engines, and there are few ports
-def _life(port: int) -> Object:
+def _readiness_and_drain(port: int) -> Object:
     return {
         "readinessProbe": {
             "httpGet": {"path": "/health", "port": port, "scheme": "HTTP"},
@@ -114,23 +112,23 @@ def _life(port: int) -> Object:
     }
 
 
-def _disaggregated_engine(serving: Serving, role: Role) -> Object:
-    port = engine_port(serving.backend)
+def _disaggregated_engine(inputs: PodInputs, role: Role) -> Object:
+    port = engine_port(inputs.backend)
     return {
         "name": "vllm",
-        "image": _image(role),
+        "image": engine_image(role.worker),
         "imagePullPolicy": "IfNotPresent",
         "ports": [{"containerPort": port}],
-        "command": engine_command(serving, role),
-        "env": engine_env(serving, role),
+        "command": engine_command(inputs, role),
+        "env": engine_env(inputs, role),
         "resources": _resources(role),
-        "volumeMounts": engine_mounts(serving, role),
-        "readinessProbe": _health(port, delay_seconds=5),
-        "livenessProbe": _health(port, delay_seconds=_STARTUP_SECONDS),
+        "volumeMounts": engine_mounts(inputs, role),
+        "readinessProbe": _health_probe(port, delay_seconds=5),
+        "livenessProbe": _health_probe(port, delay_seconds=_STARTUP_SECONDS),
     }
 
 
-def _runtime_health(port: int) -> Object:
+def _sidecar_readiness(port: int) -> Object:
     return {
         "httpGet": {"path": "/health", "port": port},
         "initialDelaySeconds": 5,
@@ -138,7 +136,7 @@ def _runtime_health(port: int) -> Object:
     }
 
 
-def _health(port: int, *, delay_seconds: int) -> Object:
+def _health_probe(port: int, *, delay_seconds: int) -> Object:
     return {
         "httpGet": {"path": "/health", "port": port},
         "initialDelaySeconds": delay_seconds,
@@ -147,21 +145,22 @@ def _health(port: int, *, delay_seconds: int) -> Object:
     }
 
 
-def _placement(serving: Serving, role: Role) -> Object:
+def _placement(inputs: PodInputs, role: Role) -> Object:
     worker, placement = role.worker, {}
     if worker.affinity:
-        placement["affinity"] = as_written(worker.affinity)
+        placement["affinity"] = omit_empty(worker.affinity)
     if worker.tolerations:
-        placement["tolerations"] = as_written(worker.tolerations)
-    if serving.backend.runtime_class_name:
-        placement["runtimeClassName"] = serving.backend.runtime_class_name
+        placement["tolerations"] = omit_empty(worker.tolerations)
+    if inputs.backend.runtime_class_name:
+        placement["runtimeClassName"] = inputs.backend.runtime_class_name
     return placement
 
 
-def _image(role: Role) -> str:
-    if not role.worker.image:
-        raise SpecError(required(role.worker.path.child("image"), "the image of the engine"))
-    return role.worker.image
+def engine_image(worker: WorkerForm) -> str:
+    """Returns the image of an engine; raises SpecError if the worker names none."""
+    if not worker.image:
+        raise SpecError(required(worker.path.child("image"), "the image of the engine"))
+    return worker.image
 
 
 def _resources(role: Role) -> Object:

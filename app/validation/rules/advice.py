@@ -1,7 +1,7 @@
-"""What is allowed and may surprise, with the numbers and the way out.
+"""Warnings about valid objects that may surprise, with figures and a way out.
 
-Only what can be told from the object itself: whether a claim or a secret exists is seen when the
-pods start, because files may be applied in any order.
+They depend on the object alone. Whether a claim or a Secret exists is seen when the pods start,
+because files may be applied in any order.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from app.model.canonical import GANG_SCHEDULER
 from app.model.connector import CONNECTORS
 from app.model.forms import PolicyScope, WorkerForm
 from app.model.roles import SERVED_TYPES, devices, is_disaggregated
-from app.validation.case import Case
+from app.validation.inputs import RuleInputs
 from app.values.fields import SpecError
 
 GATED_OWNERS = ("meta-llama/", "google/gemma", "mistralai/", "CohereLabs/", "black-forest-labs/")
-"""Beginnings of repositories on Hugging Face most of whose models ask for a token."""
+"""Prefixes of Hugging Face repositories in which most models require a token."""
 
 HUB_VARIABLE = "HF_AUTH_TOKEN"
 
 
-def types_are_served(case: Case) -> Iterator[str]:
-    """The API reserves more types than there are engines for."""
-    for form, _ in case.listed:
+def types_are_served(inputs: RuleInputs) -> Iterator[str]:
+    """The API reserves types that are not served yet."""
+    for form, _ in inputs.backends:
         if form.type not in SERVED_TYPES:
             yield f"{form.path}.type: {form.type} is not served yet; nothing is made for it"
 
 
-def devices_fit_parallelism(case: Case) -> Iterator[str]:
-    """An engine waits for ever for devices that no pod has, and leaves alone what it has too many.
+def devices_fit_parallelism(inputs: RuleInputs) -> Iterator[str]:
+    """An engine waits forever for missing devices, and leaves surplus devices idle.
 
-    Nothing is said where no known device is asked for: there may be others.
+    There is no warning if no known device is requested, because there may be other devices.
     """
-    for form, worker in case.engines:
+    for form, worker in inputs.served_workers:
         if not worker.resources:
             continue
         pods = 1 if is_disaggregated(form) else worker.pods
@@ -58,9 +58,9 @@ def devices_fit_parallelism(case: Case) -> Iterator[str]:
         )
 
 
-def gated_models_have_tokens(case: Case) -> Iterator[str]:
-    """A download that is refused ends only after all its retries."""
-    for form, _ in case.listed:
+def gated_models_have_tokens(inputs: RuleInputs) -> Iterator[str]:
+    """A download without permission fails only after all retries."""
+    for form, _ in inputs.backends:
         model = form.model_uri.removeprefix("hf://")
         if (
             model != form.model_uri
@@ -74,9 +74,9 @@ def gated_models_have_tokens(case: Case) -> Iterator[str]:
             )
 
 
-def connectors_are_known(case: Case) -> Iterator[str]:
-    """The router then does not take part in the transfer."""
-    for form, worker in case.engines:
+def connectors_are_known(inputs: RuleInputs) -> Iterator[str]:
+    """The router does not take part in the transfer of an unknown connector."""
+    for form, worker in inputs.served_workers:
         if not is_disaggregated(form):
             continue
         given = _arguments(worker).get("kv-transfer-config")
@@ -88,21 +88,21 @@ def connectors_are_known(case: Case) -> Iterator[str]:
             )
 
 
-def autoscaler_finds_pods(case: Case) -> Iterator[str]:
-    """The autoscaler of kthena v0.1.0 looks for pods of the role leader only."""
-    if case.context.profile is not Profile.A:
+def autoscaler_finds_pods(inputs: RuleInputs) -> Iterator[str]:
+    """The autoscaler of kthena v0.1.0 only finds pods with the role leader."""
+    if inputs.context.profile is not Profile.A:
         return
-    for form, _ in case.listed:
-        if is_disaggregated(form) and case.model.is_autoscaled(form):
+    for form, _ in inputs.backends:
+        if is_disaggregated(form) and inputs.model.is_autoscaled(form):
             yield (
                 f"{form.path}: the kthena release in this cluster cannot scale vLLMDisaggregated; "
                 f"it stays at {form.min_replicas} replicas"
             )
 
 
-def somebody_wakes_it(case: Case) -> Iterator[str]:
-    """Metrics come from pods; where there is none, none will ever ask for one."""
-    for form, _ in case.listed:
+def somebody_wakes_it(inputs: RuleInputs) -> Iterator[str]:
+    """Without pods there are no metrics, so the autoscaler never scales up."""
+    for form, _ in inputs.backends:
         if form.type not in SERVED_TYPES or form.min_replicas > 0:
             continue
         if form.policy is not None:
@@ -110,31 +110,31 @@ def somebody_wakes_it(case: Case) -> Iterator[str]:
                 f"{form.path}: once scaled to zero nothing wakes it, since no pod is left to "
                 "report metrics; minReplicas: 1 keeps one"
             )
-        elif not case.model_scope:
+        elif not inputs.has_model_policy:
             yield f"{form.path}: with 0 replicas nothing serves requests"
 
 
-def bounds_have_policy(case: Case) -> Iterator[str]:
-    """Where others have a policy, this one was perhaps forgotten."""
-    if case.model.policy_scope is PolicyScope.NONE:
+def bounds_have_policy(inputs: RuleInputs) -> Iterator[str]:
+    """Other backends have a policy; the policy of this one may have been forgotten."""
+    if inputs.model.policy_scope is PolicyScope.NONE:
         return
-    for form, _ in case.listed:
-        if not case.model.is_autoscaled(form) and form.min_replicas != form.max_replicas:
+    for form, _ in inputs.backends:
+        if not inputs.model.is_autoscaled(form) and form.min_replicas != form.max_replicas:
             yield (
                 f"{form.path}: without an autoscalingPolicy of its own it stays at minReplicas, "
                 f"{form.min_replicas}; maxReplicas is ignored"
             )
 
 
-def cost_rate_has_policy(case: Case) -> Iterator[str]:
-    """Upstream's B3; a warning, because the stored default outlives the policy."""
-    if case.spec.cost_expansion_rate_percent is not None and not case.model_scope:
+def cost_rate_has_policy(inputs: RuleInputs) -> Iterator[str]:
+    """Upstream's B3; only a warning, because the stored default outlasts the policy."""
+    if inputs.spec.cost_expansion_rate_percent is not None and not inputs.has_model_policy:
         yield "spec.costExpansionRatePercent is ignored: there is no policy of the model"
 
 
-def gangs_have_their_scheduler(case: Case) -> Iterator[str]:
-    """Other schedulers know no gangs."""
-    for form, _ in case.listed:
+def gangs_have_their_scheduler(inputs: RuleInputs) -> Iterator[str]:
+    """Other schedulers do not support gang scheduling."""
+    for form, _ in inputs.backends:
         if form.gang_scheduling and form.scheduler_name != GANG_SCHEDULER:
             yield (
                 f"{form.path}.gangScheduling: no gang is formed by scheduler "
@@ -142,9 +142,9 @@ def gangs_have_their_scheduler(case: Case) -> Iterator[str]:
             )
 
 
-def counts_are_not_zero(case: Case) -> Iterator[str]:
-    """Upstream made no pods of them."""
-    for form, backend in case.listed:
+def counts_are_not_zero(inputs: RuleInputs) -> Iterator[str]:
+    """Upstream creates no pods for a count of 0."""
+    for form, backend in inputs.backends:
         for position, written in enumerate(backend.workers):
             if written.replicas == 0:
                 yield f"{form.workers[position].path}.replicas: 0 counts as 1"
@@ -152,16 +152,16 @@ def counts_are_not_zero(case: Case) -> Iterator[str]:
                 yield f"{form.workers[position].path}.pods: 0 counts as 1"
 
 
-def pods_mean_something(case: Case) -> Iterator[str]:
-    """Roles of a disaggregated backend have one pod for each replica."""
-    for form, worker in case.engines:
+def pods_mean_something(inputs: RuleInputs) -> Iterator[str]:
+    """Each replica of a disaggregated role is one pod."""
+    for form, worker in inputs.served_workers:
         if is_disaggregated(form) and worker.pods > 1:
             yield f"{worker.path}.pods: {worker.pods} is ignored for type {form.type}; it is 1"
 
 
-def nodes_share_no_host_path(case: Case) -> Iterator[str]:
-    """Each node has a disk of its own."""
-    for form, _ in case.listed:
+def nodes_share_no_host_path(inputs: RuleInputs) -> Iterator[str]:
+    """Each node has its own disk."""
+    for form, _ in inputs.backends:
         if not (form.cache_uri or "").startswith("hostpath://"):
             continue
         pods = max(form.max_replicas, form.min_replicas) * sum(
@@ -178,7 +178,7 @@ def nodes_share_no_host_path(case: Case) -> Iterator[str]:
 def _arguments(worker: WorkerForm) -> Arguments:
     try:
         return arguments(worker)
-    except SpecError:  # an old object's; its fault does not stand in the way of this edit
+    except SpecError:  # an old fault, which does not block an update
         return Arguments(worker, {}, [])
 
 

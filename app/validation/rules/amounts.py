@@ -1,6 +1,6 @@
-"""What the engines ask for: resources of which the API server would refuse a pod.
+"""Rules about resources: the checks that the API server makes when it creates a pod.
 
-In its own words, and at the places that it names; the values are shown as they were written.
+Paths and messages are those of the API server; values are shown as the user wrote them.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ import re
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 
+from app.convert.core_v1 import quantity_of
 from app.model.forms import Model, cached_fact
-from app.model.roles import ACCELERATORS, served
-from app.validation.case import Case
+from app.model.roles import served
+from app.validation.inputs import RuleInputs
+from app.validation.rules.facts import fault_of
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 from app.values.meta import Object
 from app.values.names import qualified_faults
@@ -20,17 +22,17 @@ from app.values.quantity import canonical_quantity, parse_quantity
 _STANDARD = frozenset({"cpu", "memory", "ephemeral-storage"})
 _HUGE_PAGES = "hugepages-"
 _PARTS = ("limits", "requests")
-_USUAL = _STANDARD | frozenset(ACCELERATORS)
 _PLAIN = re.compile(r"[0-9]{1,15}(?:[KMGTPE]i|[kMGTPE])?", re.ASCII)
-"""Most amounts: whole ones, of which nothing more need be asked."""
+"""The usual amounts: whole numbers, which need no further checks."""
 _THOUSANDTH = Decimal("0.001")
 
 
-def resource_names_are_known(case: Case) -> Iterator[FieldError]:
-    """A resource is cpu, memory, ephemeral-storage, hugepages-2Mi, or like nvidia.com/gpu."""
-    for path, name, _ in _amounts(case.model):
-        if name in _USUAL:
-            continue
+def resource_names_are_known(inputs: RuleInputs) -> Iterator[FieldError]:
+    """A resource is cpu, memory, ephemeral-storage, hugepages-2Mi or the like, or an extended one.
+
+    Extended resources have names such as nvidia.com/gpu.
+    """
+    for path, name, _ in _amounts(inputs.model):
         faults = list(qualified_faults(name))
         for fault in faults:
             yield invalid(path, name, fault)
@@ -43,14 +45,15 @@ def resource_names_are_known(case: Case) -> Iterator[FieldError]:
             yield invalid(path, name, "doesn't follow extended resource name standard")
 
 
-def amounts_are_possible(case: Case) -> Iterator[FieldError]:
-    """Amounts are quantities, not negative, and whole numbers of what cannot be split."""
-    for path, name, written in _amounts(case.model):
+def amounts_are_possible(inputs: RuleInputs) -> Iterator[FieldError]:
+    """Amounts are quantities that are not negative; devices and huge pages are whole numbers."""
+    for path, name, written in _amounts(inputs.model):
         if not _is_huge(name) and _PLAIN.fullmatch(str(written)):
             continue
         amount = parse_quantity(written)
         if amount is None:
-            yield invalid(path, written, "must be an amount such as 500m, 2 or 16Gi")
+            if fault := fault_of(quantity_of, written, path):
+                yield fault
             continue
         if amount < 0:
             yield invalid(path, written, "must be greater than or equal to 0")
@@ -61,9 +64,9 @@ def amounts_are_possible(case: Case) -> Iterator[FieldError]:
             yield invalid(path, written, detail)
 
 
-def requests_fit_limits(case: Case) -> Iterator[FieldError]:
-    """A request is at most its limit, and equal to it where nothing can be shared, as of GPUs."""
-    for path, resources in _resources(case.model):
+def requests_fit_limits(inputs: RuleInputs) -> Iterator[FieldError]:
+    """A request is at most its limit; for resources that cannot be overcommitted it is equal."""
+    for path, resources in _resources(inputs.model):
         limits = resources.get("limits") or {}
         for name, written in (resources.get("requests") or {}).items():
             asked, shared = parse_quantity(written), _is_native(name) and not _is_huge(name)
@@ -80,20 +83,20 @@ def requests_fit_limits(case: Case) -> Iterator[FieldError]:
             yield invalid(path.child("requests"), written, detail)
 
 
-def huge_pages_have_company(case: Case) -> Iterator[FieldError]:
-    """Who asks for huge pages asks for cpu or memory as well."""
-    for path, resources in _resources(case.model):
+def huge_pages_have_company(inputs: RuleInputs) -> Iterator[FieldError]:
+    """A container with huge pages also requests cpu or memory."""
+    for path, resources in _resources(inputs.model):
         names = {name for part in _PARTS for name in resources.get(part) or ()}
         if any(map(_is_huge, names)) and not names & {"cpu", "memory"}:
             yield forbidden(path, "HugePages require cpu or memory")
 
 
-def claims_are_absent(case: Case) -> Iterator[FieldError]:
+def claims_are_absent(inputs: RuleInputs) -> Iterator[FieldError]:
     """``resources`` has no ``claims``.
 
-    They name claims of the pod, of which those of a ModelBooster have none.
+    They would name claims of the pod, and our pods have none.
     """
-    for path, resources in _resources(case.model):
+    for path, resources in _resources(inputs.model):
         for position, claim in enumerate(resources.get("claims") or ()):
             yield invalid(
                 path.child("claims").index(position),
@@ -104,7 +107,7 @@ def claims_are_absent(case: Case) -> Iterator[FieldError]:
 
 @cached_fact
 def _resources(model: Model) -> list[tuple[Path, Object]]:
-    """Returns what the workers ask for, and where that stands."""
+    """Returns path and value of the workers' resources."""
     return [
         (worker.path.child("resources"), worker.resources)
         for backend in served(model)
@@ -132,14 +135,14 @@ def _is_native(name: str) -> bool:
 
 
 def _is_extended(name: str) -> bool:
-    """Whether a device plugin may offer it; a quota names it with ``requests.`` before it."""
+    """Whether a name is an extended resource; a quota adds the prefix ``requests.`` to it."""
     if _is_native(name) or name.startswith("requests."):
         return False
     return not any(qualified_faults(f"requests.{name}"))
 
 
 def _is_whole(amount: Decimal) -> bool:
-    """Whether it is, to a thousandth, beyond which the API server does not look."""
+    """Whether an amount is whole when rounded up to a thousandth, as the API server does."""
     return amount.quantize(_THOUSANDTH, ROUND_CEILING) % 1 == 0
 
 

@@ -1,6 +1,6 @@
-"""What an edit will do that may surprise whoever makes it.
+"""Warnings about the effects of an update.
 
-No field is immutable: every edit is carried out, some by deleting and making anew.
+No field is immutable: every update is carried out, if necessary by deleting and creating children.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from app.convert.core import as_written, resources_of
+from app.convert.core_v1 import omit_empty, resources_of
 from app.model.forms import BackendForm, Model, PolicyScope, WorkerForm
 from app.values.fields import SpecError
 from app.values.meta import Object
@@ -24,7 +24,7 @@ def route_is_replaced(old: Model, new: Model) -> Iterator[str]:
 
 
 def backends_are_deleted(old: Model, new: Model) -> Iterator[str]:
-    """A renamed backend is another one."""
+    """A renamed backend is a new backend."""
     kept = {backend.name for backend in new.backends}
     for backend in old.backends:
         if backend.name not in kept:
@@ -32,7 +32,10 @@ def backends_are_deleted(old: Model, new: Model) -> Iterator[str]:
 
 
 def types_change(old: Model, new: Model) -> Iterator[str]:
-    """Other roles, so all pods go; a stored gang policy names the roles that were."""
+    """Another type has other roles, so all pods are replaced.
+
+    A stored gang policy names the old roles.
+    """
     for was, is_now in _same_backends(old, new):
         if was.type != is_now.type:
             yield (
@@ -42,7 +45,7 @@ def types_change(old: Model, new: Model) -> Iterator[str]:
 
 
 def gangs_are_resized(old: Model, new: Model) -> Iterator[str]:
-    """``minRoleReplicas`` can neither be changed nor taken away."""
+    """``minRoleReplicas`` can be neither changed nor removed."""
     for was, is_now in _same_backends(old, new):
         if not was.gang_scheduling or was.type != is_now.type:
             continue
@@ -55,7 +58,7 @@ def gangs_are_resized(old: Model, new: Model) -> Iterator[str]:
 
 
 def policies_change_level(old: Model, new: Model) -> Iterator[str]:
-    """The objects of the other level are deleted, and what they had learnt goes with them."""
+    """The policies of the old level are deleted, with the history of the autoscaler."""
     was, is_now = old.policy_scope, new.policy_scope
     if was is not is_now and was is not PolicyScope.NONE:
         rest = "replicas stay as they are" if is_now is PolicyScope.NONE else "new ones are made"
@@ -63,7 +66,7 @@ def policies_change_level(old: Model, new: Model) -> Iterator[str]:
 
 
 def pods_are_restarted(old: Model, new: Model) -> Iterator[str]:
-    """One line for each backend, with the fields that make its pods restart."""
+    """One line for each backend lists the fields whose change restarts its pods."""
     for was, is_now in _same_backends(old, new):
         if was.type == is_now.type:
             fields = list(_restarting_fields(was, is_now))
@@ -103,14 +106,14 @@ def _restarting_worker_fields(was: WorkerForm, is_now: WorkerForm) -> Iterator[s
 
 
 def _differ(before: Any, after: Any) -> bool:
-    return before != after and bool(as_written(before) != as_written(after))
+    return before != after and bool(omit_empty(before) != omit_empty(after))
 
 
 def _amounts(worker: WorkerForm) -> Object:
-    """Returns what a worker asks for; 1 and 1000m are the same."""
+    """Returns the resources of a worker in canonical form, in which 1000m is 1."""
     try:
         return resources_of(worker.resources, worker.path)
-    except SpecError:  # stored before there was a rule
+    except SpecError:  # stored before this rule existed
         return worker.resources
 
 

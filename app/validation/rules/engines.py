@@ -1,59 +1,59 @@
-"""What the pods of a backend run: images, arguments, ports, and where models lie.
+"""Rules about images, arguments, ports and the location of models.
 
-Most of these rules ask ``app.model`` for a fact that conversion
-needs, so the two cannot disagree; the fault is the one with which the fact does not follow.
+Most of these rules call the function that conversion calls (``rules.facts``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from app.convert.pods.template import engine_image
+from app.convert.pods.vllm import check_lora_modules
 from app.model.arguments import arguments
 from app.model.connector import connector
 from app.model.names import served_model_name
 from app.model.ports import engine_port, runtime_port
 from app.model.storage import adapter_path, cache_of, model_path
-from app.validation.case import Case
+from app.validation.inputs import RuleInputs
+from app.validation.rules.facts import fault_of
 from app.values.fields import (
     Cause,
     FieldError,
     SpecError,
-    forbidden,
     invalid,
-    required,
     too_long,
 )
 
-MOST_IMAGE_BYTES = 1024
-"""Of an image reference: 255 of the name, 128 of the tag and a digest take half of that.
+MAX_IMAGE_BYTES = 1024
+"""Length of an image reference; name (255), tag (128) and digest need about half of it.
 
-No container runtime takes a longer name (github.com/distribution/reference, ErrNameTooLong).
+Container runtimes reject longer names (github.com/distribution/reference, ErrNameTooLong).
 """
 
 
-def images_are_named(case: Case) -> Iterator[FieldError]:
+def images_are_named(inputs: RuleInputs) -> Iterator[FieldError]:
     """A worker names its ``image``.
 
-    Only of workers that become pods; the others are nobody's yet.
+    Workers of types that are not served yet are not checked.
     """
-    for form in case.readable:
+    for form in inputs.readable_backends:
         for worker in form.workers:
-            if not worker.image:
-                yield required(worker.path.child("image"), "the image of the engine")
+            if fault := fault_of(engine_image, worker):
+                yield fault
 
 
-def images_are_references(case: Case) -> Iterator[FieldError]:
-    """An ``image`` has no white space in it, and is no longer than a reference can be.
+def images_are_references(inputs: RuleInputs) -> Iterator[FieldError]:
+    """An ``image`` contains no white space and is no longer than an image reference may be.
 
     Upstream's A5 and H1.
     """
-    for form, _ in case.listed:
+    for form, _ in inputs.backends:
         for worker in form.workers:
             image = worker.image
-            if len(image) > MOST_IMAGE_BYTES:
-                yield too_long(worker.path.child("image"), MOST_IMAGE_BYTES)
+            if len(image) > MAX_IMAGE_BYTES:
+                yield too_long(worker.path.child("image"), MAX_IMAGE_BYTES)
                 continue
-            # Of all white space only the blank is printable.
+            # The space is the only printable white space.
             if (" " in image or not image.isprintable()) and any(map(str.isspace, image)):
                 blank = worker.image.isspace()
                 yield invalid(
@@ -64,103 +64,90 @@ def images_are_references(case: Case) -> Iterator[FieldError]:
                 )
 
 
-def config_is_plain(case: Case) -> Iterator[FieldError]:
-    """``config`` is small and flat enough, and plain enough, to become arguments of a program.
+def config_is_plain(inputs: RuleInputs) -> Iterator[FieldError]:
+    """``config`` is small, not deeply nested, and can become command-line arguments.
 
-    The fault is told without the value: that is what is too large, too deep or not printable.
+    The fault does not show the value, because it is too large, too deep or not printable.
     """
-    for path, fault in case.config_faults:
+    for path, fault in inputs.config_faults:
         yield FieldError(path, Cause.INVALID, f"Invalid value: {fault}")
 
 
-def arguments_are_said_once(case: Case) -> Iterator[FieldError]:
-    """``config`` has each argument once; ``max_model_len`` and ``max-model-len`` are the same."""
-    for form in case.readable:
+def arguments_are_said_once(inputs: RuleInputs) -> Iterator[FieldError]:
+    """``config`` sets each argument once; ``max_model_len`` and ``max-model-len`` are the same."""
+    for form in inputs.readable_backends:
         for worker in form.workers:
-            if (fault := _fault(arguments, worker)) is not None:
+            if fault := fault_of(arguments, worker):
                 yield fault
 
 
-def engine_ports_agree(case: Case) -> Iterator[FieldError]:
+def engine_ports_agree(inputs: RuleInputs) -> Iterator[FieldError]:
     """``port`` in ``config`` is a TCP port, the same for all workers of a backend.
 
     Upstream's H2 and H3.
     """
-    for form in case.readable:
-        if (fault := _fault(engine_port, form)) is not None:
+    for form in inputs.readable_backends:
+        if fault := fault_of(engine_port, form):
             yield fault
 
 
-def sidecar_has_a_port(case: Case) -> Iterator[FieldError]:
+def sidecar_has_a_port(inputs: RuleInputs) -> Iterator[FieldError]:
     """``RUNTIME_PORT`` of ``env`` is a TCP port, and not the engine's."""
-    for form in case.readable:
-        fault = _fault(runtime_port, form)
-        if fault is not None and _fault(engine_port, form) is None:
+    for form in inputs.readable_backends:
+        fault = fault_of(runtime_port, form)
+        if fault and not fault_of(engine_port, form):
             yield fault
 
 
-def served_names_agree(case: Case) -> Iterator[FieldError]:
+def served_names_agree(inputs: RuleInputs) -> Iterator[FieldError]:
     """``served-model-name`` is one name of at most 256 characters, the same for all workers."""
-    for form in case.readable:
-        if (fault := _fault(served_model_name, case.model, form)) is not None:
+    for form in inputs.readable_backends:
+        if fault := fault_of(served_model_name, inputs.model, form):
             yield fault
 
 
-def adapters_are_named_once(case: Case) -> Iterator[FieldError]:
-    """``lora-modules`` does not stand in ``config`` where ``loraAdapters`` is set."""
-    for form in case.readable:
+def adapters_are_named_once(inputs: RuleInputs) -> Iterator[FieldError]:
+    """``config`` does not set ``lora-modules`` if ``loraAdapters`` is set."""
+    for form in inputs.readable_backends:
         for worker in form.workers if form.lora_adapters else ():
-            try:
-                named = arguments(worker).get("lora-modules")
-            except SpecError:
-                continue  # another rule has spoken
-            if named is not None:
-                detail = "loraAdapters is set as well, and one of the two would win silently"
-                yield forbidden(named.path, detail)
-
-
-def transfers_fit(case: Case) -> Iterator[FieldError]:
-    """The ``kv-transfer-config`` of prefill and decode fit together.
-
-    Upstream's H5.
-    """
-    for form in case.readable:
-        if (fault := _fault(connector, form)) is not None:
-            yield fault
-
-
-def caches_are_usable(case: Case) -> Iterator[FieldError]:
-    """``cacheURI`` names one claim, or a folder of the node that the cluster's operator allows.
-
-    Upstream's H8 for claims.
-    """
-    prefixes = case.context.options.host_path_prefixes
-    for form, _ in case.listed:
-        if (fault := _fault(cache_of, form, prefixes)) is not None:
-            yield fault
-
-
-def claims_hold_their_models(case: Case) -> Iterator[FieldError]:
-    """A model or adapter of ``pvc://`` lies on the claim that ``cacheURI`` names.
-
-    Upstream's H6, H7 and H9.
-    """
-    for form, _ in case.listed:
-        try:
-            cache = cache_of(form)
-        except SpecError:
-            continue  # the rule before has spoken
-        if (fault := _fault(model_path, form, cache)) is not None:
-            yield fault
-        for position in range(len(form.lora_adapters)):
-            if (fault := _fault(adapter_path, form, cache, position)) is not None:
+            fault = fault_of(check_lora_modules, form, worker)
+            if fault and not fault_of(arguments, worker):
                 yield fault
 
 
-def _fault(fact: Callable[..., object], *of: object) -> FieldError | None:
-    """Returns the fault with which a fact does not follow; None if it does."""
-    try:
-        fact(*of)
-    except SpecError as exc:
-        return exc.fault
-    return None
+def transfers_fit(inputs: RuleInputs) -> Iterator[FieldError]:
+    """The ``kv-transfer-config`` of prefill and decode match.
+
+    Upstream's H5.
+    """
+    for form in inputs.readable_backends:
+        if fault := fault_of(connector, form):
+            yield fault
+
+
+def caches_are_usable(inputs: RuleInputs) -> Iterator[FieldError]:
+    """``cacheURI`` names one claim, or a directory of the node that the cluster operator allows.
+
+    Upstream's H8 for claims.
+    """
+    prefixes = inputs.context.options.host_path_prefixes
+    for form, _ in inputs.backends:
+        if fault := fault_of(cache_of, form, prefixes):
+            yield fault
+
+
+def claims_hold_their_models(inputs: RuleInputs) -> Iterator[FieldError]:
+    """A model or adapter with ``pvc://`` is on the claim that ``cacheURI`` names.
+
+    Upstream's H6, H7 and H9.
+    """
+    for form, _ in inputs.backends:
+        try:
+            cache = cache_of(form)
+        except SpecError:
+            continue  # ``caches_are_usable`` reports it
+        if fault := fault_of(model_path, form, cache):
+            yield fault
+        for position in range(len(form.lora_adapters)):
+            if fault := fault_of(adapter_path, form, cache, position):
+                yield fault

@@ -1,8 +1,8 @@
-"""Environment variables of the pods: what the API server would refuse a pod for.
+"""Rules about environment variables: the checks that the API server makes when it creates a pod.
 
-It checks them when a pod is made, which is late: the ModelServing is there, and its pods never
-come. Of names it has become more lenient in Kubernetes 1.32; what only older ones refuse is warned
-of. Everything here is said of ``env`` and ``envFrom`` as the user wrote them.
+Without these rules the ModelServing would exist but its pods would never be created. Kubernetes
+1.32 allows more variable names; there is a warning for names that only older releases reject.
+Paths refer to ``env`` and ``envFrom`` as the user wrote them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from app.model.environment import unusual_variables, variables
 from app.model.forms import BackendForm, cached_fact
 from app.model.ports import RUNTIME_PORT
-from app.validation.case import Case
+from app.validation.inputs import RuleInputs
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 from app.values.meta import Object
 from app.values.names import is_plain_variable, subdomain_faults, variable_faults
@@ -24,23 +24,23 @@ _SIDECAR_VARIABLES = ("RUNTIME_URL", "RUNTIME_METRICS_PATH")
 _ALL_SIDECAR_VARIABLES = {*_SIDECAR_VARIABLES, "RUNTIME_PORT"}
 
 
-def variables_have_names(case: Case) -> Iterator[FieldError]:
+def variables_have_names(inputs: RuleInputs) -> Iterator[FieldError]:
     """Names of ``env`` and prefixes of ``envFrom`` are printable ASCII without ``=``."""
-    for path, entry in _variables(case, having=_odd_names):
+    for path, entry in _variables(inputs, having=_odd_names):
         at, name = path.child("name"), entry["name"]
         if not name:
             yield required(at, "")
         for fault in variable_faults(name):
             yield invalid(at, name, fault)
-    for path, source in _sources(case):
+    for path, source in _sources(inputs):
         prefix = source.get("prefix") or ""
         for fault in variable_faults(prefix):
             yield invalid(path.child("prefix"), prefix, fault)
 
 
-def variables_have_one_source(case: Case) -> Iterator[FieldError]:
+def variables_have_one_source(inputs: RuleInputs) -> Iterator[FieldError]:
     """A variable has a ``value``, or a ``valueFrom`` with exactly one source in it."""
-    for path, entry in _variables(case, having=unusual_variables):
+    for path, entry in _variables(inputs, having=unusual_variables):
         source = entry.get("valueFrom")
         if source is None:
             continue
@@ -58,9 +58,9 @@ def variables_have_one_source(case: Case) -> Iterator[FieldError]:
             yield invalid(at, "", "may not have more than one field specified at a time")
 
 
-def env_from_names_one_object(case: Case) -> Iterator[FieldError]:
+def env_from_names_one_object(inputs: RuleInputs) -> Iterator[FieldError]:
     """An entry of ``envFrom`` names one ConfigMap or one Secret."""
-    for path, source in _sources(case):
+    for path, source in _sources(inputs):
         named = [kind for kind in ("configMapRef", "secretRef") if kind in source]
         if not named:
             yield invalid(path, "", "must specify one of: `configMapRef` or `secretRef`")
@@ -75,13 +75,13 @@ def env_from_names_one_object(case: Case) -> Iterator[FieldError]:
                     yield invalid(at, name, fault)
 
 
-def sidecar_finds_its_engine(case: Case) -> Iterator[FieldError]:
-    """``RUNTIME_URL`` and ``RUNTIME_METRICS_PATH`` of ``env`` are written out.
+def sidecar_finds_its_engine(inputs: RuleInputs) -> Iterator[FieldError]:
+    """``RUNTIME_URL`` and ``RUNTIME_METRICS_PATH`` in ``env`` are literal values.
 
-    They become arguments of the sidecar, which are written before any Secret is read. An empty
-    path may be meant; an empty address cannot.
+    They become arguments of the sidecar, and arguments cannot read a Secret. The path may be empty,
+    the address may not.
     """
-    for path, entry in _variables(case, having=_sidecar_variables):
+    for path, entry in _variables(inputs, having=_sidecar_variables):
         name = entry["name"]
         if name not in _SIDECAR_VARIABLES or entry.get("value"):
             continue
@@ -94,28 +94,28 @@ def sidecar_finds_its_engine(case: Case) -> Iterator[FieldError]:
             )
 
 
-def runtime_port_is_read(case: Case) -> Iterator[str]:
-    """A port that cannot be read counts as absent, as it always has."""
-    for path, entry in _variables(case, having=_sidecar_variables):
+def runtime_port_is_read(inputs: RuleInputs) -> Iterator[str]:
+    """A port that is not a number is ignored, as it always was."""
+    for path, entry in _variables(inputs, having=_sidecar_variables):
         text = entry.get("value") or ""
         if entry["name"] == "RUNTIME_PORT" and not re.fullmatch("[0-9]{1,18}", text, re.ASCII):
             yield f"{path}: RUNTIME_PORT is no number here; the sidecar listens on {RUNTIME_PORT}"
 
 
-def old_servers_know_the_names(case: Case) -> Iterator[str]:
-    """Kubernetes took fewer names until 1.32."""
-    for path, entry in _variables(case, having=_odd_names):
+def old_servers_know_the_names(inputs: RuleInputs) -> Iterator[str]:
+    """Kubernetes before 1.32 allows fewer names."""
+    for path, entry in _variables(inputs, having=_odd_names):
         if not is_plain_variable(entry["name"]):
             yield f'{path}.name: pods with "{entry["name"]}" are refused by Kubernetes before 1.32'
-    for path, source in _sources(case):
+    for path, source in _sources(inputs):
         prefix = source.get("prefix") or ""
         if prefix and not is_plain_variable(prefix):
             yield f'{path}.prefix: pods with "{prefix}" are refused by Kubernetes before 1.32'
 
 
-def env_files_are_known(case: Case) -> Iterator[str]:
-    """Kubernetes 1.34 has them behind a gate, and none before."""
-    for path, entry in _variables(case, having=unusual_variables):
+def env_files_are_known(inputs: RuleInputs) -> Iterator[str]:
+    """Kubernetes 1.34 has env files behind a feature gate; older releases do not have them."""
+    for path, entry in _variables(inputs, having=unusual_variables):
         if "fileKeyRef" in (entry.get("valueFrom") or {}):
             yield (
                 f"{path}.valueFrom.fileKeyRef: pods are refused unless the cluster has the "
@@ -124,13 +124,13 @@ def env_files_are_known(case: Case) -> Iterator[str]:
 
 
 def _variables(
-    case: Case, *, having: Callable[[BackendForm], Collection[object]]
+    inputs: RuleInputs, *, having: Callable[[BackendForm], Collection[object]]
 ) -> Iterator[tuple[Path, Object]]:
-    """Yields every entry of ``env``, but of no backend that has none of a kind.
+    """Yields path and content of the ``env`` entries of the backends that have such an entry.
 
-    Of hundreds of entries mostly none is of interest, and that is told for all at once.
+    Most backends have none, which is quicker to find out than to check hundreds of entries.
     """
-    for backend in case.served:
+    for backend in inputs.served_backends:
         if having(backend):
             at = backend.path.child("env")
             for position, entry in enumerate(backend.env):
@@ -139,20 +139,17 @@ def _variables(
 
 @cached_fact
 def _odd_names(backend: BackendForm) -> list[str]:
-    """Returns the names in ``env`` that some Kubernetes release may not take."""
-    names = variables(backend)
-    if all(map(str.isidentifier, names)) and "".join(names).isascii():
-        return []  # letters, digits and underscores; nearly all are
-    return [name for name in names if not is_plain_variable(name)]
+    """Returns the names in ``env`` that some Kubernetes releases reject."""
+    return [name for name in variables(backend) if not is_plain_variable(name)]
 
 
 @cached_fact
 def _sidecar_variables(backend: BackendForm) -> set[str]:
-    """Returns the names in ``env`` that say something to the metrics sidecar."""
+    """Returns the names in ``env`` that configure the metrics sidecar."""
     return variables(backend).keys() & _ALL_SIDECAR_VARIABLES
 
 
-def _sources(case: Case) -> Iterator[tuple[Path, Object]]:
-    for backend in case.served:
+def _sources(inputs: RuleInputs) -> Iterator[tuple[Path, Object]]:
+    for backend in inputs.served_backends:
         for position, source in enumerate(backend.env_from):
             yield backend.path.child("envFrom").index(position), source

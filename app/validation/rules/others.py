@@ -1,7 +1,7 @@
-"""What other objects have to say about a ModelBooster: names that are taken.
+"""Rules about names that other objects of the cluster already use.
 
-Two objects that are created at once can both pass, so the controller has the last word. Of two
-stored ones the older keeps a name; an edit may take no name that anybody has.
+Two objects that are created at the same time can both pass, so the controller checks again. Of two
+stored objects the older one keeps a name. An update may not take a name that is in use.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from app.apis.kinds import (
 from app.model.names import backend_child_name
 from app.model.ownership import is_booster_reference, is_ours
 from app.model.roles import SERVED_TYPES
-from app.validation.case import Case, Lookup
+from app.validation.context import Lookup
+from app.validation.inputs import RuleInputs
 from app.values.fields import FieldError, Path, duplicate, invalid
 from app.values.meta import Key, Object, Resource, key_of, owner_references
 
@@ -27,16 +28,17 @@ _BACKEND_CHILDREN = (MODEL_SERVING, MODEL_SERVER)
 _POLICY_CHILDREN = (AUTOSCALING_POLICY, AUTOSCALING_POLICY_BINDING)
 
 
-def route_is_ours(case: Case) -> Iterator[FieldError]:
-    """There is no ModelRoute of this name that somebody else has made.
+def route_is_ours(inputs: RuleInputs) -> Iterator[FieldError]:
+    """No ModelRoute of this name belongs to another owner.
 
-    One that a predecessor of this name left behind goes with the garbage; the controller waits.
+    The garbage collector deletes the route of a deleted ModelBooster of this name; the controller
+    waits for that.
     """
-    lookup, model = _asked(case), case.model
+    lookup, model = _ready_lookup(inputs), inputs.model
     if lookup is None:
         return
     route = lookup.child(MODEL_ROUTE, Key(model.namespace, model.name))
-    if route is not None and not _is_mine_or_left_behind(case, route):
+    if route is not None and not _is_ours_or_orphaned(inputs, route):
         yield invalid(
             Path("metadata.name"),
             model.name,
@@ -45,14 +47,14 @@ def route_is_ours(case: Case) -> Iterator[FieldError]:
         )
 
 
-def model_name_is_free(case: Case) -> Iterator[FieldError]:
+def model_name_is_free(inputs: RuleInputs) -> Iterator[FieldError]:
     """No other model of the namespace is routed under the same name."""
-    lookup, model = _asked(case), case.model
+    lookup, model = _ready_lookup(inputs), inputs.model
     if lookup is None:
         return
     names = {
         key_of(other).name
-        for other in _routing(case, lookup)
+        for other in _routing(inputs, lookup)
         if key_of(other).namespace == model.namespace
     }
     for name in sorted(names):
@@ -63,47 +65,51 @@ def model_name_is_free(case: Case) -> Iterator[FieldError]:
         )
 
 
-def generated_names_are_free(case: Case) -> Iterator[FieldError]:
-    """Nobody else has the names of the objects that are made.
+def generated_names_are_free(inputs: RuleInputs) -> Iterator[FieldError]:
+    """No other object has the name of one of the children.
 
-    ``a`` with backend ``b-c`` and ``a-b`` with backend ``c`` would make the same ones.
+    ``a`` with backend ``b-c`` and ``a-b`` with backend ``c`` would have children of one name.
     """
-    lookup, model = _asked(case), case.model
+    lookup, model = _ready_lookup(inputs), inputs.model
     if lookup is None:
         return
-    if case.model_scope:
+    if inputs.has_model_policy:
         at = Path("metadata.name")
-        yield from _clashes(case, lookup, _POLICY_CHILDREN, model.name, at, model.name)
-    for form, _ in case.listed:
+        yield from _name_conflicts(inputs, lookup, _POLICY_CHILDREN, model.name, at, model.name)
+    for form, _ in inputs.backends:
         if form.type not in SERVED_TYPES:
             continue
         kinds = _BACKEND_CHILDREN + (() if form.policy is None else _POLICY_CHILDREN)
         name, at = backend_child_name(model, form), form.path.child("name")
-        yield from _clashes(case, lookup, kinds, name, at, form.name)
+        yield from _name_conflicts(inputs, lookup, kinds, name, at, form.name)
 
 
-def _clashes(
-    case: Case, lookup: Lookup, kinds: tuple[Resource, ...], name: str, at: Path, value: str
+def _name_conflicts(
+    inputs: RuleInputs, lookup: Lookup, kinds: tuple[Resource, ...], name: str, at: Path, value: str
 ) -> Iterator[FieldError]:
-    """Yields who else has a name, once: what clashes in one kind mostly does in the next."""
-    key = Key(case.model.namespace, name)
+    """Yields at most one fault per name, as a conflict in one kind usually repeats in the next."""
+    key = Key(inputs.model.namespace, name)
     for kind in kinds:
-        owner = _maker(case, lookup, kind, key) or _holder(case, lookup, kind, key)
+        owner = _claiming_booster(inputs, lookup, kind, key) or _owner_of_existing(
+            inputs, lookup, kind, key
+        )
         if owner is not None:
             text = f'generated name "{name}" ({kind.kind}) is already used by {owner}'
             yield duplicate(at, value, text)
             return
 
 
-def _maker(case: Case, lookup: Lookup, kind: Resource, key: Key) -> str | None:
-    others = (key_of(other).name for other in lookup.makers(kind, key) if _counts(case, other))
+def _claiming_booster(inputs: RuleInputs, lookup: Lookup, kind: Resource, key: Key) -> str | None:
+    others = (
+        key_of(other).name for other in lookup.makers(kind, key) if _takes_precedence(inputs, other)
+    )
     first = min(others, default=None)
     return None if first is None else f'ModelBooster "{first}"'
 
 
-def _holder(case: Case, lookup: Lookup, kind: Resource, key: Key) -> str | None:
+def _owner_of_existing(inputs: RuleInputs, lookup: Lookup, kind: Resource, key: Key) -> str | None:
     child = lookup.child(kind, key)
-    if child is None or _is_mine_or_left_behind(case, child):
+    if child is None or _is_ours_or_orphaned(inputs, child):
         return None
     owners = [ref for ref in owner_references(child) if ref.get("controller")]
     owners += filter(is_booster_reference, owner_references(child))
@@ -112,11 +118,11 @@ def _holder(case: Case, lookup: Lookup, kind: Resource, key: Key) -> str | None:
     return "an object that no ModelBooster owns"
 
 
-def model_name_is_free_elsewhere(case: Case) -> Iterator[str]:
-    """Routers serve all namespaces. Which one it is would be telling."""
-    lookup, model = _asked(case), case.model
+def model_name_is_free_elsewhere(inputs: RuleInputs) -> Iterator[str]:
+    """Routers serve all namespaces. The warning does not reveal the other namespace."""
+    lookup, model = _ready_lookup(inputs), inputs.model
     if lookup is not None and any(
-        key_of(other).namespace != model.namespace for other in _routing(case, lookup)
+        key_of(other).namespace != model.namespace for other in _routing(inputs, lookup)
     ):
         yield (
             f'modelName "{model.route_name}" is also routed in another namespace; '
@@ -124,12 +130,12 @@ def model_name_is_free_elsewhere(case: Case) -> Iterator[str]:
         )
 
 
-def lora_names_are_free(case: Case) -> Iterator[str]:
-    """The router looks a name up among models first, then among adapters."""
-    lookup, model = _asked(case), case.model
+def lora_names_are_free(inputs: RuleInputs) -> Iterator[str]:
+    """The router looks up a name among models first, then among adapters."""
+    lookup, model = _ready_lookup(inputs), inputs.model
     if lookup is None:
         return
-    for form, _ in case.listed:
+    for form, _ in inputs.backends:
         for position, adapter in enumerate(form.lora_adapters):
             names = sorted(
                 {
@@ -137,7 +143,7 @@ def lora_names_are_free(case: Case) -> Iterator[str]:
                     for kind in (MODEL_BOOSTER, MODEL_ROUTE)
                     for found in (lookup.routing, lookup.adapting)
                     for other in found(kind, adapter.name)
-                    if _is_other(case, other) and key_of(other).namespace == model.namespace
+                    if _is_other(inputs, other) and key_of(other).namespace == model.namespace
                 }
             )
             if names:
@@ -148,9 +154,9 @@ def lora_names_are_free(case: Case) -> Iterator[str]:
                 )
 
 
-def names_were_compared(case: Case) -> Iterator[str]:
-    """A webhook that has just started does not know the other objects yet."""
-    lookup = case.context.lookup
+def names_were_compared(inputs: RuleInputs) -> Iterator[str]:
+    """A webhook that has just started has not read the other objects yet."""
+    lookup = inputs.context.lookup
     if lookup is not None and not lookup.ready:
         yield (
             "names were not compared with those of other objects, which are still being read; "
@@ -158,38 +164,38 @@ def names_were_compared(case: Case) -> Iterator[str]:
         )
 
 
-def _asked(case: Case) -> Lookup | None:
-    lookup = case.context.lookup
+def _ready_lookup(inputs: RuleInputs) -> Lookup | None:
+    lookup = inputs.context.lookup
     return lookup if lookup is not None and lookup.ready else None
 
 
-def _routing(case: Case, lookup: Lookup) -> Iterator[Object]:
-    """Yields the other objects that route our model; a route speaks through its ModelBooster."""
-    name = case.model.route_name
-    yield from (b for b in lookup.routing(MODEL_BOOSTER, name) if _counts(case, b))
+def _routing(inputs: RuleInputs, lookup: Lookup) -> Iterator[Object]:
+    """Yields the other objects that route our model; a ModelBooster stands for its own route."""
+    name = inputs.model.route_name
+    yield from (b for b in lookup.routing(MODEL_BOOSTER, name) if _takes_precedence(inputs, b))
     for route in lookup.routing(MODEL_ROUTE, name):
-        if _is_other(case, route) and not any(map(is_booster_reference, owner_references(route))):
+        if _is_other(inputs, route) and not any(map(is_booster_reference, owner_references(route))):
             yield route
 
 
-def _is_other(case: Case, obj: Object) -> bool:
+def _is_other(inputs: RuleInputs, obj: Object) -> bool:
     """Whether an object is neither this ModelBooster nor its ModelRoute, which has its name."""
-    return key_of(obj) != Key(case.model.namespace, case.model.name)
+    return key_of(obj) != Key(inputs.model.namespace, inputs.model.name)
 
 
-def _counts(case: Case, other: Object) -> bool:
-    """Whether another ModelBooster's claim goes before ours."""
-    if not _is_other(case, other):
+def _takes_precedence(inputs: RuleInputs, other: Object) -> bool:
+    """Whether another ModelBooster's claim to a name takes precedence over ours."""
+    if not _is_other(inputs, other):
         return False
-    mine = (case.obj.get("metadata") or {}).get("creationTimestamp")
+    mine = (inputs.obj.get("metadata") or {}).get("creationTimestamp")
     theirs = other["metadata"].get("creationTimestamp")
-    return case.update or not mine or not theirs or bool(theirs <= mine)
+    return inputs.is_update or not mine or not theirs or bool(theirs <= mine)
 
 
-def _is_mine_or_left_behind(case: Case, child: Object) -> bool:
-    if case.model.uid and is_ours(child, case.model.uid):
+def _is_ours_or_orphaned(inputs: RuleInputs, child: Object) -> bool:
+    if inputs.model.uid and is_ours(child, inputs.model.uid):
         return True
     return any(
-        is_booster_reference(ref) and ref.get("name") == case.model.name
+        is_booster_reference(ref) and ref.get("name") == inputs.model.name
         for ref in owner_references(child)
     )

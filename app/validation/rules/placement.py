@@ -1,7 +1,7 @@
-"""Where pods may run: tolerations, affinity and runtime class that the API server would refuse.
+"""Rules about tolerations, affinity and runtime class: the checks of the API server.
 
-In its own words, and at the places that it names. Operators of tolerations that only newer servers
-know are left to them.
+Paths and messages are those of the API server. Toleration operators that only newer releases know
+are left to the server.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from app.validation.case import Case
+from app.validation.inputs import RuleInputs
 from app.values.fields import FieldError, Path, forbidden, invalid, not_supported, required
 from app.values.meta import Object
 from app.values.names import (
@@ -25,9 +25,9 @@ _EFFECTS = ["NoSchedule", "PreferNoSchedule", "NoExecute"]
 _SETS, _PRESENCE, _ORDER = ("In", "NotIn"), ("Exists", "DoesNotExist"), ("Gt", "Lt")
 
 
-def tolerations_are_sound(case: Case) -> Iterator[FieldError]:
-    """A toleration has a key, operator, value and effect that fit together."""
-    for backend in case.served:
+def tolerations_are_sound(inputs: RuleInputs) -> Iterator[FieldError]:
+    """Key, operator, value and effect of a toleration fit together."""
+    for backend in inputs.served_backends:
         for worker in backend.workers:
             for position, written in enumerate(worker.tolerations):
                 yield from _toleration(worker.path.child("tolerations").index(position), written)
@@ -57,9 +57,9 @@ def _toleration(path: Path, written: Object) -> Iterator[FieldError]:
         yield not_supported(path.child("effect"), effect, _EFFECTS)
 
 
-def node_affinity_is_sound(case: Case) -> Iterator[FieldError]:
-    """``nodeAffinity`` has terms, and conditions that a node can meet."""
-    for path, written in _affinities(case, "nodeAffinity"):
+def node_affinity_is_sound(inputs: RuleInputs) -> Iterator[FieldError]:
+    """``nodeAffinity`` has terms, and expressions that a node can match."""
+    for path, written in _affinities(inputs, "nodeAffinity"):
         if _REQUIRED in written:
             at = path.child(_REQUIRED, "nodeSelectorTerms")
             terms = written[_REQUIRED]["nodeSelectorTerms"]
@@ -104,10 +104,10 @@ def _field(path: Path, condition: Object) -> Iterator[FieldError]:
         yield from _values(path.child("values"), values, subdomain_faults)
 
 
-def pod_affinity_is_sound(case: Case) -> Iterator[FieldError]:
-    """``podAffinity`` and ``podAntiAffinity`` name a topology, and pods that there can be."""
+def pod_affinity_is_sound(inputs: RuleInputs) -> Iterator[FieldError]:
+    """``podAffinity`` and ``podAntiAffinity`` name a topology, and labels that a pod can have."""
     for kind in ("podAffinity", "podAntiAffinity"):
-        for path, written in _affinities(case, kind):
+        for path, written in _affinities(inputs, kind):
             for position, term in enumerate(written.get(_REQUIRED) or ()):
                 yield from _pod_term(path.child(_REQUIRED).index(position), term)
             for position, preferred in enumerate(written.get(_PREFERRED) or ()):
@@ -158,23 +158,23 @@ def _label_keys(path: Path, term: Object) -> Iterator[FieldError]:
             yield invalid(at, key, "exists in both matchLabelKeys and mismatchLabelKeys")
 
 
-def runtime_class_is_a_name(case: Case) -> Iterator[FieldError]:
-    """``runtimeClassName`` can be the name of a RuntimeClass."""
-    for backend in case.served:
+def runtime_class_is_a_name(inputs: RuleInputs) -> Iterator[FieldError]:
+    """``runtimeClassName`` is a valid name of a RuntimeClass."""
+    for backend in inputs.served_backends:
         name = backend.runtime_class_name
         for fault in subdomain_faults(name) if name else ():
             yield invalid(backend.path.child("runtimeClassName"), name, fault)
 
 
-def _affinities(case: Case, kind: str) -> Iterator[tuple[Path, Object]]:
-    for backend in case.served:
+def _affinities(inputs: RuleInputs, kind: str) -> Iterator[tuple[Path, Object]]:
+    for backend in inputs.served_backends:
         for worker in backend.workers:
             if worker.affinity and kind in worker.affinity:
                 yield worker.path.child("affinity", kind), worker.affinity[kind]
 
 
 def _condition(path: Path, condition: Object, *, strict: bool = True) -> Iterator[FieldError]:
-    """Yields what is wrong with a condition on a label."""
+    """Yields the faults of one expression of a label selector."""
     operator, values = condition["operator"], condition.get("values") or ()
     at = path.child("values")
     if operator in _SETS:

@@ -1,4 +1,4 @@
-"""Names, and what the route makes of them."""
+"""Rules about names and the ModelRoute."""
 
 from __future__ import annotations
 
@@ -9,63 +9,61 @@ from dataclasses import replace
 import re2
 
 from app.apis.modelbooster import StringMatch
+from app.convert.model_route import backends_by_adapter, check_adapter_is_reachable
 from app.model.names import adapter_names, check_name_budget
 from app.model.roles import SERVED_TYPES
-from app.validation.case import Case
-from app.values.fields import FieldError, Path, SpecError, invalid
+from app.validation.inputs import RuleInputs
+from app.validation.rules.facts import fault_of
+from app.values.fields import FieldError, Path, invalid
 
 GENERATED_SUFFIX = "x" * 5
-"""Stands for what the API server puts after ``metadata.generateName``."""
+"""Placeholder for the suffix that the API server appends to ``metadata.generateName``."""
 
 
-def names_leave_room(case: Case) -> Iterator[FieldError]:
-    """The names of model and backend leave room for what kthena puts after them.
+def names_leave_room(inputs: RuleInputs) -> Iterator[FieldError]:
+    """The names of model and backend leave room for the suffixes that kthena appends.
 
-    A name that the server is to generate counts with its five more characters.
+    A generated name counts with the five characters that the API server appends.
     """
-    begin = case.obj["metadata"].get("generateName")
-    model = case.model
+    begin = inputs.obj["metadata"].get("generateName")
+    model = inputs.model
     if not model.name and isinstance(begin, str):
         model = replace(model, name=begin + GENERATED_SUFFIX)
-    for form, _ in case.listed:
+    for form, _ in inputs.backends:
         if form.type in SERVED_TYPES:
-            try:
-                check_name_budget(model, form)
-            except SpecError as exc:
-                # A missing worker is another rule's.
-                if exc.fault.path == form.path.child("name"):
-                    yield exc.fault
+            fault = fault_of(check_name_budget, model, form)
+            # A missing worker is the fault of another rule.
+            if fault and fault.path == form.path.child("name"):
+                yield fault
 
 
-def lora_names_differ_from_model(case: Case) -> Iterator[FieldError]:
-    """No adapter is called like the model.
+def lora_names_differ_from_model(inputs: RuleInputs) -> Iterator[FieldError]:
+    """No adapter has the name of the model.
 
-    Upstream's D1, and the same for ``spec.name``: the router looks for models first.
+    Upstream's D1, and the same for ``spec.name``: the router looks up models first.
     """
-    taken = {case.model.name, case.model.route_name}
-    for form, _ in case.listed:
+    taken = {inputs.model.name, inputs.model.route_name}
+    for form, _ in inputs.backends:
         for position, adapter in enumerate(form.lora_adapters):
             if adapter.name in taken:
                 at = form.path.child("loraAdapters").index(position).child("name")
                 yield invalid(at, adapter.name, "lora name cannot be the same as model name")
 
 
-def lora_names_are_few(case: Case) -> Iterator[FieldError]:
-    """There are at most ten adapters of different names.
+def lora_names_are_few(inputs: RuleInputs) -> Iterator[FieldError]:
+    """There are at most ten adapters with different names.
 
-    Each has a rule of its own in the ModelRoute.
+    Each has its own rule in the ModelRoute.
     """
-    try:
-        adapter_names(case.model)
-    except SpecError as exc:
-        yield exc.fault
+    if fault := fault_of(adapter_names, inputs.model):
+        yield fault
 
 
-def some_backend_has_weight(case: Case) -> Iterator[FieldError]:
-    """At least one backend that is served has a ``routeWeight`` above 0."""
-    weights = [form.route_weight for form, _ in case.listed if form.type in SERVED_TYPES]
+def some_backend_has_weight(inputs: RuleInputs) -> Iterator[FieldError]:
+    """At least one served backend has a ``routeWeight`` above 0."""
+    weights = [form.route_weight for form, _ in inputs.backends if form.type in SERVED_TYPES]
     if weights and not any(weights):
-        single = case.spec.backends is None
+        single = inputs.spec.backends is None
         yield invalid(
             Path("spec.backend.routeWeight" if single else "spec.backends"),
             0,
@@ -73,34 +71,25 @@ def some_backend_has_weight(case: Case) -> Iterator[FieldError]:
         )
 
 
-def adapters_are_reachable(case: Case) -> Iterator[FieldError]:
-    """Of the backends that have an adapter, one has a ``routeWeight`` above 0.
+def adapters_are_reachable(inputs: RuleInputs) -> Iterator[FieldError]:
+    """At least one backend with an adapter has a ``routeWeight`` above 0.
 
-    Each adapter has a rule in the route, with those backends for its targets.
+    Each adapter has a rule in the ModelRoute whose targets are these backends.
     """
-    backends = [form for form, _ in case.listed if form.type in SERVED_TYPES]
+    backends = inputs.served_backends
     if len(backends) == 1 or not any(form.route_weight for form in backends):
-        return  # there is one rule for everything, or the rule before has spoken
-    reached = {a.name for form in backends if form.route_weight for a in form.lora_adapters}
-    told = set(reached)
-    for form in backends:
-        for position, adapter in enumerate(form.lora_adapters):
-            if adapter.name not in told:
-                told.add(adapter.name)
-                yield invalid(
-                    form.path.child("loraAdapters").index(position).child("name"),
-                    adapter.name,
-                    "every backend that has this adapter has routeWeight 0, so no request would "
-                    "reach it",
-                )
+        return  # one route rule takes every request, or ``some_backend_has_weight`` has reported
+    for adapter, having in backends_by_adapter(backends).items():
+        if fault := fault_of(check_adapter_is_reachable, adapter, having):
+            yield fault
 
 
-def match_patterns_compile(case: Case) -> Iterator[FieldError]:
-    """Every ``regex`` of ``modelMatch`` is a regular expression of RE2.
+def match_patterns_compile(inputs: RuleInputs) -> Iterator[FieldError]:
+    """Every ``regex`` in ``modelMatch`` is a valid RE2 expression.
 
-    The dialect of the router; checked in linear time as well.
+    The router uses this dialect. Matching takes linear time.
     """
-    match = case.spec.model_match
+    match = inputs.spec.model_match
     if match is None:
         return
     at = Path("spec.modelMatch")
@@ -129,7 +118,7 @@ def _pattern_fault(at: Path, match: StringMatch) -> Iterator[FieldError]:
 
 
 _ONE_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
-"""The one thing that RE2 takes and its Go twin does not: any single byte."""
+"""``\\C``, any single byte: RE2 accepts it, Go's regexp does not."""
 
 _QUIETLY = re2.Options()
 _QUIETLY.log_errors = False

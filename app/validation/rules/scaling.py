@@ -1,41 +1,42 @@
-"""How many replicas, and what scales them."""
+"""Rules about replicas and autoscaling."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.convert.autoscaling import metric_name, metric_target
 from app.model.forms import PolicyScope
-from app.validation.case import Case
+from app.validation.inputs import RuleInputs
+from app.validation.rules.facts import fault_of
 from app.validation.rules.shape import policies
 from app.values.fields import FieldError, Path, forbidden, invalid, required
-from app.values.quantity import parse_quantity
 
-MOST_REPLICAS = 1_000_000
+MAX_REPLICAS = 1_000_000
 
 
-def replicas_add_up(case: Case) -> Iterator[FieldError]:
+def replicas_add_up(inputs: RuleInputs) -> Iterator[FieldError]:
     """All backends together have at most a million replicas.
 
     Upstream's A4.
     """
-    total = sum([backend.max_replicas for backend in case.model.backends])
-    if total > MOST_REPLICAS:
+    total = sum([backend.max_replicas for backend in inputs.model.backends])
+    if total > MAX_REPLICAS:
         yield invalid(
-            case.backends_path(),
+            inputs.backends_path,
             total,
-            f"sum of maxReplicas across all backends ({total}) cannot exceed {MOST_REPLICAS}",
+            f"sum of maxReplicas across all backends ({total}) cannot exceed {MAX_REPLICAS}",
         )
 
 
-def one_level_of_policies(case: Case) -> Iterator[FieldError]:
-    """Policies stand at the model or at its backends, not at both.
+def one_level_of_policies(inputs: RuleInputs) -> Iterator[FieldError]:
+    """Either the model has a policy, or its backends do, not both.
 
     Upstream's B11.
     """
-    if case.spec.autoscaling_policy is None:
+    if inputs.spec.autoscaling_policy is None:
         return
-    if any(backend.autoscaling_policy for _, backend in case.written):
-        other = "spec.backend" if case.spec.backends is None else "spec.backends[]"
+    if any(backend.autoscaling_policy for _, backend in inputs.all_backends):
+        other = "spec.backend" if inputs.spec.backends is None else "spec.backends[]"
         yield forbidden(
             Path("spec.autoscalingPolicy"),
             f"spec.autoscalingPolicy and {other}.autoscalingPolicy cannot both be set; "
@@ -43,16 +44,16 @@ def one_level_of_policies(case: Case) -> Iterator[FieldError]:
         )
 
 
-def bounds_are_equal_without_policy(case: Case) -> Iterator[FieldError]:
+def bounds_are_equal_without_policy(inputs: RuleInputs) -> Iterator[FieldError]:
     """Without any policy, ``minReplicas`` and ``maxReplicas`` are the same number.
 
-    Upstream's B5: where one backend has a policy, the others only get a warning.
+    Upstream's B5. If any backend has a policy, the others only get a warning.
     """
-    if case.model.policy_scope is not PolicyScope.NONE:
+    if inputs.model.policy_scope is not PolicyScope.NONE:
         return
-    for form, backend in case.listed:
+    for form, backend in inputs.backends:
         least, most = backend.min_replicas, backend.max_replicas
-        # Where the bounds are not in order, that is fault enough.
+        # ``replica_bounds_in_order`` reports bounds in the wrong order.
         if backend.replicas is None and least is not None and most is not None and least < most:
             yield invalid(
                 form.path,
@@ -61,10 +62,10 @@ def bounds_are_equal_without_policy(case: Case) -> Iterator[FieldError]:
             )
 
 
-def replicas_are_bounds_under_policy(case: Case) -> Iterator[FieldError]:
-    """A backend under a policy has ``minReplicas`` and ``maxReplicas``, not ``replicas``."""
-    for form, backend in case.listed:
-        if backend.replicas is not None and case.model.is_autoscaled(form):
+def replicas_are_bounds_under_policy(inputs: RuleInputs) -> Iterator[FieldError]:
+    """A backend with a policy sets ``minReplicas`` and ``maxReplicas``, not ``replicas``."""
+    for form, backend in inputs.backends:
+        if backend.replicas is not None and inputs.model.is_autoscaled(form):
             yield forbidden(
                 form.path.child("replicas"),
                 "replicas must not be set together with autoscalingPolicy; "
@@ -72,14 +73,14 @@ def replicas_are_bounds_under_policy(case: Case) -> Iterator[FieldError]:
             )
 
 
-def backend_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
-    """A backend of ``backends`` with a policy of its own keeps at least one replica.
+def backend_policy_keeps_one_replica(inputs: RuleInputs) -> Iterator[FieldError]:
+    """A backend in ``backends`` with its own policy keeps at least one replica.
 
-    Upstream's B4; the single form may go down to 0, as kthena v0.2.0 and later let it.
+    Upstream's B4. ``spec.backend`` may scale to 0, as in kthena v0.2.0 and later.
     """
-    if case.model_scope or case.spec.backends is None:
+    if inputs.has_model_policy or inputs.spec.backends is None:
         return
-    for form, backend in case.listed:
+    for form, backend in inputs.backends:
         if form.policy is not None and backend.min_replicas == 0:
             yield invalid(
                 form.path.child("minReplicas"),
@@ -88,15 +89,15 @@ def backend_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
             )
 
 
-def model_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
-    """Under a policy of the model at least one backend keeps a replica.
+def model_policy_keeps_one_replica(inputs: RuleInputs) -> Iterator[FieldError]:
+    """With a policy of the model, at least one backend keeps a replica.
 
     Upstream's B9.
     """
-    if not _by_cost(case):
+    if not _by_cost(inputs):
         return
-    bounds = [b.min_replicas for _, b in case.listed if b.min_replicas is not None]
-    # Without any bound at all, replicas_or_bounds has spoken.
+    bounds = [b.min_replicas for _, b in inputs.backends if b.min_replicas is not None]
+    # ``replicas_or_bounds`` reports backends without bounds.
     if bounds and sum(bounds) < 1:
         yield invalid(
             Path("spec.backends"),
@@ -105,14 +106,14 @@ def model_policy_keeps_one_replica(case: Case) -> Iterator[FieldError]:
         )
 
 
-def model_policy_has_costs(case: Case) -> Iterator[FieldError]:
-    """Under a policy of the model every backend says its ``scalingCost``.
+def model_policy_has_costs(inputs: RuleInputs) -> Iterator[FieldError]:
+    """With a policy of the model, every backend sets its ``scalingCost``.
 
     Upstream's B7.
     """
-    if not _by_cost(case):
+    if not _by_cost(inputs):
         return
-    for form, _ in case.listed:
+    for form, _ in inputs.backends:
         if form.scaling_cost == 0:
             yield required(
                 form.path.child("scalingCost"),
@@ -120,14 +121,14 @@ def model_policy_has_costs(case: Case) -> Iterator[FieldError]:
             )
 
 
-def costs_have_model_policy(case: Case) -> Iterator[FieldError]:
-    """``scalingCost`` is set only under a policy of the model.
+def costs_have_model_policy(inputs: RuleInputs) -> Iterator[FieldError]:
+    """``scalingCost`` is set only with a policy of the model.
 
     Upstream's B1.
     """
-    if case.spec.autoscaling_policy is not None or case.spec.backends is None:
+    if inputs.spec.autoscaling_policy is not None or inputs.spec.backends is None:
         return
-    for form, _ in case.listed:
+    for form, _ in inputs.backends:
         if form.scaling_cost != 0:
             yield forbidden(
                 form.path.child("scalingCost"),
@@ -135,14 +136,14 @@ def costs_have_model_policy(case: Case) -> Iterator[FieldError]:
             )
 
 
-def grace_period_has_model_policy(case: Case) -> Iterator[FieldError]:
-    """``scaleToZeroGracePeriod`` is set only under a policy of the model.
+def grace_period_has_model_policy(inputs: RuleInputs) -> Iterator[FieldError]:
+    """``scaleToZeroGracePeriod`` is set only with a policy of the model.
 
     Upstream's B2.
     """
-    if case.spec.autoscaling_policy is not None or case.spec.backends is None:
+    if inputs.spec.autoscaling_policy is not None or inputs.spec.backends is None:
         return
-    for form, backend in case.listed:
+    for form, backend in inputs.backends:
         if backend.scale_to_zero_grace_period is not None:
             yield forbidden(
                 form.path.child("scaleToZeroGracePeriod"),
@@ -151,39 +152,31 @@ def grace_period_has_model_policy(case: Case) -> Iterator[FieldError]:
             )
 
 
-def metric_names_differ(case: Case) -> Iterator[FieldError]:
-    """The metrics of a policy have names, each another.
+def metric_names_differ(inputs: RuleInputs) -> Iterator[FieldError]:
+    """Each metric of a policy has a name of its own.
 
-    As the webhook of AutoscalingPolicy asks.
+    kthena's webhook for AutoscalingPolicies makes the same check.
     """
-    for path, policy in policies(case):
-        seen: set[str] = set()
+    for path, policy in policies(inputs):
+        earlier: set[str] = set()
         for position, metric in enumerate(policy.metrics):
-            at = path.child("metrics").index(position).child("metricName")
-            if not metric.metric_name:
-                yield required(at, "a metric needs a name")
-            elif metric.metric_name in seen:
-                detail = f"duplicate metric name {metric.metric_name} is not allowed"
-                yield invalid(at, metric.metric_name, detail)
-            seen.add(metric.metric_name)
+            at = path.child("metrics").index(position)
+            if fault := fault_of(metric_name, metric, at, earlier):
+                yield fault
+            earlier.add(metric.metric_name)
 
 
-def metric_targets_are_positive(case: Case) -> Iterator[FieldError]:
+def metric_targets_are_positive(inputs: RuleInputs) -> Iterator[FieldError]:
     """A metric's ``targetValue`` is greater than 0.
 
-    As the webhook of AutoscalingPolicy asks.
+    kthena's webhook for AutoscalingPolicies makes the same check.
     """
-    for path, policy in policies(case):
+    for path, policy in policies(inputs):
         for position, metric in enumerate(policy.metrics):
-            amount = parse_quantity(metric.target_value)
-            if amount is None or amount <= 0:
-                yield invalid(
-                    path.child("metrics").index(position).child("targetValue"),
-                    metric.target_value,
-                    "metric target value must be greater than 0 and not equal to infinity",
-                )
+            if fault := fault_of(metric_target, metric, path.child("metrics").index(position)):
+                yield fault
 
 
-def _by_cost(case: Case) -> bool:
-    """Whether the policy of the model is the only one, as it must be."""
-    return case.model_scope and not any(b.policy for b in case.model.backends)
+def _by_cost(inputs: RuleInputs) -> bool:
+    """Whether the policy of the model is the only policy."""
+    return inputs.has_model_policy and not any(b.policy for b in inputs.model.backends)

@@ -1,8 +1,8 @@
-"""Twins of the CEL rules of the CRD: same path, same text.
+"""The CEL rules of the CRD in Python, with the same paths and messages.
 
-The API server checks them before it asks the webhook; here they speak for the command line, for
-the controller (an object may be older than the rule) and for a server whose CRD is another's.
-Tests on a real server hold the expressions of ``app.apis.cel`` and these functions together.
+The API server evaluates the CEL rules before it calls the webhook. The command line needs these
+functions, and so do the controller (an object may be older than the rule) and clusters with a
+foreign CRD. Tests on a real API server compare them with the expressions in ``app.apis.cel``.
 """
 
 from __future__ import annotations
@@ -14,63 +14,63 @@ from typing import Any
 from app.apis.autoscaling import AutoscalingPolicySpec
 from app.apis.cel import R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, CelRule
 from app.apis.modelbooster import Backend
-from app.validation.case import Case
+from app.validation.inputs import RuleInputs
 from app.values.duration import DURATION_PATTERN, parse_duration
 from app.values.fields import Cause, FieldError, Path, forbidden, invalid, required
 
-LONGEST_GRACE_NANOSECONDS = 1800 * 10**9
+MAX_GRACE_PERIOD_NANOSECONDS = 1800 * 10**9
 
 _ONE_SERVER = {"vLLM", "SGLang", "MindIE"}
 _MINDIE_PD_WORKERS = {"prefill", "decode", "controller", "coordinator"}
 
 
-def spec_is_there(case: Case) -> Iterator[FieldError]:
+def spec_is_there(inputs: RuleInputs) -> Iterator[FieldError]:
     """A ModelBooster has a ``spec``.
 
     R12.
     """
-    if case.booster.spec is None:
+    if inputs.booster.spec is None:
         yield _fault(R12, Path())
 
 
-def one_form_of_backends(case: Case) -> Iterator[FieldError]:
+def one_form_of_backends(inputs: RuleInputs) -> Iterator[FieldError]:
     """Either ``backends`` or ``backend`` is set.
 
     R0.
     """
-    spec = case.booster.spec
+    spec = inputs.booster.spec
     if spec is not None and (spec.backends is None) == (spec.backend is None):
         yield _fault(R0, Path("spec"))
 
 
-def replicas_or_bounds(case: Case) -> Iterator[FieldError]:
-    """A backend says ``replicas``, or both ``minReplicas`` and ``maxReplicas``.
+def replicas_or_bounds(inputs: RuleInputs) -> Iterator[FieldError]:
+    """A backend sets ``replicas``, or both ``minReplicas`` and ``maxReplicas``.
 
     R1.
     """
-    for path, backend in case.written:
+    for path, backend in inputs.all_backends:
         bounds = (backend.min_replicas is not None) + (backend.max_replicas is not None)
         if bounds != (2 if backend.replicas is None else 0):
             yield _fault(R1, path)
 
 
-def replica_bounds_in_order(case: Case) -> Iterator[FieldError]:
+def replica_bounds_in_order(inputs: RuleInputs) -> Iterator[FieldError]:
     """``minReplicas`` is at most ``maxReplicas``.
 
     R2, upstream's A3.
     """
-    for path, backend in case.written:
+    for path, backend in inputs.all_backends:
         least, most = backend.min_replicas, backend.max_replicas
         if least is not None and most is not None and least > most:
             yield _fault(R2, path, least)
 
 
-def workers_fit_type(case: Case) -> Iterator[FieldError]:
-    """A backend has the workers that its type runs, no other and none twice.
+def workers_fit_type(inputs: RuleInputs) -> Iterator[FieldError]:
+    """A backend has the workers of its type, no others and none twice.
 
     R5, R6, R7; upstream's C1 to C4.
     """
-    for path, backend in case.written:
+    for path, backend in inputs.all_backends:
         rule = _broken_by_workers(backend)
         if rule is not None:
             yield _fault(rule, path)
@@ -85,23 +85,23 @@ def _broken_by_workers(backend: Backend) -> CelRule | None:
     return None if _MINDIE_PD_WORKERS.issuperset(kinds) else R7
 
 
-def lora_names_differ_within_backend(case: Case) -> Iterator[FieldError]:
+def lora_names_differ_within_backend(inputs: RuleInputs) -> Iterator[FieldError]:
     """No two adapters of a backend have the same name.
 
     R8, upstream's D2.
     """
-    for path, backend in case.written:
+    for path, backend in inputs.all_backends:
         adapters = backend.lora_adapters
         if adapters and len({adapter.name for adapter in adapters}) < len(adapters):
             yield _fault(R8, path)
 
 
-def grace_period_in_range(case: Case) -> Iterator[FieldError]:
+def grace_period_in_range(inputs: RuleInputs) -> Iterator[FieldError]:
     """``scaleToZeroGracePeriod`` is a duration between 0 and 30 minutes.
 
     R11, R3, R4; upstream's A1 and A2.
     """
-    for path, backend in case.written:
+    for path, backend in inputs.all_backends:
         text = backend.scale_to_zero_grace_period
         rule = None if text is None else _broken_by_grace(text)
         if rule is not None:
@@ -116,35 +116,35 @@ def _broken_by_grace(text: str) -> CelRule | None:
         return R3 if text.startswith("-") else R4
     if length < 0:
         return R3
-    return R4 if length > LONGEST_GRACE_NANOSECONDS else None
+    return R4 if length > MAX_GRACE_PERIOD_NANOSECONDS else None
 
 
-def policies(case: Case) -> Iterator[tuple[Path, AutoscalingPolicySpec]]:
-    """Yields every autoscaling policy of the object, and where it stands."""
-    if case.spec.autoscaling_policy is not None:
-        yield Path("spec.autoscalingPolicy"), case.spec.autoscaling_policy
-    for path, backend in case.written:
+def policies(inputs: RuleInputs) -> Iterator[tuple[Path, AutoscalingPolicySpec]]:
+    """Yields path and spec of every autoscaling policy of the object."""
+    if inputs.spec.autoscaling_policy is not None:
+        yield Path("spec.autoscalingPolicy"), inputs.spec.autoscaling_policy
+    for path, backend in inputs.all_backends:
         if backend.autoscaling_policy is not None:
             yield path.child("autoscalingPolicy"), backend.autoscaling_policy
 
 
-def panic_policy_is_absent(case: Case) -> Iterator[FieldError]:
+def panic_policy_is_absent(inputs: RuleInputs) -> Iterator[FieldError]:
     """No policy has a ``panicPolicy``.
 
     R9.
     """
-    for path, policy in policies(case):
+    for path, policy in policies(inputs):
         up = policy.behavior.scale_up if policy.behavior else None
         if up is not None and up.panic_policy is not None:
             yield _fault(R9, path)
 
 
-def behavior_is_absent(case: Case) -> Iterator[FieldError]:
-    """No policy has a ``behavior``; ``behavior: {}`` means nothing and is allowed.
+def behavior_is_absent(inputs: RuleInputs) -> Iterator[FieldError]:
+    """No policy has a ``behavior``; an empty ``behavior: {}`` is allowed.
 
-    R10: of one policy either this or R9 speaks.
+    R10. A policy breaks either this rule or R9, not both.
     """
-    for path, policy in policies(case):
+    for path, policy in policies(inputs):
         behavior = policy.behavior
         if behavior is None:
             continue
@@ -154,9 +154,9 @@ def behavior_is_absent(case: Case) -> Iterator[FieldError]:
 
 
 def _fault(rule: CelRule, at: Path, value: Any = None) -> FieldError:
-    """Returns what the server says where a rule does not hold, newer servers' form.
+    """Returns the fault that newer API servers report for a CEL rule.
 
-    Of an object they print nothing as its value; older ones print ``"object"``.
+    They print no value for an object; older ones print ``"object"``.
     """
     path = at.child(*rule.field.split(".")) if rule.field else at
     if rule.reason is Cause.REQUIRED:

@@ -1,17 +1,18 @@
-"""What the value of an environment variable is read from, and whether a pod may say so.
+"""Rules about ``valueFrom`` of environment variables.
 
-The words are the API server's, which checks them when a pod is made.
+Messages are those of the API server, which makes the same checks when it creates a pod.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.apis.kinds import Profile
+from app.convert.core_v1 import check_file_key_ref, quantity_of
 from app.model.environment import unusual_variables
 from app.model.forms import BackendForm
-from app.validation.case import Case
-from app.values.fields import FieldError, Path, forbidden, invalid, not_supported, required
+from app.validation.inputs import RuleInputs
+from app.validation.rules.facts import fault_of
+from app.values.fields import FieldError, Path, invalid, not_supported, required
 from app.values.meta import Object
 from app.values.names import (
     key_faults,
@@ -26,7 +27,7 @@ _FIELDS = (
     *("spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP"),
     "status.podIPs",
 )
-"""Fields of a pod that a variable can show; labels and annotations one by one."""
+"""Pod fields that a variable can read, besides single labels and annotations."""
 
 _OLD_NAME_OF_NODE = "spec.host"
 _KNOWN_ONLY_IN_VOLUMES = frozenset(
@@ -44,12 +45,12 @@ _CPU_UNITS = frozenset({"1m", "1"})
 _UNITS = ("1", *(f"1{unit}" for unit in "kMGTPE"), *(f"1{unit}i" for unit in "KMGTPE"))
 
 _ENV_FILE_VOLUMES = ("dshm", "weights")
-"""The volumes of our pods that can be of the type emptyDir; the second is not with a cache."""
+"""The emptyDir volumes of our pods; ``weights`` is one only if ``cacheURI`` is not set."""
 
 
-def sources_can_be_read(case: Case) -> Iterator[FieldError]:
-    """What ``valueFrom`` names can be there: a key of an object, a field, an amount, a file."""
-    for backend in case.served:
+def sources_can_be_read(inputs: RuleInputs) -> Iterator[FieldError]:
+    """``valueFrom`` names a valid key, pod field, resource or file."""
+    for backend in inputs.served_backends:
         for position, entry in unusual_variables(backend):
             source = entry.get("valueFrom")
             if not source:
@@ -64,7 +65,7 @@ def sources_can_be_read(case: Case) -> Iterator[FieldError]:
                 yield from _amount_faults(at.child("resourceFieldRef"), source["resourceFieldRef"])
             if "fileKeyRef" in source:
                 file = at.child("fileKeyRef")
-                yield from _file_faults(file, source["fileKeyRef"], backend, case)
+                yield from _file_faults(file, source["fileKeyRef"], backend, inputs)
 
 
 def _key_faults(path: Path, reference: Object) -> Iterator[FieldError]:
@@ -111,11 +112,10 @@ def _amount_faults(path: Path, reference: Object) -> Iterator[FieldError]:
     elif name not in _RESOURCES and not huge:
         yield not_supported(path.child("resource"), name, list(_RESOURCES))
     at, written = path.child("divisor"), reference.get("divisor", 0)
-    try:
-        unit = canonical_quantity(written)
-    except ValueError:
-        yield invalid(at, written, "must be an amount such as 500m, 2 or 16Gi")
+    if fault := fault_of(quantity_of, written, at):
+        yield fault
         return
+    unit = canonical_quantity(written)
     of = name.partition(".")[2]
     if unit == "0" or (name not in _RESOURCES and not huge):
         return
@@ -132,16 +132,16 @@ def _amount_faults(path: Path, reference: Object) -> Iterator[FieldError]:
 
 
 def _file_faults(
-    path: Path, reference: Object, backend: BackendForm, case: Case
+    path: Path, reference: Object, backend: BackendForm, inputs: RuleInputs
 ) -> Iterator[FieldError]:
-    if case.context.release_profile is Profile.A:
-        yield forbidden(path, "kthena v0.1.0, which is installed, does not know it")
+    if fault := fault_of(check_file_key_ref, path, inputs.context.release_profile):
+        yield fault
         return
     for field in ("key", "path"):
         if not reference[field]:
             yield required(path.child(field), "")
-    for fault in variable_faults(reference["key"]):
-        yield invalid(path.child("key"), reference["key"], fault)
+    for detail in variable_faults(reference["key"]):
+        yield invalid(path.child("key"), reference["key"], detail)
     if ".." in reference["path"].split("/"):
         yield invalid(path.child("path"), reference["path"], "must not contain '..'")
     volumes = [name for name in _ENV_FILE_VOLUMES if name == "dshm" or not backend.cache_uri]

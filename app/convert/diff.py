@@ -1,7 +1,6 @@
-"""What an edit of a ModelBooster would do to its children, and whose pods would restart.
+"""Compares the children of a ModelBooster before and after an edit.
 
-kthena rolls the pods of a ModelServing when one of its roles changes in anything but ``replicas``;
-that is what counts here as a restart.
+kthena restarts the pods of a ModelServing if any field of a role but ``replicas`` changes.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from enum import StrEnum
 from typing import Any
 
 from app.apis.kinds import BACKEND_NAME, MODEL_ROUTE, MODEL_SERVING
-from app.convert.gang import kept
+from app.convert.gang import keep_gang_policy
 from app.model.children import Desired
 from app.values.fields import Path, shown
 from app.values.meta import Object, labels_of
 
 
-class Verb(StrEnum):
-    """What happens to a child. One that is replaced is deleted and made anew."""
+class Action(StrEnum):
+    """What happens to a child. ``replace`` deletes it and creates it again."""
 
     CREATE = "create"
     CHANGE = "change"
@@ -28,8 +27,8 @@ class Verb(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
-    """One field that becomes another; None stands for a field that is not there."""
+class FieldDiff:
+    """The old and new value of one field; None if it is not set."""
 
     path: Path
     old: Any
@@ -44,83 +43,83 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChildDiff:
     """What happens to one child.
 
     Args:
-        verb: in one word.
-        kind: the child's kind.
+        action: what happens.
+        kind: the kind of the child.
         name: its name.
-        backend: the backend it was made for, ``""`` if for all.
-        edits: the fields that differ; none where it is created or deleted.
-        restarts: whether pods that run now are stopped to be started anew.
+        backend: the name of its backend; ``""`` if it belongs to all backends.
+        fields: the fields that differ; empty for a child that is created or deleted.
+        restarts: whether running pods restart.
     """
 
-    verb: Verb
+    action: Action
     kind: str
     name: str
     backend: str
-    edits: tuple[Edit, ...] = ()
+    fields: tuple[FieldDiff, ...] = ()
     restarts: bool = False
 
     def __str__(self) -> str:
         pods = " (its pods restart)" if self.restarts else ""
-        return "\n".join([f"{self.verb} {self.kind} {self.name}{pods}", *self._lines()])
+        return "\n".join([f"{self.action} {self.kind} {self.name}{pods}", *self._lines()])
 
     def _lines(self) -> Iterator[str]:
-        for edit in self.edits:
+        for edit in self.fields:
             yield f"  {edit}"
 
 
-def changes(old: Sequence[Desired], new: Sequence[Desired]) -> list[Change]:
-    """Returns what would happen, writes in the order of rendering, then deletes.
+def child_diffs(old: Sequence[Desired], new: Sequence[Desired]) -> list[ChildDiff]:
+    """Returns the children that differ: writes in the order of rendering, then deletes.
 
     Args:
-        old: the children as they should be now.
-        new: the children as they should be after the edit.
+        old: the desired children before the edit.
+        new: the desired children after the edit.
     """
     before = {(child.resource, child.name): child for child in old}
     after = {(child.resource, child.name): child for child in new}
-    found = [_change(before.get(key), child) for key, child in after.items()]
-    gone = [_whole(Verb.DELETE, child) for key, child in before.items() if key not in after]
+    found = [_child_diff(before.get(key), child) for key, child in after.items()]
+    gone = [_whole_child(Action.DELETE, child) for key, child in before.items() if key not in after]
     return [change for change in found if change is not None] + gone
 
 
-def restarting_backends(found: Sequence[Change]) -> list[str]:
-    """Returns the backends whose running pods stop to be started anew, sorted."""
+def restarting_backends(found: Sequence[ChildDiff]) -> list[str]:
+    """Returns the names of the backends whose running pods restart, sorted."""
     return sorted({change.backend for change in found if change.restarts})
 
 
-def _whole(verb: Verb, child: Desired) -> Change:
-    return Change(verb, child.resource.kind, child.name, _backend(child))
+def _whole_child(action: Action, child: Desired) -> ChildDiff:
+    return ChildDiff(action, child.resource.kind, child.name, _backend(child))
 
 
 def _backend(child: Desired) -> str:
     return labels_of(child.object).get(BACKEND_NAME, "")
 
 
-def _change(old: Desired | None, new: Desired) -> Change | None:
+def _child_diff(old: Desired | None, new: Desired) -> ChildDiff | None:
     if old is None:
-        return _whole(Verb.CREATE, new)
+        return _whole_child(Action.CREATE, new)
     was, becomes = _spec(old), _spec(new)
-    verb = Verb.CHANGE
+    action = Action.CHANGE
     if new.resource == MODEL_SERVING:
-        template = kept(was["template"], becomes["template"])
-        verb = Verb.REPLACE if template is None else verb
+        template = keep_gang_policy(was["template"], becomes["template"])
+        action = Action.REPLACE if template is None else action
         becomes = {**becomes, "template": template or becomes["template"]}
     elif new.resource == MODEL_ROUTE and was.get("modelName") != becomes.get("modelName"):
-        verb = Verb.REPLACE  # its API server lets nobody change that
-    edits = tuple(_edits(Path("spec"), was, becomes))
-    if not edits:
+        action = Action.REPLACE  # the API server lets no client change it
+    fields = tuple(_field_diffs(Path("spec"), was, becomes))
+    if not fields:
         return None
     restarts = new.resource == MODEL_SERVING and (
-        verb is Verb.REPLACE or _pods(was) != _pods(becomes)
+        action is Action.REPLACE or _pods(was) != _pods(becomes)
     )
-    return Change(verb, new.resource.kind, new.name, _backend(new), edits, restarts)
+    return ChildDiff(action, new.resource.kind, new.name, _backend(new), fields, restarts)
 
 
 def _spec(child: Desired) -> Object:
-    """Returns what stands in ``spec``; the bounds of what an autoscaler writes as ``replicas``."""
+    """Returns ``spec``; with the bounds as ``replicas`` if an autoscaler sets them."""
     spec: Object = child.object["spec"]
     if child.replica_bounds is None:
         return spec
@@ -133,15 +132,15 @@ def _pods(serving: Object) -> list[Object]:
     return [{key: item for key, item in role.items() if key != "replicas"} for role in roles]
 
 
-def _edits(path: Path, old: Any, new: Any) -> Iterator[Edit]:
-    """Yields the smallest parts that differ; items of lists are told apart by name if they can."""
+def _field_diffs(path: Path, old: Any, new: Any) -> Iterator[FieldDiff]:
+    """Yields the smallest parts that differ; matches the items of lists by name if all have one."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
-            yield from _edits(path.child(key), old.get(key), new.get(key))
+            yield from _field_diffs(path.child(key), old.get(key), new.get(key))
         return
     if isinstance(old, list) and isinstance(new, list):
         before, after = _by_name(old), _by_name(new)
-        # What stays must stay in its order, else the lists differ as a whole.
+        # If common items changed their order, the lists differ as a whole.
         if (
             before is not None
             and after is not None
@@ -149,14 +148,14 @@ def _edits(path: Path, old: Any, new: Any) -> Iterator[Edit]:
             == [name for name in after if name in before]
         ):
             for name in {**before, **after}:
-                yield from _edits(path.key(name), before.get(name), after.get(name))
+                yield from _field_diffs(path.key(name), before.get(name), after.get(name))
             return
     if old != new:
-        yield Edit(path, old, new)
+        yield FieldDiff(path, old, new)
 
 
 def _by_name(items: list[Any]) -> dict[str, Any] | None:
-    """Returns the items of a list by name, or None if not each has one of its own."""
+    """Returns the items of a list by name; None unless every item has a unique name."""
     for field in ("name", "modelServerName"):
         if all(isinstance(item, dict) and field in item for item in items):
             named = {item[field]: item for item in items}

@@ -1,9 +1,9 @@
-"""What the pods of one backend depend on, in one value."""
+"""The inputs of the pod templates of one backend."""
 
 from __future__ import annotations
 
 from app.apis.kinds import Profile
-from app.convert.core import env_from_of, env_of
+from app.convert.core_v1 import env_from_of, env_of
 from app.convert.options import Options
 from app.model.forms import BackendForm, Model
 from app.model.storage import Cache, adapter_path, cache_of, model_path
@@ -12,22 +12,22 @@ from app.values.value import value
 
 
 @value
-class Serving:
-    """One backend on its way to becoming pods.
+class PodInputs:
+    """What the pod templates of one backend depend on.
 
-    What stands in several containers is worked out once, and is the same object in all of them.
+    Values that several containers need are computed once; the containers share the same objects.
 
     Args:
-        model: what it serves.
-        backend: the backend itself.
+        model: the model that the backend belongs to.
+        backend: the backend.
         cache: the volume that holds models.
-        profile: the shape of the children.
-        options: what the operator of the cluster chose.
-        model_path: where the engine finds the model.
-        adapter_paths: where it finds each adapter.
+        profile: the profile of the children.
+        options: the settings of the cluster operator.
+        model_path: path of the model in the engine's container.
+        adapter_paths: paths of the adapters, in the order of ``loraAdapters``.
         env: the user's variables.
-        env_from: ``envFrom`` of a container, if there is any: ConfigMaps and Secrets.
-        pull_policy: ``imagePullPolicy`` of our own images, if there is any.
+        env_from: the field ``envFrom`` of a container; ``{}`` if the user sets none.
+        pull_policy: the field ``imagePullPolicy`` of our own images; ``{}`` if it is not set.
     """
 
     model: Model
@@ -42,15 +42,15 @@ class Serving:
     pull_policy: Object
 
 
-def serving(model: Model, backend: BackendForm, profile: Profile, options: Options) -> Serving:
-    """Returns what the pods of a backend depend on.
+def pod_inputs(model: Model, backend: BackendForm, profile: Profile, options: Options) -> PodInputs:
+    """Returns what the pod templates of a backend depend on.
 
     Raises:
-        SpecError: its cache cannot be mounted, its models do not lie there, or one of its
-            variables cannot be written.
+        SpecError: the cache cannot be mounted, a model is outside of it, or an environment
+            variable cannot be converted.
     """
     cache = cache_of(backend, options.host_path_prefixes)
-    return Serving(
+    return PodInputs(
         model,
         backend,
         cache,

@@ -1,8 +1,8 @@
-"""core/v1 values as Kubernetes' own types write them.
+"""Writes core/v1 values the way Go clients serialize them.
 
-kthena's autoscaler reads and rewrites the whole ModelServing through Go types. What those would
-change on the way must not be there, or the rewrite changes the hash of the roles and every pod
-restarts: no empty string or list where Go leaves it out, no quantity but in canonical form.
+kthena's autoscaler reads a ModelServing into Go types and writes all of it back. If that changed
+anything, the hash of the roles would change and every pod would restart. So children hold no empty
+string or list where Go has ``omitempty``, and quantities are in canonical form.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _WRITTEN_EVEN_IF_EMPTY = frozenset(
 
 
 def compact(**fields: Any) -> Object:
-    """Returns the fields that are there: not None, ``""`` or ``[]``. ``{}`` is kept."""
+    """Returns the fields that are not None, ``""`` or ``[]``. ``{}`` is kept."""
     return {key: item for key, item in fields.items() if item or item not in _ABSENT}
 
 
@@ -42,8 +42,8 @@ def env_of(backend: BackendForm, profile: Profile) -> list[Object]:
     """Returns the user's environment variables, in the user's order.
 
     Raises:
-        SpecError: a unit of a resource is no quantity, or the installed kthena does not know
-            ``fileKeyRef``.
+        SpecError: the ``divisor`` of a resource is not a quantity, or the installed kthena does
+            not know ``fileKeyRef``.
     """
     entries = backend.env
     if unusual := unusual_variables(backend):
@@ -54,39 +54,41 @@ def env_of(backend: BackendForm, profile: Profile) -> list[Object]:
 
 
 def _variable(entry: Object, backend: BackendForm, position: int, profile: Profile) -> Object:
-    source, written = entry.get("valueFrom"), as_written(entry)
+    source, written = entry.get("valueFrom"), omit_empty(entry)
     if source:
         path = backend.path.child("env").index(position).child("valueFrom")
-        _check_source(source, path, profile)
+        if "fileKeyRef" in source:
+            check_file_key_ref(path.child("fileKeyRef"), profile)
         if "resourceFieldRef" in source:
-            # Go always writes the unit, and "0" for one that is not there.
+            # Go always writes the divisor, as "0" if it is not set.
             at = path.child("resourceFieldRef", "divisor")
-            divisor = _amount(source["resourceFieldRef"].get("divisor", 0), at)
+            divisor = quantity_of(source["resourceFieldRef"].get("divisor", 0), at)
             written["valueFrom"]["resourceFieldRef"]["divisor"] = divisor
     variable: Object = written
     return variable
 
 
-def _check_source(source: Object, path: Path, profile: Profile) -> None:
-    if "fileKeyRef" in source and profile is Profile.A:
+def check_file_key_ref(path: Path, profile: Profile) -> None:
+    """Raises SpecError if the installed kthena does not know ``fileKeyRef``."""
+    if profile is Profile.A:
         detail = "kthena v0.1.0, which is installed, does not know it"
-        raise SpecError(forbidden(path.child("fileKeyRef"), detail))
+        raise SpecError(forbidden(path, detail))
 
 
 def env_from_of(backend: BackendForm) -> list[Object]:
     """Returns the ConfigMaps and Secrets whose keys become environment variables."""
-    return [as_written(source) for source in backend.env_from]
+    return [omit_empty(source) for source in backend.env_from]
 
 
 def resources_of(resources: Object, above: Path) -> Object:
-    """Returns what a container needs, ``{}`` if nothing is asked for.
+    """Returns the resources of a container; ``{}`` if there are none.
 
     Args:
         resources: as the user wrote them.
-        above: where their field ``resources`` stands.
+        above: path of the object that has the field ``resources``.
 
     Raises:
-        SpecError: an amount is no quantity.
+        SpecError: an amount is not a quantity.
     """
     written: Object = {}
     for part in ("limits", "requests"):
@@ -98,33 +100,37 @@ def resources_of(resources: Object, above: Path) -> Object:
             except ValueError:
                 path = above.child("resources", part)
                 for name, amount in amounts.items():
-                    _amount(amount, path.key(name))
+                    quantity_of(amount, path.key(name))
                 raise
     if claims := resources.get("claims"):
-        written["claims"] = as_written(claims)
+        written["claims"] = omit_empty(claims)
     return written
 
 
-def as_written(value: Any) -> Any:
-    """Returns a copy of a value of core/v1 without what Go leaves out; quantities stay."""
+def omit_empty(value: Any) -> Any:
+    """Returns a copy of a core/v1 value without the fields that Go omits if empty.
+
+    Quantities are not changed.
+    """
     if isinstance(value, list):
-        return [as_written(item) for item in value]
+        return [omit_empty(item) for item in value]
     if not isinstance(value, dict):
         return value
     written: Object = {}
     for key, item in value.items():
-        if isinstance(item, str):  # most of what there is
+        if isinstance(item, str):
             if item or key in _WRITTEN_EVEN_IF_EMPTY:
                 written[key] = item
-        elif key == "matchLabels":  # a map: its values mean something even if they are empty
+        elif key == "matchLabels":  # a map of labels, whose values may be empty
             if item:
                 written[key] = dict(item)
         elif key in _WRITTEN_EVEN_IF_EMPTY or item not in _EMPTY:
-            written[key] = as_written(item)
+            written[key] = omit_empty(item)
     return written
 
 
-def _amount(value: object, path: Path) -> str:
+def quantity_of(value: object, path: Path) -> str:
+    """Returns a quantity in canonical form; raises SpecError if ``value`` is not one."""
     try:
         return canonical_quantity(value)
     except ValueError:
