@@ -225,7 +225,7 @@ class Metadata(Fields):
 
 
 class ModelBooster(Fields):
-    """ModelBooster serves a model: its source, its engines and their replicas."""
+    """Serves a model: where it comes from, which engines serve it, and how many of them."""
 
     api_version: str | None = None
     """workload.serving.volcano.sh/v1alpha1"""
