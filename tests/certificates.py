@@ -12,7 +12,7 @@ from pathlib import Path
 
 from app.kube import connect
 from app.values.meta import Object
-from certs.objects import MUTATING, SECRET, VALIDATING, Place
+from certs.objects import MUTATING, SECRET, VALIDATING, WebhookObjects
 from certs.pki import KeyPair, is_issued_by, new_authority, own_certificate
 from certs.policy import AUTHORITY_LIFE, authority_fault
 from certs.rotator import rotate
@@ -87,11 +87,13 @@ class Scene:
         self.plane = plane
         self.clock = Clock()
         name = world.namespace
-        self.place = Place(name, "webhook", "ca", validating=name, mutating=name, metadata=MARKS)
+        self.objects = WebhookObjects(
+            name, "webhook", "ca", validating=name, mutating=name, metadata=MARKS
+        )
 
     def configuration(self, *names: str) -> Object:
         return {
-            "metadata": {"name": self.place.validating},
+            "metadata": {"name": self.objects.validating},
             "webhooks": [
                 entry(f"{name}-modelbooster.workload.serving.volcano.sh") for name in names
             ]
@@ -105,7 +107,7 @@ class Scene:
 
     async def put_secret(self, pair: KeyPair | None) -> None:
         data = {"ca.crt": encoded(pair.cert), "ca.key": encoded(pair.key)} if pair else {}
-        secret = {"kind": "Secret", "metadata": {"name": self.place.secret}, "data": data}
+        secret = {"kind": "Secret", "metadata": {"name": self.objects.secret}, "data": data}
         await self.world.put(SECRET, secret)
 
     async def secret(
@@ -117,7 +119,7 @@ class Scene:
             pair = pair_of(obj)
             return authority_fault(pair, self.clock()) is None and bool(right(pair))
 
-        found = await self.world.until(SECRET, self.place.secret, is_right, seconds=within)
+        found = await self.world.until(SECRET, self.objects.secret, is_right, seconds=within)
         return pair_of(found)
 
     async def trusted(self, bundle: bytes, within: float = PATIENCE_SECONDS) -> None:
@@ -125,7 +127,7 @@ class Scene:
         for resource in (VALIDATING, MUTATING):
             obj = await self.world.until(
                 resource,
-                self.place.validating,
+                self.objects.validating,
                 lambda o: all(b == bundle for n, b in bundles(o) if n != FOREIGN),
                 seconds=within,
             )
@@ -133,8 +135,8 @@ class Scene:
 
     async def versions(self) -> list[str]:
         """What changes with every write to any of the three."""
-        names = [(SECRET, "ca"), (VALIDATING, self.place.validating)]
-        found = [await self.world.get(r, n) for r, n in [*names, (MUTATING, self.place.mutating)]]
+        names = [(SECRET, "ca"), (VALIDATING, self.objects.validating)]
+        found = [await self.world.get(r, n) for r, n in [*names, (MUTATING, self.objects.mutating)]]
         return [obj["metadata"]["resourceVersion"] for obj in found if obj]
 
     @asynccontextmanager
@@ -147,12 +149,12 @@ class Scene:
             task = asyncio.create_task(
                 rotate(
                     kube,
-                    self.place,
+                    self.objects,
                     new.use,
                     new.said.append,
                     early=new.early.append,
                     clock=clock or self.clock,
-                    look_seconds=0.1,
+                    check_seconds=0.1,
                 )
             )
             try:
@@ -193,4 +195,4 @@ async def new_scene(world: World, plane: ControlPlane) -> AsyncIterator[Scene]:
     finally:
         for resource in (VALIDATING, MUTATING):
             with suppress(Refused):
-                await world.delete(resource, made.place.validating)
+                await world.delete(resource, made.objects.validating)

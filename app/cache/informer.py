@@ -211,9 +211,9 @@ class Informer:
             self._retry.told()
             self._heard_at = time.monotonic()
             if kind == "DELETED":
-                self._tell(self.store.remove(obj))
+                self.remove(obj)
             elif kind != "BOOKMARK":
-                self._tell(self.store.put(self._shape(obj)))
+                self.put(obj)
             self._since = obj["metadata"]["resourceVersion"]
         self._heard_at = time.monotonic()
         self._retry.ended()
@@ -235,6 +235,14 @@ class Informer:
     def _tell(self, changes: list[Change]) -> None:
         for change in changes:
             self._changed(*change)
+
+    def put(self, obj: Object) -> None:
+        """Stores an object that a request of our own returned, before the watch delivers it."""
+        self._tell(self.store.put(self._shape(obj)))
+
+    def remove(self, obj: Object) -> None:
+        """Removes an object that is known to be gone, before the watch says so."""
+        self._tell(self.store.remove(obj))
 
     def list_anew(self) -> None:
         """Lists everything once more, as soon as possible."""

@@ -12,7 +12,7 @@ from app.installed import Detection, Installed
 from app.kube import Kube
 from app.metrics import Metrics
 from app.validation import Context
-from certs.objects import Place
+from certs.objects import WebhookObjects
 from certs.pki import KeyPair
 from certs.provided import follow
 from certs.rotator import rotate
@@ -106,7 +106,7 @@ class WebhookPart:
 
     async def _certificates(self) -> None:
         chosen = self._settings
-        place = Place(
+        objects = WebhookObjects(
             namespace=chosen.namespace,
             service=chosen.webhook_service,
             secret=chosen.certificate_secret,
@@ -118,11 +118,11 @@ class WebhookPart:
         if chosen.certificate_mode == "provided" and chosen.certificate_dir is not None:
             # The API server asks for the first name only; the others are a courtesy of our own.
             refused = self._metrics.certificate_errors.inc
-            names, folder = place.names[:1], chosen.certificate_dir
+            names, folder = objects.names[:1], chosen.certificate_dir
             await follow(folder, names, self._use, ready, refused=refused, ends=ends)
         else:
             early = self._metrics.authority_early.set
-            await rotate(self._kube, place, self._use, ready, ends=ends, early=early)
+            await rotate(self._kube, objects, self._use, ready, ends=ends, early=early)
 
     def _use(self, pair: KeyPair) -> None:
         self._serving.use(pair)

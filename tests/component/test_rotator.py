@@ -51,15 +51,15 @@ async def test_a_first_start_makes_an_authority_and_puts_its_trust_out(
     async with scene.replica() as replica:
         authority = await scene.secret()
         if secret == "absent":
-            made = (await scene.world.until(SECRET, scene.place.secret))["metadata"]
+            made = (await scene.world.until(SECRET, scene.objects.secret))["metadata"]
             assert {key: made[key] for key in MARKS} == MARKS
         await scene.trusted(authority.cert)
         await until(lambda: replica.is_ready)
 
     assert len(replica.used) == 1
-    assert leaf_fault(replica.leaf, scene.place.names, authority.cert, NOW) is None
-    namespace = scene.place.namespace
-    assert scene.place.names[:2] == (
+    assert leaf_fault(replica.leaf, scene.objects.names, authority.cert, NOW) is None
+    namespace = scene.objects.namespace
+    assert scene.objects.names[:2] == (
         f"webhook.{namespace}.svc",
         f"webhook.{namespace}.svc.cluster.local",
     )
@@ -89,7 +89,7 @@ async def test_not_ready_before_the_bundle_stands_in_both_configurations(scene: 
         await until(lambda: replica.said)
         assert (
             replica.said[-1]
-            == f"MutatingWebhookConfiguration {scene.place.mutating} does not exist"
+            == f"MutatingWebhookConfiguration {scene.objects.mutating} does not exist"
         )
         mutating = {**scene.configuration(), "kind": MUTATING.kind}
         await scene.world.put(MUTATING, mutating)
@@ -142,14 +142,14 @@ async def test_a_broken_secret_is_replaced_and_what_is_served_stays_trusted(
         old = replica.leaf
 
         if bad is None:
-            await scene.world.delete(SECRET, scene.place.secret)
+            await scene.world.delete(SECRET, scene.objects.secret)
         else:
             await scene.put_secret(bad)
 
         new = await scene.secret()
         assert not signed_by(old, new)
         await scene.trusted(new.cert)
-        assert leaf_fault(old, scene.place.names, new.cert, NOW) is None
+        assert leaf_fault(old, scene.objects.names, new.cert, NOW) is None
         assert replica.leaf == old
         scene.clock.ahead = SPREAD
         await until(lambda: signed_by(replica.leaf, new))
@@ -171,7 +171,7 @@ async def test_a_bundle_that_was_taken_out_is_put_back(
 
         await scene.world.patch(
             of,
-            scene.place.validating,
+            scene.objects.validating,
             [{"op": "add", "path": path, "value": value}],
             kind=JSON_PATCH,
         )
@@ -186,8 +186,8 @@ async def test_configurations_deleted_and_made_again_get_the_bundle(scene: Scene
     async with scene.replica() as replica:
         await until(lambda: replica.is_ready)
         for resource in (VALIDATING, MUTATING):
-            await scene.world.delete(resource, scene.place.validating)
-            await scene.world.until_gone(resource, scene.place.validating)
+            await scene.world.delete(resource, scene.objects.validating)
+            await scene.world.until_gone(resource, scene.objects.validating)
 
         await scene.put_configurations()
 
@@ -245,7 +245,7 @@ async def test_a_leaf_is_renewed_at_two_thirds_of_its_life_without_a_write(scene
         scene.clock.ahead = LEAF_LIFE * 2 / 3
 
         await until(lambda: len(replica.used) == 2)
-        assert leaf_fault(replica.leaf, scene.place.names, SOUND.cert, scene.clock()) is None
+        assert leaf_fault(replica.leaf, scene.objects.names, SOUND.cert, scene.clock()) is None
         assert await scene.versions() == before
 
 
@@ -259,7 +259,7 @@ async def test_a_paused_machine_catches_up(scene: Scene) -> None:
 
         await until(lambda: len(replica.used) == 2)
         await until(lambda: replica.is_ready)
-        assert leaf_fault(replica.leaf, scene.place.names, SOUND.cert, scene.clock()) is None
+        assert leaf_fault(replica.leaf, scene.objects.names, SOUND.cert, scene.clock()) is None
 
 
 async def test_without_the_right_to_create_the_secret_the_rest_goes_on(
@@ -272,7 +272,7 @@ async def test_without_the_right_to_create_the_secret_the_rest_goes_on(
         proxy.add(Rule(Answer(403, refusal), verb="create", resource="secrets", times=None))
         async with scene.replica(proxy.kubeconfig) as replica:
             await until(lambda: replica.is_ready)
-            await scene.world.delete(SECRET, scene.place.secret)
+            await scene.world.delete(SECRET, scene.objects.secret)
             await until(lambda: "not you" in caplog.text)
 
             await scene.put_configurations()  # without bundles
@@ -303,7 +303,7 @@ async def test_replicas_with_unequal_clocks_do_not_rotate_against_each_other(
 
             assert await scene.versions() == before
             assert await scene.secret() == authority
-            names = scene.place.names
+            names = scene.objects.names
             assert leaf_fault(behind.leaf, names, authority.cert, scene.clock()) is None
             assert len(behind.used) == len(right.used) == 1
             assert behind.is_ready
@@ -355,13 +355,13 @@ async def test_a_patch_made_from_an_older_version_is_refused(
 ) -> None:
     await scene.put_configurations()
     async with connect(str(plane.kubeconfig)) as kube:
-        old = await kube.get(VALIDATING, None, scene.place.validating)
+        old = await kube.get(VALIDATING, None, scene.objects.validating)
         await scene.world.put(
             VALIDATING, {**scene.configuration("protect", "validate"), "kind": VALIDATING.kind}
         )
         patch = bundle_patch(old, SOUND.cert)
         with pytest.raises(Conflict):
-            await kube.json_patch(VALIDATING, None, scene.place.validating, patch)
+            await kube.json_patch(VALIDATING, None, scene.objects.validating, patch)
 
 
 async def test_no_key_gets_into_the_log(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
