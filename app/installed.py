@@ -1,13 +1,16 @@
-"""Which kthena is installed: which child kinds are served, and in which shape the scaling ones.
+"""Detects the installed kthena release: the child kinds that exist, and the shape of scaling kinds.
 
-Discovery says which kinds there are. That is not enough: a kind left over from an older release
-stays until somebody deletes it. So the schema of AutoscalingPolicy decides between the merged form
-(profile C) and the older one, and the schema of its binding between the two older ones.
+Discovery lists the kinds. That is not enough, because a kind of an older release stays until an
+administrator deletes it. The schema of AutoscalingPolicy tells the merged form (profile C) from
+the older one. The schema of its binding tells the two older forms apart (profiles A and B).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,11 +24,16 @@ from app.apis.kinds import (
     WORKLOAD,
     Profile,
 )
-from app.errors import Forbidden, NotFound
-from app.kube import Kube
+from app.errors import ApiError, Forbidden, NotFound, Unreachable
+from app.kube import Backoff, Kube
 from app.values.meta import Object, Resource
 
+log = logging.getLogger(__name__)
+
 GROUPS = (WORKLOAD, NETWORKING)
+
+RETRY_SECONDS = 15.0
+"""Longest interval while the release is unknown, or a child is rejected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +41,11 @@ class Installed:
     """What the cluster serves.
 
     Args:
-        profile: the shape of the children; None if the scaling kinds are not there.
+        profile: the shape of the children; None if the scaling kinds do not exist.
         kinds: the child kinds that are served, in the order of ``CHILDREN``.
-        missing: fields of our ModelBooster that the installed one does not have, as paths; any
-            of them means that another CustomResourceDefinition is installed.
-        version: names the version of the kinds' schemas; another one when any of them changes.
+        missing: paths of the fields that the installed ModelBooster schema lacks. If there are
+            any, another CustomResourceDefinition is installed.
+        version: ETag of the published schemas; it changes with each of them.
     """
 
     profile: Profile | None
@@ -51,8 +59,8 @@ class Installed:
         return not self.missing
 
 
-def installed(served: Collection[str], schemas: Object) -> Installed:
-    """Returns what discovery and OpenAPI tell about the cluster.
+def installed_from(served: Collection[str], schemas: Object) -> Installed:
+    """Returns what discovery and OpenAPI say about the cluster.
 
     Args:
         served: the resources that discovery lists, as ``plural.group``.
@@ -60,7 +68,7 @@ def installed(served: Collection[str], schemas: Object) -> Installed:
     """
     kinds = tuple(resource for resource in CHILDREN if str(resource) in served)
     booster = next((s for s in schemas.values() if _is_of(s, MODEL_BOOSTER)), None)
-    # Without a schema the benefit of the doubt: what we read tells as well.
+    # Without a schema assume that ours is installed; objects that are read show it as well.
     missing = () if booster is None else tuple(missing_fields(booster))
     return Installed(_profile(kinds, schemas), kinds, missing)
 
@@ -78,7 +86,7 @@ def _profile(kinds: Collection[Resource], schemas: Object) -> Profile | None:
 
 
 def _fields(schemas: Object, resource: Resource, *path: str) -> Object:
-    """Returns the fields of a kind at a path; lists stand for their items. Empty if unknown."""
+    """Returns the fields of a kind at a path, through the items of lists; empty if unknown."""
     schema: Any = next((s for s in schemas.values() if _is_of(s, resource)), {})
     for name in path:
         schema = _resolved(schemas, schema).get("properties", {}).get(name, {})
@@ -89,13 +97,13 @@ def _fields(schemas: Object, resource: Resource, *path: str) -> Object:
 
 
 def _is_of(schema: Any, resource: Resource) -> bool:
-    marks = schema.get("x-kubernetes-group-version-kind") or () if isinstance(schema, dict) else ()
+    kinds = schema.get("x-kubernetes-group-version-kind") or () if isinstance(schema, dict) else ()
     wanted = (resource.group, resource.version, resource.kind)
-    return any((m.get("group"), m.get("version"), m.get("kind")) == wanted for m in marks)
+    return any((k.get("group"), k.get("version"), k.get("kind")) == wanted for k in kinds)
 
 
 def _resolved(schemas: Object, schema: Any) -> Object:
-    """Follows a reference, also one that is wrapped in ``allOf``."""
+    """Resolves a reference, also one that is wrapped in ``allOf``."""
     if not isinstance(schema, dict):
         return {}
     (schema,) = schema.get("allOf") or (schema,)
@@ -104,12 +112,12 @@ def _resolved(schemas: Object, schema: Any) -> Object:
     return found
 
 
-class Detection:
-    """Asks the cluster what is installed; a document that did not change is not sent again.
+class Detector:
+    """Asks the cluster which kthena is installed. Unchanged schemas are not transferred again.
 
     Args:
         kube: the API server.
-        fixed: a profile that was set by hand; it wins over what is found.
+        fixed: profile from the settings; it overrides the detected one.
     """
 
     def __init__(self, kube: Kube, fixed: Profile | None = None) -> None:
@@ -118,7 +126,7 @@ class Detection:
         self._etag: str | None = None
         self._schemas: Object = {}
 
-    async def look(self) -> Installed:
+    async def detect(self) -> Installed:
         """Returns what is installed now.
 
         Raises:
@@ -127,7 +135,7 @@ class Detection:
         served: set[str] = set()
         for group in GROUPS:
             served.update(await self._served(group))
-        found = installed(served, await self._openapi())
+        found = installed_from(served, await self._openapi())
         return replace(found, profile=self._fixed or found.profile, version=self._etag or "")
 
     async def _served(self, group: str) -> Iterable[str]:
@@ -143,13 +151,39 @@ class Detection:
                 f"/openapi/v3/apis/{WORKLOAD}/v1alpha1", etag=self._etag
             )
         except (NotFound, Forbidden):
-            return {}  # what discovery says must do
+            return {}  # discovery alone has to do
         if document.changed:
-            # Of 0.9 MB only the few kilobytes that are asked about are kept.
+            # Keep only the few kilobytes of 0.9 MB that are used.
             self._etag = document.etag or None
             schemas = (document.body.get("components") or {}).get("schemas") or {}
             self._schemas = _needed(schemas)
         return self._schemas
+
+
+async def poll(
+    detect: Callable[[], Awaitable[object]],
+    interval_seconds: float,
+    is_urgent: Callable[[], bool] = lambda: False,
+) -> None:
+    """Detects the installed kthena periodically, until it is cancelled.
+
+    Args:
+        detect: one detection; may raise ApiError or Unreachable.
+        interval_seconds: interval between two detections.
+        is_urgent: whether to detect every ``RETRY_SECONDS`` instead, for example because the API
+            server rejects a child that another release would accept.
+    """
+    backoff, retry_seconds = Backoff(0.5, RETRY_SECONDS), min(RETRY_SECONDS, interval_seconds)
+    detected_at: float | None = None
+    while True:
+        now = time.monotonic()
+        if detected_at is None or now - detected_at >= interval_seconds or is_urgent():
+            try:
+                await detect()
+                detected_at = time.monotonic()
+            except (ApiError, Unreachable) as exc:
+                log.warning("cannot detect the installed kthena release: %s", exc)
+        await asyncio.sleep(backoff.pause_seconds() if detected_at is None else retry_seconds)
 
 
 def _needed(schemas: Object) -> Object:

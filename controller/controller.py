@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import random
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +14,7 @@ from app.apis.kinds import CHILDREN, MODEL_SERVING, Profile
 from app.cache.pace import PACE, Pace
 from app.convert.options import Options
 from app.errors import ApiError, Unreachable
-from app.installed import Detection, Installed
+from app.installed import RETRY_SECONDS, Detector, Installed, poll
 from app.kube import Backoff, Kube
 from app.metrics import Metrics
 from app.values.meta import Key
@@ -34,9 +33,6 @@ from controller.reconcile.waves import Waves
 from controller.reconcile.writer import Writer
 
 log = logging.getLogger(__name__)
-
-SOON_SECONDS = 15.0
-"""The same while the server does not take a child, or nothing was found yet."""
 
 SWEEP_SECONDS = 15.0
 """How often we look for writes that the watch should have shown by now, and for idle memory."""
@@ -119,13 +115,13 @@ class Controller:
         self.schema = Schema(
             kube,
             self._scope.namespaces,
-            self._look_once,
+            self._detect,
             self._informers.boosters_pruned,
             self._informers.list_boosters_anew,
             self._schema_changed,
         )
         self._show()
-        self._detection = Detection(kube, self._scope.profile)
+        self._detector = Detector(kube, self._scope.profile)
         self._installed: Installed | None = None
         self._intents = Intents(
             self._scope.options, self._scope.profile, self._informers.names.rivals
@@ -156,7 +152,7 @@ class Controller:
     async def follow(self) -> None:
         """Keeps the view of the cluster up to date, for ever."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._look())
+            group.create_task(self._poll_installed())
             group.create_task(self.schema.run())
             group.create_task(self._sweep())
             group.create_task(self._informers.run())
@@ -237,23 +233,16 @@ class Controller:
                 raise result
         return not self._stopping.is_set()
 
-    async def _look(self) -> None:
-        """Looks from time to time which kthena is installed."""
-        often, backoff = self._scope.look_seconds, Backoff(0.5, SOON_SECONDS)
-        soon, looked_at = min(SOON_SECONDS, often), -often
-        while True:
-            refused = list(self._reconciler.refused())
-            if refused or not self._installed or time.monotonic() - looked_at >= often:
-                try:
-                    await self._look_once()
-                    looked_at = time.monotonic()
-                except (ApiError, Unreachable) as exc:
-                    log.warning("which kthena is installed is not known: %s", exc)
-            await asyncio.sleep(soon if self._installed else backoff.pause_seconds())
+    async def _poll_installed(self) -> None:
+        await poll(
+            self._detect,
+            self._scope.look_seconds,
+            is_urgent=lambda: any(True for _ in self._reconciler.refused()),
+        )
 
-    async def _look_once(self) -> Installed:
+    async def _detect(self) -> Installed:
         refused = list(self._reconciler.refused())
-        found = await self._detection.look()
+        found = await self._detector.detect()
         self.schema.looked(found)
         self._found(found, refused)
         return found
@@ -285,7 +274,7 @@ class Controller:
     async def _seek_lost(self) -> None:
         """Looks for children without our label: at first, and from time to time."""
         self._informers.lost.clear()  # by standing by one learns nothing of who deleted what
-        backoff = Backoff(0.5, SOON_SECONDS)
+        backoff = Backoff(0.5, RETRY_SECONDS)
         while True:
             pause = random.uniform(*self._scope.pace.audit_seconds)  # noqa: S311 - jitter
             try:

@@ -7,8 +7,7 @@ import logging
 from datetime import datetime
 
 from app.apis.kinds import Profile
-from app.errors import ApiError, Unreachable
-from app.installed import Detection, Installed
+from app.installed import Detector, Installed, poll
 from app.kube import Kube
 from app.metrics import Metrics
 from app.validation import Context
@@ -28,8 +27,8 @@ log = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
 
-LOOK_SECONDS = 30.0
-"""Time between two looks at which kthena is installed."""
+DETECTION_SECONDS = 30.0
+"""Interval between two detections of the installed kthena release."""
 
 
 class WebhookPart:
@@ -50,11 +49,11 @@ class WebhookPart:
         self._neighbours = Neighbours(
             kube, settings.namespaces, metrics, lambda booster: self._schema.read(booster)
         )
-        self._detection = Detection(kube, settings.profile)
+        self._detector = Detector(kube, settings.profile)
         self._schema = Schema(
             kube,
             settings.namespaces,
-            self._look,
+            self._detect,
             self._neighbours.boosters_pruned,
             self._neighbours.list_boosters_anew,
         )
@@ -77,7 +76,8 @@ class WebhookPart:
             # Before anything is asked of the API server: a port that is taken is a sudden end.
             serving = group.create_task(self._serve(stopping, up))
             await up.wait()
-            work = self._neighbours.run(), self._detect(), self._schema.run()
+            detection = poll(self._detect, DETECTION_SECONDS)
+            work = self._neighbours.run(), detection, self._schema.run()
             async with beside(self._certificates(), *work):
                 await serving
 
@@ -136,17 +136,9 @@ class WebhookPart:
             log.info("admission is %s", "ready" if fault is None else f"not ready: {fault}")
         self._certificate_fault = fault
 
-    async def _look(self) -> Installed:
-        found = await self._detection.look()
+    async def _detect(self) -> Installed:
+        """Detects which kthena is installed: the last rule converts for that release."""
+        found = await self._detector.detect()
         self._profile = found.profile
         self._schema.looked(found)
         return found
-
-    async def _detect(self) -> None:
-        """Follows which kthena is installed: the last rule converts for that release."""
-        while True:
-            try:
-                await self._look()
-            except (ApiError, Unreachable) as exc:
-                log.warning("the installed kthena is not known: %s", exc)
-            await asyncio.sleep(LOOK_SECONDS)

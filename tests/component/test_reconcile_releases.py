@@ -20,7 +20,7 @@ from app.apis.kinds import (
 )
 from app.cache.informer import Informer
 from app.cache.store import Store
-from app.installed import Detection, Installed
+from app.installed import Detector, Installed
 from app.kube import connect
 from app.values.meta import Resource
 from controller.reconcile.events import EVENT
@@ -88,34 +88,32 @@ def until_listed(plane: ControlPlane, resource: Resource) -> None:
 SCALED = backend(minReplicas=1, maxReplicas=3, autoscalingPolicy=policy())
 
 
-async def found(
-    detection: Detection, profile: Profile | None, kinds: int | None = None
-) -> Installed:
+async def found(detector: Detector, profile: Profile | None, kinds: int | None = None) -> Installed:
     """Looks until what is wanted is found: discovery takes a moment to follow."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
-            now = await detection.look()
+            now = await detector.detect()
             if now.profile is profile and kinds in (None, len(now.kinds)):
                 return now
 
 
 async def test_the_installed_release_is_told(bare: ControlPlane, cluster: World) -> None:
     async with connect(str(bare.kubeconfig)) as kube:
-        detection = Detection(kube)
-        await found(detection, None, 0)
+        detector = Detector(kube)
+        await found(detector, None, 0)
         install(bare, "A")
-        first = await found(detection, Profile.A, 5)
+        first = await found(detector, Profile.A, 5)
         install(bare, "B")
-        second = await found(detection, Profile.B, 5)
+        second = await found(detector, Profile.B, 5)
         install(bare, "C")
-        await found(detection, Profile.C, 5)  # the bindings are left over
+        await found(detector, Profile.C, 5)  # the bindings are left over
         remove(bare, AUTOSCALING_POLICY_BINDING)
-        await found(detection, Profile.C, 4)
+        await found(detector, Profile.C, 4)
 
         assert first.booster_is_ours
         assert first.version != second.version
-        assert await Detection(kube, Profile.A).look() != second
-        assert (await Detection(kube, Profile.A).look()).profile is Profile.A
+        assert await Detector(kube, Profile.A).detect() != second
+        assert (await Detector(kube, Profile.A).detect()).profile is Profile.A
 
 
 async def test_without_kthena_status_and_event_say_so_until_it_comes(
@@ -229,7 +227,7 @@ async def test_everything_works_with_every_release(
 ) -> None:
     install(bare, release)
     async with connect(str(bare.kubeconfig)) as kube:
-        await found(Detection(kube), Profile(release), 4 if release == "C" else 5)
+        await found(Detector(kube), Profile(release), 4 if release == "C" else 5)
     async with running(bare.kubeconfig, cluster.namespace):
         await cluster.put(MODEL_BOOSTER, booster_object("m", SCALED))
         await cluster.serve(MODEL_SERVING, "m-b1")

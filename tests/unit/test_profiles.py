@@ -19,7 +19,7 @@ from app.apis.kinds import (
     MODEL_ROUTE,
     Profile,
 )
-from app.installed import installed
+from app.installed import installed_from
 from app.values.meta import Object, Resource
 from tests.controlplane.crds import kthena_booster
 
@@ -70,12 +70,12 @@ LEFT_OVER = schemas_of("B", AUTOSCALING_POLICY_BINDING)
     ],
 )
 def test_profile(served: Collection[str], schemas: Object, want: Profile | None) -> None:
-    assert installed(served, schemas).profile is want
+    assert installed_from(served, schemas).profile is want
 
 
 @pytest.mark.parametrize("served", [EVERYTHING, WITHOUT_BINDINGS, []], ids=len)
 def test_kinds_that_are_served(served: list[str]) -> None:
-    assert [str(resource) for resource in installed(served, {}).kinds] == served
+    assert [str(resource) for resource in installed_from(served, {}).kinds] == served
 
 
 def test_references_in_schemas_are_followed() -> None:
@@ -83,7 +83,7 @@ def test_references_in_schemas_are_followed() -> None:
     (name,) = whole
     spec = whole[name]["properties"]["spec"]
     whole[name]["properties"]["spec"] = {"allOf": [{"$ref": "#/components/schemas/spec"}]}
-    assert installed(EVERYTHING, {**whole, "spec": spec}).profile is Profile.C
+    assert installed_from(EVERYTHING, {**whole, "spec": spec}).profile is Profile.C
 
 
 @pytest.mark.parametrize(
@@ -96,13 +96,13 @@ def test_whose_model_booster_it_is(removed: list[str], want: bool) -> None:
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     for name in removed:
         del schema["properties"]["spec"]["properties"][name]
-    found = installed([*EVERYTHING, str(MODEL_BOOSTER)], published(crd))
+    found = installed_from([*EVERYTHING, str(MODEL_BOOSTER)], published(crd))
     assert found.booster_is_ours is want
     assert found.missing == tuple(f"spec.{name}" for name in removed)
 
 
 @pytest.mark.parametrize("release", ["v0.1.0", "v0.4.0", "v1.0.0"])
 def test_no_model_booster_of_kthena_is_ours(release: str) -> None:
-    found = installed([str(MODEL_BOOSTER)], published(kthena_booster(release)))
+    found = installed_from([str(MODEL_BOOSTER)], published(kthena_booster(release)))
     assert not found.booster_is_ours
     assert "status.modelName" in found.missing, "the mark of our schema"
