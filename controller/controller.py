@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from app.apis.kinds import CHILDREN, MODEL_SERVING, Profile
-from app.cache.pace import PACE, Pace
+from app.cache.timing import PACE, Pace
 from app.convert.options import Options
 from app.errors import ApiError, Unreachable
 from app.installed import RETRY_SECONDS, Detector, Installed, poll

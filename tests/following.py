@@ -10,9 +10,9 @@ from datetime import datetime
 import pytest
 
 from app.cache.informer import Informer
-from app.cache.pace import Pace
 from app.cache.records import Record
 from app.cache.store import Store
+from app.cache.timing import Pace
 from app.kube import Kube
 from app.values.meta import Key, Object, Resource
 from tests import audit

@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 
-from app.cache.pace import Pace
+from app.cache.timing import Pace
 from app.errors import ApiError, Unreachable
 
 log = logging.getLogger(__name__)

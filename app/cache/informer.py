@@ -14,11 +14,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 from app.cache.audit import audit
-from app.cache.pace import PACE, Pace
+from app.cache.listwatch import Listing, Source
 from app.cache.records import Record
 from app.cache.retry import WatchRetry
-from app.cache.source import Listing, Source
 from app.cache.store import Change, Store
+from app.cache.timing import PACE, Pace
 from app.errors import ApiError, Forbidden, Gone, Invalid, Unreachable
 from app.kube import Event, Kube, is_too_large_version, is_unknown_kind
 from app.values.meta import Object, Resource

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from sys import intern
 from typing import Any
 
-from app.cache.packing import Packing
+from app.cache.compression import Packing
 from app.values.meta import Key, Object, key_of, uid_of
 
 Index = Callable[[Object], Iterable[str]]

@@ -14,7 +14,7 @@ from collections import deque
 from typing import NamedTuple
 
 from app.errors import ApiError, Garbled, Gone, Unreachable, WatchEnded
-from app.kube.pace import Bucket, Clock, Dice
+from app.kube.backoff import Bucket, Clock, Dice
 
 FIRST_SECONDS = 0.8
 CAP_SECONDS = 30.0

@@ -1,10 +1,10 @@
 """The API server: the only part of the program that knows kubernetes_asyncio and aiohttp."""
 
-from app.kube.answers import is_too_large_version, is_unknown_kind
+from app.kube.backoff import Backoff, Bucket, least_wait_seconds
 from app.kube.client import FIELD_MANAGER, Kube, connect
 from app.kube.jsonpatch import equality_tests
 from app.kube.objects import Document, Event, ObjectList
-from app.kube.pace import Backoff, Bucket, least_wait_seconds
+from app.kube.responses import is_too_large_version, is_unknown_kind
 
 __all__ = [
     "FIELD_MANAGER",

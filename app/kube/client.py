@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 import orjson
 
 from app.kube.access import Credentials
+from app.kube.backoff import Bucket
 from app.kube.objects import checked, good, path_of, path_to
-from app.kube.pace import Bucket
 from app.kube.reader import Reader
 from app.kube.request import REQUEST_SECONDS, Request
 from app.kube.transport import Guard, Observe, Transport

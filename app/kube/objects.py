@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from app.errors import Garbled
-from app.kube.answers import decoded, error_from_answer, error_from_event
-from app.kube.wire import Answer
+from app.kube.pool import Answer
+from app.kube.responses import decoded, error_from_answer, error_from_event
 from app.values.meta import Object, Resource
 
 

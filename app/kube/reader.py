@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from app.kube.answers import Lines
-from app.kube.items import Items
+from app.kube.list_parser import Items
 from app.kube.objects import (
     Document,
     Event,
@@ -23,6 +22,7 @@ from app.kube.objects import (
     version_of,
 )
 from app.kube.request import REQUEST_SECONDS, Request
+from app.kube.responses import Lines
 from app.kube.transport import LIST_SECONDS, Transport
 from app.values.meta import Object, Resource
 

@@ -19,11 +19,11 @@ import aiohttp
 
 from app.errors import Unreachable
 from app.kube.access import Access, Credentials
-from app.kube.answers import error_from_answer
-from app.kube.pace import Bucket
+from app.kube.backoff import Bucket
+from app.kube.pool import Answer, Place, Wire
 from app.kube.request import REQUEST_SECONDS, Request, query_of, written
+from app.kube.responses import error_from_answer
 from app.kube.sockets import CONNECT_SECONDS, session
-from app.kube.wire import Answer, Place, Wire
 
 LIST_SECONDS = 60.0
 """Limit of a list, as long as the fleet is large; ten seconds of silence end it earlier."""

@@ -11,8 +11,8 @@ from functools import partial
 
 from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
 from app.cache.informer import Changed, Count, Informer, without_managed_fields
-from app.cache.pace import PACE, Pace
 from app.cache.records import Record
+from app.cache.timing import PACE, Pace
 from app.installed import Installed
 from app.kube import Kube
 from app.model.children import is_booster_reference

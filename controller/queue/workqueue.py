@@ -16,7 +16,7 @@ import time
 from collections import deque
 from typing import Protocol
 
-from app.kube.pace import Bucket, Clock, Dice
+from app.kube.backoff import Bucket, Clock, Dice
 from app.values.meta import Key
 from controller.queue.delayed import DelayedKeys
 from controller.queue.turns import Turns

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
 from app.errors import ApiError, ConflictingController, InvalidSpec, NotFound, Unreachable
 from app.kube import least_wait_seconds
-from app.kube.pace import Clock
+from app.kube.backoff import Clock
 from app.values.meta import Key, Object, is_terminating, key_of, uid_of
 from controller.cluster.lost import Lost
 from controller.cluster.schema import Schema

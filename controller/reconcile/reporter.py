@@ -11,7 +11,7 @@ from typing import Protocol
 from app.apis.kinds import MODEL_BOOSTER
 from app.errors import Invalid
 from app.kube import Kube
-from app.kube.pace import Clock
+from app.kube.backoff import Clock
 from app.model.canonical import Model
 from app.values.meta import Object, key_of, uid_of
 from controller.cluster.view import View

@@ -18,7 +18,7 @@ from app.errors import (
     Unreachable,
 )
 from app.kube import FIELD_MANAGER, Kube, least_wait_seconds
-from app.kube.pace import Clock
+from app.kube.backoff import Clock
 from app.model.canonical import Model
 from app.model.children import Desired
 from app.values.meta import Key, Object, Resource, key_of, owner_references

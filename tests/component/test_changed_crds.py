@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.apis.kinds import CHILDREN, MANAGED_BY, MODEL_BOOSTER, MODEL_ROUTE, WORKLOAD, Profile
-from app.cache.pace import Pace
+from app.cache.timing import Pace
 from app.errors import ApiError, Unreachable
 from app.installed import Installed
 from app.kube import Kube, connect

@@ -11,9 +11,9 @@ from functools import partial
 import pytest
 
 from app.cache.informer import Informer
-from app.cache.pace import Pace
 from app.cache.records import Record
 from app.cache.store import Store
+from app.cache.timing import Pace
 from app.kube import Kube, connect
 from tests import audit
 from tests.controlplane.plane import ControlPlane

@@ -12,8 +12,8 @@ from functools import partial
 import pytest
 
 from app.cache.informer import Informer
-from app.cache.pace import Pace
 from app.cache.store import Store
+from app.cache.timing import Pace
 from app.kube import Kube, connect
 from app.values.meta import Object, Resource
 from tests import audit

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.apis.kinds import Profile
-from app.cache.packing import Packing
+from app.cache.compression import Packing
 from app.cache.records import Record
 from app.cache.store import Change, Store
 from app.convert.options import Options

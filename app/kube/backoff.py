@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from app.errors import ApiError, Conflict, Forbidden, Invalid, Unreachable
-from app.kube.answers import is_unknown_kind
+from app.kube.responses import is_unknown_kind
 
 Clock = Callable[[], float]
 """Seconds that never go back; only differences mean anything."""

@@ -13,7 +13,7 @@ from json import JSONDecoder
 from typing import Any
 
 from app.errors import Garbled
-from app.kube.answers import MAX_LINE_BYTES
+from app.kube.responses import MAX_LINE_BYTES
 from app.values.meta import Object
 
 

@@ -6,8 +6,8 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 
-from app.cache.pace import Pace
 from app.cache.records import Record
+from app.cache.timing import Pace
 from app.errors import Unreachable
 from app.kube import Event, Kube
 from app.values.meta import Key, Object, Resource, key_of, uid_of

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import ApiError, Conflict, Forbidden, Garbled, Gone, Invalid, NotFound
-from app.kube.answers import (
+from app.kube.responses import (
     Lines,
     decoded,
     error_from_answer,

@@ -14,7 +14,7 @@ from app.errors import (
     TerminalError,
     Unreachable,
 )
-from app.kube.pace import Backoff, Bucket, least_wait_seconds
+from app.kube.backoff import Backoff, Bucket, least_wait_seconds
 
 
 class Clock:

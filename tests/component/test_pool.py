@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from app.kube.pool import Answer, Place, Wire
 from app.kube.request import Request, query_of, written
-from app.kube.wire import Answer, Place, Wire
 from tests.following import eventually
 
 pytestmark = pytest.mark.anyio
