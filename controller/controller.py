@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from app.apis.kinds import CHILDREN, MODEL_SERVING, Profile
-from app.cache.timing import PACE, Pace
+from app.cache.timing import DEFAULT_TIMING, Timing
 from app.convert.options import Options
 from app.errors import ApiError, Unreachable
 from app.installed import RETRY_SECONDS, Detector, Installed, poll
@@ -58,7 +58,7 @@ class Scope:
         workers: how many of them are worked on at a time.
         resync_seconds: after how long one is looked at again although nothing changed.
         instance: name of this replica.
-        pace: patience of the informers.
+        timing: patience of the informers.
         patience: how often to look whether a conflicting controller is gone.
         look_seconds: how often we look which kthena is installed; a few small requests each.
         watch_pods: whether pods are watched, to say why a backend is not ready.
@@ -71,7 +71,7 @@ class Scope:
     workers: int = 16
     resync_seconds: float = 36000
     instance: str = NAME
-    pace: Pace = PACE
+    timing: Timing = DEFAULT_TIMING
     patience: Patience = PATIENCE
     look_seconds: float = 60
     watch_pods: bool = True
@@ -106,7 +106,7 @@ class Controller:
             kube,
             lambda key, is_first: self._queue.add(key, low=is_first),
             self._scope.namespaces,
-            self._scope.pace,
+            self._scope.timing,
             self._metrics.count_informer,
             watch_pods=self._scope.watch_pods,
             read=lambda booster: self.schema.read(booster),
@@ -276,7 +276,7 @@ class Controller:
         self._informers.lost.clear()  # by standing by one learns nothing of who deleted what
         backoff = Backoff(0.5, RETRY_SECONDS)
         while True:
-            pause = random.uniform(*self._scope.pace.audit_seconds)  # noqa: S311 - jitter
+            pause = random.uniform(*self._scope.timing.audit_seconds)  # noqa: S311 - jitter
             try:
                 await self._informers.seek_lost()
             except (ApiError, Unreachable) as exc:

@@ -1,7 +1,7 @@
-"""Objects at rest: some two hundred bytes each, for one in use takes a hundred times as much.
+"""Compresses stored objects to some 200 bytes each; as Python dicts they take 100 times as much.
 
-Objects of one kind are much alike, and those that we make more than others. So the first one of a
-kind serves as the dictionary of all that follow: what they have in common with it is not kept.
+Objects of one kind are similar, above all those that we create. The first object of a kind is the
+dictionary for all later ones, so what they have in common is stored once.
 """
 
 from __future__ import annotations
@@ -16,46 +16,46 @@ from app.values.meta import Object
 
 _LEVEL = 3
 _WINDOW_BITS = 14
-"""Of 16 KiB: what stands further back is not found again. More costs time for every object."""
+"""A window of 16 KiB, in which repetitions are found. A larger one costs time for every object."""
 
 _MEMORY_LEVEL = 5
-_SAMPLE_BYTES = 8 << 10
-"""Longest dictionary; it and as much of the object must fit into the window."""
+_MAX_DICTIONARY_BYTES = 8 << 10
+"""Longest dictionary. It must fit into the window together with as much of the object."""
 
 
-class Packing:
-    """Packs objects of one kind, and unpacks them again."""
+class Compressor:
+    """Compresses and decompresses objects of one kind."""
 
     def __init__(self) -> None:
-        self._sample = b""
-        self._packer = _packer(b"")
+        self._dictionary = b""
+        self._compressobj = _compressobj(b"")
 
-    def packed(self, obj: Object) -> bytes:
-        """Returns an object in its smallest form.
+    def compress(self, obj: Object) -> bytes:
+        """Returns an object as compressed JSON.
 
         Raises:
-            Garbled: it holds what no JSON of the API server can.
+            Garbled: the object holds a value that is not JSON.
         """
         try:
             text = orjson.dumps(obj)
         except orjson.JSONEncodeError as exc:
             raise Garbled(f"an object that is not JSON: {exc}") from exc
-        packer = self._packer.copy()
-        packed: bytes = packer.compress(text) + packer.flush()
-        if not self._sample:
-            self._sample = text[-_SAMPLE_BYTES:]
-            self._packer = _packer(self._sample)
-        return packed
+        compressobj = self._compressobj.copy()
+        compressed: bytes = compressobj.compress(text) + compressobj.flush()
+        if not self._dictionary:
+            self._dictionary = text[-_MAX_DICTIONARY_BYTES:]
+            self._compressobj = _compressobj(self._dictionary)
+        return compressed
 
-    def unpacked(self, packed: bytes) -> Object:
-        """Returns an object that was packed here, as a new one."""
+    def decompress(self, compressed: bytes) -> Object:
+        """Returns a new copy of an object that this compressor has compressed."""
         obj: Object = orjson.loads(
-            zlib.decompressobj(_WINDOW_BITS, self._sample).decompress(packed)
+            zlib.decompressobj(_WINDOW_BITS, self._dictionary).decompress(compressed)
         )
         return obj
 
 
-def _packer(sample: bytes) -> Any:
+def _compressobj(dictionary: bytes) -> Any:
     return zlib.compressobj(
-        _LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY, sample
+        _LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY, dictionary
     )

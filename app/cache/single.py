@@ -35,7 +35,7 @@ class ObjectInformer:
         self._kube = kube
         self._key = Key(namespace or "", name)
         self._field_selector = f"metadata.name={name}"
-        self._store = Store(unpacked=None)
+        self._store = Store(max_uncompressed=None)
         self._informer = Informer(
             kube,
             resource,

@@ -1,4 +1,4 @@
-"""How patient an informer is."""
+"""Time limits and intervals of an informer."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
-    """Time limits of an informer; the defaults are what runs in a cluster.
+class Timing:
+    """Time limits and intervals of an informer. The defaults are those of a cluster.
 
     Args:
-        watch_seconds: between these, by chance, the server ends a watch: not all at once.
-        grace_seconds: a watch that lasts this much longer is dead.
-        listing_seconds: how long a streaming list may take before a plain one is tried.
-        shortest_watch_seconds: one that ends earlier, without an event, is a failure.
-        first_pause_seconds: the first pause after a failure; it doubles.
-        longest_pause_seconds: where it stops doubling.
-        audit_seconds: between these, by chance, we look whether the store is right.
-        audit_again_seconds: a difference that is still there after this time is real.
+        watch_seconds: shortest and longest duration of a watch, after which the server ends it.
+            Each watch draws its own, so that not all watches end together.
+        grace_seconds: a watch that lasts this much longer counts as dead.
+        list_seconds: limit of a streaming list, after which a plain list is tried.
+        min_watch_seconds: a watch that ends earlier, without an event, has failed.
+        first_backoff_seconds: pause after the first failure; it doubles with each failure.
+        max_backoff_seconds: longest pause, before jitter.
+        audit_seconds: shortest and longest interval between two audits of the store.
+        audit_recheck_seconds: a difference that persists for this time is an error.
     """
 
     watch_seconds: tuple[int, int] = (240, 360)
     grace_seconds: float = 30
-    listing_seconds: float = 30
-    shortest_watch_seconds: float = 1
-    first_pause_seconds: float = 0.8
-    longest_pause_seconds: float = 30
+    list_seconds: float = 30
+    min_watch_seconds: float = 1
+    first_backoff_seconds: float = 0.8
+    max_backoff_seconds: float = 30
     audit_seconds: tuple[float, float] = (1800, 3600)
-    audit_again_seconds: float = 30
+    audit_recheck_seconds: float = 30
 
 
-PACE = Pace()
+DEFAULT_TIMING = Timing()

@@ -12,7 +12,7 @@ from functools import partial
 from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
 from app.cache.informer import Changed, Count, Informer, without_managed_fields
 from app.cache.records import Record
-from app.cache.timing import PACE, Pace
+from app.cache.timing import DEFAULT_TIMING, Timing
 from app.installed import Installed
 from app.kube import Kube
 from app.model.children import is_booster_reference
@@ -37,7 +37,7 @@ class Informers:
         kube: the API server.
         wake: told of every ModelBooster that something happened to.
         namespaces: where; everywhere if empty.
-        pace: their patience.
+        timing: their patience.
         count: told of their failures.
         watch_pods: whether to look at pods at all.
         read: told of every ModelBooster as it is read, before it is stored.
@@ -49,7 +49,7 @@ class Informers:
         kube: Kube,
         wake: Wake,
         namespaces: Sequence[str] = (),
-        pace: Pace = PACE,
+        timing: Timing = DEFAULT_TIMING,
         count: Count = lambda resource, what: None,
         *,
         watch_pods: bool = True,
@@ -76,7 +76,7 @@ class Informers:
                     shape=self._read_booster
                     if resource is MODEL_BOOSTER
                     else without_managed_fields,
-                    pace=pace,
+                    timing=timing,
                     count=count,
                     listed=partial(self._relisted, resource, namespace),
                 )
@@ -85,7 +85,7 @@ class Informers:
             for resource in self._served
         }
         self._pods = {
-            namespace: self._of_pods(kube, namespace, pace, count)
+            namespace: self._of_pods(kube, namespace, timing, count)
             for namespace in (self._namespaces if watch_pods else ())
         }
         # Whose name a route has taken must know of it, also if nobody asked the webhook.
@@ -97,7 +97,7 @@ class Informers:
                 partial(self._others_route_changed, namespace),
                 label_selector=OTHERS,
                 namespace=namespace,
-                pace=pace,
+                timing=timing,
                 count=count,
             )
             for namespace in self._namespaces
@@ -116,7 +116,7 @@ class Informers:
         )
         self.lost = Lost(self.booster_of)
 
-    def _of_pods(self, kube: Kube, namespace: str | None, pace: Pace, count: Count) -> Informer:
+    def _of_pods(self, kube: Kube, namespace: str | None, timing: Timing, count: Count) -> Informer:
         store = store_of(POD)
         return Informer(
             kube,
@@ -126,7 +126,7 @@ class Informers:
             label_selector=OURS,
             namespace=namespace,
             shape=lambda pod: slim(pod, store.get(key_of(pod))),
-            pace=pace,
+            timing=timing,
             count=count,
         )
 
@@ -190,7 +190,7 @@ class Informers:
     def rest(self) -> None:
         """Takes as little room as it goes; to be called when nothing is being worked on."""
         for _, informer in self._of_kinds():
-            informer.store.rest()
+            informer.store.compress_all()
 
     def boosters_pruned(self) -> bool:
         """Returns whether a ModelBooster was read with a schema that drops some of its fields."""
@@ -209,7 +209,7 @@ class Informers:
     def booster_of(self, uid: str) -> Key | None:
         """Returns where the ModelBooster with a uid stands."""
         for informer in self._informers[MODEL_BOOSTER].values():
-            for record in informer.store.found(UID_INDEX, uid):
+            for record in informer.store.by_index(UID_INDEX, uid):
                 return record.key
         return None
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from app.apis.definition import is_whole
 from app.apis.kinds import MODEL_BOOSTER
-from app.cache.records import Index
+from app.cache.records import IndexFunc
 from app.cache.store import Store
 from app.lookup import routed_by_booster, routed_by_route
 from app.model.children import owner_uids
@@ -29,10 +29,10 @@ Conditions = tuple[tuple[str, str], ...]
 def store_of(resource: Resource) -> Store:
     """Returns an empty store for a kind."""
     if resource is POD:  # of which only a small record is kept anyway
-        return Store({BOOSTER_INDEX: lambda record: [model_uid(record)]}, unpacked=None)
+        return Store({BOOSTER_INDEX: lambda record: [model_uid(record)]}, max_uncompressed=None)
     if resource is not MODEL_BOOSTER:
         return Store({BOOSTER_INDEX: owner_uids})
-    indexes: dict[str, Index] = {
+    indexes: dict[str, IndexFunc] = {
         UID_INDEX: lambda obj: [uid_of(obj)],
         ROUTED_INDEX: routed_by_booster,
     }

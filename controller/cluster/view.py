@@ -60,7 +60,7 @@ class View:
             if kind == MODEL_BOOSTER.kind:
                 continue
             for store in stores.values():
-                for record in store.found(BOOSTER_INDEX, uid):
+                for record in store.by_index(BOOSTER_INDEX, uid):
                     if (kind, record.key) not in overlaid:
                         yield record.object
         for place in overlaid:
@@ -80,7 +80,7 @@ class View:
         """Yields the records of a ModelBooster's pods; anybody may write labels elsewhere."""
         namespace = key_of(booster).namespace
         store = self._pods.get(None if None in self._pods else namespace)
-        for record in store.found(BOOSTER_INDEX, uid_of(booster)) if store is not None else ():
+        for record in store.by_index(BOOSTER_INDEX, uid_of(booster)) if store is not None else ():
             if record.key.namespace == namespace:
                 yield record.object
 

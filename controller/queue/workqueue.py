@@ -16,7 +16,7 @@ import time
 from collections import deque
 from typing import Protocol
 
-from app.kube.backoff import Bucket, Clock, Dice
+from app.kube.backoff import Clock, Jitter, TokenBucket
 from app.values.meta import Key
 from controller.queue.delayed import DelayedKeys
 from controller.queue.turns import Turns
@@ -63,19 +63,19 @@ class WorkQueue:
     Args:
         metrics: told of what happens.
         clock: the time, in seconds.
-        dice: for jitter.
+        jitter: random spread of the pauses.
     """
 
     def __init__(
         self,
         metrics: QueueMetrics | None = None,
         clock: Clock = time.monotonic,
-        dice: Dice = random.random,
+        jitter: Jitter = random.random,
     ) -> None:
         self._metrics = metrics or _Unmeasured()
         self._clock = clock
-        self._dice = dice
-        self._bucket = Bucket(RETRIES_PER_SECOND, RETRY_BURST, clock)
+        self._jitter = jitter
+        self._bucket = TokenBucket(RETRIES_PER_SECOND, RETRY_BURST, clock)
         self._lines = {False: Turns(), True: Turns()}  # by "low"
         self._waiting: dict[Key, tuple[bool, float]] = {}  # low, since when
         self._running: dict[Key, float] = {}  # since when
@@ -190,7 +190,7 @@ class WorkQueue:
         self._failures[key] = failures
         # 2**15 times 5 ms is past the limit; a larger power would overflow after a day of failures.
         pause = min(FIRST_RETRY_SECONDS * 2 ** min(failures - 1, 15), MAX_RETRY_SECONDS)
-        pause *= 0.8 + 0.4 * self._dice()
+        pause *= 0.8 + 0.4 * self._jitter()
         self._metrics.retried()
         self.add_after(key, max(pause, at_least_seconds, self._bucket.reserve()))
 

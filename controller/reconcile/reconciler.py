@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
 from app.errors import ApiError, ConflictingController, InvalidSpec, NotFound, Unreachable
-from app.kube import least_wait_seconds
+from app.kube import min_wait_seconds
 from app.kube.backoff import Clock
 from app.values.meta import Key, Object, is_terminating, key_of, uid_of
 from controller.cluster.lost import Lost
@@ -251,4 +251,4 @@ def _wait_after(failure: Failure, memory: Memory, now: float) -> float:
     if failure.weight in (Weight.REFUSED, Weight.TERMINAL):
         until = memory.next_try()
         return 0 if until is None else max(0, until - now)
-    return least_wait_seconds(failure.error, memory.failures)
+    return min_wait_seconds(failure.error, memory.failures)

@@ -17,7 +17,7 @@ from app.errors import (
     TerminalError,
     Unreachable,
 )
-from app.kube import FIELD_MANAGER, Kube, least_wait_seconds
+from app.kube import FIELD_MANAGER, Kube, min_wait_seconds
 from app.kube.backoff import Clock
 from app.model.canonical import Model
 from app.model.children import Desired
@@ -144,7 +144,7 @@ class Writer:
             if weight_of(exc) in (Weight.REFUSED, Weight.TERMINAL):
                 tries = memory.tries(child) + 1
                 pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(tries, 20), LONGEST_PAUSE_SECONDS)
-                pause = max(pause, least_wait_seconds(exc, tries))
+                pause = max(pause, min_wait_seconds(exc, tries))
                 memory.refuse(child, exc, tries, self._clock() + pause)
             raise
         memory.took(child)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.apis.kinds import CHILDREN, MANAGED_BY, MODEL_BOOSTER, MODEL_ROUTE, WORKLOAD, Profile
-from app.cache.timing import Pace
+from app.cache.timing import Timing
 from app.errors import ApiError, Unreachable
 from app.installed import Installed
 from app.kube import Kube, connect
@@ -189,10 +189,10 @@ async def test_a_server_that_is_down_is_asked_less_and_less_until_it_is_back(
     proxy: Proxy, world: World, namespace: str, fault: ResetBeforeCommit | Answer
 ) -> None:
     first = 0.02
-    pace = Pace(watch_seconds=(60, 60), first_pause_seconds=first, longest_pause_seconds=30)
+    timing = Timing(watch_seconds=(60, 60), first_backoff_seconds=first, max_backoff_seconds=30)
     async with (
         connect(str(proxy.kubeconfig)) as kube,
-        following(kube, namespace, pace) as followed,
+        following(kube, namespace, timing) as followed,
     ):
         down = proxy.add(Rule(fault, times=None))
         begun = asyncio.get_running_loop().time()

@@ -22,7 +22,7 @@ from app.errors import (
     UsageError,
 )
 from app.kube import Event, Kube, access, connect, is_unknown_kind
-from app.kube.transport import PARALLEL_WRITES
+from app.kube.transport import MAX_PARALLEL_WRITES
 from app.values.meta import Object, Resource
 from tests import audit
 from tests.controlplane.credentials import Authority, write_kubeconfig
@@ -465,9 +465,9 @@ async def test_however_many_writes_hang_the_lease_can_be_renewed(
     async with connect(str(proxy.kubeconfig), guard=lambda: 20) as kube:
         writes = [
             asyncio.create_task(kube.create(CONFIG_MAP, config_map(namespace, f"m{n}")))
-            for n in range(PARALLEL_WRITES + 10)
+            for n in range(MAX_PARALLEL_WRITES + 10)
         ]
-        await eventually(lambda: hanging.acted == PARALLEL_WRITES)
+        await eventually(lambda: hanging.acted == MAX_PARALLEL_WRITES)
         async with asyncio.timeout(5):
             await kube.unguarded().apply(CONFIG_MAP, config_map(namespace, "lease"))
             await kube.get(CONFIG_MAP, namespace, "lease")

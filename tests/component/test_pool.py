@@ -1,4 +1,4 @@
-"""The wire against a peer that says exactly what a test wants, byte by byte."""
+"""The pool against a peer that says exactly what a test wants, byte by byte."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.kube.pool import Answer, Place, Wire
-from app.kube.request import Request, query_of, written
+from app.kube.connection import Endpoint, Response
+from app.kube.pool import ConnectionPool
+from app.kube.request import Request, query_of, serialize
 from tests.following import eventually
 
 pytestmark = pytest.mark.anyio
@@ -55,15 +56,15 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer(*script: list[bytes]) -> AsyncIterator[tuple[Peer, Wire, Place]]:
+async def peer(*script: list[bytes]) -> AsyncIterator[tuple[Peer, ConnectionPool, Endpoint]]:
     found = Peer([*script])
     server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    wire = Wire()
+    pool = ConnectionPool()
     try:
-        yield found, wire, Place(f"http://127.0.0.1:{port}", ssl.create_default_context(), None)
+        yield found, pool, Endpoint(f"http://127.0.0.1:{port}", ssl.create_default_context(), None)
     finally:
-        await wire.close()
+        await pool.close()
         server.close()
         await server.wait_closed()
 
@@ -71,37 +72,37 @@ async def peer(*script: list[bytes]) -> AsyncIterator[tuple[Peer, Wire, Place]]:
 @pytest.mark.parametrize(
     ("pieces", "want"),
     [
-        pytest.param([SHORT], Answer(200, b"ok", {"content-length": "2"}), id="whole"),
+        pytest.param([SHORT], Response(200, b"ok", {"content-length": "2"}), id="whole"),
         pytest.param(
             [SHORT[:9], SHORT[9:20], SHORT[20:-1], SHORT[-1:]],
-            Answer(200, b"ok", {"content-length": "2"}),
+            Response(200, b"ok", {"content-length": "2"}),
             id="in pieces",
         ),
         pytest.param(
             [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n"],
-            Answer(200, b"ok", {"transfer-encoding": "chunked"}),
+            Response(200, b"ok", {"transfer-encoding": "chunked"}),
             id="in chunks",
         ),
         pytest.param(
             [b"HTTP/1.1 502 Bad Gateway\r\nServer: old\r\n\r\n", b"no way", HANG_UP],
-            Answer(502, b"no way", {"server": "old"}),
+            Response(502, b"no way", {"server": "old"}),
             id="up to the end of the connection",
         ),
         pytest.param(
             [b"HTTP/1.1 100 Continue\r\n\r\n", SHORT],
-            Answer(200, b"ok", {"content-length": "2"}),
+            Response(200, b"ok", {"content-length": "2"}),
             id="after a word that it will come",
         ),
         pytest.param(
             [b"HTTP/1.1 304 Not Modified\r\nEtag: x\r\n\r\n"],
-            Answer(304, b"", {"etag": "x"}),
+            Response(304, b"", {"etag": "x"}),
             id="without a body",
         ),
     ],
 )
-async def test_an_answer_is_understood(pieces: list[bytes], want: Answer) -> None:
-    async with asyncio.timeout(60), peer(pieces) as (_, wire, place):
-        assert await wire.ask(place, ASKED) == want
+async def test_an_answer_is_understood(pieces: list[bytes], want: Response) -> None:
+    async with asyncio.timeout(60), peer(pieces) as (_, pool, endpoint):
+        assert await pool.send(endpoint, ASKED) == want
 
 
 @pytest.mark.parametrize(
@@ -122,25 +123,25 @@ async def test_an_answer_is_understood(pieces: list[bytes], want: Answer) -> Non
     ],
 )
 async def test_what_is_no_whole_answer_is_an_error(pieces: list[bytes]) -> None:
-    async with asyncio.timeout(60), peer(pieces, [SHORT]) as (found, wire, place):
+    async with asyncio.timeout(60), peer(pieces, [SHORT]) as (found, pool, endpoint):
         with pytest.raises(OSError, match=r"connection|answer"):
-            await wire.ask(place, ASKED)
-        assert (await wire.ask(place, ASKED)).body == b"ok"
+            await pool.send(endpoint, ASKED)
+        assert (await pool.send(endpoint, ASKED)).body == b"ok"
         assert found.connections == 2
 
 
 async def test_a_connection_is_used_again() -> None:
-    async with asyncio.timeout(60), peer(*[[SHORT]] * 5) as (found, wire, place):
+    async with asyncio.timeout(60), peer(*[[SHORT]] * 5) as (found, pool, endpoint):
         for _ in range(5):
-            assert (await wire.ask(place, ASKED)).body == b"ok"
+            assert (await pool.send(endpoint, ASKED)).body == b"ok"
         assert found.connections == 1
 
 
 async def test_requests_at_a_time_have_a_connection_each() -> None:
-    async with asyncio.timeout(60), peer(*[[SHORT]] * 8) as (found, wire, place):
-        await asyncio.gather(*(wire.ask(place, ASKED) for _ in range(4)))
+    async with asyncio.timeout(60), peer(*[[SHORT]] * 8) as (found, pool, endpoint):
+        await asyncio.gather(*(pool.send(endpoint, ASKED) for _ in range(4)))
         assert found.connections == 4
-        await asyncio.gather(*(wire.ask(place, ASKED) for _ in range(4)))
+        await asyncio.gather(*(pool.send(endpoint, ASKED) for _ in range(4)))
         assert found.connections == 4
 
 
@@ -160,54 +161,54 @@ async def test_requests_at_a_time_have_a_connection_each() -> None:
 async def test_a_connection_that_is_not_to_be_relied_on_is_not_used_again(
     first: list[bytes],
 ) -> None:
-    async with asyncio.timeout(60), peer(first, [SHORT]) as (found, wire, place):
-        assert (await wire.ask(place, ASKED)).body == b"ok"
-        await eventually(lambda: len(wire) == 0)
-        assert (await wire.ask(place, ASKED)).body == b"ok"
+    async with asyncio.timeout(60), peer(first, [SHORT]) as (found, pool, endpoint):
+        assert (await pool.send(endpoint, ASKED)).body == b"ok"
+        await eventually(lambda: len(pool) == 0)
+        assert (await pool.send(endpoint, ASKED)).body == b"ok"
         assert found.connections == 2
 
 
 async def test_a_request_that_nobody_waits_for_ends_its_connection() -> None:
-    async with asyncio.timeout(60), peer([SHORT[:-1]], [SHORT]) as (found, wire, place):
-        asking = asyncio.create_task(wire.ask(place, ASKED))
+    async with asyncio.timeout(60), peer([SHORT[:-1]], [SHORT]) as (found, pool, endpoint):
+        asking = asyncio.create_task(pool.send(endpoint, ASKED))
         await found.began.wait()
         asking.cancel()
         await asyncio.wait([asking])
         await found.ended.wait()
-        assert (await wire.ask(place, ASKED)).body == b"ok"
+        assert (await pool.send(endpoint, ASKED)).body == b"ok"
 
 
 async def test_after_one_has_broken_those_that_are_idle_are_not_trusted() -> None:
     async with asyncio.timeout(60), peer([SHORT], [SHORT], [HANG_UP], [SHORT]) as found_there:
-        found, wire, place = found_there
-        await asyncio.gather(*(wire.ask(place, ASKED) for _ in range(2)))
+        found, pool, endpoint = found_there
+        await asyncio.gather(*(pool.send(endpoint, ASKED) for _ in range(2)))
         with pytest.raises(ConnectionResetError):
-            await wire.ask(place, ASKED)
-        assert (await wire.ask(place, ASKED)).body == b"ok"
+            await pool.send(endpoint, ASKED)
+        assert (await pool.send(endpoint, ASKED)).body == b"ok"
         assert found.connections == 3
 
 
 async def test_a_cancelled_request_leaves_idle_connections_open() -> None:
-    async with asyncio.timeout(10), peer([SHORT], [SHORT], [], [SHORT]) as (found, wire, place):
-        await asyncio.gather(*(wire.ask(place, ASKED) for _ in range(2)))
-        asking = asyncio.create_task(wire.ask(place, ASKED))
+    async with asyncio.timeout(10), peer([SHORT], [SHORT], [], [SHORT]) as (found, pool, endpoint):
+        await asyncio.gather(*(pool.send(endpoint, ASKED) for _ in range(2)))
+        asking = asyncio.create_task(pool.send(endpoint, ASKED))
         await eventually(lambda: len(found.script) == 1)
         asking.cancel()
         await asyncio.wait([asking])
-        assert (await wire.ask(place, ASKED)).body == b"ok"
+        assert (await pool.send(endpoint, ASKED)).body == b"ok"
         assert found.connections == 2
 
 
 async def test_another_authority_means_another_connection() -> None:
-    async with asyncio.timeout(60), peer([SHORT], [SHORT]) as (found, wire, place):
-        await wire.ask(place, ASKED)
-        await wire.ask(place._replace(tls=ssl.create_default_context()), ASKED)
+    async with asyncio.timeout(60), peer([SHORT], [SHORT]) as (found, pool, endpoint):
+        await pool.send(endpoint, ASKED)
+        await pool.send(endpoint._replace(tls=ssl.create_default_context()), ASKED)
         assert found.connections == 2
 
 
 def test_a_request_is_written_whole() -> None:
     request = Request("PATCH", "/apis/x", {"force": "true", "none": ""}, b"{}")
-    assert written(request, "https://h:1/k8s", {"A": "b"}) == (
+    assert serialize(request, "https://h:1/k8s", {"A": "b"}) == (
         b"PATCH /k8s/apis/x?force=true HTTP/1.1\r\nHost: h:1\r\nA: b\r\nContent-Length: 2\r\n\r\n{}"
     )
     assert query_of(Request("GET", "/", {"labelSelector": "a=b,c"})) == "?labelSelector=a%3Db%2Cc"
@@ -216,4 +217,4 @@ def test_a_request_is_written_whole() -> None:
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\n", "a\r"])
 def test_a_header_cannot_make_another(value: str) -> None:
     with pytest.raises(ValueError, match="line break"):
-        written(Request("GET", "/"), "https://h", {"Authorization": value})
+        serialize(Request("GET", "/"), "https://h", {"Authorization": value})

@@ -140,7 +140,7 @@ async def test_the_webhook_logs_a_kind_that_is_not_served_once_and_reads_it_when
     bare: ControlPlane, cluster: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen, failed = asyncio.Event(), asyncio.Semaphore(0)
-    caplog.set_level("INFO", "app.cache.informer")
+    caplog.set_level("INFO", "app.cache.reflector")
     async with connect(str(bare.kubeconfig)) as kube:
         informer = Informer(
             kube,
@@ -149,7 +149,7 @@ async def test_the_webhook_logs_a_kind_that_is_not_served_once_and_reads_it_when
             lambda old, new: seen.set(),
             namespace=cluster.namespace,
             shape=claims_only,
-            pace=QUICK,
+            timing=QUICK,
             count=lambda resource, what: failed.release(),
         )
         async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
@@ -157,8 +157,7 @@ async def test_the_webhook_logs_a_kind_that_is_not_served_once_and_reads_it_when
             for _ in range(10):
                 await failed.acquire()
             assert _logged(caplog, "WARNING") == [
-                f"{MODEL_ROUTE}: the API server does not serve this kind;"
-                " it is looked for every 15 s"
+                f"{MODEL_ROUTE}: the API server does not serve this kind; trying again every 15 s"
             ]
             await asyncio.to_thread(install, bare, "B", MODEL_ROUTE)
             rules = [{"name": "r", "targetModels": [{"modelServerName": "s"}]}]

@@ -28,7 +28,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def queue(clock: Clock) -> WorkQueue:
-    return WorkQueue(clock=clock, dice=lambda: 0.5)  # in the middle: no jitter
+    return WorkQueue(clock=clock, jitter=lambda: 0.5)  # in the middle: no jitter
 
 
 def all_of(queue: WorkQueue) -> list[Key]:
@@ -241,9 +241,9 @@ def test_a_success_makes_the_next_failure_the_first(queue: WorkQueue, clock: Clo
     assert pauses(queue, clock, 1) == [0.005]
 
 
-@pytest.mark.parametrize(("dice", "want"), [(0.0, 0.004), (0.9999999, 0.006)])
-def test_pauses_are_spread_by_a_fifth(clock: Clock, dice: float, want: float) -> None:
-    queue = WorkQueue(clock=clock, dice=lambda: dice)
+@pytest.mark.parametrize(("jitter", "want"), [(0.0, 0.004), (0.9999999, 0.006)])
+def test_pauses_are_spread_by_a_fifth(clock: Clock, jitter: float, want: float) -> None:
+    queue = WorkQueue(clock=clock, jitter=lambda: jitter)
     queue.retry(A)
     assert queue.next_due_seconds() == pytest.approx(want)
 
