@@ -81,7 +81,7 @@ class Credentials:
         except UsageError as exc:
             if self._access is None:
                 raise
-            log.warning("%s; going on with the credentials read before", exc)
+            log.warning("%s; using the previous credentials", exc)
             return self._access
 
     async def renewed(self, stale: Access) -> Access:
@@ -92,7 +92,7 @@ class Credentials:
             try:
                 return await self._read(anew=True)
             except UsageError as exc:
-                log.warning("%s; going on with the credentials read before", exc)
+                log.warning("%s; using the previous credentials", exc)
                 return stale
 
     async def _read(self, *, anew: bool) -> Access:

@@ -16,7 +16,7 @@ from certs.pki import KeyPair
 from certs.provided import follow
 from certs.rotator import rotate
 from controller.cluster.schema import Schema
-from modelbooster.parts.neighbours import Neighbours
+from modelbooster.parts.lookup_cache import LookupCache
 from modelbooster.parts.tasks import beside, port_errors
 from modelbooster.probes import ReadyCheck
 from modelbooster.settings import Settings
@@ -46,7 +46,7 @@ class WebhookPart:
         self._metrics = metrics
         self._serving = ServingContext()
         self._certificate_fault: str | None = "there is no serving certificate yet"
-        self._neighbours = Neighbours(
+        self._lookup_cache = LookupCache(
             kube, settings.namespaces, metrics, lambda booster: self._schema.read(booster)
         )
         self._detector = Detector(kube, settings.profile)
@@ -54,14 +54,14 @@ class WebhookPart:
             kube,
             settings.namespaces,
             self._detect,
-            self._neighbours.boosters_pruned,
-            self._neighbours.list_boosters_anew,
+            self._lookup_cache.boosters_pruned,
+            self._lookup_cache.list_boosters_anew,
         )
         metrics.schema_replaced.set_function(lambda: not self._schema.is_ours)
         self._profile: Profile | None = settings.profile
         self.ready = (
             ReadyCheck("certificate", lambda: self._certificate_fault),
-            ReadyCheck("informers", self._neighbours.fault),
+            ReadyCheck("informers", self._lookup_cache.fault),
         )
         self.live: tuple[ReadyCheck, ...] = ()
 
@@ -77,7 +77,7 @@ class WebhookPart:
             serving = group.create_task(self._serve(stopping, up))
             await up.wait()
             detection = poll(self._detect, DETECTION_SECONDS)
-            work = self._neighbours.run(), detection, self._schema.run()
+            work = self._lookup_cache.run(), detection, self._schema.run()
             async with beside(self._certificates(), *work):
                 await serving
 
@@ -99,7 +99,7 @@ class WebhookPart:
         return Context(
             chosen.options,
             self._profile,
-            self._neighbours.lookup,
+            self._lookup_cache.lookup,
             self._schema.fault(),
             chosen.namespaces,
         )

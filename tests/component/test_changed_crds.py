@@ -17,7 +17,7 @@ from app.kube import Kube, connect
 from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource, labels_of
 from controller.cluster.informers import Informers
-from modelbooster.parts.neighbours import Neighbours
+from modelbooster.parts.lookup_cache import LookupCache
 from tests.builders import booster_object
 from tests.controlplane import crds
 from tests.controlplane.api import MERGE_PATCH
@@ -40,14 +40,14 @@ class Watchers:
         self._woken = asyncio.Event()
         self.informers = Informers(kube, self._wake, [namespace], watch_pods=False)
         self.informers.are_served(Installed(Profile.B, CHILDREN))
-        self.neighbours = Neighbours(kube, [namespace], Metrics())
+        self.lookup_cache = LookupCache(kube, [namespace], Metrics())
 
     def _wake(self, key: Key, is_first: bool) -> None:
         self._woken.set()
 
     @property
     def are_synced(self) -> bool:
-        return self.neighbours.lookup.ready and not self.informers.unsynced()
+        return self.lookup_cache.lookup.ready and not self.informers.unsynced()
 
     async def controller_sees(self, resource: Resource, number: str) -> None:
         """Waits until the controller has been woken and finds the edit in its view."""
@@ -58,7 +58,7 @@ class Watchers:
 
     async def webhook_sees(self, resource: Resource, number: str) -> None:
         key = Key(self._namespace, "m")
-        await _until(lambda: _number(self.neighbours.lookup.child(resource, key)) == number)
+        await _until(lambda: _number(self.lookup_cache.lookup.child(resource, key)) == number)
 
 
 def _number(obj: Object | None) -> str:
@@ -75,7 +75,7 @@ async def watching(kubeconfig: Path, namespace: str) -> AsyncIterator[Watchers]:
     async with connect(str(kubeconfig)) as kube:
         watchers = Watchers(kube, namespace)
         async with asyncio.TaskGroup() as group:
-            parts = (watchers.informers.run(), watchers.neighbours.run())
+            parts = (watchers.informers.run(), watchers.lookup_cache.run())
             tasks = [group.create_task(part) for part in parts]
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await _until(lambda: watchers.are_synced)

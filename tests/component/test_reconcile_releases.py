@@ -24,7 +24,7 @@ from app.installed import Detector, Installed
 from app.kube import connect
 from app.values.meta import Resource
 from controller.reconcile.events import EVENT
-from modelbooster.parts.neighbours import claims_only
+from modelbooster.parts.lookup_cache import lookup_fields
 from tests.builders import backend, booster_object, policy
 from tests.component.running import DEPLOYING, condition, is_in, running
 from tests.controlplane import crds
@@ -148,7 +148,7 @@ async def test_the_webhook_logs_a_kind_that_is_not_served_once_and_reads_it_when
             Store(),
             lambda old, new: seen.set(),
             namespace=cluster.namespace,
-            shape=claims_only,
+            shape=lookup_fields,
             timing=QUICK,
             count=lambda resource, what: failed.release(),
         )
