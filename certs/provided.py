@@ -49,17 +49,17 @@ async def follow(
     last_read: KeyPair | None = None
     used: KeyPair | None = None
     while True:
-        found = _read(directory)
-        fault = serving_fault(found, names, clock())
-        if found is not None and fault is None and found != used:
-            use(found)
-            used = found
-            ends("serving", own_certificate(found.cert).not_valid_after_utc)
+        pair = _read(directory)
+        fault = serving_fault(pair, names, clock())
+        if pair is not None and fault is None and pair != used:
+            use(pair)
+            used = pair
+            ends("serving", own_certificate(pair.cert).not_valid_after_utc)
             log.info("using a new serving certificate from %s", directory)
-        elif fault is not None and found != last_read:
+        elif fault is not None and pair != last_read:
             refused()
             log.error("the certificate in %s cannot be used: %s", directory, fault)
-        last_read = found
+        last_read = pair
         in_use = serving_fault(used, names, clock())
         ready(f"serving certificate: {fault or in_use}" if in_use else None)
         await asyncio.sleep(check_seconds)

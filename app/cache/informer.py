@@ -123,9 +123,9 @@ class Informer:
         if began is not None:
             self._listed(began)
 
-    def list_anew(self) -> None:
+    def relist(self) -> None:
         """Lists everything once more, as soon as possible."""
-        self._reflector.list_anew()
+        self._reflector.relist()
 
     def _report(self, changes: list[Delta]) -> None:
         for change in changes:

@@ -90,20 +90,20 @@ class Reflector:
                     log.warning("%s: %s; next try in %.3g s", self._resource, exc, pause)
                 await asyncio.sleep(pause)
 
-    def list_anew(self) -> None:
-        """Lists everything once more, as soon as possible."""
+    def relist(self, why: str = "") -> None:
+        """Lists everything once more, as soon as possible.
+
+        Args:
+            why: what is wrong with the store, for the log; ``""`` to log nothing.
+        """
+        if why:
+            log.warning("%s: %s; listing again", self._resource, why)
         if self._version is None:
-            return
+            return  # a list is under way, or comes next
         if self._interrupt is not None:
             self._interrupt.reschedule(asyncio.get_running_loop().time())
         else:  # in a pause
             self._wanted, self._version = Freshness.LATEST, None
-
-    def relist(self, why: str) -> None:
-        """Logs that the store is wrong, and lists everything once more if a watch is open."""
-        log.warning("%s: %s; listing anew", self._resource, why)
-        if self._interrupt is not None and self._version is not None:
-            self._interrupt.reschedule(asyncio.get_running_loop().time())
 
     def _after(self, error: ApiError | Unreachable) -> float:
         """Decides whether to list again after a failure; returns how many seconds to wait."""

@@ -73,10 +73,10 @@ class ObjectInformer:
         Raises:
             ApiError, Unreachable: it cannot be read.
         """
-        found = await self._kube.list(
+        listed = await self._kube.list(
             self.resource, namespace=self.namespace, field_selector=self._field_selector
         )
-        if found.items:
-            self.put(found.items[0])
+        if listed.items:
+            self.put(listed.items[0])
         elif self.object is not None:
             self._informer.remove(self.object)

@@ -167,7 +167,7 @@ class Store:
         """
         before = self._records
         after = {
-            key: held for key, held in before.items() if namespace not in (None, key.namespace)
+            key: record for key, record in before.items() if namespace not in (None, key.namespace)
         }
         added: list[Delta] = []
         for new in records:

@@ -30,12 +30,12 @@ def equality_tests(value: Any, path: str) -> list[Object]:
         value: JSON, as the API server returned it.
         path: JSON pointer.
     """
-    found: list[Object] = []
+    tests: list[Object] = []
     for at, part in _unambiguous(value, path):
-        found.append({"op": "test", "path": at, "value": part})
-        if len(found) == MAX_TESTS:
+        tests.append({"op": "test", "path": at, "value": part})
+        if len(tests) == MAX_TESTS:
             break
-    return found
+    return tests
 
 
 def _unambiguous(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -199,7 +199,7 @@ class Informers:
     def list_boosters_anew(self) -> None:
         """Lists all ModelBoosters again, as soon as possible."""
         for informer in self._informers[MODEL_BOOSTER].values():
-            informer.list_anew()
+            informer.relist()
 
     def boosters(self) -> Iterator[Key]:
         """Yields the key of every ModelBooster."""

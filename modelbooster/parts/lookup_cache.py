@@ -25,7 +25,7 @@ MAX_SILENCE_SECONDS = 400.0
 
 
 class LookupCache:
-    """Informers of ModelBoosters and of all child kinds, whoever created the objects.
+    """Informers of ModelBoosters and of all child kinds, no matter who created the objects.
 
     Args:
         kube: the API server.
@@ -85,10 +85,10 @@ class LookupCache:
         """Returns whether a ModelBooster was read with a schema that drops some of its fields."""
         return any(i.store.is_pruned for i in self._of_boosters())
 
-    def list_boosters_anew(self) -> None:
+    def relist_boosters(self) -> None:
         """Lists all ModelBoosters again, as soon as possible."""
         for informer in self._of_boosters():
-            informer.list_anew()
+            informer.relist()
 
     def _of_boosters(self) -> list[Informer]:
         return [i for i in self._informers if i.resource is MODEL_BOOSTER]

@@ -1,4 +1,4 @@
-"""The webhook's part of a process: HTTPS, certificates, and what the rules ask about."""
+"""The webhook's part of a process: HTTPS, certificates, and the cache for the rules."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ DETECTION_SECONDS = 30.0
 
 
 class WebhookPart:
-    """Answers the API server's questions.
+    """Answers admission reviews.
 
     Args:
         kube: the API server.
-        settings: what was chosen.
-        metrics: what is counted.
+        settings: the settings of the process.
+        metrics: counts requests and failures.
     """
 
     def __init__(self, kube: Kube, settings: Settings, metrics: Metrics) -> None:
@@ -55,7 +55,7 @@ class WebhookPart:
             settings.namespaces,
             self._detect,
             self._lookup_cache.boosters_pruned,
-            self._lookup_cache.list_boosters_anew,
+            self._lookup_cache.relist_boosters,
         )
         metrics.schema_replaced.set_function(lambda: not self._schema.is_ours)
         self._profile: Profile | None = settings.profile
@@ -66,14 +66,14 @@ class WebhookPart:
         self.live: tuple[ReadyCheck, ...] = ()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Serves until ``stopping`` is set, and a while longer.
+        """Serves until ``stopping`` is set, and then for ``drain_seconds`` more.
 
         Raises:
-            UsageError: the port cannot be had.
+            UsageError: the port is in use, or may not be used.
         """
         up = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            # Before anything is asked of the API server: a port that is taken is a sudden end.
+            # Open the port before the first request to the API server: if it is in use, fail early.
             serving = group.create_task(self._serve(stopping, up))
             await up.wait()
             detection = poll(self._detect, DETECTION_SECONDS)
@@ -116,7 +116,7 @@ class WebhookPart:
         )
         ready, ends = self._set_certificate_fault, self._set_certificate_end
         if chosen.certificate_mode == "provided" and chosen.certificate_dir is not None:
-            # The API server asks for the first name only; the others are a courtesy of our own.
+            # The API server uses the first name only, so do not require the others.
             refused = self._metrics.certificate_errors.inc
             names, folder = objects.names[:1], chosen.certificate_dir
             await follow(folder, names, self._use, ready, refused=refused, ends=ends)
