@@ -1,4 +1,4 @@
-"""The pool against a peer that says exactly what a test wants, byte by byte."""
+"""The connection pool against a server that sends exactly the bytes that a test wants."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tests.following import eventually
 
 pytestmark = pytest.mark.anyio
 
-ASKED = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+REQUEST = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 SHORT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HANG_UP = b""
-"""Instead of an answer, or behind one: the end of the connection."""
+"""In place of a response, or after it: the server closes the connection."""
 
 
 @dataclass
 class Peer:
-    """Answers each request with the next of its pieces, and counts connections.
+    """Answers each request with the next of its responses, and counts connections.
 
     Args:
-        script: what it says, request by request; every answer may be of several pieces.
+        script: the response to each request, in pieces.
     """
 
     script: list[list[bytes]]
@@ -47,7 +47,7 @@ class Peer:
                         return
                     writer.write(piece)
                     await writer.drain()
-                    await asyncio.sleep(0)  # pieces shall arrive as such, as far as TCP lets them
+                    await asyncio.sleep(0)  # send pieces separately, as far as TCP allows
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -91,7 +91,7 @@ async def peer(*script: list[bytes]) -> AsyncIterator[tuple[Peer, ConnectionPool
         pytest.param(
             [b"HTTP/1.1 100 Continue\r\n\r\n", SHORT],
             Response(200, b"ok", {"content-length": "2"}),
-            id="after a word that it will come",
+            id="after a 100 Continue",
         ),
         pytest.param(
             [b"HTTP/1.1 304 Not Modified\r\nEtag: x\r\n\r\n"],
@@ -100,9 +100,9 @@ async def peer(*script: list[bytes]) -> AsyncIterator[tuple[Peer, ConnectionPool
         ),
     ],
 )
-async def test_an_answer_is_understood(pieces: list[bytes], want: Response) -> None:
+async def test_a_response_is_parsed(pieces: list[bytes], want: Response) -> None:
     async with asyncio.timeout(60), peer(pieces) as (_, pool, endpoint):
-        assert await pool.send(endpoint, ASKED) == want
+        assert await pool.send(endpoint, REQUEST) == want
 
 
 @pytest.mark.parametrize(
@@ -122,91 +122,91 @@ async def test_an_answer_is_understood(pieces: list[bytes], want: Response) -> N
         ),
     ],
 )
-async def test_what_is_no_whole_answer_is_an_error(pieces: list[bytes]) -> None:
+async def test_an_incomplete_response_is_an_error(pieces: list[bytes]) -> None:
     async with asyncio.timeout(60), peer(pieces, [SHORT]) as (found, pool, endpoint):
         with pytest.raises(OSError, match=r"connection|answer"):
-            await pool.send(endpoint, ASKED)
-        assert (await pool.send(endpoint, ASKED)).body == b"ok"
+            await pool.send(endpoint, REQUEST)
+        assert (await pool.send(endpoint, REQUEST)).body == b"ok"
         assert found.connections == 2
 
 
-async def test_a_connection_is_used_again() -> None:
+async def test_a_connection_is_reused() -> None:
     async with asyncio.timeout(60), peer(*[[SHORT]] * 5) as (found, pool, endpoint):
         for _ in range(5):
-            assert (await pool.send(endpoint, ASKED)).body == b"ok"
+            assert (await pool.send(endpoint, REQUEST)).body == b"ok"
         assert found.connections == 1
 
 
-async def test_requests_at_a_time_have_a_connection_each() -> None:
+async def test_concurrent_requests_use_separate_connections() -> None:
     async with asyncio.timeout(60), peer(*[[SHORT]] * 8) as (found, pool, endpoint):
-        await asyncio.gather(*(pool.send(endpoint, ASKED) for _ in range(4)))
+        await asyncio.gather(*(pool.send(endpoint, REQUEST) for _ in range(4)))
         assert found.connections == 4
-        await asyncio.gather(*(pool.send(endpoint, ASKED) for _ in range(4)))
+        await asyncio.gather(*(pool.send(endpoint, REQUEST) for _ in range(4)))
         assert found.connections == 4
 
 
 @pytest.mark.parametrize(
     "first",
     [
-        pytest.param([SHORT, HANG_UP], id="ended by the server meanwhile"),
-        pytest.param([SHORT + b"HTTP/1.1 200 OK\r\n"], id="more was said than was asked for"),
+        pytest.param([SHORT, HANG_UP], id="closed by the server"),
+        pytest.param([SHORT + b"HTTP/1.1 200 OK\r\n"], id="more data than the response"),
         pytest.param([SHORT + SHORT], id="answered twice"),
         pytest.param(
             [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"],
-            id="the server says that it ends it",
+            id="Connection: close",
         ),
-        pytest.param([b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"], id="HTTP of old"),
+        pytest.param([b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"], id="HTTP/1.0"),
     ],
 )
-async def test_a_connection_that_is_not_to_be_relied_on_is_not_used_again(
+async def test_an_unreliable_connection_is_not_reused(
     first: list[bytes],
 ) -> None:
     async with asyncio.timeout(60), peer(first, [SHORT]) as (found, pool, endpoint):
-        assert (await pool.send(endpoint, ASKED)).body == b"ok"
+        assert (await pool.send(endpoint, REQUEST)).body == b"ok"
         await eventually(lambda: len(pool) == 0)
-        assert (await pool.send(endpoint, ASKED)).body == b"ok"
+        assert (await pool.send(endpoint, REQUEST)).body == b"ok"
         assert found.connections == 2
 
 
-async def test_a_request_that_nobody_waits_for_ends_its_connection() -> None:
+async def test_a_cancelled_request_closes_its_connection() -> None:
     async with asyncio.timeout(60), peer([SHORT[:-1]], [SHORT]) as (found, pool, endpoint):
-        asking = asyncio.create_task(pool.send(endpoint, ASKED))
+        sending = asyncio.create_task(pool.send(endpoint, REQUEST))
         await found.began.wait()
-        asking.cancel()
-        await asyncio.wait([asking])
+        sending.cancel()
+        await asyncio.wait([sending])
         await found.ended.wait()
-        assert (await pool.send(endpoint, ASKED)).body == b"ok"
+        assert (await pool.send(endpoint, REQUEST)).body == b"ok"
 
 
-async def test_after_one_has_broken_those_that_are_idle_are_not_trusted() -> None:
+async def test_a_broken_connection_closes_the_idle_ones() -> None:
     async with asyncio.timeout(60), peer([SHORT], [SHORT], [HANG_UP], [SHORT]) as found_there:
         found, pool, endpoint = found_there
-        await asyncio.gather(*(pool.send(endpoint, ASKED) for _ in range(2)))
+        await asyncio.gather(*(pool.send(endpoint, REQUEST) for _ in range(2)))
         with pytest.raises(ConnectionResetError):
-            await pool.send(endpoint, ASKED)
-        assert (await pool.send(endpoint, ASKED)).body == b"ok"
+            await pool.send(endpoint, REQUEST)
+        assert (await pool.send(endpoint, REQUEST)).body == b"ok"
         assert found.connections == 3
 
 
 async def test_a_cancelled_request_leaves_idle_connections_open() -> None:
     async with asyncio.timeout(10), peer([SHORT], [SHORT], [], [SHORT]) as (found, pool, endpoint):
-        await asyncio.gather(*(pool.send(endpoint, ASKED) for _ in range(2)))
-        asking = asyncio.create_task(pool.send(endpoint, ASKED))
+        await asyncio.gather(*(pool.send(endpoint, REQUEST) for _ in range(2)))
+        sending = asyncio.create_task(pool.send(endpoint, REQUEST))
         await eventually(lambda: len(found.script) == 1)
-        asking.cancel()
-        await asyncio.wait([asking])
-        assert (await pool.send(endpoint, ASKED)).body == b"ok"
+        sending.cancel()
+        await asyncio.wait([sending])
+        assert (await pool.send(endpoint, REQUEST)).body == b"ok"
         assert found.connections == 2
 
 
-async def test_another_authority_means_another_connection() -> None:
+async def test_another_authority_needs_a_new_connection() -> None:
     async with asyncio.timeout(60), peer([SHORT], [SHORT]) as (found, pool, endpoint):
-        await pool.send(endpoint, ASKED)
-        await pool.send(endpoint._replace(tls=ssl.create_default_context()), ASKED)
+        await pool.send(endpoint, REQUEST)
+        await pool.send(endpoint._replace(tls=ssl.create_default_context()), REQUEST)
         assert found.connections == 2
 
 
-def test_a_request_is_written_whole() -> None:
+def test_a_request_is_serialized() -> None:
     request = Request("PATCH", "/apis/x", {"force": "true", "none": ""}, b"{}")
     assert serialize(request, "https://h:1/k8s", {"A": "b"}) == (
         b"PATCH /k8s/apis/x?force=true HTTP/1.1\r\nHost: h:1\r\nA: b\r\nContent-Length: 2\r\n\r\n{}"
@@ -215,6 +215,6 @@ def test_a_request_is_written_whole() -> None:
 
 
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\n", "a\r"])
-def test_a_header_cannot_make_another(value: str) -> None:
+def test_a_header_cannot_inject_another(value: str) -> None:
     with pytest.raises(ValueError, match="line break"):
         serialize(Request("GET", "/"), "https://h", {"Authorization": value})
