@@ -1,4 +1,4 @@
-"""Secret and webhook configurations as the chart makes them, and replicas that look after them."""
+"""The Secret and webhook configurations of the chart, and replicas that rotate certificates."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ NOW = datetime.now(UTC)
 SOUND = new_authority("ca", NOW, AUTHORITY_LIFE)
 OTHER = new_authority("ca", NOW, AUTHORITY_LIFE)
 MARKS: Object = {"labels": {"app": "ours"}, "annotations": {"meta.helm.sh/release-name": "r"}}
-"""What the chart gives its Secret."""
+"""Labels and annotations of the chart's Secret."""
 
 FOREIGN = "foreign.tests.example.com"
-"""An entry in our configurations that somebody else put there."""
+"""A webhook of another program in our configurations."""
 
 
 def encoded(value: bytes) -> str:
@@ -49,7 +49,7 @@ def entry(name: str, **config: str) -> Object:
 
 @dataclass
 class Clock:
-    """The time, which a test moves."""
+    """A clock that a test can set."""
 
     ahead: timedelta = timedelta()
 
@@ -59,7 +59,7 @@ class Clock:
 
 @dataclass
 class Replica:
-    """What one replica of the webhook was told."""
+    """What the callbacks of one replica received."""
 
     used: list[KeyPair] = field(default_factory=list)
     said: list[str | None] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Replica:
 
 
 class Scene:
-    """A namespace with a Secret and the two configurations, as the chart makes them."""
+    """A namespace with the Secret and the two configurations of the chart."""
 
     def __init__(self, world: World, plane: ControlPlane) -> None:
         self.world = world
@@ -113,7 +113,7 @@ class Scene:
     async def secret(
         self, right: Callable[[KeyPair], object] = bool, within: float = PATIENCE_SECONDS
     ) -> KeyPair:
-        """The authority that the Secret holds, once it is sound and right."""
+        """Returns the authority of the Secret, once it is valid and ``right``."""
 
         def is_right(obj: Object) -> bool:
             pair = pair_of(obj)
@@ -123,7 +123,7 @@ class Scene:
         return pair_of(found)
 
     async def trusted(self, bundle: bytes, within: float = PATIENCE_SECONDS) -> None:
-        """Waits until the bundle stands in all our entries, and checks that it does in no other."""
+        """Waits until all our webhooks have the bundle, and checks that the others do not."""
         for resource in (VALIDATING, MUTATING):
             obj = await self.world.until(
                 resource,
@@ -134,7 +134,7 @@ class Scene:
             assert [b for n, b in bundles(obj) if n == FOREIGN] == [OTHER.cert]
 
     async def versions(self) -> list[str]:
-        """What changes with every write to any of the three."""
+        """Returns the resource versions of the three objects."""
         names = [(SECRET, "ca"), (VALIDATING, self.objects.validating)]
         found = [await self.world.get(r, n) for r, n in [*names, (MUTATING, self.objects.mutating)]]
         return [obj["metadata"]["resourceVersion"] for obj in found if obj]
@@ -143,7 +143,7 @@ class Scene:
     async def replica(
         self, kubeconfig: Path | None = None, clock: Clock | None = None
     ) -> AsyncIterator[Replica]:
-        """Runs a replica of the webhook's rotator, by the scene's clock or by one of its own."""
+        """Runs a rotator, with the clock of the scene or another one."""
         new = Replica()
         async with connect(str(kubeconfig or self.plane.kubeconfig)) as kube:
             task = asyncio.create_task(
@@ -176,7 +176,7 @@ def bundles(configuration: Object) -> Iterator[tuple[str, bytes]]:
 
 
 async def until(right: Callable[[], object], seconds: float = 10) -> None:
-    """Waits for what a replica is told; it is told from this very event loop."""
+    """Waits for callbacks of a replica, which run in this event loop."""
     async with asyncio.timeout(seconds):
         while not right():  # noqa: ASYNC110 - what is waited for is a plain list
             await asyncio.sleep(0.01)
@@ -188,7 +188,7 @@ def signed_by(leaf: KeyPair, authority: KeyPair) -> bool:
 
 @asynccontextmanager
 async def new_scene(world: World, plane: ControlPlane) -> AsyncIterator[Scene]:
-    """Sets a scene, and removes what would outlive the test's namespace."""
+    """Creates a scene; afterwards removes the cluster-scoped objects."""
     made = Scene(world, plane)
     try:
         yield made
