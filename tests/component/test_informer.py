@@ -1,4 +1,4 @@
-"""An informer on a real API server, in good weather; the bad is in tests/faults."""
+"""An informer on a real API server. Failures are tested in tests/faults."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def since(plane: ControlPlane) -> datetime:
     return await asyncio.to_thread(audit.now, plane)
 
 
-async def test_what_exists_is_there_when_the_informer_is_synced_and_what_happens_follows(
+async def test_a_synced_informer_has_all_objects_and_follows_changes(
     kube: Kube, world: World, namespace: str
 ) -> None:
     await world.put(CONFIG_MAP, config_map("a", n="1"))
@@ -64,7 +64,7 @@ async def test_an_object_that_loses_its_label_looks_deleted_until_it_gets_it_bac
         await followed.until(lambda: followed.get("a"))
 
 
-async def test_a_watch_that_the_server_ends_is_taken_up_again_without_a_listing(
+async def test_an_ended_watch_is_resumed_without_a_list(
     kube: Kube, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
     timing = Timing(watch_seconds=(1, 1), first_backoff_seconds=0.02)
@@ -117,7 +117,7 @@ class Swallowed:
         return out
 
 
-async def test_an_event_that_never_came_is_found_by_the_audit(
+async def test_the_audit_finds_a_lost_event(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     await world.put(CONFIG_MAP, config_map("a"))
@@ -128,7 +128,7 @@ async def test_an_event_that_never_came_is_found_by_the_audit(
         assert followed.counted == ["audit"]
 
 
-async def test_an_audit_that_finds_nothing_disturbs_nothing(
+async def test_an_audit_without_differences_changes_nothing(
     kube: Kube, proxy: Proxy, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
     timing = Timing(watch_seconds=(60, 60), audit_seconds=(0.2, 0.2), audit_recheck_seconds=0.1)

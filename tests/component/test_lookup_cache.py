@@ -41,7 +41,7 @@ def _keys(objects: object) -> list[Key]:
     return sorted(map(key_of, objects))
 
 
-async def test_others_are_found_by_what_they_claim(plane: ControlPlane, world: World) -> None:
+async def test_objects_are_found_by_the_names_they_use(plane: ControlPlane, world: World) -> None:
     here = world.namespace
     async with _lookup_cache(plane) as lookup_cache:
         lookup = lookup_cache.lookup
@@ -94,7 +94,7 @@ async def test_only_the_namespaces_that_are_served_are_read(
         assert other.lookup.child(MODEL_BOOSTER, Key(here, "m")) is None
 
 
-def test_of_a_child_only_its_name_and_owners_are_kept() -> None:
+def test_only_names_and_owners_of_children_are_cached() -> None:
     metadata = {"name": "m-b1", "namespace": "ns", "uid": "u", "resourceVersion": "7"}
     kept = {**metadata, "labels": {"a": "b"}, "ownerReferences": [{"uid": "o"}]}
     child: Object = {
