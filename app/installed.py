@@ -130,7 +130,7 @@ class Detector:
         """Returns what is installed now.
 
         Raises:
-            ApiError, Unreachable: the cluster cannot be asked.
+            ApiError, Unreachable: the API server cannot be read.
         """
         served: set[str] = set()
         for group in GROUPS:

@@ -26,7 +26,7 @@ from app.cache.records import Record
 from app.errors import ApiError, Unreachable
 from app.installed import Installed
 from app.kube import Kube
-from app.kube.pace import Clock
+from app.kube.backoff import Clock
 from app.values.meta import Object
 
 log = logging.getLogger(__name__)

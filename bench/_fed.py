@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import NotFound
-from app.kube import Document, Event, Kube
+from app.kube import ApiDocument, Event, Kube
 from app.kube.access import Credentials
-from app.kube.objects import event_in
+from app.kube.objects import event_from_line
 from app.kube.transport import Transport
 from app.metrics import Metrics
 from app.values.meta import Object, Resource
@@ -51,11 +51,11 @@ class Fed(Kube):
         self.writes = 0
         self.told: Counter[str] = Counter()
 
-    async def read(self, path: str, *, etag: str | None = None) -> Document:
+    async def read(self, path: str, *, etag: str | None = None) -> ApiDocument:
         """Returns what the server said at this path."""
         if path not in self._documents:
             raise NotFound(404, "NotFound", path)
-        return Document(True, "", self._documents[path])
+        return ApiDocument(True, "", self._documents[path])
 
     async def watch(
         self, resource: Resource, *, label_selector: str = "", **options: Any
@@ -69,7 +69,7 @@ class Fed(Kube):
                     if i % LINES_AT_ONCE == 0:
                         await asyncio.sleep(0)
                     self.told[resource.kind] += 1
-                    yield event_in(resource, line)
+                    yield event_from_line(resource, line)
         metadata = {"resourceVersion": "1", "annotations": {"k8s.io/initial-events-end": "true"}}
         yield Event("BOOKMARK", {"kind": resource.kind, "metadata": metadata})
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""Reports an authority that begins later than this machine's clock says."""
+"""Reports a certificate authority that is not valid yet by this machine's clock."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from collections.abc import Callable
 from datetime import datetime
 
 from certs.pki import KeyPair
-from certs.policy import early_start
+from certs.policy import early_start, formatted
 
 log = logging.getLogger(__name__)
 
 Note = Callable[[bool], None]
-"""Told whether the authority begins later than the clock says."""
+"""Takes whether the authority begins later than the present time."""
 
 
 def note_nothing(_is_early: bool) -> None:
-    """A ``Note`` that ignores what it is told."""
+    """A ``Note`` that does nothing."""
 
 
-class Early:
-    """Logs each early authority once, and tells ``note`` at every look.
+class EarlyAuthority:
+    """Logs each authority that is not valid yet once, and calls ``note`` at every check.
 
     Args:
-        note: told whether the authority is early.
+        note: called with whether the authority begins later than the present time.
     """
 
     def __init__(self, note: Note) -> None:
         self._note = note
         self._reported: datetime | None = None
 
-    def look(self, place: object, authority: KeyPair, now: datetime) -> None:
+    def check(self, secret: object, authority: KeyPair, now: datetime) -> None:
         """Reports the authority if it begins later than ``now``.
 
         Args:
-            place: the object that holds it, for the log.
+            secret: the object that holds it, for the log.
             authority: a pair whose certificate can be read.
             now: the present time.
         """
@@ -42,12 +42,8 @@ class Early:
         if begins is not None and begins != self._reported:
             log.warning(
                 "%s: the certificate authority begins at %s, and this machine's clock says %s;"
-                " the authority is kept: check the clocks of the nodes",
-                *(place, _shown(begins), _shown(now)),
+                " the authority is kept; check the clocks of the nodes",
+                *(secret, formatted(begins), formatted(now)),
             )
         self._reported = begins
         self._note(begins is not None)
-
-
-def _shown(time: datetime) -> str:
-    return f"{time:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,4 +1,4 @@
-"""The objects of the cluster that certificates stand in, and how they stand there."""
+"""The Secret and the webhook configurations that hold certificates, and their format."""
 
 from __future__ import annotations
 
@@ -26,18 +26,30 @@ MUTATING = Resource(
     namespaced=False,
 )
 
-ENTRIES = frozenset(
+WEBHOOK_NAMES = frozenset(
     f"{verb}-modelbooster.workload.serving.volcano.sh"
     for verb in ("validate", "protect", "warn", "mutate")
 )
-"""Names of the entries that call us; others in the same configuration are not ours."""
+"""Names of the webhooks in a configuration that call us. Other webhooks in it are not ours."""
+
+MAX_WRITE_TRIES = 3
+"""How often a write is tried when other writers change the object at the same time."""
 
 _CERT, _KEY = "ca.crt", "ca.key"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The objects around the webhook, by name."""
+class WebhookObjects:
+    """Names of the objects that hold certificates, and of the Service in front of the webhook.
+
+    Args:
+        namespace: namespace of the Service and the Secret.
+        service: name of the Service.
+        secret: name of the Secret that holds the certificate authority.
+        validating: name of the ValidatingWebhookConfiguration.
+        mutating: name of the MutatingWebhookConfiguration.
+        metadata: labels and annotations of the Secret, used when it is created.
+    """
 
     namespace: str
     service: str
@@ -45,57 +57,56 @@ class Place:
     validating: str
     mutating: str
     metadata: Object = field(default_factory=dict)
-    """Labels and annotations of the Secret, if it must be created."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the serving certificate is for; the API server asks for the first."""
+        """DNS names of the serving certificate. The API server uses the first one."""
         full = f"{self.service}.{self.namespace}"
         return f"{full}.svc", f"{full}.svc.cluster.local", full, self.service
 
 
-def new_secret(place: Place) -> Object:
-    """Returns the Secret without an authority, as the chart makes it."""
-    metadata = {"name": place.secret, "namespace": place.namespace, **place.metadata}
+def new_secret(objects: WebhookObjects) -> Object:
+    """Returns the Secret without an authority, as the chart creates it."""
+    metadata = {"name": objects.secret, "namespace": objects.namespace, **objects.metadata}
     return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata}
 
 
 def pair_in(secret: Object | None) -> KeyPair | None:
-    """Returns the authority that a Secret holds, sound or not; None if it holds none at all."""
-    held = (secret or {}).get("data") or {}
-    if not held.get(_CERT) and not held.get(_KEY):
+    """Returns the authority that a Secret holds, valid or not; None if it holds none."""
+    data = (secret or {}).get("data") or {}
+    if not data.get(_CERT) and not data.get(_KEY):
         return None
-    return KeyPair(_decoded(held.get(_CERT)), _decoded(held.get(_KEY)))
+    return KeyPair(_decoded(data.get(_CERT)), _decoded(data.get(_KEY)))
 
 
 def with_pair(secret: Object, pair: KeyPair) -> Object:
-    """Returns the Secret with another authority; whatever else it holds stays."""
-    held = secret.get("data") or {}
-    return {**secret, "data": {**held, _CERT: _encoded(pair.cert), _KEY: _encoded(pair.key)}}
+    """Returns the Secret with another authority. Its other data is kept."""
+    data = secret.get("data") or {}
+    return {**secret, "data": {**data, _CERT: _encoded(pair.cert), _KEY: _encoded(pair.key)}}
 
 
 def calls_us(configuration: Object | None) -> bool:
-    """Whether a webhook configuration has an entry that calls us."""
-    return any(_ours(configuration))
+    """Whether a webhook configuration has a webhook that calls us."""
+    return any(_our_webhooks(configuration))
 
 
 def bundles_in(configuration: Object | None) -> Iterator[bytes]:
-    """Yields the CA bundles of the entries that call us, whatever they hold."""
-    for _, entry in _ours(configuration):
-        yield _decoded(entry["clientConfig"].get("caBundle"))
+    """Yields the CA bundle of every webhook that calls us, valid or not."""
+    for _, webhook in _our_webhooks(configuration):
+        yield _decoded(webhook["clientConfig"].get("caBundle"))
 
 
 def bundle_patch(configuration: Object, bundle: bytes) -> list[Object]:
-    """Returns the JSON Patch that puts the bundle into our entries; empty if it stands there.
+    """Returns the JSON Patch that writes the bundle into our webhooks; empty if all have it.
 
-    The patch is good for the version of the configuration that it was made from only, since it
-    names entries by their position; for another the API server answers 409.
+    The patch names webhooks by position, so it is valid for this version of the configuration
+    only. For any other version the API server answers 409.
     """
     wanted = _encoded(bundle)
     operations: list[Object] = [
         {"op": "add", "path": f"/webhooks/{position}/clientConfig/caBundle", "value": wanted}
-        for position, entry in _ours(configuration)
-        if entry["clientConfig"].get("caBundle") != wanted
+        for position, webhook in _our_webhooks(configuration)
+        if webhook["clientConfig"].get("caBundle") != wanted
     ]
     if operations:
         version = configuration["metadata"]["resourceVersion"]
@@ -104,10 +115,11 @@ def bundle_patch(configuration: Object, bundle: bytes) -> list[Object]:
     return operations
 
 
-def _ours(configuration: Object | None) -> Iterator[tuple[int, Object]]:
-    for position, entry in enumerate((configuration or {}).get("webhooks") or ()):
-        if entry["name"] in ENTRIES:
-            yield position, entry
+def _our_webhooks(configuration: Object | None) -> Iterator[tuple[int, Object]]:
+    """Yields position and content of every webhook that calls us."""
+    for position, webhook in enumerate((configuration or {}).get("webhooks") or ()):
+        if webhook["name"] in WEBHOOK_NAMES:
+            yield position, webhook
 
 
 def _encoded(value: bytes) -> str:

@@ -1,8 +1,9 @@
-"""Keys and certificates: made, signed and read. Pure but for the randomness of a new key.
+"""Creates, signs and reads keys and certificates. Pure except for the randomness of new keys.
 
-Keys are EC P-256: a pair is made and signed in well under a millisecond, where RSA needs tens of
-them. Every certificate carries what strict verification asks for (key identifiers, critical
-BasicConstraints and KeyUsage, SubjectAltName), since newer TLS clients refuse it otherwise.
+Keys are EC P-256: creating and signing a pair takes well under a millisecond, with RSA tens of
+milliseconds. Every certificate has the extensions that strict verification requires (key
+identifiers, critical BasicConstraints and KeyUsage, SubjectAltName); newer TLS clients reject it
+otherwise.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 BACKDATE = timedelta(hours=1)
-"""How far before its making a certificate begins; a verifier's clock may be behind ours."""
+"""How far before its creation a certificate begins: the clock of a client may be behind ours."""
 
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-"""The kinds of key that we take from others; our own are EC."""
+"""Key types that are accepted. New keys are EC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,9 @@ class KeyPair:
     """A certificate and its private key.
 
     Args:
-        cert: PEM. The first certificate is the pair's own; others may follow it.
-        key: PEM of the private key, not encrypted. It is left out of ``repr``, so that it cannot
-            get into a log by way of an f-string or a traceback.
+        cert: PEM. The first certificate belongs to the key; others may follow it.
+        key: PEM of the private key, not encrypted. It is left out of ``repr``, so that no f-string
+            or traceback writes it to a log.
     """
 
     cert: bytes
@@ -42,7 +43,7 @@ class KeyPair:
 def new_authority(name: str, now: datetime, life: timedelta) -> KeyPair:
     """Returns a new self-signed certificate authority.
 
-    Two authorities of the same name are told apart by their key identifiers.
+    Clients distinguish authorities of the same name by their key identifiers.
 
     Args:
         name: the authority's common name, at most 64 characters.
@@ -66,11 +67,11 @@ def new_authority(name: str, now: datetime, life: timedelta) -> KeyPair:
 def new_leaf(authority: KeyPair, names: Sequence[str], now: datetime, life: timedelta) -> KeyPair:
     """Returns a new certificate for a TLS server, signed by ``authority``.
 
-    It ends with the authority at the latest.
+    It never ends after the authority.
 
     Args:
-        authority: a pair without fault (see ``certs.policy``).
-        names: DNS names of the server, the one it is best known by first.
+        authority: a valid authority (see ``certs.policy.authority_fault``).
+        names: DNS names of the server. The first one is also the common name.
         now: the present time, with a time zone.
         life: how long it is valid from now on.
 
@@ -93,7 +94,7 @@ def new_leaf(authority: KeyPair, names: Sequence[str], now: datetime, life: time
 
 
 def certificates(pem: bytes) -> list[x509.Certificate]:
-    """Returns the certificates that stand in ``pem``, in their order; junk and doubles left out."""
+    """Returns the certificates in ``pem``, in order, without duplicates and unreadable ones."""
     return list(dict.fromkeys(_readable(pem)))
 
 
@@ -107,14 +108,14 @@ def own_certificate(pem: bytes) -> x509.Certificate:
 
 
 def private_key(pem: bytes) -> SigningKey:
-    """Returns the key that stands in ``pem``.
+    """Returns the private key in ``pem``.
 
     Raises:
         ValueError: it cannot be read, is encrypted, or is neither EC nor RSA.
     """
     try:
         key = serialization.load_pem_private_key(pem, password=None)
-    except TypeError as exc:  # what the library says of a key with a password
+    except TypeError as exc:  # raised for a key with a password
         raise ValueError("the key is encrypted") from exc
     if not isinstance(key, SigningKey):
         raise ValueError("the key is neither EC nor RSA")
@@ -122,12 +123,12 @@ def private_key(pem: bytes) -> SigningKey:
 
 
 def matches(certificate: x509.Certificate, key: SigningKey) -> bool:
-    """Whether certificate and key are halves of one pair."""
+    """Whether the certificate belongs to the key."""
     return _public_bytes(certificate.public_key()) == _public_bytes(key.public_key())
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
-    """Whether the certificate is one that may sign others, and says which key it is."""
+    """Whether the certificate may sign others and has a key identifier."""
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage)
@@ -138,7 +139,7 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 
 def dns_names(certificate: x509.Certificate) -> frozenset[str]:
-    """Returns the DNS names that the certificate is for."""
+    """Returns the DNS names in the certificate."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except (x509.ExtensionNotFound, ValueError):
@@ -164,7 +165,7 @@ _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
 def _readable(pem: bytes) -> Iterator[x509.Certificate]:
-    # One by one: the library's own reader refuses all of a bundle for one bad certificate in it.
+    # One by one: the library's own reader rejects a whole bundle if one certificate is broken.
     for part in pem.split(_BEGIN)[1:]:
         body, end, _ = part.partition(_END)
         try:
@@ -174,7 +175,7 @@ def _readable(pem: bytes) -> Iterator[x509.Certificate]:
 
 
 def _named(name: str) -> x509.Name:
-    # 64 is the standard's limit; verifiers read the SubjectAltName, never this.
+    # X.509 allows 64 characters. Clients check the SubjectAltName, not this name.
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
 
 

@@ -1,7 +1,7 @@
 """When a certificate must be replaced, and why.
 
-Each function returns the reason, or None if all is well: the caller logs it, the test asserts it.
-The present time is always an argument. To change how long certificates live, change this file.
+Each function returns the reason, or None if there is nothing to do. Callers log the reason. The
+present time is always an argument. To change the lifetime of certificates, change this file.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from certs.pki import (
 AUTHORITY_LIFE = timedelta(days=365)
 LEAF_LIFE = timedelta(days=30)
 SKEW = timedelta(minutes=5)
-"""How far the clocks of two machines may differ; nothing is called valid closer to its end."""
+"""How far the clocks of two machines may differ; certificates count as ended this much earlier."""
 
-BUNDLE_LIMIT = 8
-"""Authorities in a bundle; something that empties the Secret again and again must not grow it."""
+MAX_BUNDLE_CERTIFICATES = 8
+"""Authorities in a bundle. It must not grow without limit if the Secret is emptied repeatedly."""
 
 
 def authority_fault(pair: KeyPair | None, now: datetime) -> str | None:
-    """Returns why the authority must be replaced, or None if it may stay.
+    """Returns why the authority must be replaced, or None if it is kept.
 
-    It is replaced after two thirds of its life, so that a third is left to hand the new one to
-    every API server and every replica.
+    It is replaced after two thirds of its lifetime. The last third is left to distribute the new
+    one to every API server and every replica.
 
-    An authority that begins later than ``now`` has no fault: it shows that this clock is behind
-    the clock of its issuer. If that were a reason to replace it, two replicas whose clocks differ
-    would replace each other's authority without end. See ``early_start``.
+    An authority that begins later than ``now`` is kept: this clock is behind the clock of its
+    issuer. Otherwise two replicas with different clocks would replace each other's authority
+    forever. See ``early_start``.
     """
     if pair is None:
         return "there is none yet"
@@ -60,8 +60,8 @@ def authority_fault(pair: KeyPair | None, now: datetime) -> str | None:
 def early_start(pair: KeyPair, now: datetime) -> datetime | None:
     """Returns when a certificate begins if that is later than ``now``, None if it has begun.
 
-    Either this clock is behind, or the issuer's clock was ahead. Which one is right cannot be told
-    from here, so the certificate is reported and kept.
+    Either this clock is behind, or the issuer's clock was ahead. There is no way to tell which one
+    is right, so the certificate is reported and kept.
 
     Args:
         pair: a pair whose certificate can be read.
@@ -72,14 +72,14 @@ def early_start(pair: KeyPair, now: datetime) -> datetime | None:
 
 
 def new_leaf_life(authority: KeyPair, before: KeyPair | None, now: datetime) -> timedelta:
-    """Returns how long a new serving certificate lives from ``now`` on.
+    """Returns the lifetime of a new serving certificate, counted from ``now``.
 
-    It is ``LEAF_LIFE`` for a clock that is right. A clock that is behind would sign something that
-    ends too early, perhaps in the past. So the life counts from the making of the authority at the
-    earliest, and the new certificate never ends before the one that it replaces.
+    It is ``LEAF_LIFE`` if the clock is right. With a clock that is behind, the certificate would
+    end too early, perhaps in the past. So the lifetime counts from the creation of the authority
+    or later, and the new certificate never ends before the one that it replaces.
 
     Args:
-        authority: what signs it.
+        authority: the authority that signs it.
         before: the serving certificate that it replaces, if any.
         now: the present time.
     """
@@ -93,14 +93,17 @@ def new_leaf_life(authority: KeyPair, before: KeyPair | None, now: datetime) -> 
 def wanted_authority(
     stored: KeyPair | None, trusted: Iterable[bytes], name: str, now: datetime
 ) -> tuple[KeyPair, str | None]:
-    """Returns the authority to have, with its whole bundle, and why it is not ``stored`` itself.
+    """Returns the authority to use, with its whole bundle, and why it differs from ``stored``.
 
     Args:
-        stored: what is there, sound or not.
-        trusted: PEM of authorities that are trusted elsewhere; a new one stands beside them, since
-            what they signed may be served somewhere.
-        name: common name of a new one.
+        stored: the present authority, valid or not; None if there is none.
+        trusted: PEM of authorities that clients trust. They stay in the bundle of a new authority,
+            because certificates that they signed may still be in use.
+        name: common name of a new authority.
         now: the present time.
+
+    Returns:
+        ``stored`` itself and None if nothing has to change.
     """
     fault = authority_fault(stored, now)
     if stored is None or fault is not None:
@@ -119,8 +122,8 @@ def leaf_fault(
     """Returns why a client that trusts ``bundle`` would refuse the serving certificate, or None.
 
     Args:
-        leaf: what is served, or offered.
-        names: DNS names that clients may ask for.
+        leaf: the serving certificate, in use or new.
+        names: DNS names that clients connect to.
         bundle: PEM of the authorities that clients trust.
         now: the present time.
     """
@@ -137,9 +140,10 @@ def leaf_fault(
 
 
 def serving_fault(leaf: KeyPair | None, names: Sequence[str], now: datetime) -> str | None:
-    """Returns why a pair cannot serve whoever signed it, or None: broken, out of date, other names.
+    """Returns why a pair cannot be served, or None: unreadable, out of date, or for other names.
 
-    A wildcard stands for one whole label at the front, as verifiers read it.
+    The issuer does not matter here. A wildcard matches exactly one label at the front, as in TLS
+    clients.
     """
     if leaf is None:
         return "there is none yet"
@@ -150,22 +154,22 @@ def serving_fault(leaf: KeyPair | None, names: Sequence[str], now: datetime) -> 
         return key
     fault = _pair_fault(cert, key, now)
     if fault is None and now < cert.not_valid_before_utc - SKEW:
-        fault = f"it begins at {_shown(cert.not_valid_before_utc)}"
+        fault = f"it begins at {formatted(cert.not_valid_before_utc)}"
     if fault is not None:
         return fault
-    good_for = dns_names(cert)
+    certified = dns_names(cert)
     for name in names:
-        if not good_for & {name, "*." + name.partition(".")[2]}:
+        if not certified & {name, "*." + name.partition(".")[2]}:
             return f"it is not for the name {name}"
     return None
 
 
 def leaf_due(leaf: KeyPair, bundle: bytes, now: datetime) -> str | None:
-    """Returns why a serving certificate without fault should be replaced soon, or None.
+    """Returns why a valid serving certificate should be renewed, or None.
 
     Args:
-        leaf: what is served.
-        bundle: PEM of the authorities that clients trust, the one that signs now first.
+        leaf: the serving certificate.
+        bundle: PEM of the authorities that clients trust, the current one first.
         now: the present time.
     """
     cert = own_certificate(leaf.cert)
@@ -175,26 +179,26 @@ def leaf_due(leaf: KeyPair, bundle: bytes, now: datetime) -> str | None:
 
 
 def bundle_of(first: bytes, others: Iterable[bytes], now: datetime) -> bytes:
-    """Returns the PEM of all authorities to be trusted, none twice.
+    """Returns the PEM of all authorities to trust, without duplicates.
 
-    A replaced authority stays until it ends: certificates that it signed may still be served
-    somewhere, and nobody has to report that they are not.
+    A replaced authority stays in the bundle until it ends, because certificates that it signed
+    may still be in use.
 
     Args:
-        first: PEM that begins with the authority that signs now.
-        others: PEM of those before it; junk, leaves and what has ended are left out.
+        first: PEM that begins with the current authority.
+        others: PEM of earlier authorities. Unreadable, ended and leaf certificates are left out.
         now: the present time.
     """
     known = dict.fromkeys([own_certificate(first), *certificates(first)])
     known |= dict.fromkeys(cert for pem in others for cert in certificates(pem))
     current, *older = known
-    kept = [ca for ca in older if is_authority(ca) and now < ca.not_valid_after_utc + SKEW]
-    kept.sort(key=lambda ca: ca.not_valid_before_utc, reverse=True)
-    return pem_of([current, *kept[: BUNDLE_LIMIT - 1]])
+    valid = [ca for ca in older if is_authority(ca) and now < ca.not_valid_after_utc + SKEW]
+    valid.sort(key=lambda ca: ca.not_valid_before_utc, reverse=True)
+    return pem_of([current, *valid[: MAX_BUNDLE_CERTIFICATES - 1]])
 
 
 def _read(pair: KeyPair) -> tuple[x509.Certificate | str, SigningKey | str]:
-    """Returns certificate and key, and in the place of what cannot be read the reason."""
+    """Returns certificate and key; the reason instead of one that cannot be read."""
     cert: x509.Certificate | str
     key: SigningKey | str
     try:
@@ -204,7 +208,7 @@ def _read(pair: KeyPair) -> tuple[x509.Certificate | str, SigningKey | str]:
     try:
         key = private_key(pair.key)
     except ValueError:
-        # The library's words are left out: they may repeat what it read.
+        # The library's message is left out: it may contain parts of the key.
         key = "its key cannot be read"
     return cert, key
 
@@ -213,14 +217,15 @@ def _pair_fault(cert: x509.Certificate, key: SigningKey, now: datetime) -> str |
     if not matches(cert, key):
         return "its key belongs to another certificate"
     if now >= cert.not_valid_after_utc - SKEW:
-        return f"it ends at {_shown(cert.not_valid_after_utc)}"
+        return f"it ends at {formatted(cert.not_valid_after_utc)}"
     return None
 
 
 def _age_fault(cert: x509.Certificate, now: datetime) -> str | None:
     made, end = cert.not_valid_before_utc + BACKDATE, cert.not_valid_after_utc
-    return f"it ends at {_shown(end)}" if now >= end - (end - made) / 3 else None
+    return f"it ends at {formatted(end)}" if now >= end - (end - made) / 3 else None
 
 
-def _shown(time: datetime) -> str:
+def formatted(time: datetime) -> str:
+    """Returns a time in UTC as RFC 3339 text, for messages."""
     return f"{time:%Y-%m-%dT%H:%M:%SZ}"

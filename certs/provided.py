@@ -1,7 +1,7 @@
-"""A serving certificate that somebody else makes: cert-manager, or a hand, into a mounted Secret.
+"""Serves a certificate from a mounted Secret that cert-manager or an administrator provides.
 
-The kubelet replaces the files in one step when the Secret changes. They are read again all the
-time rather than watched: it costs nothing, and works on every kind of volume.
+The kubelet replaces the files in one step when the Secret changes. The files are polled, not
+watched: polling is cheap and works on every kind of volume.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 
 from certs.pki import KeyPair, own_certificate
 from certs.policy import serving_fault
-from certs.rotator import LOOK_SECONDS, Ends, Ready, Use
+from certs.rotator import CHECK_SECONDS, Ends, Ready, Use
 
 log = logging.getLogger(__name__)
 
-READ_TRIES = 3
-"""How often a version is read that is replaced meanwhile; the next look reads again."""
+MAX_READ_TRIES = 3
+"""How often the files are read when the kubelet replaces them at the same time."""
 
 
 async def follow(
@@ -32,59 +32,60 @@ async def follow(
     refused: Callable[[], None] = lambda: None,
     ends: Ends = lambda _which, _end: None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    look_seconds: float = LOOK_SECONDS,
+    check_seconds: float = CHECK_SECONDS,
 ) -> None:
-    """Serves what lies in a folder, until it is cancelled; what cannot serve is not taken.
+    """Serves the certificate in a folder, until it is cancelled. Invalid certificates are ignored.
 
     Args:
         directory: folder with ``tls.crt`` and ``tls.key``.
         names: DNS names that the certificate must be for.
-        use: gets each new certificate.
-        ready: told at every look whether the certificate in use can serve.
-        refused: called when what lies there begins to be at fault.
-        ends: told when a certificate that is taken into use ends.
+        use: called with each new certificate.
+        ready: called at every check; see ``Ready``.
+        refused: called once for each invalid certificate.
+        ends: called with the end of each new certificate; see ``Ends``.
         clock: the present time.
-        look_seconds: time between two looks.
+        check_seconds: interval between two checks.
     """
-    seen: KeyPair | None = None
+    last_read: KeyPair | None = None
     used: KeyPair | None = None
     while True:
-        found = _read(directory)
-        fault = serving_fault(found, names, clock())
-        if found is not None and fault is None and found != used:
-            use(found)
-            used = found
-            ends("serving", own_certificate(found.cert).not_valid_after_utc)
-            log.info("a new serving certificate is used, from %s", directory)
-        elif fault is not None and found != seen:
+        pair = _read(directory)
+        fault = serving_fault(pair, names, clock())
+        if pair is not None and fault is None and pair != used:
+            use(pair)
+            used = pair
+            ends("serving", own_certificate(pair.cert).not_valid_after_utc)
+            log.info("using a new serving certificate from %s", directory)
+        elif fault is not None and pair != last_read:
             refused()
             log.error("the certificate in %s cannot be used: %s", directory, fault)
-        seen = found
+        last_read = pair
         in_use = serving_fault(used, names, clock())
         ready(f"serving certificate: {fault or in_use}" if in_use else None)
-        await asyncio.sleep(look_seconds)
+        await asyncio.sleep(check_seconds)
 
 
 def _read(directory: Path) -> KeyPair | None:
     """Reads certificate and key from one version of the volume.
 
-    In a volume that the kubelet fills, the files are links through ``..data`` to a folder for each
-    version. Two reads through that link could meet two versions.
+    In a volume of the kubelet, ``..data`` is a link to the folder of the current version. Two
+    reads through that link could return files of two versions.
     """
-    for _ in range(READ_TRIES):
+    for _ in range(MAX_READ_TRIES):
         version = _version(directory)
         try:
             pair = KeyPair((version / "tls.crt").read_bytes(), (version / "tls.key").read_bytes())
         except OSError:
             if _version(directory) == version:
                 return None
-        else:  # otherwise the kubelet has removed this version meanwhile
+            # The kubelet has removed this version; read the next one.
+        else:
             return pair if pair.cert or pair.key else None
     return None
 
 
 def _version(directory: Path) -> Path:
-    """Returns the folder of the volume's present version; a plain folder is its own."""
+    """Returns the folder of the current version; ``directory`` itself if it has no versions."""
     try:
         return directory / os.readlink(directory / "..data")
     except OSError:

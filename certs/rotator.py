@@ -1,13 +1,11 @@
-"""Keeps certificates right: the authority's Secret, the CA bundles and the serving certificate.
+"""Rotates certificates: the authority's Secret, the CA bundles and the serving certificate.
 
-The Secret holds the authority only. Every replica signs a serving certificate for itself and keeps
-it in memory, so there is nothing to coordinate when one is renewed. Replicas that make a new
-authority at the same time are told apart by the Secret's resource version: one wins, the others
-read what it wrote.
+The Secret holds the authority only. Every replica signs its own serving certificate and keeps it in
+memory, so replicas do not coordinate renewals.
 
-Trust goes out before what must be trusted. A new authority stands in the Secret and in the webhook
-configurations, beside those before it, for ``SPREAD`` before a certificate that it signed replaces
-one that still works. Certificates of the old authority stay trusted, so nobody waits for anybody.
+A new authority is trusted before it is used. It is in the Secret and in the webhook configurations,
+next to its predecessors, for ``SPREAD`` before a certificate signed by it replaces a working one.
+Certificates of the old authority stay trusted, so replicas do not wait for each other.
 """
 
 from __future__ import annotations
@@ -17,22 +15,13 @@ import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from app.errors import ApiError, Conflict, Unreachable
+from app.cache.single import ObjectInformer
+from app.errors import ApiError, Unreachable
 from app.kube import Backoff, Kube
-from certs.early import Early, Note, note_nothing
-from certs.followed import Followed
-from certs.objects import (
-    MUTATING,
-    SECRET,
-    VALIDATING,
-    Place,
-    bundle_patch,
-    bundles_in,
-    calls_us,
-    new_secret,
-    pair_in,
-    with_pair,
-)
+from certs.authority import AuthoritySecret
+from certs.early import EarlyAuthority, Note, note_nothing
+from certs.injector import BundleInjector
+from certs.objects import MUTATING, VALIDATING, WebhookObjects
 from certs.pki import KeyPair, new_leaf, own_certificate
 from certs.policy import (
     authority_fault,
@@ -41,74 +30,70 @@ from certs.policy import (
     leaf_fault,
     new_leaf_life,
     serving_fault,
-    wanted_authority,
 )
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 10.0
-"""Time between two looks at the clock."""
+CHECK_SECONDS = 10.0
+"""Interval between two checks against the clock."""
 
 SPREAD = timedelta(seconds=10)
-"""How long a bundle stands before something that needs it is served: every API server reads the
-configurations by a watch of its own."""
-
-TRIES = 3
-"""How often a write is tried at once when somebody else's comes between."""
+"""How long a bundle is in the configurations before a certificate that needs it is served. Every
+API server reads the configurations through a watch of its own."""
 
 Use = Callable[[KeyPair], None]
-"""Gets the certificate to serve from now on."""
+"""Takes the certificate to serve from now on."""
 
 Ready = Callable[[str | None], None]
-"""Told why admission is not ready, or None when it is."""
+"""Takes the reason why admission is not ready, None when it is ready."""
 
 Ends = Callable[[str, datetime], None]
-"""Told when a certificate in use ends: ``authority`` or ``serving``."""
+"""Takes ``authority`` or ``serving``, and the time at which that certificate ends."""
 
 
 async def rotate(
     kube: Kube,
-    place: Place,
+    objects: WebhookObjects,
     use: Use,
     ready: Ready,
     *,
     ends: Ends = lambda _which, _end: None,
     early: Note = note_nothing,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    look_seconds: float = LOOK_SECONDS,
+    check_seconds: float = CHECK_SECONDS,
 ) -> None:
-    """Keeps certificates right until it is cancelled.
+    """Rotates certificates until it is cancelled.
 
     Args:
         kube: the API server.
-        place: the objects to look after.
-        use: gets each new serving certificate.
-        ready: told whenever it is decided whether admission is ready.
-        ends: told at every look when the certificates in use end.
-        early: told at every look whether the authority begins later than this clock says.
+        objects: names of the objects to manage.
+        use: called with each new serving certificate.
+        ready: called after every check.
+        ends: called after every check, once for each certificate in use.
+        early: called at every check with whether the authority begins after ``clock``.
         clock: the present time; the wall clock, so that a paused machine catches up.
-        look_seconds: time between two looks at the clock; events are looked at at once.
+        check_seconds: interval between two checks. Changes of the objects are checked at once.
     """
     wake = asyncio.Event()
-    rotator = Rotator(kube, place, use, wake.set, early)
+    rotator = Rotator(kube, objects, use, wake.set, early)
     backoff = Backoff()
     async with asyncio.TaskGroup() as group:
-        for followed in rotator.followed:
-            group.create_task(followed.run())
-        for followed in rotator.followed:
-            await followed.synced.wait()
-        complaint = ""
+        for informer in rotator.informers:
+            group.create_task(informer.run())
+        for informer in rotator.informers:
+            await informer.synced.wait()
+        logged = ""
         while True:
             wake.clear()
-            pause = look_seconds
+            pause = check_seconds
             try:
-                await rotator.look(clock())
-                complaint = ""
+                await rotator.check(clock())
+                logged = ""
             except (ApiError, Unreachable) as exc:
-                pause = min(look_seconds, backoff.pause_seconds())
-                if str(exc) != complaint:  # once, not at every try
-                    complaint = str(exc)
-                    log.error("certificates: %s; going on with what there is", complaint)
+                pause = min(check_seconds, backoff.pause_seconds())
+                if str(exc) != logged:  # once, not at every try
+                    logged = str(exc)
+                    log.error("cannot renew certificates: %s; keeping the present ones", logged)
             ready(rotator.fault(clock()))
             for which, end in rotator.ends():
                 ends(which, end)
@@ -120,55 +105,60 @@ async def rotate(
 
 
 class Rotator:
-    """What ``rotate`` does at every look; it never waits for anything but its own requests."""
+    """The checks that ``rotate`` repeats. It waits for nothing but its own requests.
+
+    Args:
+        kube: the API server.
+        objects: names of the objects to manage.
+        use: called with each new serving certificate.
+        changed: called after every change of the objects.
+        early: called at every check with whether the authority begins after the present time.
+    """
 
     def __init__(
         self,
         kube: Kube,
-        place: Place,
+        objects: WebhookObjects,
         use: Use,
         changed: Callable[[], None],
         early: Note = note_nothing,
     ) -> None:
-        self._kube = kube
-        self._place = place
+        self._names = objects.names
         self._use = use
-        self._secret = Followed(kube, SECRET, place.namespace, place.secret, changed)
-        self._configurations = (
-            Followed(kube, VALIDATING, None, place.validating, changed),
-            Followed(kube, MUTATING, None, place.mutating, changed),
+        self._secret = AuthoritySecret(kube, objects, changed)
+        self._injectors = (
+            BundleInjector(kube, VALIDATING, objects.validating, changed),
+            BundleInjector(kube, MUTATING, objects.mutating, changed),
         )
         self._authority: KeyPair | None = None
         self._leaf: KeyPair | None = None
-        self._standing_since: tuple[bytes, datetime] | None = None
+        self._published: tuple[bytes, datetime] | None = None  # the bundle, and since when
         self._missing: str | None = "there is no certificate authority yet"
         self._was_ready = False
-        self._early = Early(early)
+        self._early = EarlyAuthority(early)
 
     @property
-    def followed(self) -> tuple[Followed, ...]:
-        """What must be run and synced before the first look."""
-        return self._secret, *self._configurations
+    def informers(self) -> tuple[ObjectInformer, ...]:
+        """Informers that must run and be synced before the first check."""
+        return self._secret.informer, *(injector.informer for injector in self._injectors)
 
-    async def look(self, now: datetime) -> None:
-        """Puts right what is not; a look that finds all well sends nothing.
+    async def check(self, now: datetime) -> None:
+        """Renews and publishes what is out of date. Sends no request if everything is right.
 
         Raises:
-            ApiError: something could not be put right; all the rest was.
-            Unreachable: likewise.
+            ApiError, Unreachable: a write failed. All other writes were made.
         """
         errors: list[ApiError | Unreachable] = []
         try:
-            self._authority = await self._sound_authority(now)
+            self._authority = await self._secret.ensure(self._trusted, now)
         except (ApiError, Unreachable) as exc:
             errors.append(exc)
         if self._authority is not None:
-            self._early.look(self._secret, self._authority, now)
-            missing = [
-                await self._publish(c, self._authority.cert, errors) for c in self._configurations
-            ]
+            self._early.check(self._secret, self._authority, now)
+            bundle = self._authority.cert
+            missing = [await _inject(each, bundle, errors) for each in self._injectors]
             self._missing = next(filter(None, missing), None)
-            self._note_standing(self._authority.cert, now)
+            self._note_published(bundle, now)
             self._serve(self._authority, now)
         if errors:
             raise errors[0]
@@ -176,11 +166,11 @@ class Rotator:
     def fault(self, now: datetime) -> str | None:
         """Returns why admission is not ready, None if it is.
 
-        Once it was, only our own certificate makes it not so. A configuration that was taken away
-        or emptied is mended in a moment, and brings no calls meanwhile; to leave the Service for it
-        would only take the other configuration's calls from every replica at once.
+        After admission was ready once, only a fault of the serving certificate makes it unready. A
+        configuration without its bundle is repaired in a moment and gets no calls until then. If
+        every replica became unready for it, the calls of the other configuration would fail too.
         """
-        fault = serving_fault(self._leaf, self._place.names, now)
+        fault = serving_fault(self._leaf, self._names, now)
         if fault is None:
             fault = None if self._was_ready else self._missing
             self._was_ready = self._was_ready or fault is None
@@ -188,93 +178,50 @@ class Rotator:
         return f"serving certificate: {fault}"
 
     def ends(self) -> Iterator[tuple[str, datetime]]:
-        """Yields when the certificates in use end."""
+        """Yields ``authority`` and ``serving`` with the time at which that certificate ends."""
         for which, pair in (("authority", self._authority), ("serving", self._leaf)):
             if pair is not None:
                 yield which, own_certificate(pair.cert).not_valid_after_utc
 
-    async def _sound_authority(self, now: datetime) -> KeyPair:
-        """Returns the authority of the Secret; writes a new one if that is at fault."""
-        for tries_left in reversed(range(TRIES)):
-            secret = self._secret.newest
-            stored = pair_in(secret)
-            wanted, why = wanted_authority(stored, self._trusted(), self._place.names[0], now)
-            if wanted is stored:
-                return wanted
-            try:
-                if secret is None:
-                    new = with_pair(new_secret(self._place), wanted)
-                    self._secret.saw(await self._kube.create(SECRET, new))
-                else:
-                    self._secret.saw(await self._kube.replace(SECRET, with_pair(secret, wanted)))
-                log.info("%s was written anew: %s", self._secret, why)
-                return wanted
-            except Conflict:
-                # Another replica was quicker: what it wrote is as good as ours.
-                if not tries_left:
-                    raise
-                await self._secret.read()
-        raise AssertionError("the last try returns or raises")
-
     def _trusted(self) -> Iterator[bytes]:
-        """Yields the authorities that somebody may trust now, besides those of the Secret."""
+        """Yields the authorities that clients may trust now, besides those of the Secret."""
         if self._authority is not None:
             yield self._authority.cert
-        for configuration in self._configurations:
-            yield from bundles_in(configuration.newest)
+        for injector in self._injectors:
+            yield from injector.bundles()
 
-    async def _publish(
-        self, followed: Followed, bundle: bytes, errors: list[ApiError | Unreachable]
-    ) -> str | None:
-        """Puts the bundle into our entries of a configuration; returns why it does not stand."""
-        try:
-            return await self._put(followed, bundle)
-        except (ApiError, Unreachable) as exc:
-            errors.append(exc)
-            return f"the CA bundle cannot be put into {followed}: {exc}"
-
-    async def _put(self, followed: Followed, bundle: bytes) -> str | None:
-        for tries_left in reversed(range(TRIES)):
-            if followed.newest is None:
-                return f"{followed} does not exist"
-            if not calls_us(followed.newest):
-                return f"{followed} has no entry that calls us"
-            patch = bundle_patch(followed.newest, bundle)
-            if not patch:
-                break
-            try:
-                followed.saw(
-                    await self._kube.json_patch(followed.resource, None, followed.name, patch)
-                )
-                log.info("the CA bundle was put into %s", followed)
-                break
-            except Conflict:
-                if not tries_left:
-                    raise
-                await followed.read()
-        return None
-
-    def _note_standing(self, bundle: bytes, now: datetime) -> None:
+    def _note_published(self, bundle: bytes, now: datetime) -> None:
         if self._missing is not None:
-            self._standing_since = None
-        elif self._standing_since is None or self._standing_since[0] != bundle:
-            self._standing_since = bundle, now
+            self._published = None
+        elif self._published is None or self._published[0] != bundle:
+            self._published = bundle, now
 
     def _serve(self, authority: KeyPair, now: datetime) -> None:
-        """Signs a serving certificate if there must be a new one, and hands it over."""
-        why = leaf_fault(self._leaf, self._place.names, authority.cert, now)
-        if why is None and self._leaf is not None and self._is_usable(authority, now):
+        """Signs and uses a new serving certificate if the present one must be replaced."""
+        why = leaf_fault(self._leaf, self._names, authority.cert, now)
+        if why is None and self._leaf is not None and self._may_replace_leaf(authority, now):
             why = leaf_due(self._leaf, authority.cert, now)
         if why is None or authority_fault(authority, now) is not None:
             return
         life = new_leaf_life(authority, self._leaf, now)
-        leaf = new_leaf(authority, self._place.names, now, life)
+        leaf = new_leaf(authority, self._names, now, life)
         self._use(leaf)
         self._leaf = leaf
-        log.info("a new serving certificate is used: %s", why)
+        log.info("using a new serving certificate: %s", why)
 
-    def _is_usable(self, authority: KeyPair, now: datetime) -> bool:
-        """Whether a certificate that works may give way to one that this authority signs."""
-        if self._standing_since is None or early_start(authority, now) is not None:
+    def _may_replace_leaf(self, authority: KeyPair, now: datetime) -> bool:
+        """Whether a working certificate may be replaced by one that this authority signs."""
+        if self._published is None or early_start(authority, now) is not None:
             return False
-        return now - self._standing_since[1] >= SPREAD
+        return now - self._published[1] >= SPREAD
+
+
+async def _inject(
+    injector: BundleInjector, bundle: bytes, errors: list[ApiError | Unreachable]
+) -> str | None:
+    """Writes the bundle into a configuration; returns why it is not there."""
+    try:
+        return await injector.inject(bundle)
+    except (ApiError, Unreachable) as exc:
+        errors.append(exc)
+        return f"the CA bundle cannot be put into {injector}: {exc}"

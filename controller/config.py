@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from app.apis.kinds import Profile
-from app.cache.pace import PACE, Pace
+from app.cache.timing import DEFAULT_TIMING, Timing
 from app.convert.options import Options
 from controller.queue.workers import CONTROLLER_NAME
 from controller.reconcile.conflict_state import CONFLICT_TIMING, ConflictTiming
@@ -22,7 +22,7 @@ class ControllerConfig:
         workers: number of passes that run concurrently.
         resync_seconds: interval after which a ModelBooster is reconciled without a change.
         instance: name of this replica, for Events.
-        pace: time limits of the informers.
+        timing: time limits of the informers.
         conflict_timing: how often to check whether a conflicting controller is gone.
         poll_seconds: interval between polls of which kthena is installed.
         watch_pods: whether to watch pods, to say why a backend is not ready.
@@ -36,7 +36,7 @@ class ControllerConfig:
     workers: int = 16
     resync_seconds: float = 36000
     instance: str = CONTROLLER_NAME
-    pace: Pace = PACE
+    timing: Timing = DEFAULT_TIMING
     conflict_timing: ConflictTiming = CONFLICT_TIMING
     poll_seconds: float = 60
     watch_pods: bool = True

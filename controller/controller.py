@@ -65,7 +65,7 @@ class Controller:
             kube,
             lambda key, low: self._queue.add(key, low_priority=low),
             self._config.namespaces,
-            self._config.pace,
+            self._config.timing,
             self._metrics.count_informer,
             watch_pods=self._config.watch_pods,
             booster_read=lambda booster: self.schema.booster_read(booster),
@@ -226,7 +226,7 @@ class Controller:
         self._informers.handlers.unlabeled.clear()
         backoff = Backoff(0.5, RETRY_SECONDS)
         while True:
-            pause = random.uniform(*self._config.pace.audit_seconds)  # noqa: S311 - jitter
+            pause = random.uniform(*self._config.timing.audit_seconds)  # noqa: S311 - jitter
             try:
                 await self._informers.search_unlabeled()
             except (ApiError, Unreachable) as exc:

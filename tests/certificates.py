@@ -1,4 +1,4 @@
-"""Secret and webhook configurations as the chart makes them, and replicas that look after them."""
+"""The Secret and webhook configurations of the chart, and replicas that rotate certificates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from app.kube import connect
 from app.values.meta import Object
-from certs.objects import MUTATING, SECRET, VALIDATING, Place
+from certs.objects import MUTATING, SECRET, VALIDATING, WebhookObjects
 from certs.pki import KeyPair, is_issued_by, new_authority, own_certificate
 from certs.policy import AUTHORITY_LIFE, authority_fault
 from certs.rotator import rotate
@@ -24,10 +24,10 @@ NOW = datetime.now(UTC)
 SOUND = new_authority("ca", NOW, AUTHORITY_LIFE)
 OTHER = new_authority("ca", NOW, AUTHORITY_LIFE)
 MARKS: Object = {"labels": {"app": "ours"}, "annotations": {"meta.helm.sh/release-name": "r"}}
-"""What the chart gives its Secret."""
+"""Labels and annotations of the chart's Secret."""
 
 FOREIGN = "foreign.tests.example.com"
-"""An entry in our configurations that somebody else put there."""
+"""A webhook of another program in our configurations."""
 
 
 def encoded(value: bytes) -> str:
@@ -49,7 +49,7 @@ def entry(name: str, **config: str) -> Object:
 
 @dataclass
 class Clock:
-    """The time, which a test moves."""
+    """A clock that a test can set."""
 
     ahead: timedelta = timedelta()
 
@@ -59,7 +59,7 @@ class Clock:
 
 @dataclass
 class Replica:
-    """What one replica of the webhook was told."""
+    """What the callbacks of one replica received."""
 
     used: list[KeyPair] = field(default_factory=list)
     said: list[str | None] = field(default_factory=list)
@@ -80,18 +80,20 @@ class Replica:
 
 
 class Scene:
-    """A namespace with a Secret and the two configurations, as the chart makes them."""
+    """A namespace with the Secret and the two configurations of the chart."""
 
     def __init__(self, world: World, plane: ControlPlane) -> None:
         self.world = world
         self.plane = plane
         self.clock = Clock()
         name = world.namespace
-        self.place = Place(name, "webhook", "ca", validating=name, mutating=name, metadata=MARKS)
+        self.objects = WebhookObjects(
+            name, "webhook", "ca", validating=name, mutating=name, metadata=MARKS
+        )
 
     def configuration(self, *names: str) -> Object:
         return {
-            "metadata": {"name": self.place.validating},
+            "metadata": {"name": self.objects.validating},
             "webhooks": [
                 entry(f"{name}-modelbooster.workload.serving.volcano.sh") for name in names
             ]
@@ -105,54 +107,54 @@ class Scene:
 
     async def put_secret(self, pair: KeyPair | None) -> None:
         data = {"ca.crt": encoded(pair.cert), "ca.key": encoded(pair.key)} if pair else {}
-        secret = {"kind": "Secret", "metadata": {"name": self.place.secret}, "data": data}
+        secret = {"kind": "Secret", "metadata": {"name": self.objects.secret}, "data": data}
         await self.world.put(SECRET, secret)
 
     async def secret(
         self, right: Callable[[KeyPair], object] = bool, within: float = PATIENCE_SECONDS
     ) -> KeyPair:
-        """The authority that the Secret holds, once it is sound and right."""
+        """Returns the authority of the Secret, once it is valid and ``right``."""
 
         def is_right(obj: Object) -> bool:
             pair = pair_of(obj)
             return authority_fault(pair, self.clock()) is None and bool(right(pair))
 
-        found = await self.world.until(SECRET, self.place.secret, is_right, seconds=within)
+        found = await self.world.until(SECRET, self.objects.secret, is_right, seconds=within)
         return pair_of(found)
 
     async def trusted(self, bundle: bytes, within: float = PATIENCE_SECONDS) -> None:
-        """Waits until the bundle stands in all our entries, and checks that it does in no other."""
+        """Waits until all our webhooks have the bundle, and checks that the others do not."""
         for resource in (VALIDATING, MUTATING):
             obj = await self.world.until(
                 resource,
-                self.place.validating,
+                self.objects.validating,
                 lambda o: all(b == bundle for n, b in bundles(o) if n != FOREIGN),
                 seconds=within,
             )
             assert [b for n, b in bundles(obj) if n == FOREIGN] == [OTHER.cert]
 
     async def versions(self) -> list[str]:
-        """What changes with every write to any of the three."""
-        names = [(SECRET, "ca"), (VALIDATING, self.place.validating)]
-        found = [await self.world.get(r, n) for r, n in [*names, (MUTATING, self.place.mutating)]]
+        """Returns the resource versions of the three objects."""
+        names = [(SECRET, "ca"), (VALIDATING, self.objects.validating)]
+        found = [await self.world.get(r, n) for r, n in [*names, (MUTATING, self.objects.mutating)]]
         return [obj["metadata"]["resourceVersion"] for obj in found if obj]
 
     @asynccontextmanager
     async def replica(
         self, kubeconfig: Path | None = None, clock: Clock | None = None
     ) -> AsyncIterator[Replica]:
-        """Runs a replica of the webhook's rotator, by the scene's clock or by one of its own."""
+        """Runs a rotator, with the clock of the scene or another one."""
         new = Replica()
         async with connect(str(kubeconfig or self.plane.kubeconfig)) as kube:
             task = asyncio.create_task(
                 rotate(
                     kube,
-                    self.place,
+                    self.objects,
                     new.use,
                     new.said.append,
                     early=new.early.append,
                     clock=clock or self.clock,
-                    look_seconds=0.1,
+                    check_seconds=0.1,
                 )
             )
             try:
@@ -174,7 +176,7 @@ def bundles(configuration: Object) -> Iterator[tuple[str, bytes]]:
 
 
 async def until(right: Callable[[], object], seconds: float = 10) -> None:
-    """Waits for what a replica is told; it is told from this very event loop."""
+    """Waits for callbacks of a replica, which run in this event loop."""
     async with asyncio.timeout(seconds):
         while not right():  # noqa: ASYNC110 - what is waited for is a plain list
             await asyncio.sleep(0.01)
@@ -186,11 +188,11 @@ def signed_by(leaf: KeyPair, authority: KeyPair) -> bool:
 
 @asynccontextmanager
 async def new_scene(world: World, plane: ControlPlane) -> AsyncIterator[Scene]:
-    """Sets a scene, and removes what would outlive the test's namespace."""
+    """Creates a scene; afterwards removes the cluster-scoped objects."""
     made = Scene(world, plane)
     try:
         yield made
     finally:
         for resource in (VALIDATING, MUTATING):
             with suppress(Refused):
-                await world.delete(resource, made.place.validating)
+                await world.delete(resource, made.objects.validating)

@@ -10,9 +10,9 @@ from datetime import datetime
 import pytest
 
 from app.cache.informer import Informer
-from app.cache.pace import Pace
 from app.cache.records import Record
 from app.cache.store import Store
+from app.cache.timing import Timing
 from app.kube import Kube
 from app.values.meta import Key, Object, Resource
 from tests import audit
@@ -20,13 +20,13 @@ from tests.controlplane.plane import ControlPlane
 
 CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
 
-QUICK = Pace(
+QUICK = Timing(
     watch_seconds=(1, 1),
     grace_seconds=1,
-    listing_seconds=3,
-    shortest_watch_seconds=0.05,
-    first_pause_seconds=0.02,
-    longest_pause_seconds=0.2,
+    list_seconds=3,
+    min_watch_seconds=0.05,
+    first_backoff_seconds=0.02,
+    max_backoff_seconds=0.2,
 )
 """What takes minutes in a cluster takes seconds here; audits are as rare as there."""
 
@@ -34,7 +34,9 @@ QUICK = Pace(
 class Followed:
     """An informer at work and all that it has told."""
 
-    def __init__(self, kube: Kube, namespace: str, pace: Pace, store: Store | None = None) -> None:
+    def __init__(
+        self, kube: Kube, namespace: str, timing: Timing, store: Store | None = None
+    ) -> None:
         self.store = Store() if store is None else store
         self.told: list[tuple[Object | None, Object | None]] = []
         self.counted: list[str] = []
@@ -47,7 +49,7 @@ class Followed:
             self._changed,
             label_selector="team",
             namespace=namespace,
-            pace=pace,
+            timing=timing,
             count=self._count,
         )
 
@@ -91,10 +93,10 @@ class Followed:
 
 @asynccontextmanager
 async def following(
-    kube: Kube, namespace: str, pace: Pace = QUICK, store: Store | None = None
+    kube: Kube, namespace: str, timing: Timing = QUICK, store: Store | None = None
 ) -> AsyncIterator[Followed]:
     """Runs an informer on the labelled ConfigMaps of a namespace, from its first listing on."""
-    followed = Followed(kube, namespace, pace, store)
+    followed = Followed(kube, namespace, timing, store)
     running = asyncio.create_task(followed.informer.run())
     try:
         async with asyncio.timeout(60):

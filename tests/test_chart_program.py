@@ -14,7 +14,7 @@ import yaml
 from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE
 from app.model.storage import HOST_PATH_PREFIXES
 from app.values.meta import Object
-from certs.objects import ENTRIES
+from certs.objects import WEBHOOK_NAMES
 from modelbooster.settings import PREFIX, Settings, read_settings
 from tests.chart import (
     CHART,
@@ -112,7 +112,7 @@ def entries(objects: tuple[Object, ...] | list[Object]) -> dict[str, Object]:
 
 def test_the_webhooks_are_registered_as_the_api_says() -> None:
     found = entries(rendered())
-    assert set(found) == ENTRIES - {WARNING}
+    assert set(found) == WEBHOOK_NAMES - {WARNING}
     wanted = yaml.load(REGISTERED, Loader=yaml.CSafeLoader)
     without = [{k: v for k, v in e.items() if k != "clientConfig"} for e in found.values()]
     assert without == wanted
@@ -138,7 +138,7 @@ def test_what_may_be_chosen_about_the_webhooks() -> None:
 def test_with_a_list_of_namespaces_the_webhooks_are_called_for_these_only() -> None:
     name = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["team-a", "team-b"]}
     found = entries(rendered("namespaces-values.yaml"))
-    assert set(found) == ENTRIES
+    assert set(found) == WEBHOOK_NAMES
     elsewhere = found.pop(WARNING)
     for entry in found.values():
         assert entry["namespaceSelector"] == {"matchExpressions": [name]}

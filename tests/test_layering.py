@@ -300,7 +300,7 @@ def test_no_folder_is_crowded_and_no_file_is_long() -> None:
 def test_an_import_cycle_between_packages_is_found(tmp_path: Path) -> None:
     for part in PARTS:
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
-    low = tmp_path / "app/kube/pace.py"
+    low = tmp_path / "app/kube/backoff.py"
     low.write_text(low.read_text() + "\nfrom app.cache import store\n")
 
     (found,) = cycles(tmp_path)

@@ -1,7 +1,7 @@
-"""Looks from time to time whether a store is what the API server has.
+"""Compares a store with the API server from time to time.
 
-A watch that is served by a broken cache or cut by a clever proxy may leave out an event, and
-nothing in it says so. Uids and versions of everything cost little, and tell.
+A broken watch cache or proxy may drop an event, and no later event shows it. Listing only uids and
+resource versions is cheap and finds such gaps.
 """
 
 from __future__ import annotations
@@ -11,50 +11,50 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 
-from app.cache.pace import Pace
+from app.cache.timing import Timing
 from app.errors import ApiError, Unreachable
 
 log = logging.getLogger(__name__)
 
 
 def differences(
-    listed: Mapping[str, str], held: Mapping[str, str]
+    listed: Mapping[str, str], stored: Mapping[str, str]
 ) -> set[tuple[str, str | None, str | None]]:
-    """Returns (uid, listed version, held version) wherever the two are not the same.
+    """Returns (uid, listed version, stored version) for every object that differs.
 
-    While things change there are always some; one that stays the same is no such thing.
+    While objects change there are always some differences. Only one that persists is an error.
     """
     return {
-        (uid, listed.get(uid), held.get(uid))
-        for uid in listed.keys() | held.keys()
-        if listed.get(uid) != held.get(uid)
+        (uid, listed.get(uid), stored.get(uid))
+        for uid in listed.keys() | stored.keys()
+        if listed.get(uid) != stored.get(uid)
     }
 
 
 async def audit(
-    versions: Callable[[], Awaitable[dict[str, str]]],
-    held: Callable[[], dict[str, str]],
+    listed: Callable[[], Awaitable[dict[str, str]]],
+    stored: Callable[[], dict[str, str]],
     relist: Callable[[str], None],
-    pace: Pace,
+    timing: Timing,
 ) -> None:
-    """Audits a store for ever.
+    """Audits a store until it is cancelled.
 
     Args:
-        versions: asks the server for the version of every object, by uid.
-        held: says what we hold, in the same form.
-        relist: told why, when the store is wrong.
-        pace: how often to look.
+        listed: reads the resource version of every object, by uid, from the API server.
+        stored: returns the same from the store.
+        relist: called with the reason when the store is wrong.
+        timing: intervals.
     """
     while True:
-        await asyncio.sleep(random.uniform(*pace.audit_seconds))  # noqa: S311 - jitter
+        await asyncio.sleep(random.uniform(*timing.audit_seconds))  # noqa: S311 - jitter
         try:
-            suspicious = differences(await versions(), held())
-            if not suspicious:
+            suspects = differences(await listed(), stored())
+            if not suspects:
                 continue
-            await asyncio.sleep(pace.audit_again_seconds)
-            wrong = suspicious & differences(await versions(), held())
+            await asyncio.sleep(timing.audit_recheck_seconds)
+            wrong = suspects & differences(await listed(), stored())
         except (ApiError, Unreachable) as exc:
             log.info("cannot audit now: %s", exc)
             continue
         if wrong:
-            relist(f"{len(wrong)} objects are not what the server has")
+            relist(f"{len(wrong)} objects differ from those of the API server")

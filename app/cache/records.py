@@ -1,7 +1,7 @@
-"""What a store holds of an object: what everybody asks about it at hand, the rest packed.
+"""Stored objects: metadata and index values in memory, the object itself compressed.
 
-A fleet is large and nearly all of it at rest. What is being worked on is looked at several times
-within moments, by the passes that its own changes wake, so the objects used last stay unpacked.
+Nearly all objects of a large cluster are idle. An object that changes is read several times within
+moments, by the passes that its changes trigger. So the objects used last stay uncompressed.
 """
 
 from __future__ import annotations
@@ -11,135 +11,145 @@ from collections.abc import Callable, Mapping
 from sys import intern
 from typing import Any
 
-from app.cache.packing import Packing
+from app.cache.compression import Compressor
 from app.values.meta import IndexFunc, Key, Object, key_of, uid_of
 
 Entry = tuple[str, str]
-"""An index, and a value in it."""
+"""Name of an index, and a value in it."""
 
-UNPACKED = 40
-"""How many objects of a store are at hand unpacked; one takes about as much as 60 packed ones."""
+MAX_UNCOMPRESSED = 40
+"""Uncompressed objects of a store. One takes about as much memory as 60 compressed ones."""
 
 
 def no_facts(obj: Object) -> None:
-    """Nothing but what every record tells."""
+    """Keeps no facts."""
 
 
 def always_whole(obj: Object) -> bool:
-    """For kinds whose schema nobody replaces."""
+    """Says that objects of this kind are never pruned: nothing replaces their schema."""
     return True
 
 
 class Record:
-    """One object, as it was at one time.
+    """One version of one object.
 
     Args:
-        shelf: where it is unpacked.
+        factory: compresses and decompresses it.
         obj: the object.
-        entries: where indexes have it.
-        facts: what is to be known of it without unpacking it.
-        is_whole: whether it was read with a schema that keeps all of its fields.
+        entries: its index values.
+        facts: values that can be read without decompressing the object.
+        is_whole: whether the installed schema kept all of its fields when it was read.
     """
 
     __slots__ = (
-        *("_object", "_packed", "_shelf", "entries", "facts", "is_whole", "key", "uid", "version"),
+        *(
+            "_object",
+            "_compressed",
+            "_factory",
+            "entries",
+            "facts",
+            "is_whole",
+            "key",
+            "uid",
+            "version",
+        ),
     )
 
     def __init__(
         self,
-        shelf: Shelf,
+        factory: RecordFactory,
         obj: Object,
         entries: tuple[Entry, ...],
         facts: Any,
         is_whole: bool = True,
     ) -> None:
         namespace, name = key_of(obj)
-        self.key = Key(intern(namespace), intern(name))  # children are called alike
+        self.key = Key(intern(namespace), intern(name))  # children share their names
         self.uid = uid_of(obj)
         self.version: str = obj["metadata"].get("resourceVersion", "")
         self.entries = entries
         self.facts = facts
         self.is_whole = is_whole
-        self._shelf = shelf
+        self._factory = factory
         self._object: Object | None = obj
-        self._packed = b""
+        self._compressed = b""
 
     @property
     def object(self) -> Object:
-        """The object; the same one for those who ask soon after each other."""
+        """The object. Never change it: other callers get the same one."""
         obj = self._object
         if obj is None:
-            obj = self._object = self._shelf.packing.unpacked(self._packed)
-            self._shelf.keep(self)
+            obj = self._object = self._factory.compressor.decompress(self._compressed)
+            self._factory.touch(self)
         return obj
 
-    def is_as_good_as(self, obj_uid: str, version: str, is_whole: bool) -> bool:
-        """Returns whether a new reading tells nothing that this record does not hold.
+    def covers(self, obj_uid: str, version: str, is_whole: bool) -> bool:
+        """Returns whether this record holds at least as much as the object that was just read.
 
-        The same version may be read twice and differ: once with a schema that drops fields.
+        The same version may be read twice and differ, if a replaced schema drops fields.
 
         Args:
-            obj_uid: the uid that was read.
-            version: the resource version that was read.
-            is_whole: whether the new reading has all fields.
+            obj_uid: uid of the object that was read.
+            version: its resource version.
+            is_whole: whether it has all fields.
         """
         same = self.uid == obj_uid and self.version == version
         return same and (self.is_whole or not is_whole)
 
-    def pack(self) -> None:
-        """Gives up the object itself; what others have of it stays."""
-        if not self._packed and self._object is not None:
-            self._packed = self._shelf.packing.packed(self._object)
+    def compress(self) -> None:
+        """Compresses the object. Callers that hold it are not affected."""
+        if not self._compressed and self._object is not None:
+            self._compressed = self._factory.compressor.compress(self._object)
         self._object = None
 
 
-class Shelf:
-    """Makes the records of one store, and packs them when others are more in demand.
+class RecordFactory:
+    """Creates the records of one store, and compresses the least recently used ones.
 
     Args:
         rules: the indexes, by name.
-        facts: what is to be known of an object without unpacking it.
-        unpacked: how many objects stay unpacked; None for all.
-        whole: whether an object was read with a schema that keeps all of its fields.
+        facts: returns values that can be read without decompressing the object.
+        max_uncompressed: how many objects stay uncompressed; None for all.
+        whole: returns whether the installed schema kept all fields of an object.
     """
 
     def __init__(
         self,
         rules: Mapping[str, IndexFunc],
         facts: Callable[[Object], Any] = no_facts,
-        unpacked: int | None = UNPACKED,
+        max_uncompressed: int | None = MAX_UNCOMPRESSED,
         whole: Callable[[Object], bool] = always_whole,
     ) -> None:
-        self.packing = Packing()
+        self.compressor = Compressor()
         self._rules = rules
         self._facts = facts
         self.whole = whole
-        self._unpacked = unpacked
+        self._max_uncompressed = max_uncompressed
         self._recent: OrderedDict[Record, None] = OrderedDict()
 
     def record(self, obj: Object) -> Record:
-        """Returns the record of an object, which nobody may change any more."""
+        """Returns the record of an object. The object must not be changed any more."""
         entries = {(name, intern(v)): None for name, rule in self._rules.items() for v in rule(obj)}
         return Record(self, obj, tuple(entries), self._facts(obj), self.whole(obj))
 
-    def keep(self, record: Record) -> None:
-        """Leaves a record unpacked until so and so many others have come."""
-        if self._unpacked is None:
+    def touch(self, record: Record) -> None:
+        """Keeps a record uncompressed (LRU)."""
+        if self._max_uncompressed is None:
             return
         self._recent[record] = None
-        if len(self._recent) > self._unpacked:
-            self._recent.popitem(last=False)[0].pack()
+        if len(self._recent) > self._max_uncompressed:
+            self._recent.popitem(last=False)[0].compress()
 
-    def rest(self, record: Record) -> None:
-        """Packs a record that nobody is going to look at soon."""
-        if self._unpacked is not None:
-            record.pack()
+    def compress(self, record: Record) -> None:
+        """Compresses a record that is not needed soon."""
+        if self._max_uncompressed is not None:
+            record.compress()
 
-    def rest_all(self) -> None:
-        """Packs whatever is at hand unpacked."""
+    def compress_all(self) -> None:
+        """Compresses all records."""
         while self._recent:
-            self._recent.popitem()[0].pack()
+            self._recent.popitem()[0].compress()
 
     def drop(self, record: Record) -> None:
-        """Does no more with a record that the store does not hold any more."""
+        """Forgets a record that the store has removed."""
         self._recent.pop(record, None)

@@ -1,9 +1,9 @@
-"""What happens after a list or a watch failed: list again or resume the watch, and how soon.
+"""Retry policy of lists and watches: whether to list again or resume the watch, and when.
 
-A change of a CustomResourceDefinition replaces the storage behind its kind. The API server then
-ends the watches of that kind, answers 429 with ``Retry-After: 1`` for a moment, and may answer 410
-to the version that we resume from. All of these are answers: the server is up, and says itself how
-long to wait. Only a server that does not answer, or fails, meets a growing pause.
+A change of a CustomResourceDefinition replaces the storage of its kind. The API server then ends
+the watches of that kind, answers 429 with ``Retry-After: 1`` for a moment, and may answer 410 to a
+resumed watch. In all these cases the server is up and says how long to wait. The pause grows only
+for a server that does not answer, or fails.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from collections import deque
 from typing import NamedTuple
 
 from app.errors import ApiError, Garbled, Gone, Unreachable, WatchEnded
-from app.kube.pace import Bucket, Clock, Dice
+from app.kube.backoff import Clock, Jitter, TokenBucket
 
-FIRST_SECONDS = 0.8
-CAP_SECONDS = 30.0
+FIRST_BACKOFF_SECONDS = 0.8
+MAX_BACKOFF_SECONDS = 30.0
 
-SHORTEST_WATCH_SECONDS = 1.0
-"""A watch that the server ends earlier, without an event, has not worked."""
+MIN_WATCH_SECONDS = 1.0
+"""A watch that the server ends earlier, without an event, has failed."""
 
 ACCEPTED_SECONDS = 30.0
-"""A watch that lasted this long had been accepted, however it ended: opening one takes less."""
+"""A watch that lasted this long was accepted, however it ended. Opening one takes less time."""
 
-_ASKED_IN_A_ROW = 5
-_RESUMES_PER_MINUTE = 3
+_MAX_REQUESTED_PAUSES = 5
+_MAX_RESUMES_PER_MINUTE = 3
 _LIST_BURST = 20
 _LISTS_PER_SECOND = 0.2
 
 
-class Step(NamedTuple):
+class Retry(NamedTuple):
     """What to do after a failure.
 
     Args:
-        must_list: whether everything must be listed; False if the watch can be resumed.
+        must_list: whether to list everything; False if the watch can be resumed.
         pause_seconds: how long to wait first.
     """
 
@@ -44,125 +44,128 @@ class Step(NamedTuple):
 
 
 class WatchRetry:
-    """The retry policy of one watch, with the state that it needs.
+    """The retry policy of one watch, with its state.
 
     | what happened | next | pause |
     |---|---|---|
-    | the server ended the watch at its time | resume | none |
-    | it ended the watch within a second, without an event | resume | half the first back-off |
-    | 429 or 5xx with ``Retry-After`` | as without | as asked, ± 10 %; see below |
+    | the server ended the watch in time | resume | none |
+    | it ended the watch within a second, without an event | resume | half the first backoff |
+    | 429 or 5xx with ``Retry-After`` | as without it | as requested, ± 10 %; see below |
     | 410 | list | none |
-    | no answer; 429 | resume | back-off |
-    | other 5xx | resume; after three in a minute list | back-off |
-    | an event that cannot be read; any other answer | list | back-off |
-    | a list failed, 410 included | list | back-off, or as asked |
+    | no answer; 429 | resume | backoff |
+    | other 5xx | resume; list after three in a minute | backoff |
+    | an event that cannot be read; any other answer | list | backoff |
+    | a list failed, 410 included | list | backoff, or as requested |
 
-    The back-off is 0.8 s and doubles with each failure up to 30 s; each time up to as much again is
-    added by chance. It starts again at 0.8 s after a success: an event, a bookmark, or a watch that
-    lasted. A list alone is no success, because the watch after it may fail each time.
+    The backoff is 0.8 s and doubles with each failure up to 30 s. Jitter adds up to the same time
+    again. The backoff is reset by a success: an event, a bookmark, or a watch that lasted. A list
+    alone is no success, because the watch after it may fail each time.
 
-    From the sixth ``Retry-After`` in a row the pause is at least the back-off: a proxy may send
-    that header for a server that is down. A watch may list 20 times in a burst, then once in 5 s.
+    From the sixth ``Retry-After`` in a row the pause is at least the backoff, because a proxy may
+    send that header for a server that is down. A watch may list 20 times in a burst, then once in
+    5 s.
 
     Args:
-        first_seconds: the first back-off.
-        cap_seconds: the longest back-off, before chance.
-        shortest_watch_seconds: a watch that ends earlier without an event has not worked.
+        first_seconds: the first backoff.
+        max_seconds: the longest backoff, before jitter.
+        min_watch_seconds: a watch that ends earlier without an event has failed.
         clock: the time, in seconds.
-        dice: for jitter.
+        jitter: random numbers in [0, 1).
     """
 
     def __init__(
         self,
-        first_seconds: float = FIRST_SECONDS,
-        cap_seconds: float = CAP_SECONDS,
-        shortest_watch_seconds: float = SHORTEST_WATCH_SECONDS,
+        first_seconds: float = FIRST_BACKOFF_SECONDS,
+        max_seconds: float = MAX_BACKOFF_SECONDS,
+        min_watch_seconds: float = MIN_WATCH_SECONDS,
         clock: Clock = time.monotonic,
-        dice: Dice = random.random,
+        jitter: Jitter = random.random,
     ) -> None:
         self._first = first_seconds
-        self._cap = cap_seconds
-        self._shortest = shortest_watch_seconds
+        self._max = max_seconds
+        self._min_watch = min_watch_seconds
         self._clock = clock
-        self._dice = dice
-        self._lists = Bucket(_LISTS_PER_SECOND, _LIST_BURST, clock)
-        self._resumed: deque[float] = deque(maxlen=_RESUMES_PER_MINUTE)
+        self._jitter = jitter
+        self._lists = TokenBucket(_LISTS_PER_SECOND, _LIST_BURST, clock)
+        self._resumed: deque[float] = deque(maxlen=_MAX_RESUMES_PER_MINUTE)
         self._opened_at = clock()
-        self._was_told = False
+        self._has_event = False
         self._failures = 0
-        self._asked = 0
+        self._requested_pauses = 0
 
     def opening(self) -> None:
         """Notes that a watch is about to be opened."""
-        self._opened_at, self._was_told = self._clock(), False
+        self._opened_at, self._has_event = self._clock(), False
 
-    def told(self) -> None:
-        """Notes an event or a bookmark."""
-        self._was_told = True
+    def received(self) -> None:
+        """Notes that an event or a bookmark arrived."""
+        self._has_event = True
         self._succeeded()
 
     def ended(self) -> None:
         """Notes that the server ended the watch.
 
         Raises:
-            WatchEnded: so early that it must not be opened again without a pause.
+            WatchEnded: it ended so early that it must not be opened again without a pause.
         """
-        if self._was_told or self._lasted() >= self._shortest:
+        if self._has_event or self._lasted() >= self._min_watch:
             self._succeeded()
             return
         raise WatchEnded("the watch ended at once")
 
-    def after_watch(self, error: ApiError | Unreachable) -> Step:
-        """Returns what to do after a watch broke off, or was refused."""
+    def after_watch(self, error: ApiError | Unreachable) -> Retry:
+        """Returns what to do after a watch broke, or was rejected."""
         if self._lasted() >= ACCEPTED_SECONDS:
             self._succeeded()
         must_list, pause = self._after_watch(error)
         if must_list:
             pause = max(pause, self._lists.reserve())
-        return Step(must_list, pause)
+        return Retry(must_list, pause)
 
     def after_list(self, error: ApiError | Unreachable) -> float:
         """Returns how many seconds to wait after a list that failed."""
         return self._pause_after(error)
 
-    def _after_watch(self, error: ApiError | Unreachable) -> Step:
+    def _after_watch(self, error: ApiError | Unreachable) -> Retry:
         match error:
             case WatchEnded():
-                return Step(False, self._first / 2 * (1 + self._dice()))
+                return Retry(False, self._first / 2 * (1 + self._jitter()))
             case Gone():
-                return Step(True, 0)
+                return Retry(True, 0)
             case Garbled():
-                return Step(True, self._pause_after(error))  # what the event was about is unknown
+                return Retry(True, self._pause_after(error))  # the event is lost
             case Unreachable() | ApiError(status=429):
-                return Step(False, self._pause_after(error))
+                return Retry(False, self._pause_after(error))
             case ApiError(status=status) if status >= 500:
-                return Step(self._resumed_often(), self._pause_after(error))
-        return Step(True, self._pause_after(error))
+                return Retry(self._resumes_too_often(), self._pause_after(error))
+        return Retry(True, self._pause_after(error))
 
     def _pause_after(self, error: ApiError | Unreachable) -> float:
-        asked = error.retry_after_seconds if isinstance(error, ApiError) else None
-        if asked is None:
+        requested = error.retry_after_seconds if isinstance(error, ApiError) else None
+        if requested is None:
             return self._backoff()
-        self._asked += 1
-        pause = asked * (0.9 + 0.2 * self._dice())
-        return pause if self._asked <= _ASKED_IN_A_ROW else max(pause, self._backoff())
+        self._requested_pauses += 1
+        pause = requested * (0.9 + 0.2 * self._jitter())
+        if self._requested_pauses <= _MAX_REQUESTED_PAUSES:
+            return pause
+        return max(pause, self._backoff())
 
     def _backoff(self) -> float:
-        pause = min(self._first * 2.0 ** min(self._failures, 30), self._cap)
+        pause = min(self._first * 2.0 ** min(self._failures, 30), self._max)
         self._failures += 1
-        return pause * (1 + self._dice())
+        return pause * (1 + self._jitter())
 
     def _succeeded(self) -> None:
-        self._failures = self._asked = 0
+        self._failures = self._requested_pauses = 0
 
     def _lasted(self) -> float:
         return self._clock() - self._opened_at
 
-    def _resumed_often(self) -> bool:
+    def _resumes_too_often(self) -> bool:
         now = self._clock()
-        is_often = len(self._resumed) == _RESUMES_PER_MINUTE and now - self._resumed[0] < 60
-        if is_often:
+        is_too_often = len(self._resumed) == _MAX_RESUMES_PER_MINUTE and now - self._resumed[0] < 60
+        if is_too_often:
             self._resumed.clear()
         else:
             self._resumed.append(now)
-        return is_often
+        return is_too_often

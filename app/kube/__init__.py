@@ -1,22 +1,22 @@
-"""The API server: the only part of the program that knows kubernetes_asyncio and aiohttp."""
+"""The client of the API server. No other part imports kubernetes_asyncio or aiohttp."""
 
-from app.kube.answers import is_too_large_version, is_unknown_kind
+from app.kube.backoff import Backoff, TokenBucket, min_wait_seconds
 from app.kube.client import FIELD_MANAGER, Kube, connect
 from app.kube.jsonpatch import equality_tests
-from app.kube.objects import Document, Event, ObjectList
-from app.kube.pace import Backoff, Bucket, least_wait_seconds
+from app.kube.objects import ApiDocument, Event, ObjectList
+from app.kube.responses import is_too_large_version, is_unknown_kind
 
 __all__ = [
     "FIELD_MANAGER",
+    "ApiDocument",
     "Backoff",
-    "Bucket",
-    "Document",
     "Event",
     "Kube",
     "ObjectList",
+    "TokenBucket",
     "connect",
     "equality_tests",
     "is_too_large_version",
     "is_unknown_kind",
-    "least_wait_seconds",
+    "min_wait_seconds",
 ]

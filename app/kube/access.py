@@ -1,9 +1,9 @@
-"""Where the API server is and who we are to it.
+"""Address and credentials of the API server (client-go: rest.Config).
 
-The library ``kubernetes_asyncio`` reads kubeconfigs and runs credential plugins; no other file
-imports it, and this one only when there is a kubeconfig to read. In a pod there is none: what the
-kubelet puts there is two files and two variables, and reading those ourselves saves every replica
-40 MiB of memory and a third of a second, which the library's generated models take to load.
+``kubernetes_asyncio`` reads kubeconfigs and runs credential plugins. Only this file imports it, and
+only if there is a kubeconfig. In a pod two files and two environment variables are enough. Reading
+them directly saves 40 MiB of memory per replica and a third of a second at startup, which the
+generated models of the library cost.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ log = logging.getLogger(__name__)
 
 HOST, PORT = "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where a kubelet puts a pod's token and the authority that signed the API server's certificate."""
+"""Folder with the pod's token and the CA certificate of the API server."""
 
 REREAD_SECONDS = 60
-"""How often credentials are read again; a kubelet renews a pod's token long before it ends."""
+"""Interval of reading credentials again. The kubelet renews a token long before it expires."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """All that a request needs to know about the server.
+    """Address and credentials of a server.
 
     Args:
         server: scheme, host and port, without a slash at the end.
-        authorization: value of the header of that name, None for a client certificate.
-        tls: how to check the server, and our client certificate if we have one.
-        tls_name: name that the server's certificate must hold, if it is not the host's.
-        proxy: URL of an HTTP proxy.
+        authorization: value of the ``Authorization`` header; None with a client certificate.
+        tls: verifies the server; has the client certificate if there is one.
+        tls_name: name in the server's certificate, if it is not the host's.
+        proxy: URL of an HTTP proxy; None for none.
     """
 
     server: str
@@ -52,77 +52,77 @@ class Access:
 
 
 class Credentials:
-    """Keeps an ``Access`` fresh.
+    """Reads credentials, and reads them again when they may have changed.
 
     Args:
-        kubeconfig: the file to use; None means the pod's service account if there is one, else
-            the files named by ``KUBECONFIG``, else ``~/.kube/config``.
+        kubeconfig: path of a kubeconfig. None for the pod's service account if there is one, then
+            the files named by ``KUBECONFIG``, then ``~/.kube/config``.
     """
 
     def __init__(self, kubeconfig: str | None = None) -> None:
         self._kubeconfig = kubeconfig
         self._lock = asyncio.Lock()
-        self._load: Callable[[], Awaitable[_Found]] | None = None
-        self._tls_sources: tuple[object, ...] = ()
+        self._load: Callable[[], Awaitable[_Source]] | None = None
+        self._tls_inputs: tuple[object, ...] = ()
         self._access: Access | None = None
         self._read_at = 0.0
 
     async def current(self) -> Access:
-        """Returns the access to use now; reads it again when it is a minute old.
+        """Returns the access to use now. It is read again after a minute.
 
         Raises:
-            UsageError: there is none, or it cannot be read, and there never was another.
+            UsageError: the credentials cannot be read, and never could.
         """
         if self._access is not None and time.monotonic() < self._read_at + REREAD_SECONDS:
             return self._access
-        self._read_at = time.monotonic()  # others go on with what there is meanwhile
+        self._read_at = time.monotonic()  # other requests use the present one meanwhile
         try:
             return await self._read(anew=self._access is None)
         except UsageError as exc:
             if self._access is None:
                 raise
-            log.warning("%s; going on with the credentials read before", exc)
+            log.warning("%s; using the previous credentials", exc)
             return self._access
 
     async def renewed(self, stale: Access) -> Access:
-        """Returns an access to try after the server refused ``stale``, or was not to be trusted."""
+        """Returns a new access after the server rejected ``stale``, or could not be verified."""
         async with self._lock:
             if self._access is not None and self._access is not stale:
-                return self._access  # another request was refused as well and has seen to it
+                return self._access  # another request has renewed it
             try:
                 return await self._read(anew=True)
             except UsageError as exc:
-                log.warning("%s; going on with the credentials read before", exc)
+                log.warning("%s; using the previous credentials", exc)
                 return stale
 
     async def _read(self, *, anew: bool) -> Access:
         try:
             if self._load is None or anew:
                 self._load = _loader(self._kubeconfig)
-            found = await self._load()
-            sources = found.tls_sources()
-            if self._access is None or sources != self._tls_sources:
-                tls = found.tls()
-                self._tls_sources = sources
-            else:  # a new context would cost milliseconds and every pooled connection
+            source = await self._load()
+            inputs = source.tls_inputs()
+            if self._access is None or inputs != self._tls_inputs:
+                tls = source.tls()
+                self._tls_inputs = inputs
+            else:  # a new context costs milliseconds and all pooled connections
                 tls = self._access.tls
         except (OSError, ValueError) as exc:
             where = self._kubeconfig or "in the pod, in KUBECONFIG or in ~/.kube/config"
             raise UsageError(f"no usable access to an API server ({where}): {exc}") from exc
         self._access = Access(
-            server=found.server.rstrip("/"),
-            # A file that ends in a line break is common, and no header may hold one.
-            authorization=found.authorization.strip() or None,
+            server=source.server.rstrip("/"),
+            # Token files often end in a line break, which is not allowed in a header.
+            authorization=source.authorization.strip() or None,
             tls=tls,
-            tls_name=found.tls_name,
-            proxy=found.proxy or _environment_proxy(found.server),
+            tls_name=source.tls_name,
+            proxy=source.proxy or _environment_proxy(source.server),
         )
         return self._access
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Found:
-    """What a kubeconfig or a pod says."""
+class _Source:
+    """The content of a kubeconfig, or of a pod's service account."""
 
     server: str
     authorization: str
@@ -133,14 +133,14 @@ class _Found:
     tls_name: str | None = None
     proxy: str | None = None
 
-    def tls_sources(self) -> tuple[object, ...]:
-        """What a TLS context is made of."""
+    def tls_inputs(self) -> tuple[object, ...]:
+        """Returns everything that the TLS context depends on."""
         files = (self.ca_file, self.certificate_file, self.key_file)
         return (self.verify, *(Path(file).read_bytes() if file else None for file in files))
 
     def tls(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.ca_file)
-        # Clusters made years ago have authorities without the fields that strict checking demands.
+        # Old clusters have CA certificates without the extensions that strict checks require.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if self.certificate_file:
             context.load_cert_chain(self.certificate_file, keyfile=self.key_file)
@@ -150,29 +150,29 @@ class _Found:
         return context
 
 
-def _loader(kubeconfig: str | None) -> Callable[[], Awaitable[_Found]]:
+def _loader(kubeconfig: str | None) -> Callable[[], Awaitable[_Source]]:
     if kubeconfig is None and HOST in os.environ and (SERVICE_ACCOUNT / "token").is_file():
         return _from_pod
     return _from_kubeconfig(kubeconfig)
 
 
-async def _from_pod() -> _Found:
+async def _from_pod() -> _Source:
     host, port = os.environ[HOST], os.environ.get(PORT, "443")
-    return _Found(
+    return _Source(
         server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
         authorization=f"Bearer {(SERVICE_ACCOUNT / 'token').read_text()}",
         ca_file=str(SERVICE_ACCOUNT / "ca.crt"),
     )
 
 
-def _from_kubeconfig(kubeconfig: str | None) -> Callable[[], Awaitable[_Found]]:
+def _from_kubeconfig(kubeconfig: str | None) -> Callable[[], Awaitable[_Source]]:
     from kubernetes_asyncio.client import Configuration
     from kubernetes_asyncio.config import ConfigException, kube_config
 
     path = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
     loader: Any = None
 
-    async def load() -> _Found:
+    async def load() -> _Source:
         nonlocal loader
         configuration: Any = Configuration()
         try:
@@ -180,11 +180,11 @@ def _from_kubeconfig(kubeconfig: str | None) -> Callable[[], Awaitable[_Found]]:
                 loader = await kube_config.load_kube_config(
                     path, client_configuration=configuration, persist_config=False
                 )
-            else:  # reads token files again, and runs a plugin whose credential has expired
+            else:  # reads token files, and runs the plugin if its credential has expired
                 await loader.load_and_set(configuration)
-        except _unusable(kube_config, ConfigException) as exc:
+        except _library_errors(kube_config, ConfigException) as exc:
             raise ValueError(exc) from exc
-        return _Found(
+        return _Source(
             server=configuration.host,
             authorization=configuration.api_key.get("BearerToken") or "",
             ca_file=configuration.ssl_ca_cert,
@@ -198,15 +198,15 @@ def _from_kubeconfig(kubeconfig: str | None) -> Callable[[], Awaitable[_Found]]:
     return load
 
 
-def _unusable(kube_config: Any, refused: type[Exception]) -> tuple[type[Exception], ...]:
-    """What the library raises for a file that it cannot use; not all of it on purpose."""
+def _library_errors(kube_config: Any, refused: type[Exception]) -> tuple[type[Exception], ...]:
+    """The errors that the library raises for an invalid file, documented or not."""
     return (refused, kube_config.yaml.YAMLError, AssertionError, AttributeError, TypeError)
 
 
 def _environment_proxy(server: str) -> str | None:
-    """The proxy that ``HTTPS_PROXY`` and ``NO_PROXY`` ask for.
+    """Returns the proxy that ``HTTPS_PROXY`` and ``NO_PROXY`` configure.
 
-    aiohttp would look it up for every request, in a thread: that costs more than the request.
+    aiohttp would determine it for every request in a thread, which costs more than the request.
     """
     parts = urlsplit(server)
     if parts.hostname is None or proxy_bypass(parts.netloc):

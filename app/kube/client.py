@@ -1,4 +1,4 @@
-"""The API server as the rest of the program sees it: objects in, objects out, our own errors."""
+"""The client of the API server: reads and writes objects, raises the errors of ``app.errors``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import orjson
 
 from app.kube.access import Credentials
-from app.kube.objects import checked, good, path_of, path_to
-from app.kube.pace import Bucket
+from app.kube.backoff import TokenBucket
+from app.kube.objects import json_of, of_kind, path_of, path_to
 from app.kube.reader import Reader
 from app.kube.request import REQUEST_SECONDS, Request
 from app.kube.transport import Guard, Observe, Transport
@@ -17,20 +17,20 @@ from app.values.meta import Object, Resource
 from app.version import program_version
 
 FIELD_MANAGER = "model-booster-controller"
-"""Under this name the API server notes which fields are ours."""
+"""Field manager of our fields in ``managedFields``."""
 
 
 class Kube(Reader):
     """Reads and writes objects.
 
-    A write may raise what a read does; after ``Unreachable`` it may have been done all the same.
-    It may raise ``LeadershipLost``: then nothing was sent.
+    A write raises the same errors as a read. After ``Unreachable`` it may have been done all the
+    same. It may also raise ``LeadershipLost``; then nothing was sent.
 
     Args:
         transport: the connections.
-        guard: asked before every write.
+        guard: called before every write.
         seconds: time limit of a single request.
-        is_urgent: whether requests for single objects go before all limits of their rate.
+        is_urgent: whether requests for single objects are exempt from the rate limit.
     """
 
     def __init__(
@@ -45,33 +45,33 @@ class Kube(Reader):
         self._guard = guard
 
     def unguarded(self, seconds: float = REQUEST_SECONDS, *, is_urgent: bool = False) -> Kube:
-        """Returns the same client without a guard, for writes that no leadership is needed for.
+        """Returns the same client without a guard, for writes that need no leadership.
 
         Args:
             seconds: time limit of a single request.
-            is_urgent: whether such a request goes before all limits of the rate: the lease must
-                be renewed however many writes wait for their turn.
+            is_urgent: whether requests are exempt from the rate limit. The lease must be renewed
+                even if many writes wait.
         """
         return Kube(self._transport, None, seconds, is_urgent=is_urgent)
 
     async def create(self, resource: Resource, obj: Object) -> Object:
-        """Creates an object; ``Conflict`` if there is one of that name."""
+        """Creates an object; ``Conflict`` if the name is taken."""
         path = path_to(resource, obj["metadata"].get("namespace"))
-        answer = await self._write("POST", path, obj, {"fieldManager": FIELD_MANAGER})
-        return checked(resource.kind, answer)
+        response = await self._write("POST", path, obj, {"fieldManager": FIELD_MANAGER})
+        return of_kind(resource.kind, response)
 
     async def replace(self, resource: Resource, obj: Object) -> Object:
-        """Writes a whole object over the version it carries; ``Conflict`` if there is a newer."""
+        """Replaces an object; ``Conflict`` if it has a newer version than the one given."""
         path = path_of(resource, obj)
-        answer = await self._write("PUT", path, obj, {"fieldManager": FIELD_MANAGER})
-        return checked(resource.kind, answer)
+        response = await self._write("PUT", path, obj, {"fieldManager": FIELD_MANAGER})
+        return of_kind(resource.kind, response)
 
     async def apply(self, resource: Resource, obj: Object) -> Object:
-        """Applies an object on the server's side; what others own and we send becomes ours."""
+        """Applies an object (server-side apply, forced: takes over fields of other managers)."""
         query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
         path = path_of(resource, obj)
-        answer = await self._write("PATCH", path, obj, query, "application/apply-patch+yaml")
-        return checked(resource.kind, answer)
+        response = await self._write("PATCH", path, obj, query, "application/apply-patch+yaml")
+        return of_kind(resource.kind, response)
 
     async def merge_patch(
         self,
@@ -82,11 +82,11 @@ class Kube(Reader):
         *,
         subresource: str = "",
     ) -> Object:
-        """Merges a patch into an object; guarded by the resource version that the patch carries."""
+        """Sends a JSON Merge Patch (RFC 7386). ``Conflict`` if its resource version is outdated."""
         path = path_to(resource, namespace, name, subresource)
         query = {"fieldManager": FIELD_MANAGER}
         kind = "application/merge-patch+json"
-        return checked(resource.kind, await self._write("PATCH", path, patch, query, kind))
+        return of_kind(resource.kind, await self._write("PATCH", path, patch, query, kind))
 
     async def json_patch(
         self,
@@ -97,22 +97,22 @@ class Kube(Reader):
         *,
         subresource: str = "",
     ) -> Object:
-        """Runs the operations of a JSON Patch (RFC 6902) on an object, all or none."""
+        """Sends a JSON Patch (RFC 6902): all of its operations are applied, or none."""
         path = path_to(resource, namespace, name, subresource)
         query = {"fieldManager": FIELD_MANAGER}
         kind = "application/json-patch+json"
-        return checked(resource.kind, await self._write("PATCH", path, patch, query, kind))
+        return of_kind(resource.kind, await self._write("PATCH", path, patch, query, kind))
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
     ) -> None:
-        """Deletes an object; what it owns is collected later.
+        """Deletes an object. Its dependents are deleted in the background.
 
         Args:
             resource: the kind.
-            namespace: None for kinds outside of namespaces.
+            namespace: None for cluster-scoped kinds.
             name: the object's name.
-            uid: delete only the object with this uid; ``Conflict`` if another has the name.
+            uid: delete only the object with this uid; ``Conflict`` if the name belongs to another.
         """
         options: Object = {
             "apiVersion": "v1",
@@ -140,7 +140,7 @@ class Kube(Reader):
             seconds=self._seconds,
             is_urgent=self._is_urgent,
         )
-        return good(await self._transport.send(request, self._guard))
+        return json_of(await self._transport.send(request, self._guard))
 
 
 @asynccontextmanager
@@ -152,20 +152,20 @@ async def connect(
     guard: Guard | None = None,
     observe: Observe | None = None,
 ) -> AsyncIterator[Kube]:
-    """Opens connections to the API server.
+    """Opens a client of the API server.
 
     Args:
-        kubeconfig: path of one; None: the pod's service account, else ``KUBECONFIG``, else
-            ``~/.kube/config``.
-        qps: requests per second of all parts of the process together; 0 for no limit.
-        burst: how many may go at once under such a limit.
-        guard: asked before every write.
-        observe: told of every answer.
+        kubeconfig: path of a kubeconfig. None for the pod's service account if there is one, then
+            ``KUBECONFIG``, then ``~/.kube/config``.
+        qps: requests per second of the whole process; 0 for no limit.
+        burst: requests above that rate that are sent at once.
+        guard: called before every write.
+        observe: called with every response.
 
     Raises:
-        UsageError: there is no usable access to a server.
+        UsageError: there are no usable credentials.
     """
-    bucket = Bucket(qps, burst) if qps > 0 else None
+    bucket = TokenBucket(qps, burst) if qps > 0 else None
     credentials = Credentials(kubeconfig)
     async with Transport(credentials, _user_agent(), bucket=bucket, observe=observe) as transport:
         yield Kube(transport, guard)

@@ -1,7 +1,7 @@
-"""``test`` operations of a JSON patch that hold for a value as the API server writes it.
+"""``test`` operations of a JSON patch for values of the API server.
 
-The API server compares numbers and strings as text, and its text is Go's. Where Go and we may write
-the same value in two ways, that part is left out of the tests.
+The API server compares numbers and strings as JSON text, written by Go. Values that Python and Go
+may write differently are left out of the tests.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import orjson
 
 from app.values.meta import Object
 
-MOST_TESTS = 1000
-"""The API server takes at most 10,000 operations in a patch."""
+MAX_TESTS = 1000
+"""The API server accepts at most 10,000 operations in a patch."""
 
 # Characters that Go escapes, and floats that may have an exponent.
 _AMBIGUOUS = re.compile(
@@ -24,22 +24,22 @@ _AMBIGUOUS = re.compile(
 
 
 def equality_tests(value: Any, path: str) -> list[Object]:
-    """Returns operations that fail unless a value stands at a path; mostly a single one.
+    """Returns operations that fail unless the object has a value at a path; mostly a single one.
 
     Args:
         value: JSON, as the API server returned it.
         path: JSON pointer.
     """
-    found: list[Object] = []
+    tests: list[Object] = []
     for at, part in _unambiguous(value, path):
-        found.append({"op": "test", "path": at, "value": part})
-        if len(found) == MOST_TESTS:
+        tests.append({"op": "test", "path": at, "value": part})
+        if len(tests) == MAX_TESTS:
             break
-    return found
+    return tests
 
 
 def _unambiguous(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yields the largest parts that can be written in one way only, with their paths."""
+    """Yields the largest parts with only one JSON text, with their paths."""
     if not _AMBIGUOUS.search(orjson.dumps(value)):
         yield path, value
     elif isinstance(value, dict):

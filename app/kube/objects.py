@@ -1,4 +1,4 @@
-"""Objects on the wire: where they stand, and what an answer must hold to be believed."""
+"""Paths of objects, and the checks that a response must pass."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from app.errors import Garbled
-from app.kube.answers import decoded, error_from_answer, error_from_event
-from app.kube.wire import Answer
+from app.kube.connection import Response
+from app.kube.responses import decoded, error_from_event, error_from_response
 from app.values.meta import Object, Resource
 
 
 @dataclass(frozen=True)
 class ObjectList:
-    """The objects of a kind, and the version of the collection at which they were read."""
+    """The objects of a kind, and the resource version of the collection at which they were read."""
 
     items: list[Object]
     resource_version: str
 
 
 class Event(NamedTuple):
-    """One line of a watch: ``ADDED``, ``MODIFIED``, ``DELETED`` or ``BOOKMARK``."""
+    """One event of a watch: ``ADDED``, ``MODIFIED``, ``DELETED`` or ``BOOKMARK``."""
 
     type: str
     object: Object
 
 
 @dataclass(frozen=True)
-class Document:
-    """An answer of discovery or OpenAPI.
+class ApiDocument:
+    """A response of discovery or OpenAPI.
 
     Args:
-        changed: False if the server says that the version we named is still the current one.
-        etag: names this version, ``""`` if the server does not number them.
+        changed: False if the version with the given ETag is still the current one.
+        etag: ETag of this version; ``""`` if the server sent none.
         body: the parsed JSON; ``{}`` if nothing changed.
     """
 
@@ -45,52 +45,74 @@ class Document:
 def path_to(
     resource: Resource, namespace: str | None, name: str | None = None, subresource: str = ""
 ) -> str:
-    """Returns the URL path of a collection, an object, or a part of one."""
+    """Returns the URL path of a collection, an object, or a subresource."""
     path = quote(resource.path(namespace, name))
     return f"{path}/{subresource}" if subresource else path
 
 
 def path_of(resource: Resource, obj: Object) -> str:
-    """Returns the URL path at which an object stands."""
+    """Returns the URL path of an object."""
     metadata = obj["metadata"]
     return path_to(resource, metadata.get("namespace"), metadata["name"])
 
 
-def good(answer: Answer) -> Object:
-    """Returns what a 2xx answer holds; raises what any other stands for."""
-    if 200 <= answer.status < 300:
-        return decoded(answer.body)
-    raise error_from_answer(answer.status, answer.body, answer.headers.get("retry-after"))
+def json_of(response: Response) -> Object:
+    """Returns the object in a 2xx response.
+
+    Raises:
+        ApiError: the response has another status.
+        Garbled: the body is not a JSON object.
+    """
+    if 200 <= response.status < 300:
+        return decoded(response.body)
+    raise error_from_response(response.status, response.body, response.headers.get("retry-after"))
 
 
-def checked(kind: str, value: Object) -> Object:
-    """Returns an object whose metadata can be relied on."""
+def of_kind(kind: str, value: Object) -> Object:
+    """Returns the value if it is an object of this kind with metadata.
+
+    Raises:
+        Garbled: it is something else.
+    """
     if value.get("kind") != kind or not isinstance(value.get("metadata"), dict):
         raise Garbled(f"asked for a {kind}, the answer is a {value.get('kind')}")
     return value
 
 
-def sound(obj: Any) -> Object:
-    """Returns an object that can be stored: it has a name, a uid and a version."""
+def with_identity(obj: Any) -> Object:
+    """Returns the value if it is an object with name, uid and resource version.
+
+    Raises:
+        Garbled: it is something else.
+    """
     metadata = obj.get("metadata") if isinstance(obj, dict) else None
     if not isinstance(metadata, dict) or not all(
         isinstance(metadata.get(field), str) for field in ("name", "uid", "resourceVersion")
     ):
         raise Garbled("an object without name, uid or version")
-    found: Object = obj
-    return found
+    identified: Object = obj
+    return identified
 
 
-def version_of(value: Object) -> str:
-    """Returns the version of a collection, or of a bookmark."""
+def collection_version(value: Object) -> str:
+    """Returns the resource version of a collection or a bookmark.
+
+    Raises:
+        Garbled: it has none.
+    """
     version: Any = value["metadata"].get("resourceVersion")
     if not isinstance(version, str):
         raise Garbled("a list, or a bookmark, without a resource version")
     return version
 
 
-def event_in(resource: Resource, line: bytes) -> Event:
-    """Returns the event that a line of a watch holds; raises the error that it reports."""
+def event_from_line(resource: Resource, line: bytes) -> Event:
+    """Returns the event in a line of a watch.
+
+    Raises:
+        ApiError: the line is an ERROR event.
+        Garbled: the line is no event of this kind.
+    """
     value = decoded(line)
     kind, obj = value.get("type"), value.get("object")
     if not isinstance(obj, dict):
@@ -99,8 +121,8 @@ def event_in(resource: Resource, line: bytes) -> Event:
         raise error_from_event(obj)
     if kind not in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
         raise Garbled(f"a watch event of unknown type: {kind!r}")
-    checked(resource.kind, obj)
+    of_kind(resource.kind, obj)
     if kind == "BOOKMARK":
-        version_of(obj)
+        collection_version(obj)
         return Event(kind, obj)
-    return Event(kind, sound(obj))
+    return Event(kind, with_identity(obj))

@@ -1,7 +1,7 @@
-"""What is read from the API server: objects, lists, watches, documents.
+"""Reads objects, lists, watches and documents from the API server.
 
-No generated class stands between: an object is the JSON that the server sent. Each method is one
-request; trying again is the business of who asks.
+An object is the JSON of the server, without generated classes. Each method sends one request.
+Callers retry.
 """
 
 from __future__ import annotations
@@ -9,38 +9,38 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from app.kube.answers import Lines
-from app.kube.items import Items
+from app.kube.list_parser import ListParser
 from app.kube.objects import (
-    Document,
+    ApiDocument,
     Event,
     ObjectList,
-    checked,
-    event_in,
-    good,
+    collection_version,
+    event_from_line,
+    json_of,
+    of_kind,
     path_to,
-    sound,
-    version_of,
+    with_identity,
 )
 from app.kube.request import REQUEST_SECONDS, Request
+from app.kube.responses import Lines
 from app.kube.transport import LIST_SECONDS, Transport
 from app.values.meta import Object, Resource
 
 WATCH_GRACE_SECONDS = 30.0
-"""How much longer than its own limit a watch may last before we call its connection dead."""
+"""A watch that exceeds its own time limit by this much counts as dead."""
 
 _ONLY_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class Reader:
-    """Reads objects.
+    """Reads objects (controller-runtime: client.Reader).
 
-    Every method may raise ``ApiError`` or one of its kinds, and ``Unreachable``.
+    Every method may raise ``ApiError`` or a subclass of it, and ``Unreachable``.
 
     Args:
         transport: the connections.
         seconds: time limit of a single request.
-        is_urgent: whether reads and writes of single objects go before all limits of their rate.
+        is_urgent: whether requests for single objects are exempt from the rate limit.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class Reader:
 
     @property
     def refused_seconds(self) -> float:
-        """How long the server has been answering 401 to us; 0 while it does not."""
+        """How long the server has been rejecting our credentials (401); 0 while it accepts them."""
         return self._transport.refused_seconds
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         """Returns one object."""
-        return checked(resource.kind, await self._get(path_to(resource, namespace, name)))
+        return of_kind(resource.kind, await self._get(path_to(resource, namespace, name)))
 
     async def list(
         self,
@@ -75,8 +75,8 @@ class Reader:
             namespace: None for all namespaces.
             label_selector: only objects with these labels.
             field_selector: only objects with these fields.
-            resource_version: None: as of now, at the price of a quorum read; ``"0"``: whatever the
-                server has at hand; else: not older than this.
+            resource_version: None for the latest state, which is a quorum read; ``"0"`` for any
+                cached state; otherwise the list is not older than this version.
         """
         items: list[Object] = []
         version = await self.each(
@@ -100,19 +100,19 @@ class Reader:
         resource_version: str | None = None,
         only_metadata: bool = False,
     ) -> str:
-        """Hands over the objects of a kind one by one, as they come.
+        """Lists the objects of a kind, and calls ``take`` with each as it arrives.
 
         Args:
             resource: the kind.
-            take: is given each object. When an error is raised those it was given are not all.
+            take: called with each object. After an error the list is incomplete.
             namespace: None for all namespaces.
             label_selector: only objects with these labels.
             field_selector: only objects with these fields.
             resource_version: as in ``list``.
-            only_metadata: leaves out all the rest of the objects.
+            only_metadata: whether to read only the metadata of the objects.
 
         Returns:
-            The version of the collection.
+            The resource version of the collection.
         """
         not_older = resource_version not in (None, "0")
         request = Request(
@@ -128,22 +128,22 @@ class Reader:
             seconds=LIST_SECONDS,
             silence_seconds=REQUEST_SECONDS,
         )
-        items = Items()
+        items = ListParser()
 
-        def hand_over(piece: bytes, *, is_last: bool = False) -> None:
+        def feed(piece: bytes, *, is_last: bool = False) -> None:
             for item in items.feed(piece, is_last=is_last):
-                obj = sound(item)
+                obj = with_identity(item)
                 obj.setdefault("apiVersion", resource.api_version)
-                obj.setdefault("kind", resource.kind)  # lists of built-in kinds leave out these two
+                obj.setdefault("kind", resource.kind)  # missing in lists of built-in kinds
                 take(obj)
 
         pieces = self._transport.stream(request, is_endless=False)
         async with aclosing(pieces):
             async for piece in pieces:
-                hand_over(piece)
-        hand_over(b"", is_last=True)
+                feed(piece)
+        feed(b"", is_last=True)
         kind = "PartialObjectMetadata" if only_metadata else resource.kind
-        return version_of(checked(kind + "List", items.list))
+        return collection_version(of_kind(kind + "List", items.list))
 
     async def watch(
         self,
@@ -157,7 +157,7 @@ class Reader:
         timeout_seconds: int,
         grace_seconds: float = WATCH_GRACE_SECONDS,
     ) -> AsyncGenerator[Event, None]:
-        """Yields what happens to the objects of a kind, until the server ends the watch.
+        """Yields the changes of the objects of a kind, until the server ends the watch.
 
         Args:
             resource: the kind.
@@ -165,15 +165,16 @@ class Reader:
             label_selector: only objects with these labels.
             field_selector: only objects with these fields.
             resource_version: begin after this version.
-            initial_events: begin with an ADDED event for every object that exists, and a bookmark
-                with the annotation ``k8s.io/initial-events-end`` after the last of them.
+            initial_events: begin with an ADDED event for every object that exists, followed by a
+                bookmark with the annotation ``k8s.io/initial-events-end`` (streaming list).
             timeout_seconds: the server ends the watch after this time.
-            grace_seconds: if it does not within this time more, the connection is dead.
+            grace_seconds: after this additional time the connection counts as dead.
 
         Raises:
-            ApiError: the watch was refused, or an ERROR event came; ``Gone`` for version too old.
-            Garbled: a line that is no event of this kind; what was missed is unknown.
-            Unreachable: the connection broke or was silent for too long.
+            ApiError: the watch was rejected, or an ERROR event arrived; ``Gone`` if the version is
+                too old.
+            Garbled: a line is no event of this kind. An event may be lost.
+            Unreachable: the connection broke, or the watch exceeded its time limit.
         """
         query = {
             "watch": "true",
@@ -195,22 +196,22 @@ class Reader:
         async with aclosing(self._transport.stream(request)) as pieces:
             async for piece in pieces:
                 for line in lines.feed(piece):
-                    yield event_in(resource, line)
+                    yield event_from_line(resource, line)
 
-    async def read(self, path: str, *, etag: str | None = None) -> Document:
-        """Reads a document that is no object: discovery, OpenAPI, version.
+    async def read(self, path: str, *, etag: str | None = None) -> ApiDocument:
+        """Reads a document of discovery, OpenAPI or ``/version``.
 
         Args:
             path: path and query.
-            etag: of the version that we have; the server then sends only a newer one.
+            etag: ETag of the version that we have. The server then sends only a newer one.
         """
         headers = {"If-None-Match": etag} if etag else {}
         request = Request(method="GET", path=path, headers=headers, seconds=LIST_SECONDS)
-        answer = await self._transport.send(request)
-        if answer.status == 304:
-            return Document(False, etag or "", {})
-        return Document(True, answer.headers.get("etag", ""), good(answer))
+        response = await self._transport.send(request)
+        if response.status == 304:
+            return ApiDocument(False, etag or "", {})
+        return ApiDocument(True, response.headers.get("etag", ""), json_of(response))
 
     async def _get(self, path: str) -> Object:
         request = Request(method="GET", path=path, seconds=self._seconds, is_urgent=self._is_urgent)
-        return good(await self._transport.send(request))
+        return json_of(await self._transport.send(request))

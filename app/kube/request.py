@@ -1,4 +1,4 @@
-"""A request to the API server, and how it is written."""
+"""A request to the API server, and its HTTP/1.1 form."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 REQUEST_SECONDS = 10.0
-"""Limit of everything but lists and watches."""
+"""Limit of all requests except lists and watches."""
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 class Request(NamedTuple):
-    """One request, as it goes out.
+    """One request.
 
     Args:
         method: HTTP method.
-        path: path below the server's address, already quoted.
-        query: parameters; those with an empty value are left out.
-        body: bytes to send, None for none.
-        headers: on top of those that every request has.
-        seconds: limit of the whole exchange.
-        silence_seconds: limit of the time between two pieces of a stream.
-        is_urgent: goes out at once, whatever the rate of all others is limited to.
+        path: path below the server's address, URL-encoded.
+        query: parameters. Those with an empty value are left out.
+        body: bytes to send; None for none.
+        headers: in addition to those of every request.
+        seconds: limit of the whole request.
+        silence_seconds: limit of the time between two pieces of the response.
+        is_urgent: whether it is exempt from the rate limit.
     """
 
     method: str
     path: str
-    query: Mapping[str, str] = _NOTHING
+    query: Mapping[str, str] = _EMPTY
     body: bytes | None = None
-    headers: Mapping[str, str] = _NOTHING
+    headers: Mapping[str, str] = _EMPTY
     seconds: float = REQUEST_SECONDS
     silence_seconds: float | None = None
     is_urgent: bool = False
 
 
-def written(request: Request, server: str, headers: Mapping[str, str]) -> bytes:
-    """Returns a request as HTTP/1.1 has it, head and body.
+def serialize(request: Request, server: str, headers: Mapping[str, str]) -> bytes:
+    """Returns a request in its HTTP/1.1 form, head and body.
 
     Args:
-        request: what is asked.
-        server: scheme, host, port, and perhaps the path below which the API stands.
-        headers: all of them, but for the two that follow from the rest.
+        request: the request.
+        server: scheme, host, port, and the path prefix of the API if there is one.
+        headers: all headers except ``Host`` and ``Content-Length``.
 
     Raises:
-        ValueError: a header has more than one line, which would make several of it.
+        ValueError: a header contains a line break, which would add another header.
     """
     parts = urlsplit(server)
     fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

@@ -1,4 +1,4 @@
-"""Connections that notice when their peer is gone."""
+"""Sockets and aiohttp sessions that detect a dead server."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import warnings
 import aiohttp
 
 IDLE_SECONDS = 60
+"""An unused connection is closed after this time."""
 
 CONNECT_SECONDS = 3.0
+"""Limit of connecting, without TLS."""
 
 _TCP_OPTIONS = (
     ("TCP_NODELAY", 1),
@@ -19,14 +21,14 @@ _TCP_OPTIONS = (
     ("TCP_KEEPCNT", 3),
     ("TCP_USER_TIMEOUT", 60_000),
 )
-"""Seconds, but for the last (milliseconds): a dead peer is noticed within 90 s (tcp(7))."""
+"""In seconds, the last one in milliseconds: a dead peer is detected within 90 s (tcp(7))."""
 
 
-def session() -> aiohttp.ClientSession:
-    """Returns a pool of as many connections as are asked for."""
+def new_session() -> aiohttp.ClientSession:
+    """Returns an aiohttp session without a limit of connections."""
     with warnings.catch_warnings():
-        # Python before 3.12.7 leaks connections whose TLS shutdown is never answered; later ones
-        # do not, and there aiohttp says that this option does nothing.
+        # Python before 3.12.7 leaks connections if the peer never answers the TLS shutdown. For
+        # later versions aiohttp warns that enable_cleanup_closed does nothing.
         warnings.simplefilter("ignore", DeprecationWarning)
         connector = aiohttp.TCPConnector(
             limit=0,
@@ -39,20 +41,20 @@ def session() -> aiohttp.ClientSession:
     )
 
 
-async def connected(host: str, port: int) -> socket.socket:
-    """Returns a socket that is connected to a host, at the first of its addresses that answers.
+async def connect_socket(host: str, port: int) -> socket.socket:
+    """Returns a socket that is connected to the first address of a host that answers.
 
     Raises:
-        OSError: none does; ``TimeoutError`` if the last one says nothing at all.
+        OSError: no address answers; ``TimeoutError`` if the last one did not answer in time.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     error: OSError = OSError(f"{host} has no address")
-    for address in found:
+    for address in addresses:
         sock = _socket(address)
         try:
             sock.setblocking(False)
-            async with asyncio.timeout(CONNECT_SECONDS / len(found)):
+            async with asyncio.timeout(CONNECT_SECONDS / len(addresses)):
                 await loop.sock_connect(sock, address[4])
         except OSError as exc:  # TimeoutError is one of these
             sock.close()
@@ -66,11 +68,11 @@ async def connected(host: str, port: int) -> socket.socket:
 
 
 def _socket(address: tuple[int, int, int, str, object]) -> socket.socket:
-    """Returns a socket that notices within 90 seconds that its peer is dead."""
+    """Returns a socket that detects a dead peer within 90 seconds."""
     family, kind, protocol, _, _ = address
     sock = socket.socket(family, kind, protocol)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _TCP_OPTIONS:
-        if hasattr(socket, name):  # not every system knows all of them
+        if hasattr(socket, name):  # some systems lack some of them
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return sock

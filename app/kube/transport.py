@@ -1,6 +1,6 @@
-"""Sends requests to the API server: credentials, time limits, request rate.
+"""Sends requests to the API server with credentials, time limits and a rate limit.
 
-What the connections raise goes out as ``Unreachable``; an answer, good or bad, goes out as it came.
+Errors of connections are raised as ``Unreachable``. Responses of any status are returned.
 """
 
 from __future__ import annotations
@@ -19,40 +19,42 @@ import aiohttp
 
 from app.errors import Unreachable
 from app.kube.access import Access, Credentials
-from app.kube.answers import error_from_answer
-from app.kube.pace import Bucket
-from app.kube.request import REQUEST_SECONDS, Request, query_of, written
-from app.kube.sockets import CONNECT_SECONDS, session
-from app.kube.wire import Answer, Place, Wire
+from app.kube.backoff import TokenBucket
+from app.kube.connection import Endpoint, Response
+from app.kube.pool import ConnectionPool
+from app.kube.request import REQUEST_SECONDS, Request, query_of, serialize
+from app.kube.responses import error_from_response
+from app.kube.sockets import CONNECT_SECONDS, new_session
 
 LIST_SECONDS = 60.0
-"""Limit of a list, as long as the fleet is large; ten seconds of silence end it earlier."""
+"""Limit of a list, for large clusters. Ten seconds without data end it earlier."""
 
-PARALLEL_WRITES = 64
-"""How many guarded writes are under way at once; more wait for their turn."""
-
+MAX_PARALLEL_WRITES = 64
+"""Guarded writes at the same time; more wait for their turn."""
 
 Guard = Callable[[], float | None]
-"""Says how many seconds a write may take, None for no limit; raises LeadershipLost to forbid it."""
+"""Returns how many seconds a write may take, None for no limit.
+
+Raises LeadershipLost if nothing may be written.
+"""
 
 Observe = Callable[[str, str, str, float], None]
-"""Told of every answer: method, host, status code or ``<error>``, seconds."""
+"""Takes every response: method, host, status code or ``<error>``, seconds."""
 
-
-_Answered = TypeVar("_Answered", Answer, aiohttp.ClientResponse)
+_AnyResponse = TypeVar("_AnyResponse", Response, aiohttp.ClientResponse)
 
 
 class Transport:
-    """Connections to one API server; to be used as a context manager.
+    """Connections to one API server; an asynchronous context manager.
 
-    Guarded writes, of which there can be many at once, wait for their turn: they must not keep the
-    renewal waiting that they depend on.
+    Guarded writes wait for their turn. Otherwise many of them could delay the renewal of the lease
+    that they depend on.
 
     Args:
-        credentials: where the server is and who we are.
-        user_agent: how we call ourselves.
+        credentials: address of the server, and our credentials.
+        user_agent: value of the ``User-Agent`` header.
         bucket: limits the rate of all requests that are not urgent; None for no limit.
-        observe: told of every answer.
+        observe: called with every response.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class Transport:
         credentials: Credentials,
         user_agent: str,
         *,
-        bucket: Bucket | None = None,
+        bucket: TokenBucket | None = None,
         observe: Observe | None = None,
     ) -> None:
         self._credentials = credentials
@@ -69,19 +71,19 @@ class Transport:
         self._headers = {
             "User-Agent": user_agent,
             "Accept": "application/json",
-            # Unpacking costs more than it saves on the way from a server next door.
+            # Decompression costs more than it saves in a local network.
             "Accept-Encoding": "identity",
         }
         self._refused_at: float | None = None
         self._exit = AsyncExitStack()
-        self._turns = asyncio.Semaphore(PARALLEL_WRITES)
-        self._wire = Wire()
+        self._writes = asyncio.Semaphore(MAX_PARALLEL_WRITES)
+        self._pool = ConnectionPool()
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
         await self._credentials.current()
-        self._exit.push_async_callback(self._wire.close)
-        self._session = await self._exit.enter_async_context(session())
+        self._exit.push_async_callback(self._pool.close)
+        self._session = await self._exit.enter_async_context(new_session())
         return self
 
     async def __aexit__(
@@ -91,56 +93,56 @@ class Transport:
         trace: TracebackType | None,
     ) -> None:
         await self._exit.aclose()
-        # Broken connections are aborted by now; the loop lets go of their sockets in its next turn.
+        # Connections are aborted by now; the event loop closes their sockets in its next turn.
         await asyncio.sleep(0)
 
     @property
     def refused_seconds(self) -> float:
-        """How long the server has been refusing our credentials; 0 while it takes them."""
+        """How long the server has been rejecting our credentials (401); 0 while it accepts them."""
         return 0.0 if self._refused_at is None else time.monotonic() - self._refused_at
 
-    async def send(self, request: Request, guard: Guard | None = None) -> Answer:
-        """Sends a request and returns the answer, whatever its status is.
+    async def send(self, request: Request, guard: Guard | None = None) -> Response:
+        """Sends a request and returns the response, whatever its status.
 
         Args:
-            request: what to send.
-            guard: asked before a write goes out.
+            request: the request.
+            guard: called before a write is sent.
 
         Raises:
-            Unreachable: no answer, or not a whole one; a write may have been done all the same.
+            Unreachable: there is no complete response; a write may have been done all the same.
             LeadershipLost: the guard forbids it; nothing was sent.
         """
         started = time.monotonic()
-        access = await self._admitted(request)
+        access = await self._rate_limited(request)
         try:
-            answer = await self._believed(access, partial(self._answer, request, guard))
+            response = await self._authenticated(access, partial(self._respond, request, guard))
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             raise self._unreachable(request, access, exc, started) from exc
-        self._count(request.method, access, str(answer.status), started)
-        return answer
+        self._count(request.method, access, str(response.status), started)
+        return response
 
     async def stream(
         self, request: Request, *, is_endless: bool = True
     ) -> AsyncGenerator[bytes, None]:
-        """Yields the pieces of an answer as they come, until the server ends it.
+        """Yields the pieces of a response as they arrive, until the server ends it.
 
         Args:
-            request: what to send.
-            is_endless: whether the answer counts as soon as it begins, and not when it is whole.
+            request: the request.
+            is_endless: whether to count the response when it begins, not when it ends.
 
         Raises:
-            ApiError: the answer is not 200.
-            Unreachable: the connection broke, or the request's time is over.
+            ApiError: the status is not 200.
+            Unreachable: the connection broke, or the request exceeded its time limit.
         """
         started = time.monotonic()
-        access = await self._admitted(request)
+        access = await self._rate_limited(request)
         opening = time.monotonic()
         try:
-            async with await self._believed(access, partial(self._opened, request)) as response:
+            async with await self._authenticated(access, partial(self._open, request)) as response:
                 if is_endless or response.status != 200:
                     self._count(request.method, access, str(response.status), started)
                 if response.status != 200:
-                    raise error_from_answer(
+                    raise error_from_response(
                         response.status, await response.read(), response.headers.get("Retry-After")
                     )
                 async for piece in response.content.iter_any():
@@ -150,57 +152,57 @@ class Transport:
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             raise self._unreachable(request, access, exc, opening) from exc
 
-    async def _admitted(self, request: Request) -> Access:
-        """Waits for the request's turn, if the rate is limited; returns the access to use."""
+    async def _rate_limited(self, request: Request) -> Access:
+        """Waits for the rate limit; returns the access to use."""
         if self._bucket is not None and not request.is_urgent:
             await asyncio.sleep(self._bucket.reserve())
         return await self._credentials.current()
 
-    async def _believed(
-        self, access: Access, once: Callable[[Access], Awaitable[_Answered]]
-    ) -> _Answered:
-        """Asks once; once more if our credentials or our view of the authority were old."""
+    async def _authenticated(
+        self, access: Access, once: Callable[[Access], Awaitable[_AnyResponse]]
+    ) -> _AnyResponse:
+        """Sends a request; once more with new credentials after a 401 or an unknown authority."""
         try:
-            answer = await once(access)
+            response = await once(access)
         except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError):
             renewed = await self._credentials.renewed(access)
             if renewed.tls is access.tls:
                 raise
-            access, answer = renewed, await once(renewed)
-        if answer.status == 401:
-            if isinstance(answer, aiohttp.ClientResponse):
-                answer.release()
-            answer = await once(await self._credentials.renewed(access))
-        if answer.status != 401:
+            access, response = renewed, await once(renewed)
+        if response.status == 401:
+            if isinstance(response, aiohttp.ClientResponse):
+                response.release()
+            response = await once(await self._credentials.renewed(access))
+        if response.status != 401:
             self._refused_at = None
         elif self._refused_at is None:
             self._refused_at = time.monotonic()
-        return answer
+        return response
 
-    async def _answer(self, request: Request, guard: Guard | None, access: Access) -> Answer:
+    async def _respond(self, request: Request, guard: Guard | None, access: Access) -> Response:
         left = guard() if guard is not None else None
         seconds = request.seconds if left is None else min(request.seconds, left)
         try:
             async with asyncio.timeout(seconds):
                 if guard is None:
-                    return await self._exchanged(request, access)
-                async with self._turns:
-                    return await self._exchanged(request, access)
+                    return await self._exchange(request, access)
+                async with self._writes:
+                    return await self._exchange(request, access)
         except TimeoutError:
-            self._wire.drop_idle()
+            self._pool.drop_idle()
             raise
 
-    async def _exchanged(self, request: Request, access: Access) -> Answer:
+    async def _exchange(self, request: Request, access: Access) -> Response:
         if access.proxy is not None:
-            async with await self._opened(request, access) as response:
+            async with await self._open(request, access) as response:
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status, await response.read(), headers)
-        place = Place(access.server, access.tls, access.tls_name)
-        return await self._wire.ask(
-            place, written(request, access.server, self._headers_of(request, access))
+                return Response(response.status, await response.read(), headers)
+        endpoint = Endpoint(access.server, access.tls, access.tls_name)
+        return await self._pool.send(
+            endpoint, serialize(request, access.server, self._headers_of(request, access))
         )
 
-    async def _opened(self, request: Request, access: Access) -> aiohttp.ClientResponse:
+    async def _open(self, request: Request, access: Access) -> aiohttp.ClientResponse:
         async with asyncio.timeout(min(request.seconds, REQUEST_SECONDS)):
             return await self._session.request(
                 request.method,

@@ -72,7 +72,7 @@ class IndexedStores:
     def booster_key(self, uid: str) -> Key | None:
         """Returns the key of the ModelBooster with this uid; None if there is none."""
         for store in self.by_resource[MODEL_BOOSTER].values():
-            for record in store.found(UID_INDEX, uid):
+            for record in store.by_index(UID_INDEX, uid):
                 return record.key
         return None
 
@@ -84,13 +84,13 @@ class IndexedStores:
         """Packs every object, to save memory. Call it when no pass is running."""
         for stores in (*self.by_resource.values(), self.other_routes):
             for store in stores.values():
-                store.rest()
+                store.compress_all()
 
 
 def store_of(resource: Resource) -> Store:
     """Returns an empty store for a kind."""
     if resource is POD:  # its records are small already
-        return Store({BOOSTER_INDEX: lambda record: [booster_uid(record)]}, unpacked=None)
+        return Store({BOOSTER_INDEX: lambda record: [booster_uid(record)]}, max_uncompressed=None)
     if resource is not MODEL_BOOSTER:
         return Store({BOOSTER_INDEX: owner_uids})
     indexes: dict[str, IndexFunc] = {

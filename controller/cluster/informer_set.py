@@ -8,9 +8,9 @@ from functools import partial
 
 from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
 from app.cache.informer import Changed, Count, Informer, without_managed_fields
-from app.cache.pace import PACE, Pace
 from app.cache.records import Record
 from app.cache.store import Store
+from app.cache.timing import DEFAULT_TIMING, Timing
 from app.installed import Installed
 from app.kube import Kube
 from app.values.meta import Object, Resource, key_of
@@ -27,7 +27,7 @@ class InformerSet:
         kube: the API server.
         enqueue: adds a ModelBooster to the work queue.
         namespaces: namespaces to watch; all if empty.
-        pace: time limits of the informers.
+        timing: time limits of the informers.
         count: called for every failure of an informer.
         watch_pods: whether to watch pods.
         booster_read: called for every ModelBooster as it is read, before it is stored.
@@ -39,7 +39,7 @@ class InformerSet:
         kube: Kube,
         enqueue: Enqueue,
         namespaces: Sequence[str] = (),
-        pace: Pace = PACE,
+        timing: Timing = DEFAULT_TIMING,
         count: Count = lambda resource, what: None,
         *,
         watch_pods: bool = True,
@@ -68,7 +68,7 @@ class InformerSet:
                     shape=self._shape_booster
                     if resource is MODEL_BOOSTER
                     else without_managed_fields,
-                    pace=pace,
+                    timing=timing,
                     count=count,
                     listed=partial(self.handlers.relisted, resource, namespace),
                 )
@@ -85,7 +85,7 @@ class InformerSet:
                 partial(self._other_route_changed, namespace),
                 label_selector=UNLABELED_SELECTOR,
                 namespace=namespace,
-                pace=pace,
+                timing=timing,
                 count=count,
             )
             for namespace, store in self.stores.other_routes.items()
@@ -99,7 +99,7 @@ class InformerSet:
                 label_selector=LABELED_SELECTOR,
                 namespace=namespace,
                 shape=partial(_shape_pod, store),
-                pace=pace,
+                timing=timing,
                 count=count,
             )
             for namespace, store in self.stores.pods.items()
@@ -145,7 +145,7 @@ class InformerSet:
     def relist_boosters(self) -> None:
         """Lists all ModelBoosters again, as soon as possible."""
         for informer in self._informers[MODEL_BOOSTER].values():
-            informer.list_anew()
+            informer.relist()
 
     async def search_unlabeled(self) -> None:
         """Lists children that lost our label, and adds their ModelBoosters to the queue.

@@ -99,6 +99,6 @@ def _age(obj: Object) -> tuple[str, str]:
 def _routing(stores: Sequence[Store], namespace: str, names: Iterable[str]) -> Iterator[Record]:
     for name in names:
         for store in stores:
-            for record in store.found(ROUTED_INDEX, name):
+            for record in store.by_index(ROUTED_INDEX, name):
                 if record.key.namespace == namespace:
                     yield record

@@ -67,7 +67,7 @@ class MutationCache:
             if kind == MODEL_BOOSTER.kind:
                 continue
             for store in stores.values():
-                for record in store.found(BOOSTER_INDEX, owner_uid):
+                for record in store.by_index(BOOSTER_INDEX, owner_uid):
                     if (kind, record.key) not in replaced:
                         yield record.object
         for ref in replaced:
@@ -90,7 +90,7 @@ class MutationCache:
         """
         namespace = key_of(booster).namespace
         store = self._pods.get(None if None in self._pods else namespace)
-        for record in store.found(BOOSTER_INDEX, uid_of(booster)) if store is not None else ():
+        for record in store.by_index(BOOSTER_INDEX, uid_of(booster)) if store is not None else ():
             if record.key.namespace == namespace:
                 yield record.object
 

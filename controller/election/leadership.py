@@ -10,7 +10,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from app.errors import LeadershipLost
-from app.kube.pace import Clock
+from app.kube.backoff import Clock
 from app.values.meta import Key, Object
 from controller.election.lease import LeaseTiming
 

@@ -17,7 +17,7 @@ import random
 import time
 from collections import deque
 
-from app.kube.pace import Bucket, Clock, Dice
+from app.kube.backoff import Clock, Jitter, TokenBucket
 from app.values.meta import Key
 from controller.queue.delay_queue import DelayQueue
 from controller.queue.fair_queue import FairQueue
@@ -39,19 +39,19 @@ class WorkQueue:
     Args:
         metrics: receives what is measured.
         clock: the time, in seconds.
-        dice: random numbers from 0 to 1, for jitter.
+        jitter: random numbers from 0 to 1, for jitter.
     """
 
     def __init__(
         self,
         metrics: MetricsProvider | None = None,
         clock: Clock = time.monotonic,
-        dice: Dice = random.random,
+        jitter: Jitter = random.random,
     ) -> None:
         self._metrics = metrics or NoopMetricsProvider()
         self._clock = clock
-        self._dice = dice
-        self._bucket = Bucket(RETRIES_PER_SECOND, RETRY_BURST, clock)
+        self._dice = jitter
+        self._bucket = TokenBucket(RETRIES_PER_SECOND, RETRY_BURST, clock)
         self._normal, self._low = FairQueue(), FairQueue()
         self._queued: dict[Key, tuple[bool, float]] = {}  # low priority, since when
         self._processing: dict[Key, float] = {}  # since when

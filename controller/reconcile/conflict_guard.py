@@ -12,7 +12,7 @@ import time
 from app.apis.kinds import MODEL_BOOSTER, REVISION
 from app.errors import ConflictingController
 from app.kube import FIELD_MANAGER, Kube
-from app.kube.pace import Clock
+from app.kube.backoff import Clock
 from app.model.children import Desired, revision
 from app.values.meta import Key, Object, key_of, labels_of, uid_of
 from controller.cluster.mutation_cache import MutationCache

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from app.apis.kinds import Profile
 from app.convert.options import Options
-from app.kube.pace import Clock
+from app.kube.backoff import Clock
 from app.validation import Context
 from app.values.meta import Object
 from controller.cluster.model_names import Claim, OlderClaims

@@ -17,8 +17,8 @@ from app.errors import (
     TerminalError,
     Unreachable,
 )
-from app.kube import FIELD_MANAGER, Kube, least_wait_seconds
-from app.kube.pace import Clock
+from app.kube import FIELD_MANAGER, Kube, min_wait_seconds
+from app.kube.backoff import Clock
 from app.model.children import Desired
 from app.model.forms import Model
 from app.values.meta import Key, Object, Resource, key_of, owner_references
@@ -147,7 +147,7 @@ class PlanExecutor:
             if severity_of(exc) in (Severity.REJECTED, Severity.TERMINAL):
                 attempts = state.rejected_attempts(child) + 1
                 pause = min(FIRST_RETRY_SECONDS * 2.0 ** min(attempts, 20), MAX_RETRY_SECONDS)
-                pause = max(pause, least_wait_seconds(exc, attempts))
+                pause = max(pause, min_wait_seconds(exc, attempts))
                 state.record_rejection(child, exc, attempts, self._clock() + pause)
             raise
         state.record_applied(child)

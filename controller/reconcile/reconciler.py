@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 
 from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
 from app.errors import ApiError, ConflictingController, InvalidSpec, NotFound, Unreachable
-from app.kube import least_wait_seconds
-from app.kube.pace import Clock
+from app.kube import min_wait_seconds
+from app.kube.backoff import Clock
 from app.schema_monitor import SchemaMonitor
 from app.values.meta import Key, Object, is_terminating, key_of, uid_of
 from controller.cluster.mutation_cache import MutationCache
@@ -243,4 +243,4 @@ def _retry_seconds(failure: Failure, state: BoosterState, now: float) -> float:
     if failure.severity in (Severity.REJECTED, Severity.TERMINAL):
         retry_at = state.next_retry_at()
         return 0 if retry_at is None else max(0, retry_at - now)
-    return least_wait_seconds(failure.error, state.failed_passes)
+    return min_wait_seconds(failure.error, state.failed_passes)

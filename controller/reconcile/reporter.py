@@ -12,7 +12,7 @@ from app.apis.kinds import MODEL_BOOSTER
 from app.apis.reasons import Reason
 from app.errors import Invalid
 from app.kube import Kube
-from app.kube.pace import Clock
+from app.kube.backoff import Clock
 from app.model.forms import Model
 from app.values.meta import Object, key_of, uid_of
 from controller.cluster.mutation_cache import MutationCache

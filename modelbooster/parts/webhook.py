@@ -12,11 +12,11 @@ from app.kube import Kube
 from app.metrics import Metrics
 from app.schema_monitor import SchemaMonitor
 from app.validation import Context
-from certs.objects import Place
+from certs.objects import WebhookObjects
 from certs.pki import KeyPair
 from certs.provided import follow
 from certs.rotator import rotate
-from modelbooster.parts.neighbours import Neighbours
+from modelbooster.parts.lookup_cache import LookupCache
 from modelbooster.parts.tasks import beside, port_errors
 from modelbooster.probes import ReadyCheck
 from modelbooster.settings import Settings
@@ -46,7 +46,7 @@ class WebhookPart:
         self._metrics = metrics
         self._serving = ServingContext()
         self._certificate_fault: str | None = "there is no serving certificate yet"
-        self._neighbours = Neighbours(
+        self._lookup_cache = LookupCache(
             kube, settings.namespaces, metrics, lambda booster: self._schema.booster_read(booster)
         )
         self._detector = Detector(kube, settings.profile)
@@ -54,14 +54,14 @@ class WebhookPart:
             kube,
             settings.namespaces,
             self._detect,
-            self._neighbours.has_pruned_boosters,
-            self._neighbours.relist_boosters,
+            self._lookup_cache.has_pruned_boosters,
+            self._lookup_cache.relist_boosters,
         )
         metrics.schema_replaced.set_function(lambda: not self._schema.is_ours)
         self._profile: Profile | None = settings.profile
         self.ready = (
             ReadyCheck("certificate", lambda: self._certificate_fault),
-            ReadyCheck("informers", self._neighbours.fault),
+            ReadyCheck("informers", self._lookup_cache.fault),
         )
         self.live: tuple[ReadyCheck, ...] = ()
 
@@ -77,7 +77,7 @@ class WebhookPart:
             serving = group.create_task(self._serve(stopping, up))
             await up.wait()
             detection = poll(self._detect, DETECTION_SECONDS)
-            work = self._neighbours.run(), detection, self._schema.run()
+            work = self._lookup_cache.run(), detection, self._schema.run()
             async with beside(self._certificates(), *work):
                 await serving
 
@@ -99,14 +99,14 @@ class WebhookPart:
         return Context(
             chosen.options,
             self._profile,
-            self._neighbours.lookup,
+            self._lookup_cache.lookup,
             self._schema.fault(),
             chosen.namespaces,
         )
 
     async def _certificates(self) -> None:
         chosen = self._settings
-        place = Place(
+        place = WebhookObjects(
             namespace=chosen.namespace,
             service=chosen.webhook_service,
             secret=chosen.certificate_secret,

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from app.apis.kinds import CHILDREN, MANAGED_BY, MODEL_BOOSTER, MODEL_ROUTE, WORKLOAD, Profile
-from app.cache.pace import Pace
+from app.cache.timing import Timing
 from app.errors import ApiError, Unreachable
 from app.installed import Installed
 from app.kube import Kube, connect
 from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource, labels_of
 from controller.cluster.informer_set import InformerSet
-from modelbooster.parts.neighbours import Neighbours
+from modelbooster.parts.lookup_cache import LookupCache
 from tests.builders import booster_object
 from tests.controlplane import crds
 from tests.controlplane.api import MERGE_PATCH
@@ -40,14 +40,14 @@ class Watchers:
         self._woken = asyncio.Event()
         self.informers = InformerSet(kube, self._enqueue, [namespace], watch_pods=False)
         self.informers.set_served(Installed(Profile.B, CHILDREN))
-        self.neighbours = Neighbours(kube, [namespace], Metrics())
+        self.lookup_cache = LookupCache(kube, [namespace], Metrics())
 
     def _enqueue(self, key: Key, low_priority: bool) -> None:
         self._woken.set()
 
     @property
     def are_synced(self) -> bool:
-        return self.neighbours.lookup.ready and not self.informers.unsynced()
+        return self.lookup_cache.lookup.ready and not self.informers.unsynced()
 
     async def controller_sees(self, resource: Resource, number: str) -> None:
         """Waits until the controller reads the edit in its cache."""
@@ -58,7 +58,7 @@ class Watchers:
 
     async def webhook_sees(self, resource: Resource, number: str) -> None:
         key = Key(self._namespace, "m")
-        await _until(lambda: _number(self.neighbours.lookup.child(resource, key)) == number)
+        await _until(lambda: _number(self.lookup_cache.lookup.child(resource, key)) == number)
 
 
 def _number(obj: Object | None) -> str:
@@ -75,7 +75,7 @@ async def watching(kubeconfig: Path, namespace: str) -> AsyncIterator[Watchers]:
     async with connect(str(kubeconfig)) as kube:
         watchers = Watchers(kube, namespace)
         async with asyncio.TaskGroup() as group:
-            parts = (watchers.informers.run(), watchers.neighbours.run())
+            parts = (watchers.informers.run(), watchers.lookup_cache.run())
             tasks = [group.create_task(part) for part in parts]
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await _until(lambda: watchers.are_synced)
@@ -189,10 +189,10 @@ async def test_a_server_that_is_down_is_asked_less_and_less_until_it_is_back(
     proxy: Proxy, world: World, namespace: str, fault: ResetBeforeCommit | Answer
 ) -> None:
     first = 0.02
-    pace = Pace(watch_seconds=(60, 60), first_pause_seconds=first, longest_pause_seconds=30)
+    timing = Timing(watch_seconds=(60, 60), first_backoff_seconds=first, max_backoff_seconds=30)
     async with (
         connect(str(proxy.kubeconfig)) as kube,
-        following(kube, namespace, pace) as followed,
+        following(kube, namespace, timing) as followed,
     ):
         down = proxy.add(Rule(fault, times=None))
         begun = asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""An informer on a real API server, in good weather; the bad is in tests/faults."""
+"""An informer on a real API server. Failures are tested in tests/faults."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from functools import partial
 import pytest
 
 from app.cache.informer import Informer
-from app.cache.pace import Pace
 from app.cache.records import Record
 from app.cache.store import Store
+from app.cache.timing import Timing
 from app.kube import Kube, connect
 from tests import audit
 from tests.controlplane.plane import ControlPlane
@@ -36,7 +36,7 @@ async def since(plane: ControlPlane) -> datetime:
     return await asyncio.to_thread(audit.now, plane)
 
 
-async def test_what_exists_is_there_when_the_informer_is_synced_and_what_happens_follows(
+async def test_a_synced_informer_has_all_objects_and_follows_changes(
     kube: Kube, world: World, namespace: str
 ) -> None:
     await world.put(CONFIG_MAP, config_map("a", n="1"))
@@ -64,11 +64,11 @@ async def test_an_object_that_loses_its_label_looks_deleted_until_it_gets_it_bac
         await followed.until(lambda: followed.get("a"))
 
 
-async def test_a_watch_that_the_server_ends_is_taken_up_again_without_a_listing(
+async def test_an_ended_watch_is_resumed_without_a_list(
     kube: Kube, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
-    pace = Pace(watch_seconds=(1, 1), first_pause_seconds=0.02)
-    async with following(kube, namespace, pace) as followed:
+    timing = Timing(watch_seconds=(1, 1), first_backoff_seconds=0.02)
+    async with following(kube, namespace, timing) as followed:
         for n in range(1, 9):
             await world.put(CONFIG_MAP, config_map("a", n=str(n)))
             await followed.until(partial(followed.was_told, n))
@@ -94,8 +94,11 @@ async def test_informers_of_two_namespaces_can_share_a_store(
     await asyncio.to_thread(plane.api.request, "DELETE", f"{path}/{other}")
 
 
-AUDITED = Pace(
-    watch_seconds=(60, 60), first_pause_seconds=0.02, audit_seconds=(1, 1), audit_again_seconds=0.3
+AUDITED = Timing(
+    watch_seconds=(60, 60),
+    first_backoff_seconds=0.02,
+    audit_seconds=(1, 1),
+    audit_recheck_seconds=0.3,
 )
 
 
@@ -114,7 +117,7 @@ class Swallowed:
         return out
 
 
-async def test_an_event_that_never_came_is_found_by_the_audit(
+async def test_the_audit_finds_a_lost_event(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     await world.put(CONFIG_MAP, config_map("a"))
@@ -125,11 +128,11 @@ async def test_an_event_that_never_came_is_found_by_the_audit(
         assert followed.counted == ["audit"]
 
 
-async def test_an_audit_that_finds_nothing_disturbs_nothing(
+async def test_an_audit_without_differences_changes_nothing(
     kube: Kube, proxy: Proxy, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
-    pace = Pace(watch_seconds=(60, 60), audit_seconds=(0.2, 0.2), audit_again_seconds=0.1)
-    async with following(kube, namespace, pace) as followed:
+    timing = Timing(watch_seconds=(60, 60), audit_seconds=(0.2, 0.2), audit_recheck_seconds=0.1)
+    async with following(kube, namespace, timing) as followed:
         for n in range(40):  # while things change the two are never quite the same
             await world.put(CONFIG_MAP, config_map("a", n=str(n)))
         await followed.until(lambda: followed.numbers[-1] == 39)
@@ -144,7 +147,7 @@ async def test_f29_an_informer_that_is_broken_says_so_and_ends(
         raise ValueError("a bug")
 
     await world.put(CONFIG_MAP, config_map("a"))
-    informer = Informer(kube, CONFIG_MAP, Store(), broken, namespace=namespace, pace=QUICK)
+    informer = Informer(kube, CONFIG_MAP, Store(), broken, namespace=namespace, timing=QUICK)
     async with asyncio.timeout(60):
         with pytest.raises(ExceptionGroup) as caught:
             await informer.run()

@@ -22,7 +22,7 @@ from app.errors import (
     UsageError,
 )
 from app.kube import Event, Kube, access, connect, is_unknown_kind
-from app.kube.transport import PARALLEL_WRITES
+from app.kube.transport import MAX_PARALLEL_WRITES
 from app.values.meta import Object, Resource
 from tests import audit
 from tests.controlplane.credentials import Authority, write_kubeconfig
@@ -65,7 +65,7 @@ def config_map(namespace: str, name: str = "m", **values: str) -> Object:
 # Verbs
 
 
-async def test_an_object_that_is_applied_exists_and_the_fields_are_ours(
+async def test_an_applied_object_exists_and_we_manage_its_fields(
     kube: Kube, world: World, namespace: str
 ) -> None:
     applied = await kube.apply(CONFIG_MAP, config_map(namespace, a="1"))
@@ -78,13 +78,15 @@ async def test_an_object_that_is_applied_exists_and_the_fields_are_ours(
     assert again["metadata"]["resourceVersion"] == applied["metadata"]["resourceVersion"]
 
 
-async def test_what_others_have_set_is_taken_over(kube: Kube, world: World, namespace: str) -> None:
+async def test_apply_takes_over_fields_of_other_managers(
+    kube: Kube, world: World, namespace: str
+) -> None:
     await world.apply(CONFIG_MAP, config_map(namespace, a="theirs", b="kept"), manager="other")
     applied = await kube.apply(CONFIG_MAP, config_map(namespace, a="ours"))
     assert applied["data"] == {"a": "ours", "b": "kept"}
 
 
-async def test_an_apply_that_may_only_create_leaves_what_exists_alone(
+async def test_a_create_only_apply_leaves_an_existing_object_alone(
     kube: Kube, namespace: str
 ) -> None:
     create_only = config_map(namespace, a="1")
@@ -94,7 +96,7 @@ async def test_an_apply_that_may_only_create_leaves_what_exists_alone(
         await kube.apply(CONFIG_MAP, {**create_only, "data": {"a": "2"}})
 
 
-async def test_a_second_object_of_a_name_is_a_conflict(kube: Kube, namespace: str) -> None:
+async def test_creating_an_existing_object_is_a_conflict(kube: Kube, namespace: str) -> None:
     made = await kube.create(CONFIG_MAP, config_map(namespace, a="1"))
     assert made["data"] == {"a": "1"}
     with pytest.raises(Conflict):
@@ -137,7 +139,7 @@ async def test_a_status_is_patched_apart_from_the_spec(kube: Kube, namespace: st
     assert patched["spec"] == made["spec"]
 
 
-async def test_only_the_object_that_was_meant_is_deleted(kube: Kube, namespace: str) -> None:
+async def test_delete_checks_the_uid(kube: Kube, namespace: str) -> None:
     made = await kube.create(CONFIG_MAP, config_map(namespace))
     with pytest.raises(Conflict):
         await kube.delete(CONFIG_MAP, namespace, "m", uid="00000000-0000-0000-0000-000000000000")
@@ -169,7 +171,7 @@ async def test_lists_are_selected_and_complete(kube: Kube, namespace: str) -> No
     assert "data" not in slim[0]
 
 
-async def test_a_watch_tells_what_exists_and_then_what_happens(kube: Kube, namespace: str) -> None:
+async def test_a_watch_sends_existing_objects_then_changes(kube: Kube, namespace: str) -> None:
     await kube.create(CONFIG_MAP, config_map(namespace))
     events: list[Event] = []
     async with (
@@ -210,7 +212,7 @@ async def test_a_watch_ends_when_its_time_is_over(kube: Kube, namespace: str) ->
         assert [event.type async for event in watch if event.type != "BOOKMARK"] == []
 
 
-async def test_a_version_that_the_server_has_forgotten_is_gone(kube: Kube, namespace: str) -> None:
+async def test_an_expired_version_is_gone(kube: Kube, namespace: str) -> None:
     watch = kube.watch(ROUTE, namespace=namespace, resource_version="1", timeout_seconds=10)
     with pytest.raises(Gone):
         await anext(watch)
@@ -227,9 +229,7 @@ async def test_documents_are_read_only_when_they_have_changed(kube: Kube) -> Non
 # Errors
 
 
-async def test_an_object_and_a_kind_that_do_not_exist_are_told_apart(
-    kube: Kube, namespace: str
-) -> None:
+async def test_a_missing_object_differs_from_a_missing_kind(kube: Kube, namespace: str) -> None:
     with pytest.raises(NotFound) as no_object:
         await kube.get(CONFIG_MAP, namespace, "none")
     with pytest.raises(NotFound) as no_kind:
@@ -244,17 +244,13 @@ async def test_a_namespace_that_does_not_exist_is_named(kube: Kube) -> None:
     assert refused.value.details["kind"] == "namespaces"
 
 
-async def test_a_field_that_the_schema_lacks_is_never_worth_a_second_try(
-    kube: Kube, namespace: str
-) -> None:
+async def test_an_unknown_field_is_invalid_and_not_retried(kube: Kube, namespace: str) -> None:
     with pytest.raises(Invalid, match="field not declared in schema") as refused:
         await kube.apply(CONFIG_MAP, {**config_map(namespace), "nonsense": 1})
     assert refused.value.status == 500
 
 
-async def test_what_the_schema_forbids_is_refused_with_its_causes(
-    kube: Kube, namespace: str
-) -> None:
+async def test_an_invalid_object_is_rejected_with_causes(kube: Kube, namespace: str) -> None:
     bad = config_map(namespace, **{"no/such/key": "1"})
     with pytest.raises(Invalid) as refused:
         await kube.create(CONFIG_MAP, bad)
@@ -262,7 +258,7 @@ async def test_what_the_schema_forbids_is_refused_with_its_causes(
     assert refused.value.details["causes"]
 
 
-async def test_whoever_may_not_is_told_so(
+async def test_a_forbidden_request_raises_forbidden(
     plane: ControlPlane, world: World, namespace: str, tmp_path: Path
 ) -> None:
     accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
@@ -278,7 +274,7 @@ async def test_whoever_may_not_is_told_so(
 # Credentials and connections
 
 
-async def test_without_any_configuration_the_way_out_is_named(
+async def test_missing_credentials_name_the_alternatives(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -409,7 +405,9 @@ async def test_in_a_pod_the_service_account_is_used(
         assert (await kube.read("/api/v1/namespaces")).body["items"]
 
 
-async def test_the_server_knows_us_by_name(kube: Kube, plane: ControlPlane, namespace: str) -> None:
+async def test_requests_have_our_user_agent(
+    kube: Kube, plane: ControlPlane, namespace: str
+) -> None:
     since = await asyncio.to_thread(audit.now, plane)
     await kube.list(CONFIG_MAP, namespace=namespace)
     seen = await asyncio.to_thread(audit.requests, plane, since=since, namespace=namespace)
@@ -465,9 +463,9 @@ async def test_however_many_writes_hang_the_lease_can_be_renewed(
     async with connect(str(proxy.kubeconfig), guard=lambda: 20) as kube:
         writes = [
             asyncio.create_task(kube.create(CONFIG_MAP, config_map(namespace, f"m{n}")))
-            for n in range(PARALLEL_WRITES + 10)
+            for n in range(MAX_PARALLEL_WRITES + 10)
         ]
-        await eventually(lambda: hanging.acted == PARALLEL_WRITES)
+        await eventually(lambda: hanging.acted == MAX_PARALLEL_WRITES)
         async with asyncio.timeout(5):
             await kube.unguarded().apply(CONFIG_MAP, config_map(namespace, "lease"))
             await kube.get(CONFIG_MAP, namespace, "lease")

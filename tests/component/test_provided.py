@@ -71,7 +71,7 @@ async def following(mount: Mount) -> AsyncIterator[Follower]:
             new.used.append,
             new.said.append,
             clock=new.clock,
-            look_seconds=0.01,
+            check_seconds=0.01,
         )
     )
     try:

@@ -24,7 +24,7 @@ from app.installed import Detector, Installed
 from app.kube import connect
 from app.values.meta import Resource
 from controller.reconcile.events import EVENT
-from modelbooster.parts.neighbours import claims_only
+from modelbooster.parts.lookup_cache import lookup_fields
 from tests.builders import backend, booster_object, policy
 from tests.component.running import DEPLOYING, condition, is_in, running
 from tests.controlplane import crds
@@ -140,7 +140,7 @@ async def test_the_webhook_logs_a_kind_that_is_not_served_once_and_reads_it_when
     bare: ControlPlane, cluster: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen, failed = asyncio.Event(), asyncio.Semaphore(0)
-    caplog.set_level("INFO", "app.cache.informer")
+    caplog.set_level("INFO", "app.cache.reflector")
     async with connect(str(bare.kubeconfig)) as kube:
         informer = Informer(
             kube,
@@ -148,8 +148,8 @@ async def test_the_webhook_logs_a_kind_that_is_not_served_once_and_reads_it_when
             Store(),
             lambda old, new: seen.set(),
             namespace=cluster.namespace,
-            shape=claims_only,
-            pace=QUICK,
+            shape=lookup_fields,
+            timing=QUICK,
             count=lambda resource, what: failed.release(),
         )
         async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
@@ -157,8 +157,7 @@ async def test_the_webhook_logs_a_kind_that_is_not_served_once_and_reads_it_when
             for _ in range(10):
                 await failed.acquire()
             assert _logged(caplog, "WARNING") == [
-                f"{MODEL_ROUTE}: the API server does not serve this kind;"
-                " it is looked for every 15 s"
+                f"{MODEL_ROUTE}: the API server does not serve this kind; trying again every 15 s"
             ]
             await asyncio.to_thread(install, bare, "B", MODEL_ROUTE)
             rules = [{"name": "r", "targetModels": [{"modelServerName": "s"}]}]

@@ -60,7 +60,7 @@ class Callers:
                 await self._connect(trust)
 
     async def _trust(self) -> ssl.SSLContext:
-        stored = await self._scene.world.get(VALIDATING, self._scene.place.validating)
+        stored = await self._scene.world.get(VALIDATING, self._scene.objects.validating)
         assert stored is not None
         bundle = b64decode(stored["webhooks"][0]["clientConfig"]["caBundle"])
         context = ssl.create_default_context(cadata=bundle.decode())
@@ -68,7 +68,7 @@ class Callers:
         return context
 
     async def _connect(self, trust: ssl.SSLContext) -> None:
-        name = self._scene.place.names[0]
+        name = self._scene.objects.names[0]
         try:
             _, writer = await asyncio.open_connection(
                 "127.0.0.1", self._port, ssl=trust, server_hostname=name
@@ -117,7 +117,7 @@ async def test_no_handshake_fails_while_the_authority_is_replaced(
         async with calling(scene, serving) as callers:
             await until(lambda: sum(callers.served.values()) > 20)
             if event == "secret deleted":
-                await scene.world.delete(SECRET, scene.place.secret)
+                await scene.world.delete(SECRET, scene.objects.secret)
 
             await until(lambda: len(replica.used) == 2, seconds=40)
 
@@ -148,7 +148,7 @@ async def test_a_replica_that_dies_at_a_write_leaves_what_the_next_one_finishes(
         rule = proxy.add(Rule(fault, verb=verb, resource=plural))
         async with connect(str(proxy.kubeconfig)) as kube:
             used: list[object] = []
-            task = asyncio.create_task(rotate(kube, scene.place, used.append, lambda _: None))
+            task = asyncio.create_task(rotate(kube, scene.objects, used.append, lambda _: None))
             await until(lambda: rule.acted)
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -156,11 +156,11 @@ async def test_a_replica_that_dies_at_a_write_leaves_what_the_next_one_finishes(
 
     async with scene.replica() as next_one:
         await until(lambda: next_one.is_ready)
-        stored = await scene.world.get(SECRET, scene.place.secret)
+        stored = await scene.world.get(SECRET, scene.objects.secret)
         assert stored is not None
         authority = pair_of(stored)
         assert authority_fault(authority, scene.clock()) is None
         assert len(certificates(authority.cert)) == 1
         await scene.trusted(authority.cert)
-        names = scene.place.names
+        names = scene.objects.names
         assert leaf_fault(next_one.leaf, names, authority.cert, scene.clock()) is None

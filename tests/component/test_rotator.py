@@ -1,4 +1,4 @@
-"""Certificates on a real API server: made, put where they belong, put back, replaced."""
+"""Rotation of certificates on a real API server."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def scene(world: World, plane: ControlPlane) -> AsyncIterator[Scene]:
 
 
 @pytest.mark.parametrize("secret", ["empty", "absent"])
-async def test_a_first_start_makes_an_authority_and_puts_its_trust_out(
+async def test_the_first_start_creates_and_publishes_an_authority(
     scene: Scene, secret: str
 ) -> None:
     if secret == "empty":
@@ -51,21 +51,21 @@ async def test_a_first_start_makes_an_authority_and_puts_its_trust_out(
     async with scene.replica() as replica:
         authority = await scene.secret()
         if secret == "absent":
-            made = (await scene.world.until(SECRET, scene.place.secret))["metadata"]
+            made = (await scene.world.until(SECRET, scene.objects.secret))["metadata"]
             assert {key: made[key] for key in MARKS} == MARKS
         await scene.trusted(authority.cert)
         await until(lambda: replica.is_ready)
 
     assert len(replica.used) == 1
-    assert leaf_fault(replica.leaf, scene.place.names, authority.cert, NOW) is None
-    namespace = scene.place.namespace
-    assert scene.place.names[:2] == (
+    assert leaf_fault(replica.leaf, scene.objects.names, authority.cert, NOW) is None
+    namespace = scene.objects.namespace
+    assert scene.objects.names[:2] == (
         f"webhook.{namespace}.svc",
         f"webhook.{namespace}.svc.cluster.local",
     )
 
 
-async def test_a_restart_uses_the_authority_that_is_there_and_writes_nothing(scene: Scene) -> None:
+async def test_a_restart_uses_the_stored_authority_and_writes_nothing(scene: Scene) -> None:
     await scene.put_secret(SOUND)
     await scene.put_configurations()
     async with scene.replica() as first:
@@ -80,7 +80,7 @@ async def test_a_restart_uses_the_authority_that_is_there_and_writes_nothing(sce
     assert await scene.versions() == before
 
 
-async def test_not_ready_before_the_bundle_stands_in_both_configurations(scene: Scene) -> None:
+async def test_not_ready_before_both_configurations_have_the_bundle(scene: Scene) -> None:
     await scene.put_secret(SOUND)
     validating = {**scene.configuration("validate", "protect"), "kind": VALIDATING.kind}
     await scene.world.put(VALIDATING, validating)
@@ -89,7 +89,7 @@ async def test_not_ready_before_the_bundle_stands_in_both_configurations(scene: 
         await until(lambda: replica.said)
         assert (
             replica.said[-1]
-            == f"MutatingWebhookConfiguration {scene.place.mutating} does not exist"
+            == f"MutatingWebhookConfiguration {scene.objects.mutating} does not exist"
         )
         mutating = {**scene.configuration(), "kind": MUTATING.kind}
         await scene.world.put(MUTATING, mutating)
@@ -132,7 +132,7 @@ async def test_two_replicas_on_an_empty_secret_agree_on_one_authority(
         pytest.param(None, id="deleted"),
     ],
 )
-async def test_a_broken_secret_is_replaced_and_what_is_served_stays_trusted(
+async def test_a_broken_secret_is_replaced_and_served_certificates_stay_trusted(
     scene: Scene, bad: KeyPair | None
 ) -> None:
     await scene.put_secret(SOUND)
@@ -142,14 +142,14 @@ async def test_a_broken_secret_is_replaced_and_what_is_served_stays_trusted(
         old = replica.leaf
 
         if bad is None:
-            await scene.world.delete(SECRET, scene.place.secret)
+            await scene.world.delete(SECRET, scene.objects.secret)
         else:
             await scene.put_secret(bad)
 
         new = await scene.secret()
         assert not signed_by(old, new)
         await scene.trusted(new.cert)
-        assert leaf_fault(old, scene.place.names, new.cert, NOW) is None
+        assert leaf_fault(old, scene.objects.names, new.cert, NOW) is None
         assert replica.leaf == old
         scene.clock.ahead = SPREAD
         await until(lambda: signed_by(replica.leaf, new))
@@ -158,9 +158,7 @@ async def test_a_broken_secret_is_replaced_and_what_is_served_stays_trusted(
 
 @pytest.mark.parametrize("value", ["", encoded(OTHER.cert)], ids=["emptied", "replaced"])
 @pytest.mark.parametrize("resource", [VALIDATING, MUTATING], ids=lambda r: r.kind)
-async def test_a_bundle_that_was_taken_out_is_put_back(
-    scene: Scene, resource: object, value: str
-) -> None:
+async def test_a_removed_bundle_is_restored(scene: Scene, resource: object, value: str) -> None:
     assert resource in (VALIDATING, MUTATING)
     of = VALIDATING if resource == VALIDATING else MUTATING
     await scene.put_secret(SOUND)
@@ -171,7 +169,7 @@ async def test_a_bundle_that_was_taken_out_is_put_back(
 
         await scene.world.patch(
             of,
-            scene.place.validating,
+            scene.objects.validating,
             [{"op": "add", "path": path, "value": value}],
             kind=JSON_PATCH,
         )
@@ -180,23 +178,23 @@ async def test_a_bundle_that_was_taken_out_is_put_back(
         assert replica.is_ready
 
 
-async def test_configurations_deleted_and_made_again_get_the_bundle(scene: Scene) -> None:
+async def test_recreated_configurations_get_the_bundle(scene: Scene) -> None:
     await scene.put_secret(SOUND)
     await scene.put_configurations()
     async with scene.replica() as replica:
         await until(lambda: replica.is_ready)
         for resource in (VALIDATING, MUTATING):
-            await scene.world.delete(resource, scene.place.validating)
-            await scene.world.until_gone(resource, scene.place.validating)
+            await scene.world.delete(resource, scene.objects.validating)
+            await scene.world.until_gone(resource, scene.objects.validating)
 
         await scene.put_configurations()
 
         await scene.trusted(SOUND.cert)
-        # The other configuration's calls would fail if all replicas left the Service for this.
+        # If all replicas became unready, calls of the other configuration would fail.
         assert not any(replica.said[replica.said.index(None) :])
 
 
-async def test_a_new_authority_is_trusted_before_anything_it_signed_is_served(scene: Scene) -> None:
+async def test_a_new_authority_is_published_before_it_is_used(scene: Scene) -> None:
     await scene.put_secret(SOUND)
     await scene.put_configurations()
     async with scene.replica() as replica:
@@ -207,7 +205,7 @@ async def test_a_new_authority_is_trusted_before_anything_it_signed_is_served(sc
         new = await scene.secret()
         assert certificates(new.cert)[1:] == certificates(SOUND.cert)
         await scene.trusted(new.cert)
-        # The old leaf has ended too by then, so this replica needs another at once.
+        # The old certificate has ended as well, so it is replaced at once.
         await until(lambda: signed_by(replica.leaf, new))
         scene.clock.ahead += LEAF_LIFE
         served = len(replica.used)
@@ -215,7 +213,7 @@ async def test_a_new_authority_is_trusted_before_anything_it_signed_is_served(sc
         assert signed_by(replica.leaf, new)
 
 
-async def test_an_authority_that_has_ended_leaves_the_bundle(scene: Scene) -> None:
+async def test_an_ended_authority_is_removed_from_the_bundle(scene: Scene) -> None:
     short = new_authority("ca", NOW, timedelta(days=1))
     bundle = KeyPair(SOUND.cert + short.cert, SOUND.key)
     await scene.put_secret(bundle)
@@ -231,7 +229,7 @@ async def test_an_authority_that_has_ended_leaves_the_bundle(scene: Scene) -> No
         await scene.trusted(SOUND.cert)
 
 
-async def test_a_leaf_is_renewed_at_two_thirds_of_its_life_without_a_write(scene: Scene) -> None:
+async def test_a_serving_certificate_is_renewed_at_two_thirds_without_a_write(scene: Scene) -> None:
     await scene.put_secret(SOUND)
     await scene.put_configurations()
     async with scene.replica() as replica:
@@ -245,7 +243,7 @@ async def test_a_leaf_is_renewed_at_two_thirds_of_its_life_without_a_write(scene
         scene.clock.ahead = LEAF_LIFE * 2 / 3
 
         await until(lambda: len(replica.used) == 2)
-        assert leaf_fault(replica.leaf, scene.place.names, SOUND.cert, scene.clock()) is None
+        assert leaf_fault(replica.leaf, scene.objects.names, SOUND.cert, scene.clock()) is None
         assert await scene.versions() == before
 
 
@@ -259,10 +257,10 @@ async def test_a_paused_machine_catches_up(scene: Scene) -> None:
 
         await until(lambda: len(replica.used) == 2)
         await until(lambda: replica.is_ready)
-        assert leaf_fault(replica.leaf, scene.place.names, SOUND.cert, scene.clock()) is None
+        assert leaf_fault(replica.leaf, scene.objects.names, SOUND.cert, scene.clock()) is None
 
 
-async def test_without_the_right_to_create_the_secret_the_rest_goes_on(
+async def test_without_permission_to_create_the_secret_the_rest_goes_on(
     scene: Scene, plane: ControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await scene.put_secret(SOUND)
@@ -272,7 +270,7 @@ async def test_without_the_right_to_create_the_secret_the_rest_goes_on(
         proxy.add(Rule(Answer(403, refusal), verb="create", resource="secrets", times=None))
         async with scene.replica(proxy.kubeconfig) as replica:
             await until(lambda: replica.is_ready)
-            await scene.world.delete(SECRET, scene.place.secret)
+            await scene.world.delete(SECRET, scene.objects.secret)
             await until(lambda: "not you" in caplog.text)
 
             await scene.put_configurations()  # without bundles
@@ -303,7 +301,7 @@ async def test_replicas_with_unequal_clocks_do_not_rotate_against_each_other(
 
             assert await scene.versions() == before
             assert await scene.secret() == authority
-            names = scene.place.names
+            names = scene.objects.names
             assert leaf_fault(behind.leaf, names, authority.cert, scene.clock()) is None
             assert len(behind.used) == len(right.used) == 1
             assert behind.is_ready
@@ -313,7 +311,7 @@ async def test_replicas_with_unequal_clocks_do_not_rotate_against_each_other(
             assert caplog.text.count("the certificate authority begins at") == is_reported
 
 
-async def test_a_leaf_that_works_is_not_given_up_for_an_authority_that_begins_later(
+async def test_a_valid_certificate_is_kept_until_the_new_authority_begins(
     scene: Scene,
 ) -> None:
     await scene.put_secret(SOUND)
@@ -327,7 +325,7 @@ async def test_a_leaf_that_works_is_not_given_up_for_an_authority_that_begins_la
 
         await scene.trusted(bundle.cert)
         await until(lambda: replica.early[-1])
-        # Past the time that a bundle stands before it is used, but not past the authority's start.
+        # After SPREAD, but before the authority begins.
         scene.clock.ahead = timedelta(hours=1)
         looks = len(replica.said)
         await until(lambda: len(replica.said) > looks + 5)
@@ -337,7 +335,7 @@ async def test_a_leaf_that_works_is_not_given_up_for_an_authority_that_begins_la
         await until(lambda: signed_by(replica.leaf, future))
 
 
-async def test_a_watch_that_is_cut_does_not_lose_what_happened_meanwhile(
+async def test_a_broken_watch_loses_no_change(
     scene: Scene, plane: ControlPlane, tmp_path: Path
 ) -> None:
     await scene.put_secret(SOUND)
@@ -350,21 +348,21 @@ async def test_a_watch_that_is_cut_does_not_lose_what_happened_meanwhile(
             await scene.trusted(SOUND.cert)
 
 
-async def test_a_patch_made_from_an_older_version_is_refused(
+async def test_a_patch_of_an_outdated_version_is_rejected(
     scene: Scene, plane: ControlPlane
 ) -> None:
     await scene.put_configurations()
     async with connect(str(plane.kubeconfig)) as kube:
-        old = await kube.get(VALIDATING, None, scene.place.validating)
+        old = await kube.get(VALIDATING, None, scene.objects.validating)
         await scene.world.put(
             VALIDATING, {**scene.configuration("protect", "validate"), "kind": VALIDATING.kind}
         )
         patch = bundle_patch(old, SOUND.cert)
         with pytest.raises(Conflict):
-            await kube.json_patch(VALIDATING, None, scene.place.validating, patch)
+            await kube.json_patch(VALIDATING, None, scene.objects.validating, patch)
 
 
-async def test_no_key_gets_into_the_log(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_key_is_logged(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     await scene.put_configurations()
     async with scene.replica() as replica:

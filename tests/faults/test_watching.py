@@ -12,8 +12,8 @@ from functools import partial
 import pytest
 
 from app.cache.informer import Informer
-from app.cache.pace import Pace
 from app.cache.store import Store
+from app.cache.timing import Timing
 from app.kube import Kube, connect
 from app.values.meta import Object, Resource
 from tests import audit
@@ -68,8 +68,8 @@ async def test_f02_a_watch_that_is_cut_anywhere_loses_and_doubles_nothing(
 async def test_f03_what_happens_while_a_watch_is_silent_is_seen_before_long(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
-    pace = Pace(watch_seconds=(1, 1), grace_seconds=0.5, first_pause_seconds=0.02)
-    async with following(kube, namespace, pace) as followed:
+    timing = Timing(watch_seconds=(1, 1), grace_seconds=0.5, first_backoff_seconds=0.02)
+    async with following(kube, namespace, timing) as followed:
         silent = proxy.add(Rule(Silence(), verb="watch"))
         await eventually(lambda: silent.acted)
         await world.put(CONFIG_MAP, config_map("a", n="1"))
@@ -275,8 +275,8 @@ async def test_f08_a_server_that_fails_now_and_then_is_neither_lost_nor_flooded(
             await asyncio.sleep(0.5)
         return proxy.count() - before
 
-    pace = Pace(watch_seconds=(1, 1), first_pause_seconds=0.1, longest_pause_seconds=2)
-    async with following(kube, namespace, pace) as followed:
+    timing = Timing(watch_seconds=(1, 1), first_backoff_seconds=0.1, max_backoff_seconds=2)
+    async with following(kube, namespace, timing) as followed:
         in_peace = await asked_for_in_six_seconds(followed, 1)
         fault = proxy.add(Rule(Answer(503), times=None, chance=0.3))
         in_trouble = await asked_for_in_six_seconds(followed, 100)
@@ -355,8 +355,11 @@ class Swapped:
         return out
 
 
-AUDITED = Pace(
-    watch_seconds=(60, 60), first_pause_seconds=0.02, audit_seconds=(1, 1), audit_again_seconds=0.3
+AUDITED = Timing(
+    watch_seconds=(60, 60),
+    first_backoff_seconds=0.02,
+    audit_seconds=(1, 1),
+    audit_recheck_seconds=0.3,
 )
 
 
@@ -376,8 +379,8 @@ async def test_f16_bookmarks_move_on_where_a_watch_is_taken_up(
     kube: Kube, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
     # The server sends a bookmark two seconds before it ends a watch.
-    pace = Pace(watch_seconds=(4, 4), first_pause_seconds=0.02)
-    async with following(kube, namespace, pace) as followed:
+    timing = Timing(watch_seconds=(4, 4), first_backoff_seconds=0.02)
+    async with following(kube, namespace, timing) as followed:
         await world.put(CONFIG_MAP, config_map("a", n="1"))
         await followed.until(lambda: followed.numbers == [1])
         seen = (followed.get("a") or {})["metadata"]["resourceVersion"]
@@ -411,7 +414,7 @@ async def test_f31_a_kind_that_does_not_exist_keeps_nobody_waiting_and_is_found_
     thing = Resource(group, "v1", "things", "Thing")
     told = asyncio.Event()
     async with connect(str(proxy.kubeconfig)) as kube, asyncio.TaskGroup() as tasks:
-        informer = Informer(kube, thing, Store(), lambda old, new: told.set(), pace=QUICK)
+        informer = Informer(kube, thing, Store(), lambda old, new: told.set(), timing=QUICK)
         running = tasks.create_task(informer.run())
         async with asyncio.timeout(20):
             await informer.synced.wait()

@@ -40,7 +40,7 @@ def test_a_pruned_reading_never_replaces_a_whole_one_of_the_same_version(by: str
     def take(obj: Object) -> int:
         if by == "watch":
             return len(store.put(obj))
-        return len(store.replace([store.listed(obj)]))
+        return len(store.replace([store.record_for(obj)]))
 
     assert take(reading("1", whole=True)) == 1
     assert take(reading("1", whole=False)) == 0

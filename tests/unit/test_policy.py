@@ -4,7 +4,7 @@ import pytest
 
 from certs.pki import KeyPair, certificates, new_authority, new_leaf, own_certificate
 from certs.policy import (
-    BUNDLE_LIMIT,
+    MAX_BUNDLE_CERTIFICATES,
     authority_fault,
     bundle_of,
     early_start,
@@ -249,9 +249,11 @@ def test_the_same_bundle_comes_out_of_itself() -> None:
 
 
 def test_the_bundle_does_not_grow_without_end() -> None:
-    made = [new_authority("ca", BORN + i * HOUR, 360 * DAY) for i in range(2 * BUNDLE_LIMIT)]
+    made = [
+        new_authority("ca", BORN + i * HOUR, 360 * DAY) for i in range(2 * MAX_BUNDLE_CERTIFICATES)
+    ]
     bundle = b""
     for pair in made:
         bundle = bundle_of(pair.cert, [bundle], BORN + DAY)
-    newest = list(reversed(made))[:BUNDLE_LIMIT]
+    newest = list(reversed(made))[:MAX_BUNDLE_CERTIFICATES]
     assert certificates(bundle) == own(*newest)

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.apis.kinds import Profile
-from app.cache.packing import Packing
+from app.cache.compression import Compressor
 from app.cache.records import Record
-from app.cache.store import Change, Store
+from app.cache.store import Delta, Store
 from app.convert.options import Options
 from app.errors import Garbled
 from app.validation import Context, validate_and_convert
@@ -37,29 +37,29 @@ OBJECTS = st.dictionaries(st.text(), VALUES, max_size=4)
 
 @given(st.lists(OBJECTS, min_size=1))
 def test_what_was_packed_comes_back(objects: list[Object]) -> None:
-    packing = Packing()
-    packed = [packing.packed(obj) for obj in objects]
-    assert [packing.unpacked(each) for each in packed] == objects
+    compressor = Compressor()
+    packed = [compressor.compress(obj) for obj in objects]
+    assert [compressor.decompress(each) for each in packed] == objects
 
 
 @pytest.mark.parametrize("size", [1_000, 8_192, 20_000, 3_000_000])
 def test_objects_that_are_larger_than_what_is_remembered_of_the_first(size: int) -> None:
-    packing = Packing()
+    compressor = Compressor()
     first = {"spec": "".join(chr(33 + i * i % 89) for i in range(size))}
     second = {"spec": first["spec"][::-1]}
-    packed = [packing.packed(obj) for obj in (first, second, first)]
-    assert [packing.unpacked(each) for each in packed] == [first, second, first]
+    packed = [compressor.compress(obj) for obj in (first, second, first)]
+    assert [compressor.decompress(each) for each in packed] == [first, second, first]
 
 
 def test_children_of_the_same_kind_take_a_tenth_of_their_json() -> None:
-    packing: dict[str, Packing] = {}
+    compressor: dict[str, Compressor] = {}
     ratios = []
     for name in ("a-model", "another-model"):
         booster = booster_object(name, backend("b1"))
         booster["metadata"] |= {"namespace": "ns", "uid": f"uid-of-{name}"}
         for child in validate_and_convert(booster, Context(Options(), Profile.B))[1]:
-            kind = packing.setdefault(child.resource.kind, Packing())
-            packed, text = kind.packed(child.object), orjson.dumps(child.object)
+            kind = compressor.setdefault(child.resource.kind, Compressor())
+            packed, text = kind.compress(child.object), orjson.dumps(child.object)
             ratios.append(len(packed) / len(text))
     assert len(ratios) == 6
     # The first of a kind has nothing to refer to; small ones consist of names above all.
@@ -74,7 +74,7 @@ def test_children_of_the_same_kind_take_a_tenth_of_their_json() -> None:
 def test_what_is_no_json_is_not_taken_for_an_object(value: Any) -> None:
     assert json.loads(json.dumps(value)) == value  # Python would let it pass
     with pytest.raises(Garbled):
-        Packing().packed({"spec": value})
+        Compressor().compress({"spec": value})
 
 
 def numbered(number: int, version: int = 1) -> Object:
@@ -93,19 +93,19 @@ def key(number: int) -> Key:
     ),
 )
 def test_a_store_that_packs_is_no_different(unpacked: int, steps: list[tuple[str, int]]) -> None:
-    packs, keeps = Store(unpacked=unpacked), Store(unpacked=None)
+    packs, keeps = Store(max_uncompressed=unpacked), Store(max_uncompressed=None)
     for version, (what, number) in enumerate(steps):
         obj = numbered(number, version)
         told = []
         for store in (packs, keeps):
-            changes: list[Change] = []
+            changes: list[Delta] = []
             if what == "put":
                 changes = store.put(deepcopy(obj))
             elif what == "list":
                 here = [record.object for record in store.records()]
-                changes = store.replace([store.listed(o) for o in (*here[1:], deepcopy(obj))])
+                changes = store.replace([store.record_for(o) for o in (*here[1:], deepcopy(obj))])
             elif what == "rest":
-                store.rest()
+                store.compress_all()
             told.append([[each and each.object for each in change] for change in changes])
         assert told[0] == told[1]
         assert packs.get(key(number)) == keeps.get(key(number))
@@ -113,8 +113,8 @@ def test_a_store_that_packs_is_no_different(unpacked: int, steps: list[tuple[str
 
 
 def test_passes_that_follow_on_each_other_get_the_same_object() -> None:
-    store = Store(unpacked=2)
-    store.replace([store.listed(numbered(n)) for n in range(5)])
+    store = Store(max_uncompressed=2)
+    store.replace([store.record_for(numbered(n)) for n in range(5)])
     first = store.get(key(0))
     assert store.get(key(0)) is first
     store.get(key(1))
@@ -125,8 +125,8 @@ def test_passes_that_follow_on_each_other_get_the_same_object() -> None:
 
 def test_what_is_at_hand_needs_no_unpacking() -> None:
     store = Store({"n": lambda obj: map(str, obj["spec"]["n"])}, facts=lambda obj: obj["spec"]["n"])
-    store.replace([store.listed(numbered(n, version=n)) for n in range(3)])
-    (record,) = store.found("n", "2")
+    store.replace([store.record_for(numbered(n, version=n)) for n in range(3)])
+    (record,) = store.by_index("n", "2")
     assert isinstance(record, Record)
     assert (record.key, record.uid, record.version, record.facts) == (key(2), "u2", "2", [2])
     assert store.versions() == {"u0": "0", "u1": "1", "u2": "2"}

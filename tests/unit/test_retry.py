@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.cache.retry import Step, WatchRetry
+from app.cache.retry import Retry, WatchRetry
 from app.errors import ApiError, Forbidden, Garbled, Gone, Unreachable, WatchEnded
 
 GONE = Gone(410, "Expired", "")
@@ -29,45 +29,49 @@ def clock() -> Clock:
 
 @pytest.fixture
 def retry(clock: Clock) -> WatchRetry:
-    return WatchRetry(clock=clock, dice=lambda: 0.0)  # the shortest pauses
+    return WatchRetry(clock=clock, jitter=lambda: 0.0)  # the shortest pauses
 
 
 def works(retry: WatchRetry) -> None:
     """Lets a watch be opened and bring an event."""
     retry.opening()
-    retry.told()
+    retry.received()
 
 
 @pytest.mark.parametrize(
     ("error", "want"),
     [
-        pytest.param(WatchEnded("at once"), Step(False, 0.4), id="ended at once: resume"),
+        pytest.param(WatchEnded("at once"), Retry(False, 0.4), id="ended at once: resume"),
         pytest.param(
-            ApiError(429, "", "", retry_after_seconds=7), Step(False, 6.3), id="busy, told how long"
+            ApiError(429, "", "", retry_after_seconds=7),
+            Retry(False, 6.3),
+            id="busy, told how long",
         ),
         pytest.param(
-            ApiError(503, "", "", retry_after_seconds=0), Step(False, 0), id="down, told: at once"
+            ApiError(503, "", "", retry_after_seconds=0),
+            Retry(False, 0),
+            id="down, told: at once",
         ),
-        pytest.param(GONE, Step(True, 0), id="too old: list at once"),
-        pytest.param(DOWN, Step(False, 0.8), id="cut: resume"),
-        pytest.param(BUSY, Step(False, 0.8), id="too busy: resume"),
-        pytest.param(BROKEN, Step(False, 0.8), id="broken once: resume"),
-        pytest.param(Garbled("half a line"), Step(True, 0.8), id="something was missed"),
-        pytest.param(Forbidden(403, "", ""), Step(True, 0.8), id="any other"),
+        pytest.param(GONE, Retry(True, 0), id="too old: list at once"),
+        pytest.param(DOWN, Retry(False, 0.8), id="cut: resume"),
+        pytest.param(BUSY, Retry(False, 0.8), id="too busy: resume"),
+        pytest.param(BROKEN, Retry(False, 0.8), id="broken once: resume"),
+        pytest.param(Garbled("half a line"), Retry(True, 0.8), id="something was missed"),
+        pytest.param(Forbidden(403, "", ""), Retry(True, 0.8), id="any other"),
     ],
 )
 def test_the_first_step_after_a_watch_failed(
-    retry: WatchRetry, error: ApiError | Unreachable, want: Step
+    retry: WatchRetry, error: ApiError | Unreachable, want: Retry
 ) -> None:
     retry.opening()
     assert retry.after_watch(error) == want
 
 
-@pytest.mark.parametrize("dice", [0.0, 0.999])
+@pytest.mark.parametrize("jitter", [0.0, 0.999])
 def test_the_servers_own_pause_is_kept_after_any_number_of_crd_changes(
-    clock: Clock, dice: float
+    clock: Clock, jitter: float
 ) -> None:
-    retry = WatchRetry(clock=clock, dice=lambda: dice)
+    retry = WatchRetry(clock=clock, jitter=lambda: jitter)
     for _ in range(50):
         works(retry)
         clock.now += 0.2
@@ -75,7 +79,7 @@ def test_the_servers_own_pause_is_kept_after_any_number_of_crd_changes(
         retry.opening()
         assert 0.9 <= retry.after_watch(REPLACED).pause_seconds <= 1.1
         retry.opening()
-        assert retry.after_watch(GONE) == Step(True, 0)
+        assert retry.after_watch(GONE) == Retry(True, 0)
         clock.now += 60
 
 
@@ -101,7 +105,7 @@ def test_a_proxy_that_says_retry_for_a_server_that_is_down_is_spared_too(
 
 
 def test_chance_makes_a_pause_up_to_twice_as_long() -> None:
-    assert WatchRetry(dice=lambda: 0.999999).after_list(DOWN) == pytest.approx(1.6, rel=1e-3)
+    assert WatchRetry(jitter=lambda: 0.999999).after_list(DOWN) == pytest.approx(1.6, rel=1e-3)
 
 
 @pytest.mark.parametrize("how", ["event", "ended in time", "cut after a while"])
@@ -114,7 +118,7 @@ def test_a_watch_that_worked_makes_the_next_failure_the_first(
     retry.opening()
     match how:
         case "event":
-            retry.told()
+            retry.received()
         case "ended in time":
             clock.now += 1
             retry.ended()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.cache.records import Record
-from app.cache.store import Change, Store
+from app.cache.store import Delta, Store
 from app.values.meta import Key, Object
 
 
@@ -31,11 +31,11 @@ def by_owner(o: Object) -> list[str]:
     return [ref["uid"] for ref in o["metadata"]["ownerReferences"]]
 
 
-def list_anew(store: Store, *objects: Object, namespace: str | None = None) -> list[Change]:
-    return store.replace([store.listed(o) for o in objects], namespace)
+def list_anew(store: Store, *objects: Object, namespace: str | None = None) -> list[Delta]:
+    return store.replace([store.record_for(o) for o in objects], namespace)
 
 
-def told(changes: list[Change]) -> list[tuple[Object | None, Object | None]]:
+def told(changes: list[Delta]) -> list[tuple[Object | None, Object | None]]:
     """What changes tell, unpacked."""
 
     def unpacked(record: Record | None) -> Object | None:

@@ -28,7 +28,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def queue(clock: Clock) -> WorkQueue:
-    return WorkQueue(clock=clock, dice=lambda: 0.5)  # in the middle: no jitter
+    return WorkQueue(clock=clock, jitter=lambda: 0.5)  # in the middle: no jitter
 
 
 def all_of(queue: WorkQueue) -> list[Key]:
@@ -237,7 +237,7 @@ def test_forget_resets_the_backoff(queue: WorkQueue, clock: Clock) -> None:
 
 @pytest.mark.parametrize(("dice", "want"), [(0.0, 0.004), (0.9999999, 0.006)])
 def test_the_backoff_has_a_jitter_of_a_fifth(clock: Clock, dice: float, want: float) -> None:
-    queue = WorkQueue(clock=clock, dice=lambda: dice)
+    queue = WorkQueue(clock=clock, jitter=lambda: dice)
     queue.retry(A)
     assert queue.next_due_seconds() == pytest.approx(want)
 

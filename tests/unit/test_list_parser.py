@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import Garbled
-from app.kube.items import Items
+from app.kube.list_parser import ListParser
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(),
@@ -28,7 +28,7 @@ LIST = {
 
 
 def parsed(pieces: Iterable[bytes], **limits: int) -> tuple[list[Any], Any]:
-    items = Items(**limits)
+    items = ListParser(**limits)
     found = [item for piece in pieces for item in items.feed(piece)]
     found += items.feed(b"", is_last=True)
     return found, items.list

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import ApiError, Conflict, Forbidden, Garbled, Gone, Invalid, NotFound
-from app.kube.answers import (
+from app.kube.responses import (
     Lines,
     decoded,
-    error_from_answer,
     error_from_event,
+    error_from_response,
     is_too_large_version,
     is_unknown_kind,
     retry_after_seconds,
@@ -64,13 +64,13 @@ def status(code: int, reason: str = "", message: str = "no", **more: object) -> 
     ],
 )
 def test_error_from_answer(code: int, body: bytes, kind: type[ApiError], text: str) -> None:
-    error = error_from_answer(code, body)
+    error = error_from_response(code, body)
     assert type(error) is kind
     assert (error.status, str(error)) == (code, text)
 
 
 def test_a_long_message_is_cut() -> None:
-    assert len(error_from_answer(422, status(422, message="x" * 5000)).message) == 1024
+    assert len(error_from_response(422, status(422, message="x" * 5000)).message) == 1024
 
 
 def test_an_error_event_is_the_error_it_reports() -> None:
@@ -94,7 +94,7 @@ def test_an_error_event_is_the_error_it_reports() -> None:
     ],
 )
 def test_is_too_large_version(code: int, body: bytes, want: bool) -> None:
-    assert is_too_large_version(error_from_answer(code, body)) is want
+    assert is_too_large_version(error_from_response(code, body)) is want
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_is_too_large_version(code: int, body: bytes, want: bool) -> None:
     ],
 )
 def test_is_unknown_kind(body: bytes, want: bool) -> None:
-    assert is_unknown_kind(error_from_answer(404, body)) is want
+    assert is_unknown_kind(error_from_response(404, body)) is want
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_retry_after(header: str | None, want: float | None) -> None:
 
 
 def test_an_answer_carries_the_pause_it_asks_for() -> None:
-    assert error_from_answer(429, status(429), "3").retry_after_seconds == 3
+    assert error_from_response(429, status(429), "3").retry_after_seconds == 3
 
 
 @pytest.mark.parametrize(

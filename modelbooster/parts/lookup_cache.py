@@ -1,4 +1,4 @@
-"""The other objects of the cluster, for rules that ask whether a name is taken."""
+"""A cache of the objects of the cluster, for rules that check whether a name is taken."""
 
 from __future__ import annotations
 
@@ -17,23 +17,21 @@ from app.lookup import INDEXES, Indexer, StoreLookup
 from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource
 
-GRACE_SECONDS = 10.0
-"""How long admission waits for the other objects to be read; then it answers without them."""
+MAX_SYNC_SECONDS = 10.0
+"""How long admission is unready while the cache fills; then it answers without the cache."""
 
-STALE_SECONDS = 400.0
-"""Silence of an informer after which it is no longer believed: longer than a watch may last."""
+MAX_SILENCE_SECONDS = 400.0
+"""An informer that receives nothing for this time is stale; no watch lasts longer."""
 
 
-class Neighbours:
-    """Follows them.
-
-    Nothing is selected by label: it is other people's objects that are looked for.
+class LookupCache:
+    """Informers of ModelBoosters and of all child kinds, no matter who created the objects.
 
     Args:
         kube: the API server.
-        namespaces: whose objects; all if empty.
-        metrics: told of failures.
-        read: told of every ModelBooster as it is read, before it is stored.
+        namespaces: namespaces to watch; all if empty.
+        metrics: counts failures.
+        read: called with every ModelBooster, before it is stored.
     """
 
     def __init__(
@@ -44,10 +42,10 @@ class Neighbours:
         read: Callable[[Object], None] = lambda booster: None,
     ) -> None:
 
-        def booster_claims(booster: Object) -> Object:
+        def booster_fields(booster: Object) -> Object:
             read(booster)
-            mark = {"status": {"modelName": ""}} if is_unpruned(booster) else {}
-            return {**claims_only(booster), **mark}
+            status = {"status": {"modelName": ""}} if is_unpruned(booster) else {}
+            return {**lookup_fields(booster), **status}
 
         self._informers: list[Informer] = []
         stores: dict[Resource, Indexer] = {}
@@ -64,22 +62,22 @@ class Neighbours:
                         parts[namespace],
                         lambda old, new: None,
                         namespace=namespace,
-                        shape=booster_claims if is_booster else claims_only,
+                        shape=booster_fields if is_booster else lookup_fields,
                         count=metrics.count_informer,
                     )
                 )
-            stores[resource] = _Several(parts)
-        self.lookup = StoreLookup(stores, self._is_believable)
-        self._begun_at = time.monotonic()
+            stores[resource] = _NamespacedStores(parts)
+        self.lookup = StoreLookup(stores, self._is_current)
+        self._started_at = time.monotonic()
 
     async def run(self) -> None:
-        """Keeps them as they are in the cluster, until it is cancelled."""
+        """Keeps the cache up to date, until it is cancelled."""
         async with asyncio.TaskGroup() as group:
             for informer in self._informers:
                 group.create_task(informer.run())
             for informer in self._informers:
                 await informer.synced.wait()
-            # What is there stays; looking through it again and again would make reviews wait.
+            # These objects stay. Scanning them in every garbage collection would delay reviews.
             gc.collect()
             gc.freeze()
 
@@ -90,27 +88,27 @@ class Neighbours:
     def relist_boosters(self) -> None:
         """Lists all ModelBoosters again, as soon as possible."""
         for informer in self._of_boosters():
-            informer.list_anew()
+            informer.relist()
 
     def _of_boosters(self) -> list[Informer]:
         return [i for i in self._informers if i.resource is MODEL_BOOSTER]
 
     def fault(self) -> str | None:
-        """Returns why admission should wait: objects are still being read, and not for long."""
+        """Returns why admission is not ready: the cache is still filling; None if it is ready."""
         missing = [str(i.resource) for i in self._informers if not i.synced.is_set()]
-        if not missing or time.monotonic() - self._begun_at > GRACE_SECONDS:
+        if not missing or time.monotonic() - self._started_at > MAX_SYNC_SECONDS:
             return None
         return f"still reading {', '.join(dict.fromkeys(missing))}"
 
-    def _is_believable(self) -> bool:
+    def _is_current(self) -> bool:
         return all(
-            informer.synced.is_set() and informer.silent_seconds < STALE_SECONDS
+            informer.synced.is_set() and informer.silent_seconds < MAX_SILENCE_SECONDS
             for informer in self._informers
         )
 
 
-class _Several:
-    """Stores of several namespaces as one."""
+class _NamespacedStores:
+    """The stores of several namespaces, read as one."""
 
     def __init__(self, stores: dict[str | None, Store]) -> None:
         self._stores = stores
@@ -123,15 +121,15 @@ class _Several:
         return [obj for store in self._stores.values() for obj in store.by(index, value)]
 
 
-def claims_only(obj: Object) -> Object:
-    """Returns what an object says about names, as rules across objects ask for it."""
+def lookup_fields(obj: Object) -> Object:
+    """Returns the fields of an object that rules about other objects need."""
     metadata = obj["metadata"]
-    kept = ("name", "namespace", "uid", "resourceVersion", "generation", "labels",
+    fields = ("name", "namespace", "uid", "resourceVersion", "generation", "labels",
             "creationTimestamp", "deletionTimestamp", "ownerReferences")  # fmt: skip
     slim: Object = {
         "apiVersion": obj.get("apiVersion"),
         "kind": obj.get("kind"),
-        "metadata": {name: metadata[name] for name in kept if name in metadata},
+        "metadata": {name: metadata[name] for name in fields if name in metadata},
     }
     if obj.get("kind") in (MODEL_BOOSTER.kind, MODEL_ROUTE.kind) and "spec" in obj:
         slim["spec"] = obj["spec"]

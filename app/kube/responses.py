@@ -1,7 +1,4 @@
-"""What the API server's answers mean: errors, pauses it asks for, lines of a watch.
-
-Bytes in, values and errors out; nothing here waits or talks to anybody.
-"""
+"""Decodes responses of the API server: objects, errors, ``Retry-After``, lines of a watch."""
 
 from __future__ import annotations
 
@@ -16,12 +13,12 @@ from app.values.text import shortened
 from app.values.untyped import as_dict
 
 MAX_LINE_BYTES = 16 << 20
-"""Longest line of a watch that is read; etcd holds no object of more than about 1.5 MB."""
+"""Longest line of a watch. etcd stores no object of more than about 1.5 MB."""
 
 MAX_RETRY_AFTER_SECONDS = 60.0
-"""Longest pause that a server may ask for; a mistyped one must not stop us for a day."""
+"""Longest pause that a server may request. A misconfigured one must not stop us for a day."""
 
-_MAX_MESSAGE = 1024
+_MAX_MESSAGE_CHARS = 1024
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: Invalid,
     403: Forbidden,
@@ -36,10 +33,10 @@ _UNKNOWN_FIELD = "failed to create typed patch object"
 
 
 def decoded(body: bytes | bytearray) -> Object:
-    """Returns the JSON object that an answer holds.
+    """Returns the JSON object in a response.
 
     Raises:
-        Garbled: it holds none.
+        Garbled: the body is not a JSON object.
     """
     try:
         value = orjson.loads(body)
@@ -50,13 +47,13 @@ def decoded(body: bytes | bytearray) -> Object:
     return value
 
 
-def error_from_answer(status: int, body: bytes, retry_after: str | None = None) -> ApiError:
-    """Returns the error that an answer other than 2xx stands for.
+def error_from_response(status: int, body: bytes, retry_after: str | None = None) -> ApiError:
+    """Returns the error for a response that is not 2xx.
 
     Args:
-        status: HTTP status code; it wins over the one in the body.
-        body: a Status object, or whatever a proxy on the way thought fit.
-        retry_after: the header of that name.
+        status: HTTP status code; it overrides the one in the body.
+        body: a Status object, or any text of a proxy.
+        retry_after: value of the ``Retry-After`` header.
     """
     pause = retry_after_seconds(retry_after)
     try:
@@ -69,7 +66,7 @@ def error_from_answer(status: int, body: bytes, retry_after: str | None = None) 
 
 
 def error_from_event(status: Object) -> ApiError:
-    """Returns the error that the object of a watch's ERROR event stands for."""
+    """Returns the error for the Status object of an ERROR event."""
     code = status.get("code")
     details = as_dict(status.get("details"))
     seconds = details.get("retryAfterSeconds")
@@ -78,7 +75,7 @@ def error_from_event(status: Object) -> ApiError:
 
 
 def is_too_large_version(error: ApiError) -> bool:
-    """Whether the server has not caught up yet with the resource version we asked for."""
+    """Whether the server has not reached the requested resource version yet."""
     causes = error.details.get("causes")
     if isinstance(causes, list) and any(
         as_dict(cause).get("reason") == "ResourceVersionTooLarge" for cause in causes
@@ -88,20 +85,20 @@ def is_too_large_version(error: ApiError) -> bool:
 
 
 def is_unknown_kind(error: ApiError) -> bool:
-    """Whether a 404 says that the server does not know the kind, and not just the object.
+    """Whether a 404 means that the server does not serve the kind.
 
-    An object that is missing is answered with a Status that names it; a path that is not served,
-    with one that does not, or with plain text.
+    For a missing object the Status names the object. For a path that is not served it names none,
+    or the body is plain text.
     """
     return isinstance(error, NotFound) and not error.details.get("name")
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
-    """Returns the pause that ``Retry-After`` asks for, at most 60 seconds.
+    """Returns the pause that ``Retry-After`` requests, at most 60 seconds.
 
     Args:
-        header: seconds or a date (RFC 9110, section 10.2.3); anything else counts as not sent.
-        now: the time, for a date; the present if it is not given.
+        header: seconds or a date (RFC 9110, section 10.2.3). Anything else is ignored.
+        now: the time to compare a date with; the present time by default.
     """
     if not header:
         return None
@@ -112,24 +109,24 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> floa
             until = parsedate_to_datetime(header)
         except ValueError:
             return None
-        if until.tzinfo is None:  # "-0000": a time in UTC from a server that does not say so
+        if until.tzinfo is None:  # "-0000": UTC
             until = until.replace(tzinfo=UTC)
         seconds = (until - (now or datetime.now(UTC))).total_seconds()
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
 class Lines:
-    """Cuts a stream of bytes into lines; what follows the last line end is kept for the next chunk.
+    """Splits a stream of bytes into lines. A partial line is kept for the next chunk.
 
-    A stream that ends in the middle of a line loses that part: half an event must never be read.
+    A partial line at the end of the stream is dropped: half an event must never be used.
     """
 
     def __init__(self, max_bytes: int = MAX_LINE_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._rest = bytearray()
+        self._partial = bytearray()
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Returns the lines that end in this chunk, without their line ends and without empty ones.
+        """Returns the lines that end in this chunk, without line ends. Empty lines are skipped.
 
         Raises:
             Garbled: a line is longer than any event can be.
@@ -137,12 +134,14 @@ class Lines:
         lines: list[bytes] = []
         if b"\n" in chunk:
             first, *lines = chunk.split(b"\n")
-            self._rest += first
-            lines = [bytes(self._rest), *lines]
-            self._rest = bytearray(lines.pop())
+            self._partial += first
+            lines = [bytes(self._partial), *lines]
+            self._partial = bytearray(lines.pop())
         else:
-            self._rest += chunk
-        if len(self._rest) > self._max_bytes or any(len(line) > self._max_bytes for line in lines):
+            self._partial += chunk
+        if len(self._partial) > self._max_bytes or any(
+            len(line) > self._max_bytes for line in lines
+        ):
             raise Garbled(f"a line of a watch is longer than {self._max_bytes} bytes")
         return [line for line in lines if line.strip()]
 
@@ -156,7 +155,7 @@ def _error(status: int, answer: Object, pause: float | None) -> ApiError:
     return kind(
         status,
         reason if isinstance(reason, str) else "",
-        shortened(message, _MAX_MESSAGE),
+        shortened(message, _MAX_MESSAGE_CHARS),
         retry_after_seconds=pause,
         details=as_dict(answer.get("details")),
     )

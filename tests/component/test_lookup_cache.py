@@ -12,7 +12,7 @@ from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
 from app.kube import connect
 from app.metrics import Metrics
 from app.values.meta import Key, Object, key_of
-from modelbooster.parts.neighbours import Neighbours, claims_only
+from modelbooster.parts.lookup_cache import LookupCache, lookup_fields
 from tests.builders import booster_object
 from tests.controlplane.plane import ControlPlane
 from tests.world import PATIENCE_SECONDS, World
@@ -21,12 +21,12 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def _neighbours(plane: ControlPlane, *namespaces: str) -> AsyncIterator[Neighbours]:
+async def _lookup_cache(plane: ControlPlane, *namespaces: str) -> AsyncIterator[LookupCache]:
     async with connect(str(plane.kubeconfig)) as kube:
-        neighbours = Neighbours(kube, namespaces, Metrics())
+        lookup_cache = LookupCache(kube, namespaces, Metrics())
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(neighbours.run())
-            yield neighbours
+            running = group.create_task(lookup_cache.run())
+            yield lookup_cache
             running.cancel()
 
 
@@ -41,14 +41,14 @@ def _keys(objects: object) -> list[Key]:
     return sorted(map(key_of, objects))
 
 
-async def test_others_are_found_by_what_they_claim(plane: ControlPlane, world: World) -> None:
+async def test_objects_are_found_by_the_names_they_use(plane: ControlPlane, world: World) -> None:
     here = world.namespace
-    async with _neighbours(plane) as neighbours:
-        lookup = neighbours.lookup
+    async with _lookup_cache(plane) as lookup_cache:
+        lookup = lookup_cache.lookup
         assert not lookup.ready
-        assert "still reading modelboosters" in (neighbours.fault() or "")
+        assert "still reading modelboosters" in (lookup_cache.fault() or "")
         await _until(lambda: lookup.ready)
-        assert neighbours.fault() is None
+        assert lookup_cache.fault() is None
 
         name = f"chat-{here}"
         await world.create(MODEL_BOOSTER, booster_object("m", namespace=here, name=name))
@@ -83,7 +83,10 @@ async def test_only_the_namespaces_that_are_served_are_read(
     here = world.namespace
     name = f"chat-{here}"
     await world.create(MODEL_BOOSTER, booster_object("m", namespace=here, name=name))
-    async with _neighbours(plane, "default", here) as both, _neighbours(plane, "default") as other:
+    async with (
+        _lookup_cache(plane, "default", here) as both,
+        _lookup_cache(plane, "default") as other,
+    ):
         await _until(lambda: both.lookup.ready and other.lookup.ready)
         assert _keys(both.lookup.routing(MODEL_BOOSTER, name)) == [Key(here, "m")]
         assert both.lookup.child(MODEL_BOOSTER, Key(here, "m")) is not None
@@ -91,7 +94,7 @@ async def test_only_the_namespaces_that_are_served_are_read(
         assert other.lookup.child(MODEL_BOOSTER, Key(here, "m")) is None
 
 
-def test_of_a_child_only_its_name_and_owners_are_kept() -> None:
+def test_only_names_and_owners_of_children_are_cached() -> None:
     metadata = {"name": "m-b1", "namespace": "ns", "uid": "u", "resourceVersion": "7"}
     kept = {**metadata, "labels": {"a": "b"}, "ownerReferences": [{"uid": "o"}]}
     child: Object = {
@@ -101,7 +104,7 @@ def test_of_a_child_only_its_name_and_owners_are_kept() -> None:
         "spec": {"replicas": 1},
         "status": {},
     }
-    assert claims_only(child) == {
+    assert lookup_fields(child) == {
         "apiVersion": MODEL_SERVING.api_version,
         "kind": MODEL_SERVING.kind,
         "metadata": kept,

@@ -14,7 +14,7 @@ from app.errors import (
     TerminalError,
     Unreachable,
 )
-from app.kube.pace import Backoff, Bucket, least_wait_seconds
+from app.kube.backoff import Backoff, TokenBucket, min_wait_seconds
 
 
 class Clock:
@@ -60,13 +60,13 @@ OBJECT: dict[str, object] = {"name": "a", "kind": "modelroutes"}
     ],
 )
 def test_least_wait(error: Exception, failures: int, least: float, most: float) -> None:
-    assert least_wait_seconds(error, failures, never_more) == pytest.approx(least)
-    assert least_wait_seconds(error, failures, almost_all) == pytest.approx(most, rel=1e-4)
+    assert min_wait_seconds(error, failures, never_more) == pytest.approx(least)
+    assert min_wait_seconds(error, failures, almost_all) == pytest.approx(most, rel=1e-4)
 
 
 def test_a_pause_doubles_to_its_cap_and_begins_anew_after_a_calm_time() -> None:
     clock = Clock()
-    backoff = Backoff(clock=clock, dice=never_more)
+    backoff = Backoff(clock=clock, jitter=never_more)
     pauses = []
     for _ in range(8):
         pauses.append(backoff.pause_seconds())
@@ -77,12 +77,12 @@ def test_a_pause_doubles_to_its_cap_and_begins_anew_after_a_calm_time() -> None:
 
 
 def test_chance_makes_a_pause_up_to_twice_as_long() -> None:
-    assert Backoff(dice=almost_all).pause_seconds() == pytest.approx(1.6, rel=1e-3)
+    assert Backoff(jitter=almost_all).pause_seconds() == pytest.approx(1.6, rel=1e-3)
 
 
 def test_a_bucket_lets_a_burst_go_and_spaces_out_what_follows() -> None:
     clock = Clock()
-    bucket = Bucket(10, 3, clock)
+    bucket = TokenBucket(10, 3, clock)
     assert [round(bucket.reserve(), 6) for _ in range(5)] == [0, 0, 0, 0.1, 0.2]
     clock.now += 100
     assert [bucket.reserve() for _ in range(3)] == [0, 0, 0]  # no more than the burst is kept

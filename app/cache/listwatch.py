@@ -1,0 +1,148 @@
+"""The list and watch requests of an informer, as client-go's ListWatch: one kind in one scope."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from app.cache.records import Record
+from app.cache.timing import Timing
+from app.errors import Unreachable
+from app.kube import Event, Kube
+from app.values.meta import Key, Object, Resource, key_of, uid_of
+
+
+class Freshness(Enum):
+    """How current a list must be, if it need not follow a known version."""
+
+    ANY = auto()
+    """Whatever the API server has in its cache."""
+
+    LATEST = auto()
+    """The state now, at the price of a quorum read."""
+
+
+@dataclass(frozen=True)
+class NotOlderThan:
+    """A list of this resource version or a later one, so that the store never goes back in time."""
+
+    version: str
+
+
+Wanted = Freshness | NotOlderThan
+"""How current a list must be."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All objects, and the version of the collection at which they were read."""
+
+    records: list[Record]
+    resource_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListWatch:
+    """Lists and watches the objects of a kind. Every method may raise ApiError or Unreachable.
+
+    Args:
+        kube: the API server.
+        resource: the kind.
+        namespace: None for all namespaces.
+        label_selector: only objects with these labels.
+        field_selector: only objects with these fields.
+        record: returns the record to store for a listed object.
+        timing: time limits.
+    """
+
+    kube: Kube
+    resource: Resource
+    namespace: str | None
+    label_selector: str
+    field_selector: str
+    record: Callable[[Object], Record]
+    timing: Timing
+
+    async def list(self, wanted: Wanted) -> Listing:
+        """Lists all objects in a single request."""
+        version: str | None
+        match wanted:
+            case NotOlderThan(version):
+                pass
+            case Freshness.ANY:
+                version = "0"
+            case Freshness.LATEST:
+                version = None
+        records: list[Record] = []
+        read = await self._each(lambda obj: records.append(self.record(obj)), version)
+        return Listing(records, read)
+
+    async def versions(self) -> dict[str, str]:
+        """Returns the resource version of every object, by uid, from a list of metadata only."""
+        versions: dict[str, str] = {}
+
+        def take(obj: Object) -> None:
+            versions[uid_of(obj)] = obj["metadata"]["resourceVersion"]
+
+        await self._each(take, "0", only_metadata=True)
+        return versions
+
+    async def _each(
+        self, take: Callable[[Object], object], version: str | None, *, only_metadata: bool = False
+    ) -> str:
+        return await self.kube.each(
+            self.resource,
+            take,
+            namespace=self.namespace,
+            label_selector=self.label_selector,
+            field_selector=self.field_selector,
+            resource_version=version,
+            only_metadata=only_metadata,
+        )
+
+    def watch(self, version: str) -> AsyncGenerator[Event, None]:
+        """Watches what happens after a version, for about five minutes."""
+        return self._watch(version)
+
+    def stream(self, wanted: Wanted) -> AsyncGenerator[Event, None]:
+        """Begins a streaming list: a watch that first sends all objects; see ``collect``."""
+        version = wanted.version if isinstance(wanted, NotOlderThan) else ""
+        return self._watch(version, initial_events=True)
+
+    def _watch(self, version: str, *, initial_events: bool = False) -> AsyncGenerator[Event, None]:
+        return self.kube.watch(
+            self.resource,
+            namespace=self.namespace,
+            label_selector=self.label_selector,
+            field_selector=self.field_selector,
+            resource_version=version,
+            initial_events=initial_events,
+            timeout_seconds=random.randint(*self.timing.watch_seconds),  # noqa: S311 - jitter
+            grace_seconds=self.timing.grace_seconds,
+        )
+
+    async def collect(self, events: AsyncIterator[Event]) -> Listing:
+        """Returns the objects that a streaming list sends first.
+
+        Raises:
+            Unreachable: the stream ended before the bookmark that follows the last object.
+        """
+        records: dict[Key, Record] = {}
+        async for kind, obj in events:
+            metadata = obj["metadata"]
+            if kind == "BOOKMARK":
+                annotations = metadata.get("annotations") or {}
+                if annotations.get("k8s.io/initial-events-end") == "true":
+                    return Listing([*records.values()], metadata["resourceVersion"])
+            elif kind == "DELETED":
+                records.pop(key_of(obj), None)
+            else:
+                record = self.record(obj)
+                records[record.key] = record
+        raise Unreachable("the watch ended before everything was listed")
+
+    async def server_version(self) -> str:
+        """Returns the release of the API server. A later one may support streaming lists."""
+        return str((await self.kube.read("/version")).body.get("gitVersion", ""))

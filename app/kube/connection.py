@@ -1,0 +1,163 @@
+"""One HTTP/1.1 connection to the API server that carries one request at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import NamedTuple
+
+from httptools import HttpParserError, HttpResponseParser
+
+
+class Response(NamedTuple):
+    """A whole response.
+
+    Args:
+        status: HTTP status code.
+        body: the whole body.
+        headers: by name in lower case.
+    """
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+
+class Endpoint(NamedTuple):
+    """The server to connect to, and how to verify it.
+
+    Args:
+        server: scheme, host and port.
+        tls: how to verify the server; unused without TLS.
+        tls_name: name in the server's certificate, if it is not the host's.
+    """
+
+    server: str
+    tls: ssl.SSLContext
+    tls_name: str | None
+
+
+class Connection(asyncio.Protocol):
+    """One connection. The event loop and httptools call the methods in the second half.
+
+    Args:
+        endpoint: the server.
+        opened: called when the connection is established, TLS included.
+        closed: called when it is gone.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        opened: Callable[[Connection], None],
+        closed: Callable[[Connection], None],
+    ) -> None:
+        self.endpoint = endpoint
+        self.is_reusable = False
+        """Whether another request may be sent after the response that has arrived."""
+        self.idle_since = 0.0
+        """When the pool got it back (monotonic, seconds)."""
+        self._opened = opened
+        self._closed = closed
+        self._parser = HttpResponseParser(self)
+        self._transport: asyncio.Transport
+        self._response: asyncio.Future[Response] | None = None
+        self._headers: dict[str, str] = {}
+        self._pieces: list[bytes] = []
+        self._in_body = False
+
+    async def send(self, request: bytes) -> Response:
+        """Sends a request and returns the response.
+
+        Args:
+            request: head and body.
+
+        Raises:
+            OSError: there is no response, or only a part of it.
+        """
+        self.is_reusable = False
+        response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._response = response
+        self._transport.write(request)
+        try:
+            return await response
+        finally:
+            self._response = None
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the connection is closed, or about to be."""
+        return self._transport.is_closing()
+
+    def abort(self) -> None:
+        """Closes the connection at once."""
+        self._transport.abort()
+
+    def _fail(self, error: OSError) -> None:
+        if self._response is not None and not self._response.done():
+            self._response.set_exception(error)
+
+    def _complete(self) -> None:
+        self._in_body = False
+        if self._response is not None and not self._response.done():
+            status = self._parser.get_status_code()
+            self._response.set_result(Response(status, b"".join(self._pieces), self._headers))
+
+    # Called by the event loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Notes the transport."""
+        self._transport = transport  # type: ignore[assignment]  # of a stream: asyncio.Transport
+        self._opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parses what the server sent."""
+        if self._response is None:  # there is no request
+            self.abort()
+            return
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as exc:
+            self._fail(ConnectionError(f"an answer that is no HTTP: {exc}"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the present request."""
+        self._closed(self)
+        if exc is None and self._in_body and not _has_length(self._headers):
+            self._complete()  # a body without a length ends with its connection
+        elif isinstance(exc, OSError):
+            self._fail(exc)
+        else:
+            self._fail(ConnectionResetError("the connection ended before the answer did"))
+
+    # Called by httptools.
+
+    def on_message_begin(self) -> None:
+        """Begins a response."""
+        self.is_reusable = False  # perhaps a second response to the same request
+        self._headers = {}
+        self._pieces = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a header."""
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """Begins the body; 1xx responses have none."""
+        self._in_body = self._parser.get_status_code() >= 200
+
+    def on_body(self, piece: bytes) -> None:
+        """Takes a piece of the body."""
+        self._pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        """Ends a response; after a 1xx response the real one follows."""
+        if self._in_body and self._response is not None and not self._response.done():
+            is_sent = self._transport.get_write_buffer_size() == 0
+            self.is_reusable = is_sent and self._parser.should_keep_alive()
+            self._complete()
+
+
+def _has_length(headers: dict[str, str]) -> bool:
+    return "content-length" in headers or "transfer-encoding" in headers

@@ -1,0 +1,121 @@
+"""A pool of connections for single requests: as much of HTTP/1.1 as they need.
+
+A new ModelBooster costs seven requests. A general HTTP client spends three to four times as long on
+each of them as on the network (docs/benchmarks.md). This one sends one request at a time on each
+connection, without redirects, cookies or proxies. httptools parses the responses (llhttp, strict).
+Lists, watches and requests through a proxy use aiohttp.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from urllib.parse import urlsplit
+
+from app.kube.connection import Connection, Endpoint, Response
+from app.kube.sockets import CONNECT_SECONDS, IDLE_SECONDS, connect_socket
+
+
+class ConnectionPool:
+    """Open connections, in use or idle."""
+
+    def __init__(self) -> None:
+        self._open: set[Connection] = set()
+        self._idle: list[Connection] = []  # the last one used at the end
+        self._sweep: asyncio.TimerHandle | None = None
+        self._all_closed = asyncio.Event()
+
+    def __len__(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
+
+    async def send(self, endpoint: Endpoint, request: bytes) -> Response:
+        """Sends a request and returns the response.
+
+        Args:
+            endpoint: the server.
+            request: head and body.
+
+        Raises:
+            OSError: there is no response, or only a part of it. ``SSLCertVerificationError`` and
+                ``TimeoutError`` are subclasses.
+        """
+        connection = self._take_idle(endpoint) or await self._connect(endpoint)
+        try:
+            response = await connection.send(request)
+        except BaseException as exc:
+            connection.abort()
+            if isinstance(exc, OSError):  # a cancellation says nothing about other connections
+                self.drop_idle()
+            raise
+        if connection.is_reusable:
+            self._put_back(connection)
+        else:
+            connection.abort()
+        return response
+
+    def drop_idle(self) -> None:
+        """Closes idle connections: when one fails, the others mostly have failed too."""
+        while self._idle:
+            self._idle.pop().abort()
+
+    async def close(self) -> None:
+        """Aborts all connections, and returns when they are closed."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        self._all_closed.clear()
+        for connection in [*self._open]:
+            connection.abort()
+        if self._open:
+            await self._all_closed.wait()
+
+    def _take_idle(self, endpoint: Endpoint) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.endpoint == endpoint and not connection.is_closing:
+                return connection
+            connection.abort()  # the server, its authority or our certificate was replaced
+        return None
+
+    async def _connect(self, endpoint: Endpoint) -> Connection:
+        loop = asyncio.get_running_loop()
+        parts = urlsplit(endpoint.server)
+        host, has_tls = parts.hostname or "", parts.scheme == "https"
+        sock = await connect_socket(host, parts.port or (443 if has_tls else 80))
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(endpoint, self._open.add, self._note_closed),
+                    sock=sock,
+                    ssl=endpoint.tls if has_tls else None,
+                    server_hostname=endpoint.tls_name or host if has_tls else None,
+                )
+        except BaseException:
+            sock.close()
+            raise
+        return connection
+
+    def _put_back(self, connection: Connection) -> None:
+        connection.idle_since = time.monotonic()
+        self._idle.append(connection)
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._close_idle)
+
+    def _close_idle(self) -> None:
+        """Closes connections that have not been used for ``IDLE_SECONDS``."""
+        self._sweep = None
+        now = time.monotonic()
+        expired = [c for c in self._idle if now - c.idle_since >= IDLE_SECONDS]
+        self._idle = [c for c in self._idle if c not in expired]
+        for connection in expired:
+            connection.abort()
+        if self._idle:
+            left = self._idle[0].idle_since + IDLE_SECONDS - now
+            self._sweep = asyncio.get_running_loop().call_later(left, self._close_idle)
+
+    def _note_closed(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if not self._open:
+            self._all_closed.set()

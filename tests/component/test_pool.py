@@ -1,0 +1,220 @@
+"""The connection pool against a server that sends exactly the bytes that a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from app.kube.connection import Endpoint, Response
+from app.kube.pool import ConnectionPool
+from app.kube.request import Request, query_of, serialize
+from tests.following import eventually
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+SHORT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+HANG_UP = b""
+"""In place of a response, or after it: the server closes the connection."""
+
+
+@dataclass
+class Peer:
+    """Answers each request with the next of its responses, and counts connections.
+
+    Args:
+        script: the response to each request, in pieces.
+    """
+
+    script: list[list[bytes]]
+    connections: int = 0
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.began.set()
+        try:
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                for piece in self.script.pop(0):
+                    if piece == HANG_UP:
+                        return
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0)  # send pieces separately, as far as TCP allows
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            self.ended.set()
+
+
+@asynccontextmanager
+async def peer(*script: list[bytes]) -> AsyncIterator[tuple[Peer, ConnectionPool, Endpoint]]:
+    found = Peer([*script])
+    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    pool = ConnectionPool()
+    try:
+        yield found, pool, Endpoint(f"http://127.0.0.1:{port}", ssl.create_default_context(), None)
+    finally:
+        await pool.close()
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "want"),
+    [
+        pytest.param([SHORT], Response(200, b"ok", {"content-length": "2"}), id="whole"),
+        pytest.param(
+            [SHORT[:9], SHORT[9:20], SHORT[20:-1], SHORT[-1:]],
+            Response(200, b"ok", {"content-length": "2"}),
+            id="in pieces",
+        ),
+        pytest.param(
+            [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n"],
+            Response(200, b"ok", {"transfer-encoding": "chunked"}),
+            id="in chunks",
+        ),
+        pytest.param(
+            [b"HTTP/1.1 502 Bad Gateway\r\nServer: old\r\n\r\n", b"no way", HANG_UP],
+            Response(502, b"no way", {"server": "old"}),
+            id="up to the end of the connection",
+        ),
+        pytest.param(
+            [b"HTTP/1.1 100 Continue\r\n\r\n", SHORT],
+            Response(200, b"ok", {"content-length": "2"}),
+            id="after a 100 Continue",
+        ),
+        pytest.param(
+            [b"HTTP/1.1 304 Not Modified\r\nEtag: x\r\n\r\n"],
+            Response(304, b"", {"etag": "x"}),
+            id="without a body",
+        ),
+    ],
+)
+async def test_a_response_is_parsed(pieces: list[bytes], want: Response) -> None:
+    async with asyncio.timeout(60), peer(pieces) as (_, pool, endpoint):
+        assert await pool.send(endpoint, REQUEST) == want
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([HANG_UP], id="none"),
+        pytest.param([SHORT[:20], HANG_UP], id="half a head"),
+        pytest.param([SHORT[:-1], HANG_UP], id="half a body"),
+        pytest.param(
+            [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n", HANG_UP],
+            id="half of the chunks",
+        ),
+        pytest.param([b"SSH-2.0-OpenSSH_9.2\r\n"], id="another protocol"),
+        pytest.param(
+            [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk"],
+            id="two lengths",
+        ),
+    ],
+)
+async def test_an_incomplete_response_is_an_error(pieces: list[bytes]) -> None:
+    async with asyncio.timeout(60), peer(pieces, [SHORT]) as (found, pool, endpoint):
+        with pytest.raises(OSError, match=r"connection|answer"):
+            await pool.send(endpoint, REQUEST)
+        assert (await pool.send(endpoint, REQUEST)).body == b"ok"
+        assert found.connections == 2
+
+
+async def test_a_connection_is_reused() -> None:
+    async with asyncio.timeout(60), peer(*[[SHORT]] * 5) as (found, pool, endpoint):
+        for _ in range(5):
+            assert (await pool.send(endpoint, REQUEST)).body == b"ok"
+        assert found.connections == 1
+
+
+async def test_concurrent_requests_use_separate_connections() -> None:
+    async with asyncio.timeout(60), peer(*[[SHORT]] * 8) as (found, pool, endpoint):
+        await asyncio.gather(*(pool.send(endpoint, REQUEST) for _ in range(4)))
+        assert found.connections == 4
+        await asyncio.gather(*(pool.send(endpoint, REQUEST) for _ in range(4)))
+        assert found.connections == 4
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param([SHORT, HANG_UP], id="closed by the server"),
+        pytest.param([SHORT + b"HTTP/1.1 200 OK\r\n"], id="more data than the response"),
+        pytest.param([SHORT + SHORT], id="answered twice"),
+        pytest.param(
+            [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"],
+            id="Connection: close",
+        ),
+        pytest.param([b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"], id="HTTP/1.0"),
+    ],
+)
+async def test_an_unreliable_connection_is_not_reused(
+    first: list[bytes],
+) -> None:
+    async with asyncio.timeout(60), peer(first, [SHORT]) as (found, pool, endpoint):
+        assert (await pool.send(endpoint, REQUEST)).body == b"ok"
+        await eventually(lambda: len(pool) == 0)
+        assert (await pool.send(endpoint, REQUEST)).body == b"ok"
+        assert found.connections == 2
+
+
+async def test_a_cancelled_request_closes_its_connection() -> None:
+    async with asyncio.timeout(60), peer([SHORT[:-1]], [SHORT]) as (found, pool, endpoint):
+        sending = asyncio.create_task(pool.send(endpoint, REQUEST))
+        await found.began.wait()
+        sending.cancel()
+        await asyncio.wait([sending])
+        await found.ended.wait()
+        assert (await pool.send(endpoint, REQUEST)).body == b"ok"
+
+
+async def test_a_broken_connection_closes_the_idle_ones() -> None:
+    async with asyncio.timeout(60), peer([SHORT], [SHORT], [HANG_UP], [SHORT]) as found_there:
+        found, pool, endpoint = found_there
+        await asyncio.gather(*(pool.send(endpoint, REQUEST) for _ in range(2)))
+        with pytest.raises(ConnectionResetError):
+            await pool.send(endpoint, REQUEST)
+        assert (await pool.send(endpoint, REQUEST)).body == b"ok"
+        assert found.connections == 3
+
+
+async def test_a_cancelled_request_leaves_idle_connections_open() -> None:
+    async with asyncio.timeout(10), peer([SHORT], [SHORT], [], [SHORT]) as (found, pool, endpoint):
+        await asyncio.gather(*(pool.send(endpoint, REQUEST) for _ in range(2)))
+        sending = asyncio.create_task(pool.send(endpoint, REQUEST))
+        await eventually(lambda: len(found.script) == 1)
+        sending.cancel()
+        await asyncio.wait([sending])
+        assert (await pool.send(endpoint, REQUEST)).body == b"ok"
+        assert found.connections == 2
+
+
+async def test_another_authority_needs_a_new_connection() -> None:
+    async with asyncio.timeout(60), peer([SHORT], [SHORT]) as (found, pool, endpoint):
+        await pool.send(endpoint, REQUEST)
+        await pool.send(endpoint._replace(tls=ssl.create_default_context()), REQUEST)
+        assert found.connections == 2
+
+
+def test_a_request_is_serialized() -> None:
+    request = Request("PATCH", "/apis/x", {"force": "true", "none": ""}, b"{}")
+    assert serialize(request, "https://h:1/k8s", {"A": "b"}) == (
+        b"PATCH /k8s/apis/x?force=true HTTP/1.1\r\nHost: h:1\r\nA: b\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    assert query_of(Request("GET", "/", {"labelSelector": "a=b,c"})) == "?labelSelector=a%3Db%2Cc"
+
+
+@pytest.mark.parametrize("value", ["a\r\nX: y", "a\n", "a\r"])
+def test_a_header_cannot_inject_another(value: str) -> None:
+    with pytest.raises(ValueError, match="line break"):
+        serialize(Request("GET", "/"), "https://h", {"Authorization": value})
