@@ -38,9 +38,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints what became of each row of the fault table."""
-    if table := faults.lines(terminalreporter.stats):
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-fault", action="store_true", help="fail unless all tests of every fault passed"
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With ``--every-fault``, fails the run if a fault of the table is not fully covered."""
+    config = session.config
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    is_worker = hasattr(config, "workerinput")
+    if config.option.every_fault and not is_worker and session.exitstatus == pytest.ExitCode.OK:
+        outcomes = faults.results(reporter.stats)
+        if any(faults.verdict(name, outcomes) != "passed" for name in faults.FAULTS):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Prints the result of each fault of the table."""
+    outcomes = faults.results(terminalreporter.stats)
+    if table := faults.lines(outcomes, every=config.option.every_fault):
         terminalreporter.section("faults")
         for line in table:
             terminalreporter.line(line)

@@ -137,6 +137,7 @@ async def test_an_audit_that_finds_nothing_disturbs_nothing(
         assert followed.counted == []
 
 
+@pytest.mark.fault("F29")
 async def test_f29_an_informer_that_is_broken_says_so_and_ends(
     kube: Kube, world: World, namespace: str
 ) -> None:

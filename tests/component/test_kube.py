@@ -323,6 +323,7 @@ async def test_the_environment_names_the_kubeconfig(
         assert await kube.list(CONFIG_MAP, namespace=namespace)
 
 
+@pytest.mark.fault("F11")
 async def test_a_server_that_is_not_there_is_unreachable(
     plane: ControlPlane, tmp_path: Path
 ) -> None:
@@ -344,6 +345,7 @@ def token_file_config(proxy: Proxy, token_file: Path) -> str:
     return str(path)
 
 
+@pytest.mark.fault("F18")
 async def test_a_token_that_was_renewed_on_disk_costs_one_refusal(
     plane: ControlPlane, proxy: Proxy, tmp_path: Path
 ) -> None:
@@ -368,6 +370,7 @@ async def test_a_token_that_was_renewed_on_disk_costs_one_refusal(
         assert proxy.count(code=401) == 0
 
 
+@pytest.mark.fault("F11")
 async def test_an_authority_that_was_replaced_on_disk_is_read_again(
     plane: ControlPlane, tmp_path: Path
 ) -> None:
@@ -383,6 +386,7 @@ async def test_an_authority_that_was_replaced_on_disk_is_read_again(
         assert (await kube.read("/version")).body["gitVersion"]
 
 
+@pytest.mark.fault("F11")
 async def test_a_name_that_nobody_knows_is_unreachable(plane: ControlPlane, tmp_path: Path) -> None:
     server = "https://no-such-host.invalid:6443"
     path = write_kubeconfig(tmp_path / "k", server, plane.ca_file, "t", "default")

@@ -216,6 +216,7 @@ async def test_a_renewal_whose_answer_was_lost_is_still_a_renewal(
         assert one.works.is_set()
 
 
+@pytest.mark.fault("F24")
 async def test_f24_a_leader_that_is_cut_off_ends_before_the_next_may_begin(
     proxy: Proxy, kubeconfig: Path, world: World, namespace: str
 ) -> None:
@@ -244,6 +245,7 @@ async def test_f24_a_leader_that_is_cut_off_ends_before_the_next_may_begin(
         await asyncio.wait([two.running])
 
 
+@pytest.mark.fault("F21")
 async def test_f21_no_write_lands_after_the_lease_has_run_out(
     proxy: Proxy, world: World, namespace: str
 ) -> None:
@@ -270,6 +272,7 @@ async def test_f21_no_write_lands_after_the_lease_has_run_out(
     assert await world.get(CONFIG_MAP, "written") is None
 
 
+@pytest.mark.fault("F20")
 @pytest.mark.parametrize(
     ("seconds", "survives"),
     [
@@ -297,6 +300,7 @@ async def test_f20_a_process_that_stood_still_leads_on_or_ends(
 # F23: hands on the lease
 
 
+@pytest.mark.fault("F23")
 async def test_f23_a_deleted_lease_is_made_anew_by_who_leads_and_nobody_else(
     kubeconfig: Path, world: World, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -348,6 +352,7 @@ async def test_f23_who_never_saw_the_deleted_lease_does_not_lead_beside_its_hold
             assert three.works.is_set() is (leader == "three")
 
 
+@pytest.mark.fault("F23")
 async def test_f23_a_leader_whose_name_was_struck_out_ends(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
@@ -360,6 +365,7 @@ async def test_f23_a_leader_whose_name_was_struck_out_ends(
         assert await holder(world) == "somebody else"  # not released: it is not ours
 
 
+@pytest.mark.fault("F23")
 async def test_f23_an_edit_that_changes_nothing_of_ours_is_borne(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
@@ -375,6 +381,7 @@ async def test_f23_an_edit_that_changes_nothing_of_ours_is_borne(
         assert lease["spec"]["leaseTransitions"] == 0
 
 
+@pytest.mark.fault("F27")
 async def test_f27_however_often_the_lease_is_lost_nobody_is_missing_in_the_end(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:

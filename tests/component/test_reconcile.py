@@ -101,6 +101,7 @@ async def test_a_restart_writes_nothing(
     assert await world.get(MODEL_BOOSTER, "m") == before
 
 
+@pytest.mark.fault("F47")
 async def test_other_images_follow_a_restart_and_the_same_ones_do_not(
     world: World, plane: ControlPlane, kubeconfig: Path
 ) -> None:
@@ -147,6 +148,7 @@ async def test_an_edit_follows_through_in_two_writes_more_than_changes(
     ]
 
 
+@pytest.mark.fault("F42")
 @pytest.mark.usefixtures("active")
 async def test_a_removed_backends_children_go(world: World, plane: ControlPlane) -> None:
     begun = audit.now(plane)
@@ -169,6 +171,7 @@ async def test_a_removed_backends_children_go(world: World, plane: ControlPlane)
     ]
 
 
+@pytest.mark.fault("F42")
 @pytest.mark.usefixtures("active")
 async def test_a_renamed_backend_is_made_anew(world: World) -> None:
     await world.put(MODEL_BOOSTER, booster_object("m", backend("a"), backend("c")))
@@ -243,6 +246,7 @@ async def test_no_replicas_are_scaled_to_zero_at_once(world: World, plane: Contr
     assert len(statuses) == 1
 
 
+@pytest.mark.fault("F46")
 @pytest.mark.usefixtures("active")
 async def test_a_broken_rule_stops_everything_and_breaks_nothing(
     world: World, plane: ControlPlane
@@ -322,6 +326,7 @@ async def test_a_deleted_model_costs_no_write_and_its_children_go(
     assert written(plane, world.namespace, begun) == []
 
 
+@pytest.mark.fault("F41")
 @pytest.mark.usefixtures("active")
 async def test_a_model_deleted_in_the_foreground_gets_no_new_children(
     world: World, plane: ControlPlane
@@ -337,6 +342,7 @@ async def test_a_model_deleted_in_the_foreground_gets_no_new_children(
     assert written(plane, world.namespace, begun) == []
 
 
+@pytest.mark.fault("F40")
 @pytest.mark.usefixtures("active")
 async def test_a_model_deleted_and_made_again_gets_children_of_its_own(world: World) -> None:
     old = await world.until(MODEL_SERVING, "m-a")

@@ -362,6 +362,7 @@ IMPOSSIBLE = {
 """How many fields nobody can edit, at most, and what the server says of them."""
 
 
+@pytest.mark.fault("F37")
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("unseen", [False, True], ids=["seen", "while nobody looked"])

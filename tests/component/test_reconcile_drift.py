@@ -74,6 +74,7 @@ def like(obj: Object) -> Callable[[Object], bool]:
     return lambda other: core(other) == core(obj)
 
 
+@pytest.mark.fault("F38")
 @pytest.mark.parametrize("child", FAMILY, ids=str)
 async def test_a_deleted_child_comes_back(
     child: Child, family: dict[Child, Object], world: World
@@ -139,6 +140,7 @@ EDITS = [
 ]
 
 
+@pytest.mark.fault("F37")
 @pytest.mark.parametrize(
     ("child", "edit"), EDITS, ids=[f"{child}{edit.__name__}" for child, edit in EDITS]
 )
@@ -187,6 +189,7 @@ METADATA = [
 ]
 
 
+@pytest.mark.fault("F37", "F39")
 @pytest.mark.parametrize("edit", METADATA, ids=lambda edit: edit.__name__.strip("_-"))
 @pytest.mark.parametrize("child", [SERVING, ROUTE], ids=str)
 async def test_edited_labels_and_owner_references_are_put_right(
@@ -202,6 +205,7 @@ async def test_edited_labels_and_owner_references_are_put_right(
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
 
 
+@pytest.mark.fault("F37")
 @pytest.mark.parametrize("child", FAMILY, ids=str)
 async def test_what_others_add_stays(
     child: Child, family: dict[Child, Object], world: World
@@ -241,6 +245,7 @@ async def by_scale(world: World, replicas: int) -> None:
     await world.patch(*SERVING, {"spec": {"replicas": replicas}}, subresource="scale")
 
 
+@pytest.mark.fault("F44")
 @pytest.mark.parametrize("written_by", [by_put, by_merge_patch, by_scale])
 async def test_what_the_autoscaler_writes_stands_within_the_bounds(
     written_by: Callable[[World, int], Awaitable[None]],

@@ -68,6 +68,7 @@ async def warnings(world: World) -> list[str]:
     return [e["note"] for e in await world.list(EVENT) if e["type"] == "Warning"]
 
 
+@pytest.mark.fault("F10")
 @pytest.mark.parametrize(
     "fault", [ResetAfterCommit(), ResetBeforeCommit()], ids=["after", "before"]
 )
@@ -86,6 +87,7 @@ async def test_a_lost_answer_costs_a_second_look_and_no_second_object(
     assert await warnings(world) == []
 
 
+@pytest.mark.fault("F30")
 @pytest.mark.parametrize(
     ("resource", "subresource"),
     [(MODEL_SERVING, None), (MODEL_ROUTE, None), (MODEL_BOOSTER, "status")],
@@ -109,6 +111,7 @@ async def test_conflicts_are_no_failures(
     assert await warnings(world) == []
 
 
+@pytest.mark.fault("F08")
 @pytest.mark.usefixtures("controller")
 async def test_a_server_that_is_busy_for_a_while_is_asked_again(world: World, proxy: Proxy) -> None:
     busy = proxy.add(Rule(Answer(503), verb="patch", resource="modelroutes", times=3))
@@ -122,6 +125,7 @@ async def test_a_server_that_is_busy_for_a_while_is_asked_again(world: World, pr
     assert proxy.count(verb="patch", resource="modelservings") == 1
 
 
+@pytest.mark.fault("F08")
 @pytest.mark.usefixtures("controller")
 async def test_a_server_that_stays_busy_is_a_failure_until_it_is_well(
     world: World, proxy: Proxy
@@ -137,6 +141,7 @@ async def test_a_server_that_stays_busy_is_a_failure_until_it_is_well(
     await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING), seconds=60)
 
 
+@pytest.mark.fault("F09")
 @pytest.mark.usefixtures("controller")
 async def test_a_pass_that_takes_long_says_so(world: World, proxy: Proxy) -> None:
     proxy.add(Rule(Delay(4), verb="patch", resource="modelroutes"))
@@ -162,6 +167,7 @@ REFUSALS = [
 ]
 
 
+@pytest.mark.fault("F32", "F33")
 @pytest.mark.parametrize(("answer", "prefix"), REFUSALS)
 async def test_one_refused_child_is_named_and_the_others_are_made(
     answer: Answer, prefix: str, world: World, proxy: Proxy, controller: Controller
@@ -189,6 +195,7 @@ async def test_one_refused_child_is_named_and_the_others_are_made(
         assert refused.acted == 2
 
 
+@pytest.mark.fault("F34")
 async def test_a_namespace_on_its_way_out_is_left_in_peace(
     controller: Controller, world: World, proxy: Proxy
 ) -> None:
@@ -210,6 +217,7 @@ async def test_a_namespace_on_its_way_out_is_left_in_peace(
     assert await warnings(world) == []
 
 
+@pytest.mark.fault("F32")
 async def test_a_child_that_a_policy_of_the_cluster_refuses(
     kubeconfig: Path, world: World, plane: ControlPlane
 ) -> None:
@@ -229,6 +237,7 @@ async def test_a_child_that_a_policy_of_the_cluster_refuses(
     lift(plane, name)
 
 
+@pytest.mark.fault("F35")
 async def test_a_quota_that_is_raised(kubeconfig: Path, world: World, plane: ControlPlane) -> None:
     counted = f"count/{MODEL_ROUTE.plural}.{MODEL_ROUTE.group}"
     quota: Object = {
@@ -249,6 +258,7 @@ async def test_a_quota_that_is_raised(kubeconfig: Path, world: World, plane: Con
         await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
 
 
+@pytest.mark.fault("F32")
 @pytest.mark.usefixtures("controller")
 async def test_an_old_failure_is_no_obstacle_to_a_new_spec(
     world: World, proxy: Proxy, plane: ControlPlane

@@ -65,6 +65,7 @@ def made_by_hand(name: str = "m") -> Object:
     }
 
 
+@pytest.mark.fault("F36")
 @pytest.mark.usefixtures("controller")
 async def test_a_foreign_object_of_our_name_is_left_alone_until_it_goes(world: World) -> None:
     theirs = await world.put(MODEL_ROUTE, made_by_hand())
@@ -81,6 +82,7 @@ async def test_a_foreign_object_of_our_name_is_left_alone_until_it_goes(world: W
     await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
 
 
+@pytest.mark.fault("F36")
 @pytest.mark.usefixtures("controller")
 async def test_of_two_models_that_make_one_name_the_first_keeps_it(world: World) -> None:
     first = await world.put(MODEL_BOOSTER, booster_object("a", backend("b-c")))
@@ -178,6 +180,7 @@ async def test_an_orphan_of_a_predecessor_is_not_adopted(world: World) -> None:
     assert await world.get(MODEL_ROUTE, "m") == orphan
 
 
+@pytest.mark.fault("F39")
 @pytest.mark.usefixtures("controller")
 async def test_a_child_with_neither_owner_nor_label_is_ours_no_more(world: World) -> None:
     await world.put(MODEL_BOOSTER, booster_object("m"))
@@ -223,6 +226,7 @@ async def in_the_way(world: World) -> Object:
     return {key: server[key] for key in ("apiVersion", "kind", "spec")}
 
 
+@pytest.mark.fault("F39")
 @pytest.mark.usefixtures("controller")
 async def test_a_child_given_to_another_model_is_not_taken_back_but_made_anew(
     world: World,
@@ -243,6 +247,7 @@ async def test_a_child_given_to_another_model_is_not_taken_back_but_made_anew(
     await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
 
 
+@pytest.mark.fault("F40")
 @pytest.mark.usefixtures("controller")
 async def test_a_child_of_a_deleted_predecessor_is_waited_for(world: World) -> None:
     theirs = made_by_hand()
@@ -273,6 +278,7 @@ async def test_a_child_of_a_deleted_predecessor_is_waited_for(world: World) -> N
     assert is_ours(route, uid_of(booster))
 
 
+@pytest.mark.fault("F38")
 async def test_a_child_that_is_slow_to_go_is_waited_for_without_a_request(
     controller: Controller, world: World, plane: ControlPlane
 ) -> None:

@@ -176,6 +176,7 @@ def _logged(caplog: pytest.LogCaptureFixture, level: str) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelname == level]
 
 
+@pytest.mark.fault("F31")
 async def test_a_kind_that_comes_and_goes(bare: ControlPlane, cluster: World) -> None:
     install(bare, "B", MODEL_SERVING, MODEL_SERVER)
     async with running(bare.kubeconfig, cluster.namespace):

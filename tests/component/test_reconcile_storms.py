@@ -39,6 +39,7 @@ def fragile() -> Iterator[ControlPlane]:
         yield plane
 
 
+@pytest.mark.fault("F01")
 async def test_an_api_server_that_was_away_is_taken_up_again(
     fragile: ControlPlane, tmp_path: Path
 ) -> None:
@@ -68,6 +69,7 @@ async def test_an_api_server_that_was_away_is_taken_up_again(
         assert all(count == 1 for count in listed.values()), listed
 
 
+@pytest.mark.fault("F01")
 async def test_a_controller_that_begins_without_an_api_server(
     fragile: ControlPlane, tmp_path: Path
 ) -> None:
@@ -82,6 +84,7 @@ async def test_a_controller_that_begins_without_an_api_server(
         await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING), seconds=60)
 
 
+@pytest.mark.fault("F43")
 async def test_of_many_edits_the_last_one_counts(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:
@@ -161,6 +164,7 @@ async def test_a_fight_over_a_child_is_given_up_and_told(
         await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
 
 
+@pytest.mark.fault("F45")
 async def test_absurd_reports_of_the_serving_controller_are_not_believed(
     world: World, kubeconfig: Path
 ) -> None:

@@ -45,6 +45,7 @@ def proxy(plane: ControlPlane, tmp_path: Path) -> Iterator[Proxy]:
         yield proxy
 
 
+@pytest.mark.fault("F26")
 @pytest.mark.parametrize("end", [ResetBeforeCommit(), ResetAfterCommit()], ids=["before", "after"])
 @pytest.mark.parametrize("writes", range(WRITES))
 async def test_whoever_follows_one_that_died_does_the_rest(
@@ -110,6 +111,7 @@ STEPS = 10_000 if os.environ.get("CI") else 2_000
 ROUNDS = 4
 
 
+@pytest.mark.fault("F22")
 @pytest.mark.timeout(400)
 async def test_two_at_once_come_to_the_same(
     plane: ControlPlane, world: World, tmp_path: Path

@@ -103,6 +103,7 @@ def objects(least: int) -> settings:
     )
 
 
+@pytest.mark.fault("F74")
 @given(
     obj=ANYTHING,
     old=ANYTHING,
@@ -136,6 +137,7 @@ def test_of_what_is_being_deleted_nothing_is_asked(
     assert webhook.ask(VALIDATE, asked)["allowed"]
 
 
+@pytest.mark.fault("F77")
 @given(obj=OBJECTS)
 @objects(60)
 def test_what_is_stored_is_stored_once(webhook: Webhook, obj: Object) -> None:

@@ -43,6 +43,7 @@ async def _post(body: bytes, path: str = VALIDATE, **headers: str) -> httpx.Resp
         return await client.post(path, content=body, headers=headers or JSON)
 
 
+@pytest.mark.fault("F72")
 @pytest.mark.parametrize(
     ("headers", "want"),
     [
@@ -72,6 +73,7 @@ def _with_config(text: str) -> bytes:
 DEEP = 100_000
 
 
+@pytest.mark.fault("F66")
 @pytest.mark.parametrize(
     ("text", "want"),
     [
@@ -104,6 +106,7 @@ async def test_config_that_can_be_decoded(text: str, want: bool) -> None:
         assert len(answer.content) < 1500
 
 
+@pytest.mark.fault("F67")
 @pytest.mark.parametrize(
     "text",
     [
@@ -124,6 +127,7 @@ async def test_what_is_not_json_is_no_review(text: str) -> None:
     assert (answer.status_code, answer.text) == (400, "the body is not JSON\n")
 
 
+@pytest.mark.fault("F67")
 @pytest.mark.parametrize(
     "body",
     [
@@ -144,6 +148,7 @@ async def test_what_is_no_review_is_told_so(body: bytes, path: str) -> None:
     assert len(answer.content) <= 200
 
 
+@pytest.mark.fault("F68")
 async def test_of_a_key_that_comes_twice_the_last_counts() -> None:
     body = orjson.dumps(review()).replace(b'"uid":', b'"uid":"first","uid":')
     assert (await _post(body)).json()["response"]["uid"] == UID
@@ -152,6 +157,7 @@ async def test_of_a_key_that_comes_twice_the_last_counts() -> None:
     assert (await _post(body)).json()["response"]["allowed"] is True
 
 
+@pytest.mark.fault("F69")
 @pytest.mark.parametrize(
     ("spec", "allowed"),
     [
@@ -165,6 +171,7 @@ async def test_fields_that_are_unknown_are_passed_by(spec: Object, allowed: bool
     assert answer.json()["response"]["allowed"] is allowed
 
 
+@pytest.mark.fault("F75")
 @pytest.mark.parametrize("size", [1_000_000])
 @pytest.mark.parametrize(
     "fields",
@@ -185,6 +192,7 @@ async def test_long_texts_are_answered(fields: Object, size: int) -> None:
         assert len(answer.content) < 1500
 
 
+@pytest.mark.fault("F76")
 async def test_a_huge_object_that_is_right() -> None:
     env = [{"name": f"V{n}", "value": "x" * 100} for n in range(650)]
     backends = [backend(f"b{n}", env=env, replicas=1) for n in range(16)]
@@ -216,6 +224,7 @@ async def test_values_are_bounded_wherever_they_are(fields: Object, bounded: boo
     assert (await _post(nameless)).status_code == 400
 
 
+@pytest.mark.fault("F73")
 @pytest.mark.parametrize("path", [VALIDATE, MUTATE])
 async def test_our_own_mistake_is_no_verdict(path: str, caplog: pytest.LogCaptureFixture) -> None:
     context = Context(lookup=Broken())  # type: ignore[arg-type]  # that is what is broken
@@ -326,6 +335,7 @@ async def test_a_verdict_is_the_same_twice() -> None:
     assert (await _post(body)).content == (await _post(body)).content
 
 
+@pytest.mark.fault("F77")
 async def test_what_is_stored_is_stored_once() -> None:
     scaled = backend(minReplicas=1, maxReplicas=2, scalingCost=1)
     obj: Any = booster_object("demo", scaled, autoscalingPolicy=policy())
@@ -343,6 +353,7 @@ def _asked(**request: Any) -> Object:
     return whole
 
 
+@pytest.mark.fault("F70")
 @pytest.mark.parametrize(
     "body",
     [
@@ -363,6 +374,7 @@ async def test_what_is_no_review_gets_no_verdict(path: str, body: Any) -> None:
     assert 0 < len(answer.content) <= 200
 
 
+@pytest.mark.fault("F70")
 @pytest.mark.parametrize(
     ("asked", "allowed"),
     [

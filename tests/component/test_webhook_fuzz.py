@@ -143,6 +143,7 @@ async def _check(client: httpx.AsyncClient, path: str, body: bytes, uid: Any) ->
         assert len(response["status"].get("details", {}).get("causes", ())) <= 20
 
 
+@pytest.mark.fault("F74")
 async def test_every_review_is_answered() -> None:
     chance = random.Random(SEED)
     corpus, there = _corpus(), booster_object("other", backend("x"), namespace="default")

@@ -36,6 +36,7 @@ async def test_one_connection_carries_many_requests() -> None:
         client.close()
 
 
+@pytest.mark.fault("F61")
 async def test_an_idle_connection_is_kept_longer_than_the_time_for_a_header() -> None:
     async with serving(limits=QUICK) as server:
         used, unused = await server.connect(), await server.connect()
@@ -91,6 +92,7 @@ async def test_chunks_are_read() -> None:
 TOO_LONG = 8 * 1024 * 1024 + 1
 
 
+@pytest.mark.fault("F65")
 async def test_a_body_that_says_it_is_too_long_is_not_waited_for() -> None:
     async with serving() as server:
         head = f"POST {VALIDATE} HTTP/1.1\r\nContent-Length: {TOO_LONG}\r\n".encode() + HOST
@@ -104,6 +106,7 @@ async def test_a_body_of_exactly_the_limit_is_read() -> None:
         assert (await server.ask(request(body)))[0] == 200
 
 
+@pytest.mark.fault("F65")
 async def test_chunks_that_go_on_and_on_are_cut() -> None:
     async with serving() as server:
         client = await server.connect()
@@ -122,6 +125,7 @@ async def test_chunks_that_go_on_and_on_are_cut() -> None:
         client.close()
 
 
+@pytest.mark.fault("F71")
 @pytest.mark.parametrize(
     "head",
     [
@@ -153,6 +157,7 @@ async def test_what_cannot_be_framed_ends_the_connection(head: str) -> None:
         assert (await server.ask(GOOD))[0] == 200
 
 
+@pytest.mark.fault("F71")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -179,6 +184,7 @@ async def test_what_is_no_request_ends_the_connection(raw: bytes) -> None:
         assert (await server.ask(GOOD))[0] == 200
 
 
+@pytest.mark.fault("F71")
 @pytest.mark.parametrize(
     ("method", "path", "want"),
     [
@@ -203,6 +209,7 @@ async def test_two_paths_take_one_method(method: str, path: str, want: int) -> N
         assert headers.get("allow") == ("POST" if want == 405 else None)
 
 
+@pytest.mark.fault("F71")
 async def test_an_old_client_is_answered_and_let_go() -> None:
     async with serving() as server:
         client = await server.connect()
@@ -263,11 +270,13 @@ def _slow_clients(server: Server) -> list[asyncio.Task[bool]]:
     ]
 
 
+@pytest.mark.fault("F62")
 async def test_slow_clients_are_let_go() -> None:
     async with serving(limits=replace(QUICK, idle_seconds=1.0)) as server:
         assert all(await asyncio.gather(*_slow_clients(server)))
 
 
+@pytest.mark.fault("F62")
 async def test_slow_clients_hold_up_nobody() -> None:
     # So long that none of them is let go meanwhile.
     limits = Limits(handshake_seconds=600, header_seconds=600, body_seconds=600, idle_seconds=600)
@@ -329,6 +338,7 @@ async def test_while_it_drains_it_serves_and_says_goodbye() -> None:
             await server.connect()
 
 
+@pytest.mark.fault("F60")
 async def test_a_rolling_update_loses_no_request() -> None:
     """The API server's side: pooled connections, reused until an answer says goodbye."""
     async with serving(drain_seconds=1.0) as old, serving() as new:
@@ -361,6 +371,7 @@ async def test_a_rolling_update_loses_no_request() -> None:
             pods.remove(old)
 
 
+@pytest.mark.fault("F62")
 async def test_half_open_clients_do_not_delay_the_end() -> None:
     # Nothing but the time for closing can end a client's part before the test runs out of time.
     limits = Limits(
@@ -388,6 +399,7 @@ async def test_half_open_clients_do_not_delay_the_end() -> None:
         gc.collect()  # asyncio does not close what was in a handshake when its server closed
 
 
+@pytest.mark.fault("F64")
 async def test_resets_leave_nothing_behind() -> None:
     async with serving() as server:
         before = len(asyncio.all_tasks())

@@ -217,6 +217,7 @@ def _ended(*command: str | Path, **environment: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+@pytest.mark.fault("F47")
 def test_a_misspelt_setting_is_told_and_nothing_begins() -> None:
     assert _ended("controller", MODELBOOSTER_WORKER="3") == (
         2,

@@ -59,6 +59,7 @@ def moves(booster: Object) -> dict[str, str]:
     return {c["type"]: c["lastTransitionTime"] for c in booster["status"]["conditions"]}
 
 
+@pytest.mark.fault("F19")
 @pytest.mark.slow
 def test_f19_a_clock_that_is_set_moves_neither_the_lease_nor_a_condition_into_the_past(
     start: Start, admin: Admin, tmp_path: Path
@@ -96,6 +97,7 @@ def renewed(admin: Admin) -> Object:
     return admin.until(LEASE, LEASE_NAME, lambda o: o["metadata"]["resourceVersion"] != version)
 
 
+@pytest.mark.fault("F19")
 @pytest.mark.parametrize("seconds", [30, -30, HOUR, -HOUR + 300])
 def test_f19_certificates_bear_it(seconds: float) -> None:
     made = datetime.now(UTC)

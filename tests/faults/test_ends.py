@@ -35,6 +35,7 @@ def programs() -> Iterator[ExitStack]:
         yield stack
 
 
+@pytest.mark.fault("F25")
 @pytest.mark.parametrize(("resource", "name"), CHILDREN, ids=["first", "second", "third"])
 def test_f25_told_to_end_in_the_middle_of_a_pass(
     resource: object,
@@ -127,6 +128,7 @@ def crowded() -> Iterator[ControlPlane]:
         yield plane
 
 
+@pytest.mark.fault("F28")
 @pytest.mark.timeout(300)  # the first process makes thousands of objects
 def test_f28_killed_and_started_again_among_many(
     crowded: ControlPlane, programs: ExitStack, tmp_path: Path

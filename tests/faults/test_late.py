@@ -34,6 +34,7 @@ def late_status(proxy: Proxy, fault: CarriedOut = LATE) -> Rule:
     return proxy.add(Rule(fault, verb="patch", resource=MODEL_BOOSTER.plural, subresource="status"))
 
 
+@pytest.mark.fault("F09")
 @pytest.mark.usefixtures("controller")
 async def test_f09_an_edit_before_the_answer_to_a_status_is_carried_out(
     world: World, proxy: Proxy
@@ -48,6 +49,7 @@ async def test_f09_an_edit_before_the_answer_to_a_status_is_carried_out(
     await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING, 2))
 
 
+@pytest.mark.fault("F09")
 @pytest.mark.usefixtures("controller")
 async def test_f09_what_is_made_again_before_the_answer_to_a_status_has_children(
     world: World, proxy: Proxy
@@ -62,6 +64,7 @@ async def test_f09_what_is_made_again_before_the_answer_to_a_status_has_children
     await has_children(world, uid_of(again))
 
 
+@pytest.mark.fault("F09")
 @pytest.mark.usefixtures("controller")
 async def test_f09_what_is_made_again_before_its_predecessor_is_known_to_be_gone_has_children(
     world: World, proxy: Proxy
@@ -77,6 +80,7 @@ async def test_f09_what_is_made_again_before_its_predecessor_is_known_to_be_gone
     await has_children(world, uid_of(again))
 
 
+@pytest.mark.fault("F09")
 @pytest.mark.parametrize("resource", [MODEL_SERVER, MODEL_ROUTE], ids=lambda r: r.kind)
 async def test_f09_what_is_deleted_before_the_answer_to_its_making_comes_back(
     resource: Resource, controller: Controller, world: World, proxy: Proxy
@@ -94,6 +98,7 @@ async def test_f09_what_is_deleted_before_the_answer_to_its_making_comes_back(
     assert len(await world.list(resource)) == 1
 
 
+@pytest.mark.fault("F09")
 async def test_f09_an_edit_before_the_answer_to_a_second_look_is_put_right(
     controller: Controller, world: World, proxy: Proxy
 ) -> None:

@@ -58,6 +58,7 @@ def children_of(booster: Object) -> list[Object]:
     return [deepcopy(d.object) for d in desired_children(meaning, Profile.B, Options())]
 
 
+@pytest.mark.fault("F14")
 async def test_f14_children_are_seen_before_their_model_booster(
     controller: Controller, proxy: Proxy, world: World, plane: ControlPlane
 ) -> None:
@@ -77,6 +78,7 @@ async def test_f14_children_are_seen_before_their_model_booster(
     assert await warnings(world) == []
 
 
+@pytest.mark.fault("F14")
 @pytest.mark.parametrize(
     ("resource", "relists"),
     [
@@ -108,6 +110,7 @@ async def test_f14_a_child_is_deleted_before_its_making_was_seen(
     assert await warnings(world) == []
 
 
+@pytest.mark.fault("F14")
 async def test_f14_a_child_loses_our_label_before_its_making_was_seen(
     controller: Controller, proxy: Proxy, world: World
 ) -> None:
@@ -136,6 +139,7 @@ async def test_f14_a_child_loses_our_label_before_its_making_was_seen(
     await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING, 2))
 
 
+@pytest.mark.fault("F14")
 async def test_f14_a_model_booster_is_gone_before_its_children_are_seen(
     controller: Controller, proxy: Proxy, world: World, plane: ControlPlane
 ) -> None:

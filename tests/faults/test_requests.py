@@ -33,6 +33,7 @@ def config_map(namespace: str, **values: str) -> Object:
     }
 
 
+@pytest.mark.fault("F10")
 async def test_f10_a_write_whose_answer_was_lost_can_be_repeated(
     through: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
@@ -44,6 +45,7 @@ async def test_f10_a_write_whose_answer_was_lost_can_be_repeated(
     assert again["metadata"]["resourceVersion"] == done["metadata"]["resourceVersion"]
 
 
+@pytest.mark.fault("F12")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -77,12 +79,14 @@ async def test_f12_an_answer_that_makes_no_sense_is_none(
         await through.list(CONFIG_MAP, namespace="default")
 
 
+@pytest.mark.fault("F12")
 async def test_f12_headers_without_end_are_not_read(through: Kube, proxy: Proxy) -> None:
     proxy.add(Rule(Answer(200, {}, headers={"X-Long": "x" * 100_000})))
     with pytest.raises(Unreachable):
         await through.get(CONFIG_MAP, "default", "m")
 
 
+@pytest.mark.fault("F12")
 @pytest.mark.parametrize(
     "line",
     [
@@ -110,6 +114,7 @@ async def test_f12_a_watch_is_never_read_past_a_line_that_makes_no_sense(
         await anext(watch)
 
 
+@pytest.mark.fault("F07")
 async def test_f07_the_pause_that_a_busy_server_asks_for_is_passed_on(
     through: Kube, proxy: Proxy
 ) -> None:

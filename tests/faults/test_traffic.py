@@ -76,6 +76,7 @@ def idle(webhooks: Webhooks) -> list[Idle]:
     return threads
 
 
+@pytest.mark.fault("F60")
 async def test_f60_a_rolling_restart_under_load_fails_no_request(webhooks: Webhooks) -> None:
     """Clients as API servers are: they reuse connections, and hear late which pods are left."""
     old = [await asyncio.to_thread(webhooks.start, drain_seconds=3) for _ in range(2)]
@@ -170,6 +171,7 @@ async def _opened(webhook: Webhook, said: bytes | None) -> Client | None:
     return client
 
 
+@pytest.mark.fault("F62")
 @pytest.mark.parametrize("kind", HALF_OPEN)
 async def test_f62_half_open_connections_keep_nobody_waiting(webhook: Webhook, kind: str) -> None:
     async with good_client(webhook) as statuses:
@@ -209,6 +211,7 @@ async def _is_served(webhook: Webhook) -> bool:
         await _gone(client)
 
 
+@pytest.mark.fault("F62")
 async def test_f62_clients_that_drip_are_let_go_and_delay_no_end(webhooks: Webhooks) -> None:
     """One byte a second, and the process is asked to end while they go on."""
     webhook = await asyncio.to_thread(webhooks.start)
@@ -254,6 +257,7 @@ async def _has_forgotten(webhook: Webhook, memory: int, sockets: int) -> None:
     await _until(lambda: webhook.memory <= memory + 8 * MIB)
 
 
+@pytest.mark.fault("F63")
 async def test_f63_handshakes_leave_others_served_and_nothing_behind(webhook: Webhook) -> None:
     def shake_hands() -> None:
         with contextlib.suppress(OSError):  # it may be refused while there are too many
@@ -268,6 +272,7 @@ async def test_f63_handshakes_leave_others_served_and_nothing_behind(webhook: We
     await _has_forgotten(webhook, memory, sockets)
 
 
+@pytest.mark.fault("F64")
 async def test_f64_resets_leave_nothing_behind(webhook: Webhook) -> None:
     """Of what is kept for 120 s the server forgets what is lost at once."""
 
@@ -317,6 +322,7 @@ BODIES = [
 ]
 
 
+@pytest.mark.fault("F65", "F66")
 @pytest.mark.parametrize(("body", "want"), BODIES)
 async def test_f65_f66_no_body_takes_more_than_its_share(
     fresh: Webhook, body: bytes, want: int
@@ -335,6 +341,7 @@ async def test_f65_f66_no_body_takes_more_than_its_share(
     assert peak <= before + 4 * len(body) + 8 * MIB
 
 
+@pytest.mark.fault("F65")
 async def test_f65_a_body_without_end_is_cut(webhook: Webhook) -> None:
     client = await webhook.connect()
     webhook.forget_peak()
@@ -354,6 +361,7 @@ async def test_f65_a_body_without_end_is_cut(webhook: Webhook) -> None:
     await _gone(client)
 
 
+@pytest.mark.fault("F65")
 @pytest.mark.parametrize("length", [10, 10**6])
 async def test_f65_a_length_that_lies_is_found_out(webhook: Webhook, length: int) -> None:
     body = orjson.dumps(review())
@@ -368,6 +376,7 @@ async def test_f65_a_length_that_lies_is_found_out(webhook: Webhook, length: int
     assert await _is_served(webhook)
 
 
+@pytest.mark.fault("F61")
 async def test_f61_an_idle_connection_can_be_used_again(idle: list[Idle]) -> None:
     """The API server keeps connections for 90 s; this looks at what began before all the others."""
     for thread in idle:

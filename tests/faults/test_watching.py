@@ -50,6 +50,7 @@ async def since(plane: ControlPlane) -> datetime:
 # F02, F03: broken and silent connections
 
 
+@pytest.mark.fault("F02")
 async def test_f02_a_watch_that_is_cut_anywhere_loses_and_doubles_nothing(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
@@ -65,6 +66,7 @@ async def test_f02_a_watch_that_is_cut_anywhere_loses_and_doubles_nothing(
         assert "Unreachable" in followed.counted
 
 
+@pytest.mark.fault("F03")
 async def test_f03_what_happens_while_a_watch_is_silent_is_seen_before_long(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
@@ -97,6 +99,7 @@ TOO_LARGE = {
 NO_STREAMS = {**EXPIRED, "code": 422, "reason": "Invalid", "message": "sendInitialEvents forbidden"}
 
 
+@pytest.mark.fault("F04")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -143,6 +146,7 @@ def _name(obj: Object) -> str:
     return str(obj["metadata"]["name"])
 
 
+@pytest.mark.fault("F05")
 @pytest.mark.parametrize("streams", [True, False], ids=["streamed", "plain"])
 async def test_f05_a_server_that_has_not_caught_up_is_asked_for_what_it_has(
     kube: Kube,
@@ -164,6 +168,7 @@ async def test_f05_a_server_that_has_not_caught_up_is_asked_for_what_it_has(
     assert "&resourceVersion=" not in asked[0]
 
 
+@pytest.mark.fault("F06")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -188,6 +193,7 @@ async def test_f06_without_streaming_lists_there_are_plain_ones(
         await followed.until(lambda: followed.numbers[-1] == 9)
 
 
+@pytest.mark.fault("F06")
 async def test_f06_a_server_that_refused_streaming_lists_is_not_asked_again(
     kube: Kube, proxy: Proxy, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
@@ -203,6 +209,7 @@ async def test_f06_a_server_that_refused_streaming_lists_is_not_asked_again(
     assert await uris(plane, namespace, since, "sendInitialEvents=true") == []
 
 
+@pytest.mark.fault("F17")
 async def test_f17_while_a_listing_breaks_off_the_old_one_is_kept(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
@@ -225,6 +232,7 @@ async def test_f17_while_a_listing_breaks_off_the_old_one_is_kept(
 # F07, F08: a server in trouble
 
 
+@pytest.mark.fault("F07")
 async def test_f07_a_server_that_is_too_busy_to_watch_is_not_listed(
     kube: Kube, proxy: Proxy, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
@@ -240,6 +248,7 @@ async def test_f07_a_server_that_is_too_busy_to_watch_is_not_listed(
     assert await listings(plane, namespace, since) == 1
 
 
+@pytest.mark.fault("F08")
 @pytest.mark.parametrize(
     ("failures", "relists"),
     [pytest.param(3, 0, id="resumed three times"), pytest.param(4, 1, id="then listed anew")],
@@ -264,6 +273,7 @@ async def test_f08_a_watch_that_the_server_breaks_off_is_resumed_a_few_times(
     assert await listings(plane, namespace, since) == 1 + relists
 
 
+@pytest.mark.fault("F08")
 @pytest.mark.slow
 async def test_f08_a_server_that_fails_now_and_then_is_neither_lost_nor_flooded(
     kube: Kube, proxy: Proxy, world: World, namespace: str
@@ -287,6 +297,7 @@ async def test_f08_a_server_that_fails_now_and_then_is_neither_lost_nor_flooded(
         assert followed.deleted == []
 
 
+@pytest.mark.fault("F09")
 async def test_f09_slow_answers_change_nothing_but_the_time(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
@@ -304,6 +315,7 @@ async def test_f09_slow_answers_change_nothing_but_the_time(
 # F12, F13, F15: events that are not as they should be
 
 
+@pytest.mark.fault("F12")
 async def test_f12_an_event_that_cannot_be_read_is_not_skipped(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
@@ -316,6 +328,7 @@ async def test_f12_an_event_that_cannot_be_read_is_not_skipped(
         assert "Garbled" in followed.counted
 
 
+@pytest.mark.fault("F13")
 async def test_f13_events_that_come_twice_are_told_once(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
@@ -360,6 +373,7 @@ AUDITED = Pace(
 )
 
 
+@pytest.mark.fault("F15")
 async def test_f15_events_in_the_wrong_order_are_found_by_the_audit(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
@@ -372,6 +386,7 @@ async def test_f15_events_in_the_wrong_order_are_found_by_the_audit(
         assert followed.counted == ["audit"]
 
 
+@pytest.mark.fault("F16")
 async def test_f16_bookmarks_move_on_where_a_watch_is_taken_up(
     kube: Kube, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
@@ -404,6 +419,7 @@ async def _resumed(plane: ControlPlane, namespace: str, since: datetime) -> list
 # F01, F31: a server or a kind that is not there
 
 
+@pytest.mark.fault("F31")
 async def test_f31_a_kind_that_does_not_exist_keeps_nobody_waiting_and_is_found_when_it_does(
     proxy: Proxy, plane: ControlPlane, namespace: str
 ) -> None:
@@ -451,6 +467,7 @@ async def test_f31_a_kind_that_does_not_exist_keeps_nobody_waiting_and_is_found_
         running.cancel()
 
 
+@pytest.mark.fault("F01")
 @pytest.mark.slow
 async def test_f01_a_server_that_restarts_is_listed_once_at_most() -> None:
     def start() -> ControlPlane:
