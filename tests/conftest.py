@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from hypothesis import HealthCheck, settings
 
+from tests import sizes
 from tests.controlplane import clients, crds
 from tests.controlplane.plane import ControlPlane
 from tests.faults import table as faults
@@ -21,19 +21,14 @@ from tests.world import PATIENCE_SECONDS, Admin, World
 PROFILE = "B"
 """The child profile whose CRDs the shared control plane has."""
 
-# pytest --hypothesis-profile=thorough --timeout=0: many more generated objects, for an hour off.
 NOT_PUBLISHED = "unexpected end of JSON input"
-"""What kubectl says of an OpenAPI document that the API server has not built yet."""
+"""kubectl's error for an OpenAPI document that the API server has not built yet."""
 
-# No example has a time limit, because other work on the machine would decide whether it is met.
-ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("any-speed", ANY_SPEED)
-settings.register_profile("thorough", ANY_SPEED, max_examples=5000)
-settings.load_profile("any-speed")
+sizes.register_profiles()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts files with slow tests first, else one process would wait for the other at the end."""
+    """Puts files with slow tests first, so that both processes finish at about the same time."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

@@ -28,7 +28,7 @@ from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane
 from tests.world import Admin, World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
@@ -39,6 +39,7 @@ def fragile() -> Iterator[ControlPlane]:
         yield plane
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F01")
 async def test_an_api_server_that_was_away_is_taken_up_again(
     fragile: ControlPlane, tmp_path: Path
@@ -69,6 +70,7 @@ async def test_an_api_server_that_was_away_is_taken_up_again(
         assert all(count == 1 for count in listed.values()), listed
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F01")
 async def test_a_controller_that_begins_without_an_api_server(
     fragile: ControlPlane, tmp_path: Path

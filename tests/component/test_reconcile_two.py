@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -32,7 +31,7 @@ from tests.soak.churn import Churn
 from tests.soak.verdict import until_right
 from tests.world import PATIENCE_SECONDS, World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 SCALED = backend(minReplicas=1, maxReplicas=2, autoscalingPolicy=policy())
 WRITES = 7
@@ -47,7 +46,9 @@ def proxy(plane: ControlPlane, tmp_path: Path) -> Iterator[Proxy]:
 
 @pytest.mark.fault("F26")
 @pytest.mark.parametrize("end", [ResetBeforeCommit(), ResetAfterCommit()], ids=["before", "after"])
-@pytest.mark.parametrize("writes", range(WRITES))
+@pytest.mark.parametrize(
+    "writes", [0, 3, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 4, 5, 6))]
+)
 async def test_whoever_follows_one_that_died_does_the_rest(
     writes: int,
     end: ResetBeforeCommit | ResetAfterCommit,
@@ -105,16 +106,13 @@ async def test_who_leads_no_more_writes_no_more(
     assert len(written(plane, world.namespace)) <= 2
 
 
-STEPS = 10_000 if os.environ.get("CI") else 2_000
-"""A fifth will do while one works on something else."""
-
-ROUNDS = 4
-
-
 @pytest.mark.fault("F22")
 @pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("all_steps", "rounds"), [(500, 1), pytest.param(10_000, 4, marks=pytest.mark.slow)]
+)
 async def test_two_at_once_come_to_the_same(
-    plane: ControlPlane, world: World, tmp_path: Path
+    plane: ControlPlane, world: World, tmp_path: Path, all_steps: int, rounds: int
 ) -> None:
     """Both believe that they lead: it costs conflicts, nothing is lost, nothing goes to and fro.
 
@@ -142,11 +140,11 @@ async def test_two_at_once_come_to_the_same(
             running(proxy.kubeconfig, world.namespace) as other,
         ):
             serving = asyncio.create_task(churn.serving())
-            for number in range(1, ROUNDS + 1):
+            for number in range(1, rounds + 1):
                 works = (churn.users, churn.users, churn.users, churn.hands)
                 meddling = [asyncio.create_task(work()) for work in works]
                 async with asyncio.timeout(300):
-                    while steps() < STEPS * number / ROUNDS:  # noqa: ASYNC110
+                    while steps() < all_steps * number / rounds:  # noqa: ASYNC110
                         await asyncio.sleep(0.1)
                 for task in meddling:
                     task.cancel()

@@ -23,8 +23,6 @@ from tests.faults.program import LEASE_NAME, Program
 from tests.proxy import Delay, Proxy, Rule
 from tests.world import Admin
 
-pytestmark = pytest.mark.slow
-
 CHILDREN = ((MODEL_SERVING, "m-b1"), (MODEL_SERVER, "m-b1"), (MODEL_ROUTE, "m"))
 
 
@@ -89,6 +87,7 @@ def _replica(lease: Object) -> str:
 QUICK_LEASE = {"lease_seconds": 3, "lease_renew_seconds": 2, "lease_retry_seconds": 0.5}
 
 
+@pytest.mark.slow
 def test_a_container_that_starts_again_does_not_go_on_with_the_lease_of_its_last_life(
     kubeconfig: Path, admin: Admin, programs: ExitStack, tmp_path: Path
 ) -> None:
@@ -128,6 +127,7 @@ def crowded() -> Iterator[ControlPlane]:
         yield plane
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F28")
 @pytest.mark.timeout(300)  # the first process makes thousands of objects
 def test_f28_killed_and_started_again_among_many(

@@ -1,14 +1,12 @@
 """What the network and bad clients do to the webhook: F60 to F66 of the fault table.
 
-The process is the real one, and so are the sockets. With ``CI`` set the tests take as long as the
-faults do; else they are shorter.
+The process and the sockets are real. ``make test-all`` runs them at full length (``IN_FULL``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import socket
 import threading
@@ -22,11 +20,10 @@ import pytest
 from tests.builders import backend, booster_object, worker
 from tests.controlplane.plane import ControlPlane
 from tests.faults.traffic import MIB, NEVER_READ, Webhook, Webhooks, started
+from tests.sizes import IN_FULL
 from tests.webhook import GOOD, Client, request, review
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
-
-IN_FULL = bool(os.environ.get("CI"))
 
 
 @pytest.fixture(scope="module")

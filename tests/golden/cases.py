@@ -7,6 +7,7 @@ that the file's name lists. Where two profiles give the same children, they shar
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,13 @@ _Dumper.add_representer(str, _text)
 
 def booster(case: str) -> Object:
     """Returns the ModelBooster of a case, as the API server would store it."""
-    written = yaml.load((FOLDER / case / "input.yaml").read_text(), Loader=yaml.CSafeLoader)
-    return stored(written).object
+    return stored(_input(case)).object
+
+
+@cache
+def _input(case: str) -> Object:
+    obj: Object = yaml.load((FOLDER / case / "input.yaml").read_text(), Loader=yaml.CSafeLoader)
+    return obj
 
 
 def children(case: str, profile: Profile) -> list[Object]:

@@ -149,15 +149,16 @@ HOUR = 3600.0
 RESYNC_SECONDS = 36000.0
 
 
+@pytest.mark.parametrize("minutes", [10, pytest.param(3 * 60, marks=pytest.mark.slow)])
 def test_a_key_that_is_looked_at_soon_again_and_again_holds_one_entry(
-    queue: WorkQueue, clock: Clock
+    queue: WorkQueue, clock: Clock, minutes: int
 ) -> None:
     """Every minute something happens to each key, and a detail of its status waits ten seconds."""
     keys = [Key("ns", f"m{i}") for i in range(500)]
     for key in keys:
         queue.add(key)
     most = 0
-    for _ in range(3 * 60):
+    for _ in range(minutes):
         for later in (10, RESYNC_SECONDS):
             while (taken := queue.take()) is not None:
                 queue.add_after(taken, later)
