@@ -85,7 +85,7 @@ def installed(python: Path, where: Path) -> dict[str, str]:
         pytest.param("pip", id="the newest pip"),
     ],
 )
-def test_newer_releases_on_the_index_change_nothing(
+def test_newer_releases_do_not_change_the_installation(
     index: NewerIndex, checkout: Path, pip: str
 ) -> None:
     python = checkout / "venv/bin/python"

@@ -190,7 +190,7 @@ def apply_dry(api: Api, child: Desired) -> Object:
 
 @given(obj=BOOSTERS)
 @examples(80)
-def test_every_child_and_pod_of_what_is_admitted_is_accepted(
+def test_api_server_accepts_children_and_pods_of_admitted_objects(
     planes: Mapping[Profile, Api], pods: Admin, obj: Object
 ) -> None:
     for sent in (obj, mended(obj)):

@@ -36,7 +36,7 @@ async def beside(controller: Controller) -> AsyncIterator[None]:
         await asyncio.wait([following])
 
 
-async def test_a_pass_with_many_writes_that_may_write_no_more_ends_the_work(
+async def test_lost_leadership_during_many_writes_stops_the_work(
     kubeconfig: Path, world: World, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await world.create(MODEL_BOOSTER, booster_object("m"))
@@ -52,7 +52,7 @@ async def test_a_pass_with_many_writes_that_may_write_no_more_ends_the_work(
     assert "a bug" not in caplog.text
 
 
-async def test_an_error_while_everything_is_listed_ends_the_work(
+async def test_error_during_the_initial_list_stops_the_work(
     kubeconfig: Path, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken() -> None:
@@ -66,7 +66,7 @@ async def test_an_error_while_everything_is_listed_ends_the_work(
                 await controller.work()
 
 
-async def test_an_error_at_the_moment_of_the_loss_is_logged(
+async def test_error_at_the_loss_of_leadership_is_logged(
     proxy: Proxy, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def work() -> None:
@@ -84,7 +84,7 @@ async def test_an_error_at_the_moment_of_the_loss_is_logged(
     assert "while it was cancelled" in caplog.text
 
 
-async def test_events_that_wait_at_the_end_are_sent(
+async def test_pending_events_are_sent_at_shutdown(
     proxy: Proxy, world: World, namespace: str
 ) -> None:
     proxy.add(Rule(Delay(0.2), resource="events", verb="create", times=None))
@@ -117,7 +117,7 @@ async def recorder(proxy: Proxy) -> AsyncIterator[tuple[Kube, Recorder]]:
         await asyncio.wait([running])
 
 
-async def test_events_that_nobody_takes_delay_the_end_by_a_second_only(
+async def test_unsendable_events_delay_shutdown_by_one_second_at_most(
     proxy: Proxy, world: World
 ) -> None:
     booster = await world.create(MODEL_BOOSTER, booster_object("m"))

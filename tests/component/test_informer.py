@@ -36,9 +36,7 @@ async def since(plane: ControlPlane) -> datetime:
     return await asyncio.to_thread(audit.now, plane)
 
 
-async def test_what_exists_is_there_when_the_informer_is_synced_and_what_happens_follows(
-    kube: Kube, world: World, namespace: str
-) -> None:
+async def test_informer_lists_and_then_watches(kube: Kube, world: World, namespace: str) -> None:
     await world.put(CONFIG_MAP, config_map("a", n="1"))
     await world.put(CONFIG_MAP, {**config_map("unlabelled"), "metadata": {"name": "unlabelled"}})
     async with following(kube, namespace) as followed:
@@ -53,7 +51,7 @@ async def test_what_exists_is_there_when_the_informer_is_synced_and_what_happens
         assert "managedFields" not in (followed.get("b") or {})["metadata"]
 
 
-async def test_an_object_that_loses_its_label_looks_deleted_until_it_gets_it_back(
+async def test_object_without_its_label_counts_as_deleted(
     kube: Kube, world: World, namespace: str
 ) -> None:
     await world.put(CONFIG_MAP, config_map("a"))
@@ -64,7 +62,7 @@ async def test_an_object_that_loses_its_label_looks_deleted_until_it_gets_it_bac
         await followed.until(lambda: followed.get("a"))
 
 
-async def test_a_watch_that_the_server_ends_is_taken_up_again_without_a_listing(
+async def test_ended_watch_is_resumed_without_a_list(
     kube: Kube, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
     pace = Pace(watch_seconds=(1, 1), first_pause_seconds=0.02)
@@ -114,7 +112,7 @@ class Swallowed:
         return out
 
 
-async def test_an_event_that_never_came_is_found_by_the_audit(
+async def test_audit_finds_a_missed_event(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     await world.put(CONFIG_MAP, config_map("a"))
@@ -125,7 +123,7 @@ async def test_an_event_that_never_came_is_found_by_the_audit(
         assert followed.counted == ["audit"]
 
 
-async def test_an_audit_that_finds_nothing_disturbs_nothing(
+async def test_audit_without_differences_changes_nothing(
     kube: Kube, proxy: Proxy, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
     pace = Pace(watch_seconds=(60, 60), audit_seconds=(0.2, 0.2), audit_again_seconds=0.1)
@@ -138,9 +136,7 @@ async def test_an_audit_that_finds_nothing_disturbs_nothing(
 
 
 @pytest.mark.fault("F29")
-async def test_f29_an_informer_that_is_broken_says_so_and_ends(
-    kube: Kube, world: World, namespace: str
-) -> None:
+async def test_broken_informer_logs_and_stops(kube: Kube, world: World, namespace: str) -> None:
     def broken(old: Record | None, new: Record | None) -> None:
         raise ValueError("a bug")
 

@@ -65,7 +65,7 @@ def config_map(namespace: str, name: str = "m", **values: str) -> Object:
 # Verbs
 
 
-async def test_an_object_that_is_applied_exists_and_the_fields_are_ours(
+async def test_apply_creates_the_object_and_owns_its_fields(
     kube: Kube, world: World, namespace: str
 ) -> None:
     applied = await kube.apply(CONFIG_MAP, config_map(namespace, a="1"))
@@ -78,13 +78,13 @@ async def test_an_object_that_is_applied_exists_and_the_fields_are_ours(
     assert again["metadata"]["resourceVersion"] == applied["metadata"]["resourceVersion"]
 
 
-async def test_what_others_have_set_is_taken_over(kube: Kube, world: World, namespace: str) -> None:
+async def test_apply_takes_over_fields_of_others(kube: Kube, world: World, namespace: str) -> None:
     await world.apply(CONFIG_MAP, config_map(namespace, a="theirs", b="kept"), manager="other")
     applied = await kube.apply(CONFIG_MAP, config_map(namespace, a="ours"))
     assert applied["data"] == {"a": "ours", "b": "kept"}
 
 
-async def test_an_apply_that_may_only_create_leaves_what_exists_alone(
+async def test_create_only_apply_leaves_an_existing_object_alone(
     kube: Kube, namespace: str
 ) -> None:
     create_only = config_map(namespace, a="1")
@@ -94,14 +94,14 @@ async def test_an_apply_that_may_only_create_leaves_what_exists_alone(
         await kube.apply(CONFIG_MAP, {**create_only, "data": {"a": "2"}})
 
 
-async def test_a_second_object_of_a_name_is_a_conflict(kube: Kube, namespace: str) -> None:
+async def test_second_object_with_a_name_is_a_conflict(kube: Kube, namespace: str) -> None:
     made = await kube.create(CONFIG_MAP, config_map(namespace, a="1"))
     assert made["data"] == {"a": "1"}
     with pytest.raises(Conflict):
         await kube.create(CONFIG_MAP, config_map(namespace, a="2"))
 
 
-async def test_a_replacement_of_an_old_version_is_a_conflict(kube: Kube, namespace: str) -> None:
+async def test_replacing_an_old_version_is_a_conflict(kube: Kube, namespace: str) -> None:
     first = await kube.create(CONFIG_MAP, config_map(namespace, a="1"))
     second = await kube.replace(CONFIG_MAP, {**first, "data": {"a": "2"}})
     assert second["data"] == {"a": "2"}
@@ -122,7 +122,7 @@ async def test_patches_of_both_kinds(kube: Kube, namespace: str) -> None:
     assert patched["data"] == {"b": "2", "c": "4"}
 
 
-async def test_a_status_is_patched_apart_from_the_spec(kube: Kube, namespace: str) -> None:
+async def test_status_is_patched_separately_from_the_spec(kube: Kube, namespace: str) -> None:
     spec = {"modelName": "m", "rules": [{"name": "r", "targetModels": [{"modelServerName": "s"}]}]}
     route = {
         "apiVersion": ROUTE.api_version,
@@ -137,7 +137,7 @@ async def test_a_status_is_patched_apart_from_the_spec(kube: Kube, namespace: st
     assert patched["spec"] == made["spec"]
 
 
-async def test_only_the_object_that_was_meant_is_deleted(kube: Kube, namespace: str) -> None:
+async def test_delete_checks_the_uid(kube: Kube, namespace: str) -> None:
     made = await kube.create(CONFIG_MAP, config_map(namespace))
     with pytest.raises(Conflict):
         await kube.delete(CONFIG_MAP, namespace, "m", uid="00000000-0000-0000-0000-000000000000")
@@ -146,7 +146,7 @@ async def test_only_the_object_that_was_meant_is_deleted(kube: Kube, namespace: 
         await kube.get(CONFIG_MAP, namespace, "m")
 
 
-async def test_lists_are_selected_and_complete(kube: Kube, namespace: str) -> None:
+async def test_lists_honour_selectors_and_are_complete(kube: Kube, namespace: str) -> None:
     made = {n: await kube.create(CONFIG_MAP, config_map(namespace, n)) for n in ("a", "b")}
     await kube.merge_patch(CONFIG_MAP, namespace, "b", {"metadata": {"labels": {"team": "blue"}}})
 
@@ -169,7 +169,7 @@ async def test_lists_are_selected_and_complete(kube: Kube, namespace: str) -> No
     assert "data" not in slim[0]
 
 
-async def test_a_watch_tells_what_exists_and_then_what_happens(kube: Kube, namespace: str) -> None:
+async def test_watch_lists_existing_objects_and_then_changes(kube: Kube, namespace: str) -> None:
     await kube.create(CONFIG_MAP, config_map(namespace))
     events: list[Event] = []
     async with (
@@ -210,13 +210,13 @@ async def test_a_watch_ends_when_its_time_is_over(kube: Kube, namespace: str) ->
         assert [event.type async for event in watch if event.type != "BOOKMARK"] == []
 
 
-async def test_a_version_that_the_server_has_forgotten_is_gone(kube: Kube, namespace: str) -> None:
+async def test_expired_version_raises_gone(kube: Kube, namespace: str) -> None:
     watch = kube.watch(ROUTE, namespace=namespace, resource_version="1", timeout_seconds=10)
     with pytest.raises(Gone):
         await anext(watch)
 
 
-async def test_documents_are_read_only_when_they_have_changed(kube: Kube) -> None:
+async def test_documents_are_read_only_after_a_change(kube: Kube) -> None:
     first = await kube.read("/openapi/v3/apis/apps/v1")
     assert first.changed
     assert "paths" in first.body
@@ -227,7 +227,7 @@ async def test_documents_are_read_only_when_they_have_changed(kube: Kube) -> Non
 # Errors
 
 
-async def test_an_object_and_a_kind_that_do_not_exist_are_told_apart(
+async def test_missing_object_and_missing_kind_are_distinguished(
     kube: Kube, namespace: str
 ) -> None:
     with pytest.raises(NotFound) as no_object:
@@ -238,23 +238,19 @@ async def test_an_object_and_a_kind_that_do_not_exist_are_told_apart(
     assert is_unknown_kind(no_kind.value)
 
 
-async def test_a_namespace_that_does_not_exist_is_named(kube: Kube) -> None:
+async def test_missing_namespace_is_named(kube: Kube) -> None:
     with pytest.raises(NotFound) as refused:
         await kube.create(CONFIG_MAP, config_map("no-such-namespace"))
     assert refused.value.details["kind"] == "namespaces"
 
 
-async def test_a_field_that_the_schema_lacks_is_never_worth_a_second_try(
-    kube: Kube, namespace: str
-) -> None:
+async def test_unknown_field_is_not_retried(kube: Kube, namespace: str) -> None:
     with pytest.raises(Invalid, match="field not declared in schema") as refused:
         await kube.apply(CONFIG_MAP, {**config_map(namespace), "nonsense": 1})
     assert refused.value.status == 500
 
 
-async def test_what_the_schema_forbids_is_refused_with_its_causes(
-    kube: Kube, namespace: str
-) -> None:
+async def test_schema_violation_lists_its_causes(kube: Kube, namespace: str) -> None:
     bad = config_map(namespace, **{"no/such/key": "1"})
     with pytest.raises(Invalid) as refused:
         await kube.create(CONFIG_MAP, bad)
@@ -262,7 +258,7 @@ async def test_what_the_schema_forbids_is_refused_with_its_causes(
     assert refused.value.details["causes"]
 
 
-async def test_whoever_may_not_is_told_so(
+async def test_missing_permission_raises_forbidden(
     plane: ControlPlane, world: World, namespace: str, tmp_path: Path
 ) -> None:
     accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
@@ -278,7 +274,7 @@ async def test_whoever_may_not_is_told_so(
 # Credentials and connections
 
 
-async def test_without_any_configuration_the_way_out_is_named(
+async def test_missing_configuration_error_says_how_to_fix_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -305,7 +301,7 @@ async def test_without_any_configuration_the_way_out_is_named(
         ),
     ],
 )
-async def test_a_kubeconfig_that_cannot_be_used_is_named(tmp_path: Path, text: str | None) -> None:
+async def test_unusable_kubeconfig_is_named(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "broken"
     if text is not None:
         path.write_text(text)
@@ -314,7 +310,7 @@ async def test_a_kubeconfig_that_cannot_be_used_is_named(tmp_path: Path, text: s
             raise AssertionError("connected to nothing")
 
 
-async def test_the_environment_names_the_kubeconfig(
+async def test_kubeconfig_is_read_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, kubeconfig: Path, namespace: str
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
@@ -324,9 +320,7 @@ async def test_the_environment_names_the_kubeconfig(
 
 
 @pytest.mark.fault("F11")
-async def test_a_server_that_is_not_there_is_unreachable(
-    plane: ControlPlane, tmp_path: Path
-) -> None:
+async def test_missing_server_is_unreachable(plane: ControlPlane, tmp_path: Path) -> None:
     port = Port()  # reserved, and nobody listens
     server = f"https://{LOOPBACK}:{port}"
     path = write_kubeconfig(tmp_path / "k", server, plane.ca_file, "t", "default")
@@ -346,7 +340,7 @@ def token_file_config(proxy: Proxy, token_file: Path) -> str:
 
 
 @pytest.mark.fault("F18")
-async def test_a_token_that_was_renewed_on_disk_costs_one_refusal(
+async def test_renewed_token_costs_one_failed_request(
     plane: ControlPlane, proxy: Proxy, tmp_path: Path
 ) -> None:
     token = tmp_path / "token"
@@ -371,9 +365,7 @@ async def test_a_token_that_was_renewed_on_disk_costs_one_refusal(
 
 
 @pytest.mark.fault("F11")
-async def test_an_authority_that_was_replaced_on_disk_is_read_again(
-    plane: ControlPlane, tmp_path: Path
-) -> None:
+async def test_replaced_ca_bundle_is_read_again(plane: ControlPlane, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = Authority(tmp_path / "other")
     trusted = tmp_path / "trusted.crt"
@@ -387,7 +379,7 @@ async def test_an_authority_that_was_replaced_on_disk_is_read_again(
 
 
 @pytest.mark.fault("F11")
-async def test_a_name_that_nobody_knows_is_unreachable(plane: ControlPlane, tmp_path: Path) -> None:
+async def test_unresolvable_name_is_unreachable(plane: ControlPlane, tmp_path: Path) -> None:
     server = "https://no-such-host.invalid:6443"
     path = write_kubeconfig(tmp_path / "k", server, plane.ca_file, "t", "default")
     async with connect(str(path)) as kube:
@@ -413,7 +405,7 @@ async def test_in_a_pod_the_service_account_is_used(
         assert (await kube.read("/api/v1/namespaces")).body["items"]
 
 
-async def test_the_server_knows_us_by_name(kube: Kube, plane: ControlPlane, namespace: str) -> None:
+async def test_requests_carry_a_user_agent(kube: Kube, plane: ControlPlane, namespace: str) -> None:
     since = await asyncio.to_thread(audit.now, plane)
     await kube.list(CONFIG_MAP, namespace=namespace)
     seen = await asyncio.to_thread(audit.requests, plane, since=since, namespace=namespace)
@@ -425,13 +417,13 @@ async def test_the_server_knows_us_by_name(kube: Kube, plane: ControlPlane, name
 # Limits and guards
 
 
-async def test_a_request_that_takes_too_long_is_given_up(through: Kube, proxy: Proxy) -> None:
+async def test_request_times_out(through: Kube, proxy: Proxy) -> None:
     proxy.add(Rule(Delay(30)))
     with pytest.raises(Unreachable, match="Timeout"):  # the answer itself would be a 404
         await through.unguarded(0.3).get(CONFIG_MAP, "default", "m")
 
 
-async def test_a_write_that_the_guard_forbids_is_not_sent(proxy: Proxy, namespace: str) -> None:
+async def test_write_refused_by_the_guard_is_not_sent(proxy: Proxy, namespace: str) -> None:
     def forbid() -> float:
         raise LeadershipLost("somebody else leads")
 
@@ -451,7 +443,7 @@ async def test_a_write_that_the_guard_forbids_is_not_sent(proxy: Proxy, namespac
         assert await kube.unguarded().apply(CONFIG_MAP, config_map(namespace))
 
 
-async def test_a_write_is_given_up_when_the_time_that_the_guard_leaves_is_over(
+async def test_write_is_abandoned_at_the_deadline_of_the_guard(
     proxy: Proxy, world: World, namespace: str
 ) -> None:
     proxy.add(Rule(Delay(2), verb="create"))
@@ -462,9 +454,7 @@ async def test_a_write_is_given_up_when_the_time_that_the_guard_leaves_is_over(
     assert await world.get(CONFIG_MAP, "m") is None
 
 
-async def test_however_many_writes_hang_the_lease_can_be_renewed(
-    proxy: Proxy, namespace: str
-) -> None:
+async def test_hanging_writes_do_not_block_lease_renewal(proxy: Proxy, namespace: str) -> None:
     hanging = proxy.add(Rule(Delay(60), verb="create", times=None))
     async with connect(str(proxy.kubeconfig), guard=lambda: 20) as kube:
         writes = [
@@ -488,7 +478,7 @@ def connections_to(url: str) -> set[str]:
     return {row[1] for row in rows if row[2].endswith(port) and row[3] == "01"}
 
 
-async def test_a_cancelled_request_closes_its_own_connection_and_a_silent_one_all(
+async def test_cancelled_request_closes_its_connection_and_timeout_closes_all(
     proxy: Proxy, namespace: str
 ) -> None:
     async with connect(str(proxy.kubeconfig), guard=lambda: 1.0) as kube:

@@ -102,7 +102,7 @@ def config_map(namespace: str, name: str = "written") -> Object:
     }
 
 
-async def test_one_works_and_when_it_stops_the_next_need_not_wait(
+async def test_released_lease_is_taken_at_once(
     kubeconfig: Path, world: World, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -121,7 +121,7 @@ async def test_one_works_and_when_it_stops_the_next_need_not_wait(
             assert one.leadership.renewal_left() <= 0
 
 
-async def test_a_lease_that_the_chart_made_empty_is_taken(
+async def test_empty_lease_of_the_chart_is_acquired(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
     await world.create(LEASE, {"metadata": {"name": "lease"}})
@@ -130,7 +130,7 @@ async def test_a_lease_that_the_chart_made_empty_is_taken(
         assert await holder(world) == "one"
 
 
-async def test_a_leader_that_died_is_waited_for_and_then_followed(
+async def test_lease_of_a_dead_leader_is_acquired_after_expiry(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
     dead = {
@@ -148,9 +148,7 @@ async def test_a_leader_that_died_is_waited_for_and_then_followed(
         assert lease["spec"]["leaseTransitions"] == 8
 
 
-async def test_of_many_that_start_at_once_one_works(
-    kubeconfig: Path, world: World, namespace: str
-) -> None:
+async def test_one_of_many_candidates_leads(kubeconfig: Path, world: World, namespace: str) -> None:
     async with (
         candidate(kubeconfig, namespace, "a") as a,
         candidate(kubeconfig, namespace, "b") as b,
@@ -165,7 +163,7 @@ async def test_of_many_that_start_at_once_one_works(
             assert await everyone.pop(working[0]).until_it_ends() is None
 
 
-async def test_work_that_fails_takes_its_error_out_and_frees_the_lease(
+async def test_failing_work_raises_and_releases_the_lease(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
     async def fail() -> None:
@@ -179,7 +177,7 @@ async def test_work_that_fails_takes_its_error_out_and_frees_the_lease(
     assert await holder(world) == ""
 
 
-async def test_work_that_is_cancelled_frees_the_lease(
+async def test_cancelled_work_releases_the_lease(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
     async with candidate(kubeconfig, namespace, "one") as one:
@@ -193,7 +191,7 @@ async def test_work_that_is_cancelled_frees_the_lease(
 # Trouble with the server
 
 
-async def test_a_leader_bears_a_short_outage(proxy: Proxy, world: World, namespace: str) -> None:
+async def test_leader_survives_a_short_outage(proxy: Proxy, world: World, namespace: str) -> None:
     async with candidate(proxy.kubeconfig, namespace, "one") as one:
         await one.until_it_works()
         out = proxy.add(Rule(Answer(503), resource="leases", times=4))
@@ -204,7 +202,7 @@ async def test_a_leader_bears_a_short_outage(proxy: Proxy, world: World, namespa
         assert (await world.until(LEASE, "lease"))["spec"]["leaseTransitions"] == 0
 
 
-async def test_a_renewal_whose_answer_was_lost_is_still_a_renewal(
+async def test_renewal_with_a_lost_response_counts(
     proxy: Proxy, world: World, namespace: str
 ) -> None:
     async with candidate(proxy.kubeconfig, namespace, "one") as one:
@@ -217,7 +215,7 @@ async def test_a_renewal_whose_answer_was_lost_is_still_a_renewal(
 
 
 @pytest.mark.fault("F24")
-async def test_f24_a_leader_that_is_cut_off_ends_before_the_next_may_begin(
+async def test_disconnected_leader_stops_before_the_next_starts(
     proxy: Proxy, kubeconfig: Path, world: World, namespace: str
 ) -> None:
     async with (
@@ -246,7 +244,7 @@ async def test_f24_a_leader_that_is_cut_off_ends_before_the_next_may_begin(
 
 
 @pytest.mark.fault("F21")
-async def test_f21_no_write_lands_after_the_lease_has_run_out(
+async def test_no_write_is_sent_after_the_lease_expires(
     proxy: Proxy, world: World, namespace: str
 ) -> None:
     failed: list[BaseException] = []
@@ -280,7 +278,7 @@ async def test_f21_no_write_lands_after_the_lease_has_run_out(
         pytest.param(3.5, False, id="longer than the lease lasts"),
     ],
 )
-async def test_f20_a_process_that_stood_still_leads_on_or_ends(
+async def test_suspended_leader_resumes_or_stops(
     kubeconfig: Path, world: World, namespace: str, seconds: float, survives: bool
 ) -> None:
     async with candidate(kubeconfig, namespace, "one") as one:
@@ -301,7 +299,7 @@ async def test_f20_a_process_that_stood_still_leads_on_or_ends(
 
 
 @pytest.mark.fault("F23")
-async def test_f23_a_deleted_lease_is_made_anew_by_who_leads_and_nobody_else(
+async def test_only_the_leader_recreates_a_deleted_lease(
     kubeconfig: Path, world: World, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -318,7 +316,7 @@ async def test_f23_a_deleted_lease_is_made_anew_by_who_leads_and_nobody_else(
             assert not two.works.is_set()
 
 
-async def test_f23_a_recreated_lease_carries_what_the_installer_knows_it_by(
+async def test_recreated_lease_keeps_labels_and_annotations_of_the_installer(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
     await world.create(LEASE, {"metadata": {"name": "lease", **MARKS}})
@@ -331,7 +329,7 @@ async def test_f23_a_recreated_lease_carries_what_the_installer_knows_it_by(
         assert one.works.is_set()
 
 
-async def test_f23_who_never_saw_the_deleted_lease_does_not_lead_beside_its_holder(
+async def test_leader_unaware_of_a_deleted_lease_stops_before_its_successor(
     proxy: Proxy, kubeconfig: Path, world: World, namespace: str
 ) -> None:
     async with candidate(proxy.kubeconfig, namespace, "one", CHART_TERM) as one:
@@ -353,7 +351,7 @@ async def test_f23_who_never_saw_the_deleted_lease_does_not_lead_beside_its_hold
 
 
 @pytest.mark.fault("F23")
-async def test_f23_a_leader_whose_name_was_struck_out_ends(
+async def test_leader_stops_when_its_name_is_removed_from_the_lease(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
     async with candidate(kubeconfig, namespace, "one") as one:
@@ -366,7 +364,7 @@ async def test_f23_a_leader_whose_name_was_struck_out_ends(
 
 
 @pytest.mark.fault("F23")
-async def test_f23_an_edit_that_changes_nothing_of_ours_is_borne(
+async def test_unrelated_edit_of_the_lease_is_tolerated(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
     async with candidate(kubeconfig, namespace, "one") as one:
@@ -382,7 +380,7 @@ async def test_f23_an_edit_that_changes_nothing_of_ours_is_borne(
 
 
 @pytest.mark.fault("F27")
-async def test_f27_however_often_the_lease_is_lost_nobody_is_missing_in_the_end(
+async def test_every_object_is_reconciled_after_repeated_lease_loss(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:
     async with connect(str(kubeconfig)) as kube:

@@ -41,7 +41,7 @@ def _keys(objects: object) -> list[Key]:
     return sorted(map(key_of, objects))
 
 
-async def test_others_are_found_by_what_they_claim(plane: ControlPlane, world: World) -> None:
+async def test_objects_are_found_by_their_names(plane: ControlPlane, world: World) -> None:
     here = world.namespace
     async with _neighbours(plane) as neighbours:
         lookup = neighbours.lookup
@@ -77,9 +77,7 @@ async def test_others_are_found_by_what_they_claim(plane: ControlPlane, world: W
         await _until(lambda: not lookup.routing(MODEL_BOOSTER, name))
 
 
-async def test_only_the_namespaces_that_are_served_are_read(
-    plane: ControlPlane, world: World
-) -> None:
+async def test_only_served_namespaces_are_read(plane: ControlPlane, world: World) -> None:
     here = world.namespace
     name = f"chat-{here}"
     await world.create(MODEL_BOOSTER, booster_object("m", namespace=here, name=name))
@@ -91,7 +89,7 @@ async def test_only_the_namespaces_that_are_served_are_read(
         assert other.lookup.child(MODEL_BOOSTER, Key(here, "m")) is None
 
 
-def test_of_a_child_only_its_name_and_owners_are_kept() -> None:
+def test_children_are_stored_with_name_and_owners_only() -> None:
     metadata = {"name": "m-b1", "namespace": "ns", "uid": "u", "resourceVersion": "7"}
     kept = {**metadata, "labels": {"a": "b"}, "ownerReferences": [{"uid": "o"}]}
     child: Object = {

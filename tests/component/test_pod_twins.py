@@ -368,6 +368,6 @@ EDGES = {
 
 
 @pytest.mark.parametrize("subject", EDGES)
-def test_both_sides_of_every_edge(pods: Admin, subject: str) -> None:
+def test_values_at_and_beyond_every_limit(pods: Admin, subject: str) -> None:
     for each in EDGES[subject]:
         of_one_mind(pods, booster_object("demo", each))

@@ -74,7 +74,7 @@ async def warnings(world: World) -> list[str]:
 )
 @pytest.mark.parametrize("resource", CHILDREN, ids=lambda r: r.kind)
 @pytest.mark.usefixtures("controller")
-async def test_a_lost_answer_costs_a_second_look_and_no_second_object(
+async def test_lost_response_costs_a_retry_and_no_duplicate(
     resource: Resource, fault: ResetAfterCommit | ResetBeforeCommit, world: World, proxy: Proxy
 ) -> None:
     rule = proxy.add(Rule(fault, verb="patch", resource=resource.plural))
@@ -94,7 +94,7 @@ async def test_a_lost_answer_costs_a_second_look_and_no_second_object(
     ids=["ModelServing", "ModelRoute", "status"],
 )
 @pytest.mark.usefixtures("controller")
-async def test_conflicts_are_no_failures(
+async def test_conflicts_do_not_count_as_failures(
     resource: Resource, subresource: str | None, world: World, proxy: Proxy
 ) -> None:
     conflict = refusal(409, "Conflict", "the object has been modified")
@@ -113,7 +113,7 @@ async def test_conflicts_are_no_failures(
 
 @pytest.mark.fault("F08")
 @pytest.mark.usefixtures("controller")
-async def test_a_server_that_is_busy_for_a_while_is_asked_again(world: World, proxy: Proxy) -> None:
+async def test_busy_server_is_retried(world: World, proxy: Proxy) -> None:
     busy = proxy.add(Rule(Answer(503), verb="patch", resource="modelroutes", times=3))
 
     await world.put(MODEL_BOOSTER, booster_object("m"))
@@ -127,7 +127,7 @@ async def test_a_server_that_is_busy_for_a_while_is_asked_again(world: World, pr
 
 @pytest.mark.fault("F08")
 @pytest.mark.usefixtures("controller")
-async def test_a_server_that_stays_busy_is_a_failure_until_it_is_well(
+async def test_permanently_busy_server_is_reported_until_it_recovers(
     world: World, proxy: Proxy
 ) -> None:
     proxy.add(Rule(Answer(503), verb="patch", resource="modelroutes", times=None))
@@ -143,7 +143,7 @@ async def test_a_server_that_stays_busy_is_a_failure_until_it_is_well(
 
 @pytest.mark.fault("F09")
 @pytest.mark.usefixtures("controller")
-async def test_a_pass_that_takes_long_says_so(world: World, proxy: Proxy) -> None:
+async def test_slow_pass_is_reported(world: World, proxy: Proxy) -> None:
     proxy.add(Rule(Delay(4), verb="patch", resource="modelroutes"))
 
     await world.put(MODEL_BOOSTER, booster_object("m"))
@@ -169,7 +169,7 @@ REFUSALS = [
 
 @pytest.mark.fault("F32", "F33")
 @pytest.mark.parametrize(("answer", "prefix"), REFUSALS)
-async def test_one_refused_child_is_named_and_the_others_are_made(
+async def test_rejected_child_is_named_and_the_others_are_created(
     answer: Answer, prefix: str, world: World, proxy: Proxy, controller: Controller
 ) -> None:
     refused = proxy.add(Rule(answer, verb="patch", resource="modelroutes", name="m", times=2))
@@ -196,7 +196,7 @@ async def test_one_refused_child_is_named_and_the_others_are_made(
 
 
 @pytest.mark.fault("F34")
-async def test_a_namespace_on_its_way_out_is_left_in_peace(
+async def test_terminating_namespace_gets_no_writes(
     controller: Controller, world: World, proxy: Proxy
 ) -> None:
     going = refusal(
@@ -218,7 +218,7 @@ async def test_a_namespace_on_its_way_out_is_left_in_peace(
 
 
 @pytest.mark.fault("F32")
-async def test_a_child_that_a_policy_of_the_cluster_refuses(
+async def test_child_rejected_by_an_admission_policy(
     kubeconfig: Path, world: World, plane: ControlPlane
 ) -> None:
     name = f"no-routes-{uuid4().hex[:8]}"
@@ -238,7 +238,9 @@ async def test_a_child_that_a_policy_of_the_cluster_refuses(
 
 
 @pytest.mark.fault("F35")
-async def test_a_quota_that_is_raised(kubeconfig: Path, world: World, plane: ControlPlane) -> None:
+async def test_raised_quota_lets_the_child_be_created(
+    kubeconfig: Path, world: World, plane: ControlPlane
+) -> None:
     counted = f"count/{MODEL_ROUTE.plural}.{MODEL_ROUTE.group}"
     quota: Object = {
         "apiVersion": "v1",
@@ -260,7 +262,7 @@ async def test_a_quota_that_is_raised(kubeconfig: Path, world: World, plane: Con
 
 @pytest.mark.fault("F32")
 @pytest.mark.usefixtures("controller")
-async def test_an_old_failure_is_no_obstacle_to_a_new_spec(
+async def test_new_spec_is_tried_at_once_after_a_failure(
     world: World, proxy: Proxy, plane: ControlPlane
 ) -> None:
     proxy.add(Rule(refusal(422, "Invalid", "bad"), verb="patch", resource="modelservers"))

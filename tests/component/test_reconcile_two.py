@@ -49,7 +49,7 @@ def proxy(plane: ControlPlane, tmp_path: Path) -> Iterator[Proxy]:
 @pytest.mark.parametrize(
     "writes", [0, 3, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 4, 5, 6))]
 )
-async def test_whoever_follows_one_that_died_does_the_rest(
+async def test_successor_finishes_an_interrupted_pass(
     writes: int,
     end: ResetBeforeCommit | ResetAfterCommit,
     proxy: Proxy,
@@ -84,7 +84,7 @@ async def test_whoever_follows_one_that_died_does_the_rest(
     assert not [e for e in await world.list(EVENT) if e["type"] == "Warning"]
 
 
-async def test_who_leads_no_more_writes_no_more(
+async def test_former_leader_stops_writing(
     kubeconfig: Path, world: World, plane: ControlPlane
 ) -> None:
     left = 2
@@ -111,7 +111,7 @@ async def test_who_leads_no_more_writes_no_more(
 @pytest.mark.parametrize(
     ("all_steps", "rounds"), [(500, 1), pytest.param(10_000, 4, marks=pytest.mark.slow)]
 )
-async def test_two_at_once_come_to_the_same(
+async def test_two_concurrent_controllers_converge(
     plane: ControlPlane, world: World, tmp_path: Path, all_steps: int, rounds: int
 ) -> None:
     """Both believe that they lead: it costs conflicts, nothing is lost, nothing goes to and fro.

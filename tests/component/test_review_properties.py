@@ -116,15 +116,13 @@ def test_every_review_is_answered(
 
 @given(obj=OBJECTS)
 @examples(60)
-def test_an_edit_that_changes_nothing_is_allowed(webhook: Webhook, obj: Object) -> None:
+def test_unchanged_update_is_allowed(webhook: Webhook, obj: Object) -> None:
     assert webhook.ask(VALIDATE, review(obj, operation="UPDATE", oldObject=obj))["allowed"]
 
 
 @given(obj=mangled(), old=mangled())
 @examples(30)
-def test_of_what_is_being_deleted_nothing_is_asked(
-    webhook: Webhook, obj: Object, old: Object
-) -> None:
+def test_terminating_object_is_not_validated(webhook: Webhook, obj: Object, old: Object) -> None:
     going = {**obj["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
     asked = review({**obj, "metadata": going}, operation="UPDATE", oldObject=old)
     assert webhook.ask(VALIDATE, asked)["allowed"]
@@ -133,7 +131,7 @@ def test_of_what_is_being_deleted_nothing_is_asked(
 @pytest.mark.fault("F77")
 @given(obj=OBJECTS)
 @examples(60)
-def test_what_is_stored_is_stored_once(webhook: Webhook, obj: Object) -> None:
+def test_default_is_stored_once(webhook: Webhook, obj: Object) -> None:
     response = webhook.ask(MUTATE, review(obj))
     if "patch" in response:
         patch = json.loads(base64.b64decode(response["patch"]))
@@ -144,5 +142,5 @@ def test_what_is_stored_is_stored_once(webhook: Webhook, obj: Object) -> None:
 
 @given(old=ANYTHING)
 @examples(30)
-def test_whatever_is_not_protected_may_be_deleted(webhook: Webhook, old: Any) -> None:
+def test_unprotected_object_may_be_deleted(webhook: Webhook, old: Any) -> None:
     assert webhook.ask(VALIDATE, review(operation="DELETE", oldObject=old))["allowed"]

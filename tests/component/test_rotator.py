@@ -41,9 +41,7 @@ async def scene(world: World, plane: ControlPlane) -> AsyncIterator[Scene]:
 
 
 @pytest.mark.parametrize("secret", ["empty", "absent"])
-async def test_a_first_start_makes_an_authority_and_puts_its_trust_out(
-    scene: Scene, secret: str
-) -> None:
+async def test_first_start_creates_and_publishes_a_ca(scene: Scene, secret: str) -> None:
     if secret == "empty":
         await scene.put_secret(None)
     await scene.put_configurations()
@@ -65,7 +63,7 @@ async def test_a_first_start_makes_an_authority_and_puts_its_trust_out(
     )
 
 
-async def test_a_restart_uses_the_authority_that_is_there_and_writes_nothing(scene: Scene) -> None:
+async def test_restart_reuses_the_ca_and_writes_nothing(scene: Scene) -> None:
     await scene.put_secret(SOUND)
     await scene.put_configurations()
     async with scene.replica() as first:
@@ -80,7 +78,7 @@ async def test_a_restart_uses_the_authority_that_is_there_and_writes_nothing(sce
     assert await scene.versions() == before
 
 
-async def test_not_ready_before_the_bundle_stands_in_both_configurations(scene: Scene) -> None:
+async def test_not_ready_before_both_configurations_have_the_bundle(scene: Scene) -> None:
     await scene.put_secret(SOUND)
     validating = {**scene.configuration("validate", "protect"), "kind": VALIDATING.kind}
     await scene.world.put(VALIDATING, validating)
@@ -101,7 +99,7 @@ async def test_not_ready_before_the_bundle_stands_in_both_configurations(scene: 
         await until(lambda: replica.is_ready)
 
 
-async def test_two_replicas_on_an_empty_secret_agree_on_one_authority(
+async def test_two_replicas_agree_on_one_ca(
     scene: Scene, plane: ControlPlane, tmp_path: Path
 ) -> None:
     await scene.put_secret(None)
@@ -132,7 +130,7 @@ async def test_two_replicas_on_an_empty_secret_agree_on_one_authority(
         pytest.param(None, id="deleted"),
     ],
 )
-async def test_a_broken_secret_is_replaced_and_what_is_served_stays_trusted(
+async def test_broken_secret_is_replaced_and_served_certificates_stay_trusted(
     scene: Scene, bad: KeyPair | None
 ) -> None:
     await scene.put_secret(SOUND)
@@ -158,9 +156,7 @@ async def test_a_broken_secret_is_replaced_and_what_is_served_stays_trusted(
 
 @pytest.mark.parametrize("value", ["", encoded(OTHER.cert)], ids=["emptied", "replaced"])
 @pytest.mark.parametrize("resource", [VALIDATING, MUTATING], ids=lambda r: r.kind)
-async def test_a_bundle_that_was_taken_out_is_put_back(
-    scene: Scene, resource: object, value: str
-) -> None:
+async def test_removed_bundle_is_restored(scene: Scene, resource: object, value: str) -> None:
     assert resource in (VALIDATING, MUTATING)
     of = VALIDATING if resource == VALIDATING else MUTATING
     await scene.put_secret(SOUND)
@@ -180,7 +176,7 @@ async def test_a_bundle_that_was_taken_out_is_put_back(
         assert replica.is_ready
 
 
-async def test_configurations_deleted_and_made_again_get_the_bundle(scene: Scene) -> None:
+async def test_recreated_configurations_get_the_bundle(scene: Scene) -> None:
     await scene.put_secret(SOUND)
     await scene.put_configurations()
     async with scene.replica() as replica:
@@ -196,7 +192,7 @@ async def test_configurations_deleted_and_made_again_get_the_bundle(scene: Scene
         assert not any(replica.said[replica.said.index(None) :])
 
 
-async def test_a_new_authority_is_trusted_before_anything_it_signed_is_served(scene: Scene) -> None:
+async def test_new_ca_is_trusted_before_its_certificates_are_served(scene: Scene) -> None:
     await scene.put_secret(SOUND)
     await scene.put_configurations()
     async with scene.replica() as replica:
@@ -215,7 +211,7 @@ async def test_a_new_authority_is_trusted_before_anything_it_signed_is_served(sc
         assert signed_by(replica.leaf, new)
 
 
-async def test_an_authority_that_has_ended_leaves_the_bundle(scene: Scene) -> None:
+async def test_expired_ca_is_removed_from_the_bundle(scene: Scene) -> None:
     short = new_authority("ca", NOW, timedelta(days=1))
     bundle = KeyPair(SOUND.cert + short.cert, SOUND.key)
     await scene.put_secret(bundle)
@@ -231,7 +227,7 @@ async def test_an_authority_that_has_ended_leaves_the_bundle(scene: Scene) -> No
         await scene.trusted(SOUND.cert)
 
 
-async def test_a_leaf_is_renewed_at_two_thirds_of_its_life_without_a_write(scene: Scene) -> None:
+async def test_leaf_is_renewed_at_two_thirds_of_its_lifetime(scene: Scene) -> None:
     await scene.put_secret(SOUND)
     await scene.put_configurations()
     async with scene.replica() as replica:
@@ -249,7 +245,7 @@ async def test_a_leaf_is_renewed_at_two_thirds_of_its_life_without_a_write(scene
         assert await scene.versions() == before
 
 
-async def test_a_paused_machine_catches_up(scene: Scene) -> None:
+async def test_rotation_catches_up_after_a_suspend(scene: Scene) -> None:
     await scene.put_secret(SOUND)
     await scene.put_configurations()
     async with scene.replica() as replica:
@@ -262,7 +258,7 @@ async def test_a_paused_machine_catches_up(scene: Scene) -> None:
         assert leaf_fault(replica.leaf, scene.place.names, SOUND.cert, scene.clock()) is None
 
 
-async def test_without_the_right_to_create_the_secret_the_rest_goes_on(
+async def test_missing_create_permission_is_tolerated(
     scene: Scene, plane: ControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await scene.put_secret(SOUND)
@@ -286,7 +282,7 @@ async def test_without_the_right_to_create_the_secret_the_rest_goes_on(
 
 
 @pytest.mark.parametrize("skew", [timedelta(minutes=10), timedelta(hours=2)], ids=str)
-async def test_replicas_with_unequal_clocks_do_not_rotate_against_each_other(
+async def test_replicas_with_clock_skew_do_not_rotate_repeatedly(
     scene: Scene, skew: timedelta, caplog: pytest.LogCaptureFixture
 ) -> None:
     await scene.put_secret(None)
@@ -313,7 +309,7 @@ async def test_replicas_with_unequal_clocks_do_not_rotate_against_each_other(
             assert caplog.text.count("the certificate authority begins at") == is_reported
 
 
-async def test_a_leaf_that_works_is_not_given_up_for_an_authority_that_begins_later(
+async def test_valid_leaf_is_kept_until_the_new_ca_is_valid(
     scene: Scene,
 ) -> None:
     await scene.put_secret(SOUND)
@@ -337,7 +333,7 @@ async def test_a_leaf_that_works_is_not_given_up_for_an_authority_that_begins_la
         await until(lambda: signed_by(replica.leaf, future))
 
 
-async def test_a_watch_that_is_cut_does_not_lose_what_happened_meanwhile(
+async def test_cut_watch_misses_no_change(
     scene: Scene, plane: ControlPlane, tmp_path: Path
 ) -> None:
     await scene.put_secret(SOUND)
@@ -350,9 +346,7 @@ async def test_a_watch_that_is_cut_does_not_lose_what_happened_meanwhile(
             await scene.trusted(SOUND.cert)
 
 
-async def test_a_patch_made_from_an_older_version_is_refused(
-    scene: Scene, plane: ControlPlane
-) -> None:
+async def test_patch_of_an_older_version_is_rejected(scene: Scene, plane: ControlPlane) -> None:
     await scene.put_configurations()
     async with connect(str(plane.kubeconfig)) as kube:
         old = await kube.get(VALIDATING, None, scene.place.validating)
@@ -364,7 +358,7 @@ async def test_a_patch_made_from_an_older_version_is_refused(
             await kube.json_patch(VALIDATING, None, scene.place.validating, patch)
 
 
-async def test_no_key_gets_into_the_log(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+async def test_keys_are_not_logged(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     await scene.put_configurations()
     async with scene.replica() as replica:

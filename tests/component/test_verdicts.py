@@ -39,7 +39,7 @@ HIDES_RULES = frozenset(
 @example(obj=booster_object("m", backends=[backend(), None, backend()]))
 @example(obj=booster_object("m", backend(workers=[worker(resources={"limits": {"cpu": 2.5}})])))
 @example(obj=booster_object("m", backend(minReplicas=1, routeWeight=101)))
-def test_server_and_types_are_of_one_mind(plane: ControlPlane, obj: Object) -> None:
+def test_server_and_types_agree(plane: ControlPlane, obj: Object) -> None:
     kept, answer = stored(obj), ask(plane.api, obj)
     assert kept.unknown == answer.unknown
     if answer.object is not None:
@@ -49,7 +49,7 @@ def test_server_and_types_are_of_one_mind(plane: ControlPlane, obj: Object) -> N
 
 @given(obj=BOOSTERS)
 @examples(100)
-def test_what_is_right_is_taken_as_it_is(plane: ControlPlane, obj: Object) -> None:
+def test_valid_object_is_stored_unchanged(plane: ControlPlane, obj: Object) -> None:
     answer = ask(plane.api, obj)
     assert answer.faults == frozenset()
     assert answer.object is not None

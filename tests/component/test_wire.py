@@ -99,7 +99,7 @@ async def peer(*script: list[bytes]) -> AsyncIterator[tuple[Peer, Wire, Place]]:
         ),
     ],
 )
-async def test_an_answer_is_understood(pieces: list[bytes], want: Answer) -> None:
+async def test_response_is_parsed(pieces: list[bytes], want: Answer) -> None:
     async with asyncio.timeout(60), peer(pieces) as (_, wire, place):
         assert await wire.ask(place, ASKED) == want
 
@@ -121,7 +121,7 @@ async def test_an_answer_is_understood(pieces: list[bytes], want: Answer) -> Non
         ),
     ],
 )
-async def test_what_is_no_whole_answer_is_an_error(pieces: list[bytes]) -> None:
+async def test_incomplete_response_is_an_error(pieces: list[bytes]) -> None:
     async with asyncio.timeout(60), peer(pieces, [SHORT]) as (found, wire, place):
         with pytest.raises(OSError, match=r"connection|answer"):
             await wire.ask(place, ASKED)
@@ -129,14 +129,14 @@ async def test_what_is_no_whole_answer_is_an_error(pieces: list[bytes]) -> None:
         assert found.connections == 2
 
 
-async def test_a_connection_is_used_again() -> None:
+async def test_connection_is_reused() -> None:
     async with asyncio.timeout(60), peer(*[[SHORT]] * 5) as (found, wire, place):
         for _ in range(5):
             assert (await wire.ask(place, ASKED)).body == b"ok"
         assert found.connections == 1
 
 
-async def test_requests_at_a_time_have_a_connection_each() -> None:
+async def test_concurrent_requests_use_separate_connections() -> None:
     async with asyncio.timeout(60), peer(*[[SHORT]] * 8) as (found, wire, place):
         await asyncio.gather(*(wire.ask(place, ASKED) for _ in range(4)))
         assert found.connections == 4
@@ -157,7 +157,7 @@ async def test_requests_at_a_time_have_a_connection_each() -> None:
         pytest.param([b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"], id="HTTP of old"),
     ],
 )
-async def test_a_connection_that_is_not_to_be_relied_on_is_not_used_again(
+async def test_unreliable_connection_is_not_reused(
     first: list[bytes],
 ) -> None:
     async with asyncio.timeout(60), peer(first, [SHORT]) as (found, wire, place):
@@ -167,7 +167,7 @@ async def test_a_connection_that_is_not_to_be_relied_on_is_not_used_again(
         assert found.connections == 2
 
 
-async def test_a_request_that_nobody_waits_for_ends_its_connection() -> None:
+async def test_cancelled_request_closes_its_connection() -> None:
     async with asyncio.timeout(60), peer([SHORT[:-1]], [SHORT]) as (found, wire, place):
         asking = asyncio.create_task(wire.ask(place, ASKED))
         await found.began.wait()
@@ -177,7 +177,7 @@ async def test_a_request_that_nobody_waits_for_ends_its_connection() -> None:
         assert (await wire.ask(place, ASKED)).body == b"ok"
 
 
-async def test_after_one_has_broken_those_that_are_idle_are_not_trusted() -> None:
+async def test_idle_connections_are_closed_after_one_broke() -> None:
     async with asyncio.timeout(60), peer([SHORT], [SHORT], [HANG_UP], [SHORT]) as found_there:
         found, wire, place = found_there
         await asyncio.gather(*(wire.ask(place, ASKED) for _ in range(2)))
@@ -198,14 +198,14 @@ async def test_a_cancelled_request_leaves_idle_connections_open() -> None:
         assert found.connections == 2
 
 
-async def test_another_authority_means_another_connection() -> None:
+async def test_changed_ca_bundle_opens_a_new_connection() -> None:
     async with asyncio.timeout(60), peer([SHORT], [SHORT]) as (found, wire, place):
         await wire.ask(place, ASKED)
         await wire.ask(place._replace(tls=ssl.create_default_context()), ASKED)
         assert found.connections == 2
 
 
-def test_a_request_is_written_whole() -> None:
+def test_request_is_written_completely() -> None:
     request = Request("PATCH", "/apis/x", {"force": "true", "none": ""}, b"{}")
     assert written(request, "https://h:1/k8s", {"A": "b"}) == (
         b"PATCH /k8s/apis/x?force=true HTTP/1.1\r\nHost: h:1\r\nA: b\r\nContent-Length: 2\r\n\r\n{}"
@@ -214,6 +214,6 @@ def test_a_request_is_written_whole() -> None:
 
 
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\n", "a\r"])
-def test_a_header_cannot_make_another(value: str) -> None:
+def test_header_injection_is_rejected(value: str) -> None:
     with pytest.raises(ValueError, match="line break"):
         written(Request("GET", "/"), "https://h", {"Authorization": value})

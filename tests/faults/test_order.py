@@ -59,7 +59,7 @@ def children_of(booster: Object) -> list[Object]:
 
 
 @pytest.mark.fault("F14")
-async def test_f14_children_are_seen_before_their_model_booster(
+async def test_children_arrive_before_their_model_booster(
     controller: Controller, proxy: Proxy, world: World, plane: ControlPlane
 ) -> None:
     await until_idle(controller)
@@ -87,7 +87,7 @@ async def test_f14_children_are_seen_before_their_model_booster(
         pytest.param(MODEL_ROUTE, True, id="ModelRoute, never told"),
     ],
 )
-async def test_f14_a_child_is_deleted_before_its_making_was_seen(
+async def test_child_deleted_before_its_creation_is_seen(
     resource: Resource, relists: bool, controller: Controller, proxy: Proxy, world: World
 ) -> None:
     await until_idle(controller)
@@ -111,7 +111,7 @@ async def test_f14_a_child_is_deleted_before_its_making_was_seen(
 
 
 @pytest.mark.fault("F14")
-async def test_f14_a_child_loses_our_label_before_its_making_was_seen(
+async def test_child_loses_its_label_before_its_creation_is_seen(
     controller: Controller, proxy: Proxy, world: World
 ) -> None:
     await until_idle(controller)
@@ -140,7 +140,7 @@ async def test_f14_a_child_loses_our_label_before_its_making_was_seen(
 
 
 @pytest.mark.fault("F14")
-async def test_f14_a_model_booster_is_gone_before_its_children_are_seen(
+async def test_model_booster_deleted_before_its_children_are_seen(
     controller: Controller, proxy: Proxy, world: World, plane: ControlPlane
 ) -> None:
     await until_idle(controller)

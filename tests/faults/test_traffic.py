@@ -74,7 +74,7 @@ def idle(webhooks: Webhooks) -> list[Idle]:
 
 
 @pytest.mark.fault("F60")
-async def test_f60_a_rolling_restart_under_load_fails_no_request(webhooks: Webhooks) -> None:
+async def test_rolling_restart_under_load_fails_no_request(webhooks: Webhooks) -> None:
     """Clients as API servers are: they reuse connections, and hear late which pods are left."""
     old = [await asyncio.to_thread(webhooks.start, drain_seconds=3) for _ in range(2)]
     there, done, asked = list(old), asyncio.Event(), 0
@@ -170,7 +170,7 @@ async def _opened(webhook: Webhook, said: bytes | None) -> Client | None:
 
 @pytest.mark.fault("F62")
 @pytest.mark.parametrize("kind", HALF_OPEN)
-async def test_f62_half_open_connections_keep_nobody_waiting(webhook: Webhook, kind: str) -> None:
+async def test_half_open_connections_do_not_delay_others(webhook: Webhook, kind: str) -> None:
     async with good_client(webhook) as statuses:
         half_open = await _many(webhook, HALF_OPEN[kind])
         before = len(statuses)
@@ -209,7 +209,7 @@ async def _is_served(webhook: Webhook) -> bool:
 
 
 @pytest.mark.fault("F62")
-async def test_f62_clients_that_drip_are_let_go_and_delay_no_end(webhooks: Webhooks) -> None:
+async def test_slow_writers_are_disconnected_and_do_not_delay_shutdown(webhooks: Webhooks) -> None:
     """One byte a second, and the process is asked to end while they go on."""
     webhook = await asyncio.to_thread(webhooks.start)
     half_open = [await _many(webhook, said) for said in HALF_OPEN.values()]
@@ -255,7 +255,7 @@ async def _has_forgotten(webhook: Webhook, memory: int, sockets: int) -> None:
 
 
 @pytest.mark.fault("F63")
-async def test_f63_handshakes_leave_others_served_and_nothing_behind(webhook: Webhook) -> None:
+async def test_handshake_flood_blocks_nobody_and_leaks_nothing(webhook: Webhook) -> None:
     def shake_hands() -> None:
         with contextlib.suppress(OSError):  # it may be refused while there are too many
             webhook.blocking(timeout=30).close()
@@ -270,7 +270,7 @@ async def test_f63_handshakes_leave_others_served_and_nothing_behind(webhook: We
 
 
 @pytest.mark.fault("F64")
-async def test_f64_resets_leave_nothing_behind(webhook: Webhook) -> None:
+async def test_resets_leak_nothing(webhook: Webhook) -> None:
     """Of what is kept for 120 s the server forgets what is lost at once."""
 
     def reset() -> None:
@@ -321,7 +321,7 @@ BODIES = [
 
 @pytest.mark.fault("F65", "F66")
 @pytest.mark.parametrize(("body", "want"), BODIES)
-async def test_f65_f66_no_body_takes_more_than_its_share(
+async def test_large_bodies_stay_within_their_memory_budget(
     fresh: Webhook, body: bytes, want: int
 ) -> None:
     """At most four times its size, and 8 MiB."""
@@ -339,7 +339,7 @@ async def test_f65_f66_no_body_takes_more_than_its_share(
 
 
 @pytest.mark.fault("F65")
-async def test_f65_a_body_without_end_is_cut(webhook: Webhook) -> None:
+async def test_endless_body_is_cut(webhook: Webhook) -> None:
     client = await webhook.connect()
     webhook.forget_peak()
     before = webhook.memory
@@ -360,7 +360,7 @@ async def test_f65_a_body_without_end_is_cut(webhook: Webhook) -> None:
 
 @pytest.mark.fault("F65")
 @pytest.mark.parametrize("length", [10, 10**6])
-async def test_f65_a_length_that_lies_is_found_out(webhook: Webhook, length: int) -> None:
+async def test_wrong_content_length_is_rejected(webhook: Webhook, length: int) -> None:
     body = orjson.dumps(review())
     client = await webhook.connect()
     client.writer.write(HEAD + f"Content-Length: {length}\r\n\r\n".encode() + body)
@@ -374,7 +374,7 @@ async def test_f65_a_length_that_lies_is_found_out(webhook: Webhook, length: int
 
 
 @pytest.mark.fault("F61")
-async def test_f61_an_idle_connection_can_be_used_again(idle: list[Idle]) -> None:
+async def test_idle_connection_can_be_reused(idle: list[Idle]) -> None:
     """The API server keeps connections for 90 s; this looks at what began before all the others."""
     for thread in idle:
         await asyncio.to_thread(thread.join, 120)

@@ -51,7 +51,7 @@ async def since(plane: ControlPlane) -> datetime:
 
 
 @pytest.mark.fault("F02")
-async def test_f02_a_watch_that_is_cut_anywhere_loses_and_doubles_nothing(
+async def test_cut_watch_neither_loses_nor_repeats_events(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     chance = random.Random(2)
@@ -67,7 +67,7 @@ async def test_f02_a_watch_that_is_cut_anywhere_loses_and_doubles_nothing(
 
 
 @pytest.mark.fault("F03")
-async def test_f03_what_happens_while_a_watch_is_silent_is_seen_before_long(
+async def test_changes_during_a_silent_watch_are_found(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     pace = Pace(watch_seconds=(1, 1), grace_seconds=0.5, first_pause_seconds=0.02)
@@ -109,7 +109,7 @@ NO_STREAMS = {**EXPIRED, "code": 422, "reason": "Invalid", "message": "sendIniti
 )
 @pytest.mark.parametrize("again", [False, True], ids=["once", "again on the listing"])
 @pytest.mark.parametrize("streams", [True, False], ids=["streamed", "plain"])
-async def test_f04_when_the_version_is_gone_everything_is_listed_and_nothing_flickers(
+async def test_expired_version_relists_without_spurious_changes(
     kube: Kube,
     proxy: Proxy,
     world: World,
@@ -148,7 +148,7 @@ def _name(obj: Object) -> str:
 
 @pytest.mark.fault("F05")
 @pytest.mark.parametrize("streams", [True, False], ids=["streamed", "plain"])
-async def test_f05_a_server_that_has_not_caught_up_is_asked_for_what_it_has(
+async def test_server_behind_the_version_is_listed_as_it_is(
     kube: Kube,
     proxy: Proxy,
     world: World,
@@ -180,7 +180,7 @@ async def test_f05_a_server_that_has_not_caught_up_is_asked_for_what_it_has(
         pytest.param(Rewrite(lambda piece: b"<html>\n"), id="garbage"),
     ],
 )
-async def test_f06_without_streaming_lists_there_are_plain_ones(
+async def test_plain_list_replaces_an_unsupported_streaming_list(
     kube: Kube, proxy: Proxy, world: World, namespace: str, fault: Answer | CutAnswer | Silence
 ) -> None:
     for n in range(5):
@@ -194,7 +194,7 @@ async def test_f06_without_streaming_lists_there_are_plain_ones(
 
 
 @pytest.mark.fault("F06")
-async def test_f06_a_server_that_refused_streaming_lists_is_not_asked_again(
+async def test_refused_streaming_list_is_not_requested_again(
     kube: Kube, proxy: Proxy, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
     proxy.add(Rule(Answer(422, NO_STREAMS), verb="watch"))
@@ -210,7 +210,7 @@ async def test_f06_a_server_that_refused_streaming_lists_is_not_asked_again(
 
 
 @pytest.mark.fault("F17")
-async def test_f17_while_a_listing_breaks_off_the_old_one_is_kept(
+async def test_interrupted_list_keeps_the_old_objects(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     for n in range(30):
@@ -233,7 +233,7 @@ async def test_f17_while_a_listing_breaks_off_the_old_one_is_kept(
 
 
 @pytest.mark.fault("F07")
-async def test_f07_a_server_that_is_too_busy_to_watch_is_not_listed(
+async def test_busy_server_is_not_relisted(
     kube: Kube, proxy: Proxy, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
     async with following(kube, namespace) as followed:
@@ -253,7 +253,7 @@ async def test_f07_a_server_that_is_too_busy_to_watch_is_not_listed(
     ("failures", "relists"),
     [pytest.param(3, 0, id="resumed three times"), pytest.param(4, 1, id="then listed anew")],
 )
-async def test_f08_a_watch_that_the_server_breaks_off_is_resumed_a_few_times(
+async def test_broken_watch_is_resumed_a_few_times(
     kube: Kube,
     proxy: Proxy,
     world: World,
@@ -275,7 +275,7 @@ async def test_f08_a_watch_that_the_server_breaks_off_is_resumed_a_few_times(
 
 @pytest.mark.fault("F08")
 @pytest.mark.slow
-async def test_f08_a_server_that_fails_now_and_then_is_neither_lost_nor_flooded(
+async def test_occasional_errors_neither_stop_nor_flood(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     async def asked_for_in_six_seconds(followed: Followed, first: int) -> int:
@@ -298,7 +298,7 @@ async def test_f08_a_server_that_fails_now_and_then_is_neither_lost_nor_flooded(
 
 
 @pytest.mark.fault("F09")
-async def test_f09_slow_answers_change_nothing_but_the_time(
+async def test_slow_responses_change_no_result(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     for seconds in (0.1, 0.9, 0.3, 0.6):
@@ -316,7 +316,7 @@ async def test_f09_slow_answers_change_nothing_but_the_time(
 
 
 @pytest.mark.fault("F12")
-async def test_f12_an_event_that_cannot_be_read_is_not_skipped(
+async def test_unreadable_event_is_not_skipped(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     async with following(kube, namespace) as followed:
@@ -329,7 +329,7 @@ async def test_f12_an_event_that_cannot_be_read_is_not_skipped(
 
 
 @pytest.mark.fault("F13")
-async def test_f13_events_that_come_twice_are_told_once(
+async def test_duplicate_events_are_delivered_once(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     seen: list[bytes] = []
@@ -374,7 +374,7 @@ AUDITED = Pace(
 
 
 @pytest.mark.fault("F15")
-async def test_f15_events_in_the_wrong_order_are_found_by_the_audit(
+async def test_audit_corrects_reordered_events(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     await world.put(CONFIG_MAP, config_map("a", n="0"))
@@ -387,7 +387,7 @@ async def test_f15_events_in_the_wrong_order_are_found_by_the_audit(
 
 
 @pytest.mark.fault("F16")
-async def test_f16_bookmarks_move_on_where_a_watch_is_taken_up(
+async def test_bookmarks_advance_the_resume_version(
     kube: Kube, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
     # The server sends a bookmark two seconds before it ends a watch.
@@ -420,7 +420,7 @@ async def _resumed(plane: ControlPlane, namespace: str, since: datetime) -> list
 
 
 @pytest.mark.fault("F31")
-async def test_f31_a_kind_that_does_not_exist_keeps_nobody_waiting_and_is_found_when_it_does(
+async def test_missing_kind_does_not_block_and_is_found_later(
     proxy: Proxy, plane: ControlPlane, namespace: str
 ) -> None:
     group = f"{namespace}.example.com"
@@ -469,7 +469,7 @@ async def test_f31_a_kind_that_does_not_exist_keeps_nobody_waiting_and_is_found_
 
 @pytest.mark.fault("F01")
 @pytest.mark.slow
-async def test_f01_a_server_that_restarts_is_listed_once_at_most() -> None:
+async def test_restarted_server_is_listed_once_at_most() -> None:
     def start() -> ControlPlane:
         return ControlPlane().start()
 

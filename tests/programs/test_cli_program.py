@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     "args", [["crd"], ["validate"], ["render"], ["--help"]], ids=lambda args: args[0]
 )
-def test_nothing_that_talks_to_a_cluster_is_loaded_without_need(args: list[str]) -> None:
+def test_cluster_modules_are_not_loaded_without_need(args: list[str]) -> None:
     program = (
         "import sys\n"
         "from modelbooster.__main__ import main\n"
