@@ -1,4 +1,4 @@
-"""What tests share: one real control plane per test process, and a namespace for each test."""
+"""Shared fixtures: one real control plane per test process, one namespace per test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.proxy import Proxy
 from tests.world import PATIENCE_SECONDS, Admin, World
 
 PROFILE = "B"
-"""The child profile whose CRDs the shared control plane has."""
+"""The child profile of the CRDs on the shared control plane."""
 
 NOT_PUBLISHED = "unexpected end of JSON input"
 """kubectl's error for an OpenAPI document that the API server has not built yet."""
@@ -71,19 +71,19 @@ def anyio_backend() -> str:
 def plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
     """A control plane with garbage collection, the child CRDs of profile B and our own CRD."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
-    # A first build takes minutes: whoever waits should see it go on.
+    # The first build takes minutes; its progress must be visible.
     with capture.global_and_fixture_disabled():
         new = ControlPlane()
     with new:
         crds.install(new.api, [*crds.children(PROFILE), crds.model_booster()])
-        # After the CRDs: it looks for kinds to collect when it starts, and then twice a minute.
+        # After the CRDs: the garbage collector discovers kinds at its start, then twice a minute.
         new.start_controllers()
         yield new
 
 
 @pytest.fixture
 def namespace(plane: ControlPlane) -> Iterator[str]:
-    """A new namespace, deleted after the test without waiting for it."""
+    """A new namespace; its deletion after the test is not awaited."""
     made = plane.api.request("POST", "/api/v1/namespaces", {"metadata": {"generateName": "test-"}})
     name: str = made["metadata"]["name"]
     yield name
@@ -110,14 +110,14 @@ def kubeconfig(plane: ControlPlane, namespace: str, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def proxy(plane: ControlPlane, tmp_path: Path) -> Iterator[Proxy]:
-    """A proxy in front of the control plane that can fail on purpose; ``proxy.kubeconfig``."""
+    """A fault-injecting proxy in front of the control plane; see ``proxy.kubeconfig``."""
     with Proxy(plane, tmp_path) as started:
         yield started
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a program said and how it ended."""
+    """Output and exit code of a program."""
 
     stdout: str
     stderr: str
@@ -153,9 +153,8 @@ def kubectl(kubeconfig: Path, tmp_path: Path) -> Kubectl:
 def explain(kubectl: Kubectl) -> Callable[[str], str]:
     """``kubectl explain`` of a field of ModelBooster, as one line of text.
 
-    The API server rebuilds its OpenAPI documents for some seconds after any CRD has changed, and
-    tests before this one change some. kubectl reports a document that is not there yet as the end
-    of its JSON; a user asks again, and so does this.
+    The API server rebuilds its OpenAPI documents for some seconds after a CRD change, and earlier
+    tests change CRDs. kubectl reports a missing document as a JSON error; this tries again.
     """
 
     def run(field: str) -> str:

@@ -1,4 +1,4 @@
-"""The demo works, says so when it does not, and leaves nothing behind."""
+"""The demo works, reports a failure and leaves no processes behind."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_demo_runs_to_the_end(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "\x1b" not in done.stdout  # not a terminal, so no colours
-    assert re.search(r"everything was as it should be\.$", done.stdout)
+    assert re.search(r"every command behaved as expected\.$", done.stdout)
     assert done.stdout.count("is invalid: ") == 5
     assert len(done.stdout) > 2 * PIPE_BYTES
     assert _left(tmp_path) == []
@@ -48,7 +48,7 @@ def test_demo_runs_to_the_end(tmp_path: Path) -> None:
 
 
 PIPE_BYTES = 4096
-"""The least that a pipe can hold, and much less than the demo prints."""
+"""The smallest pipe buffer, much less than the demo prints."""
 
 
 def test_interrupted_demo_leaves_no_processes(tmp_path: Path) -> None:
@@ -73,8 +73,8 @@ def test_interrupted_demo_leaves_no_processes(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert process.returncode == 130
-    assert "everything was as it should be" not in shown
-    assert said == "\n   interrupted; nothing is left behind\n"
+    assert "every command behaved as expected" not in shown
+    assert said == "\n   interrupted; all processes and files were removed\n"
     assert _left(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
@@ -96,8 +96,8 @@ def test_command_is_printed_with_its_output(
 @pytest.mark.parametrize(
     ("command", "says", "why"),
     [
-        ("sh -c 'exit 1'", "", "it should have ended with 0, and ended with 1"),
-        ("sh -c 'echo one'", "two", "it should have said 'two'"),
+        ("sh -c 'exit 1'", "", "expected exit code 0, got 1"),
+        ("sh -c 'echo one'", "two", "the output does not match 'two'"),
     ],
 )
 def test_unexpected_output_ends_the_demo(stage: Stage, command: str, says: str, why: str) -> None:
