@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from copy import deepcopy
 
@@ -44,7 +43,7 @@ async def warnings(world: World) -> list[str]:
 
 
 async def late(proxy: Proxy, resource: str) -> Rule:
-    """Breaks all watches, and lets one kind's be the last to come back."""
+    """Cuts all watches and delays the next watch of one kind."""
     rule = proxy.add(Rule(Delay(LATE_SECONDS), verb="watch", resource=resource))
     proxy.hang_up()
     await eventually(lambda: rule.acted)
@@ -145,13 +144,17 @@ async def test_model_booster_deleted_before_its_children_are_seen(
 ) -> None:
     await until_idle(controller)
     await late(proxy, MODEL_SERVING.plural)
+    before = proxy.count(verb="watch", code=200, resource=MODEL_SERVING.plural)
     await world.put(MODEL_BOOSTER, booster_object("m"))
     await world.until(MODEL_SERVING, "m-b1")
 
     await world.delete(MODEL_BOOSTER, "m")
 
     await world.until_gone(MODEL_SERVING, "m-b1")
-    await asyncio.sleep(LATE_SECONDS)  # by now that watch is back, with news of the dead
+    # The resumed watch reports the deleted children.
+    await eventually(
+        lambda: proxy.count(verb="watch", code=200, resource=MODEL_SERVING.plural) > before
+    )
     await until_idle(controller)
     made = [line for line in written(plane, world.namespace) if line.startswith("201")]
     assert len(made) == len(set(made))
