@@ -1,4 +1,4 @@
-"""Controllers that die at any moment, and two that work at once."""
+"""Controllers that are interrupted at any moment, and two controllers at once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.anyio
 
 SCALED = backend(minReplicas=1, maxReplicas=2, autoscalingPolicy=policy())
 WRITES = 7
-"""What it takes from nothing to Active: five children and two reports."""
+"""Writes from creation to Active: five children and two status updates."""
 
 
 @pytest.fixture
@@ -57,9 +57,9 @@ async def test_successor_finishes_an_interrupted_pass(
     world: World,
     plane: ControlPlane,
 ) -> None:
-    """The first controller reaches nobody any more once it has written so many times."""
-    # Requests of one pass go out together: these are the last that are carried out, whether or not
-    # the one that sent them is still there for the answer.
+    """The first controller loses its connection after a number of writes."""
+    # Requests of one pass are concurrent. The server processes these last ones, whether or not
+    # their sender still waits for the response.
     proxy.add(Rule(CarriedOut(), verb="patch", times=writes))
     last = proxy.add(Rule(end, verb="patch"))
     proxy.add(Rule(ResetBeforeCommit(), verb="patch", times=None))
@@ -114,11 +114,11 @@ async def test_former_leader_stops_writing(
 async def test_two_concurrent_controllers_converge(
     plane: ControlPlane, world: World, tmp_path: Path, all_steps: int, rounds: int
 ) -> None:
-    """Both believe that they lead: it costs conflicts, nothing is lost, nothing goes to and fro.
+    """Both believe that they lead: this costs conflicts, but no change is lost or undone.
 
-    A step is a request: of one leader, of the other, or of somebody who changes what they work on.
-    Chance decides how long each is under way, and so what meets what. After each round the world is
-    compared with what the pure conversion makes of the specs, and must stay so.
+    A step is a request of either controller or of a simulated user. Random delays decide how they
+    interleave. After each round the stored objects must match the pure conversion of the specs,
+    and no further write may follow.
     """
     seed = random.SystemRandom().randrange(10**6)
     with Proxy(plane, tmp_path, seed) as proxy:
@@ -158,7 +158,7 @@ async def test_two_concurrent_controllers_converge(
             churn.flaps = False
             seconds, wrong = await until_right(world, 60)
             assert wrong == [], f"seed {seed}, after {seconds:.0f} s"
-            for _ in range(4):  # details may wait ten seconds for company, then both tell them
+            for _ in range(4):  # status details are batched for up to ten seconds
                 begun = audit.now(plane)
                 await asyncio.sleep(12)
                 late = written(plane, world.namespace, begun)

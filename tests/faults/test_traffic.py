@@ -1,4 +1,4 @@
-"""What the network and bad clients do to the webhook: F60 to F66 of the fault table.
+"""Network faults and misbehaving clients of the webhook: F60 to F66 of the fault table.
 
 The process and the sockets are real. ``make test-all`` runs them at full length (``IN_FULL``).
 """
@@ -33,13 +33,13 @@ def webhooks(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="module")
 def webhook(webhooks: Webhooks) -> Webhook:
-    """The one that is attacked."""
+    """The webhook under attack."""
     return webhooks.start()
 
 
 @pytest.fixture(scope="module")
 def fresh(webhooks: Webhooks) -> Webhook:
-    """One that nobody has attacked: what is left of that in its memory goes at any time."""
+    """A webhook that was not attacked, so that its memory holds no garbage of an attack."""
     return webhooks.start()
 
 
@@ -47,7 +47,7 @@ REUSED_AFTER_SECONDS = (4, 6, 60, 89) if IN_FULL else (4, 6)
 
 
 class Idle(threading.Thread):
-    """A connection that is used, left alone for a while, and used again."""
+    """A connection that is used, idle for a while, and used again."""
 
     def __init__(self, webhook: Webhook, seconds: float) -> None:
         super().__init__(daemon=True)
@@ -60,12 +60,12 @@ class Idle(threading.Thread):
             for pause in (self.seconds, 0):
                 connection.sendall(GOOD)
                 self.answers.append(connection.recv(2**16).partition(b"\r\n")[0])
-                time.sleep(pause)  # that is the fault
+                time.sleep(pause)  # the injected fault
 
 
 @pytest.fixture(scope="module", autouse=True)
 def idle(webhooks: Webhooks) -> list[Idle]:
-    """Connections that are left alone while the other tests run."""
+    """Connections that stay idle while the other tests run."""
     webhook = webhooks.start()
     threads = [Idle(webhook, seconds) for seconds in REUSED_AFTER_SECONDS]
     for thread in threads:
@@ -75,7 +75,7 @@ def idle(webhooks: Webhooks) -> list[Idle]:
 
 @pytest.mark.fault("F60")
 async def test_rolling_restart_under_load_fails_no_request(webhooks: Webhooks) -> None:
-    """Clients as API servers are: they reuse connections, and hear late which pods are left."""
+    """Clients reuse connections and learn late of removed pods, as API servers do."""
     old = [await asyncio.to_thread(webhooks.start, drain_seconds=3) for _ in range(2)]
     there, done, asked = list(old), asyncio.Event(), 0
     pause = 8 / (200 if IN_FULL else 100)
@@ -103,7 +103,7 @@ async def test_rolling_restart_under_load_fails_no_request(webhooks: Webhooks) -
             wanted = asked + 50
             await _until(lambda: asked > wanted)  # noqa: B023  # it is waited for at once
             going.stop()
-            await asyncio.sleep(0.5)  # until then the Service sends some to the one that goes
+            await asyncio.sleep(0.5)  # until then the Service routes some requests to the old pod
             there.remove(going)
             assert await asyncio.to_thread(going.process.wait, 30) == 0
         done.set()
@@ -117,7 +117,7 @@ async def _until(right: Callable[[], object], seconds: float = 60) -> None:
 
 
 async def _gone(*clients: Client) -> None:
-    """Ends connections, and waits until they are."""
+    """Closes connections and waits until they are closed."""
     for client in clients:
         client.writer.transport.abort()
     for client in clients:
@@ -127,7 +127,7 @@ async def _gone(*clients: Client) -> None:
 
 @asynccontextmanager
 async def good_client(webhook: Webhook) -> AsyncIterator[list[int]]:
-    """A client that goes on asking on one connection; gives the statuses of its answers."""
+    """A client that keeps sending requests on one connection; yields the response statuses."""
     statuses: list[int] = []
     client = await webhook.connect()
 
@@ -180,7 +180,7 @@ async def test_half_open_connections_do_not_delay_others(webhook: Webhook, kind:
 
 
 async def _many(webhook: Webhook, said: bytes | None) -> list[Client]:
-    """Returns many half-open connections, but for those that the server has refused."""
+    """Returns many half-open connections, without those that the server refused."""
     opened = []
     for _ in range(MANY // 50):
         batch = (_opened(webhook, said) for _ in range(50))
@@ -189,7 +189,7 @@ async def _many(webhook: Webhook, said: bytes | None) -> list[Client]:
 
 
 async def _is_served_before_long(webhook: Webhook) -> None:
-    """A new client may be refused while none of the others has kept us waiting for long."""
+    """Retries until a new client is served; a full server may refuse some attempts."""
     async with asyncio.timeout(15):
         while not await _is_served(webhook):  # noqa: ASYNC110 - each try is a connection
             await asyncio.sleep(0.1)
@@ -210,7 +210,7 @@ async def _is_served(webhook: Webhook) -> bool:
 
 @pytest.mark.fault("F62")
 async def test_slow_writers_are_disconnected_and_do_not_delay_shutdown(webhooks: Webhooks) -> None:
-    """One byte a second, and the process is asked to end while they go on."""
+    """Clients send one byte a second while the process shuts down."""
     webhook = await asyncio.to_thread(webhooks.start)
     half_open = [await _many(webhook, said) for said in HALF_OPEN.values()]
     clients = [client for kind in half_open[1:] for client in kind]
@@ -220,7 +220,7 @@ async def test_slow_writers_are_disconnected_and_do_not_delay_shutdown(webhooks:
             for client in clients:
                 with contextlib.suppress(OSError):
                     client.writer.write(b"a")
-            await asyncio.sleep(1)  # that is the fault
+            await asyncio.sleep(1)  # the injected fault
 
     dripping = asyncio.create_task(drip())
     try:

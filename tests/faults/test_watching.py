@@ -229,7 +229,7 @@ async def test_interrupted_list_keeps_the_old_objects(
         await followed.until(lambda: followed.deleted == ["m7"])
 
 
-# F07, F08: a server in trouble
+# F07, F08: a busy or failing server
 
 
 @pytest.mark.fault("F07")
