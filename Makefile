@@ -1,12 +1,12 @@
-# What a developer types. "make help" lists it; CONTRIBUTING.md says when to use what.
+# Commands for developers. "make help" lists them; CONTRIBUTING.md explains when to use which.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# The virtual environment; another one lets several Python versions stand side by side.
+# The virtual environment; use another one for each further Python version.
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
-# Any Python from 3.11 on. Only `make install` uses it; everything else runs in the virtual environment.
+# Any Python from 3.11 on. Only `make install` uses it; all other targets use the virtual environment.
 SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 UV_VERSION := 0.13.8
 CRD := charts/model-booster/templates/crds.yaml
@@ -15,6 +15,10 @@ CODE := app webhook controller certs modelbooster tests tools $(wildcard bench)
 # Test processes at a time; each starts a control plane of its own (0.5 GB).
 WORKERS ?= 2
 PYTEST_ARGS ?=
+PYTEST := $(PYTHON) -m pytest -n $(WORKERS)
+UNIT := tests/unit tests/golden tests/test_layering.py
+# Tests start many Python processes; without cached bytecode each compiles every module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List the targets.
@@ -23,8 +27,8 @@ help: ## List the targets.
 .PHONY: install
 install: $(VENV)/installed ## Create the virtual environment .venv with everything pinned; needs only Python 3.11 or later.
 
-# The lock is the whole list, so pip must not resolve: pip 23.0 to 23.2 looks for the newest release of an extra
-# (name[extra]) even if that name is pinned. `pip check` then proves that nothing is missing from the lock.
+# The lock file lists every package, so pip must not resolve: pip 23.0 to 23.2 looks for the newest release of an extra
+# (name[extra]) even if that name is pinned. `pip check` then shows that the lock file is complete.
 $(VENV)/installed: requirements-dev.txt pyproject.toml
 	@$(SYSTEM_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or later is needed, and "$(SYSTEM_PYTHON)" is not: make install SYSTEM_PYTHON=/path/to/python3.11' >&2; exit 1; }
 	@[ -x $(PYTHON) ] || $(SYSTEM_PYTHON) -m venv $(VENV) || { echo 'the module venv does not work (on Debian: apt-get install python3-venv)' >&2; rm -rf $(VENV); exit 1; }
@@ -34,7 +38,7 @@ $(VENV)/installed: requirements-dev.txt pyproject.toml
 	@touch $@
 
 .PHONY: fmt
-fmt: install ## Format the code and mend what the linter can mend.
+fmt: install ## Format the code and fix what the linter can fix.
 	$(PYTHON) -m ruff format $(CODE)
 	$(PYTHON) -m ruff check --fix $(CODE)
 
@@ -53,10 +57,10 @@ control-plane: install ## Find or build etcd, kube-apiserver and the rest that t
 	@$(PYTHON) -m tests.controlplane prepare
 
 .PHONY: test-unit
-test-unit: install ## Run the tests that need no control plane (seconds).
-	$(PYTHON) -m pytest tests/unit tests/golden tests/test_layering.py $(PYTEST_ARGS)
+test-unit: install ## Run the tests of pure code, with few generated examples (seconds).
+	$(PYTEST) --dist worksteal -m 'not slow' --hypothesis-profile=quick $(UNIT) $(PYTEST_ARGS)
 
-# The Pythons that the project is tried with; each has a virtual environment of its own.
+# The Python versions to test; each has its own virtual environment.
 PYTHONS ?= $(wildcard $(foreach minor,11 12 13,$(HOME)/.pyenv/versions/3.$(minor).*/bin/python))
 
 .PHONY: test-pythons
@@ -69,11 +73,15 @@ test-pythons: ## Run lint, type and test-unit under each of PYTHONS="/path/to/py
 	done
 
 .PHONY: test
-test: lint type control-plane ## Run everything that a change must pass.
-	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+test: lint type control-plane ## Run what a change must pass, without the slow tests (minutes).
+	$(PYTEST) --dist loadfile --no-loadscope-reorder -m 'not slow' $(PYTEST_ARGS)
+
+.PHONY: test-all
+test-all: lint type control-plane ## Run everything: the slow tests too, at full length, and every fault of the table.
+	TESTS_IN_FULL=1 $(PYTEST) --dist loadfile --no-loadscope-reorder --every-fault $(PYTEST_ARGS)
 
 .PHONY: golden
-golden: install ## Rewrite the golden files; read the diff before you commit it.
+golden: install ## Rewrite the golden files; review the diff before you commit it.
 	$(PYTHON) -m tests.golden.rewrite
 
 .PHONY: generate
@@ -102,7 +110,7 @@ image: ## Build the image model-booster:dev (DOCKER=podman for another builder).
 	$(or $(DOCKER),docker) build --tag model-booster:dev .
 
 .PHONY: demo
-demo: control-plane ## Show the whole way on a real API server; KEEP=1 leaves it running to play with.
+demo: control-plane ## Show the life of a ModelBooster on a real API server; KEEP=1 leaves the server running.
 	@KEEP=$(KEEP) $(PYTHON) -m tests.demo
 
 .PHONY: bench
@@ -114,11 +122,11 @@ SEED ?=
 REPORT ?= build/soak.md
 
 .PHONY: soak
-soak: control-plane ## Let everything go wrong for SOAK_MINUTES=30 and see whether all heals and nothing grows (SEED, REPORT=FILE).
+soak: control-plane ## Inject random faults for SOAK_MINUTES=30, then check recovery and memory growth (SEED, REPORT=FILE).
 	@$(PYTHON) -m tests.soak --minutes $(SOAK_MINUTES) --report $(REPORT) $(if $(SEED),--seed $(SEED))
 
 .PHONY: lock
-lock: ## Pin the dependencies anew, with hashes (LOCK_ARGS=--upgrade takes the newest).
+lock: ## Pin the dependencies again, with hashes (LOCK_ARGS=--upgrade takes the newest).
 	@[ -x build/lock/bin/uv ] || { $(SYSTEM_PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
 	build/lock/bin/uv pip compile --quiet $(LOCK_ARGS) --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command 'make lock' pyproject.toml -o requirements.txt

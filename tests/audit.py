@@ -1,4 +1,4 @@
-"""Reads the API server's audit log: the server's own record of who asked what of it."""
+"""Reads the API server's audit log: who sent which request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 @dataclass(frozen=True)
 class Request:
-    """One request, as the server saw it.
+    """One request in the audit log.
 
     Args:
         user: who asked: ``system:serviceaccount:<namespace>:<name>`` for a service account.
@@ -47,7 +47,7 @@ class Request:
 
     @property
     def is_write(self) -> bool:
-        """Whether it asked for a change; a dry run does not."""
+        """Whether it is a write; a dry run is not."""
         return self.verb in WRITES and "dryRun=All" not in self.uri
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ def requests(
     since: datetime | None = None,
     namespace: str | None = None,
 ) -> list[Request]:
-    """Returns every request that the server has answered, in the order in which they came.
+    """Returns every answered request, in order of arrival.
 
     Args:
         plane: whose log to read.
@@ -89,7 +89,7 @@ def requests(
 
 
 def _marker(plane: ControlPlane) -> Request:
-    """Sends a request that can be told from all others, and returns it as the log shows it.
+    """Sends a unique request and returns its entry in the log.
 
     The server writes a line as soon as the answer is complete. So whatever was answered before this
     is in the log when this is.

@@ -1,4 +1,4 @@
-"""Valid ModelBoosters to start from: a test's row shows only what it is about.
+"""Builders of valid ModelBoosters: a test states only the fields that it is about.
 
 Fields go by the API's own names (``minReplicas=3``); a field given as None is left out. Every call
 returns an object of its own, so a test may change it.
@@ -14,25 +14,25 @@ from app.model.forms import Model
 from app.values.meta import Object
 
 UID = "11111111-2222-4333-8444-555555555555"
-"""Of every ModelBooster made here, unless the test names another."""
+"""Name of the ModelBoosters, unless the test passes another."""
 
 _REPLICAS = {"replicas", "minReplicas", "maxReplicas"}
 
 
 def worker(kind: str | None = None, /, **fields: Any) -> Object:
-    """One kind of pods; ``worker("prefill")`` sets its type."""
+    """A worker; ``worker("prefill")`` sets its type."""
     return _given({"type": kind, "image": "vllm/vllm-openai:v0.9.2"}, fields)
 
 
 def backend(name: str = "b1", /, **fields: Any) -> Object:
-    """A backend of one vLLM engine, with one replica unless the test says how many."""
+    """A vLLM backend, with one replica by default."""
     counts = {} if _REPLICAS & fields.keys() else {"minReplicas": 1, "maxReplicas": 1}
     base = {"name": name, "type": "vLLM", "modelURI": "hf://owner/model", **counts}
     return _given({**base, "workers": [worker()]}, fields)
 
 
 def disaggregated(name: str = "pd", /, **fields: Any) -> Object:
-    """A backend whose prefill and decode run in pods of their own."""
+    """A backend with separate pods for prefill and decode."""
     workers = [worker("prefill"), worker("decode")]
     return backend(name, **{"type": "vLLMDisaggregated", "workers": workers, **fields})
 
@@ -43,7 +43,7 @@ def lora(name: str, **fields: Any) -> Object:
 
 
 def policy(**fields: Any) -> Object:
-    """An autoscaling policy on one metric."""
+    """An autoscaling policy with one metric."""
     metric = {"metricName": "kthena:num_requests_waiting", "targetValue": 10}
     return _given({"metrics": [metric]}, fields)
 
@@ -75,7 +75,7 @@ def booster_object(
 
 
 def stored_object(name: str = "demo", /, *backends: Object, **fields: Any) -> Object:
-    """The same as the API server gives it back: namespace, uid and generation filled in."""
+    """The same as the API server returns it: with namespace, uid and generation."""
     filled = {"namespace": "default", "uid": UID, "generation": 1, **fields.pop("metadata", {})}
     return booster_object(name, *backends, metadata=filled, **fields)
 

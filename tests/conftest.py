@@ -1,4 +1,4 @@
-"""What tests share: one real control plane per test process, and a namespace for each test."""
+"""Shared fixtures: one real control plane per test process, one namespace per test."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from hypothesis import HealthCheck, settings
 
+from tests import sizes
 from tests.controlplane import clients, crds
 from tests.controlplane.plane import ControlPlane
 from tests.faults import table as faults
@@ -19,28 +19,44 @@ from tests.proxy import Proxy
 from tests.world import PATIENCE_SECONDS, Admin, World
 
 PROFILE = "B"
-"""The child profile whose CRDs the shared control plane has."""
+"""The child profile of the CRDs on the shared control plane."""
 
-# pytest --hypothesis-profile=thorough --timeout=0: many more generated objects, for an hour off.
 NOT_PUBLISHED = "unexpected end of JSON input"
-"""What kubectl says of an OpenAPI document that the API server has not built yet."""
+"""kubectl's error for an OpenAPI document that the API server has not built yet."""
 
-# No example has a time limit, because other work on the machine would decide whether it is met.
-ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("any-speed", ANY_SPEED)
-settings.register_profile("thorough", ANY_SPEED, max_examples=5000)
-settings.load_profile("any-speed")
+sizes.register_profiles()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts files with slow tests first, else one process would wait for the other at the end."""
+    """Puts files with slow tests first, so that both processes finish at about the same time."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints what became of each row of the fault table."""
-    if table := faults.lines(terminalreporter.stats):
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-fault", action="store_true", help="fail unless all tests of every fault passed"
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With ``--every-fault``, fails the run if a fault of the table is not fully covered."""
+    config = session.config
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    is_worker = hasattr(config, "workerinput")
+    if config.option.every_fault and not is_worker and session.exitstatus == pytest.ExitCode.OK:
+        outcomes = faults.results(reporter.stats)
+        if any(faults.verdict(name, outcomes) != "passed" for name in faults.FAULTS):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Prints the result of each fault of the table."""
+    outcomes = faults.results(terminalreporter.stats)
+    if table := faults.lines(outcomes, every=config.option.every_fault):
         terminalreporter.section("faults")
         for line in table:
             terminalreporter.line(line)
@@ -55,19 +71,19 @@ def anyio_backend() -> str:
 def plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
     """A control plane with garbage collection, the child CRDs of profile B and our own CRD."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
-    # A first build takes minutes: whoever waits should see it go on.
+    # The first build takes minutes; its progress must be visible.
     with capture.global_and_fixture_disabled():
         new = ControlPlane()
     with new:
         crds.install(new.api, [*crds.children(PROFILE), crds.model_booster()])
-        # After the CRDs: it looks for kinds to collect when it starts, and then twice a minute.
+        # After the CRDs: the garbage collector discovers kinds at its start, then twice a minute.
         new.start_controllers()
         yield new
 
 
 @pytest.fixture
 def namespace(plane: ControlPlane) -> Iterator[str]:
-    """A new namespace, deleted after the test without waiting for it."""
+    """A new namespace; its deletion after the test is not awaited."""
     made = plane.api.request("POST", "/api/v1/namespaces", {"metadata": {"generateName": "test-"}})
     name: str = made["metadata"]["name"]
     yield name
@@ -94,14 +110,14 @@ def kubeconfig(plane: ControlPlane, namespace: str, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def proxy(plane: ControlPlane, tmp_path: Path) -> Iterator[Proxy]:
-    """A proxy in front of the control plane that can fail on purpose; ``proxy.kubeconfig``."""
+    """A fault-injecting proxy in front of the control plane; see ``proxy.kubeconfig``."""
     with Proxy(plane, tmp_path) as started:
         yield started
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a program said and how it ended."""
+    """Output and exit code of a program."""
 
     stdout: str
     stderr: str
@@ -137,9 +153,8 @@ def kubectl(kubeconfig: Path, tmp_path: Path) -> Kubectl:
 def explain(kubectl: Kubectl) -> Callable[[str], str]:
     """``kubectl explain`` of a field of ModelBooster, as one line of text.
 
-    The API server rebuilds its OpenAPI documents for some seconds after any CRD has changed, and
-    tests before this one change some. kubectl reports a document that is not there yet as the end
-    of its JSON; a user asks again, and so does this.
+    The API server rebuilds its OpenAPI documents for some seconds after a CRD change, and earlier
+    tests change CRDs. kubectl reports a missing document as a JSON error; this tries again.
     """
 
     def run(field: str) -> str:

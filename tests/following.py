@@ -1,4 +1,4 @@
-"""Runs an informer in a test, with all that it tells and all that it asks of the server."""
+"""Runs an informer in a test and records its notifications and requests."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ QUICK = Timing(
     first_backoff_seconds=0.02,
     max_backoff_seconds=0.2,
 )
-"""What takes minutes in a cluster takes seconds here; audits are as rare as there."""
+"""Intervals of seconds instead of minutes; audits are as rare as in production."""
 
 
 class Followed:
-    """An informer at work and all that it has told."""
+    """A running informer and its notifications."""
 
     def __init__(
         self, kube: Kube, namespace: str, timing: Timing, store: Store | None = None
@@ -75,7 +75,7 @@ class Followed:
 
     @property
     def numbers(self) -> list[int]:
-        """The values of ``data.n`` in the order in which they were told."""
+        """The values of ``data.n`` in order of notification."""
         return [int(new["data"]["n"]) for _, new in self.told if new and "n" in new["data"]]
 
     def was_told(self, number: int) -> bool:
@@ -123,7 +123,7 @@ async def uris(
 
 
 async def listings(plane: ControlPlane, namespace: str, since: datetime) -> int:
-    """How often everything was listed, in whichever way."""
+    """Number of full lists, plain or streaming."""
     plain = await uris(plane, namespace, since, verb="list")
     return len(plain) + len(await uris(plane, namespace, since, "sendInitialEvents=true"))
 
@@ -133,7 +133,7 @@ def config_map(name: str, **values: str) -> Object:
 
 
 async def eventually(right: Callable[[], object]) -> None:
-    """Waits for the proxy, which works in another thread and cannot wake us."""
+    """Polls the state of the proxy, which runs in another thread."""
     async with asyncio.timeout(60):
         while not right():  # noqa: ASYNC110
             await asyncio.sleep(0.02)

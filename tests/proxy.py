@@ -1,4 +1,4 @@
-"""A reverse proxy in front of the real API server that fails on purpose, and counts.
+"""A fault-injecting reverse proxy in front of the real API server, with request counts.
 
 A test names what shall go wrong by rules; what no rule matches passes unchanged::
 
@@ -36,13 +36,13 @@ from tests.controlplane.plane import ControlPlane
 from tests.controlplane.ports import LOOPBACK
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length", "te", "host"}
-"""Headers that are about one connection only."""
+"""Hop-by-hop headers."""
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 class Call(NamedTuple):
-    """What a request asks for, in the API's own words.
+    """The attributes of a request, as in RBAC and the audit log.
 
     Args:
         verb: get, list, watch, create, update, patch, delete, deletecollection.
@@ -73,7 +73,7 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """Answers in the server's place; the request never reaches it.
+    """Responds in place of the server; the request is not forwarded.
 
     Args:
         status: HTTP status.
@@ -88,24 +88,24 @@ class Answer:
 
 @dataclass(frozen=True)
 class Delay:
-    """Lets the request wait before it goes on to the server."""
+    """Delays the request before forwarding it."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class ResetBeforeCommit:
-    """Breaks the connection before the server has seen the request."""
+    """Resets the connection without forwarding the request."""
 
 
 @dataclass(frozen=True)
 class ResetAfterCommit:
-    """Breaks the connection after the server has carried the request out."""
+    """Resets the connection after the server has processed the request."""
 
 
 @dataclass(frozen=True)
 class CarriedOut:
-    """Lets the server carry the request out even if the client does not wait for the answer.
+    """Lets the server process the request even if the client disconnects.
 
     Nothing is wrong with that: but the audit log then tells how each of them ended.
 
@@ -120,14 +120,14 @@ class CarriedOut:
 
 @dataclass(frozen=True)
 class CutAnswer:
-    """Breaks the connection after so many bytes of the answer's body; a watch's stream too."""
+    """Resets the connection after a number of body bytes; works for watch streams too."""
 
     after_bytes: int
 
 
 @dataclass(frozen=True)
 class Silence:
-    """Lets so many bytes of a watch through and then nothing, with the connection left open.
+    """Forwards a number of bytes of a watch, then nothing; the connection stays open.
 
     Args:
         after_bytes: so many.
@@ -140,7 +140,7 @@ class Silence:
 
 @dataclass(frozen=True)
 class ErrorEvent:
-    """Ends a watch at once with an ERROR event; 410 Expired unless told otherwise."""
+    """Ends a watch at once with an ERROR event, by default 410 Expired."""
 
     code: int = 410
     reason: str = "Expired"
@@ -149,7 +149,7 @@ class ErrorEvent:
 
 @dataclass(frozen=True)
 class Rewrite:
-    """Changes the answer's body; of a watch each piece as it arrives, a whole number of lines."""
+    """Rewrites the body; for a watch each chunk of whole lines as it arrives."""
 
     change: Callable[[bytes], bytes]
 
@@ -169,7 +169,7 @@ Fault = (
 
 @dataclass
 class Rule:
-    """Says what goes wrong, and with which requests.
+    """A fault and the requests it applies to.
 
     Args:
         fault: what goes wrong.
@@ -191,7 +191,7 @@ class Rule:
     acted: int = 0
 
     def takes(self, call: Call, chance: random.Random) -> bool:
-        """Whether the rule acts on this request, which it then counts."""
+        """Returns whether the rule applies to this request, and counts it if so."""
         wanted = (self.verb, self.resource, self.subresource, self.name)
         seen = (call.verb, call.resource, call.subresource, call.name)
         if any(want not in (None, is_) for want, is_ in zip(wanted, seen, strict=True)):
@@ -208,7 +208,7 @@ class Rule:
 
 
 class Proxy:
-    """Stands in front of one control plane, with a certificate that its clients trust.
+    """Proxies one control plane, with a certificate that the clients trust.
 
     It works in a thread of its own, so it serves tests with and without an event loop, and goes
     on while a test's loop is busy.
@@ -234,16 +234,16 @@ class Proxy:
         self.url = ""
 
     def add(self, rule: Rule) -> Rule:
-        """Adds a rule, after those already there; the first that matches acts. Returns it."""
+        """Appends a rule and returns it; the first matching rule applies."""
         self._rules.append(rule)
         return rule
 
     def clear(self) -> None:
-        """Takes all rules away; from now on everything passes."""
+        """Removes all rules."""
         self._rules.clear()
 
     def hang_up(self) -> None:
-        """Breaks off every answer that is under way: the watches, mostly."""
+        """Cuts every response in progress, mostly watches."""
 
         def abort_all() -> None:
             for request in self._answering.values():
@@ -259,7 +259,7 @@ class Proxy:
         subresource: str | None = None,
         code: int | None = None,
     ) -> int:
-        """Returns how many answered requests there were of this kind; None matches all."""
+        """Returns the number of answered requests that match; None matches all."""
         wanted = (verb, resource, subresource, code)
         return sum(
             number
@@ -368,7 +368,7 @@ class Proxy:
     async def _relay(
         self, request: web.Request, answer: aiohttp.ClientResponse, fault: Fault | None
     ) -> web.StreamResponse:
-        """Passes an answer on, as it comes, with what shall go wrong in its body."""
+        """Forwards a response as it arrives, with the fault applied to its body."""
         response = web.StreamResponse(status=answer.status, headers=_passed_on(answer.headers))
         await response.prepare(request)
         limit = fault.after_bytes if isinstance(fault, CutAnswer | Silence) else None
@@ -408,7 +408,7 @@ async def _carried_out(
 
 
 def parse(method: str, path: str, query: Mapping[str, str]) -> Call:
-    """Returns what a request asks for; the same words as the API server's RBAC and audit log."""
+    """Returns the attributes of a request, as in the API server's RBAC and audit log."""
     parts = [part for part in path.split("/") if part]
     # api/v1/...  or  apis/<group>/<version>/...
     match parts:

@@ -40,14 +40,14 @@ FILES = pytest.mark.parametrize("file", VALUES_FILES)
 
 @MAJORS
 @FILES
-def test_lint_has_nothing_to_say(file: str, major: int) -> None:
+def test_helm_lint_passes(file: str, major: int) -> None:
     said = helm("lint", "--strict", str(CHART), "--values", str(CHART / "ci" / file), major=major)
     assert said.returncode == 0, said.stdout
     assert "[WARNING]" not in said.stdout
 
 
 @FILES
-def test_both_helms_render_the_same(file: str) -> None:
+def test_both_helm_versions_render_the_same(file: str) -> None:
     def keyed(objects: tuple[Object, ...]) -> dict[tuple[str, ...], Object]:
         return {
             (o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]): o
@@ -61,7 +61,7 @@ def test_both_helms_render_the_same(file: str) -> None:
 
 @pytest.mark.parametrize("version", ["1.34", "1.37"])
 @FILES
-def test_every_object_keeps_to_its_schema(file: str, version: str) -> None:
+def test_every_object_matches_its_schema(file: str, version: str) -> None:
     for obj in rendered(file):
         if obj["kind"] not in OTHERS_KINDS:
             kubernetes_validate.validate(obj, version, strict=True)
@@ -88,7 +88,7 @@ def test_every_object_is_labelled_and_in_its_namespace(file: str) -> None:
             assert obj["metadata"]["namespace"] in (NAMESPACE, "team-a", "team-b")
 
 
-def test_names_fit_with_the_longest_of_releases() -> None:
+def test_names_fit_with_the_longest_release_name() -> None:
     said = helm("template", "r" * 53, str(CHART), "--namespace", NAMESPACE)
     assert said.returncode == 0
     names = [
@@ -140,7 +140,7 @@ def closed_objects(schema: Object, path: str = "") -> Iterator[str]:
         yield from closed_objects(below, f"{path}.{key}" if path else key)
 
 
-def test_values_and_schema_name_the_same() -> None:
+def test_values_and_schema_have_the_same_keys() -> None:
     for path in leaves(VALUES):
         schema_at(path)
     for path in filter(None, closed_objects(SCHEMA)):
@@ -152,7 +152,7 @@ def test_values_and_schema_name_the_same() -> None:
 
 
 @pytest.mark.parametrize("path", list(closed_objects(SCHEMA)))
-def test_a_key_that_is_not_known_is_refused(path: str) -> None:
+def test_unknown_key_is_rejected(path: str) -> None:
     key = f"{path}.misspelt" if path else "misspelt"
     for major in (3, 4):
         said = helm("template", str(CHART), "--set", f"{key}=1", major=major)
@@ -184,7 +184,7 @@ def test_a_key_that_is_not_known_is_refused(path: str) -> None:
         "leaderElection.leaseSeconds=0",
     ],
 )
-def test_a_value_that_cannot_work_is_refused(value: str) -> None:
+def test_invalid_value_is_rejected(value: str) -> None:
     said = helm("template", str(CHART), "--set", value)
     assert said.returncode != 0
     path = value.partition("=")[0]
@@ -226,7 +226,7 @@ def test_a_value_that_cannot_work_is_refused(value: str) -> None:
         ),
     ],
 )
-def test_values_that_do_not_go_together_are_refused(values: list[str], why: str) -> None:
+def test_contradicting_values_are_rejected(values: list[str], why: str) -> None:
     said = helm("template", str(CHART), *(f"--set={value}" for value in values))
     assert said.returncode != 0
     assert why in said.stderr
@@ -236,7 +236,7 @@ def test_values_that_do_not_go_together_are_refused(values: list[str], why: str)
 
 
 @FILES
-def test_pods_are_locked_down(file: str) -> None:
+def test_pods_have_a_restrictive_security_context(file: str) -> None:
     for deployment in deployments(file):
         spec, (only,) = (
             deployment["spec"]["template"]["spec"],
@@ -256,7 +256,7 @@ def test_pods_are_locked_down(file: str) -> None:
         assert only["resources"]["limits"]["memory"]
 
 
-def test_two_replicas_of_each_are_kept_apart() -> None:
+def test_replicas_are_spread_over_nodes() -> None:
     for name in (WEBHOOK, CONTROLLER):
         deployment = one(deployments(), "Deployment", name)
         assert deployment["spec"]["replicas"] == 2
@@ -288,7 +288,7 @@ def test_services_and_policies_select_the_pods_of_their_component() -> None:
     ]
 
 
-def test_the_network_lets_in_what_is_needed_only() -> None:
+def test_network_policies_allow_only_needed_traffic() -> None:
     webhook = one(rendered(), "NetworkPolicy", WEBHOOK)["spec"]
     controller = one(rendered(), "NetworkPolicy", CONTROLLER)["spec"]
     metrics = {
@@ -306,7 +306,7 @@ def test_the_network_lets_in_what_is_needed_only() -> None:
     assert named["egress"][0]["to"] == server
 
 
-def test_what_the_program_writes_is_left_to_it() -> None:
+def test_fields_written_by_the_program_are_not_rendered() -> None:
     secret = one(rendered(), "Secret", f"{WEBHOOK}-ca")
     assert "data" not in secret
     assert "stringData" not in secret
@@ -340,7 +340,7 @@ def test_the_image_is_named_by_tag_or_digest() -> None:
 # Documentation.
 
 
-def test_every_value_says_what_it_is() -> None:
+def test_every_value_has_a_description() -> None:
     silent = [value.path for value in values() if not value.meaning]
     assert silent == []
     explained = tuple(value.path for value in values())
@@ -348,6 +348,6 @@ def test_every_value_says_what_it_is() -> None:
         assert path.startswith(explained), f"{path} is not in the table of values"
 
 
-def test_the_readmes_table_is_what_the_values_say() -> None:
+def test_readme_table_matches_the_values() -> None:
     text = README.read_text()
     assert text == with_table(text), 'run "python -m tests.chart_values"'

@@ -110,7 +110,7 @@ def entries(objects: tuple[Object, ...] | list[Object]) -> dict[str, Object]:
     return {entry["name"]: entry for c in configurations for entry in c["webhooks"]}
 
 
-def test_the_webhooks_are_registered_as_the_api_says() -> None:
+def test_webhook_registrations_match_the_api() -> None:
     found = entries(rendered())
     assert set(found) == WEBHOOK_NAMES - {WARNING}
     wanted = yaml.load(REGISTERED, Loader=yaml.CSafeLoader)
@@ -122,7 +122,7 @@ def test_the_webhooks_are_registered_as_the_api_says() -> None:
         assert entry["clientConfig"] == {"service": service}
 
 
-def test_what_may_be_chosen_about_the_webhooks() -> None:
+def test_webhook_settings_are_rendered() -> None:
     objects = render(
         "--set=webhook.failurePolicy=Ignore",
         "--set=webhook.timeoutSeconds=9",
@@ -135,7 +135,7 @@ def test_what_may_be_chosen_about_the_webhooks() -> None:
         assert entry["namespaceSelector"] == {"matchLabels": {"team": "a"}}
 
 
-def test_with_a_list_of_namespaces_the_webhooks_are_called_for_these_only() -> None:
+def test_namespace_list_limits_the_webhooks() -> None:
     name = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["team-a", "team-b"]}
     found = entries(rendered("namespaces-values.yaml"))
     assert set(found) == WEBHOOK_NAMES
@@ -147,7 +147,7 @@ def test_with_a_list_of_namespaces_the_webhooks_are_called_for_these_only() -> N
     assert elsewhere["failurePolicy"] == "Ignore"
 
 
-def test_a_bundle_of_ones_own_is_put_into_every_entry() -> None:
+def test_custom_ca_bundle_is_set_in_every_entry() -> None:
     for entry in entries(rendered("provided-values.yaml")).values():
         assert b64decode(entry["clientConfig"]["caBundle"]).startswith(b"-----BEGIN CERTIFICATE")
 
@@ -159,9 +159,7 @@ def test_a_bundle_of_ones_own_is_put_into_every_entry() -> None:
         ("cert-manager-issuer-values.yaml", {"kind": "ClusterIssuer", "name": "company"}),
     ],
 )
-def test_cert_manager_makes_the_certificate_and_injects_its_authority(
-    file: str, issuer: Object
-) -> None:
+def test_cert_manager_issues_the_certificate_and_injects_its_ca(file: str, issuer: Object) -> None:
     objects = rendered(file)
     certificate = one(objects, "Certificate", WEBHOOK)["spec"]
     assert certificate["issuerRef"] == issuer
@@ -197,7 +195,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]) -> Settin
 
 
 @FILES
-def test_the_program_takes_the_environment_that_the_chart_gives(
+def test_program_accepts_the_environment_of_the_chart(
     file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for deployment in deployments(file):
@@ -205,7 +203,7 @@ def test_the_program_takes_the_environment_that_the_chart_gives(
             assert settings(patch, environment(deployment)).namespace == NAMESPACE
 
 
-def test_no_setting_is_forgotten() -> None:
+def test_chart_sets_every_setting() -> None:
     given = {name for d in deployments() for name in environment(d)}
     given |= {name for d in deployments("provided-values.yaml") for name in environment(d)}
     left = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} - given
@@ -218,7 +216,7 @@ def test_no_setting_is_forgotten() -> None:
     }
 
 
-def test_values_mean_to_the_program_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_reach_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for deployment in deployments("everything-values.yaml"):
         with monkeypatch.context() as patch:
             read = settings(patch, environment(deployment))
@@ -245,7 +243,7 @@ def test_values_mean_to_the_program_what_they_say(monkeypatch: pytest.MonkeyPatc
         pytest.param(["--set-json", 'kthena.hostPathPrefixes=["/"]'], ("/",), id="every folder"),
     ],
 )
-def test_which_folders_of_nodes_may_be_mounted(
+def test_allowed_host_paths_are_rendered(
     value: list[str], wanted: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for deployment in of_kind(render(*value), "Deployment"):
@@ -254,7 +252,7 @@ def test_which_folders_of_nodes_may_be_mounted(
         assert read.options.host_path_prefixes == wanted
 
 
-def test_the_names_that_the_program_is_told_are_those_of_the_objects(
+def test_names_in_settings_match_the_objects(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     objects = rendered()
@@ -277,7 +275,7 @@ def test_the_names_that_the_program_is_told_are_those_of_the_objects(
     assert controller.identity == "pod-0"
 
 
-def test_a_certificate_of_ones_own_is_read_from_where_it_is_mounted(
+def test_custom_certificate_is_read_from_its_mount(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     deployment = one(rendered("provided-values.yaml"), "Deployment", WEBHOOK)
@@ -289,7 +287,7 @@ def test_a_certificate_of_ones_own_is_read_from_where_it_is_mounted(
 
 
 @pytest.mark.parametrize("budget", [None, 16, 200])
-def test_the_memory_limit_of_the_webhook_follows_from_its_body_budget(
+def test_webhook_memory_limit_follows_from_its_body_budget(
     budget: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = [] if budget is None else [f"--set=webhook.bodyBudgetMiB={budget}"]
@@ -303,7 +301,7 @@ def test_the_memory_limit_of_the_webhook_follows_from_its_body_budget(
     assert limit == f"{256 + 2 * read.webhook_body_budget_mib}Mi"
 
 
-def test_a_memory_limit_that_is_set_stays_as_it_is() -> None:
+def test_explicit_memory_limit_is_kept() -> None:
     webhook = one(render("--set=webhook.resources.limits.memory=1Gi"), "Deployment", WEBHOOK)
     assert container(webhook)["resources"]["limits"] == {"memory": "1Gi"}
 
@@ -320,13 +318,13 @@ def version() -> str:
     return found
 
 
-def test_the_chart_is_of_the_programs_version() -> None:
+def test_chart_has_the_version_of_the_program() -> None:
     chart = yaml.load((CHART / "Chart.yaml").read_text(), Loader=yaml.CSafeLoader)
     assert chart["appVersion"] == version()
     assert chart["kubeVersion"] == ">=1.30.0-0"
 
 
-def test_the_crd_is_a_template_that_uninstalling_keeps() -> None:
+def test_crd_is_kept_on_uninstall() -> None:
     (crd,) = of_kind(rendered(), "CustomResourceDefinition")
     assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
     (crd,) = of_kind(render("--set=crds.keep=false"), "CustomResourceDefinition")
@@ -341,7 +339,7 @@ def validate(text: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_examples_that_the_chart_shows_are_good() -> None:
+def test_examples_of_the_chart_are_valid() -> None:
     chart = yaml.load((CHART / "Chart.yaml").read_text(), Loader=yaml.CSafeLoader)
     examples = yaml.safe_load(chart["annotations"]["artifacthub.io/crdsExamples"])
     said = helm("install", "r", str(CHART), "--dry-run=client")
@@ -356,7 +354,7 @@ def test_the_examples_that_the_chart_shows_are_good() -> None:
 # The image.
 
 
-def test_the_image_holds_what_the_chart_runs() -> None:
+def test_image_contains_what_the_chart_runs() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     copied = {line.split()[1] for line in dockerfile.splitlines() if line.startswith("COPY ")}

@@ -87,7 +87,7 @@ def limited(to: Rights, *namespaces: str) -> Rights:
     return {(namespace, *key): verbs for namespace in namespaces for key, verbs in to.items()}
 
 
-def test_the_webhook_may_only_look_and_keep_its_certificates() -> None:
+def test_webhook_may_only_read_and_manage_its_certificates() -> None:
     assert rights("default-values.yaml", WEBHOOK) == {**LOOKUPS, **CERTIFICATES}
 
 
@@ -95,7 +95,7 @@ def test_the_controller_may_only_do_its_work() -> None:
     assert rights("default-values.yaml", CONTROLLER) == {**CONTROL, **LEADING}
 
 
-def test_with_a_list_of_namespaces_no_right_on_models_reaches_further() -> None:
+def test_namespace_list_limits_the_permissions() -> None:
     webhook = rights("namespaces-values.yaml", WEBHOOK)
     assert webhook == {**limited(LOOKUPS, "team-a", "team-b"), **CERTIFICATES}
     controller = rights("namespaces-values.yaml", CONTROLLER)
@@ -105,18 +105,18 @@ def test_with_a_list_of_namespaces_no_right_on_models_reaches_further() -> None:
 @pytest.mark.parametrize(
     "file", ["cert-manager-values.yaml", "cert-manager-issuer-values.yaml", "provided-values.yaml"]
 )
-def test_who_gets_its_certificates_from_others_may_not_touch_them(file: str) -> None:
+def test_provided_certificates_need_no_permissions(file: str) -> None:
     assert rights(file, WEBHOOK) == LOOKUPS
     assert not of_kind(rendered(file), "Secret")
 
 
-def test_without_leader_election_and_pods_the_rights_go_too() -> None:
+def test_disabled_features_remove_their_permissions() -> None:
     wanted = {key: verbs for key, verbs in CONTROL.items() if key[1] != "pods"}
     assert rights("small-values.yaml", CONTROLLER) == wanted
 
 
 @FILES
-def test_no_role_has_a_wildcard_or_a_way_to_more_rights(file: str) -> None:
+def test_no_role_has_wildcards_or_privilege_escalation(file: str) -> None:
     forbidden = {"*", "escalate", "bind", "impersonate"}
     for role in of_kind(rendered(file), "Role") + of_kind(rendered(file), "ClusterRole"):
         for rule in role["rules"]:
@@ -143,7 +143,7 @@ def test_users_roles_cover_model_boosters() -> None:
     assert names == {f"{WEBHOOK}-configurations"}
 
 
-def test_every_kind_that_the_code_knows_is_covered() -> None:
+def test_every_kind_of_the_code_is_covered() -> None:
     for resource in CHILDREN:
         assert (resource.group, resource.plural) in LOOKUPS
         assert (resource.group, resource.plural) in CONTROL

@@ -24,11 +24,11 @@ def printed(*arguments: str) -> str:
     return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout
 
 
-def test_the_charts_crd_is_what_the_types_say() -> None:
+def test_chart_crd_matches_the_types() -> None:
     assert CHART_CRD.read_text() == printed("crd", "--chart"), 'run "make generate"'
 
 
-def test_the_page_about_refusals_is_what_the_rules_say() -> None:
+def test_refusals_page_matches_the_rules() -> None:
     assert VALIDATION.read_text() == "".join(page()), 'run "make generate"'
 
 

@@ -1,4 +1,4 @@
-"""``make install`` gives what the lock says, whatever is newer on the package index."""
+"""``make install`` installs the locked versions, even if the package index has newer ones."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.package_index import NEWER, NewerIndex
 
 ROOT = Path(__file__).parents[1]
 LOCK = "requirements-dev.txt"
-# All that the installation reads.
+# Everything that the installation reads.
 SOURCES = ("Makefile", "pyproject.toml", "README.md", "LICENSE", LOCK)
-PACKAGES = ("app", "webhook", "controller", "certs")
+PACKAGES = ("app", "webhook", "controller", "certs", "modelbooster")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -33,7 +33,7 @@ def index() -> Iterator[NewerIndex]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the project, so that its own environment stays as it is."""
+    """A copy of the project, so that its environment stays unchanged."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     for file in SOURCES:
@@ -85,7 +85,7 @@ def installed(python: Path, where: Path) -> dict[str, str]:
         pytest.param("pip", id="the newest pip"),
     ],
 )
-def test_newer_releases_on_the_index_change_nothing(
+def test_newer_releases_do_not_change_the_installation(
     index: NewerIndex, checkout: Path, pip: str
 ) -> None:
     python = checkout / "venv/bin/python"

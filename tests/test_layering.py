@@ -13,6 +13,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -171,7 +172,7 @@ def faults(root: Path, pattern: str = "*.py") -> list[str]:
 def _faults_of(path: Path, root: Path) -> Iterator[str]:
     module = _module(path, root)
     layer_name = _longest(module, LAYERS)
-    tree = ast.parse(path.read_text())
+    tree = _parsed(path.read_text())
     if layer_name is None:
         # Packages themselves (app/__init__.py) are empty.
         if path.name != "__init__.py" or tree.body:
@@ -191,6 +192,11 @@ def _faults_of(path: Path, root: Path) -> Iterator[str]:
                 yield f"{module}:{line} imports {imported}, which hides what it imports"
         elif top not in layer.others:
             yield f"{module}:{line} imports {imported}, which {layer_name} may not"
+
+
+@cache
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 def _module(path: Path, root: Path) -> str:
@@ -242,7 +248,7 @@ def cycles(root: Path) -> list[str]:
             module, is_package = _module(path, root), path.name == "__init__.py"
             if is_package:
                 folders.add(module)
-            for _, name in _imports(ast.parse(path.read_text()), module, is_package, root):
+            for _, name in _imports(_parsed(path.read_text()), module, is_package, root):
                 if name.partition(".")[0] in PARTS:
                     imported[module].add(name)
     found = []

@@ -1,4 +1,4 @@
-"""The webhook's server on a real socket, and clients that behave as badly as a test wants."""
+"""Runs the webhook's server on a real socket, and misbehaving clients for it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _authority() -> KeyPair:
 
 
 def trust() -> ssl.SSLContext:
-    """What a client of these servers trusts."""
+    """The TLS context of the clients, which trusts these servers."""
     return ssl.create_default_context(cadata=_authority().cert.decode())
 
 
@@ -95,18 +95,18 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it is for a client that looks its name up itself."""
+        """The URL for clients that resolve its name themselves."""
         return f"https://localhost:{self.port}"
 
     async def connect(self, *, limit: int = 2**16) -> Client:
-        """Returns a new connection with its handshake done."""
+        """Returns a new connection after the TLS handshake."""
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", self.port, ssl=trust(), server_hostname=NAME, limit=limit
         )
         return Client(reader, writer)
 
     async def ask(self, raw: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Sends a request on a connection of its own and returns the answer."""
+        """Sends a request on a new connection and returns the response."""
         client = await self.connect()
         try:
             return await client.ask(raw)
@@ -122,12 +122,12 @@ class Client:
     writer: asyncio.StreamWriter
 
     async def ask(self, raw: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Sends a request and returns status, headers and body of the answer."""
+        """Sends a request and returns status, headers and body of the response."""
         self.writer.write(raw)
         return await self.answer()
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Returns the next answer.
+        """Returns the next response.
 
         Raises:
             OSError: the connection ended.
@@ -142,7 +142,7 @@ class Client:
         return int(head[0].split()[1]), headers, body
 
     async def closed(self, within: float) -> bool:
-        """Whether the server ends the connection in time, however it does so."""
+        """Returns whether the server closes or resets the connection in time."""
         try:
             async with asyncio.timeout(within):
                 while await self.reader.read(2**16):
@@ -154,7 +154,7 @@ class Client:
         return True
 
     def close(self) -> None:
-        """Ends the connection without waiting."""
+        """Closes the connection without waiting."""
         self.writer.close()
 
 
@@ -166,7 +166,7 @@ async def serving(
     drain_seconds: float = 0.0,
     app: WebhookApp | None = None,
 ) -> AsyncIterator[Server]:
-    """Runs the server for as long as the block lasts."""
+    """Runs the server until the block ends."""
     secret = ServingContext()
     now = datetime.now(UTC)
     secret.use(new_leaf(_authority(), [NAME, "localhost"], now, timedelta(days=1)))

@@ -1,4 +1,4 @@
-"""What a test does to the cluster, and what it waits for there, as the administrator."""
+"""Clients with which tests change the cluster and wait for its state, as the administrator."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from app.values.meta import Object, Resource
 from tests.controlplane.api import APPLY, MERGE_PATCH, Api, Refused
 
 PATIENCE_SECONDS = 60
-"""How long ``until`` waits: far longer than anything takes, so a busy machine fails no test."""
+"""Timeout of ``until``: far longer than any wait, so that a busy machine fails no test."""
 
 Predicate = Callable[[Object], Any]
 Objects = list[Object]
 
 
 class NeverSo(AssertionError):
-    """The world did not become as the test expected; the text says how it was instead."""
+    """The expected state was not reached; the message holds the last state."""
 
 
 class Admin:
-    """The administrator at work in one namespace; blocks, so for tests without an event loop."""
+    """A blocking client in one namespace, for tests without an event loop."""
 
     def __init__(self, api: Api, namespace: str) -> None:
         self.api = api
@@ -35,14 +35,14 @@ class Admin:
         return resource.path(self.namespace, name)
 
     def put(self, resource: Resource, obj: Object) -> Object:
-        """Makes the stored object be ``obj``, whether or not there is one already.
+        """Creates or replaces an object, whatever its stored version.
 
         Raises:
-            Refused: the server, or a webhook, refuses it.
+            Refused: the server or a webhook rejects it.
         """
         name = obj["metadata"]["name"]
         while True:
-            # Whatever version the test's copy is of: the administrator has the last word.
+            # The version of the test's copy does not matter.
             stored = self.get(resource, name)
             version = stored["metadata"]["resourceVersion"] if stored else None
             metadata = {**obj["metadata"], "resourceVersion": version}
@@ -59,12 +59,12 @@ class Admin:
         """Creates an object.
 
         Raises:
-            Refused: it exists, or the server or a webhook refuses it.
+            Refused: it exists, or the server or a webhook rejects it.
         """
         return self.api.request("POST", self.path(resource), obj)
 
     def get(self, resource: Resource, name: str) -> Object | None:
-        """Returns an object, None if there is none."""
+        """Returns an object, or None if it does not exist."""
         try:
             return self.api.request("GET", self.path(resource, name))
         except Refused as exc:
@@ -73,7 +73,7 @@ class Admin:
             raise
 
     def list(self, resource: Resource, selector: str = "") -> Objects:
-        """Returns all objects of a kind, or those that a label selector selects."""
+        """Returns the objects of a kind that match a label selector; an empty one matches all."""
         answer = self.api.request("GET", self.path(resource), params={"labelSelector": selector})
         items: Objects = answer["items"]
         return items
@@ -81,18 +81,18 @@ class Admin:
     def patch(
         self, resource: Resource, name: str, body: Any, *, subresource: str = "", kind: str = ""
     ) -> Object:
-        """Changes an object with a merge patch, or a patch of another kind (``JSON_PATCH``)."""
+        """Patches an object with a merge patch, or with another ``kind`` such as ``JSON_PATCH``."""
         path = self.path(resource, name) + (f"/{subresource}" if subresource else "")
         return self.api.request("PATCH", path, body, content_type=kind or MERGE_PATCH)
 
     def apply(self, resource: Resource, obj: Object, manager: str = "tests") -> Object:
-        """Applies an object server-side, by force."""
+        """Applies an object server-side with force."""
         params = {"fieldManager": manager, "force": "true"}
         path = self.path(resource, obj["metadata"]["name"])
         return self.api.request("PATCH", path, obj, content_type=APPLY, params=params)
 
     def delete(self, resource: Resource, name: str, *, propagation: str = "Background") -> None:
-        """Asks for an object's deletion."""
+        """Deletes an object without waiting until it is gone."""
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
         self.api.request("DELETE", self.path(resource, name), body)
 
@@ -104,13 +104,12 @@ class Admin:
         *,
         seconds: float = PATIENCE_SECONDS,
     ) -> Object:
-        """Waits until an object exists and is right; returns it.
+        """Waits until an object exists and a predicate holds; returns the object.
 
-        A predicate that looks for a field which is not there yet (KeyError, IndexError) finds the
-        object not right yet.
+        A KeyError or IndexError in the predicate counts as false, because a field may be missing.
 
         Raises:
-            NeverSo: it never was; the text holds the object as last seen.
+            NeverSo: timeout; the message holds the last object.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -127,10 +126,10 @@ class Admin:
     def until_gone(
         self, resource: Resource, name: str, *, seconds: float = PATIENCE_SECONDS
     ) -> None:
-        """Waits until there is no object of that name.
+        """Waits until an object does not exist.
 
         Raises:
-            NeverSo: it is still there.
+            NeverSo: timeout; it still exists.
         """
         deadline = time.monotonic() + seconds
         while (obj := self.get(resource, name)) is not None:
@@ -149,10 +148,10 @@ class Admin:
         selector: str = "",
         seconds: float = PATIENCE_SECONDS,
     ) -> Objects:
-        """Waits until the objects of a kind, taken together, are right; returns them.
+        """Waits until a predicate holds for the list of objects of a kind; returns the list.
 
         Raises:
-            NeverSo: they never were.
+            NeverSo: timeout.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -167,7 +166,7 @@ class Admin:
     def serve(
         self, resource: Resource, name: str, condition: str = "Available", ready: int | None = None
     ) -> Object:
-        """Plays the serving controller: reports on a ModelServing as that controller does.
+        """Writes the status of a ModelServing as the serving controller does.
 
         Args:
             resource: ModelServing.

@@ -1,4 +1,4 @@
-"""A controller that runs in a test's own loop, and what its requests were."""
+"""Runs a controller in the event loop of a test, and returns its requests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def running(kubeconfig: Path, namespace: str, **scope: object) -> AsyncIte
 
 
 async def until_idle(controller: Controller) -> None:
-    """Waits until a controller has listed everything and has nothing left to look at."""
+    """Waits until a controller is synced and its queue is empty."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not controller.is_idle:  # noqa: ASYNC110 - polls as ``World.until`` does
             await asyncio.sleep(0.02)
@@ -62,7 +62,7 @@ ACTIVE = ("TTF", "ModelAvailable")
 
 
 def is_in(wanted: tuple[str, str], generation: int | None = None) -> Callable[[Object], bool]:
-    """Whether a ModelBooster is in a state, if given that of a generation."""
+    """Returns a predicate: the ModelBooster has this state, of this generation if given."""
     return lambda booster: (
         state(booster) == wanted
         and generation in (None, condition(booster, "Active")["observedGeneration"])
@@ -70,7 +70,7 @@ def is_in(wanted: tuple[str, str], generation: int | None = None) -> Callable[[O
 
 
 def asked(plane: ControlPlane, namespace: str, since: datetime | None = None) -> list[str]:
-    """Returns what a controller asked of the server in a namespace, Events left out."""
+    """Returns a controller's requests in a namespace, without Events."""
     return [
         str(request)
         for request in audit.requests(plane, namespace=namespace, since=since)
@@ -79,7 +79,7 @@ def asked(plane: ControlPlane, namespace: str, since: datetime | None = None) ->
 
 
 def written(plane: ControlPlane, namespace: str, since: datetime | None = None) -> list[str]:
-    """Returns only the writes of that."""
+    """Returns the writes among these requests."""
     return [
         str(request)
         for request in audit.requests(plane, namespace=namespace, since=since)

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 
 from app.apis.kinds import MODEL_SERVING, Profile
 from app.apis.pruning import pruned
@@ -27,6 +27,7 @@ from tests.controlplane.api import APPLY, Api, Refused
 from tests.controlplane.plane import ControlPlane
 from tests.generated import BOOSTERS
 from tests.kthena import refusals
+from tests.sizes import examples
 from tests.world import Admin
 
 POD = Resource("", "v1", "pods", "Pod")
@@ -187,17 +188,9 @@ def apply_dry(api: Api, child: Desired) -> Object:
     return api.request("PATCH", path, child.object, content_type=APPLY, params=DRY_APPLY)
 
 
-def objects(least: int) -> settings:
-    """How many objects: at least so many, more if the profile asks for them."""
-    wanted = settings.default.max_examples if settings.default else 0
-    return settings(
-        max_examples=max(least, wanted), deadline=None, suppress_health_check=list(HealthCheck)
-    )
-
-
 @given(obj=BOOSTERS)
-@objects(80)
-def test_every_child_and_pod_of_what_is_admitted_is_accepted(
+@examples(80)
+def test_api_server_accepts_children_and_pods_of_admitted_objects(
     planes: Mapping[Profile, Api], pods: Admin, obj: Object
 ) -> None:
     for sent in (obj, mended(obj)):

@@ -144,7 +144,7 @@ async def change_until_watches_end(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("resource", [MODEL_BOOSTER, MODEL_ROUTE], ids=lambda r: str(r.kind))
-async def test_news_is_seen_soon_after_each_change_of_a_crd(
+async def test_watch_recovers_after_each_crd_change(
     plane: ControlPlane, edited: World, resource: Resource
 ) -> None:
     async with (
@@ -158,7 +158,7 @@ async def test_news_is_seen_soon_after_each_change_of_a_crd(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("resource", [MODEL_BOOSTER, MODEL_ROUTE], ids=lambda r: str(r.kind))
-async def test_news_is_seen_soon_after_many_changes_of_a_crd_at_once(
+async def test_watch_recovers_after_many_crd_changes(
     plane: ControlPlane, edited: World, resource: Resource
 ) -> None:
     async with (
@@ -185,7 +185,7 @@ FAILURES = 7
     [ResetBeforeCommit(), Answer(500), Answer(503), Answer(429)],
     ids=["no answer", "500", "503", "429"],
 )
-async def test_a_server_that_is_down_is_asked_less_and_less_until_it_is_back(
+async def test_unavailable_server_is_retried_with_backoff(
     proxy: Proxy, world: World, namespace: str, fault: ResetBeforeCommit | Answer
 ) -> None:
     first = 0.02

@@ -91,7 +91,7 @@ def test_golden_children_are_accepted(cluster: Cluster, case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_applied_twice_they_change_nothing(cluster: Cluster, case: str) -> None:
+def test_applying_children_twice_changes_nothing(cluster: Cluster, case: str) -> None:
     admin = cluster.admin()
     for child in children(stored(admin, booster(case)), cluster.profile):
         first = apply(admin, child)
@@ -110,17 +110,17 @@ def holds(there: object, wanted: object) -> bool:
 
 
 @pytest.mark.parametrize("example", SHIPPED, ids=lambda p: f"{p.parent.name}/{p.stem}")
-def test_what_kthena_ships_is_served(cluster: Cluster, example: Path) -> None:
+def test_examples_of_kthena_are_accepted(cluster: Cluster, example: Path) -> None:
     admin = cluster.admin()
     apply_all(admin, children(stored(admin, yaml.safe_load(example.read_text())), cluster.profile))
 
 
-def test_of_what_kthena_ships_one_has_names_too_long_for_pods() -> None:
+def test_one_example_of_kthena_has_too_long_pod_names() -> None:
     with pytest.raises(SpecError, match="62 characters, at most 50 are allowed"):
         children(yaml.safe_load(TOO_LONG.read_text()), Profile.A)
 
 
-def test_sixteen_backends_are_served(cluster: Cluster) -> None:
+def test_sixteen_backends_are_accepted(cluster: Cluster) -> None:
     admin = cluster.admin()
     several = [backend(f"b{n}", scalingCost=1) for n in range(16)]
     obj = stored(admin, booster_object("demo", *several, autoscalingPolicy=policy()))

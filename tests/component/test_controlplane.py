@@ -14,7 +14,7 @@ from tests.world import Admin
 CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
 
 
-def test_children_go_with_their_owner(admin: Admin) -> None:
+def test_children_are_garbage_collected_with_their_owner(admin: Admin) -> None:
     owner = admin.create(CONFIG_MAP, {"metadata": {"name": "owner"}})
     reference = {
         "apiVersion": "v1",
@@ -37,7 +37,7 @@ def test_children_go_with_their_owner(admin: Admin) -> None:
     admin.until_gone(MODEL_ROUTE, "owned")
 
 
-def test_the_audit_log_tells_who_wrote_what(plane: ControlPlane, admin: Admin) -> None:
+def test_audit_log_names_the_writer(plane: ControlPlane, admin: Admin) -> None:
     begin = audit.now(plane)
 
     admin.create(CONFIG_MAP, {"metadata": {"name": "a"}})
@@ -51,7 +51,7 @@ def test_the_audit_log_tells_who_wrote_what(plane: ControlPlane, admin: Admin) -
     assert [request.is_write for request in seen] == [True, False]
 
 
-def test_kubectl_is_the_real_one(kubectl: Kubectl, namespace: str) -> None:
+def test_kubectl_is_real(kubectl: Kubectl, namespace: str) -> None:
     manifest = yaml.safe_dump({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})
     ran = kubectl("apply", "-f", "-", stdin=manifest)
     assert (ran.stdout, ran.code) == ("configmap/a created\n", 0)
@@ -62,7 +62,7 @@ def test_kubectl_is_the_real_one(kubectl: Kubectl, namespace: str) -> None:
     assert "v1.34.5" in kubectl("version", "--client").stdout
 
 
-def test_a_serving_report_is_what_the_serving_controller_writes(admin: Admin) -> None:
+def test_simulated_serving_status_matches_the_serving_controller(admin: Admin) -> None:
     admin.create(
         MODEL_SERVING,
         {

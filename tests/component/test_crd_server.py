@@ -84,9 +84,7 @@ def refusal(api: Api, path: str, obj: Object) -> set[tuple[str, str]]:
 # The CRD itself.
 
 
-def test_client_side_apply_takes_it_and_finds_it_unchanged(
-    kubectl: Kubectl, namespace: str
-) -> None:
+def test_client_side_apply_is_idempotent(kubectl: Kubectl, namespace: str) -> None:
     resource = elsewhere(namespace)
     text = json.dumps(moved(resource))
     name = f"customresourcedefinition.apiextensions.k8s.io/{resource}"
@@ -99,7 +97,7 @@ def test_client_side_apply_takes_it_and_finds_it_unchanged(
         kubectl("delete", "crd", str(resource), "--wait=false")
 
 
-def test_the_server_stores_it_as_it_is(plane: ControlPlane) -> None:
+def test_server_stores_the_object_unchanged(plane: ControlPlane) -> None:
     spec = plane.api.request("GET", crds.CRD.path(None, str(MODEL_BOOSTER)))["spec"]
     del spec["conversion"]  # the server's own
     assert spec == model_booster_crd()["spec"]
@@ -115,7 +113,9 @@ def test_the_server_stores_it_as_it_is(plane: ControlPlane) -> None:
         (".spec.backends.workers.config", "trust-remote-code"),
     ],
 )
-def test_explain_tells_what_to_write(explain: Callable[[str], str], field: str, words: str) -> None:
+def test_explain_describes_the_fields(
+    explain: Callable[[str], str], field: str, words: str
+) -> None:
     assert words in explain(field)
 
 
@@ -126,7 +126,7 @@ CONDITIONS = [
 ]
 
 
-def test_get_shows_what_one_wants_to_know(admin: Admin, kubectl: Kubectl) -> None:
+def test_get_prints_the_columns(admin: Admin, kubectl: Kubectl) -> None:
     admin.create(MODEL_BOOSTER, booster_object("demo"))
     fresh = kubectl("get", "mb").stdout.splitlines()
     rest = {"message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
@@ -149,7 +149,7 @@ def test_get_shows_what_one_wants_to_know(admin: Admin, kubectl: Kubectl) -> Non
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=title)
-def test_examples_are_stored_as_they_are(admin: Admin, path: Path) -> None:
+def test_examples_are_stored_unchanged(admin: Admin, path: Path) -> None:
     obj = example_object(path, admin.namespace)
     stored = admin.create(MODEL_BOOSTER, obj)
     assert stored["spec"] == obj["spec"]
@@ -188,7 +188,7 @@ def test_only_examples_that_never_worked_are_refused(path: Path) -> None:
     assert [str(fault.path) for fault in faults] == ([wanted] if wanted else [])
 
 
-def test_a_status_cannot_be_brought_along(admin: Admin) -> None:
+def test_status_is_dropped_on_create(admin: Admin) -> None:
     obj = {**booster_object("demo"), "status": {"modelName": "x", "observedGeneration": 7}}
     assert admin.create(MODEL_BOOSTER, obj)["status"] == {"observedGeneration": -1, "modelName": ""}
     admin.patch(MODEL_BOOSTER, "demo", {"status": None}, subresource="status")
@@ -338,15 +338,17 @@ def scaled(behavior: Object) -> Object:
         ),
     ],
 )
-def test_what_is_refused(plane: ControlPlane, obj: Object, path: str, words: str) -> None:
+def test_invalid_objects_are_rejected(
+    plane: ControlPlane, obj: Object, path: str, words: str
+) -> None:
     assert refusal(plane.api, MODEL_BOOSTER.path("default"), obj) == {(path, words)}
 
 
-def test_behavior_of_nothing_is_taken(admin: Admin) -> None:
+def test_empty_behavior_is_accepted(admin: Admin) -> None:
     admin.create(MODEL_BOOSTER, scaled({}))
 
 
-def test_a_name_that_the_server_makes_up_is_right(admin: Admin) -> None:
+def test_generated_name_is_valid(admin: Admin) -> None:
     obj = booster_object("", metadata={"name": None, "generateName": "demo-"})
     assert admin.create(MODEL_BOOSTER, obj)["metadata"]["name"].startswith("demo-")
 
@@ -398,7 +400,7 @@ def _is_taken(api: Api, path: str, obj: Object) -> bool:
 
 
 @pytest.mark.parametrize("name", ["empty", "broken", "two.words"])
-def test_an_older_object_can_be_labelled_finalized_and_deleted(older: Older, name: str) -> None:
+def test_older_object_can_be_labelled_finalized_and_deleted(older: Older, name: str) -> None:
     older.edit(name, {"metadata": {"labels": {"a": "b"}}})
     older.edit(name, {"metadata": {"finalizers": ["example.org/hold"]}})
     older.admin.delete(older.resource, name, propagation="Foreground")
@@ -410,13 +412,13 @@ def test_an_older_object_can_be_labelled_finalized_and_deleted(older: Older, nam
     older.admin.until_gone(older.resource, name)
 
 
-def test_an_edit_elsewhere_in_an_older_object_passes(older: Older) -> None:
+def test_unrelated_edit_of_an_older_object_is_accepted(older: Older) -> None:
     older.edit("broken", {"spec": {"owner": "me"}})
     with pytest.raises(Refused, match="behavior is not supported"):
         older.edit("broken", {"spec": {"autoscalingPolicy": {"behavior": {"scaleUp": {}}}}})
 
 
-def test_a_spec_may_come_later_and_then_stays(older: Older) -> None:
+def test_spec_can_be_added_later_but_not_removed(older: Older) -> None:
     older.edit("empty", {"spec": booster_object("x")["spec"]})
     with pytest.raises(Refused, match="a ModelBooster needs a spec"):
         older.edit("empty", {"spec": None})

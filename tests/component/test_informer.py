@@ -53,7 +53,7 @@ async def test_a_synced_informer_has_all_objects_and_follows_changes(
         assert "managedFields" not in (followed.get("b") or {})["metadata"]
 
 
-async def test_an_object_that_loses_its_label_looks_deleted_until_it_gets_it_back(
+async def test_object_without_its_label_counts_as_deleted(
     kube: Kube, world: World, namespace: str
 ) -> None:
     await world.put(CONFIG_MAP, config_map("a"))
@@ -140,9 +140,8 @@ async def test_an_audit_without_differences_changes_nothing(
         assert followed.counted == []
 
 
-async def test_f29_an_informer_that_is_broken_says_so_and_ends(
-    kube: Kube, world: World, namespace: str
-) -> None:
+@pytest.mark.fault("F29")
+async def test_broken_informer_logs_and_stops(kube: Kube, world: World, namespace: str) -> None:
     def broken(old: Record | None, new: Record | None) -> None:
         raise ValueError("a bug")
 

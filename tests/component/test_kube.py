@@ -103,7 +103,7 @@ async def test_creating_an_existing_object_is_a_conflict(kube: Kube, namespace: 
         await kube.create(CONFIG_MAP, config_map(namespace, a="2"))
 
 
-async def test_a_replacement_of_an_old_version_is_a_conflict(kube: Kube, namespace: str) -> None:
+async def test_replacing_an_old_version_is_a_conflict(kube: Kube, namespace: str) -> None:
     first = await kube.create(CONFIG_MAP, config_map(namespace, a="1"))
     second = await kube.replace(CONFIG_MAP, {**first, "data": {"a": "2"}})
     assert second["data"] == {"a": "2"}
@@ -124,7 +124,7 @@ async def test_patches_of_both_kinds(kube: Kube, namespace: str) -> None:
     assert patched["data"] == {"b": "2", "c": "4"}
 
 
-async def test_a_status_is_patched_apart_from_the_spec(kube: Kube, namespace: str) -> None:
+async def test_status_is_patched_separately_from_the_spec(kube: Kube, namespace: str) -> None:
     spec = {"modelName": "m", "rules": [{"name": "r", "targetModels": [{"modelServerName": "s"}]}]}
     route = {
         "apiVersion": ROUTE.api_version,
@@ -148,7 +148,7 @@ async def test_delete_checks_the_uid(kube: Kube, namespace: str) -> None:
         await kube.get(CONFIG_MAP, namespace, "m")
 
 
-async def test_lists_are_selected_and_complete(kube: Kube, namespace: str) -> None:
+async def test_lists_honour_selectors_and_are_complete(kube: Kube, namespace: str) -> None:
     made = {n: await kube.create(CONFIG_MAP, config_map(namespace, n)) for n in ("a", "b")}
     await kube.merge_patch(CONFIG_MAP, namespace, "b", {"metadata": {"labels": {"team": "blue"}}})
 
@@ -218,7 +218,7 @@ async def test_an_expired_version_is_gone(kube: Kube, namespace: str) -> None:
         await anext(watch)
 
 
-async def test_documents_are_read_only_when_they_have_changed(kube: Kube) -> None:
+async def test_documents_are_read_only_after_a_change(kube: Kube) -> None:
     first = await kube.read("/openapi/v3/apis/apps/v1")
     assert first.changed
     assert "paths" in first.body
@@ -238,7 +238,7 @@ async def test_a_missing_object_differs_from_a_missing_kind(kube: Kube, namespac
     assert is_unknown_kind(no_kind.value)
 
 
-async def test_a_namespace_that_does_not_exist_is_named(kube: Kube) -> None:
+async def test_missing_namespace_is_named(kube: Kube) -> None:
     with pytest.raises(NotFound) as refused:
         await kube.create(CONFIG_MAP, config_map("no-such-namespace"))
     assert refused.value.details["kind"] == "namespaces"
@@ -301,7 +301,7 @@ async def test_missing_credentials_name_the_alternatives(
         ),
     ],
 )
-async def test_a_kubeconfig_that_cannot_be_used_is_named(tmp_path: Path, text: str | None) -> None:
+async def test_unusable_kubeconfig_is_named(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "broken"
     if text is not None:
         path.write_text(text)
@@ -310,7 +310,7 @@ async def test_a_kubeconfig_that_cannot_be_used_is_named(tmp_path: Path, text: s
             raise AssertionError("connected to nothing")
 
 
-async def test_the_environment_names_the_kubeconfig(
+async def test_kubeconfig_is_read_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, kubeconfig: Path, namespace: str
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
@@ -319,9 +319,8 @@ async def test_the_environment_names_the_kubeconfig(
         assert await kube.list(CONFIG_MAP, namespace=namespace)
 
 
-async def test_a_server_that_is_not_there_is_unreachable(
-    plane: ControlPlane, tmp_path: Path
-) -> None:
+@pytest.mark.fault("F11")
+async def test_missing_server_is_unreachable(plane: ControlPlane, tmp_path: Path) -> None:
     port = Port()  # reserved, and nobody listens
     server = f"https://{LOOPBACK}:{port}"
     path = write_kubeconfig(tmp_path / "k", server, plane.ca_file, "t", "default")
@@ -340,7 +339,8 @@ def token_file_config(proxy: Proxy, token_file: Path) -> str:
     return str(path)
 
 
-async def test_a_token_that_was_renewed_on_disk_costs_one_refusal(
+@pytest.mark.fault("F18")
+async def test_renewed_token_costs_one_failed_request(
     plane: ControlPlane, proxy: Proxy, tmp_path: Path
 ) -> None:
     token = tmp_path / "token"
@@ -364,9 +364,8 @@ async def test_a_token_that_was_renewed_on_disk_costs_one_refusal(
         assert proxy.count(code=401) == 0
 
 
-async def test_an_authority_that_was_replaced_on_disk_is_read_again(
-    plane: ControlPlane, tmp_path: Path
-) -> None:
+@pytest.mark.fault("F11")
+async def test_replaced_ca_bundle_is_read_again(plane: ControlPlane, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = Authority(tmp_path / "other")
     trusted = tmp_path / "trusted.crt"
@@ -379,7 +378,8 @@ async def test_an_authority_that_was_replaced_on_disk_is_read_again(
         assert (await kube.read("/version")).body["gitVersion"]
 
 
-async def test_a_name_that_nobody_knows_is_unreachable(plane: ControlPlane, tmp_path: Path) -> None:
+@pytest.mark.fault("F11")
+async def test_unresolvable_name_is_unreachable(plane: ControlPlane, tmp_path: Path) -> None:
     server = "https://no-such-host.invalid:6443"
     path = write_kubeconfig(tmp_path / "k", server, plane.ca_file, "t", "default")
     async with connect(str(path)) as kube:
@@ -419,13 +419,13 @@ async def test_requests_have_our_user_agent(
 # Limits and guards
 
 
-async def test_a_request_that_takes_too_long_is_given_up(through: Kube, proxy: Proxy) -> None:
+async def test_request_times_out(through: Kube, proxy: Proxy) -> None:
     proxy.add(Rule(Delay(30)))
     with pytest.raises(Unreachable, match="Timeout"):  # the answer itself would be a 404
         await through.unguarded(0.3).get(CONFIG_MAP, "default", "m")
 
 
-async def test_a_write_that_the_guard_forbids_is_not_sent(proxy: Proxy, namespace: str) -> None:
+async def test_write_refused_by_the_guard_is_not_sent(proxy: Proxy, namespace: str) -> None:
     def forbid() -> float:
         raise LeadershipLost("somebody else leads")
 
@@ -445,7 +445,7 @@ async def test_a_write_that_the_guard_forbids_is_not_sent(proxy: Proxy, namespac
         assert await kube.unguarded().apply(CONFIG_MAP, config_map(namespace))
 
 
-async def test_a_write_is_given_up_when_the_time_that_the_guard_leaves_is_over(
+async def test_write_is_abandoned_at_the_deadline_of_the_guard(
     proxy: Proxy, world: World, namespace: str
 ) -> None:
     proxy.add(Rule(Delay(2), verb="create"))
@@ -456,9 +456,7 @@ async def test_a_write_is_given_up_when_the_time_that_the_guard_leaves_is_over(
     assert await world.get(CONFIG_MAP, "m") is None
 
 
-async def test_however_many_writes_hang_the_lease_can_be_renewed(
-    proxy: Proxy, namespace: str
-) -> None:
+async def test_hanging_writes_do_not_block_lease_renewal(proxy: Proxy, namespace: str) -> None:
     hanging = proxy.add(Rule(Delay(60), verb="create", times=None))
     async with connect(str(proxy.kubeconfig), guard=lambda: 20) as kube:
         writes = [
@@ -482,7 +480,7 @@ def connections_to(url: str) -> set[str]:
     return {row[1] for row in rows if row[2].endswith(port) and row[3] == "01"}
 
 
-async def test_a_cancelled_request_closes_its_own_connection_and_a_silent_one_all(
+async def test_cancelled_request_closes_its_connection_and_timeout_closes_all(
     proxy: Proxy, namespace: str
 ) -> None:
     async with connect(str(proxy.kubeconfig), guard=lambda: 1.0) as kube:

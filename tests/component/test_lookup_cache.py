@@ -77,9 +77,7 @@ async def test_objects_are_found_by_the_names_they_use(plane: ControlPlane, worl
         await _until(lambda: not lookup.routing(MODEL_BOOSTER, name))
 
 
-async def test_only_the_namespaces_that_are_served_are_read(
-    plane: ControlPlane, world: World
-) -> None:
+async def test_only_served_namespaces_are_read(plane: ControlPlane, world: World) -> None:
     here = world.namespace
     name = f"chat-{here}"
     await world.create(MODEL_BOOSTER, booster_object("m", namespace=here, name=name))

@@ -56,7 +56,7 @@ def eventually(right: Callable[[], bool], seconds: float = 60) -> bool:
     return right()
 
 
-def test_two_stand_side_by_side_and_one_restarts(tmp_path: Path) -> None:
+def test_two_control_planes_run_and_one_restarts(tmp_path: Path) -> None:
     bob = User("bob", ("makers",), "bobs-token")
     with ControlPlane(tmp_path / "a", users=[bob]) as a, ControlPlane(tmp_path / "b") as b:
         ours, theirs = Admin(a.api, "default"), Admin(b.api, "default")
@@ -79,7 +79,7 @@ def test_two_stand_side_by_side_and_one_restarts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_the_servers_go_with_whoever_started_them(tmp_path: Path, sign: signal.Signals) -> None:
+def test_servers_end_with_their_parent(tmp_path: Path, sign: signal.Signals) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, tmp_path],
         cwd=ROOT,
@@ -101,7 +101,7 @@ def test_the_servers_go_with_whoever_started_them(tmp_path: Path, sign: signal.S
     assert eventually(lambda: not servers_of(tmp_path))
 
 
-def test_start_and_stop_for_people(tmp_path: Path) -> None:
+def test_start_and_stop_from_the_command_line(tmp_path: Path) -> None:
     def command(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "tests.controlplane", *words, str(tmp_path / "plane")],
@@ -122,7 +122,7 @@ def test_start_and_stop_for_people(tmp_path: Path) -> None:
     assert "nothing runs" in command("stop").stderr
 
 
-def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+def test_failed_start_shows_the_reason(tmp_path: Path) -> None:
     with pytest.raises(DidNotStart, match="unknown flag: --no-such-flag"):
         ControlPlane(tmp_path, apiserver_flags=["--no-such-flag"]).start()
     assert not servers_of(tmp_path)
@@ -139,7 +139,7 @@ def find_with(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_when_nothing_works_all_ways_are_named(tmp_path: Path) -> None:
+def test_missing_programs_error_names_every_source(tmp_path: Path) -> None:
     done = find_with(
         {
             "PATH": "/usr/bin:/bin",  # no go
@@ -155,7 +155,7 @@ def test_when_nothing_works_all_ways_are_named(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("etcd"))
 
 
-def test_assets_come_first(tmp_path: Path) -> None:
+def test_assets_folder_has_precedence(tmp_path: Path) -> None:
     programs = binaries.find()
     for program in (programs.etcd, programs.kube_apiserver):
         (tmp_path / program.name).symlink_to(program)
@@ -170,7 +170,7 @@ def test_assets_come_first(tmp_path: Path) -> None:
     assert f"there is no program {tmp_path}/etcd" in done.stderr
 
 
-def test_a_cache_entry_is_made_once(tmp_path: Path) -> None:
+def test_cache_entry_is_built_once(tmp_path: Path) -> None:
     script = (
         "import sys\n"
         "from tests.controlplane import cache\n"
@@ -202,7 +202,7 @@ def test_a_cache_entry_is_made_once(tmp_path: Path) -> None:
     assert (made, found) == ("first\n", "first\n")
 
 
-def test_a_cache_entry_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_cache_entry_is_created_atomically(tmp_path: Path) -> None:
     name = f"test-{tmp_path.name}-{os.getpid()}"
 
     def fail(folder: Path) -> None:

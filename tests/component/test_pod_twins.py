@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -31,6 +31,7 @@ from app.values.meta import Object, Resource
 from tests.builders import UID, backend, booster_object, worker
 from tests.controlplane.api import Api, Refused
 from tests.controlplane.plane import ControlPlane
+from tests.sizes import examples
 from tests.world import Admin
 
 POD = Resource("", "v1", "pods", "Pod")
@@ -214,14 +215,6 @@ def rules_say(obj: Object) -> Faults:
     return dict(found)
 
 
-def objects(least: int) -> settings:
-    """How many objects: at least so many, more if the profile asks for them."""
-    wanted = settings.default.max_examples if settings.default else 0
-    return settings(
-        max_examples=max(least, wanted), deadline=None, suppress_health_check=list(HealthCheck)
-    )
-
-
 def of_one_mind(pods: Admin, obj: Object) -> None:
     obj["metadata"].update(namespace="default", uid=UID)
     ours, pod = rules_say(obj), pod_of(obj)
@@ -247,31 +240,31 @@ def without_value(words: str) -> str:
 
 
 @given(env=st.lists(VARIABLE, max_size=3, unique_by=lambda entry: str(entry["name"])))
-@objects(120)
+@examples(120)
 def test_variables(pods: Admin, env: list[Object]) -> None:
     of_one_mind(pods, booster_object("demo", backend(env=env)))
 
 
 @given(sources=few(ENV_FROM))
-@objects(60)
+@examples(60)
 def test_sources_of_many_variables(pods: Admin, sources: list[Object]) -> None:
     of_one_mind(pods, booster_object("demo", backend(envFrom=sources)))
 
 
 @given(resources=ENGINE_RESOURCES)
-@objects(120)
+@examples(120)
 def test_resources(pods: Admin, resources: Object) -> None:
     of_one_mind(pods, booster_object("demo", backend(workers=[worker(resources=resources)])))
 
 
 @given(tolerations=few(TOLERATION))
-@objects(80)
+@examples(80)
 def test_tolerations(pods: Admin, tolerations: list[Object]) -> None:
     of_one_mind(pods, booster_object("demo", backend(workers=[worker(tolerations=tolerations)])))
 
 
 @given(affinity=AFFINITY)
-@objects(150)
+@examples(150)
 def test_affinity(pods: Admin, affinity: Object) -> None:
     of_one_mind(pods, booster_object("demo", backend(workers=[worker(affinity=affinity)])))
 
@@ -375,6 +368,6 @@ EDGES = {
 
 
 @pytest.mark.parametrize("subject", EDGES)
-def test_both_sides_of_every_edge(pods: Admin, subject: str) -> None:
+def test_values_at_and_beyond_every_limit(pods: Admin, subject: str) -> None:
     for each in EDGES[subject]:
         of_one_mind(pods, booster_object("demo", each))

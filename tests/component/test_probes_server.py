@@ -76,7 +76,7 @@ async def test_probes_on_one_connection_are_answered() -> None:
         pytest.param(HEAD + b"X: " + b"a" * 2**17 + b"\r\n", id="a large header"),
     ],
 )
-async def test_a_client_that_waits_is_ended(said: bytes) -> None:
+async def test_idle_client_is_disconnected(said: bytes) -> None:
     async with serving() as port:
         client = await connected(port, said)
         assert await client.closed(within=9)
@@ -84,7 +84,7 @@ async def test_a_client_that_waits_is_ended(said: bytes) -> None:
         assert await is_answered(port)
 
 
-async def test_a_client_that_sends_a_header_byte_by_byte_is_ended() -> None:
+async def test_slow_header_is_disconnected() -> None:
     async with serving() as port:
         client = await connected(port, HEAD + b"X: ")
         with contextlib.suppress(OSError):

@@ -97,7 +97,7 @@ async def test_not_ready_until_there_is_a_certificate(mount: Mount) -> None:
         assert follower.used == [pair]
 
 
-async def test_a_renewed_certificate_is_taken_once(mount: Mount) -> None:
+async def test_renewed_certificate_is_loaded_once(mount: Mount) -> None:
     first, second = leaf(), leaf()
     mount.put(first)
     async with following(mount) as follower:
@@ -111,7 +111,7 @@ async def test_a_renewed_certificate_is_taken_once(mount: Mount) -> None:
 
 
 @pytest.mark.parametrize("is_removed", [False, True], ids=["kept", "removed"])
-async def test_certificate_and_key_are_of_one_version(
+async def test_certificate_and_key_have_the_same_version(
     mount: Mount, is_removed: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The volume gets its second version after the certificate was opened, before the key was."""
@@ -136,7 +136,7 @@ async def test_certificate_and_key_are_of_one_version(
     assert "cannot be used" not in caplog.text
 
 
-async def test_a_plain_folder_is_read(tmp_path: Path) -> None:
+async def test_plain_folder_is_read(tmp_path: Path) -> None:
     pair = leaf()
     (tmp_path / "tls.crt").write_bytes(pair.cert)
     (tmp_path / "tls.key").write_bytes(pair.key)
@@ -161,7 +161,7 @@ async def test_a_plain_folder_is_read(tmp_path: Path) -> None:
         pytest.param(KeyPair(b"", b""), "there is none yet", id="empty"),
     ],
 )
-async def test_what_cannot_serve_is_not_taken_and_the_old_one_goes_on(
+async def test_invalid_certificate_is_ignored_and_the_old_one_kept(
     mount: Mount, bad: KeyPair, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     good = leaf()
@@ -177,7 +177,7 @@ async def test_what_cannot_serve_is_not_taken_and_the_old_one_goes_on(
         assert caplog.text.count(why) == 1  # not at every look
 
 
-async def test_a_certificate_that_nobody_renews_makes_it_not_ready(mount: Mount) -> None:
+async def test_expired_certificate_makes_it_not_ready(mount: Mount) -> None:
     mount.put(leaf())
     async with following(mount) as follower:
         await follower.until(lambda: follower.said and follower.said[-1] is None)

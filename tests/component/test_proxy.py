@@ -71,7 +71,7 @@ def watched(through: Admin, *, seconds: float = PATIENCE_SECONDS, wanted: bytes 
     return got + b"<end>"
 
 
-def test_without_rules_everything_passes_and_is_counted(through: Admin, proxy: Proxy) -> None:
+def test_without_rules_requests_pass_and_are_counted(through: Admin, proxy: Proxy) -> None:
     through.create(CONFIG_MAP, config_map("a"))
     assert through.get(CONFIG_MAP, "a")
     through.list(CONFIG_MAP)
@@ -91,7 +91,7 @@ def test_without_rules_everything_passes_and_is_counted(through: Admin, proxy: P
     assert proxy.count(verb="get") == 2
 
 
-def test_kubectl_works_through_it(through: Admin, proxy: Proxy, tmp_path: Path) -> None:
+def test_kubectl_works_through_the_proxy(through: Admin, proxy: Proxy, tmp_path: Path) -> None:
     through.create(CONFIG_MAP, config_map("a"))
     kubectl: list[str | Path] = [clients.kubectl(), "--kubeconfig", proxy.kubeconfig]
     done = subprocess.run(
@@ -104,7 +104,7 @@ def test_kubectl_works_through_it(through: Admin, proxy: Proxy, tmp_path: Path) 
     assert "configmap/a\n" in done.stdout
 
 
-def test_an_answer_in_the_servers_place(through: Admin, proxy: Proxy) -> None:
+def test_answer_replaces_the_servers_response(through: Admin, proxy: Proxy) -> None:
     rule = Rule(Answer(429, headers={"Retry-After": "7"}), verb="create", skip=1, times=2)
     proxy.add(rule)
 
@@ -128,7 +128,7 @@ def test_the_body_can_be_garbage(through: Admin, proxy: Proxy) -> None:
         through.get(CONFIG_MAP, "a")
 
 
-def test_a_rule_names_one_object(through: Admin, proxy: Proxy) -> None:
+def test_rule_selects_one_object(through: Admin, proxy: Proxy) -> None:
     proxy.add(Rule(Answer(500), resource="configmaps", name="a", times=None))
     assert through.get(CONFIG_MAP, "b") is None
     for _ in range(3):
@@ -193,13 +193,13 @@ def test_a_large_list_is_rewritten_too(through: Admin, proxy: Proxy) -> None:
     assert "a" in {obj["metadata"]["name"] for obj in through.list(CONFIG_MAP)}
 
 
-def test_a_delay_lets_the_request_through(through: Admin, proxy: Proxy) -> None:
+def test_delay_forwards_the_request(through: Admin, proxy: Proxy) -> None:
     proxy.add(Rule(Delay(0.2), verb="create"))
     through.create(CONFIG_MAP, config_map("a"))
     assert through.get(CONFIG_MAP, "a")
 
 
-def test_chance_is_repeatable(plane: ControlPlane, tmp_path: Path) -> None:
+def test_random_rules_are_reproducible(plane: ControlPlane, tmp_path: Path) -> None:
     def failures(seed: int) -> list[int]:
         failed = []
         with (

@@ -88,7 +88,7 @@ async def test_a_new_model_becomes_active_in_five_writes(world: World, plane: Co
     assert [line for line in asked(plane, world.namespace) if " get " in line] == []
 
 
-async def test_a_restart_writes_nothing(
+async def test_restart_writes_nothing(
     active: Controller, world: World, plane: ControlPlane, kubeconfig: Path
 ) -> None:
     before = await world.get(MODEL_BOOSTER, "m")
@@ -101,7 +101,8 @@ async def test_a_restart_writes_nothing(
     assert await world.get(MODEL_BOOSTER, "m") == before
 
 
-async def test_other_images_follow_a_restart_and_the_same_ones_do_not(
+@pytest.mark.fault("F47")
+async def test_restart_with_other_images_updates_the_servings(
     world: World, plane: ControlPlane, kubeconfig: Path
 ) -> None:
     async def writes_with(image: str) -> list[str]:
@@ -123,7 +124,7 @@ async def test_other_images_follow_a_restart_and_the_same_ones_do_not(
     assert downloader["image"] == "two:2"
 
 
-async def test_an_edit_follows_through_in_two_writes_more_than_changes(
+async def test_edit_costs_its_changes_and_two_status_writes(
     active: Controller, world: World, plane: ControlPlane
 ) -> None:
     begun = audit.now(plane)
@@ -147,8 +148,9 @@ async def test_an_edit_follows_through_in_two_writes_more_than_changes(
     ]
 
 
+@pytest.mark.fault("F42")
 @pytest.mark.usefixtures("active")
-async def test_a_removed_backends_children_go(world: World, plane: ControlPlane) -> None:
+async def test_children_of_a_removed_backend_are_deleted(world: World, plane: ControlPlane) -> None:
     begun = audit.now(plane)
 
     await world.put(MODEL_BOOSTER, booster_object("m", backend("b")))
@@ -169,8 +171,9 @@ async def test_a_removed_backends_children_go(world: World, plane: ControlPlane)
     ]
 
 
+@pytest.mark.fault("F42")
 @pytest.mark.usefixtures("active")
-async def test_a_renamed_backend_is_made_anew(world: World) -> None:
+async def test_renamed_backend_gets_new_children(world: World) -> None:
     await world.put(MODEL_BOOSTER, booster_object("m", backend("a"), backend("c")))
 
     await world.until(MODEL_SERVING, "m-c")
@@ -179,7 +182,7 @@ async def test_a_renamed_backend_is_made_anew(world: World) -> None:
 
 
 @pytest.mark.usefixtures("active")
-async def test_another_name_for_clients_replaces_the_route_and_nothing_else(
+async def test_changed_model_name_replaces_only_the_route(
     world: World, plane: ControlPlane
 ) -> None:
     old = await world.until(MODEL_ROUTE, "m")
@@ -199,7 +202,7 @@ async def test_another_name_for_clients_replaces_the_route_and_nothing_else(
 
 
 @pytest.mark.usefixtures("controller")
-async def test_a_policy_comes_and_goes(world: World) -> None:
+async def test_policy_is_added_and_removed(world: World) -> None:
     scaled = backend("a", minReplicas=1, maxReplicas=3, autoscalingPolicy=policy())
     await world.put(MODEL_BOOSTER, booster_object("m", scaled))
     await world.until(AUTOSCALING_POLICY, "m-a")
@@ -212,7 +215,7 @@ async def test_a_policy_comes_and_goes(world: World) -> None:
 
 
 @pytest.mark.usefixtures("active")
-async def test_a_backend_that_stops_serving_ends_active_until_it_serves_again(
+async def test_active_is_false_while_a_backend_is_unavailable(
     world: World,
 ) -> None:
     await world.serve(MODEL_SERVING, "m-a", "Progressing")
@@ -226,7 +229,7 @@ async def test_a_backend_that_stops_serving_ends_active_until_it_serves_again(
 
 
 @pytest.mark.usefixtures("active")
-async def test_a_deleted_serving_is_not_ready_before_the_new_one_is(world: World) -> None:
+async def test_deleted_serving_is_not_ready_until_recreated(world: World) -> None:
     await world.delete(MODEL_SERVING, "m-a")
 
     await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
@@ -243,8 +246,9 @@ async def test_no_replicas_are_scaled_to_zero_at_once(world: World, plane: Contr
     assert len(statuses) == 1
 
 
+@pytest.mark.fault("F46")
 @pytest.mark.usefixtures("active")
-async def test_a_broken_rule_stops_everything_and_breaks_nothing(
+async def test_invalid_object_is_not_reconciled_and_its_children_stay(
     world: World, plane: ControlPlane
 ) -> None:
     broken = backend("a", loraAdapters=[lora("m")], workers=[worker(image="other:1")])
@@ -264,7 +268,7 @@ async def test_a_broken_rule_stops_everything_and_breaks_nothing(
     assert "Stalled" not in [c["type"] for c in booster["status"]["conditions"]]
 
 
-async def test_a_host_path_that_is_no_longer_allowed_stops_nothing_that_runs(
+async def test_disallowed_host_path_leaves_running_children_alone(
     world: World, plane: ControlPlane, kubeconfig: Path
 ) -> None:
     await world.put(MODEL_BOOSTER, booster_object("m", backend(cacheURI="hostpath:///opt/models")))
@@ -289,7 +293,7 @@ async def test_a_host_path_that_is_no_longer_allowed_stops_nothing_that_runs(
 
 
 @pytest.mark.usefixtures("controller")
-async def test_a_type_that_is_not_served_yet_fails_and_is_named(world: World) -> None:
+async def test_unsupported_type_fails_and_is_named(world: World) -> None:
     await world.put(MODEL_BOOSTER, booster_object("m", backend("s", type="SGLang")))
 
     booster = await world.until(MODEL_BOOSTER, "m", is_in(("FFT", "UnsupportedBackendType")))
@@ -298,7 +302,7 @@ async def test_a_type_that_is_not_served_yet_fails_and_is_named(world: World) ->
 
 
 @pytest.mark.usefixtures("controller")
-async def test_beside_a_type_that_is_not_served_yet_the_others_are_served(world: World) -> None:
+async def test_other_backends_work_next_to_an_unsupported_type(world: World) -> None:
     sglang = backend("s", type="SGLang")
     await world.put(MODEL_BOOSTER, booster_object("m", backend("a"), sglang))
 
@@ -310,9 +314,7 @@ async def test_beside_a_type_that_is_not_served_yet_the_others_are_served(world:
 
 
 @pytest.mark.usefixtures("active")
-async def test_a_deleted_model_costs_no_write_and_its_children_go(
-    world: World, plane: ControlPlane
-) -> None:
+async def test_deleted_model_booster_needs_no_write(world: World, plane: ControlPlane) -> None:
     begun = audit.now(plane)
 
     await world.delete(MODEL_BOOSTER, "m")
@@ -322,10 +324,9 @@ async def test_a_deleted_model_costs_no_write_and_its_children_go(
     assert written(plane, world.namespace, begun) == []
 
 
+@pytest.mark.fault("F41")
 @pytest.mark.usefixtures("active")
-async def test_a_model_deleted_in_the_foreground_gets_no_new_children(
-    world: World, plane: ControlPlane
-) -> None:
+async def test_foreground_deletion_creates_no_children(world: World, plane: ControlPlane) -> None:
     await world.patch(MODEL_ROUTE, "m", {"metadata": {"finalizers": ["example.com/mine"]}})
     begun = audit.now(plane)
 
@@ -337,8 +338,9 @@ async def test_a_model_deleted_in_the_foreground_gets_no_new_children(
     assert written(plane, world.namespace, begun) == []
 
 
+@pytest.mark.fault("F40")
 @pytest.mark.usefixtures("active")
-async def test_a_model_deleted_and_made_again_gets_children_of_its_own(world: World) -> None:
+async def test_recreated_model_booster_gets_new_children(world: World) -> None:
     old = await world.until(MODEL_SERVING, "m-a")
     await world.patch(MODEL_SERVING, "m-a", {"metadata": {"finalizers": ["example.com/mine"]}})
 
@@ -361,7 +363,7 @@ async def test_a_model_deleted_and_made_again_gets_children_of_its_own(world: Wo
 
 
 @pytest.mark.usefixtures("active")
-async def test_events_tell_what_happened(world: World) -> None:
+async def test_events_describe_the_changes(world: World) -> None:
     def reasons(events: list[Object]) -> list[tuple[str, str]]:
         return sorted((e["reason"], e["type"]) for e in events)
 

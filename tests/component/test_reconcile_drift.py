@@ -74,8 +74,9 @@ def like(obj: Object) -> Callable[[Object], bool]:
     return lambda other: core(other) == core(obj)
 
 
+@pytest.mark.fault("F38")
 @pytest.mark.parametrize("child", FAMILY, ids=str)
-async def test_a_deleted_child_comes_back(
+async def test_deleted_child_is_recreated(
     child: Child, family: dict[Child, Object], world: World
 ) -> None:
     before = family[child]
@@ -139,10 +140,11 @@ EDITS = [
 ]
 
 
+@pytest.mark.fault("F37")
 @pytest.mark.parametrize(
     ("child", "edit"), EDITS, ids=[f"{child}{edit.__name__}" for child, edit in EDITS]
 )
-async def test_an_edited_spec_is_put_right(
+async def test_edited_spec_is_restored(
     child: Child, edit: Callable[[Object], None], family: dict[Child, Object], world: World
 ) -> None:
     before = family[child]
@@ -187,9 +189,10 @@ METADATA = [
 ]
 
 
+@pytest.mark.fault("F37", "F39")
 @pytest.mark.parametrize("edit", METADATA, ids=lambda edit: edit.__name__.strip("_-"))
 @pytest.mark.parametrize("child", [SERVING, ROUTE], ids=str)
-async def test_edited_labels_and_owner_references_are_put_right(
+async def test_edited_labels_and_owner_references_are_restored(
     child: Child, edit: Callable[[Object], None], family: dict[Child, Object], world: World
 ) -> None:
     before = family[child]
@@ -202,8 +205,9 @@ async def test_edited_labels_and_owner_references_are_put_right(
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
 
 
+@pytest.mark.fault("F37")
 @pytest.mark.parametrize("child", FAMILY, ids=str)
-async def test_what_others_add_stays(
+async def test_fields_added_by_others_stay(
     child: Child, family: dict[Child, Object], world: World
 ) -> None:
     mine: Object = {
@@ -241,8 +245,9 @@ async def by_scale(world: World, replicas: int) -> None:
     await world.patch(*SERVING, {"spec": {"replicas": replicas}}, subresource="scale")
 
 
+@pytest.mark.fault("F44")
 @pytest.mark.parametrize("written_by", [by_put, by_merge_patch, by_scale])
-async def test_what_the_autoscaler_writes_stands_within_the_bounds(
+async def test_replicas_of_the_autoscaler_stay_within_the_bounds(
     written_by: Callable[[World, int], Awaitable[None]],
     family: dict[Child, Object],
     world: World,
@@ -264,9 +269,7 @@ async def test_what_the_autoscaler_writes_stands_within_the_bounds(
     await world.until(*SERVING, lambda o: o["spec"]["replicas"] == 2)
 
 
-async def test_conditions_that_were_wiped_come_back(
-    family: dict[Child, Object], world: World
-) -> None:
+async def test_removed_conditions_are_restored(family: dict[Child, Object], world: World) -> None:
     before = await world.until(MODEL_BOOSTER, "m")
 
     await world.patch(MODEL_BOOSTER, "m", {"status": None}, subresource="status")
@@ -279,7 +282,7 @@ async def test_conditions_that_were_wiped_come_back(
     await world.until(MODEL_BOOSTER, "m", is_back)
 
 
-async def test_labels_of_the_model_booster_are_nobodys_business(
+async def test_label_changes_of_the_model_booster_cause_no_write(
     family: dict[Child, Object], world: World, plane: ControlPlane
 ) -> None:
     begun = audit.now(plane)

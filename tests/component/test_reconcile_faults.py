@@ -68,12 +68,13 @@ async def warnings(world: World) -> list[str]:
     return [e["note"] for e in await world.list(EVENT) if e["type"] == "Warning"]
 
 
+@pytest.mark.fault("F10")
 @pytest.mark.parametrize(
     "fault", [ResetAfterCommit(), ResetBeforeCommit()], ids=["after", "before"]
 )
 @pytest.mark.parametrize("resource", CHILDREN, ids=lambda r: r.kind)
 @pytest.mark.usefixtures("controller")
-async def test_a_lost_answer_costs_a_second_look_and_no_second_object(
+async def test_lost_response_costs_a_retry_and_no_duplicate(
     resource: Resource, fault: ResetAfterCommit | ResetBeforeCommit, world: World, proxy: Proxy
 ) -> None:
     rule = proxy.add(Rule(fault, verb="patch", resource=resource.plural))
@@ -86,13 +87,14 @@ async def test_a_lost_answer_costs_a_second_look_and_no_second_object(
     assert await warnings(world) == []
 
 
+@pytest.mark.fault("F30")
 @pytest.mark.parametrize(
     ("resource", "subresource"),
     [(MODEL_SERVING, None), (MODEL_ROUTE, None), (MODEL_BOOSTER, "status")],
     ids=["ModelServing", "ModelRoute", "status"],
 )
 @pytest.mark.usefixtures("controller")
-async def test_conflicts_are_no_failures(
+async def test_conflicts_do_not_count_as_failures(
     resource: Resource, subresource: str | None, world: World, proxy: Proxy
 ) -> None:
     conflict = refusal(409, "Conflict", "the object has been modified")
@@ -109,8 +111,9 @@ async def test_conflicts_are_no_failures(
     assert await warnings(world) == []
 
 
+@pytest.mark.fault("F08")
 @pytest.mark.usefixtures("controller")
-async def test_a_server_that_is_busy_for_a_while_is_asked_again(world: World, proxy: Proxy) -> None:
+async def test_busy_server_is_retried(world: World, proxy: Proxy) -> None:
     busy = proxy.add(Rule(Answer(503), verb="patch", resource="modelroutes", times=3))
 
     await world.put(MODEL_BOOSTER, booster_object("m"))
@@ -122,8 +125,9 @@ async def test_a_server_that_is_busy_for_a_while_is_asked_again(world: World, pr
     assert proxy.count(verb="patch", resource="modelservings") == 1
 
 
+@pytest.mark.fault("F08")
 @pytest.mark.usefixtures("controller")
-async def test_a_server_that_stays_busy_is_a_failure_until_it_is_well(
+async def test_permanently_busy_server_is_reported_until_it_recovers(
     world: World, proxy: Proxy
 ) -> None:
     proxy.add(Rule(Answer(503), verb="patch", resource="modelroutes", times=None))
@@ -137,8 +141,9 @@ async def test_a_server_that_stays_busy_is_a_failure_until_it_is_well(
     await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING), seconds=60)
 
 
+@pytest.mark.fault("F09")
 @pytest.mark.usefixtures("controller")
-async def test_a_pass_that_takes_long_says_so(world: World, proxy: Proxy) -> None:
+async def test_slow_pass_is_reported(world: World, proxy: Proxy) -> None:
     proxy.add(Rule(Delay(4), verb="patch", resource="modelroutes"))
 
     await world.put(MODEL_BOOSTER, booster_object("m"))
@@ -162,8 +167,9 @@ REFUSALS = [
 ]
 
 
+@pytest.mark.fault("F32", "F33")
 @pytest.mark.parametrize(("answer", "prefix"), REFUSALS)
-async def test_one_refused_child_is_named_and_the_others_are_made(
+async def test_rejected_child_is_named_and_the_others_are_created(
     answer: Answer, prefix: str, world: World, proxy: Proxy, controller: Controller
 ) -> None:
     refused = proxy.add(Rule(answer, verb="patch", resource="modelroutes", name="m", times=2))
@@ -189,7 +195,8 @@ async def test_one_refused_child_is_named_and_the_others_are_made(
         assert refused.acted == 2
 
 
-async def test_a_namespace_on_its_way_out_is_left_in_peace(
+@pytest.mark.fault("F34")
+async def test_terminating_namespace_gets_no_writes(
     controller: Controller, world: World, proxy: Proxy
 ) -> None:
     going = refusal(
@@ -210,7 +217,8 @@ async def test_a_namespace_on_its_way_out_is_left_in_peace(
     assert await warnings(world) == []
 
 
-async def test_a_child_that_a_policy_of_the_cluster_refuses(
+@pytest.mark.fault("F32")
+async def test_child_rejected_by_an_admission_policy(
     kubeconfig: Path, world: World, plane: ControlPlane
 ) -> None:
     name = f"no-routes-{uuid4().hex[:8]}"
@@ -229,7 +237,10 @@ async def test_a_child_that_a_policy_of_the_cluster_refuses(
     lift(plane, name)
 
 
-async def test_a_quota_that_is_raised(kubeconfig: Path, world: World, plane: ControlPlane) -> None:
+@pytest.mark.fault("F35")
+async def test_raised_quota_lets_the_child_be_created(
+    kubeconfig: Path, world: World, plane: ControlPlane
+) -> None:
     counted = f"count/{MODEL_ROUTE.plural}.{MODEL_ROUTE.group}"
     quota: Object = {
         "apiVersion": "v1",
@@ -249,8 +260,9 @@ async def test_a_quota_that_is_raised(kubeconfig: Path, world: World, plane: Con
         await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
 
 
+@pytest.mark.fault("F32")
 @pytest.mark.usefixtures("controller")
-async def test_an_old_failure_is_no_obstacle_to_a_new_spec(
+async def test_new_spec_is_tried_at_once_after_a_failure(
     world: World, proxy: Proxy, plane: ControlPlane
 ) -> None:
     proxy.add(Rule(refusal(422, "Invalid", "bad"), verb="patch", resource="modelservers"))

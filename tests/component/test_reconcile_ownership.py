@@ -65,8 +65,9 @@ def made_by_hand(name: str = "m") -> Object:
     }
 
 
+@pytest.mark.fault("F36")
 @pytest.mark.usefixtures("controller")
-async def test_a_foreign_object_of_our_name_is_left_alone_until_it_goes(world: World) -> None:
+async def test_foreign_object_with_our_name_is_left_alone(world: World) -> None:
     theirs = await world.put(MODEL_ROUTE, made_by_hand())
 
     await world.put(MODEL_BOOSTER, booster_object("m"))
@@ -81,8 +82,9 @@ async def test_a_foreign_object_of_our_name_is_left_alone_until_it_goes(world: W
     await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
 
 
+@pytest.mark.fault("F36")
 @pytest.mark.usefixtures("controller")
-async def test_of_two_models_that_make_one_name_the_first_keeps_it(world: World) -> None:
+async def test_older_model_booster_keeps_a_shared_child_name(world: World) -> None:
     first = await world.put(MODEL_BOOSTER, booster_object("a", backend("b-c")))
     await world.until(MODEL_BOOSTER, "a", is_in(DEPLOYING))
 
@@ -106,7 +108,7 @@ async def second_is_over(obj: Object) -> None:
 
 
 @pytest.mark.usefixtures("controller")
-async def test_two_models_of_one_second_and_one_name_do_not_keep_each_other_out(
+async def test_same_age_model_boosters_with_one_name_do_not_block_each_other(
     world: World,
 ) -> None:
     await asyncio.gather(
@@ -124,7 +126,7 @@ async def test_two_models_of_one_second_and_one_name_do_not_keep_each_other_out(
 
 
 @pytest.mark.usefixtures("controller")
-async def test_of_two_models_that_clients_call_the_same_the_older_is_served(world: World) -> None:
+async def test_older_model_booster_keeps_a_shared_model_name(world: World) -> None:
     await world.put(MODEL_BOOSTER, booster_object("z", name="qwen"))
     await world.until(MODEL_BOOSTER, "z", is_in(DEPLOYING))
     await second_is_over(await world.until(MODEL_BOOSTER, "z"))
@@ -141,7 +143,7 @@ async def test_of_two_models_that_clients_call_the_same_the_older_is_served(worl
 
 
 @pytest.mark.usefixtures("controller")
-async def test_a_name_that_a_route_by_hand_has_is_not_served_until_that_goes(world: World) -> None:
+async def test_model_name_of_a_foreign_route_is_not_served(world: World) -> None:
     """The webhook may not know of it yet, or be away; a route that comes later changes nothing."""
     route = await world.put(MODEL_ROUTE, made_by_hand("by-hand"))
     await second_is_over(route)
@@ -164,7 +166,7 @@ async def test_a_name_that_a_route_by_hand_has_is_not_served_until_that_goes(wor
 
 
 @pytest.mark.usefixtures("controller")
-async def test_an_orphan_of_a_predecessor_is_not_adopted(world: World) -> None:
+async def test_orphan_of_a_deleted_model_booster_is_not_adopted(world: World) -> None:
     orphan = made_by_hand()
     orphan["metadata"]["labels"] = {
         MANAGED_BY: "workload.serving.volcano.sh",
@@ -178,8 +180,9 @@ async def test_an_orphan_of_a_predecessor_is_not_adopted(world: World) -> None:
     assert await world.get(MODEL_ROUTE, "m") == orphan
 
 
+@pytest.mark.fault("F39")
 @pytest.mark.usefixtures("controller")
-async def test_a_child_with_neither_owner_nor_label_is_ours_no_more(world: World) -> None:
+async def test_child_without_owner_and_label_is_released(world: World) -> None:
     await world.put(MODEL_BOOSTER, booster_object("m"))
     await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
     route = await world.until(MODEL_ROUTE, "m")
@@ -192,7 +195,7 @@ async def test_a_child_with_neither_owner_nor_label_is_ours_no_more(world: World
     assert await world.get(MODEL_ROUTE, "m") == stray
 
 
-async def test_a_child_that_loses_its_label_when_nobody_wants_it_any_more_goes_all_the_same(
+async def test_unwanted_child_without_label_is_deleted(
     controller: Controller, world: World, plane: ControlPlane
 ) -> None:
     await world.put(MODEL_BOOSTER, booster_object("m", backend("a"), backend("b")))
@@ -223,8 +226,9 @@ async def in_the_way(world: World) -> Object:
     return {key: server[key] for key in ("apiVersion", "kind", "spec")}
 
 
+@pytest.mark.fault("F39")
 @pytest.mark.usefixtures("controller")
-async def test_a_child_given_to_another_model_is_not_taken_back_but_made_anew(
+async def test_child_given_to_another_owner_is_recreated(
     world: World,
 ) -> None:
     booster = await world.put(MODEL_BOOSTER, booster_object("m"))
@@ -243,8 +247,9 @@ async def test_a_child_given_to_another_model_is_not_taken_back_but_made_anew(
     await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
 
 
+@pytest.mark.fault("F40")
 @pytest.mark.usefixtures("controller")
-async def test_a_child_of_a_deleted_predecessor_is_waited_for(world: World) -> None:
+async def test_terminating_child_of_a_deleted_model_booster_is_awaited(world: World) -> None:
     theirs = made_by_hand()
     theirs["metadata"] |= {
         "finalizers": ["example.com/mine"],  # so that the garbage collector cannot be too quick
@@ -273,7 +278,8 @@ async def test_a_child_of_a_deleted_predecessor_is_waited_for(world: World) -> N
     assert is_ours(route, uid_of(booster))
 
 
-async def test_a_child_that_is_slow_to_go_is_waited_for_without_a_request(
+@pytest.mark.fault("F38")
+async def test_terminating_child_is_awaited_without_requests(
     controller: Controller, world: World, plane: ControlPlane
 ) -> None:
     await world.put(MODEL_BOOSTER, booster_object("m"))
@@ -293,7 +299,7 @@ async def test_a_child_that_is_slow_to_go_is_waited_for_without_a_request(
     await world.until(MODEL_ROUTE, "m", lambda o: "deletionTimestamp" not in o["metadata"])
 
 
-async def test_what_kthenas_own_controller_made_is_taken_over_whole(
+async def test_children_of_kthenas_controller_are_taken_over(
     world: World, kubeconfig: Path
 ) -> None:
     booster = booster_object("m")
@@ -330,7 +336,7 @@ def holders_of_spec(obj: Object) -> set[str]:
 
 
 @pytest.mark.usefixtures("controller")
-async def test_a_gang_stays_while_it_fits_and_costs_the_serving_when_it_does_not(
+async def test_gang_policy_is_kept_or_the_serving_recreated(
     world: World,
 ) -> None:
     gang = backend(gangScheduling=True, workers=[worker(replicas=2)])
@@ -353,7 +359,7 @@ async def test_a_gang_stays_while_it_fits_and_costs_the_serving_when_it_does_not
 @pytest.mark.parametrize(
     "resource", [MODEL_SERVING, MODEL_SERVER, MODEL_ROUTE], ids=lambda r: r.kind
 )
-async def test_what_happened_while_nobody_looked_is_made_up_for(
+async def test_changes_while_stopped_are_reconciled_after_start(
     resource: Resource, world: World, kubeconfig: Path
 ) -> None:
     name = "m" if resource is MODEL_ROUTE else "m-b1"

@@ -145,7 +145,7 @@ def our_pod(name: str, uid: str, backend: str = "b1") -> Object:
     return pod_object(name, **labels)
 
 
-async def test_a_status_says_what_pods_have_until_they_have_it_no_more(
+async def test_status_reports_pod_problems_until_they_end(
     kubeconfig: Path, world: World, plane: ControlPlane
 ) -> None:
     async with running(kubeconfig, world.namespace):
@@ -193,9 +193,7 @@ async def test_a_status_says_what_pods_have_until_they_have_it_no_more(
         )
 
 
-async def test_a_backend_that_became_ready_says_nothing_of_its_pods(
-    kubeconfig: Path, world: World
-) -> None:
+async def test_ready_backend_reports_no_pod_problems(kubeconfig: Path, world: World) -> None:
     async with running(kubeconfig, world.namespace):
         await world.put(MODEL_BOOSTER, booster_object("m"))
         pod = await start(world, "m-b1")
@@ -210,7 +208,7 @@ async def test_a_backend_that_became_ready_says_nothing_of_its_pods(
         assert messages(booster) == {"b1": ""}
 
 
-async def test_only_what_is_new_about_our_own_pods_wakes_and_it_may_wait(
+async def test_only_new_problems_of_own_pods_queue_a_delayed_pass(
     kubeconfig: Path, world: World
 ) -> None:
     """Of nine changes of our pod and many of others two are news."""
@@ -275,7 +273,7 @@ def asked_of_pods(plane: ControlPlane, namespace: str) -> set[str]:
         pytest.param(False, set(), id="off: nothing at all"),
     ],
 )
-async def test_the_setting_decides_what_is_asked_of_pods(
+async def test_pod_setting_controls_pod_requests(
     watch_pods: bool, want: set[str], kubeconfig: Path, world: World, plane: ControlPlane
 ) -> None:
     """The controller as a process runs it, with the setting as it is read."""
@@ -293,7 +291,7 @@ async def test_the_setting_decides_what_is_asked_of_pods(
     assert asked_of_pods(plane, world.namespace) - {"list True"} == want
 
 
-async def test_who_may_not_see_pods_works_all_the_same(proxy: Proxy, world: World) -> None:
+async def test_missing_pod_permission_is_tolerated(proxy: Proxy, world: World) -> None:
     refused = proxy.add(Rule(Answer(403), resource="pods", times=None))
     async with running(proxy.kubeconfig, world.namespace):
         await world.put(MODEL_BOOSTER, booster_object("m"))

@@ -97,7 +97,7 @@ async def found(detector: Detector, profile: Profile | None, kinds: int | None =
                 return now
 
 
-async def test_the_installed_release_is_told(bare: ControlPlane, cluster: World) -> None:
+async def test_installed_release_is_reported(bare: ControlPlane, cluster: World) -> None:
     async with connect(str(bare.kubeconfig)) as kube:
         detector = Detector(kube)
         await found(detector, None, 0)
@@ -116,7 +116,7 @@ async def test_the_installed_release_is_told(bare: ControlPlane, cluster: World)
         assert (await Detector(kube, Profile.A).detect()).profile is Profile.A
 
 
-async def test_without_kthena_status_and_event_say_so_until_it_comes(
+async def test_missing_kthena_is_reported_until_installed(
     bare: ControlPlane, cluster: World
 ) -> None:
     async with running(bare.kubeconfig, cluster.namespace):
@@ -136,7 +136,7 @@ async def test_without_kthena_status_and_event_say_so_until_it_comes(
         await cluster.until(AUTOSCALING_POLICY_BINDING, "m-b1")
 
 
-async def test_the_webhook_logs_a_kind_that_is_not_served_once_and_reads_it_when_it_comes(
+async def test_webhook_logs_a_missing_kind_once_and_reads_it_later(
     bare: ControlPlane, cluster: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen, failed = asyncio.Event(), asyncio.Semaphore(0)
@@ -173,7 +173,10 @@ def _logged(caplog: pytest.LogCaptureFixture, level: str) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelname == level]
 
 
-async def test_a_kind_that_comes_and_goes(bare: ControlPlane, cluster: World) -> None:
+@pytest.mark.fault("F31")
+async def test_child_kind_is_removed_and_installed_again(
+    bare: ControlPlane, cluster: World
+) -> None:
     install(bare, "B", MODEL_SERVING, MODEL_SERVER)
     async with running(bare.kubeconfig, cluster.namespace):
         await cluster.put(MODEL_BOOSTER, booster_object("m"))
@@ -196,9 +199,7 @@ async def test_a_kind_that_comes_and_goes(bare: ControlPlane, cluster: World) ->
         await cluster.until(MODEL_BOOSTER, "m", is_in(DEPLOYING, 2))
 
 
-async def test_an_upgrade_of_kthena_moves_the_policies_over(
-    bare: ControlPlane, cluster: World
-) -> None:
+async def test_upgrade_of_kthena_migrates_the_policies(bare: ControlPlane, cluster: World) -> None:
     """The definitions are replaced under a running controller, which goes on running."""
     install(bare, "B")
     async with running(bare.kubeconfig, cluster.namespace, poll_seconds=0.5):

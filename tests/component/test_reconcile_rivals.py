@@ -41,7 +41,7 @@ async def warned(world: World, reason: str = "ConflictingController") -> list[Ob
     return found(await world.until_listed(EVENT, found))
 
 
-async def test_we_do_not_fight_with_kthenas_own_controller(
+async def test_no_write_loop_with_kthenas_controller(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:
     async with running(kubeconfig, world.namespace) as controller:
@@ -101,7 +101,9 @@ def is_newer_than(version: str) -> Callable[[Object], bool]:
     return lambda obj: obj["metadata"]["resourceVersion"] != version
 
 
-async def test_while_it_is_there_only_a_label_is_tried(world: World, kubeconfig: Path) -> None:
+async def test_only_a_label_is_probed_while_the_other_controller_runs(
+    world: World, kubeconfig: Path
+) -> None:
     """A probe must not restart pods: kthena's serving controller acts on a new generation."""
     async with running(kubeconfig, world.namespace, conflict_timing=QUICK):
         await world.put(MODEL_BOOSTER, booster_object("m"))
@@ -124,7 +126,7 @@ async def test_while_it_is_there_only_a_label_is_tried(world: World, kubeconfig:
     assert probed["metadata"]["generation"] == before["metadata"]["generation"]
 
 
-async def test_a_status_that_is_changed_back_is_given_up_and_told(
+async def test_reverted_status_is_abandoned_and_reported(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:
     async with running(kubeconfig, world.namespace, conflict_timing=QUICK):

@@ -28,7 +28,7 @@ from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane
 from tests.world import Admin, World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
@@ -39,7 +39,9 @@ def fragile() -> Iterator[ControlPlane]:
         yield plane
 
 
-async def test_an_api_server_that_was_away_is_taken_up_again(
+@pytest.mark.slow
+@pytest.mark.fault("F01")
+async def test_controller_recovers_after_an_api_server_outage(
     fragile: ControlPlane, tmp_path: Path
 ) -> None:
     world = World(Admin(fragile.api, "default"))
@@ -68,7 +70,9 @@ async def test_an_api_server_that_was_away_is_taken_up_again(
         assert all(count == 1 for count in listed.values()), listed
 
 
-async def test_a_controller_that_begins_without_an_api_server(
+@pytest.mark.slow
+@pytest.mark.fault("F01")
+async def test_controller_starts_without_an_api_server(
     fragile: ControlPlane, tmp_path: Path
 ) -> None:
     world = World(Admin(fragile.api, "default"))
@@ -82,7 +86,8 @@ async def test_a_controller_that_begins_without_an_api_server(
         await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING), seconds=60)
 
 
-async def test_of_many_edits_the_last_one_counts(
+@pytest.mark.fault("F43")
+async def test_last_of_many_edits_is_applied(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:
     edits = 200
@@ -112,7 +117,7 @@ async def test_of_many_edits_the_last_one_counts(
     assert len(reports) <= seconds + 3  # one a second, and some for a start
 
 
-async def test_a_status_that_flaps_is_not_followed_to_and_fro(
+async def test_flapping_status_is_not_copied_each_time(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:
     async with running(kubeconfig, world.namespace) as controller:
@@ -135,7 +140,7 @@ async def test_a_status_that_flaps_is_not_followed_to_and_fro(
     assert len(writes) <= seconds + 3
 
 
-async def test_a_fight_over_a_child_is_given_up_and_told(
+async def test_write_loop_over_a_child_is_stopped_and_reported(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:
     quick = ConflictTiming(probe_seconds=2, quiet_seconds=0.5, max_pause_seconds=2)
@@ -161,9 +166,8 @@ async def test_a_fight_over_a_child_is_given_up_and_told(
         await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
 
 
-async def test_absurd_reports_of_the_serving_controller_are_not_believed(
-    world: World, kubeconfig: Path
-) -> None:
+@pytest.mark.fault("F45")
+async def test_absurd_serving_status_is_ignored(world: World, kubeconfig: Path) -> None:
     absurd: Object = {
         "observedGeneration": 10**9,
         "replicas": 5,

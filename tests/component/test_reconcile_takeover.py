@@ -70,7 +70,9 @@ async def annotate(world: World, name: str, value: str) -> None:
 
 
 @pytest.mark.usefixtures("made")
-async def test_nothing_restarts_untold(world: World, kubeconfig: Path, plane: ControlPlane) -> None:
+async def test_takeover_restarts_nothing_without_request(
+    world: World, kubeconfig: Path, plane: ControlPlane
+) -> None:
     before, begun = await specs(world), audit.now(plane)
 
     for _ in range(2):  # a restart forgets nothing
@@ -93,7 +95,7 @@ async def test_nothing_restarts_untold(world: World, kubeconfig: Path, plane: Co
 
 
 @pytest.mark.usefixtures("made")
-async def test_one_that_is_told_to_is_handed_over_and_no_other(
+async def test_only_an_annotated_model_booster_is_taken_over(
     world: World, kubeconfig: Path
 ) -> None:
     async with running(kubeconfig, world.namespace) as controller:
@@ -112,7 +114,7 @@ async def test_one_that_is_told_to_is_handed_over_and_no_other(
 
 
 @pytest.mark.usefixtures("made")
-async def test_an_edit_of_the_spec_hands_over(world: World, kubeconfig: Path) -> None:
+async def test_spec_edit_starts_the_takeover(world: World, kubeconfig: Path) -> None:
     async with running(kubeconfig, world.namespace) as controller:
         await world.until(MODEL_BOOSTER, "a", is_held)
 
@@ -125,9 +127,7 @@ async def test_an_edit_of_the_spec_hands_over(world: World, kubeconfig: Path) ->
 
 
 @pytest.mark.usefixtures("made")
-async def test_in_waves_of_one_the_next_begins_when_the_first_is_available_again(
-    world: World, kubeconfig: Path
-) -> None:
+async def test_takeover_waits_for_the_previous_wave(world: World, kubeconfig: Path) -> None:
     await annotate(world, "b", HOLD)
     order: list[str] = []
     for _ in range(2):
@@ -157,7 +157,7 @@ async def test_in_waves_of_one_the_next_begins_when_the_first_is_available_again
 
 
 @pytest.mark.usefixtures("made")
-async def test_what_is_deleted_meanwhile_comes_back(world: World, kubeconfig: Path) -> None:
+async def test_child_deleted_during_takeover_is_recreated(world: World, kubeconfig: Path) -> None:
     async with running(kubeconfig, world.namespace):
         await world.until(MODEL_BOOSTER, "a", is_held)
 

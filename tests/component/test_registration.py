@@ -109,7 +109,7 @@ def release(plane: ControlPlane, admin: Admin) -> Iterator[Release]:
 
 
 @pytest.mark.parametrize("major", [3, 4], ids=["helm 3", "helm 4"])
-def test_an_upgrade_leaves_alone_what_the_program_wrote(
+def test_upgrade_keeps_fields_written_by_the_program(
     plane: ControlPlane, admin: Admin, major: int
 ) -> None:
     release = Release(plane, admin, major)
@@ -139,7 +139,7 @@ def test_an_upgrade_leaves_alone_what_the_program_wrote(
 
 
 @pytest.mark.parametrize("major", [3, 4], ids=["helm 3", "helm 4"])
-def test_removal_leaves_nothing_that_calls_a_service_which_is_gone(
+def test_uninstall_removes_the_webhook_registrations(
     plane: ControlPlane, admin: Admin, major: int
 ) -> None:
     release = Release(plane, admin, major)
@@ -160,7 +160,7 @@ def test_removal_leaves_nothing_that_calls_a_service_which_is_gone(
         assert last < deleted.index(DEPLOYMENT.plural)
 
 
-def test_pods_meet_the_restricted_profile(release: Release) -> None:
+def test_pods_satisfy_the_restricted_profile(release: Release) -> None:
     admin = release.admin
     level = {"pod-security.kubernetes.io/enforce": "restricted"}
     path = f"/api/v1/namespaces/{admin.namespace}"
@@ -257,7 +257,7 @@ async def until_called(world: World) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_only_what_can_be_refused_or_changed_reaches_the_webhook(
+async def test_webhook_receives_only_relevant_requests(
     release: Release, world: World, kubectl: Kubectl, tmp_path: Path
 ) -> None:
     async def say(*arguments: str, stdin: str) -> str:
@@ -304,7 +304,7 @@ async def test_only_what_can_be_refused_or_changed_reaches_the_webhook(
             await world.delete(MODEL_BOOSTER, "both")
 
 
-async def test_a_protected_model_booster_is_not_deleted_but_its_namespace_can_be(
+async def test_protected_model_booster_is_deleted_only_with_its_namespace(
     release: Release, world: World, tmp_path: Path
 ) -> None:
     labels = {LABEL: world.namespace}
@@ -324,7 +324,7 @@ async def test_a_protected_model_booster_is_not_deleted_but_its_namespace_can_be
             await there.until_gone(MODEL_BOOSTER, "demo")
 
 
-async def test_the_webhooks_account_may_do_nothing_else(release: Release, tmp_path: Path) -> None:
+async def test_webhook_account_has_no_other_permissions(release: Release, tmp_path: Path) -> None:
     kubeconfig = release.plane.kubeconfig_for(release.token("webhook"), tmp_path / "kubeconfig")
     namespace = release.admin.namespace
     mine = f"{release.name}-webhook-ca"

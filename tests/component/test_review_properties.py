@@ -15,7 +15,7 @@ import httpx
 import jsonpatch
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.lookup import lookup_among
@@ -24,6 +24,7 @@ from app.validation import Context
 from app.values.meta import Object
 from tests.builders import backend, booster_object
 from tests.generated import BOOSTERS, mangled
+from tests.sizes import examples
 from tests.webhook import review
 from webhook.server import MUTATE, VALIDATE, webhook_app
 
@@ -95,14 +96,7 @@ def webhook() -> Iterator[Webhook]:
         yield Webhook(portal)
 
 
-def objects(least: int) -> settings:
-    """How many objects: at least so many, more if the profile asks for them."""
-    wanted = settings.default.max_examples if settings.default else 0
-    return settings(
-        max_examples=max(least, wanted), deadline=None, suppress_health_check=list(HealthCheck)
-    )
-
-
+@pytest.mark.fault("F74")
 @given(
     obj=ANYTHING,
     old=ANYTHING,
@@ -110,7 +104,7 @@ def objects(least: int) -> settings:
     uid=UIDS,
     user=USERS,
 )
-@objects(100)
+@examples(100)
 def test_every_review_is_answered(
     webhook: Webhook, obj: Any, old: Any, operation: str, uid: str, user: str
 ) -> None:
@@ -121,24 +115,23 @@ def test_every_review_is_answered(
 
 
 @given(obj=OBJECTS)
-@objects(60)
-def test_an_edit_that_changes_nothing_is_allowed(webhook: Webhook, obj: Object) -> None:
+@examples(60)
+def test_unchanged_update_is_allowed(webhook: Webhook, obj: Object) -> None:
     assert webhook.ask(VALIDATE, review(obj, operation="UPDATE", oldObject=obj))["allowed"]
 
 
 @given(obj=mangled(), old=mangled())
-@objects(30)
-def test_of_what_is_being_deleted_nothing_is_asked(
-    webhook: Webhook, obj: Object, old: Object
-) -> None:
+@examples(30)
+def test_terminating_object_is_not_validated(webhook: Webhook, obj: Object, old: Object) -> None:
     going = {**obj["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
     asked = review({**obj, "metadata": going}, operation="UPDATE", oldObject=old)
     assert webhook.ask(VALIDATE, asked)["allowed"]
 
 
+@pytest.mark.fault("F77")
 @given(obj=OBJECTS)
-@objects(60)
-def test_what_is_stored_is_stored_once(webhook: Webhook, obj: Object) -> None:
+@examples(60)
+def test_default_is_stored_once(webhook: Webhook, obj: Object) -> None:
     response = webhook.ask(MUTATE, review(obj))
     if "patch" in response:
         patch = json.loads(base64.b64decode(response["patch"]))
@@ -148,6 +141,6 @@ def test_what_is_stored_is_stored_once(webhook: Webhook, obj: Object) -> None:
 
 
 @given(old=ANYTHING)
-@objects(30)
-def test_whatever_is_not_protected_may_be_deleted(webhook: Webhook, old: Any) -> None:
+@examples(30)
+def test_unprotected_object_may_be_deleted(webhook: Webhook, old: Any) -> None:
     assert webhook.ask(VALIDATE, review(operation="DELETE", oldObject=old))["allowed"]

@@ -102,7 +102,7 @@ async def calling(scene: Scene, serving: ServingContext) -> AsyncIterator[Caller
 
 @pytest.mark.slow
 @pytest.mark.parametrize("event", ["secret deleted", "authority due"])
-async def test_no_handshake_fails_while_the_authority_is_replaced(
+async def test_no_handshake_fails_during_ca_rotation(
     scene: Scene, event: str, tmp_path: Path
 ) -> None:
     old_enough = datetime.now(UTC) - AUTHORITY_LIFE * 2 / 3 + timedelta(seconds=4)
@@ -133,7 +133,7 @@ async def test_no_handshake_fails_while_the_authority_is_replaced(
     [("update", SECRET), ("patch", VALIDATING), ("patch", MUTATING)],
     ids=lambda value: getattr(value, "plural", value),
 )
-async def test_a_replica_that_dies_at_a_write_leaves_what_the_next_one_finishes(
+async def test_next_replica_finishes_an_interrupted_rotation(
     scene: Scene,
     plane: ControlPlane,
     tmp_path: Path,

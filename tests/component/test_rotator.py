@@ -101,7 +101,7 @@ async def test_not_ready_before_both_configurations_have_the_bundle(scene: Scene
         await until(lambda: replica.is_ready)
 
 
-async def test_two_replicas_on_an_empty_secret_agree_on_one_authority(
+async def test_two_replicas_agree_on_one_ca(
     scene: Scene, plane: ControlPlane, tmp_path: Path
 ) -> None:
     await scene.put_secret(None)
@@ -247,7 +247,7 @@ async def test_a_serving_certificate_is_renewed_at_two_thirds_without_a_write(sc
         assert await scene.versions() == before
 
 
-async def test_a_paused_machine_catches_up(scene: Scene) -> None:
+async def test_rotation_catches_up_after_a_suspend(scene: Scene) -> None:
     await scene.put_secret(SOUND)
     await scene.put_configurations()
     async with scene.replica() as replica:
@@ -284,7 +284,7 @@ async def test_without_permission_to_create_the_secret_the_rest_goes_on(
 
 
 @pytest.mark.parametrize("skew", [timedelta(minutes=10), timedelta(hours=2)], ids=str)
-async def test_replicas_with_unequal_clocks_do_not_rotate_against_each_other(
+async def test_replicas_with_clock_skew_do_not_rotate_repeatedly(
     scene: Scene, skew: timedelta, caplog: pytest.LogCaptureFixture
 ) -> None:
     await scene.put_secret(None)

@@ -500,10 +500,10 @@ PROOFS: dict[str, Proof] = {
 }
 
 
-def test_every_rule_is_shown_to_be_needed() -> None:
+def test_every_rule_has_a_case() -> None:
     assert list(PROOFS) == rule_names(RULES)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.rule) for case in cases("rules")])
-def test_without_the_rule_something_breaks(case: AnswerCase, admin: Admin) -> None:
+def test_invalid_object_breaks_without_the_rule(case: AnswerCase, admin: Admin) -> None:
     PROOFS[case.rule](case, admin)

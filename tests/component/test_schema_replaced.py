@@ -113,7 +113,9 @@ def pod_of(booster: Object, name: str) -> Object:
     }
 
 
-async def test_twenty_exchanges_lose_nothing(exchanged: ControlPlane, cluster: World) -> None:
+async def test_twenty_crd_replacements_lose_nothing(
+    exchanged: ControlPlane, cluster: World
+) -> None:
     await cluster.create(SERVICE_ACCOUNT, {"metadata": {"name": "default"}})
     specs: dict[str, Object] = {}
     made: dict[str, Object] = {}
@@ -177,7 +179,7 @@ async def test_twenty_exchanges_lose_nothing(exchanged: ControlPlane, cluster: W
 
 
 @pytest.mark.parametrize("release", ["v0.1.0", *RELEASES])
-async def test_children_stay_as_they_are_until_ours_is_back(
+async def test_children_stay_unchanged_while_the_crd_is_replaced(
     exchanged: ControlPlane, cluster: World, release: str
 ) -> None:
     async with running(exchanged.kubeconfig, cluster.namespace) as controller:
@@ -211,7 +213,7 @@ async def test_children_stay_as_they_are_until_ours_is_back(
         assert stored["metadata"]["generation"] == 1
 
 
-async def test_a_status_is_refused_before_anybody_knows(
+async def test_status_is_rejected_before_the_replacement_is_noticed(
     exchanged: ControlPlane, cluster: World
 ) -> None:
     """The write itself is safe: nothing else has told the controller yet."""
@@ -243,7 +245,7 @@ async def test_a_status_is_refused_before_anybody_knows(
                 await write({**after, "spec": {**after["spec"], "owner": "somebody"}})
 
 
-async def test_a_spec_that_changes_without_its_generation_stops_everything(
+async def test_spec_change_without_generation_stops_reconciliation(
     exchanged: ControlPlane, cluster: World
 ) -> None:
     """Ours with one field less: what is read has the mark, and lacks the field."""
@@ -262,7 +264,7 @@ async def test_a_spec_that_changes_without_its_generation_stops_everything(
         await until_ours(controller, ours=True)
 
 
-async def test_a_refused_status_is_tried_again_and_not_at_once(
+async def test_rejected_status_is_retried_with_delay(
     plane: ControlPlane, proxy: Proxy, world: World
 ) -> None:
     """A precondition that fails though our definition is installed only delays the status."""

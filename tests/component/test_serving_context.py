@@ -121,14 +121,14 @@ class Server:
             await connection.close()
 
 
-async def test_without_a_certificate_a_handshake_fails_at_once(tmp_path: Path) -> None:
+async def test_handshake_without_certificate_fails_at_once(tmp_path: Path) -> None:
     async with server(ServingContext(tmp_path)) as here:
         with pytest.raises(ConnectionError):
             async with asyncio.timeout(60), here.connection(client()):
                 pass
 
 
-async def test_new_connections_get_the_new_certificate_and_open_ones_go_on(tmp_path: Path) -> None:
+async def test_new_connections_get_the_new_certificate(tmp_path: Path) -> None:
     serving = ServingContext(tmp_path)
     first, second = leaf(), leaf()
     serving.use(first)
@@ -147,9 +147,7 @@ async def test_new_connections_get_the_new_certificate_and_open_ones_go_on(tmp_p
     "version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"]
 )
 @pytest.mark.parametrize("kinds", ["ec to rsa", "rsa to ec"])
-async def test_the_type_of_key_may_change(
-    tmp_path: Path, kinds: str, version: ssl.TLSVersion
-) -> None:
+async def test_key_type_may_change(tmp_path: Path, kinds: str, version: ssl.TLSVersion) -> None:
     def only(context: ssl.SSLContext) -> None:
         context.minimum_version = context.maximum_version = version
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -164,7 +162,7 @@ async def test_the_type_of_key_may_change(
                 assert new.tls.version() == version.name.replace("_", ".")
 
 
-async def test_a_client_that_names_no_server_gets_the_newest_certificate(tmp_path: Path) -> None:
+async def test_client_without_sni_gets_the_newest_certificate(tmp_path: Path) -> None:
     serving = ServingContext(tmp_path)
     pair = leaf()
     serving.use(leaf())
@@ -176,7 +174,7 @@ async def test_a_client_that_names_no_server_gets_the_newest_certificate(tmp_pat
         assert new.served == own_certificate(pair.cert)
 
 
-async def test_the_protocol_is_http_1_1_also_for_a_client_that_would_speak_2(
+async def test_protocol_is_http_1_1_even_if_http_2_is_offered(
     tmp_path: Path,
 ) -> None:
     serving = ServingContext(tmp_path)
@@ -187,7 +185,7 @@ async def test_the_protocol_is_http_1_1_also_for_a_client_that_would_speak_2(
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
-async def test_older_tls_than_1_2_is_refused(tmp_path: Path) -> None:
+async def test_tls_below_1_2_is_rejected(tmp_path: Path) -> None:
     def old(context: ssl.SSLContext) -> None:
         context.set_ciphers("ALL:@SECLEVEL=0")
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -205,7 +203,7 @@ async def test_older_tls_than_1_2_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "pair", [pytest.param(leaf(), id="EC"), pytest.param(rsa_leaf(), id="RSA")]
 )
-async def test_either_version_is_spoken_with_strong_ciphers_and_without_tickets(
+async def test_both_tls_versions_use_strong_ciphers_without_tickets(
     tmp_path: Path, version: ssl.TLSVersion, pair: KeyPair
 ) -> None:
     def only(context: ssl.SSLContext) -> None:
@@ -245,7 +243,7 @@ async def test_weak_ciphers_are_refused(tmp_path: Path, cipher: str) -> None:
         pytest.param(KeyPair(leaf().cert, b""), id="no key"),
     ],
 )
-async def test_what_is_no_pair_is_refused_and_the_old_one_served(
+async def test_mismatched_pair_is_rejected_and_the_old_one_served(
     tmp_path: Path, bad: KeyPair
 ) -> None:
     serving = ServingContext(tmp_path)
@@ -257,7 +255,7 @@ async def test_what_is_no_pair_is_refused_and_the_old_one_served(
         assert new.served == own_certificate(good.cert)
 
 
-async def test_no_key_stays_on_the_disk(tmp_path: Path) -> None:
+async def test_no_key_remains_on_disk(tmp_path: Path) -> None:
     serving = ServingContext(tmp_path)
     serving.use(leaf())
     with pytest.raises(ssl.SSLError):

@@ -6,7 +6,7 @@ about many more of them.
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from pydantic import ValidationError
 
 from app.apis.faults import schema_faults
@@ -18,6 +18,7 @@ from app.values.meta import Object
 from tests.builders import backend, booster_object, worker
 from tests.controlplane.plane import ControlPlane
 from tests.generated import BOOSTERS, mangled
+from tests.sizes import examples
 from tests.verdicts import Answer, Said, ask, said
 
 HIDES_RULES = frozenset(
@@ -32,16 +33,8 @@ HIDES_RULES = frozenset(
 """Faults of the schema beside which the server does not even look at the CEL rules."""
 
 
-def objects(least: int) -> settings:
-    """How many objects: at least so many, more if the profile asks for them."""
-    wanted = settings.default.max_examples if settings.default else 0
-    return settings(
-        max_examples=max(least, wanted), deadline=None, suppress_health_check=list(HealthCheck)
-    )
-
-
 @given(obj=mangled())
-@objects(300)
+@examples(300)
 @example(obj=booster_object("m", backends=[3, backend(), backend()]))
 @example(obj=booster_object("m", backends=[backend(), None, backend()]))
 @example(obj=booster_object("m", backend(workers=[worker(resources={"limits": {"cpu": 2.5}})])))
@@ -55,8 +48,8 @@ def test_server_and_types_are_of_one_mind(plane: ControlPlane, obj: Object) -> N
 
 
 @given(obj=BOOSTERS)
-@objects(100)
-def test_what_is_right_is_taken_as_it_is(plane: ControlPlane, obj: Object) -> None:
+@examples(100)
+def test_valid_object_is_stored_unchanged(plane: ControlPlane, obj: Object) -> None:
     answer = ask(plane.api, obj)
     assert answer.faults == frozenset()
     assert answer.object is not None

@@ -43,6 +43,7 @@ async def _post(body: bytes, path: str = VALIDATE, **headers: str) -> httpx.Resp
         return await client.post(path, content=body, headers=headers or JSON)
 
 
+@pytest.mark.fault("F72")
 @pytest.mark.parametrize(
     ("headers", "want"),
     [
@@ -72,6 +73,7 @@ def _with_config(text: str) -> bytes:
 DEEP = 100_000
 
 
+@pytest.mark.fault("F66")
 @pytest.mark.parametrize(
     ("text", "want"),
     [
@@ -104,6 +106,7 @@ async def test_config_that_can_be_decoded(text: str, want: bool) -> None:
         assert len(answer.content) < 1500
 
 
+@pytest.mark.fault("F67")
 @pytest.mark.parametrize(
     "text",
     [
@@ -119,11 +122,12 @@ async def test_config_that_can_be_decoded(text: str, want: bool) -> None:
         pytest.param("'x'", id="other quotes"),
     ],
 )
-async def test_what_is_not_json_is_no_review(text: str) -> None:
+async def test_invalid_json_is_answered_with_400(text: str) -> None:
     answer = await _post(_with_config(text))
     assert (answer.status_code, answer.text) == (400, "the body is not JSON\n")
 
 
+@pytest.mark.fault("F67")
 @pytest.mark.parametrize(
     "body",
     [
@@ -138,13 +142,14 @@ async def test_what_is_not_json_is_no_review(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("path", [VALIDATE, MUTATE])
-async def test_what_is_no_review_is_told_so(body: bytes, path: str) -> None:
+async def test_non_review_is_answered_with_400(body: bytes, path: str) -> None:
     answer = await _post(body, path)
     assert answer.status_code == 400
     assert len(answer.content) <= 200
 
 
-async def test_of_a_key_that_comes_twice_the_last_counts() -> None:
+@pytest.mark.fault("F68")
+async def test_last_duplicate_key_wins() -> None:
     body = orjson.dumps(review()).replace(b'"uid":', b'"uid":"first","uid":')
     assert (await _post(body)).json()["response"]["uid"] == UID
     twice = b'"minReplicas":7,"minReplicas":'
@@ -152,6 +157,7 @@ async def test_of_a_key_that_comes_twice_the_last_counts() -> None:
     assert (await _post(body)).json()["response"]["allowed"] is True
 
 
+@pytest.mark.fault("F69")
 @pytest.mark.parametrize(
     ("spec", "allowed"),
     [
@@ -160,11 +166,12 @@ async def test_of_a_key_that_comes_twice_the_last_counts() -> None:
         pytest.param({"name": "X Y"}, False, id="the field itself"),
     ],
 )
-async def test_fields_that_are_unknown_are_passed_by(spec: Object, allowed: bool) -> None:
+async def test_unknown_fields_are_ignored(spec: Object, allowed: bool) -> None:
     answer = await _post(orjson.dumps(review(booster_object("demo", **spec))))
     assert answer.json()["response"]["allowed"] is allowed
 
 
+@pytest.mark.fault("F75")
 @pytest.mark.parametrize("size", [1_000_000])
 @pytest.mark.parametrize(
     "fields",
@@ -185,7 +192,8 @@ async def test_long_texts_are_answered(fields: Object, size: int) -> None:
         assert len(answer.content) < 1500
 
 
-async def test_a_huge_object_that_is_right() -> None:
+@pytest.mark.fault("F76")
+async def test_huge_valid_object_is_allowed() -> None:
     env = [{"name": f"V{n}", "value": "x" * 100} for n in range(650)]
     backends = [backend(f"b{n}", env=env, replicas=1) for n in range(16)]
     body = orjson.dumps(review(booster_object("demo", *backends)))
@@ -216,8 +224,9 @@ async def test_values_are_bounded_wherever_they_are(fields: Object, bounded: boo
     assert (await _post(nameless)).status_code == 400
 
 
+@pytest.mark.fault("F73")
 @pytest.mark.parametrize("path", [VALIDATE, MUTATE])
-async def test_our_own_mistake_is_no_verdict(path: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_internal_error_gives_no_verdict(path: str, caplog: pytest.LogCaptureFixture) -> None:
     context = Context(lookup=Broken())  # type: ignore[arg-type]  # that is what is broken
     metrics = Metrics()
     async with _client(metrics, context) as client:
@@ -263,7 +272,7 @@ class Slow:
             self.status, self.headers = message["status"], dict(message["headers"])
 
 
-async def test_only_so_many_bodies_are_read_at_a_time() -> None:
+async def test_number_of_concurrent_bodies_is_limited() -> None:
     app = webhook_app(Context, Metrics())
     waiting = [Slow(app) for _ in range(64)]
     await asyncio.sleep(0)
@@ -281,7 +290,7 @@ async def test_only_so_many_bodies_are_read_at_a_time() -> None:
     assert again.status == 200
 
 
-async def test_a_body_has_the_time_that_the_api_server_has() -> None:
+async def test_body_deadline_is_the_timeout_of_the_api_server() -> None:
     client = Slow(webhook_app(Context, Metrics()), "timeout=1s")
     async with asyncio.timeout(5):
         await client.task
@@ -318,7 +327,7 @@ async def test_reviews_are_counted() -> None:
     assert value("controller_runtime_webhook_requests_in_flight", webhook=VALIDATE) == 0
 
 
-async def test_a_verdict_is_the_same_twice() -> None:
+async def test_verdict_is_deterministic() -> None:
     obj = booster_object(
         "demo", *[backend(f"b{n}", minReplicas=2, maxReplicas=1) for n in range(3)]
     )
@@ -326,7 +335,8 @@ async def test_a_verdict_is_the_same_twice() -> None:
     assert (await _post(body)).content == (await _post(body)).content
 
 
-async def test_what_is_stored_is_stored_once() -> None:
+@pytest.mark.fault("F77")
+async def test_default_is_stored_once() -> None:
     scaled = backend(minReplicas=1, maxReplicas=2, scalingCost=1)
     obj: Any = booster_object("demo", scaled, autoscalingPolicy=policy())
     first = (await _post(orjson.dumps(review(obj)), MUTATE)).json()["response"]
@@ -343,6 +353,7 @@ def _asked(**request: Any) -> Object:
     return whole
 
 
+@pytest.mark.fault("F70")
 @pytest.mark.parametrize(
     "body",
     [
@@ -356,13 +367,14 @@ def _asked(**request: Any) -> Object:
     ],
 )
 @pytest.mark.parametrize("path", [VALIDATE, MUTATE])
-async def test_what_is_no_review_gets_no_verdict(path: str, body: Any) -> None:
+async def test_non_review_gets_no_verdict(path: str, body: Any) -> None:
     answer = await _post(orjson.dumps(body), path)
     assert answer.status_code == 400
     assert answer.headers["content-type"].startswith("text/plain")
     assert 0 < len(answer.content) <= 200
 
 
+@pytest.mark.fault("F70")
 @pytest.mark.parametrize(
     ("asked", "allowed"),
     [

@@ -36,7 +36,8 @@ async def test_one_connection_carries_many_requests() -> None:
         client.close()
 
 
-async def test_an_idle_connection_is_kept_longer_than_the_time_for_a_header() -> None:
+@pytest.mark.fault("F61")
+async def test_idle_connection_outlives_the_header_timeout() -> None:
     async with serving(limits=QUICK) as server:
         used, unused = await server.connect(), await server.connect()
         await used.ask(GOOD)
@@ -46,7 +47,7 @@ async def test_an_idle_connection_is_kept_longer_than_the_time_for_a_header() ->
             client.close()
 
 
-async def test_a_connection_that_never_asks_is_ended_and_one_between_requests_is_kept() -> None:
+async def test_connection_without_request_is_closed_and_keep_alive_kept() -> None:
     assert Limits().unused_seconds + Limits().closing_seconds < 10
     async with serving(limits=Limits(unused_seconds=0.3, closing_seconds=0.2)) as server:
         used = await server.connect()
@@ -58,7 +59,7 @@ async def test_a_connection_that_never_asks_is_ended_and_one_between_requests_is
             client.close()
 
 
-async def test_a_request_may_come_byte_by_byte() -> None:
+async def test_request_may_arrive_byte_by_byte() -> None:
     async with serving() as server:
         client = await server.connect()
         for byte in GOOD:
@@ -68,7 +69,7 @@ async def test_a_request_may_come_byte_by_byte() -> None:
         client.close()
 
 
-async def test_expectation_of_a_body_is_answered() -> None:
+async def test_expect_100_continue_is_answered() -> None:
     async with serving() as server:
         client = await server.connect()
         head, _, body = GOOD.partition(b"\r\n\r\n")
@@ -78,7 +79,7 @@ async def test_expectation_of_a_body_is_answered() -> None:
         client.close()
 
 
-async def test_chunks_are_read() -> None:
+async def test_chunked_body_is_read() -> None:
     async with serving() as server:
         half = len(BODY) // 2
         parts = (BODY[:half], BODY[half:], b"")
@@ -91,7 +92,8 @@ async def test_chunks_are_read() -> None:
 TOO_LONG = 8 * 1024 * 1024 + 1
 
 
-async def test_a_body_that_says_it_is_too_long_is_not_waited_for() -> None:
+@pytest.mark.fault("F65")
+async def test_too_long_content_length_is_rejected_at_once() -> None:
     async with serving() as server:
         head = f"POST {VALIDATE} HTTP/1.1\r\nContent-Length: {TOO_LONG}\r\n".encode() + HOST
         status, headers, _ = await server.ask(head + b"\r\n")
@@ -104,7 +106,8 @@ async def test_a_body_of_exactly_the_limit_is_read() -> None:
         assert (await server.ask(request(body)))[0] == 200
 
 
-async def test_chunks_that_go_on_and_on_are_cut() -> None:
+@pytest.mark.fault("F65")
+async def test_endless_chunked_body_is_cut() -> None:
     async with serving() as server:
         client = await server.connect()
         head = f"POST {VALIDATE} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n".encode() + HOST
@@ -122,6 +125,7 @@ async def test_chunks_that_go_on_and_on_are_cut() -> None:
         client.close()
 
 
+@pytest.mark.fault("F71")
 @pytest.mark.parametrize(
     "head",
     [
@@ -140,7 +144,7 @@ async def test_chunks_that_go_on_and_on_are_cut() -> None:
         pytest.param("".join(f"X{i}: a\r\n" for i in range(65)), id="many fields"),
     ],
 )
-async def test_what_cannot_be_framed_ends_the_connection(head: str) -> None:
+async def test_invalid_framing_closes_the_connection(head: str) -> None:
     async with serving() as server:
         client = await server.connect()
         status, headers, body = await client.ask(
@@ -153,6 +157,7 @@ async def test_what_cannot_be_framed_ends_the_connection(head: str) -> None:
         assert (await server.ask(GOOD))[0] == 200
 
 
+@pytest.mark.fault("F71")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -170,7 +175,7 @@ async def test_what_cannot_be_framed_ends_the_connection(head: str) -> None:
         ),
     ],
 )
-async def test_what_is_no_request_ends_the_connection(raw: bytes) -> None:
+async def test_invalid_request_closes_the_connection(raw: bytes) -> None:
     async with serving() as server:
         client = await server.connect()
         client.writer.write(raw)
@@ -179,6 +184,7 @@ async def test_what_is_no_request_ends_the_connection(raw: bytes) -> None:
         assert (await server.ask(GOOD))[0] == 200
 
 
+@pytest.mark.fault("F71")
 @pytest.mark.parametrize(
     ("method", "path", "want"),
     [
@@ -196,14 +202,15 @@ async def test_what_is_no_request_ends_the_connection(raw: bytes) -> None:
         pytest.param("POST", f"https://x{VALIDATE}", 200, id="absolute form"),
     ],
 )
-async def test_two_paths_take_one_method(method: str, path: str, want: int) -> None:
+async def test_both_paths_accept_post_only(method: str, path: str, want: int) -> None:
     async with serving() as server:
         status, headers, _ = await server.ask(request(BODY, path, method=method))
         assert status == want
         assert headers.get("allow") == ("POST" if want == 405 else None)
 
 
-async def test_an_old_client_is_answered_and_let_go() -> None:
+@pytest.mark.fault("F71")
+async def test_http_1_0_client_is_answered_and_disconnected() -> None:
     async with serving() as server:
         client = await server.connect()
         status, headers, _ = await client.ask(GOOD.replace(b"HTTP/1.1", b"HTTP/1.0"))
@@ -263,12 +270,14 @@ def _slow_clients(server: Server) -> list[asyncio.Task[bool]]:
     ]
 
 
-async def test_slow_clients_are_let_go() -> None:
+@pytest.mark.fault("F62")
+async def test_slow_clients_are_disconnected() -> None:
     async with serving(limits=replace(QUICK, idle_seconds=1.0)) as server:
         assert all(await asyncio.gather(*_slow_clients(server)))
 
 
-async def test_slow_clients_hold_up_nobody() -> None:
+@pytest.mark.fault("F62")
+async def test_slow_clients_do_not_delay_others() -> None:
     # So long that none of them is let go meanwhile.
     limits = Limits(handshake_seconds=600, header_seconds=600, body_seconds=600, idle_seconds=600)
     async with serving(limits=limits) as server:
@@ -281,7 +290,7 @@ async def test_slow_clients_hold_up_nobody() -> None:
         await asyncio.wait(slow)
 
 
-async def test_when_it_is_full_the_longest_idle_goes() -> None:
+async def test_longest_idle_connection_is_evicted() -> None:
     async with serving(limits=Limits(connections=3)) as server:
         clients = []
         for _ in range(3):
@@ -296,7 +305,7 @@ async def test_when_it_is_full_the_longest_idle_goes() -> None:
             client.close()
 
 
-async def test_when_all_are_busy_a_new_connection_is_refused() -> None:
+async def test_new_connection_is_refused_while_all_are_busy() -> None:
     async with serving(limits=Limits(connections=2)) as server:
         busy = [await server.connect() for _ in range(2)]
         for client in busy:
@@ -311,7 +320,7 @@ async def test_when_all_are_busy_a_new_connection_is_refused() -> None:
             client.close()
 
 
-async def test_while_it_drains_it_serves_and_says_goodbye() -> None:
+async def test_draining_server_answers_and_closes_connections() -> None:
     async with serving(drain_seconds=0.5) as server:
         pooled = await server.connect()
         assert "connection" not in (await pooled.ask(GOOD))[1]
@@ -329,7 +338,8 @@ async def test_while_it_drains_it_serves_and_says_goodbye() -> None:
             await server.connect()
 
 
-async def test_a_rolling_update_loses_no_request() -> None:
+@pytest.mark.fault("F60")
+async def test_rolling_update_loses_no_request() -> None:
     """The API server's side: pooled connections, reused until an answer says goodbye."""
     async with serving(drain_seconds=1.0) as old, serving() as new:
         pods, asked = [old], 0
@@ -361,7 +371,8 @@ async def test_a_rolling_update_loses_no_request() -> None:
             pods.remove(old)
 
 
-async def test_half_open_clients_do_not_delay_the_end() -> None:
+@pytest.mark.fault("F62")
+async def test_half_open_clients_do_not_delay_shutdown() -> None:
     # Nothing but the time for closing can end a client's part before the test runs out of time.
     limits = Limits(
         closing_seconds=0.3,
@@ -388,7 +399,8 @@ async def test_half_open_clients_do_not_delay_the_end() -> None:
         gc.collect()  # asyncio does not close what was in a handshake when its server closed
 
 
-async def test_resets_leave_nothing_behind() -> None:
+@pytest.mark.fault("F64")
+async def test_resets_leak_nothing() -> None:
     async with serving() as server:
         before = len(asyncio.all_tasks())
         for _ in range(50):

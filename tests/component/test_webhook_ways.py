@@ -44,7 +44,9 @@ JSON = "Content-Type: application/json\r\n"
         pytest.param(b"[" + b"[]," * 300_000 + b"[]]", JSON, False, id="many lists"),
     ],
 )
-async def test_both_ways_say_the_same(path: str, body: bytes, headers: str, broken: bool) -> None:
+async def test_both_paths_give_the_same_response(
+    path: str, body: bytes, headers: str, broken: bool
+) -> None:
     context = Context(lookup=Broken()) if broken else Context()  # type: ignore[arg-type]
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
     async with serving(context=lambda: context) as server:
@@ -58,7 +60,7 @@ async def test_both_ways_say_the_same(path: str, body: bytes, headers: str, brok
 
 
 @pytest.mark.parametrize("tail", [0, 1, 20], ids=["whole", "all but a byte", "all but some"])
-async def test_requests_sent_at_once_are_answered_in_turn(tail: int) -> None:
+async def test_pipelined_requests_are_answered_in_order(tail: int) -> None:
     """The last one comes in two pieces."""
     mutate = request(orjson.dumps(review(SCALED, uid="second")), MUTATE)
     lost = request(b"{}", "/elsewhere")
@@ -77,7 +79,7 @@ async def test_requests_sent_at_once_are_answered_in_turn(tail: int) -> None:
     assert ["patch" in one for one in said] == [False, True, False, True]
 
 
-async def test_a_hundred_requests_at_once_are_answered() -> None:
+async def test_hundred_concurrent_requests_are_answered() -> None:
     async with serving() as server:
         client = await server.connect()
         client.writer.write(GOOD * 100)
@@ -85,7 +87,7 @@ async def test_a_hundred_requests_at_once_are_answered() -> None:
         client.close()
 
 
-async def test_a_body_has_the_time_that_the_api_server_has() -> None:
+async def test_body_deadline_is_the_timeout_of_the_api_server() -> None:
     async with serving(limits=Limits(body_seconds=600)) as server:
         client = await server.connect()
         late = request(orjson.dumps(review()), f"{VALIDATE}?timeout=1s")
@@ -96,7 +98,7 @@ async def test_a_body_has_the_time_that_the_api_server_has() -> None:
         client.close()
 
 
-async def test_only_so_many_bodies_are_read_at_a_time() -> None:
+async def test_number_of_concurrent_bodies_is_limited() -> None:
     async with serving() as server:
         waiting = [await server.connect() for _ in range(64)]
         for client in waiting:  # who has asked before is no stranger
@@ -112,7 +114,7 @@ async def test_only_so_many_bodies_are_read_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
-async def test_bodies_that_are_too_large_together_are_sent_away_to_come_again(version: str) -> None:
+async def test_bodies_over_the_memory_budget_are_answered_with_503(version: str) -> None:
     """The largest that waits goes, and a small request is answered meanwhile."""
     app = webhook_app(Context, Metrics(), body_budget_bytes=2**20)
     gate = app.endpoints[VALIDATE].gate
@@ -140,7 +142,7 @@ async def _wait_for_in_flight(metrics: Metrics, want: int) -> None:
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["closed", "cut"])
-async def test_a_client_that_goes_in_the_middle_leaves_nothing_behind(cut: bool) -> None:
+async def test_disconnect_during_a_request_leaks_nothing(cut: bool) -> None:
     def value(name: str, **labels: str) -> float | None:
         return server.metrics.registry.get_sample_value(name, {"webhook": VALIDATE, **labels})
 
@@ -160,7 +162,7 @@ async def test_a_client_that_goes_in_the_middle_leaves_nothing_behind(cut: bool)
         assert value("controller_runtime_webhook_latency_seconds_count") == lost + 1
 
 
-async def test_our_own_mistake_does_not_end_the_connection(
+async def test_internal_error_keeps_the_connection_open(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     context = Context(lookup=Broken())  # type: ignore[arg-type]  # that is what is broken
@@ -175,7 +177,7 @@ async def test_our_own_mistake_does_not_end_the_connection(
         client.close()
 
 
-async def test_whoever_reads_late_gets_every_answer() -> None:
+async def test_slow_reader_gets_every_response() -> None:
     """The answers are 5 MB, more than what usually lies in the buffers of two kernels."""
     faults = [backend(f"b{n}", minReplicas=3, maxReplicas=2) for n in range(16)]
     denied = request(orjson.dumps(review(booster_object("m", *faults))))
@@ -195,7 +197,7 @@ async def _sent(client: Client, raw: bytes) -> None:
     await client.writer.drain()
 
 
-async def test_the_application_answers_by_itself() -> None:
+async def test_application_answers_without_the_server() -> None:
     transport = httpx.ASGITransport(webhook_app(Context, Metrics()))
     async with httpx.AsyncClient(transport=transport, base_url="https://webhook") as client:
         answer = await client.post(VALIDATE, json=review())

@@ -55,7 +55,7 @@ def assert_in_order(plane: ControlPlane, namespace: str, since: datetime | None 
         assert answered <= asked, f"{then.kind} did not wait for {first.kind}"
 
 
-async def test_a_new_model_is_written_in_the_routers_order(
+async def test_new_children_are_written_in_dependency_order(
     plane: ControlPlane, world: World, proxy: Proxy
 ) -> None:
     # A slow answer must be waited for, whatever else there is to do.
@@ -67,7 +67,7 @@ async def test_a_new_model_is_written_in_the_routers_order(
     assert_in_order(plane, world.namespace)
 
 
-async def test_children_that_were_deleted_together_come_back_in_the_routers_order(
+async def test_deleted_children_are_recreated_in_dependency_order(
     plane: ControlPlane, world: World, kubeconfig: Path
 ) -> None:
     async with running(kubeconfig, world.namespace):
@@ -89,7 +89,7 @@ async def test_children_that_were_deleted_together_come_back_in_the_routers_orde
 
 
 @pytest.mark.parametrize("fault", [Answer(503), Answer(409)], ids=["503", "409"])
-async def test_a_serving_waits_for_its_server_that_could_not_be_written_just_now(
+async def test_serving_waits_for_a_server_with_a_failed_write(
     plane: ControlPlane, world: World, proxy: Proxy, fault: Answer
 ) -> None:
     failed = proxy.add(Rule(fault, verb="patch", resource=MODEL_SERVER.plural, name="m-a"))
@@ -106,7 +106,7 @@ async def test_a_serving_waits_for_its_server_that_could_not_be_written_just_now
     assert server.answered_at <= serving.at
 
 
-async def test_a_server_that_is_refused_keeps_no_pods_back(world: World, proxy: Proxy) -> None:
+async def test_rejected_server_does_not_block_pods(world: World, proxy: Proxy) -> None:
     proxy.add(Rule(Answer(422), verb="patch", resource=MODEL_SERVER.plural, times=None))
     async with running(proxy.kubeconfig, world.namespace):
         await world.put(MODEL_BOOSTER, booster_object("m"))

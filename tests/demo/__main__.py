@@ -1,6 +1,6 @@
-"""The whole way on a real API server: ``make demo``. With ``KEEP=1`` the cluster stays.
+"""The life of a ModelBooster on a real API server: ``make demo``.
 
-``python -m tests.demo stop`` ends a cluster that was kept.
+With ``KEEP=1`` the cluster keeps running; ``python -m tests.demo stop`` stops it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STOP_SECONDS = 30
 
 
 def main(arguments: list[str]) -> int:
-    """Shows the demo, or ends a kept cluster; returns the exit code."""
+    """Runs the demo or stops a kept cluster; returns the exit code."""
     if arguments == ["stop"]:
         _stop_kept()
         return 0
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     try:
         return _show(stage, folder, keep=keep)
     except KeyboardInterrupt:
-        print("\n   interrupted; nothing is left behind", file=sys.stderr)
+        print("\n   interrupted; all processes and files were removed", file=sys.stderr)
         return 128 + signal.SIGINT
     finally:
         if not keep:
@@ -64,12 +64,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _show(stage: Stage, folder: Path, *, keep: bool) -> int:
-    stage.title("ModelBooster: the whole way, on a real API server")
-    stage.chapter("A cluster: etcd, kube-apiserver, kube-controller-manager, and kthena's kinds")
+    stage.title("ModelBooster on a real API server")
+    stage.chapter(
+        "Start a cluster: etcd, kube-apiserver, kube-controller-manager and kthena's CRDs"
+    )
     try:
         room = open_room(folder, keep=keep)
     except NotReady as exc:
-        print(f"\nThe cluster did not come up:\n{exc}", file=sys.stderr)
+        print(f"\nThe cluster did not start:\n{exc}", file=sys.stderr)
         return 1
     kept = False
     try:
@@ -84,11 +86,11 @@ def _show(stage: Stage, folder: Path, *, keep: bool) -> int:
             close_room(room)
     if kept:
         print(
-            f"\nThe cluster stays until you end it. To play with it:\n\n"
+            f"\nThe cluster keeps running. To use it:\n\n"
             f"   export KUBECONFIG={folder / 'kubeconfig'}\n"
             f'   export PATH="{clients.kubectl().parent}:$PATH"\n'
             f"   kubectl apply -f examples/canary.yaml\n\n"
-            f"To end it:\n\n   {Path(sys.executable)} -m tests.demo stop"
+            f"To stop it:\n\n   {Path(sys.executable)} -m tests.demo stop"
         )
     return 0
 

@@ -19,15 +19,15 @@ KINDS = "modelservings,modelservers,modelroutes"
 
 
 def play(stage: Stage, admin: Admin, folder: Path) -> None:
-    """Shows everything.
+    """Plays all scenes.
 
     Args:
-        stage: where.
-        admin: plays the serving controller.
-        folder: where the control plane keeps its audit log.
+        stage: prints commands and output.
+        admin: writes statuses in place of the serving controller.
+        folder: holds the control plane's audit log.
 
     Raises:
-        NotAsExpected: something is not as it should be; the rest is not shown.
+        NotAsExpected: a command behaved unexpectedly; the remaining scenes are not played.
     """
     scenes: tuple[Callable[[Stage, Admin, Path], None], ...] = (
         _install,
@@ -40,37 +40,37 @@ def play(stage: Stage, admin: Admin, folder: Path) -> None:
     for scene in scenes:
         scene(stage, admin, folder)
     stage.note("")
-    stage.note(f"All of this took {stage.seconds:.0f} s, and everything was as it should be.")
+    stage.note(f"The demo took {stage.seconds:.0f} s; every command behaved as expected.")
 
 
 def _install(stage: Stage, admin: Admin, folder: Path) -> None:
     stage.run("kubectl version", r"Server Version: v1\.")
-    stage.chapter("The chart: CRD, webhook and controller, each with its own rights")
-    stage.note("There are no nodes here: what the pods would run, runs on this machine,")
-    stage.note("with the pods' environment and the tokens of their service accounts.")
+    stage.chapter("Install the chart: CRD, webhook and controller, each with its own permissions")
+    stage.note("This cluster has no nodes. The pods' programs run on this machine,")
+    stage.note("with the environment and the service account tokens of the pods.")
     stage.run(shlex.join(["helm", *HELM_ARGUMENTS, "--wait"]), "STATUS: deployed", quiet=True)
     stage.run(f"kubectl get pods -n {NAMESPACE}", r"webhook\S+ +1/1 +Running")
 
 
 def _serve(stage: Stage, admin: Admin, folder: Path) -> None:
-    stage.chapter("A model is served")
+    stage.chapter("Serve a model")
     stage.run("kubectl apply -f examples/one-backend.yaml", r"qwen created")
     stage.run("kubectl wait mb/qwen --for=condition=Initialized", "condition met")
     stage.run(f"kubectl get {KINDS}", r"modelserving\S+/qwen-cpu", r"modelroute\S+/qwen ")
     stage.run("kubectl get mb", r"qwen +False +ModelProcessing +False")
-    stage.note("Now kthena's serving controller would start the engine's pods.")
-    stage.note("The demo plays its part: it reports that they are ready.")
+    stage.note("kthena's serving controller would now start the engine's pods.")
+    stage.note("The demo stands in for it and reports that they are ready.")
     admin.serve(MODEL_SERVING, "qwen-cpu")
     stage.run("kubectl wait mb/qwen --for=condition=Ready", "condition met")
     stage.run("kubectl get mb", r"qwen +True +ModelAvailable +False")
     stage.run("kubectl events --for mb/qwen", "ChildrenCreated", "ModelAvailable", seconds=15)
     writes, reads = _asked(folder)
-    stage.note(f"The API server's audit log says: {writes} writes for that, {reads} reads.")
-    stage.expect((writes, reads) == (5, 0), "it should have been 5 writes and no read")
+    stage.note(f"The API server's audit log shows {writes} writes and {reads} reads for this.")
+    stage.expect((writes, reads) == (5, 0), "expected 5 writes and no read")
 
 
 def _refuse(stage: Stage, admin: Admin, folder: Path) -> None:
-    stage.chapter("What cannot work is refused at once, and told how to mend")
+    stage.chapter("Reject what cannot work, and say how to fix it")
     for file, said in (
         ("panic-policy", r"behavior\.scaleUp\.panicPolicy: Forbidden: panicPolicy is not supp"),
         ("name-too-long", r"backends\[0\]\.name: .* has 62 characters, at most 50 are allowed"),
@@ -78,7 +78,7 @@ def _refuse(stage: Stage, admin: Admin, folder: Path) -> None:
         ("min-above-max", r"minReplicas: .* minReplicas cannot be greater than maxReplicas"),
     ):
         stage.run(f"kubectl apply -f examples/refused/{file}.yaml", "is invalid: .*" + said, code=1)
-    stage.note("The same can be asked without a cluster:")
+    stage.note("The same check runs without a cluster:")
     stage.run(
         "model-booster validate examples/refused/min-above-max.yaml",
         "minReplicas cannot be greater than maxReplicas",
@@ -87,7 +87,7 @@ def _refuse(stage: Stage, admin: Admin, folder: Path) -> None:
 
 
 def _edit(stage: Stage, admin: Admin, folder: Path) -> None:
-    stage.chapter("An edit follows through")
+    stage.chapter("Edit the ModelBooster; its children follow")
     edit = [
         {
             "op": "replace",
@@ -107,13 +107,13 @@ def _edit(stage: Stage, admin: Admin, folder: Path) -> None:
 
 
 def _repair(stage: Stage, admin: Admin, folder: Path) -> None:
-    stage.chapter("What is deleted by hand comes back")
+    stage.chapter("Delete a child by hand; it is recreated")
     stage.run("kubectl delete modelroute/qwen", "deleted")
     stage.run("kubectl wait modelroute/qwen --for=create", "condition met")
 
 
 def _delete(stage: Stage, admin: Admin, folder: Path) -> None:
-    stage.chapter("Deleted, and all that belongs to it goes")
+    stage.chapter("Delete the ModelBooster; its children are deleted too")
     stage.run("kubectl delete mb/qwen", "deleted")
     stage.run(f"kubectl wait {KINDS} --all --for=delete --timeout=30s")
     stage.run(f"kubectl get mb,{KINDS}", "No resources found")

@@ -1,7 +1,7 @@
-"""What the demo runs on, in a process of its own: ``python -m tests.demo.room FOLDER``.
+"""The demo's cluster, in its own process: ``python -m tests.demo.room FOLDER``.
 
-It holds the control plane and runs the pods, so that both can outlive the demo when they are to be
-kept, and cannot otherwise. SIGTERM ends it.
+It holds the control plane and runs the pods. Both can outlive the demo if the user wants to keep
+them. SIGTERM stops it.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ END_SECONDS = 20
 
 
 class NotReady(Exception):
-    """The cluster did not come up; the text has the end of its log."""
+    """The cluster did not start; the message holds the end of its log."""
 
 
 def open_room(folder: Path, *, keep: bool) -> subprocess.Popen[bytes]:
-    """Starts the cluster of the demo; returns its process when it can be used.
+    """Starts the demo's cluster; returns its process when the cluster is ready.
 
     Args:
-        folder: where its files go; ``kubeconfig`` is the administrator's.
-        keep: whether it lives on when this process ends.
+        folder: holds its files; ``kubeconfig`` is the administrator's.
+        keep: whether it outlives this process.
 
     Raises:
-        NotReady: it does not come up.
+        NotReady: it does not start.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tests.demo.room", str(folder)]
@@ -66,7 +66,7 @@ def open_room(folder: Path, *, keep: bool) -> subprocess.Popen[bytes]:
 
 
 def close_room(process: subprocess.Popen[bytes]) -> None:
-    """Ends the cluster and all that runs in it."""
+    """Stops the cluster and everything in it."""
     processes.end(process, grace_seconds=END_SECONDS)
 
 
@@ -82,7 +82,7 @@ def _run(folder: Path) -> None:
             (folder / "pid").write_text(str(os.getpid()))
             while not signal.sigtimedwait(signals, 0.1):
                 if _is_served(plane):
-                    # It looks for kinds whose garbage to collect at its start, then twice a minute.
+                    # The garbage collector discovers kinds at its start, then twice a minute.
                     plane.restart_controllers()
                     signal.sigwait(signals)
                     break

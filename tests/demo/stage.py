@@ -1,4 +1,4 @@
-"""Shows commands and what they print, and checks that it is what it should be."""
+"""Prints commands with their output and checks the output."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 
 
 class NotAsExpected(Exception):
-    """A command did not do what the demo promises."""
+    """A command behaved differently from what the demo shows."""
 
 
 class Stage:
-    """Runs commands as a user types them, in front of everybody.
+    """Runs commands as a user types them and prints them with their output.
 
     Args:
-        programs: where the programs are that commands begin with.
-        environment: theirs.
-        folder: the working folder.
+        programs: name of a program -> its path.
+        environment: environment variables of the commands.
+        folder: working directory of the commands.
     """
 
     def __init__(
@@ -37,39 +37,39 @@ class Stage:
 
     @property
     def seconds(self) -> float:
-        """How long the demo has been going on."""
+        """Seconds since the start of the demo."""
         return time.monotonic() - self._begun
 
     def title(self, text: str) -> None:
-        """Shows the headline."""
+        """Prints the title."""
         self._print(self._coloured("1", text))
         self._print(self._coloured("1", "═" * len(text)))
 
     def chapter(self, text: str) -> None:
-        """Begins a chapter."""
+        """Starts a chapter."""
         self._chapters += 1
         self._print()
         self._print(self._coloured("1;36", f"{self._chapters}. {text}"))
 
     def note(self, text: str) -> None:
-        """Says something about what comes."""
+        """Prints a remark about the next command."""
         for line in text.splitlines():
             self._print(self._coloured("2", f"   # {line}"))
 
     def run(
         self, command: str, *says: str, code: int = 0, quiet: bool = False, seconds: float = 0
     ) -> None:
-        """Runs a command and shows it with its output.
+        """Runs a command and prints it with its output.
 
         Args:
-            command: as a user types it; what stands in single quotes is one argument.
+            command: as a user types it, with shell quoting.
             says: regular expressions, each of which must be found in the output.
-            code: the exit code that it must have.
-            quiet: show no output.
-            seconds: for how long it is repeated until it says so; only the last time is shown.
+            code: the expected exit code.
+            quiet: print no output.
+            seconds: how long to repeat it until it succeeds; only the last output is printed.
 
         Raises:
-            NotAsExpected: the output or the exit code is another.
+            NotAsExpected: the output or the exit code differs.
         """
         self._print()
         self._print(f"   {self._coloured('32', '$')} {self._coloured('1', command)}")
@@ -83,15 +83,15 @@ class Stage:
         for line in () if quiet and ended == code else output.splitlines():
             self._print(f"   {line}")
         if ended != code:
-            raise NotAsExpected(f"it should have ended with {code}, and ended with {ended}")
+            raise NotAsExpected(f"expected exit code {code}, got {ended}")
         if missing:
-            raise NotAsExpected(f"it should have said {missing[0]!r}")
+            raise NotAsExpected(f"the output does not match {missing[0]!r}")
 
     def expect(self, holds: object, what: str) -> None:
-        """Checks something that no command shows.
+        """Checks a condition that no command prints.
 
         Raises:
-            NotAsExpected: it is not so.
+            NotAsExpected: the condition is false.
         """
         if not holds:
             raise NotAsExpected(what)

@@ -1,4 +1,4 @@
-"""The chart, installed by the real helm on a real control plane, its pods run by our kubelet."""
+"""Installs the chart with the real helm; our kubelet runs its pods."""
 
 from __future__ import annotations
 

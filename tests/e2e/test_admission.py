@@ -20,7 +20,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 PROTECTION = "workload.serving.volcano.sh/deletion-protection"
 
 
-def test_old_faults_block_no_edit_and_new_ones_do(
+def test_old_faults_do_not_block_edits_and_new_ones_do(
     kubectl: Kubectl, plane: ControlPlane, admin: Admin
 ) -> None:
     store_as_of_old(plane, admin, broken())
@@ -50,7 +50,7 @@ def test_old_faults_block_no_edit_and_new_ones_do(
     assert kubectl("delete", "mb/demo").code == 0
 
 
-def test_what_is_being_deleted_is_asked_nothing(
+def test_terminating_object_is_not_validated(
     kubectl: Kubectl, plane: ControlPlane, admin: Admin
 ) -> None:
     kept = broken()
@@ -65,7 +65,7 @@ def test_what_is_being_deleted_is_asked_nothing(
     admin.until_gone(MODEL_BOOSTER, "demo")
 
 
-def test_what_has_no_spec_can_be_labelled_finalized_and_deleted(
+def test_object_without_spec_can_be_labelled_finalized_and_deleted(
     kubectl: Kubectl, plane: ControlPlane, admin: Admin
 ) -> None:
     bare = booster_object("demo")
@@ -93,7 +93,7 @@ FORBIDDEN = (
 )
 
 
-def test_protection_holds_against_every_way_to_delete_but_its_namespaces(
+def test_protection_blocks_every_deletion_except_of_the_namespace(
     kubectl: Kubectl, admin: Admin
 ) -> None:
     admin = Admin(admin.api, f"{admin.namespace}-protected")
@@ -139,7 +139,7 @@ def test_examples_applied_again_change_nothing(kubectl: Kubectl, admin: Admin, m
 
 
 @pytest.mark.parametrize("mode", ["client-side", "server-side"])
-def test_the_stored_default_makes_no_difference(
+def test_stored_default_changes_nothing(
     kubectl: Kubectl, admin: Admin, tmp_path: Path, mode: str
 ) -> None:
     text = (EXAMPLES / "autoscaled-by-cost.yaml").read_text()

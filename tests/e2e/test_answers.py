@@ -77,7 +77,7 @@ def _own(text: str, namespace: str) -> str:
 
 
 @pytest.mark.parametrize("case", asked("rules"))
-def test_what_is_refused(kubectl: Kubectl, admin: Admin, here: AnswerCase) -> None:
+def test_invalid_objects_are_rejected(kubectl: Kubectl, admin: Admin, here: AnswerCase) -> None:
     put_beside(here, admin)
     if here.beside:  # the webhook compares with what its informers have seen
         eventually(lambda: apply(kubectl, here.object, "--dry-run=server").code == 1)
@@ -88,7 +88,7 @@ def test_what_is_refused(kubectl: Kubectl, admin: Admin, here: AnswerCase) -> No
 
 
 @pytest.mark.parametrize("case", asked("advice"))
-def test_what_is_warned_of(kubectl: Kubectl, admin: Admin, here: AnswerCase) -> None:
+def test_warnings_are_printed(kubectl: Kubectl, admin: Admin, here: AnswerCase) -> None:
     put_beside(here, admin)
     if here.beside:
         eventually(lambda: apply(kubectl, here.object, "--dry-run=server").stderr)
@@ -104,7 +104,7 @@ RARE = [pytest.param(case, id=case.rule) for name in LISTS for case in cases(nam
 
 
 @pytest.mark.parametrize("case", RARE)
-def test_what_another_webhook_warns_of(
+def test_warnings_of_another_webhook_are_printed(
     kubectl: Kubectl, plane: ControlPlane, admin: Admin, here: AnswerCase
 ) -> None:
     """One for another release of kthena, or one that has only just started."""
@@ -119,7 +119,7 @@ def test_what_another_webhook_warns_of(
 
 
 @pytest.mark.parametrize("case", asked("changes"))
-def test_what_an_edit_is_warned_of(kubectl: Kubectl, admin: Admin, here: AnswerCase) -> None:
+def test_warnings_of_an_edit_are_printed(kubectl: Kubectl, admin: Admin, here: AnswerCase) -> None:
     old = here.old
     assert old is not None
     name = admin.create(MODEL_BOOSTER, old)["metadata"]["name"]
@@ -210,14 +210,14 @@ DEFINED = [
 
 
 @pytest.mark.parametrize(("obj", "text"), DEFINED)
-def test_what_the_definition_refuses(kubectl: Kubectl, obj: Object, text: str) -> None:
+def test_crd_rejects_invalid_objects(kubectl: Kubectl, obj: Object, text: str) -> None:
     said = apply(kubectl, obj)
     name = obj["metadata"]["name"]
     assert said.stderr == f'The ModelBooster "{name}" is invalid: {text}'
     assert (said.stdout, said.code) == ("", 1)
 
 
-def test_without_the_webhook_the_controller_says_the_same(
+def test_controller_reports_the_same_faults_without_webhook(
     plane: ControlPlane, admin: Admin
 ) -> None:
     ours = [case for case in cases("rules") if not case.is_by_definition and not case.beside]
@@ -237,13 +237,13 @@ def test_without_the_webhook_the_controller_says_the_same(
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_every_rule_is_asked_here(name: str) -> None:
+def test_every_rule_has_a_case_here(name: str) -> None:
     shown = [param.values[0] for param in (*asked(name), *RARE)]
     told = {case.rule for case in shown if case.kubectl}
     assert [rule for rule in rule_names(LISTS[name]) if rule not in told] == []
 
 
-def test_what_would_be_too_large_is_refused(kubectl: Kubectl) -> None:
+def test_too_large_object_is_rejected(kubectl: Kubectl) -> None:
     """By conversion, which no rule foresees: one variable stands in several containers."""
     said = kubectl("create", "-f", "-", stdin=yaml.safe_dump(TOO_LARGE.object))
     assert (said.stderr, said.stdout, said.code) == (TOO_LARGE.kubectl, "", 1)
@@ -281,7 +281,7 @@ SEVERAL = [
 
 
 @pytest.mark.parametrize(("obj", "lines"), SEVERAL)
-def test_all_faults_come_at_once(kubectl: Kubectl, obj: Object, lines: str) -> None:
+def test_all_faults_are_reported_at_once(kubectl: Kubectl, obj: Object, lines: str) -> None:
     said = apply(kubectl, obj)
     head, *rest = said.stderr.splitlines(keepends=True)
     assert head == 'The ModelBooster "demo" is invalid: \n'

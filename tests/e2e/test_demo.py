@@ -1,4 +1,4 @@
-"""The demo works, says so when it does not, and leaves nothing behind."""
+"""The demo works, reports a failure and leaves no processes behind."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _left(folder: Path) -> list[str]:
     return found
 
 
-def test_it_shows_the_whole_way(tmp_path: Path) -> None:
+def test_demo_runs_to_the_end(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "KEEP": ""}
     done = subprocess.run(
         COMMAND, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=110, check=False
@@ -40,7 +40,7 @@ def test_it_shows_the_whole_way(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "\x1b" not in done.stdout  # not a terminal, so no colours
-    assert re.search(r"everything was as it should be\.$", done.stdout)
+    assert re.search(r"every command behaved as expected\.$", done.stdout)
     assert done.stdout.count("is invalid: ") == 5
     assert len(done.stdout) > 2 * PIPE_BYTES
     assert _left(tmp_path) == []
@@ -48,10 +48,10 @@ def test_it_shows_the_whole_way(tmp_path: Path) -> None:
 
 
 PIPE_BYTES = 4096
-"""The least that a pipe can hold, and much less than the demo prints."""
+"""The smallest pipe buffer, much less than the demo prints."""
 
 
-def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_interrupted_demo_leaves_no_processes(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "KEEP": ""}
     process = subprocess.Popen(
         COMMAND,
@@ -73,8 +73,8 @@ def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert process.returncode == 130
-    assert "everything was as it should be" not in shown
-    assert said == "\n   interrupted; nothing is left behind\n"
+    assert "every command behaved as expected" not in shown
+    assert said == "\n   interrupted; all processes and files were removed\n"
     assert _left(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
@@ -84,7 +84,7 @@ def stage(tmp_path: Path) -> Stage:
     return Stage({"sh": Path("/bin/sh")}, {"PATH": "/usr/bin:/bin"}, tmp_path)
 
 
-def test_a_command_is_shown_with_its_output(
+def test_command_is_printed_with_its_output(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stage.run("sh -c 'echo one; echo two >&2; exit 3'", "one", r"tw.\b", code=3)
@@ -96,18 +96,16 @@ def test_a_command_is_shown_with_its_output(
 @pytest.mark.parametrize(
     ("command", "says", "why"),
     [
-        ("sh -c 'exit 1'", "", "it should have ended with 0, and ended with 1"),
-        ("sh -c 'echo one'", "two", "it should have said 'two'"),
+        ("sh -c 'exit 1'", "", "expected exit code 0, got 1"),
+        ("sh -c 'echo one'", "two", "the output does not match 'two'"),
     ],
 )
-def test_what_is_not_as_it_should_be_ends_the_demo(
-    stage: Stage, command: str, says: str, why: str
-) -> None:
+def test_unexpected_output_ends_the_demo(stage: Stage, command: str, says: str, why: str) -> None:
     with pytest.raises(NotAsExpected, match=re.escape(why)):
         stage.run(command, says)
     with pytest.raises(NotAsExpected, match="no such number"):
         stage.expect([], "no such number")
 
 
-def test_a_command_may_take_its_time(stage: Stage, tmp_path: Path) -> None:
+def test_command_is_repeated_until_it_succeeds(stage: Stage, tmp_path: Path) -> None:
     stage.run("sh -c 'cat seen; echo x >> seen'", "x\nx", seconds=10)

@@ -65,7 +65,7 @@ def _has_no_pods(installation: Installation, component: str) -> bool:
 
 
 @pytest.mark.parametrize("major", [3, 4])
-def test_a_namespace_that_does_not_exist_fails_before_anything_is_made(
+def test_missing_namespace_fails_before_anything_is_created(
     own_plane: ControlPlane, major: int
 ) -> None:
     ensure_namespace(own_plane.api, WATCHED)
@@ -84,7 +84,7 @@ def test_a_namespace_that_does_not_exist_fails_before_anything_is_made(
     assert offline.returncode == 0, offline.stderr
 
 
-def test_limited_to_a_namespace_it_serves_there_warns_elsewhere_and_leaves_nothing(
+def test_installation_limited_to_a_namespace(
     own_plane: ControlPlane,
 ) -> None:
     for namespace in (WATCHED, ELSEWHERE):

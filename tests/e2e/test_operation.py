@@ -63,7 +63,9 @@ def _program(*arguments: str) -> str:
     return done.stdout
 
 
-def test_a_new_one_costs_its_children_and_two_writes(plane: ControlPlane, admin: Admin) -> None:
+def test_new_model_booster_costs_its_children_and_two_status_writes(
+    plane: ControlPlane, admin: Admin
+) -> None:
     for name in ("m1", "m2", "m3", "m4", "m5"):
         since, began = audit.now(plane), time.monotonic()
         _serve(admin, name)
@@ -84,7 +86,7 @@ def test_a_new_one_costs_its_children_and_two_writes(plane: ControlPlane, admin:
     assert asked == wanted
 
 
-def test_another_leader_takes_over_and_writes_nothing(
+def test_new_leader_writes_nothing(
     installation: Installation, plane: ControlPlane, admin: Admin, kubectl: Kubectl
 ) -> None:
     _serve(admin, "m")
@@ -122,9 +124,7 @@ def test_another_leader_takes_over_and_writes_nothing(
     assert str(first) == "200 patch modelroutes/m"
 
 
-def test_a_killed_process_is_back_and_what_happened_meanwhile_is_done(
-    installation: Installation, admin: Admin
-) -> None:
+def test_restarted_process_catches_up(installation: Installation, admin: Admin) -> None:
     for pod in installation.kubelet.pods("controller").values():
         assert pod.process is not None
         pod.process.kill()
@@ -134,7 +134,7 @@ def test_a_killed_process_is_back_and_what_happened_meanwhile_is_done(
     admin.until(MODEL_ROUTE, "m", seconds=60)
 
 
-def test_a_deleted_lease_and_secret_come_back_and_stay_helms_own(
+def test_deleted_lease_and_secret_are_recreated_with_helm_metadata(
     installation: Installation, plane: ControlPlane, admin: Admin, kubectl: Kubectl
 ) -> None:
     system = Admin(plane.api, NAMESPACE)
@@ -174,7 +174,7 @@ def _is_remade(before: Object, obj: Object) -> bool:
     return bool(is_filled) and obj["metadata"]["uid"] != before["metadata"]["uid"]
 
 
-def test_what_others_change_is_put_right_and_what_they_add_stays(admin: Admin) -> None:
+def test_changes_are_reverted_and_additions_stay(admin: Admin) -> None:
     _serve(admin, "m")
     route = admin.until(MODEL_ROUTE, "m")
 
@@ -190,7 +190,7 @@ def test_what_others_change_is_put_right_and_what_they_add_stays(admin: Admin) -
     admin.until(MODEL_SERVER, "m-b1")
 
 
-def test_only_what_can_be_refused_or_changed_reaches_the_webhook(
+def test_webhook_receives_only_relevant_requests(
     installation: Installation, kubectl: Kubectl, admin: Admin
 ) -> None:
     def calls() -> float:
@@ -217,7 +217,7 @@ def test_only_what_can_be_refused_or_changed_reaches_the_webhook(
     assert calls() == before + 1
 
 
-def test_what_render_prints_the_server_accepts(kubectl: Kubectl) -> None:
+def test_server_accepts_rendered_children(kubectl: Kubectl) -> None:
     files = sorted(map(str, (ROOT / "examples").glob("*.yaml")))
     rendered = _program("render", *files)
     said = kubectl("apply", "--dry-run=server", "-f", "-", stdin=rendered)
@@ -233,7 +233,7 @@ def test_every_example_is_admitted(kubectl: Kubectl) -> None:
     assert len(said.stdout.splitlines()) == len(list((ROOT / "examples").glob("*.yaml")))
 
 
-def test_the_chart_grants_all_that_is_needed(
+def test_chart_grants_all_needed_permissions(
     installation: Installation, plane: ControlPlane, admin: Admin
 ) -> None:
     _serve(admin, "m")
@@ -255,7 +255,7 @@ def test_the_chart_grants_all_that_is_needed(
     assert [line for line in lines if "this is a bug" in line] == []
 
 
-def test_the_processes_end_when_asked(installation: Installation, kubectl: Kubectl) -> None:
+def test_processes_end_on_sigterm(installation: Installation, kubectl: Kubectl) -> None:
     (name,) = installation.kubelet.pods("webhook")
     said = kubectl("delete", "pod", name, "-n", NAMESPACE, "--wait=false")
     assert said.code == 0

@@ -80,7 +80,7 @@ def start(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Start]:
         processes.end(each.process)
 
 
-def test_a_controller_ends_in_order(start: Start, plane: ControlPlane, namespace: str) -> None:
+def test_controller_shuts_down_in_order(start: Start, plane: ControlPlane, namespace: str) -> None:
     running = start("controller")
     running.until_ready()
     assert running.ask("/livez") == 200
@@ -97,7 +97,7 @@ def test_a_controller_ends_in_order(start: Start, plane: ControlPlane, namespace
 
 
 @pytest.mark.parametrize(("prefixes", "is_warned"), [("/", True), ("/data", False)])
-def test_a_setting_that_opens_every_folder_of_nodes_is_warned_of(
+def test_unrestricted_host_paths_are_warned_about(
     start: Start, prefixes: str, is_warned: bool
 ) -> None:
     running = start("controller", host_path_prefixes=prefixes)
@@ -105,7 +105,7 @@ def test_a_setting_that_opens_every_folder_of_nodes_is_warned_of(
     assert ("every folder of every node may be mounted" in running.log) is is_warned
 
 
-def test_a_controller_that_only_waits_ends_as_well(start: Start) -> None:
+def test_standby_controller_shuts_down(start: Start) -> None:
     first = start("controller")
     first.until_ready()
     eventually(lambda: "leads now" in first.log)
@@ -119,7 +119,7 @@ def test_a_controller_that_only_waits_ends_as_well(start: Start) -> None:
     assert first.process.poll() is None
 
 
-def test_a_controller_that_loses_its_lease_ends_to_be_started_anew(
+def test_controller_exits_when_it_loses_its_lease(
     start: Start, plane: ControlPlane, namespace: str
 ) -> None:
     running = start("controller", lease_seconds=5, lease_renew_seconds=3, lease_retry_seconds=0.2)
@@ -134,7 +134,7 @@ def test_a_controller_that_loses_its_lease_ends_to_be_started_anew(
     assert "stacktrace" not in running.log
 
 
-def test_readiness_goes_first_and_a_second_signal_does_not_wait(
+def test_readiness_fails_first_and_a_second_signal_exits_at_once(
     start: Start, certificate: Path
 ) -> None:
     running = start("webhook", **_provided(certificate), drain_seconds=300)
@@ -173,7 +173,7 @@ def _provided(folder: Path) -> dict[str, object]:
     }
 
 
-def test_a_provided_certificate_is_served(start: Start, certificate: Path, namespace: str) -> None:
+def test_provided_certificate_is_served(start: Start, certificate: Path, namespace: str) -> None:
 
     settings = _provided(certificate)
     running = start("webhook", **settings, drain_seconds=0)
@@ -194,7 +194,7 @@ def test_a_provided_certificate_is_served(start: Start, certificate: Path, names
     assert running.process.wait(60) == 0
 
 
-def test_one_process_can_do_both(start: Start, certificate: Path) -> None:
+def test_one_process_runs_webhook_and_controller(start: Start, certificate: Path) -> None:
     running = start("run", **_provided(certificate), drain_seconds=0)
     running.until_ready()
     eventually(lambda: "leads now" in running.log)
@@ -217,14 +217,15 @@ def _ended(*command: str | Path, **environment: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_a_misspelt_setting_is_told_and_nothing_begins() -> None:
+@pytest.mark.fault("F47")
+def test_misspelt_setting_is_reported_and_nothing_starts() -> None:
     assert _ended("controller", MODELBOOSTER_WORKER="3") == (
         2,
         "Error: MODELBOOSTER_WORKER is no setting; did you mean MODELBOOSTER_WORKERS?\n",
     )
 
 
-def test_no_access_to_a_cluster_is_told(tmp_path: Path) -> None:
+def test_missing_cluster_access_is_reported(tmp_path: Path) -> None:
     code, said = _ended("webhook", "--kubeconfig", tmp_path / "none")
     assert code == 2
     assert "Error: no usable access to an API server" in said
@@ -232,7 +233,7 @@ def test_no_access_to_a_cluster_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("command", "which"), [("controller", "PROBE"), ("webhook", "WEBHOOK")])
-def test_a_port_that_is_taken_is_told(kubeconfig: Path, command: str, which: str) -> None:
+def test_port_in_use_is_reported(kubeconfig: Path, command: str, which: str) -> None:
     free = Port()
     free.release()
     with socket.create_server((LOOPBACK, 0)) as taken:

@@ -53,13 +53,13 @@ def validate(folder: Path, text: str, *options: str) -> str:
     return done.stdout
 
 
-def test_some_page_of_both_kinds_has_a_refusal() -> None:
+def test_pages_of_both_kinds_quote_a_refusal() -> None:
     named = {page.name for page in PAGES if quoted(page, 'The ModelBooster "')}
     assert {"README.md", "cli.md"} <= named
 
 
 @pytest.mark.parametrize("line", REFUSALS)
-def test_a_refusal_in_the_documents_is_what_kubectl_prints(
+def test_quoted_refusals_match_kubectl(
     installation: Installation, kubectl: Kubectl, line: str
 ) -> None:
     name = re.match(r'The ModelBooster "([^"]+)"', line)
@@ -68,7 +68,7 @@ def test_a_refusal_in_the_documents_is_what_kubectl_prints(
     assert (said.stderr, said.code) == (f"{line}\n", 1)
 
 
-def test_the_answers_of_validate_in_the_documents_are_its_own(tmp_path: Path) -> None:
+def test_quoted_answers_match_validate(tmp_path: Path) -> None:
     first = yaml.safe_dump(booster_object("chat")).splitlines()
     # The second object begins in the line that the page names.
     padded = "\n".join([*first, *["#"] * (18 - len(first)), "---"])
@@ -95,7 +95,7 @@ def test_the_answers_of_validate_in_the_documents_are_its_own(tmp_path: Path) ->
         ),
     ],
 )
-def test_validate_differs_from_kubectl_apply_as_the_page_says(
+def test_validate_differs_from_kubectl_as_documented(
     installation: Installation,
     kubectl: Kubectl,
     tmp_path: Path,

@@ -49,7 +49,7 @@ def is_whole(obj: Object) -> bool:
 
 
 @pytest.mark.parametrize("release", ["v0.4.0", "v1.0.0"])
-def test_it_is_said_everywhere_and_nothing_can_be_lost(
+def test_replaced_crd_is_reported_and_nothing_is_lost(
     installation: Installation,
     plane: ControlPlane,
     kubectl: Kubectl,

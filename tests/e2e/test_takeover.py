@@ -49,7 +49,7 @@ def _run(plane: ControlPlane, program: Path, *arguments: str) -> subprocess.Comp
         pytest.param(4, ["--take-ownership", "--force-conflicts"], id="Helm 4"),
     ],
 )
-def test_its_definition_becomes_ours(old: ControlPlane, major: int, flags: list[str]) -> None:
+def test_crd_of_kthena_is_taken_over(old: ControlPlane, major: int, flags: list[str]) -> None:
     refused = _run(old, clients.helm(major), *HELM_ARGUMENTS)
     assert "exists and cannot be imported" in refused.stderr
 

@@ -26,7 +26,7 @@ def _aged(text: str) -> str:
     return re.sub(r" +", " ", re.sub(r"\b(\d+m)?\d+s\b", "AGE", text))
 
 
-def test_from_apply_to_delete(kubectl: Kubectl, admin: Admin) -> None:
+def test_model_booster_from_apply_to_delete(kubectl: Kubectl, admin: Admin) -> None:
     said = kubectl("apply", "-f", GOOD)
     assert (said.stdout, said.stderr, said.code) == (
         "modelbooster.workload.serving.volcano.sh/qwen created\n",
@@ -118,7 +118,7 @@ def _condition(booster: Object, kind: str) -> Object:
         ),
     ],
 )
-def test_what_is_refused_and_how(kubectl: Kubectl, admin: Admin, file: str, said: str) -> None:
+def test_refusals_are_printed(kubectl: Kubectl, admin: Admin, file: str, said: str) -> None:
     assert kubectl("apply", "-f", GOOD).code == 0
     path = str(EXAMPLES / "refused" / file)
     # The webhook compares names by what its informers have seen, so it may take a moment.
@@ -133,7 +133,7 @@ def test_what_is_refused_and_how(kubectl: Kubectl, admin: Admin, file: str, said
     )
 
 
-def test_all_faults_come_at_once(kubectl: Kubectl) -> None:
+def test_all_faults_are_reported_at_once(kubectl: Kubectl) -> None:
     obj = booster_object("m")
     backend = obj["spec"]["backends"][0]
     backend.update(routeWeight=0, scalingCost=1)
@@ -150,7 +150,7 @@ def test_all_faults_come_at_once(kubectl: Kubectl) -> None:
     }
 
 
-def test_a_warning_is_shown_and_the_object_stored(kubectl: Kubectl) -> None:
+def test_warning_is_printed_and_the_object_stored(kubectl: Kubectl) -> None:
     obj = booster_object("m")
     obj["spec"]["backends"][0]["type"] = "SGLang"
 
@@ -165,14 +165,14 @@ def test_a_warning_is_shown_and_the_object_stored(kubectl: Kubectl) -> None:
     )
 
 
-def test_an_unknown_field_is_refused_by_the_server(kubectl: Kubectl) -> None:
+def test_unknown_field_is_rejected_by_the_server(kubectl: Kubectl) -> None:
     obj = booster_object("m", rateLimit=3)
     said = kubectl("apply", "-f", "-", stdin=yaml.safe_dump(obj))
     assert 'unknown field "spec.rateLimit"' in said.stderr
     assert said.code == 1
 
 
-def test_a_protected_one_is_not_deleted(kubectl: Kubectl) -> None:
+def test_protected_model_booster_is_not_deleted(kubectl: Kubectl) -> None:
     assert kubectl("apply", "-f", GOOD).code == 0
     mark = "workload.serving.volcano.sh/deletion-protection"
     assert kubectl("annotate", "mb/qwen", f"{mark}=true").code == 0
@@ -190,7 +190,7 @@ def test_a_protected_one_is_not_deleted(kubectl: Kubectl) -> None:
     assert kubectl("delete", "mb/qwen").code == 0
 
 
-def test_the_default_is_stored_and_makes_no_difference_later(kubectl: Kubectl) -> None:
+def test_stored_default_changes_nothing_later(kubectl: Kubectl) -> None:
     path = EXAMPLES / "autoscaled-by-cost.yaml"
     text = path.read_text().replace("  costExpansionRatePercent: 150\n", "")
     assert "costExpansionRatePercent" not in text
@@ -202,5 +202,5 @@ def test_the_default_is_stored_and_makes_no_difference_later(kubectl: Kubectl) -
     assert kubectl("apply", "-f", "-", stdin=text).stdout.endswith(" unchanged\n")
 
 
-def test_explain_tells_what_a_field_means(explain: Callable[[str], str]) -> None:
+def test_explain_describes_a_field(explain: Callable[[str], str]) -> None:
     assert "hf://owner/repository" in explain(".spec.backends.modelURI")

@@ -59,8 +59,9 @@ def moves(booster: Object) -> dict[str, str]:
     return {c["type"]: c["lastTransitionTime"] for c in booster["status"]["conditions"]}
 
 
+@pytest.mark.fault("F19")
 @pytest.mark.slow
-def test_f19_a_clock_that_is_set_moves_neither_the_lease_nor_a_condition_into_the_past(
+def test_clock_jump_affects_neither_lease_nor_conditions(
     start: Start, admin: Admin, tmp_path: Path
 ) -> None:
     ours, true = tmp_path / "ours", tmp_path / "true"
@@ -96,8 +97,9 @@ def renewed(admin: Admin) -> Object:
     return admin.until(LEASE, LEASE_NAME, lambda o: o["metadata"]["resourceVersion"] != version)
 
 
+@pytest.mark.fault("F19")
 @pytest.mark.parametrize("seconds", [30, -30, HOUR, -HOUR + 300])
-def test_f19_certificates_bear_it(seconds: float) -> None:
+def test_certificates_survive_clock_jumps(seconds: float) -> None:
     made = datetime.now(UTC)
     authority = new_authority("ca", made, AUTHORITY_LIFE)
     leaf = new_leaf(authority, ["webhook.svc"], made, LEAF_LIFE)

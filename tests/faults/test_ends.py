@@ -23,8 +23,6 @@ from tests.faults.program import LEASE_NAME, Program
 from tests.proxy import Delay, Proxy, Rule
 from tests.world import Admin
 
-pytestmark = pytest.mark.slow
-
 CHILDREN = ((MODEL_SERVING, "m-b1"), (MODEL_SERVER, "m-b1"), (MODEL_ROUTE, "m"))
 
 
@@ -35,8 +33,9 @@ def programs() -> Iterator[ExitStack]:
         yield stack
 
 
+@pytest.mark.fault("F25")
 @pytest.mark.parametrize(("resource", "name"), CHILDREN, ids=["first", "second", "third"])
-def test_f25_told_to_end_in_the_middle_of_a_pass(
+def test_sigterm_in_the_middle_of_a_pass(
     resource: object,
     name: str,
     proxy: Proxy,
@@ -88,7 +87,8 @@ def _replica(lease: Object) -> str:
 QUICK_LEASE = {"lease_seconds": 3, "lease_renew_seconds": 2, "lease_retry_seconds": 0.5}
 
 
-def test_a_container_that_starts_again_does_not_go_on_with_the_lease_of_its_last_life(
+@pytest.mark.slow
+def test_restarted_container_does_not_reuse_its_old_lease(
     kubeconfig: Path, admin: Admin, programs: ExitStack, tmp_path: Path
 ) -> None:
     here = {"namespace": admin.namespace, "namespaces": admin.namespace, **QUICK_LEASE}
@@ -127,8 +127,10 @@ def crowded() -> Iterator[ControlPlane]:
         yield plane
 
 
+@pytest.mark.slow
+@pytest.mark.fault("F28")
 @pytest.mark.timeout(300)  # the first process makes thousands of objects
-def test_f28_killed_and_started_again_among_many(
+def test_killed_controller_restarts_among_many_objects(
     crowded: ControlPlane, programs: ExitStack, tmp_path: Path
 ) -> None:
     kubeconfig = crowded.kubeconfig_for(crowded.token, tmp_path / "kubeconfig")

@@ -34,10 +34,9 @@ def late_status(proxy: Proxy, fault: CarriedOut = LATE) -> Rule:
     return proxy.add(Rule(fault, verb="patch", resource=MODEL_BOOSTER.plural, subresource="status"))
 
 
+@pytest.mark.fault("F09")
 @pytest.mark.usefixtures("controller")
-async def test_f09_an_edit_before_the_answer_to_a_status_is_carried_out(
-    world: World, proxy: Proxy
-) -> None:
+async def test_edit_before_a_late_status_response_is_applied(world: World, proxy: Proxy) -> None:
     late_status(proxy)
     await world.put(MODEL_BOOSTER, booster_object("m"))
     await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING, 1))
@@ -48,8 +47,9 @@ async def test_f09_an_edit_before_the_answer_to_a_status_is_carried_out(
     await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING, 2))
 
 
+@pytest.mark.fault("F09")
 @pytest.mark.usefixtures("controller")
-async def test_f09_what_is_made_again_before_the_answer_to_a_status_has_children(
+async def test_recreated_before_a_late_status_response_gets_children(
     world: World, proxy: Proxy
 ) -> None:
     late_status(proxy)
@@ -62,8 +62,9 @@ async def test_f09_what_is_made_again_before_the_answer_to_a_status_has_children
     await has_children(world, uid_of(again))
 
 
+@pytest.mark.fault("F09")
 @pytest.mark.usefixtures("controller")
-async def test_f09_what_is_made_again_before_its_predecessor_is_known_to_be_gone_has_children(
+async def test_recreated_before_its_deletion_is_seen_gets_children(
     world: World, proxy: Proxy
 ) -> None:
     rule = late_status(proxy, CarriedOut(before_seconds=2, after_seconds=2))
@@ -77,8 +78,9 @@ async def test_f09_what_is_made_again_before_its_predecessor_is_known_to_be_gone
     await has_children(world, uid_of(again))
 
 
+@pytest.mark.fault("F09")
 @pytest.mark.parametrize("resource", [MODEL_SERVER, MODEL_ROUTE], ids=lambda r: r.kind)
-async def test_f09_what_is_deleted_before_the_answer_to_its_making_comes_back(
+async def test_child_deleted_before_a_late_create_response_is_recreated(
     resource: Resource, controller: Controller, world: World, proxy: Proxy
 ) -> None:
     proxy.add(Rule(LATE, verb="patch", resource=resource.plural))
@@ -94,7 +96,8 @@ async def test_f09_what_is_deleted_before_the_answer_to_its_making_comes_back(
     assert len(await world.list(resource)) == 1
 
 
-async def test_f09_an_edit_before_the_answer_to_a_second_look_is_put_right(
+@pytest.mark.fault("F09")
+async def test_edit_before_a_late_read_response_is_reverted(
     controller: Controller, world: World, proxy: Proxy
 ) -> None:
     at = MODEL_SERVER.plural

@@ -33,7 +33,8 @@ def config_map(namespace: str, **values: str) -> Object:
     }
 
 
-async def test_f10_a_write_whose_answer_was_lost_can_be_repeated(
+@pytest.mark.fault("F10")
+async def test_write_with_a_lost_response_can_be_repeated(
     through: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     proxy.add(Rule(ResetAfterCommit(), verb="patch"))
@@ -44,6 +45,7 @@ async def test_f10_a_write_whose_answer_was_lost_can_be_repeated(
     assert again["metadata"]["resourceVersion"] == done["metadata"]["resourceVersion"]
 
 
+@pytest.mark.fault("F12")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -67,9 +69,7 @@ async def test_f10_a_write_whose_answer_was_lost_can_be_repeated(
         ),
     ],
 )
-async def test_f12_an_answer_that_makes_no_sense_is_none(
-    through: Kube, proxy: Proxy, answer: Answer
-) -> None:
+async def test_malformed_response_is_an_error(through: Kube, proxy: Proxy, answer: Answer) -> None:
     proxy.add(Rule(answer, times=None))
     with pytest.raises(Garbled):
         await through.get(CONFIG_MAP, "default", "m")
@@ -77,12 +77,14 @@ async def test_f12_an_answer_that_makes_no_sense_is_none(
         await through.list(CONFIG_MAP, namespace="default")
 
 
-async def test_f12_headers_without_end_are_not_read(through: Kube, proxy: Proxy) -> None:
+@pytest.mark.fault("F12")
+async def test_endless_headers_are_not_read(through: Kube, proxy: Proxy) -> None:
     proxy.add(Rule(Answer(200, {}, headers={"X-Long": "x" * 100_000})))
     with pytest.raises(Unreachable):
         await through.get(CONFIG_MAP, "default", "m")
 
 
+@pytest.mark.fault("F12")
 @pytest.mark.parametrize(
     "line",
     [
@@ -98,9 +100,7 @@ async def test_f12_headers_without_end_are_not_read(through: Kube, proxy: Proxy)
         ),
     ],
 )
-async def test_f12_a_watch_is_never_read_past_a_line_that_makes_no_sense(
-    through: Kube, proxy: Proxy, line: str
-) -> None:
+async def test_watch_ends_at_a_malformed_line(through: Kube, proxy: Proxy, line: str) -> None:
     metadata = '{"name":"a","uid":"u","resourceVersion":"2"}'
     good = f'{{"type":"DELETED","object":{{"kind":"ConfigMap","metadata":{metadata}}}}}\n'
     proxy.add(Rule(Answer(200, good + line + good), verb="watch"))
@@ -110,9 +110,8 @@ async def test_f12_a_watch_is_never_read_past_a_line_that_makes_no_sense(
         await anext(watch)
 
 
-async def test_f07_the_pause_that_a_busy_server_asks_for_is_passed_on(
-    through: Kube, proxy: Proxy
-) -> None:
+@pytest.mark.fault("F07")
+async def test_retry_after_is_passed_on(through: Kube, proxy: Proxy) -> None:
     for header, want in (("7", 7), ("1000000000", 60), ("soon", None)):
         proxy.add(Rule(Answer(429, headers={"Retry-After": header})))
         with pytest.raises(ApiError) as busy:

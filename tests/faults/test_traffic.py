@@ -1,14 +1,12 @@
-"""What the network and bad clients do to the webhook: F60 to F66 of the fault table.
+"""Network faults and misbehaving clients of the webhook: F60 to F66 of the fault table.
 
-The process is the real one, and so are the sockets. With ``CI`` set the tests take as long as the
-faults do; else they are shorter.
+The process and the sockets are real. ``make test-all`` runs them at full length (``IN_FULL``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import socket
 import threading
@@ -22,11 +20,10 @@ import pytest
 from tests.builders import backend, booster_object, worker
 from tests.controlplane.plane import ControlPlane
 from tests.faults.traffic import MIB, NEVER_READ, Webhook, Webhooks, started
+from tests.sizes import IN_FULL
 from tests.webhook import GOOD, Client, request, review
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
-
-IN_FULL = bool(os.environ.get("CI"))
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +33,13 @@ def webhooks(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="module")
 def webhook(webhooks: Webhooks) -> Webhook:
-    """The one that is attacked."""
+    """The webhook under attack."""
     return webhooks.start()
 
 
 @pytest.fixture(scope="module")
 def fresh(webhooks: Webhooks) -> Webhook:
-    """One that nobody has attacked: what is left of that in its memory goes at any time."""
+    """A webhook that was not attacked, so that its memory holds no garbage of an attack."""
     return webhooks.start()
 
 
@@ -50,7 +47,7 @@ REUSED_AFTER_SECONDS = (4, 6, 60, 89) if IN_FULL else (4, 6)
 
 
 class Idle(threading.Thread):
-    """A connection that is used, left alone for a while, and used again."""
+    """A connection that is used, idle for a while, and used again."""
 
     def __init__(self, webhook: Webhook, seconds: float) -> None:
         super().__init__(daemon=True)
@@ -63,12 +60,12 @@ class Idle(threading.Thread):
             for pause in (self.seconds, 0):
                 connection.sendall(GOOD)
                 self.answers.append(connection.recv(2**16).partition(b"\r\n")[0])
-                time.sleep(pause)  # that is the fault
+                time.sleep(pause)  # the injected fault
 
 
 @pytest.fixture(scope="module", autouse=True)
 def idle(webhooks: Webhooks) -> list[Idle]:
-    """Connections that are left alone while the other tests run."""
+    """Connections that stay idle while the other tests run."""
     webhook = webhooks.start()
     threads = [Idle(webhook, seconds) for seconds in REUSED_AFTER_SECONDS]
     for thread in threads:
@@ -76,8 +73,9 @@ def idle(webhooks: Webhooks) -> list[Idle]:
     return threads
 
 
-async def test_f60_a_rolling_restart_under_load_fails_no_request(webhooks: Webhooks) -> None:
-    """Clients as API servers are: they reuse connections, and hear late which pods are left."""
+@pytest.mark.fault("F60")
+async def test_rolling_restart_under_load_fails_no_request(webhooks: Webhooks) -> None:
+    """Clients reuse connections and learn late of removed pods, as API servers do."""
     old = [await asyncio.to_thread(webhooks.start, drain_seconds=3) for _ in range(2)]
     there, done, asked = list(old), asyncio.Event(), 0
     pause = 8 / (200 if IN_FULL else 100)
@@ -105,7 +103,7 @@ async def test_f60_a_rolling_restart_under_load_fails_no_request(webhooks: Webho
             wanted = asked + 50
             await _until(lambda: asked > wanted)  # noqa: B023  # it is waited for at once
             going.stop()
-            await asyncio.sleep(0.5)  # until then the Service sends some to the one that goes
+            await asyncio.sleep(0.5)  # until then the Service routes some requests to the old pod
             there.remove(going)
             assert await asyncio.to_thread(going.process.wait, 30) == 0
         done.set()
@@ -119,7 +117,7 @@ async def _until(right: Callable[[], object], seconds: float = 60) -> None:
 
 
 async def _gone(*clients: Client) -> None:
-    """Ends connections, and waits until they are."""
+    """Closes connections and waits until they are closed."""
     for client in clients:
         client.writer.transport.abort()
     for client in clients:
@@ -129,7 +127,7 @@ async def _gone(*clients: Client) -> None:
 
 @asynccontextmanager
 async def good_client(webhook: Webhook) -> AsyncIterator[list[int]]:
-    """A client that goes on asking on one connection; gives the statuses of its answers."""
+    """A client that keeps sending requests on one connection; yields the response statuses."""
     statuses: list[int] = []
     client = await webhook.connect()
 
@@ -170,8 +168,9 @@ async def _opened(webhook: Webhook, said: bytes | None) -> Client | None:
     return client
 
 
+@pytest.mark.fault("F62")
 @pytest.mark.parametrize("kind", HALF_OPEN)
-async def test_f62_half_open_connections_keep_nobody_waiting(webhook: Webhook, kind: str) -> None:
+async def test_half_open_connections_do_not_delay_others(webhook: Webhook, kind: str) -> None:
     async with good_client(webhook) as statuses:
         half_open = await _many(webhook, HALF_OPEN[kind])
         before = len(statuses)
@@ -181,7 +180,7 @@ async def test_f62_half_open_connections_keep_nobody_waiting(webhook: Webhook, k
 
 
 async def _many(webhook: Webhook, said: bytes | None) -> list[Client]:
-    """Returns many half-open connections, but for those that the server has refused."""
+    """Returns many half-open connections, without those that the server refused."""
     opened = []
     for _ in range(MANY // 50):
         batch = (_opened(webhook, said) for _ in range(50))
@@ -190,7 +189,7 @@ async def _many(webhook: Webhook, said: bytes | None) -> list[Client]:
 
 
 async def _is_served_before_long(webhook: Webhook) -> None:
-    """A new client may be refused while none of the others has kept us waiting for long."""
+    """Retries until a new client is served; a full server may refuse some attempts."""
     async with asyncio.timeout(15):
         while not await _is_served(webhook):  # noqa: ASYNC110 - each try is a connection
             await asyncio.sleep(0.1)
@@ -209,8 +208,9 @@ async def _is_served(webhook: Webhook) -> bool:
         await _gone(client)
 
 
-async def test_f62_clients_that_drip_are_let_go_and_delay_no_end(webhooks: Webhooks) -> None:
-    """One byte a second, and the process is asked to end while they go on."""
+@pytest.mark.fault("F62")
+async def test_slow_writers_are_disconnected_and_do_not_delay_shutdown(webhooks: Webhooks) -> None:
+    """Clients send one byte a second while the process shuts down."""
     webhook = await asyncio.to_thread(webhooks.start)
     half_open = [await _many(webhook, said) for said in HALF_OPEN.values()]
     clients = [client for kind in half_open[1:] for client in kind]
@@ -220,7 +220,7 @@ async def test_f62_clients_that_drip_are_let_go_and_delay_no_end(webhooks: Webho
             for client in clients:
                 with contextlib.suppress(OSError):
                     client.writer.write(b"a")
-            await asyncio.sleep(1)  # that is the fault
+            await asyncio.sleep(1)  # the injected fault
 
     dripping = asyncio.create_task(drip())
     try:
@@ -254,7 +254,8 @@ async def _has_forgotten(webhook: Webhook, memory: int, sockets: int) -> None:
     await _until(lambda: webhook.memory <= memory + 8 * MIB)
 
 
-async def test_f63_handshakes_leave_others_served_and_nothing_behind(webhook: Webhook) -> None:
+@pytest.mark.fault("F63")
+async def test_handshake_flood_blocks_nobody_and_leaks_nothing(webhook: Webhook) -> None:
     def shake_hands() -> None:
         with contextlib.suppress(OSError):  # it may be refused while there are too many
             webhook.blocking(timeout=30).close()
@@ -268,7 +269,8 @@ async def test_f63_handshakes_leave_others_served_and_nothing_behind(webhook: We
     await _has_forgotten(webhook, memory, sockets)
 
 
-async def test_f64_resets_leave_nothing_behind(webhook: Webhook) -> None:
+@pytest.mark.fault("F64")
+async def test_resets_leak_nothing(webhook: Webhook) -> None:
     """Of what is kept for 120 s the server forgets what is lost at once."""
 
     def reset() -> None:
@@ -317,8 +319,9 @@ BODIES = [
 ]
 
 
+@pytest.mark.fault("F65", "F66")
 @pytest.mark.parametrize(("body", "want"), BODIES)
-async def test_f65_f66_no_body_takes_more_than_its_share(
+async def test_large_bodies_stay_within_their_memory_budget(
     fresh: Webhook, body: bytes, want: int
 ) -> None:
     """At most four times its size, and 8 MiB."""
@@ -335,7 +338,8 @@ async def test_f65_f66_no_body_takes_more_than_its_share(
     assert peak <= before + 4 * len(body) + 8 * MIB
 
 
-async def test_f65_a_body_without_end_is_cut(webhook: Webhook) -> None:
+@pytest.mark.fault("F65")
+async def test_endless_body_is_cut(webhook: Webhook) -> None:
     client = await webhook.connect()
     webhook.forget_peak()
     before = webhook.memory
@@ -354,8 +358,9 @@ async def test_f65_a_body_without_end_is_cut(webhook: Webhook) -> None:
     await _gone(client)
 
 
+@pytest.mark.fault("F65")
 @pytest.mark.parametrize("length", [10, 10**6])
-async def test_f65_a_length_that_lies_is_found_out(webhook: Webhook, length: int) -> None:
+async def test_wrong_content_length_is_rejected(webhook: Webhook, length: int) -> None:
     body = orjson.dumps(review())
     client = await webhook.connect()
     client.writer.write(HEAD + f"Content-Length: {length}\r\n\r\n".encode() + body)
@@ -368,7 +373,8 @@ async def test_f65_a_length_that_lies_is_found_out(webhook: Webhook, length: int
     assert await _is_served(webhook)
 
 
-async def test_f61_an_idle_connection_can_be_used_again(idle: list[Idle]) -> None:
+@pytest.mark.fault("F61")
+async def test_idle_connection_can_be_reused(idle: list[Idle]) -> None:
     """The API server keeps connections for 90 s; this looks at what began before all the others."""
     for thread in idle:
         await asyncio.to_thread(thread.join, 120)

@@ -50,7 +50,8 @@ async def since(plane: ControlPlane) -> datetime:
 # F02, F03: broken and silent connections
 
 
-async def test_f02_a_watch_that_is_cut_anywhere_loses_and_doubles_nothing(
+@pytest.mark.fault("F02")
+async def test_cut_watch_neither_loses_nor_repeats_events(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     chance = random.Random(2)
@@ -65,7 +66,8 @@ async def test_f02_a_watch_that_is_cut_anywhere_loses_and_doubles_nothing(
         assert "Unreachable" in followed.counted
 
 
-async def test_f03_what_happens_while_a_watch_is_silent_is_seen_before_long(
+@pytest.mark.fault("F03")
+async def test_changes_during_a_silent_watch_are_found(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     timing = Timing(watch_seconds=(1, 1), grace_seconds=0.5, first_backoff_seconds=0.02)
@@ -97,6 +99,7 @@ TOO_LARGE = {
 NO_STREAMS = {**EXPIRED, "code": 422, "reason": "Invalid", "message": "sendInitialEvents forbidden"}
 
 
+@pytest.mark.fault("F04")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -106,7 +109,7 @@ NO_STREAMS = {**EXPIRED, "code": 422, "reason": "Invalid", "message": "sendIniti
 )
 @pytest.mark.parametrize("again", [False, True], ids=["once", "again on the listing"])
 @pytest.mark.parametrize("streams", [True, False], ids=["streamed", "plain"])
-async def test_f04_when_the_version_is_gone_everything_is_listed_and_nothing_flickers(
+async def test_expired_version_relists_without_spurious_changes(
     kube: Kube,
     proxy: Proxy,
     world: World,
@@ -143,8 +146,9 @@ def _name(obj: Object) -> str:
     return str(obj["metadata"]["name"])
 
 
+@pytest.mark.fault("F05")
 @pytest.mark.parametrize("streams", [True, False], ids=["streamed", "plain"])
-async def test_f05_a_server_that_has_not_caught_up_is_asked_for_what_it_has(
+async def test_server_behind_the_version_is_listed_as_it_is(
     kube: Kube,
     proxy: Proxy,
     world: World,
@@ -164,6 +168,7 @@ async def test_f05_a_server_that_has_not_caught_up_is_asked_for_what_it_has(
     assert "&resourceVersion=" not in asked[0]
 
 
+@pytest.mark.fault("F06")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -175,7 +180,7 @@ async def test_f05_a_server_that_has_not_caught_up_is_asked_for_what_it_has(
         pytest.param(Rewrite(lambda piece: b"<html>\n"), id="garbage"),
     ],
 )
-async def test_f06_without_streaming_lists_there_are_plain_ones(
+async def test_plain_list_replaces_an_unsupported_streaming_list(
     kube: Kube, proxy: Proxy, world: World, namespace: str, fault: Answer | CutAnswer | Silence
 ) -> None:
     for n in range(5):
@@ -188,7 +193,8 @@ async def test_f06_without_streaming_lists_there_are_plain_ones(
         await followed.until(lambda: followed.numbers[-1] == 9)
 
 
-async def test_f06_a_server_that_refused_streaming_lists_is_not_asked_again(
+@pytest.mark.fault("F06")
+async def test_refused_streaming_list_is_not_requested_again(
     kube: Kube, proxy: Proxy, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
     proxy.add(Rule(Answer(422, NO_STREAMS), verb="watch"))
@@ -203,7 +209,8 @@ async def test_f06_a_server_that_refused_streaming_lists_is_not_asked_again(
     assert await uris(plane, namespace, since, "sendInitialEvents=true") == []
 
 
-async def test_f17_while_a_listing_breaks_off_the_old_one_is_kept(
+@pytest.mark.fault("F17")
+async def test_interrupted_list_keeps_the_old_objects(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     for n in range(30):
@@ -222,10 +229,11 @@ async def test_f17_while_a_listing_breaks_off_the_old_one_is_kept(
         await followed.until(lambda: followed.deleted == ["m7"])
 
 
-# F07, F08: a server in trouble
+# F07, F08: a busy or failing server
 
 
-async def test_f07_a_server_that_is_too_busy_to_watch_is_not_listed(
+@pytest.mark.fault("F07")
+async def test_busy_server_is_not_relisted(
     kube: Kube, proxy: Proxy, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
     async with following(kube, namespace) as followed:
@@ -240,11 +248,12 @@ async def test_f07_a_server_that_is_too_busy_to_watch_is_not_listed(
     assert await listings(plane, namespace, since) == 1
 
 
+@pytest.mark.fault("F08")
 @pytest.mark.parametrize(
     ("failures", "relists"),
     [pytest.param(3, 0, id="resumed three times"), pytest.param(4, 1, id="then listed anew")],
 )
-async def test_f08_a_watch_that_the_server_breaks_off_is_resumed_a_few_times(
+async def test_broken_watch_is_resumed_a_few_times(
     kube: Kube,
     proxy: Proxy,
     world: World,
@@ -264,8 +273,9 @@ async def test_f08_a_watch_that_the_server_breaks_off_is_resumed_a_few_times(
     assert await listings(plane, namespace, since) == 1 + relists
 
 
+@pytest.mark.fault("F08")
 @pytest.mark.slow
-async def test_f08_a_server_that_fails_now_and_then_is_neither_lost_nor_flooded(
+async def test_occasional_errors_neither_stop_nor_flood(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     async def asked_for_in_six_seconds(followed: Followed, first: int) -> int:
@@ -287,7 +297,8 @@ async def test_f08_a_server_that_fails_now_and_then_is_neither_lost_nor_flooded(
         assert followed.deleted == []
 
 
-async def test_f09_slow_answers_change_nothing_but_the_time(
+@pytest.mark.fault("F09")
+async def test_slow_responses_change_no_result(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     for seconds in (0.1, 0.9, 0.3, 0.6):
@@ -304,7 +315,8 @@ async def test_f09_slow_answers_change_nothing_but_the_time(
 # F12, F13, F15: events that are not as they should be
 
 
-async def test_f12_an_event_that_cannot_be_read_is_not_skipped(
+@pytest.mark.fault("F12")
+async def test_unreadable_event_is_not_skipped(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     async with following(kube, namespace) as followed:
@@ -316,7 +328,8 @@ async def test_f12_an_event_that_cannot_be_read_is_not_skipped(
         assert "Garbled" in followed.counted
 
 
-async def test_f13_events_that_come_twice_are_told_once(
+@pytest.mark.fault("F13")
+async def test_duplicate_events_are_delivered_once(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     seen: list[bytes] = []
@@ -363,7 +376,8 @@ AUDITED = Timing(
 )
 
 
-async def test_f15_events_in_the_wrong_order_are_found_by_the_audit(
+@pytest.mark.fault("F15")
+async def test_audit_corrects_reordered_events(
     kube: Kube, proxy: Proxy, world: World, namespace: str
 ) -> None:
     await world.put(CONFIG_MAP, config_map("a", n="0"))
@@ -375,7 +389,8 @@ async def test_f15_events_in_the_wrong_order_are_found_by_the_audit(
         assert followed.counted == ["audit"]
 
 
-async def test_f16_bookmarks_move_on_where_a_watch_is_taken_up(
+@pytest.mark.fault("F16")
+async def test_bookmarks_advance_the_resume_version(
     kube: Kube, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
     # The server sends a bookmark two seconds before it ends a watch.
@@ -407,7 +422,8 @@ async def _resumed(plane: ControlPlane, namespace: str, since: datetime) -> list
 # F01, F31: a server or a kind that is not there
 
 
-async def test_f31_a_kind_that_does_not_exist_keeps_nobody_waiting_and_is_found_when_it_does(
+@pytest.mark.fault("F31")
+async def test_missing_kind_does_not_block_and_is_found_later(
     proxy: Proxy, plane: ControlPlane, namespace: str
 ) -> None:
     group = f"{namespace}.example.com"
@@ -454,8 +470,9 @@ async def test_f31_a_kind_that_does_not_exist_keeps_nobody_waiting_and_is_found_
         running.cancel()
 
 
+@pytest.mark.fault("F01")
 @pytest.mark.slow
-async def test_f01_a_server_that_restarts_is_listed_once_at_most() -> None:
+async def test_restarted_server_is_listed_once_at_most() -> None:
     def start() -> ControlPlane:
         return ControlPlane().start()
 

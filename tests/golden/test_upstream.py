@@ -299,7 +299,7 @@ def engines(children: Children) -> Iterator[Object]:
 
 def theirs(case: str) -> Children:
     path = Path(__file__).parent / "upstream" / f"{case}.yaml"
-    return list(yaml.safe_load_all(path.read_text()))
+    return list(yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader))
 
 
 @cache

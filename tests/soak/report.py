@@ -1,4 +1,4 @@
-"""What a soak found, as Markdown."""
+"""The report of a soak, as Markdown."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Report:
     settled_seconds: float = 0
     quiet_seconds: float = 0
     wrong: list[str] = field(default_factory=list)
-    """What was not as it should be in the end."""
+    """The problems that remained at the end."""
 
     @property
     def faults(self) -> list[str]:
-        """Every reason why the soak has failed; none if it has not."""
+        """The reasons of the failure; empty if the soak passed."""
         growth = [
             f"{role}: {HELD[name]} grows by {found.value:.2f} per minute"
             for (role, name), found in self.slopes.items()

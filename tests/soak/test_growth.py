@@ -22,44 +22,44 @@ def samples(seed: int, per_minute: float, *, keeps: float = 0.0, level: float = 
 
 
 @pytest.mark.parametrize("keeps", [0.0, 0.5, 0.9])
-def test_noise_alone_is_seldom_growth(keeps: float) -> None:
+def test_noise_is_rarely_reported_as_growth(keeps: float) -> None:
     false = sum(slope([samples(seed, 0, keeps=keeps)]).grows for seed in range(200))  # type: ignore[union-attr]
     assert false <= 20  # 2.5 % of them, were the correction exact
 
 
-def test_a_leak_is_seen() -> None:
+def test_leak_is_reported() -> None:
     found = slope([samples(1, 1.0)])
     assert found is not None
     assert found.grows
     assert found.low < 1.0 < found.high
 
 
-def test_a_restart_is_no_drop_and_hides_no_leak() -> None:
+def test_restart_does_not_hide_a_leak() -> None:
     found = slope([samples(1, 1.0, level=100), samples(2, 1.0, level=50)])
     assert found is not None
     assert found.low < 1.0 < found.high
     assert found.minutes == pytest.approx(19.83, abs=0.01)
 
 
-def test_what_never_changes_does_not_grow() -> None:
+def test_constant_value_does_not_grow() -> None:
     found = slope([[(float(n), 12.0) for n in range(10)]])
     assert found is not None
     assert (found.value, found.low, found.high, found.grows) == (0, 0, 0, False)
 
 
-def test_a_load_that_comes_and_goes_is_left_out() -> None:
+def test_varying_load_is_excluded() -> None:
     busy = [(float(n), 10.0 + n % 7 + n // 30) for n in range(120)]
     assert [value for _, value in lowest(busy, 30)] == [10, 11, 12, 13]
 
 
-def test_the_more_is_asked_the_wider_the_intervals() -> None:
+def test_intervals_widen_with_the_number_of_questions() -> None:
     one, many = slope([samples(1, 0)]), slope([samples(1, 0)], questions=12)
     assert one is not None
     assert many is not None
     assert many.low < one.low < one.high < many.high
 
 
-def test_too_little_is_told_from_nothing() -> None:
+def test_too_few_samples_are_distinguished_from_no_growth() -> None:
     assert slope([]) is None
     assert slope([[(0.0, 1.0), (1.0, 2.0)]]) is None
 
@@ -69,7 +69,7 @@ def test_too_little_is_told_from_nothing() -> None:
     [(0, 0), (3, 0), (5, 0), (9, 4)],
     ids=["standby", "some are new", "one each", "old entries are left"],
 )
-def test_entries_of_the_queue_are_held_against_modelboosters(entries: int, spare: int) -> None:
+def test_queue_entries_are_compared_with_model_boosters(entries: int, spare: int) -> None:
     metrics = Metrics()
     metrics.follow_queue("q", lambda: 0, lambda: entries, list)
     metrics.follow_objects(lambda: {("Active", "True"): 3, ("Active", "False"): 2})

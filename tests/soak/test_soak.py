@@ -1,4 +1,4 @@
-"""A short soak, so that the long one works when somebody wants it."""
+"""A short soak; it keeps ``make soak`` working."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tests.soak.run import soak
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)  # which is how long the slowest way back may take, see SETTLE_SECONDS
-def test_after_half_a_minute_of_random_faults_all_is_as_it_should_be(tmp_path: Path) -> None:
+@pytest.mark.timeout(600)  # the longest recovery, see SETTLE_SECONDS
+def test_half_a_minute_of_random_faults_is_survived(tmp_path: Path) -> None:
     report = soak(0.5, 20261122, tmp_path / "soak")
     assert report.faults == [], "\n".join(report.lines())
     assert sum(report.happened.values()) > 5

@@ -1,4 +1,4 @@
-"""The faults of a soak, drawn by chance from one table."""
+"""The faults of a soak, chosen at random from a table."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _doubled(piece: bytes) -> bytes:
 
 
 def restart_server(least: float, most: float) -> Callable[[Room, random.Random], Awaitable[None]]:
-    """Returns an act that ends the API server and starts it again after some seconds."""
+    """Returns an action that restarts the API server after some seconds."""
 
     async def act(room: Room, chance: random.Random) -> None:
         await asyncio.to_thread(room.plane.stop_apiserver)
@@ -241,7 +241,7 @@ def _found(room: Room, path: str) -> dict[str, dict[str, str]] | None:
 
 
 def to_leader(number: signal.Signals) -> Callable[[Room, random.Random], Awaitable[None]]:
-    """Returns an act that sends a signal to whoever leads."""
+    """Returns an action that sends a signal to the leader."""
 
     async def act(room: Room, chance: random.Random) -> None:
         (await room.leader()).send(number)
@@ -257,7 +257,7 @@ async def _kill_the_other(room: Room, chance: random.Random) -> None:
 
 
 def stand_still(least: float, most: float) -> Callable[[Room, random.Random], Awaitable[None]]:
-    """Returns an act that lets the leader stand still for some seconds."""
+    """Returns an action that suspends the leader for some seconds."""
 
     async def act(room: Room, chance: random.Random) -> None:
         leader: Replica = await room.leader()
@@ -324,7 +324,7 @@ class Misfortune:
         self._ending = asyncio.Event()
 
     async def run(self) -> None:
-        """Every incident has its turn before one has a second; returns after ``end``."""
+        """Runs every incident once before any runs twice; returns after ``end``."""
         while not self._ending.is_set():
             order = list(self._table)
             self._chance.shuffle(order)
@@ -338,7 +338,7 @@ class Misfortune:
                     self._happened[incident.row, incident.name] += 1
 
     def end(self) -> None:
-        """Lets what happens now be the last."""
+        """Stops after the current incident."""
         self._ending.set()
 
     async def _ends_within(self, seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""Is everything as it should be? By the pure conversion, and by what the server has stored."""
+"""Compares the stored objects with the result of the pure conversion."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Name = tuple[str, str]
 
 
 async def until_right(world: World, seconds: float) -> tuple[float, list[str]]:
-    """Waits until nothing is wrong; returns how long that took, and what still is."""
+    """Waits until nothing is wrong; returns the seconds it took and the remaining problems."""
     began = time.monotonic()
     told = 0.0
     while True:
@@ -52,7 +52,7 @@ async def until_right(world: World, seconds: float) -> tuple[float, list[str]]:
 
 
 async def faults(world: World) -> list[str]:
-    """Returns all that is not as the specs ask for."""
+    """Returns every difference from the specs."""
     boosters = await world.list(MODEL_BOOSTER)
     live: dict[Name, Object] = {}
     for resource in CHILDREN:
@@ -149,7 +149,7 @@ def requests(room: Room) -> list[audit.Request]:
 
 
 async def quiet_for(room: Room, seconds: float) -> list[str]:
-    """Waits, and returns what the controllers wrote meanwhile; there is no reason for any."""
+    """Waits and returns the controllers' writes in that time; none is expected."""
     begun = await asyncio.to_thread(audit.now, room.plane)
     await asyncio.sleep(seconds)
     asked = await asyncio.to_thread(requests, room)

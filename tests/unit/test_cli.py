@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ import yaml
 from app.apis.kinds import PROFILES
 from app.values.meta import Object
 from modelbooster.__main__ import main
-from modelbooster.offline.dialect import to_json, to_yaml
+from modelbooster.offline.dialect import to_yaml
 from tests.builders import backend, booster_object, policy
 
 ROOT = Path(__file__).parents[2]
@@ -265,39 +264,3 @@ def test_every_example_is_valid_and_the_others_are_refused(run: Run) -> None:
     first = str(ROOT / "examples" / "one-backend.yaml")
     for path in (ROOT / "examples" / "refused").iterdir():
         assert run("validate", first, str(path))[0] == 1, path
-
-
-@pytest.mark.parametrize(
-    "args", [["crd"], ["validate"], ["render"], ["--help"]], ids=lambda args: args[0]
-)
-def test_nothing_that_talks_to_a_cluster_is_loaded_without_need(args: list[str]) -> None:
-    program = (
-        "import sys\n"
-        "from modelbooster.__main__ import main\n"
-        "try: main(sys.argv[1:])\n"
-        "finally: print(*sys.modules, file=sys.stderr)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *args],
-        cwd=ROOT,
-        input=to_json(booster_object("m")),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    loaded = set(done.stderr.split())
-    assert {"modelbooster.__main__", "click"} <= loaded
-    assert not loaded & {
-        "app.kube", "kubernetes_asyncio", "aiohttp", "fastapi", "uvicorn", "cryptography"
-    }  # fmt: skip
-
-
-def test_the_module_is_the_same_program() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "modelbooster", "validate", "examples/canary.yaml"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.endswith('ModelBooster "chat" is valid\n')

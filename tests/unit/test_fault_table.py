@@ -1,48 +1,43 @@
-"""The fault table names tests that exist, and forgets no row."""
+"""Every fault has a test, and every marker names a fault."""
 
 from __future__ import annotations
 
-import ast
-from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from tests.faults.table import OPEN, ROWS, Row, lines
-
-ROOT = Path(__file__).parents[2]
+from tests.faults.table import FAULTS, lines, marked, results, verdict
 
 
-@cache
-def functions(path: str) -> set[str]:
-    tree = ast.parse((ROOT / path).read_text())
-    return {
-        node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_has_a_test(name: str) -> None:
+    assert marked().get(name)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_the_tests_of_a_row_exist(row: Row) -> None:
-    missing = [
-        test for test in row.tests if test.split("::")[1] not in functions(test.split("::")[0])
-    ]
-    assert missing == []
+def test_markers_name_faults_of_the_table() -> None:
+    assert set(marked()) <= set(FAULTS)
 
 
-def test_no_row_is_forgotten() -> None:
-    named = [row.name for row in ROWS] + list(OPEN)
-    assert sorted(named) == [f"F{number:02}" for number in (*range(1, 48), *range(60, 78))]
+def test_no_fault_is_missing() -> None:
+    assert list(FAULTS) == [f"F{number:02}" for number in (*range(1, 48), *range(60, 78))]
 
 
-def test_a_row_fails_with_any_of_its_tests() -> None:
-    row = next(row for row in ROWS if len(row.tests) == 2)
-    first, second = (SimpleNamespace(nodeid=f"{test}[case]") for test in row.tests)
+def test_verdict_depends_on_all_tests_of_a_fault() -> None:
+    name = next(name for name in FAULTS if len(marked()[name]) == 2)
+    first, second = (SimpleNamespace(nodeid=f"{test}[case]") for test in marked()[name])
 
-    def verdict(**reports: list[object]) -> str:
-        return next(line for line in lines(reports) if line.startswith(row.name)).split()[1]
+    def of(**reports: list[object]) -> str:
+        outcomes = results(reports)
+        table = lines(outcomes, every=True)
+        assert len(table) == len(FAULTS)
+        told = verdict(name, outcomes)
+        assert next(line for line in table if line.startswith(name)).startswith(f"{name}  {told}")
+        return told
 
-    assert verdict(passed=[first, second]) == "passed"
-    assert verdict(passed=[first], failed=[second]) == "FAILED"
-    assert verdict(passed=[first]) == "in"
-    assert lines({}) == []
+    assert of(passed=[first, second]) == "passed"
+    assert of(passed=[first], failed=[second]) == "FAILED"
+    assert of(passed=[first, second], error=[second]) == "FAILED"
+    assert of(passed=[first], skipped=[second]) == "FAILED"
+    assert of(passed=[first]) == "in part"
+    assert of() == "not run"
+    assert lines({}, every=False) == []

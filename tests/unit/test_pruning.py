@@ -145,9 +145,10 @@ def test_what_makes_no_sense_is_left_for_validation(obj: Object) -> None:
     assert pruned(once).object == once
 
 
-def test_no_depth_is_too_much() -> None:
+@pytest.mark.parametrize("depth", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_no_depth_is_too_much(depth: int) -> None:
     deep: Any = 1.0
-    for _ in range(100_000):
+    for _ in range(depth):
         deep = [deep]
     obj = booster_object("m", backend(workers=[worker(config={"a": deep})]), owner=deep)
     assert pruned(obj).unknown == ()

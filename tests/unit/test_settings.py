@@ -61,6 +61,7 @@ def test_what_a_variable_means(
     assert getattr(read_settings(), field) == want
 
 
+@pytest.mark.fault("F47")
 @pytest.mark.parametrize(
     ("variables", "said"),
     [

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.apis.kinds import PROFILES, Profile
@@ -23,6 +23,7 @@ from app.values.fields import FieldError, SpecError
 from app.values.meta import Object
 from tests.builders import backend, booster_object, lora, policy, worker
 from tests.generated import BOOSTERS
+from tests.sizes import examples
 
 OPTIONS = Options()
 
@@ -54,7 +55,7 @@ def as_told(faults: list[FieldError]) -> list[str]:
     return [*map(str, shown), f"spec: Invalid value: {rest} more faults"]
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(obj=BOOSTERS, profile=st.sampled_from(list(Profile)))
 @example(obj=MANY_FAULTS, profile=Profile.B)
 def test_admission_and_conversion_find_the_same_faults(obj: Object, profile: Profile) -> None:

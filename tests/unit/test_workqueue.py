@@ -147,13 +147,14 @@ HOUR = 3600.0
 RESYNC_SECONDS = 36000.0
 
 
-def test_a_key_with_many_delays_has_one_entry(queue: WorkQueue, clock: Clock) -> None:
+@pytest.mark.parametrize("minutes", [10, pytest.param(3 * 60, marks=pytest.mark.slow)])
+def test_a_key_with_many_delays_has_one_entry(queue: WorkQueue, clock: Clock, minutes: int) -> None:
     """Each minute, every key is added, delayed by ten seconds, and then by the resync interval."""
     keys = [Key("ns", f"m{i}") for i in range(500)]
     for key in keys:
         queue.add(key)
     most = 0
-    for _ in range(3 * 60):
+    for _ in range(minutes):
         for later in (10, RESYNC_SECONDS):
             while (taken := queue.take()) is not None:
                 queue.add_after(taken, later)

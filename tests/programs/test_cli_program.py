@@ -1,0 +1,50 @@
+"""The command line as a program of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from modelbooster.offline.dialect import to_json
+from tests.builders import booster_object
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "args", [["crd"], ["validate"], ["render"], ["--help"]], ids=lambda args: args[0]
+)
+def test_cluster_modules_are_not_loaded_without_need(args: list[str]) -> None:
+    program = (
+        "import sys\n"
+        "from modelbooster.__main__ import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print(*sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *args],
+        cwd=ROOT,
+        input=to_json(booster_object("m")),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stderr.split())
+    assert {"modelbooster.__main__", "click"} <= loaded
+    assert not loaded & {
+        "app.kube", "kubernetes_asyncio", "aiohttp", "fastapi", "uvicorn", "cryptography"
+    }  # fmt: skip
+
+
+def test_the_module_is_the_same_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "modelbooster", "validate", "examples/canary.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.endswith('ModelBooster "chat" is valid\n')
