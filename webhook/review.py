@@ -43,7 +43,7 @@ class NotAReview(ValueError):
     """The request is no AdmissionReview; the text says why and echoes nothing of it."""
 
 
-def validated(review: Any, context: Context) -> Object:
+def validate(review: Any, context: Context) -> Object:
     """Returns the answer to a review of the validating webhook.
 
     Args:
@@ -85,7 +85,7 @@ def _unwatched(request: Object, namespaces: tuple[str, ...]) -> str | None:
     )
 
 
-def mutated(review: Any) -> Object:
+def mutate(review: Any) -> Object:
     """Returns the answer to a review of the mutating webhook: always allowed.
 
     The object was checked by nothing yet; what is wrong with it is said by those who come later.
@@ -103,7 +103,7 @@ def mutated(review: Any) -> Object:
     return answer
 
 
-def unreadable(uid: str, why: str) -> Object:
+def refuse_undecodable(uid: str, why: str) -> Object:
     """Returns the refusal of a review of which no more than its uid could be read."""
     return _denied({"uid": uid}, _status(422, "Invalid", why))
 
