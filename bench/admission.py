@@ -88,11 +88,19 @@ def serve_ours(port: int, cert: Path, key: Path) -> None:
     context = Context(options=Options(), profile=Profile.B, lookup=None)
     serving = ServingContext()
     serving.use(KeyPair(cert.read_bytes(), key.read_bytes()))
-    app = webhook_app(lambda: context, Metrics())
+    metrics = Metrics()
+    app = webhook_app(lambda: context, metrics)
     gc.collect()
     gc.freeze()  # as the process does when it knows its neighbours
     uvloop.run(
-        serve_https(app, host="127.0.0.1", port=port, serving=serving, stopping=asyncio.Event())
+        serve_https(
+            app,
+            metrics,
+            host="127.0.0.1",
+            port=port,
+            serving=serving,
+            stopping=asyncio.Event(),
+        )
     )
 
 

@@ -16,13 +16,13 @@ import signal
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from enum import Flag, auto
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from app.errors import OperatorError, UsageError
 from app.kube import Kube, connect
 from app.log import configure
 from app.metrics import Metrics
+from app.version import program_version
 from modelbooster.parts.probes import Probes
 from modelbooster.probes import ReadyCheck
 from modelbooster.settings import Settings
@@ -83,7 +83,7 @@ async def _run(settings: Settings, part: Part, kubeconfig: str | None) -> None:
         )
     stopping = asyncio.Event()
     _heed_signals(stopping)
-    metrics = Metrics(_version())
+    metrics = Metrics(program_version())
     leadership = _leadership(settings, metrics) if Part.CONTROLLER in part else None
     guard = leadership.guard if leadership is not None else None
     async with connect(
@@ -206,10 +206,3 @@ def report(error: BaseException) -> int:
     else:
         log.error("the process ends: this is a bug", exc_info=error)
     return FAILED
-
-
-def _version() -> str:
-    try:
-        return version("model-booster")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0"

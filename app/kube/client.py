@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 import orjson
 
@@ -15,6 +14,7 @@ from app.kube.reader import Reader
 from app.kube.request import REQUEST_SECONDS, Request
 from app.kube.transport import Guard, Observe, Transport
 from app.values.meta import Object, Resource
+from app.version import program_version
 
 FIELD_MANAGER = "model-booster-controller"
 """Under this name the API server notes which fields are ours."""
@@ -167,12 +167,6 @@ async def connect(
     """
     bucket = Bucket(qps, burst) if qps > 0 else None
     credentials = Credentials(kubeconfig)
-    async with Transport(credentials, _user_agent(), bucket=bucket, observe=observe) as transport:
+    user_agent = f"model-booster/{program_version()}"
+    async with Transport(credentials, user_agent, bucket=bucket, observe=observe) as transport:
         yield Kube(transport, guard)
-
-
-def _user_agent() -> str:
-    try:
-        return f"model-booster/{version('model-booster')}"
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "model-booster/0"

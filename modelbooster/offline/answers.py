@@ -62,10 +62,10 @@ class Answer:
     def text(self) -> str:
         """Returns the answer as lines in kubectl's words."""
         verdict = f"{self.document.source}: {self.document} is valid\n" if self.allowed else ""
-        return self.complaints() + verdict
+        return self.problems() + verdict
 
-    def complaints(self) -> str:
-        """Returns the lines of it that are no good news; none if all is well."""
+    def problems(self) -> str:
+        """Returns warnings and refusal as lines; ``""`` if there are none."""
         at = self.document.source
         lines = [f"{at}: Warning: {text}" for text in self.warnings]
         if len(self.faults) == 1:

@@ -21,6 +21,7 @@ from modelbooster.parts.neighbours import Neighbours
 from modelbooster.parts.tasks import beside, port_errors
 from modelbooster.probes import ReadyCheck
 from modelbooster.settings import Settings
+from webhook.limiter import InFlightLimiter
 from webhook.server import serve_https, webhook_app
 from webhook.tls import ServingContext
 
@@ -85,13 +86,15 @@ class WebhookPart:
         chosen = self._settings
         with port_errors(chosen.webhook_host, chosen.webhook_port):
             await serve_https(
-                webhook_app(self._context, self._metrics, chosen.webhook_body_budget_mib * MIB),
+                webhook_app(self._context, self._metrics),
+                self._metrics,
                 host=chosen.webhook_host,
                 port=chosen.webhook_port,
                 serving=self._serving,
                 stopping=stopping,
                 drain_seconds=chosen.drain_seconds,
-                listening=lambda port: up.set(),
+                limiter=InFlightLimiter(chosen.webhook_body_budget_mib * MIB),
+                on_listening=lambda port: up.set(),
             )
 
     def _context(self) -> Context:

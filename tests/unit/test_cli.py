@@ -14,7 +14,7 @@ import yaml
 
 from app.apis.kinds import PROFILES
 from app.values.meta import Object
-from modelbooster.__main__ import main
+from modelbooster.cli.main import main
 from modelbooster.offline.dialect import to_json, to_yaml
 from tests.builders import backend, booster_object, policy
 
@@ -273,7 +273,7 @@ def test_every_example_is_valid_and_the_others_are_refused(run: Run) -> None:
 def test_nothing_that_talks_to_a_cluster_is_loaded_without_need(args: list[str]) -> None:
     program = (
         "import sys\n"
-        "from modelbooster.__main__ import main\n"
+        "from modelbooster.cli.main import main\n"
         "try: main(sys.argv[1:])\n"
         "finally: print(*sys.modules, file=sys.stderr)\n"
     )
@@ -286,7 +286,7 @@ def test_nothing_that_talks_to_a_cluster_is_loaded_without_need(args: list[str])
         check=True,
     )
     loaded = set(done.stderr.split())
-    assert {"modelbooster.__main__", "click"} <= loaded
+    assert {"modelbooster.cli.main", "click"} <= loaded
     assert not loaded & {
         "app.kube", "kubernetes_asyncio", "aiohttp", "fastapi", "uvicorn", "cryptography"
     }  # fmt: skip
