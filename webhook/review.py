@@ -1,7 +1,7 @@
-"""An AdmissionReview in, an AdmissionReview out: a function of the request and what we know.
+"""Turns an AdmissionReview into its answer.
 
-Refusals have the form of the API server's own (422 with a cause for each fault, 403 for what may
-not be done now), because kubectl then prints them like its own. The request is never echoed.
+Denials look like those of the API server, so kubectl prints them the same way: 422 with a cause for
+each fault, or 403 for a forbidden operation. An answer never repeats the request.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from app.values.meta import Object
 
 MOST_WARNINGS = 5
 MOST_WARNING_BYTES = 256
-"""A longer warning may be cut by the API server, wherever that happens to be."""
+"""The API server may truncate longer warnings."""
 
 MOST_MESSAGE_CHARACTERS = 4000
 MOST_FIELD_CHARACTERS = 250
@@ -34,13 +34,13 @@ EXEMPT_USERS = frozenset(
         "system:kube-controller-manager",
     }
 )
-"""Who may delete a protected object: without them a namespace would never end."""
+"""Users that may delete a protected object. Without them, a namespace could not be deleted."""
 
 _KIND = {"group": MODEL_BOOSTER.group, "kind": MODEL_BOOSTER.kind}
 
 
 class NotAReview(ValueError):
-    """The request is no AdmissionReview; the text says why and echoes nothing of it."""
+    """The request is not an AdmissionReview. The message repeats nothing of the request."""
 
 
 def validate(review: Any, context: Context) -> Object:
@@ -48,17 +48,17 @@ def validate(review: Any, context: Context) -> Object:
 
     Args:
         review: the request's body, as decoded JSON of any shape.
-        context: what the verdict depends on besides.
+        context: what the verdict depends on besides the request.
 
     Raises:
-        NotAReview: it is none.
+        NotAReview: the body is not an AdmissionReview.
     """
     request = _request(review)
-    if _is_write(request) and (why := _replaced(request, context)):
+    if _is_write(request) and (why := _replaced_advice(request, context)):
         return _denied(request, _status(503, "ServiceUnavailable", f"not possible now: {why}"))
-    if not _is_ours(request):
+    if not _is_for_booster(request):
         return _allowed(request)
-    if (warning := _unwatched(request, context.namespaces)) is not None:
+    if (warning := _unwatched_warning(request, context.namespaces)) is not None:
         return _allowed(request, (warning,))
     if request.get("operation") == "DELETE":
         return _deletion(request)
@@ -71,31 +71,34 @@ def validate(review: Any, context: Context) -> Object:
     return _allowed(request, verdict.warnings)
 
 
-def _unwatched(request: Object, namespaces: tuple[str, ...]) -> str | None:
-    """Returns what to say of an object that our controller will never see, None if it will.
+def _unwatched_warning(request: Object, namespaces: tuple[str, ...]) -> str | None:
+    """Returns a warning for an object in a namespace that the controller does not watch, else None.
 
-    It is not refused: another controller may watch its namespace.
+    The object is allowed, because another controller may watch the namespace.
     """
     namespace = request.get("namespace")
     if not namespaces or namespace in namespaces or not isinstance(namespace, str):
         return None
     return (
         "this ModelBooster will not be served: the controller watches only the namespaces"
-        f" {_cut(', '.join(namespaces), 100)} (watchNamespaces of the Helm chart)"
+        f" {_truncate(', '.join(namespaces), 100)} (watchNamespaces of the Helm chart)"
     )
 
 
 def mutate(review: Any) -> Object:
     """Returns the answer to a review of the mutating webhook: always allowed.
 
-    The object was checked by nothing yet; what is wrong with it is said by those who come later.
+    Mutation comes before validation, so the object may be invalid in any way.
+
+    Args:
+        review: the request's body, as decoded JSON of any shape.
 
     Raises:
-        NotAReview: it is none.
+        NotAReview: the body is not an AdmissionReview.
     """
     request = _request(review)
     answer = _allowed(request)
-    if _is_ours(request) and request.get("operation") == "CREATE":
+    if _is_for_booster(request) and request.get("operation") == "CREATE":
         patch = defaults(request.get("object"))
         if patch:
             encoded = base64.b64encode(orjson.dumps(patch)).decode()
@@ -104,19 +107,19 @@ def mutate(review: Any) -> Object:
 
 
 def refuse_undecodable(uid: str, why: str) -> Object:
-    """Returns the refusal of a review of which no more than its uid could be read."""
+    """Returns the denial of a review of which only the uid is known."""
     return _denied({"uid": uid}, _status(422, "Invalid", why))
 
 
 def invalid_status(name: str, faults: tuple[FieldError, ...]) -> Object:
-    """Returns the Status that says what is wrong with an object, a cause for each fault."""
+    """Returns the Status of an invalid object, with one cause for each fault."""
     lines = list(dict.fromkeys(str(fault) for fault in faults))
     said = lines[0] if len(lines) == 1 else f"[{', '.join(lines)}]"
     causes = [
         {
             "reason": str(fault.cause),
-            "message": _cut(fault.message, MOST_CAUSE_CHARACTERS),
-            "field": _cut(str(fault.path), MOST_FIELD_CHARACTERS),
+            "message": _truncate(fault.message, MOST_CAUSE_CHARACTERS),
+            "field": _truncate(str(fault.path), MOST_FIELD_CHARACTERS),
         }
         for fault in faults
     ]
@@ -125,10 +128,10 @@ def invalid_status(name: str, faults: tuple[FieldError, ...]) -> Object:
 
 
 def name_of(obj: Object) -> str:
-    """Returns what to call an object: its name, else the beginning of what it will be called."""
+    """Returns the name of an object, else its generateName, else ``""``."""
     metadata = _dict(obj.get("metadata"))
     name = metadata.get("name") or metadata.get("generateName")
-    return _cut(name, MOST_FIELD_CHARACTERS) if isinstance(name, str) else ""
+    return _truncate(name, MOST_FIELD_CHARACTERS) if isinstance(name, str) else ""
 
 
 def _request(review: Any) -> Object:
@@ -145,8 +148,8 @@ def _request(review: Any) -> Object:
     return request
 
 
-def _is_ours(request: Object) -> bool:
-    """Whether we have anything to say: of other kinds and of subresources we know nothing."""
+def _is_for_booster(request: Object) -> bool:
+    """Whether the request is for a ModelBooster itself, not for a subresource or another kind."""
     return (
         _is_of_booster(request)
         and not request.get("subResource")
@@ -161,18 +164,18 @@ def _is_of_booster(request: Object) -> bool:
 
 
 def _is_write(request: Object) -> bool:
-    """Whether a ModelBooster would be stored, by a write of its status too."""
+    """Whether the request stores a ModelBooster, directly or by a write of its status."""
     if not _is_of_booster(request) or request.get("operation") not in ("CREATE", "UPDATE"):
         return False
-    # What is being deleted must be able to go.
+    # An object that is being deleted must lose its finalizers.
     return not _dict(_dict(request.get("object")).get("metadata")).get("deletionTimestamp")
 
 
-def _replaced(request: Object, context: Context) -> str | None:
-    """Returns what to say while another definition is installed; None while ours is.
+def _replaced_advice(request: Object, context: Context) -> str | None:
+    """Returns advice while another CustomResourceDefinition is installed; None while ours is.
 
-    Of an update the request itself tells: the API server has just read the stored object, with or
-    without the mark of our schema. An object that was never stored has no creation time.
+    An update shows it directly: the API server has just read the stored object, with or without
+    the mark of our schema. An object that was never stored has no creation time.
     """
     old = _dict(request.get("oldObject"))
     if _dict(old.get("metadata")).get("creationTimestamp"):
@@ -181,7 +184,7 @@ def _replaced(request: Object, context: Context) -> str | None:
 
 
 def _deletion(request: Object) -> Object:
-    old = _dict(request.get("oldObject"))  # a deletion of many carries no name but this
+    old = _dict(request.get("oldObject"))  # deletecollection sets no name in the request
     metadata = _dict(old.get("metadata"))
     user = _dict(request.get("userInfo")).get("username")
     if (
@@ -217,13 +220,13 @@ def _answer(response: Object) -> Object:
 
 
 def _status(code: int, reason: str, message: str, details: Object | None = None) -> Object:
-    text = _cut(message, MOST_MESSAGE_CHARACTERS)
+    text = _truncate(message, MOST_MESSAGE_CHARACTERS)
     status: Object = {"status": "Failure", "code": code, "reason": reason, "message": text}
     return status if details is None else {**status, "details": details}
 
 
 def shown_warnings(warnings: tuple[str, ...]) -> list[str]:
-    """Returns warnings as the API server passes them on: few, short, in one line each."""
+    """Returns warnings as the API server accepts them: few, short, one line each."""
     shown = warnings[:MOST_WARNINGS]
     if len(warnings) > MOST_WARNINGS:
         left_out = len(warnings) - MOST_WARNINGS + 1
@@ -239,8 +242,8 @@ def _one_line(text: str) -> str:
     return whole[: MOST_WARNING_BYTES - 3].decode(errors="ignore") + "..."
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 3] + "..."
+def _truncate(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def _dict(value: Any) -> Object:

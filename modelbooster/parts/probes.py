@@ -1,4 +1,4 @@
-"""The server that the kubelet and Prometheus ask."""
+"""The server for probes and metrics."""
 
 from __future__ import annotations
 
@@ -26,25 +26,24 @@ LIMITS = Limits(
     unproven_bodies=8,
     eviction_seconds=0.2,
 )
-"""What a client may take. The port has no TLS and no authentication, and a client that fills it
-would keep the kubelet from its probes."""
+"""The port has no TLS and no authentication. These limits keep it free for the kubelet."""
 
 SHUTDOWN_SECONDS = 1.0
-"""How long answers under way may take when the process ends."""
+"""How long replies in progress may take when the process ends."""
 
 
 class Probes:
-    """Answers the kubelet and Prometheus.
+    """Serves probes and metrics.
 
     Args:
-        settings: what was chosen.
-        metrics: what to show.
-        ready: what must hold for requests, or work, to be sent here.
-        live: what must hold for the process to be left running.
-        limits: what a client may take.
+        settings: the settings.
+        metrics: the metrics of the process.
+        ready: checks of ``/readyz``.
+        live: checks of ``/livez``.
+        limits: limits of each connection.
 
     Raises:
-        UsageError: the port cannot be had.
+        UsageError: the program cannot listen on the port.
     """
 
     def __init__(

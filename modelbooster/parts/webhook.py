@@ -1,4 +1,4 @@
-"""The webhook's part of a process: HTTPS, certificates, and what the rules ask about."""
+"""The webhook part of a process: the HTTPS server, certificates and informers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from certs.provided import follow
 from certs.rotator import rotate
 from controller.cluster.schema import Schema
 from modelbooster.parts.neighbours import Neighbours
-from modelbooster.parts.tasks import beside, port_errors
+from modelbooster.parts.tasks import in_background, port_errors
 from modelbooster.probes import ReadyCheck
 from modelbooster.settings import Settings
 from webhook.limiter import InFlightLimiter
@@ -29,17 +29,17 @@ log = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
 
-LOOK_SECONDS = 30.0
-"""Time between two looks at which kthena is installed."""
+DETECTION_SECONDS = 30.0
+"""Interval between two checks of the installed kthena release."""
 
 
 class WebhookPart:
-    """Answers the API server's questions.
+    """Serves the admission webhook.
 
     Args:
         kube: the API server.
-        settings: what was chosen.
-        metrics: what is counted.
+        settings: the settings.
+        metrics: the metrics of the process.
     """
 
     def __init__(self, kube: Kube, settings: Settings, metrics: Metrics) -> None:
@@ -68,60 +68,60 @@ class WebhookPart:
         self.live: tuple[ReadyCheck, ...] = ()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Serves until ``stopping`` is set, and a while longer.
+        """Serves until ``stopping`` is set, then drains.
 
         Raises:
-            UsageError: the port cannot be had.
+            UsageError: the program cannot listen on the port.
         """
         up = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            # Before anything is asked of the API server: a port that is taken is a sudden end.
+            # Listen first: if the port is taken, the process ends before it calls the API server.
             serving = group.create_task(self._serve(stopping, up))
             await up.wait()
             work = self._neighbours.run(), self._detect(), self._schema.run()
-            async with beside(self._certificates(), *work):
+            async with in_background(self._certificates(), *work):
                 await serving
 
     async def _serve(self, stopping: asyncio.Event, up: asyncio.Event) -> None:
-        chosen = self._settings
-        with port_errors(chosen.webhook_host, chosen.webhook_port):
+        settings = self._settings
+        with port_errors(settings.webhook_host, settings.webhook_port):
             await serve_https(
                 webhook_app(self._context, self._metrics),
                 self._metrics,
-                host=chosen.webhook_host,
-                port=chosen.webhook_port,
+                host=settings.webhook_host,
+                port=settings.webhook_port,
                 serving=self._serving,
                 stopping=stopping,
-                drain_seconds=chosen.drain_seconds,
-                limiter=InFlightLimiter(chosen.webhook_body_budget_mib * MIB),
+                drain_seconds=settings.drain_seconds,
+                limiter=InFlightLimiter(settings.webhook_body_budget_mib * MIB),
                 on_listening=lambda port: up.set(),
             )
 
     def _context(self) -> Context:
-        chosen = self._settings
+        settings = self._settings
         return Context(
-            chosen.options,
+            settings.options,
             self._profile,
             self._neighbours.lookup,
             self._schema.fault(),
-            chosen.namespaces,
+            settings.namespaces,
         )
 
     async def _certificates(self) -> None:
-        chosen = self._settings
+        settings = self._settings
         place = Place(
-            namespace=chosen.namespace,
-            service=chosen.webhook_service,
-            secret=chosen.certificate_secret,
-            validating=chosen.validating_webhook_configuration,
-            mutating=chosen.mutating_webhook_configuration,
-            metadata=dict(chosen.state_metadata),
+            namespace=settings.namespace,
+            service=settings.webhook_service,
+            secret=settings.certificate_secret,
+            validating=settings.validating_webhook_configuration,
+            mutating=settings.mutating_webhook_configuration,
+            metadata=dict(settings.state_metadata),
         )
         ready, ends = self._set_certificate_fault, self._set_certificate_end
-        if chosen.certificate_mode == "provided" and chosen.certificate_dir is not None:
-            # The API server asks for the first name only; the others are a courtesy of our own.
+        if settings.certificate_mode == "provided" and settings.certificate_dir is not None:
+            # The API server uses only the first name; provided certificates may omit the others.
             refused = self._metrics.certificate_errors.inc
-            names, folder = place.names[:1], chosen.certificate_dir
+            names, folder = place.names[:1], settings.certificate_dir
             await follow(folder, names, self._use, ready, refused=refused, ends=ends)
         else:
             early = self._metrics.authority_early.set
@@ -146,10 +146,10 @@ class WebhookPart:
         return found
 
     async def _detect(self) -> None:
-        """Follows which kthena is installed: the last rule converts for that release."""
+        """Detects the installed kthena release again and again; a rule converts for it."""
         while True:
             try:
                 await self._look()
             except (ApiError, Unreachable) as exc:
                 log.warning("the installed kthena is not known: %s", exc)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(DETECTION_SECONDS)

@@ -106,7 +106,7 @@ def test_another_leader_takes_over_and_writes_nothing(
     )
     text = installation.kubelet.logs(leader)
     assert f"{leader} has released the lease" in text
-    assert "ended in order" in text
+    assert "process ended normally" in text
     # The new leader works...
     edited = booster_object("m", namespace=admin.namespace)
     edited["spec"]["backends"][0]["routeWeight"] = 50
@@ -261,7 +261,7 @@ def test_the_processes_end_when_asked(installation: Installation, kubectl: Kubec
     eventually(lambda: name not in installation.kubelet.pods("webhook"), seconds=60)
     text = installation.kubelet.logs(name)
     assert "SIGTERM: ending" in text
-    assert "ended in order" in text
+    assert "process ended normally" in text
     eventually(
         lambda: any(p.is_ready() for p in installation.kubelet.pods("webhook").values()),
         seconds=60,
