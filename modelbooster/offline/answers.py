@@ -1,6 +1,6 @@
-"""What the webhook would say, and what the controller would make, without a cluster.
+"""Computes answers of the webhook and children of the controller, without a cluster.
 
-The documents of one call are taken as one cluster: each is judged as if the others were applied.
+The documents of one call form one cluster: each is validated as if the others were applied.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from app.values.meta import Key, Object
 from modelbooster.offline.documents import Document
 
 NO_UID = "00000000-0000-0000-0000-000000000000"
-"""Uid of a ModelBooster that no API server has given one."""
+"""Uid of a ModelBooster that was never stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the webhook would say to one document.
+    """The answer of the webhook to one document.
 
     Args:
-        document: as it was read.
+        document: the document as read.
         context: what the answer depends on besides the document.
-        faults: why it is refused.
-        warnings: what may surprise.
-        model: what it means; None if it cannot be told.
+        faults: why the document is refused; empty if it is allowed.
+        warnings: warnings of the webhook.
+        model: the canonical form; None if the document is too broken for it.
     """
 
     document: Document
@@ -44,7 +44,7 @@ class Answer:
 
     @property
     def allowed(self) -> bool:
-        """Whether it would be let in."""
+        """Whether the webhook allows the document."""
         return not self.faults
 
     def summary(self) -> Object:
@@ -60,7 +60,7 @@ class Answer:
         }
 
     def text(self) -> str:
-        """Returns the answer as lines in kubectl's words."""
+        """Returns the answer as text, worded like kubectl."""
         verdict = f"{self.document.source}: {self.document} is valid\n" if self.allowed else ""
         return self.problems() + verdict
 
@@ -84,14 +84,14 @@ def answers(
     namespace: str = "default",
     note: Callable[[str], None],
 ) -> list[Answer]:
-    """Returns what the webhook would say to each ModelBooster among the documents.
+    """Returns the answer of the webhook to each ModelBooster among the documents.
 
     Args:
-        documents: objects of any kind; those of others are only noted.
-        context: what the answers depend on; its lookup is replaced by the documents themselves.
-        strict: whether unknown fields are refused, as kubectl does, or only warned of.
-        namespace: where objects stand that name none.
-        note: told what is left out, and why.
+        documents: objects of any kind; other kinds are skipped with a note.
+        context: what the answers depend on; its lookup is replaced by the documents.
+        strict: whether unknown fields are refused, as in kubectl, or cause a warning.
+        namespace: namespace of objects that set none.
+        note: called with the reason for each skipped or repeated object.
     """
     boosters: list[tuple[Document, Object, tuple[str, ...]]] = []
     for document in documents:
@@ -99,9 +99,9 @@ def answers(
             version = document.object.get("apiVersion")
             note(f"{document.source}: {document} ({version}) is no ModelBooster: left out")
             continue
-        kept = stored(document.object)
-        obj = defaulted(_placed(kept.object, namespace))
-        boosters.append((document, obj, kept.unknown))
+        pruned = stored(document.object)
+        obj = defaulted(_with_namespace(pruned.object, namespace))
+        boosters.append((document, obj, pruned.unknown))
     named = [obj for _, obj, _ in boosters if obj["metadata"].get("name")]
     context = replace(context, lookup=lookup_among(named))
     seen: set[Key] = set()
@@ -117,13 +117,13 @@ def answers(
 
 
 def children(answer: Answer) -> list[Object]:
-    """Returns the children that the controller would make; none of what is refused."""
+    """Returns the children that the controller would create; none if the answer is a refusal."""
     uid = answer.model.uid if answer.model else ""
     return [child.object for child in desired(answer, uid or NO_UID)]
 
 
 def desired(answer: Answer, uid: str) -> list[Desired]:
-    """Returns the same children as they are wanted, of a ModelBooster with this uid."""
+    """Returns the desired children of a ModelBooster with this uid; none if it is refused."""
     if not answer.allowed or answer.model is None:
         return []
     model = replace(answer.model, uid=uid)
@@ -131,7 +131,7 @@ def desired(answer: Answer, uid: str) -> list[Desired]:
 
 
 def is_booster(obj: Object) -> bool:
-    """Whether an object is a ModelBooster of the version that we know."""
+    """Whether an object is a ModelBooster of the served API version."""
     return (obj.get("apiVersion"), obj.get("kind")) == (
         MODEL_BOOSTER.api_version,
         MODEL_BOOSTER.kind,
@@ -139,14 +139,14 @@ def is_booster(obj: Object) -> bool:
 
 
 def name_of(obj: Object) -> str:
-    """Returns what to call an object: its name, else the beginning of the name that it will get."""
+    """Returns the name of an object, else its generateName, else an empty string."""
     metadata = obj.get("metadata")
     if not isinstance(metadata, dict):
         return ""
     return str(metadata.get("name") or metadata.get("generateName") or "")
 
 
-def _placed(obj: Object, namespace: str) -> Object:
+def _with_namespace(obj: Object, namespace: str) -> Object:
     metadata = obj.get("metadata")
     if not isinstance(metadata, dict):
         metadata = {}
