@@ -37,7 +37,7 @@ class ServingContext:
         self._directory = directory
         self._newest: ssl.SSLContext | None = None
         self.context = _server_context()
-        """The context of the listening socket; it rejects handshakes until there is a certificate."""
+        """Context of the listening socket. It rejects handshakes until ``use`` was called."""
         self.context.sni_callback = self._switch
 
     def use(self, pair: CertifiedKey) -> None:
