@@ -1,4 +1,4 @@
-"""Payloads that nobody means well with (F65 and F66 of the fault table), and what they cost."""
+"""Measures the cost of hostile payloads (F65 and F66 of the fault table)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bench._servers import Server, sent
 MIB = 1024 * 1024
 
 CPU_MS = 50.0
-"""What a payload may cost; and of memory four times what is kept of it, and 8 MiB."""
+"""Maximum CPU time of a payload. The memory bound is four times its stored bytes plus 8 MiB."""
 
 Cost = dict[str, float]
 
 MOST_BYTES = 8 * 1024 * 1024
-"""What a body may have; more of one is never kept."""
+"""Maximum size of a body; the server stores no more."""
 
 DEEP = 100_000
 
@@ -40,7 +40,7 @@ ODD: dict[str, str] = {
 
 
 def hostile() -> Iterator[tuple[str, int, list[bytes]]]:
-    """Yields payloads: a name, the bytes that a server keeps at most, a request in pieces."""
+    """Yields payloads: name, maximum of stored bytes, and the request in pieces."""
     template = orjson.dumps(small(random.Random(0)))
     config = b'"config":{"port":'
     for name, value in ODD.items():
@@ -66,8 +66,10 @@ def _head(length: str) -> bytes:
     return ("\r\n".join(lines) + "\r\nContent-Type: application/json\r\n\r\n").encode()
 
 
-def endured(server: Server, authority: Path, name: str, body: int, pieces: list[bytes]) -> Cost:
-    """Sends a payload three times to a server that knew good requests only; prints what it cost."""
+def measure_payload(
+    server: Server, authority: Path, name: str, body: int, pieces: list[bytes]
+) -> Cost:
+    """Sends a payload three times to a server after valid requests; prints its cost."""
     for one in corpus("small", 30, "warm"):
         text = orjson.dumps(one)
         sent(server, authority, [_head(f"Content-Length: {len(text)}"), text])
@@ -80,7 +82,7 @@ def endured(server: Server, authority: Path, name: str, body: int, pieces: list[
     result = {
         "status": statuses[0],
         "body_bytes": body,
-        "cpu_ms": min(used),  # what else runs here only adds to it
+        "cpu_ms": min(used),  # other load on the machine only adds to it
         "memory_bytes": server.peak_bytes() - base,
         "most_memory_bytes": 4 * body + 8 * MIB,
     }
@@ -92,13 +94,13 @@ def endured(server: Server, authority: Path, name: str, body: int, pieces: list[
     return result
 
 
-def print_head() -> None:
-    """Prints what stands over the lines of ``endured``."""
+def print_hostile_header() -> None:
+    """Prints the table header of ``measure_payload``."""
     print(f"\n{'B21':28}{'status':>7}{'body MiB':>10}{'ms':>8}{'memory MiB':>12}{'at most':>9}")
 
 
-def broken(costs: Mapping[str, Cost]) -> list[str]:
-    """Returns what costs more than it may."""
+def exceeded_bounds(costs: Mapping[str, Cost]) -> list[str]:
+    """Returns a message for each payload over its bounds."""
     found = []
     for name, got in costs.items():
         if got["cpu_ms"] > CPU_MS:

@@ -1,4 +1,4 @@
-"""Server processes under load: where they run, what they use, and what is sent to them."""
+"""Runs server processes under load and measures their CPU and memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 60.0
 
 
 def processors() -> tuple[int, int]:
-    """Returns which processor serves and which one puts load on; the same if there is one only."""
+    """Returns the CPU of the server and the CPU of the client; the same if there is only one."""
     there = sorted(os.sched_getaffinity(0))
     return there[0], there[-1]
 
@@ -37,7 +37,7 @@ def built_peer(folder: Path) -> Path:
 
 
 class Server:
-    """A server process, and what it has used."""
+    """A server process and its resource usage."""
 
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.process = process
@@ -45,20 +45,20 @@ class Server:
         self._proc = Path(f"/proc/{process.pid}")
 
     def cpu_seconds(self) -> float:
-        """Returns the processor time of all its threads, in steps of nanoseconds."""
+        """Returns the CPU time of all threads in seconds, with nanosecond resolution."""
         tasks = (self._proc / "task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
     def memory_bytes(self) -> int:
-        """Returns its resident memory."""
+        """Returns the resident memory in bytes."""
         return self._status("VmRSS")
 
     def peak_bytes(self) -> int:
-        """Returns the most that it ever had, or had since ``forget_peak``."""
+        """Returns the peak resident memory in bytes, since ``forget_peak`` if called."""
         return self._status("VmHWM")
 
     def forget_peak(self) -> None:
-        """Begins anew with the peak."""
+        """Resets the peak."""
         (self._proc / "clear_refs").write_text("5")
 
     def _status(self, field: str) -> int:
@@ -70,7 +70,7 @@ class Server:
 
 @contextmanager
 def running(command: list[str], port: int, processor: int) -> Iterator[Server]:
-    """Runs a server on one processor until the block ends."""
+    """Runs a server on one CPU until the block ends."""
     process = subprocess.Popen(
         command,
         text=True,
@@ -101,17 +101,16 @@ def _listens(port: int) -> bool:
 def load(
     peer: Path, server: Server, url: str, bodies: Path, *, new: bool, connections: int, count: int
 ) -> dict[str, float]:
-    """Sends reviews, and returns what they cost and how long their answers took.
+    """Sends reviews; returns their cost and latency.
 
     Args:
-        peer: what sends; it runs where its caller does.
-        server: who answers.
-        url: the path.
-        bodies: a file with a JSON list of reviews, sent in turn; the authority's certificate lies
-            beside it.
-        new: whether each one is sent on a new connection.
-        connections: how many are open at a time.
-        count: how many reviews are sent.
+        peer: the client program; it runs on the CPU of the caller.
+        server: the server under load.
+        url: path of the webhook.
+        bodies: file with a JSON list of reviews; ``ca`` in the same folder is the CA certificate.
+        new: whether each review uses a new connection.
+        connections: number of concurrent connections.
+        count: number of reviews.
     """
     before = server.cpu_seconds()
     done = subprocess.run(
@@ -134,13 +133,13 @@ def load(
 
 
 def sent(server: Server, authority: Path, pieces: list[bytes]) -> int:
-    """Sends a request as it is; returns the status of the answer, 0 if there is none."""
+    """Sends raw bytes; returns the status code of the reply, or 0 if there is none."""
     trust = ssl.create_default_context(cafile=str(authority))
     with (
         socket.create_connection(("127.0.0.1", server.port), PATIENCE_SECONDS) as raw,
         trust.wrap_socket(raw, server_hostname="localhost") as connection,
     ):
-        with suppress(OSError):  # whoever has heard enough hangs up
+        with suppress(OSError):  # the server may close the connection early
             for piece in pieces:
                 connection.sendall(piece)
         with suppress(OSError):

@@ -1,13 +1,13 @@
-"""What a review costs, beside a plain Go webhook that does the peer's work (``bench/peer``).
+"""Measures the cost of a review, compared with a plain Go webhook (``bench/peer``).
 
-Both serve over TLS on one processor of this machine, under the same load from the same client on
-another one, in alternating rounds. No body is sent twice to either. What counts is the processor
-time that the *server's* process uses: a ratio of the two says more than either figure, and other
-load on the machine changes it little. Our verdicts are whole ones: every rule, and the conversion.
+Both serve over TLS on one CPU, under the same load from a client on another CPU, in alternating
+rounds. No body is sent twice. The result is the CPU time of the server process; the ratio of the
+two says more than the figures, because other load on the machine changes it little. Our reviews
+run every rule and the conversion.
 
     python -m bench.admission [--rounds 5] [--requests 3000] [--json FILE]
 
-Ends with 1 if a count is broken: bytes of an answer, memory or processor time of a hostile payload.
+Exits with 1 if a bound is exceeded: bytes of a reply, memory or CPU time of a hostile payload.
 Needs ``go`` on PATH, or the toolchain that the tests use, to build the peer.
 """
 
@@ -35,7 +35,7 @@ from app.convert.options import Options
 from app.metrics import Metrics
 from app.validation import Context
 from bench._corpus import corpus
-from bench._hostile import broken, endured, hostile, print_head
+from bench._hostile import exceeded_bounds, hostile, measure_payload, print_hostile_header
 from bench._servers import Server, built_peer, load, processors, running
 from certs.pki import KeyPair, new_authority, new_leaf
 from webhook.server import MUTATE, VALIDATE, serve_https, webhook_app
@@ -44,20 +44,20 @@ from webhook.tls import ServingContext
 PORTS = {"ours": 19443, "peer": 19444}
 
 ALLOW_BYTES, DENIAL_BYTES = 200, 1500
-"""What an answer may have."""
+"""Maximum size of a reply."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of load; both servers get it.
+    """One kind of load on both servers.
 
     Args:
-        name: for the table.
-        path: where it goes.
-        size: of the corpus.
-        connections: how many are open at a time.
-        share: part of the number of requests that is sent.
-        new: whether each request has a connection of its own.
+        name: name in the table.
+        path: path of the webhook.
+        size: name of the corpus.
+        connections: number of concurrent connections.
+        share: fraction of ``--requests`` that is sent.
+        new: whether each request opens a new connection.
     """
 
     name: str
@@ -82,22 +82,30 @@ Rounds = dict[str, list[dict[str, float]]]
 
 
 def serve_ours(port: int, cert: Path, key: Path) -> None:
-    """Serves as the process ``webhook`` does, without a cluster to look names up in."""
+    """Serves like the command ``webhook``, without a cluster for lookups."""
     import uvloop
 
     context = Context(options=Options(), profile=Profile.B, lookup=None)
     serving = ServingContext()
     serving.use(KeyPair(cert.read_bytes(), key.read_bytes()))
-    app = webhook_app(lambda: context, Metrics())
+    metrics = Metrics()
+    app = webhook_app(lambda: context, metrics)
     gc.collect()
-    gc.freeze()  # as the process does when it knows its neighbours
+    gc.freeze()  # as the process does after the informers have synced
     uvloop.run(
-        serve_https(app, host="127.0.0.1", port=port, serving=serving, stopping=asyncio.Event())
+        serve_https(
+            app,
+            metrics,
+            host="127.0.0.1",
+            port=port,
+            serving=serving,
+            stopping=asyncio.Event(),
+        )
     )
 
 
 def main() -> int:
-    """Measures, prints tables, and returns 1 if a limit on a count is broken."""
+    """Measures and prints tables; returns 1 if a bound is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=3000)
@@ -141,11 +149,11 @@ def _measured(folder: Path, rounds: int, requests: int) -> dict[str, Any]:
             got = _rounds(peer, servers, folder, row, rounds, requests)
             found["rows"][row.name] = got
             _print(row.name, got)
-    print_head()
+    print_hostile_header()
     for name, body, pieces in hostile():
         with running(ours, PORTS["ours"], serving) as server:
-            found["hostile"][name] = endured(server, folder / "ca", name, body, pieces)
-    found["broken"] = [*_long_answers(found["rows"]), *broken(found["hostile"])]
+            found["hostile"][name] = measure_payload(server, folder / "ca", name, body, pieces)
+    found["broken"] = [*_long_answers(found["rows"]), *exceeded_bounds(found["hostile"])]
     return found
 
 

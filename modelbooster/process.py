@@ -1,9 +1,9 @@
-"""A process: its parts, run together until it is told to end.
+"""A process: runs its parts until it gets a signal.
 
-One event loop, one task group: if a part ends with an error, or ends at all before its time, the
-others are cancelled and the process ends with it, to be started anew. SIGTERM is handled once,
-here: readiness goes false, the parts finish what they have begun, the lease is released. A second
-signal ends the process at once; being killed at any moment does no harm either.
+All parts share one event loop and one task group. If a part fails or ends early, the others are
+cancelled and the process ends; the kubelet restarts it. On SIGTERM, readiness becomes false, the
+parts finish their work, and the lease is released. A second signal ends the process immediately.
+A kill at any moment does no harm.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ log = logging.getLogger(__name__)
 
 FAILED = 1
 REFUSED_SECONDS = 60.0
-"""After so long without valid credentials somebody must look."""
+"""The process becomes unready after the API server has rejected its credentials for this long."""
 
 _M_MMAP_THRESHOLD = -3
-"""Of mallopt(3)."""
+"""From mallopt(3)."""
 
 _LARGE_BYTES = 128 * 1024
 
@@ -47,7 +47,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Part(Flag):
-    """What a process does."""
+    """The parts of a process."""
 
     WEBHOOK = auto()
     CONTROLLER = auto()
@@ -57,17 +57,17 @@ def start(settings: Settings, part: Part, kubeconfig: str | None = None) -> int:
     """Runs a process to its end; returns its exit code.
 
     Args:
-        settings: what was chosen.
-        part: what it does.
-        kubeconfig: path of one; None: what the environment offers.
+        settings: the settings.
+        part: the parts to run.
+        kubeconfig: path of a kubeconfig file; None for the default of the environment.
 
     Raises:
-        UsageError: it was set up in a way that cannot work.
+        UsageError: the settings or the environment are invalid.
     """
     sink = configure(settings.log_level, settings.log_format)
-    give_back_large_blocks()
+    return_large_blocks()
     try:
-        _on_a_loop(_run(settings, part, kubeconfig))
+        _run_on_loop(_run(settings, part, kubeconfig))
     except (BaseExceptionGroup, OperatorError) as exc:
         return report(exc)
     finally:
@@ -79,10 +79,10 @@ async def _run(settings: Settings, part: Part, kubeconfig: str | None) -> None:
     if "/" in settings.host_path_prefixes:
         log.warning(
             "every folder of every node may be mounted (MODELBOOSTER_HOST_PATH_PREFIXES=/):"
-            " whoever may create ModelBoosters can take over nodes"
+            " anyone who can create ModelBoosters can take over nodes"
         )
     stopping = asyncio.Event()
-    _heed_signals(stopping)
+    _handle_signals(stopping)
     metrics = Metrics(program_version())
     leadership = _leadership(settings, metrics) if Part.CONTROLLER in part else None
     guard = leadership.guard if leadership is not None else None
@@ -103,13 +103,13 @@ async def _run(settings: Settings, part: Part, kubeconfig: str | None) -> None:
         probes = Probes(settings, metrics, ready, live)
         async with asyncio.TaskGroup() as group:
             probing = group.create_task(probes.run())
-            work = [group.create_task(_whole(each.run(stopping), stopping)) for each in parts]
+            work = [group.create_task(_run_part(each.run(stopping), stopping)) for each in parts]
             await asyncio.wait(work)
             probing.cancel()
-    log.info("ended in order")
+    log.info("process ended normally")
 
 
-# What only one of the two needs is not loaded for the other: 15 MiB, and a third of a second.
+# Imported only by the process that needs it, which saves 15 MiB and a third of a second.
 
 
 def _leadership(settings: Settings, metrics: Metrics) -> Leadership:
@@ -137,48 +137,48 @@ def _refused(kube: Kube) -> str | None:
     return f"the API server has not known us for {kube.refused_seconds:.0f} s"
 
 
-async def _whole(work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
-    """Runs a part, which may end only when it was told to."""
+async def _run_part(work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
+    """Runs a part and fails if the part ends before the process is stopping."""
     await work
     if not stopping.is_set():
-        raise RuntimeError("a part of the process has ended though nobody told it to")
+        raise RuntimeError("a part of the process ended unexpectedly")
 
 
-def _heed_signals(stopping: asyncio.Event) -> None:
+def _handle_signals(stopping: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
 
-    def heed(received: signal.Signals) -> None:
+    def handle(received: signal.Signals) -> None:
         if stopping.is_set():
             os._exit(128 + received)
         log.info("%s: ending; a second signal ends at once", received.name)
         stopping.set()
 
     for number in SIGNALS:
-        loop.add_signal_handler(number, heed, number)
+        loop.add_signal_handler(number, handle, number)
 
 
-def give_back_large_blocks() -> None:
-    """Lets the C library give large blocks back to the system as soon as they are free.
+def return_large_blocks() -> None:
+    """Makes the C library return large blocks to the system as soon as they are freed.
 
-    uvloop takes 256 KiB for each TLS connection. Once the first of these is free again, glibc takes
-    such blocks from its heap, where every small one that lies behind them keeps them: the process
-    stays as large as it was with the most connections at a time, and pieces are lost in between.
+    uvloop allocates 256 KiB for each TLS connection. After the first such block is freed, glibc
+    raises its threshold and allocates these blocks on the heap, where later small blocks pin them.
+    The process would keep the memory of its highest number of connections.
     """
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
-def _on_a_loop(work: Coroutine[Any, Any, None]) -> None:
+def _run_on_loop(work: Coroutine[Any, Any, None]) -> None:
     try:
         import uvloop
-    except ImportError:  # not made for this machine
+    except ImportError:  # not available for this platform
         asyncio.run(work)
     else:
         uvloop.run(work)
 
 
 def _errors(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    """Yields every error of a group, in the order in which they were raised."""
+    """Yields all errors of a group, in the order in which they were raised."""
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
             yield from _errors(error)
@@ -190,10 +190,10 @@ def report(error: BaseException) -> int:
     """Logs why the process ends; returns its exit code.
 
     Args:
-        error: what ended it. The first error of a group is the reason, and the others are logged.
+        error: what ended the process. The first error of a group is the reason; all are logged.
 
     Raises:
-        UsageError: it was set up in a way that cannot work.
+        UsageError: the settings or the environment are invalid.
     """
     if isinstance(error, BaseExceptionGroup):
         error, *others = _errors(error)

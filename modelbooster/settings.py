@@ -1,8 +1,7 @@
-"""What whoever runs the program may choose, read once from environment variables.
+"""The settings of the program, read once from environment variables.
 
-Each field is the variable of its name in capitals behind ``MODELBOOSTER_``: ``lease_seconds`` is
-``MODELBOOSTER_LEASE_SECONDS``. A name with that prefix that is none of ours is an error: a
-misspelt setting that is silently ignored would be found in the night that it was made for.
+The field ``lease_seconds`` is set by ``MODELBOOSTER_LEASE_SECONDS``. An unknown variable with that
+prefix is an error, so that a misspelt setting is noticed at the start.
 """
 
 from __future__ import annotations
@@ -33,13 +32,12 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 ObjectName = Annotated[str, Field(max_length=LONGEST_SUBDOMAIN, pattern=f"^{SUBDOMAIN}$")]
 Names = Annotated[tuple[str, ...], NoDecode]
-"""Separated by commas."""
-Marks = dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]]
-"""The parts of an object's metadata by which an installer knows its own objects."""
+"""A comma-separated list."""
+Metadata = dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]]
 
 
 class Settings(BaseSettings):
-    """Every setting, with what holds when it is absent."""
+    """All settings and their defaults."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -50,7 +48,7 @@ class Settings(BaseSettings):
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least important lines that are written."""
+    """Lowest level of the log lines that are written."""
     log_format: Literal["auto", "json", "text"] = "auto"
     """One JSON object per line, or text; auto writes text to a terminal and JSON elsewhere."""
     probe_host: str = "0.0.0.0"  # noqa: S104 - the kubelet calls the pod's own address
@@ -59,93 +57,91 @@ class Settings(BaseSettings):
     """Port for /livez, /readyz and /metrics, plain HTTP."""
 
     namespace: ObjectName = "default"
-    """Where the program itself runs: its Lease, its Secret and its Service."""
-    state_metadata: Annotated[Marks, NoDecode] = {}
-    """Labels and annotations with which a deleted Lease or Secret is recreated, as JSON."""
+    """Namespace of the program: of its Lease, its Secret and its Service."""
+    state_metadata: Annotated[Metadata, NoDecode] = {}
+    """Labels and annotations of a Lease or Secret that is recreated after deletion, as JSON."""
     namespaces: Names = ()
     """Namespaces whose ModelBoosters are served; all if empty."""
     kube_api_qps: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
-    """Most requests per second to the API server, on average; 0 sets no limit."""
+    """Average limit of requests per second to the API server; 0 means no limit."""
     kube_api_burst: Annotated[int, Field(ge=1)] = 50
     """How many requests may exceed that average at once."""
 
     kthena_release: str | None = None
-    """The kthena release that children are written for; the installed one if absent."""
+    """kthena release of the children; the installed one if absent."""
     downloader_image: Annotated[str, Field(min_length=1)] = DOWNLOADER_IMAGE
-    """Image that fetches models and adapters. Another one restarts every model."""
+    """Image that downloads models and adapters. A change restarts every model."""
     runtime_image: Annotated[str, Field(min_length=1)] = RUNTIME_IMAGE
-    """Image of the sidecar that serves metrics. Another one restarts every model."""
+    """Image of the metrics sidecar. A change restarts every model."""
     image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = ""
     """Pull policy of these two images; Kubernetes decides if empty."""
     downloader_resources: Annotated[Object, NoDecode] = {}
-    """Resources of the downloaders, as JSON: {"requests": {"cpu": "1"}}."""
+    """Resources of the downloaders, as JSON, such as {"requests": {"cpu": "1"}}."""
     downloader_args: Annotated[tuple[str, ...], NoDecode] = ()
-    """Arguments added to each downloader's own, as a JSON list."""
+    """Further arguments of each downloader, as a JSON list."""
     default_scheduler_name: Annotated[str, Field(min_length=1)] = "default-scheduler"
-    """Scheduler of pods for which the user names none."""
+    """Scheduler of pods whose ModelBooster sets none."""
     kv_events: bool = True
-    """Whether engines publish the events of their KV cache, by which the router scores pods."""
+    """Whether engines publish KV cache events, which the router uses to score pods."""
     host_path_prefixes: Names = HOST_PATH_PREFIXES
-    """Folders of nodes that hostpath:// may name; ``none`` allows none. DANGER: / allows every
-    folder of every node, and with it control over the node, to whoever may edit ModelBoosters."""
+    """Folders of nodes that hostpath:// may use; ``none`` allows none. DANGER: / allows every
+    folder of every node, so anyone who can edit ModelBoosters can take over the nodes."""
 
     webhook_host: str = "0.0.0.0"  # noqa: S104 - the API server calls the pod's own address
-    """Address for admission."""
+    """Address of the admission webhook."""
     webhook_port: Port = 9443
-    """Port for admission, HTTPS."""
+    """Port of the admission webhook, HTTPS."""
     webhook_body_budget_mib: Annotated[int, Field(ge=16, le=4096)] = 64
-    """MiB that the bodies of all requests may hold together; beyond that the answer is 503. The
-    memory limit of the container must grow by twice as much."""
+    """MiB for the bodies of all requests, then 503. The memory limit must grow by twice as much."""
     drain_seconds: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 15
-    """How long admission is still served after SIGTERM: the API server goes on using open
-    connections for a while."""
+    """How long the webhook serves after SIGTERM; the API server keeps using open connections."""
     certificate_mode: Literal["self-managed", "provided"] = "self-managed"
-    """Whether the program makes its certificates, or reads them from certificate_dir."""
+    """Whether the program issues its certificates, or reads them from certificate_dir."""
     certificate_dir: Path | None = None
     """Folder with tls.crt and tls.key, for certificate_mode=provided (cert-manager does this)."""
     certificate_secret: ObjectName = "model-booster-webhook-ca"  # noqa: S105 - a name
     """Secret that holds the certificate authority."""
     webhook_service: ObjectName = "model-booster-webhook"
-    """Service by which the API server calls; the certificate is made for its name."""
+    """Service of the webhook; the certificate is issued for its name."""
     validating_webhook_configuration: ObjectName = "model-booster-webhook"
     """ValidatingWebhookConfiguration that gets the CA bundle."""
     mutating_webhook_configuration: ObjectName = "model-booster-webhook"
     """MutatingWebhookConfiguration that gets the CA bundle."""
 
     workers: Annotated[int, Field(ge=1, le=256)] = 16
-    """How many ModelBoosters are worked on at a time."""
+    """ModelBoosters that are reconciled at the same time."""
     resync_seconds: Annotated[float, Field(ge=60, allow_inf_nan=False)] = 36000
-    """After how long a ModelBooster is looked at again although nothing changed."""
+    """Interval after which an unchanged ModelBooster is reconciled again."""
     watch_pods: bool = True
-    """Whether pods are watched, to say in the status why a backend is not ready."""
+    """Whether pods are watched, so that the status tells why a backend is not ready."""
     rollout_wave_size: Annotated[int, Field(ge=0)] = 0
-    """How many ModelBoosters whose spec nobody edited may restart their pods at the same time, when
-    what kthena's own controller made is taken over; 0 restarts only those that are annotated."""
+    """How many ModelBoosters may restart pods at a time without an edit of their spec, when the
+    program takes over kthena's children; 0 restarts only annotated ones."""
     leader_election: bool = True
-    """Whether a Lease decides which replica works. Without it there must be one replica only."""
+    """Whether replicas elect a leader with a Lease. If false, there must be only one replica."""
     lease_name: ObjectName = "model-booster-controller"
-    """The Lease."""
+    """Name of the Lease."""
     lease_namespace: ObjectName | None = None
     """Namespace of the Lease; the program's own if absent."""
     lease_seconds: Seconds = 15
-    """How long others wait for a leader that has gone silent."""
+    """How long other replicas wait for a leader that no longer renews."""
     lease_renew_seconds: Seconds = 10
     """How long a leader tries to renew before it gives up; less than lease_seconds."""
     lease_retry_seconds: Seconds = 2
-    """Pause between two looks at the Lease."""
+    """Interval between two attempts to acquire or renew the Lease."""
     identity: str = ""
-    """Name of this replica, the host's if empty. In the Lease a random suffix follows it."""
+    """Name of this replica; the host name if empty. The Lease adds a random suffix."""
 
     @field_validator("namespaces", "host_path_prefixes", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split_commas(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @field_validator("downloader_resources", "downloader_args", "state_metadata", mode="before")
     @classmethod
-    def _parsed(cls, value: object) -> object:
+    def _parse_json(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         try:
@@ -155,15 +151,14 @@ class Settings(BaseSettings):
 
     @field_validator("downloader_resources")
     @classmethod
-    def _resources(cls, value: Object) -> Object:
-        # Else no model could be made, and each one's status would say so.
+    def _check_resources(cls, value: Object) -> Object:
         try:
             known: object = _RESOURCES.validate_python(value)
         except ValidationError as exc:
-            place = [str(part) for part in exc.errors()[0]["loc"]]
-            if place[0] == "claims" or len(place) < 2:
-                raise ValueError(f"{'.'.join(place)} cannot be read") from exc
-            name = ".".join(place[:2])
+            loc = [str(part) for part in exc.errors()[0]["loc"]]
+            if loc[0] == "claims" or len(loc) < 2:
+                raise ValueError(f"{'.'.join(loc)} cannot be read") from exc
+            name = ".".join(loc[:2])
             raise ValueError(f"{name} must be an amount such as 500m, 2 or 16Gi") from exc
         if known != value:
             raise ValueError("holds something besides limits, requests and claims")
@@ -171,45 +166,42 @@ class Settings(BaseSettings):
 
     @field_validator("host_path_prefixes")
     @classmethod
-    def _folders(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _parse_prefixes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return () if value == ("none",) else tuple(map(host_folder, value))
 
     @field_validator("kthena_release")
     @classmethod
-    def _known_release(cls, value: str | None) -> str | None:
+    def _check_release(cls, value: str | None) -> str | None:
         if value is not None and value not in PROFILES:
             raise ValueError(f"must be one of {', '.join(PROFILES)}")
         return value
 
     @model_validator(mode="after")
-    def _lease_can_be_kept(self) -> Self:
-        if not is_safe_lease(
-            self.lease_seconds, self.lease_renew_seconds, self.lease_retry_seconds
-        ):
-            raise ValueError(
-                f"{_variable('lease_seconds')} must be greater than "
-                f"{_variable('lease_renew_seconds')}, and that greater than 1.2 times "
-                f"{_variable('lease_retry_seconds')}"
-            )
+    def _check_lease_times(self) -> Self:
+        # Otherwise two replicas could lead at the same time.
+        times = self.lease_seconds, self.lease_renew_seconds, self.lease_retry_seconds
+        if not is_safe_lease(*times):
+            fields = "lease_seconds", "lease_renew_seconds", "lease_retry_seconds"
+            lease, renew, retry = map(_variable, fields)
+            above = f"{renew}, and that greater than 1.2 times {retry}"
+            raise ValueError(f"{lease} must be greater than {above}")
         return self
 
     @model_validator(mode="after")
-    def _certificates_can_be_found(self) -> Self:
+    def _check_certificate_dir(self) -> Self:
         if self.certificate_mode == "provided" and self.certificate_dir is None:
-            raise ValueError(
-                f"{_variable('certificate_dir')} is needed with "
-                f"{_variable('certificate_mode')}=provided"
-            )
+            field, mode = _variable("certificate_dir"), _variable("certificate_mode")
+            raise ValueError(f"{field} is needed with {mode}=provided")
         return self
 
     @property
     def profile(self) -> Profile | None:
-        """The child profile that was asked for; None if the cluster decides."""
+        """The profile of ``kthena_release``; None if the installed kthena decides."""
         return PROFILES[self.kthena_release] if self.kthena_release else None
 
     @property
     def options(self) -> Options:
-        """What conversion reads."""
+        """The options of conversion."""
         return Options(
             downloader_image=self.downloader_image,
             runtime_image=self.runtime_image,
@@ -223,21 +215,21 @@ class Settings(BaseSettings):
 
 
 def read_settings() -> Settings:
-    """Returns the settings of the environment; an empty variable counts as absent.
+    """Returns the settings in the environment; an empty variable counts as absent.
 
     Raises:
-        UsageError: a variable is unknown or its value cannot be used; all faults are named.
+        UsageError: variables are unknown or invalid; the message lists all of them.
     """
     known = {_variable(name) for name in Settings.model_fields}
-    ours = [name for name in os.environ if name.upper().startswith(PREFIX)]
+    ours = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
     unknown = [name for name in ours if name.upper() not in known]
-    faults = [f"{name} is no setting{_nearest(name, known)}" for name in sorted(unknown)]
+    faults = [f"{name} is no setting{_suggestion(name, known)}" for name in unknown]
     try:
         settings = Settings()
         if not faults:
             return settings
     except ValidationError as exc:
-        faults += [_said(error) for error in exc.errors()]
+        faults += [_describe(error) for error in exc.errors()]
     raise UsageError("; ".join(faults))
 
 
@@ -245,15 +237,14 @@ def _variable(field: str) -> str:
     return PREFIX + field.upper()
 
 
-def _nearest(name: str, known: set[str]) -> str:
-    # Without the prefix: with it, everything looks alike.
+def _suggestion(name: str, known: set[str]) -> str:
+    # Compared without the prefix, which makes all names similar.
     rest = [setting.removeprefix(PREFIX) for setting in known]
     near = get_close_matches(name.upper().removeprefix(PREFIX), rest, n=1, cutoff=0.5)
     return f"; did you mean {PREFIX}{near[0]}?" if near else ""
 
 
-def _said(error: Any) -> str:
+def _describe(error: Any) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
-    if not error["loc"]:
-        return message
-    return f"{_variable(str(error['loc'][0]))}={error['input']!r}: {message}"
+    location = error["loc"]
+    return f"{_variable(location[0])}={error['input']!r}: {message}" if location else message

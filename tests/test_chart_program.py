@@ -31,7 +31,7 @@ from tests.chart import (
     render,
     rendered,
 )
-from webhook.traffic import BODY_BUDGET_BYTES
+from webhook.limiter import BODY_BUDGET_BYTES
 
 ROOT = CHART.parents[1]
 FILES = pytest.mark.parametrize("file", VALUES_FILES)

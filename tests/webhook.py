@@ -19,7 +19,8 @@ from app.values.meta import Object
 from certs.pki import KeyPair, new_authority, new_leaf
 from tests.builders import booster_object
 from webhook.connections import Limits
-from webhook.server import VALIDATE, WebhookApp, serve_https, webhook_app
+from webhook.limiter import InFlightLimiter
+from webhook.server import VALIDATE, serve_https, webhook_app
 from webhook.tls import ServingContext
 
 NAME = "model-booster-webhook.model-booster.svc"
@@ -86,12 +87,14 @@ class Server:
         stopping: set it, and the server drains.
         done: ends when the server has ended.
         metrics: what it counts.
+        limiter: bounds its requests in flight.
     """
 
     port: int
     stopping: asyncio.Event
     done: asyncio.Task[None]
     metrics: Metrics
+    limiter: InFlightLimiter
 
     @property
     def url(self) -> str:
@@ -164,26 +167,30 @@ async def serving(
     context: Callable[[], Context] = Context,
     limits: Limits | None = None,
     drain_seconds: float = 0.0,
-    app: WebhookApp | None = None,
+    metrics: Metrics | None = None,
+    limiter: InFlightLimiter | None = None,
 ) -> AsyncIterator[Server]:
     """Runs the server until the block ends."""
     secret = ServingContext()
     now = datetime.now(UTC)
     secret.use(new_leaf(_authority(), [NAME, "localhost"], now, timedelta(days=1)))
-    metrics, stopping = Metrics(), asyncio.Event()
+    metrics, stopping = metrics or Metrics(), asyncio.Event()
+    limiter = limiter or InFlightLimiter()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as group:
         done = group.create_task(
             serve_https(
-                app or webhook_app(context, metrics),
+                webhook_app(context, metrics),
+                metrics,
                 host="127.0.0.1",
                 port=0,
                 serving=secret,
                 stopping=stopping,
                 drain_seconds=drain_seconds,
                 limits=limits,
-                listening=port.set_result,
+                limiter=limiter,
+                on_listening=port.set_result,
             )
         )
-        yield Server(await port, stopping, done, metrics)
+        yield Server(await port, stopping, done, metrics, limiter)
         stopping.set()

@@ -1,234 +1,232 @@
-"""HTTP/1.1 connections on which a review costs little.
+"""One HTTP connection: time limits, and calls of the ASGI application.
 
-For each request uvicorn makes a task, an event and some dicts, which together take several times as
-long as framing and encryption. Here a request that an endpoint takes is answered as soon as its
-last byte is there, and in one piece; any other one (another method or path, HTTP/1.0, one that was
-sent before the last was answered) goes to the application, by uvicorn. Framing is httptools'
-(llhttp, strict): two lengths, or a length beside chunks, end the connection.
+The application is called for each request, one at a time, after the whole body has arrived. All
+bounds are enforced before that: here, in ``Connections`` and in ``InFlightLimiter``. uvicorn's
+protocol enforces none of them, and costs three times as much CPU for each request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
-from typing import Any
-
-from httptools import HttpParserCallbackError, HttpParserError
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-from uvicorn.server import ServerState
+import asyncio
+import math
+from collections import deque
+from collections.abc import Mapping
 
 from webhook.connections import Connections
-from webhook.endpoint import Endpoint, Exchange, Headers, Reply, read_seconds
-from webhook.timed import ANSWER, BODY, HEADER, IDLE, TimedConnection, log
+from webhook.limiter import InFlightLimiter
+from webhook.managed import ManagedConnection, Reading
+from webhook.meter import RequestMeter
+from webhook.parser import RequestParser
+from webhook.reply import Reply
+from webhook.request import Application, Message, Request
 
-Endpoints = Mapping[bytes, Endpoint]
-"""By path."""
+Meters = Mapping[str, RequestMeter]
+"""By path: the POST requests that are counted and whose bodies are read."""
 
 
-class _Unbearable(ValueError):
-    """A request breaks a bound of ours."""
-
-
-class Connection(TimedConnection):
+class Connection(ManagedConnection):
     """One connection.
 
     Args:
-        config: uvicorn's; holds the application.
-        state: uvicorn's; shared by all connections of a server.
-        all_of_them: the others.
-        endpoints: what is answered here.
+        application: answers the requests.
+        connections: all connections of the server.
+        limiter: bounds the requests whose bodies are read.
+        meters: the requests whose bodies are read; others are answered without.
     """
 
     def __init__(
-        self, config: Config, state: ServerState, all_of_them: Connections, endpoints: Endpoints
+        self,
+        application: Application,
+        connections: Connections,
+        limiter: InFlightLimiter,
+        meters: Meters,
     ) -> None:
-        super().__init__(config, state, all_of_them)
-        self._endpoints = endpoints
-        self._header_bytes = 0
-        self._exchange: Exchange | None = None
-        self._query = b""
-        self._fresh = True
-        """Whether no request has come to its end in the bytes that are being read."""
+        super().__init__(connections)
+        self._application = application
+        self._limiter = limiter
+        self._meters = meters
+        self._parser: RequestParser
+        self._requests: deque[Request] = deque()
+        """Requests without a reply, in the order of arrival. The last one may be incomplete."""
+        self._answering: asyncio.Task[None] | None = None
+        self._writing_paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Starts the connection after its TLS handshake, or aborts it if there is no room."""
+        scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        self._parser = RequestParser(self, self.limits, scheme)
+        super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
-        self._lose_exchange()
+        """Releases everything that the connection holds."""
         super().connection_lost(exc)
-
-    def abort(self) -> None:
-        """Cuts it; what its request holds is free at once."""
-        self._lose_exchange()
-        super().abort()
-
-    def _lose_exchange(self) -> None:
-        if self._exchange is not None:
-            self._exchange.lost()
-            self._exchange = None
+        self._parser.close()
 
     def data_received(self, data: bytes) -> None:
-        """Feeds the parser; what is unfinished afterwards has a time to be finished in."""
-        if self.ended:
+        """Parses data, and sets a deadline for the rest of an unfinished request."""
+        if self.closing:
             return
         self.idle_since = None
-        self._fresh = True
-        if self.phase is IDLE:
-            self.phase = HEADER
-            self._header_bytes = 0
-        try:
-            self.parser.feed_data(data)
-        except HttpParserError as exc:
-            if isinstance(exc, HttpParserCallbackError) and not isinstance(
-                exc.__context__, _Unbearable
-            ):
-                log.error("a request could not be read", exc_info=exc.__context__)
-            self.send_400_response("Invalid HTTP request received.")
-        if self.phase is IDLE:
-            self.used = True
-            self.idle_since = self.loop.time()
-        elif self.phase is HEADER and self._fresh:
-            # Of a line that does not end the parser says nothing.
-            self._header_bytes += len(data)
-            if self._header_bytes > 2 * self.limits.header_bytes:
-                self.send_400_response("The header is too long.")
-        self.watch()
+        error = self._parser.feed(data)
+        if error is not None and not self.closing:
+            self._reject(error)
+        self._skip_unread_body()
+        self.set_deadline(self._parser.reading)
 
-    def on_message_begin(self) -> None:
-        """A request begins, perhaps behind another one."""
-        self.url = b""
-        self.headers = []
-        self.phase = HEADER
-        self._header_bytes = 0
+    # What the parser reads.
 
-    def on_url(self, url: bytes) -> None:
-        """A part of the path."""
-        self._count(len(url))
-        self.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A line of the header, or of the trailer behind chunks."""
-        self._count(len(name) + len(value) + len(b": \r\n"))
-        self.headers.append((name.lower(), value))
-        if len(self.headers) > self.limits.header_fields:
-            raise _Unbearable("too many header fields")
-
-    def on_headers_complete(self) -> None:
-        """The header is there: whoever answers is told."""
-        if self.parser.should_upgrade():
-            raise _Unbearable("no other protocol is spoken here")
-        if self.ended:
+    def on_header(self, scope: Message, keep_alive: bool) -> None:
+        """Adds a request, and admits it unless an earlier one has no reply yet."""
+        if self.closing:
             return
-        self.phase = BODY
-        path, _, self._query = self.url.partition(b"?")
-        endpoint = self._endpoints.get(path)
-        if endpoint is None or not self._answers_here():
-            self._hand_on()
+        meter = self._meters.get(scope["path"]) if scope["method"] == "POST" else None
+        self._requests.append(Request(scope, keep_alive, meter, self._limiter, self._on_evict))
+        if len(self._requests) == 1 and not self._writing_paused:
+            self._admit_first()
+        else:
+            self.pause_reading()
+
+    def on_body(self, piece: bytes) -> None:
+        """Adds a piece to the body of the last request."""
+        if self.closing:
             return
-        headers = dict(self.headers)
-        exchange = self._exchange = Exchange(endpoint, self._reply)
-        reply = exchange.opened(headers)
-        if reply is not None:
-            self._reply(reply)
-        elif headers.get(b"expect", b"").lower() == b"100-continue":
+        request = self._requests[-1]
+        request.add(piece)
+        if request.admitted and request.reply is not None:
+            self._finish(request)
+
+    def on_end(self) -> None:
+        """Completes the last request."""
+        if self.closing:
+            return
+        request = self._requests[-1]
+        request.complete = True
+        if request.admitted:
+            self._start_answer(request)
+
+    # Requests are answered one at a time.
+
+    def _admit_first(self) -> None:
+        request = self._requests[0]
+        request.admit()
+        if request.reply is not None:
+            self._finish(request)
+        elif request.complete:
+            self._start_answer(request)
+        elif request.expects_continue:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
-        if self._exchange is not None:
-            reply = self._exchange.take(body)
-            if reply is not None:
-                self._reply(reply)
-        elif not self.ended:
-            super().on_body(body)
+    def _skip_unread_body(self) -> None:
+        """Answers the first request at once if the rest of its body would not be read anyway."""
+        request = self._requests[0] if self._requests else None
+        if request and request.admitted and not request.complete and not request.reads_body:
+            request.complete, request.keep_alive = True, False
+            self.stop_reading()
+            self._start_answer(request)
 
-    def on_message_complete(self) -> None:
-        """The body is there."""
-        self._fresh = False
-        if self.ended:
-            return
-        self.phase = ANSWER
-        if self._exchange is not None:
-            self._reply(self._exchange.answer())
+    def _start_answer(self, request: Request) -> None:
+        self._answering = self.loop.create_task(self._answer(request))
+
+    async def _answer(self, request: Request) -> None:
+        await request.respond(self._application)
+        self._answering = None
+        self._finish(request)
+
+    def _on_evict(self, request: Request) -> None:
+        if self._answering is None:
+            self._finish(request)
+
+    def _finish(self, request: Request) -> None:
+        """Writes the reply of the first request and goes on with the next one."""
+        reply = request.reply
+        if reply is None or not self._requests or self._requests[0] is not request:
+            return  # the connection was lost meanwhile
+        self._requests.popleft()
+        keep_alive = (
+            request.complete
+            and request.keep_alive
+            and not reply.closes_connection
+            and not self.connections.draining
+        )
+        head_only = request.scope["method"] == "HEAD"
+        self.transport.write(reply.encode(close=not keep_alive, head_only=head_only))
+        if keep_alive:
+            self.proven = True
+            self._continue()
         else:
-            super().on_message_complete()
+            self.stop_reading()
+            self.close()
+
+    def _continue(self) -> None:
+        """Goes on with the next request, once the client has read enough of its replies."""
+        if self._writing_paused or self.transport.is_closing():
+            return
+        if self._requests:
+            if not self._requests[0].admitted:
+                self._admit_first()
+            self._skip_unread_body()
+            # The timeout of the client counts from the turn of its request.
+            self.restart_deadline()
+        elif self._parser.reading is Reading.NOTHING:
+            self.idle_since = self.loop.time()
+        if len(self._requests) <= 1:
+            self.resume_reading()
+
+    def _reject(self, error: Reply) -> None:
+        """Replies to data that cannot be parsed, after the replies that are due."""
+        self.stop_reading()
+        if not self._requests or self._requests[-1].complete:
+            scope: Message = {"method": "", "headers": []}
+            self._requests.append(Request(scope, False, None, self._limiter, self._on_evict))
+        broken = self._requests[-1]
+        broken.set_reply(error)
+        if self._requests[0] is broken:
+            self._finish(broken)
+
+    def abandon_requests(self) -> None:
+        """Drops all requests and releases their bodies."""
+        for request in self._requests:
+            request.abandon()
+        self._requests.clear()
+
+    # Flow control.
+
+    def pause_writing(self) -> None:
+        """Stops reading, because the client does not read its replies."""
+        self._writing_paused = True
+        self.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Goes on with the next request."""
+        self._writing_paused = False
+        if self._answering is None:
+            self._continue()
+
+    # How the connection ends.
+
+    def shutdown(self) -> None:
+        """Closes the connection after the reply that is due."""
+        if not self._requests or not self._requests[0].complete:
+            self.close()
+
+    # Time limits.
 
     def body_seconds(self) -> float:
-        """Returns how long the body that comes may take."""
-        if self._exchange is None:
-            return self.limits.body_seconds
-        return min(self.limits.body_seconds, read_seconds(self._query))
+        """Returns how long the body that is read may take."""
+        request = self._requests[-1]
+        timeout = request.timeout_seconds if request.admitted else math.inf
+        return min(self.limits.body_seconds, timeout)
 
-    def be_late(self) -> None:
-        """Ends the connection; a client whose own time was over first is told so."""
-        if self._exchange is not None and read_seconds(self._query) <= self.limits.body_seconds:
-            self._reply(self._exchange.late())
+    def on_deadline(self) -> None:
+        """Ends the connection; a client whose own timeout is over gets a reply."""
+        request = self._requests[-1] if self._requests else None
+        if (
+            request is not None
+            and request.admitted
+            and not request.complete
+            and request.timeout_seconds <= self.limits.body_seconds
+        ):
+            request.time_out()
+            self._finish(request)
         else:
             self.abort()
-
-    def _answers_here(self) -> bool:
-        """Whether a request with a known path is one that can be answered at once.
-
-        One that was sent before the last was answered is not: whoever sends many at a time is to
-        share the processor with others, and to read his answers first.
-        """
-        return (
-            self._fresh
-            and self.parser.get_method() == b"POST"
-            and self.parser.get_http_version() == "1.1"
-            and (self.cycle is None or self.cycle.response_complete)
-            and not self.pipeline
-            and not self.flow.write_paused
-        )
-
-    def _hand_on(self) -> None:
-        """Gives a request whose header was read to the application."""
-        url, headers = self.url, self.headers
-        super().on_message_begin()
-        self.url = url
-        for name, value in headers:
-            super().on_header(name, value)
-        super().on_headers_complete()
-        if self.all_of_them.draining:
-            self.cycle.keep_alive = False
-
-    def _reply(self, reply: Reply) -> None:
-        """Sends a reply, in one piece; the connection ends if it is the last one."""
-        self._exchange = None
-        head, last = _head(reply.status, reply.headers)
-        stays = (
-            self.phase is ANSWER
-            and not last
-            and not self.all_of_them.draining
-            and self.parser.should_keep_alive()
-        )
-        if not (stays or last):
-            head += b"connection: close\r\n"
-        body = reply.body
-        self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
-        if stays:
-            self.phase = IDLE
-            return
-        if self.phase is BODY:
-            # What is still being sent is not worth decrypting.
-            self.transport.pause_reading()
-        self.end()
-
-    def _count(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > self.limits.header_bytes:
-            raise _Unbearable("too long a header")
-
-
-@lru_cache(maxsize=64)
-def _head(status: int, headers: Headers) -> tuple[bytes, bool]:
-    """Returns status line and header lines, and whether they say that nothing will follow."""
-    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-    return STATUS_LINE[status] + lines, (b"connection", b"close") in headers
-
-
-def connection_factory(
-    config: Config, all_of_them: Connections, endpoints: Endpoints
-) -> Callable[[], Any]:
-    """Returns what makes the protocol of each new connection."""
-    state = ServerState()
-    return lambda: Connection(config, state, all_of_them, endpoints)

@@ -1,4 +1,4 @@
-"""All connections of a server: how many there may be, what holds for each, and how they end."""
+"""The open connections of a server: limits, eviction and shutdown."""
 
 from __future__ import annotations
 
@@ -9,138 +9,146 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a client may take and how much it may send; seconds and bytes."""
+    """Time limits of one connection in seconds, sizes in bytes, and how many there may be."""
 
     handshake_seconds: float = 3.0
     header_seconds: float = 5.0
     body_seconds: float = 10.0
     idle_seconds: float = 120.0
-    """The API server keeps idle connections for 90 s; whoever closes first may lose a request."""
+    """Between two requests. The API server closes idle connections after 90 s. If the webhook
+    closed first, a request sent at that moment would be lost."""
     unused_seconds: float = 6.0
-    """For the first byte after the handshake. With the time for closing it is less than 10 s. The
-    API server sometimes opens a connection in reserve; it opens another one when it needs it."""
+    """From the handshake to the first byte; less than 10 s together with ``closing_seconds``. The
+    API server sometimes opens a spare connection, and opens another one when it needs it."""
     closing_seconds: float = 3.0
-    """For the answer to be read, and for the client to take note of the end."""
+    """For the client to read the last reply and to close its side."""
     header_bytes: int = 16 * 1024
     header_fields: int = 64
     connections: int = 256
-    strange_bodies: int = 48
-    """Strangers that may be in the middle of a body at a time; of the places that there are for
-    bodies (``webhook.traffic``) some are left for others."""
-    patience_seconds: float = 1.0
-    """How long a request may take to come, or to come whole, where others wait for the place."""
+    unproven_bodies: int = 48
+    """Bodies read at a time on unproven connections. The remaining places for bodies
+    (``webhook.limiter``) are left for other connections."""
+    eviction_seconds: float = 1.0
+    """When the server is full, a connection that delays a request for this long is evicted."""
 
 
-class OneOfMany(Protocol):
-    """What all of them need to know of one connection."""
+class OpenConnection(Protocol):
+    """What ``Connections`` reads of one connection."""
 
     idle_since: float | None
-    """Loop time since when nothing is under way; None while something is."""
+    """Loop time of the last activity; None while a request is read or answered."""
     reading_since: float | None
-    """Loop time since when the rest of a header or body is waited for; None if it is not."""
-    used: bool
-    """Whether it has carried a request to its end."""
-    ended: bool
-    """Whether nothing that comes is looked at any more."""
+    """Loop time since when the server waits for the rest of a request; None if it does not."""
+    proven: bool
+    """Whether a request on this connection was answered."""
+    closing: bool
+    """Whether the server ignores further input."""
 
     def shutdown(self) -> None:
-        """Ends it, after the answer that is under way."""
+        """Closes the connection after the reply that is due."""
 
-    def end(self) -> None:
-        """Closes it, and does not wait for a client that takes no note of it."""
+    def close(self) -> None:
+        """Closes the connection; aborts it if the client does not close its side in time."""
 
     def abort(self) -> None:
-        """Cuts it."""
+        """Ends the connection immediately."""
 
 
 class Connections:
-    """All connections of a server.
+    """All open connections of a server.
 
     Args:
-        limits: what holds for each of them.
+        limits: the limits of each connection.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.draining = False
-        """Whether each answer is the last one on its connection."""
-        self.open: set[OneOfMany] = set()
+        """Whether each reply is the last one on its connection."""
+        self._open: set[OpenConnection] = set()
         self._changed = asyncio.Event()
-        self._strange_bodies: dict[OneOfMany, None] = {}  # in the order in which they came
+        self._unproven_bodies: dict[OpenConnection, None] = {}  # in the order of arrival
 
-    def begins_body(self, stranger: OneOfMany) -> None:
-        """Notes that a stranger is in the middle of a body; of too many the first goes."""
-        self._strange_bodies[stranger] = None
-        if len(self._strange_bodies) > self.limits.strange_bodies:
-            next(iter(self._strange_bodies)).abort()
-
-    def ends_body(self, connection: OneOfMany) -> None:
-        """Notes that nobody waits for the rest of a body any more."""
-        self._strange_bodies.pop(connection, None)
-
-    def entered(self, connection: OneOfMany) -> bool:
-        """Takes in a connection, in place of another if need be.
+    def add(self, connection: OpenConnection) -> bool:
+        """Adds a new connection, and evicts another one if the server is full.
 
         Returns:
-            Whether there is room.
+            Whether there was room.
         """
-        if len(self.open) >= self.limits.connections and not self._has_made_room():
+        if len(self._open) >= self.limits.connections and not self._evict_one():
             return False
-        self.open.add(connection)
+        self._open.add(connection)
         return True
 
-    def _has_made_room(self) -> bool:
-        """Ends whoever keeps us waiting longest, else who has been idle longest, if any.
-
-        Whoever asks for nothing could else take the places of those who do: so strangers, of whom
-        no request has come yet, drive out no others once every second place is theirs.
-        """
-        patience = asyncio.get_running_loop().time() - self.limits.patience_seconds
-        there = [other for other in self.open if not other.ended]
-        waited_for = [
-            (since, other)
-            for other in there
-            if (since := _waited_for_since(other)) is not None and since <= patience
-        ]
-        if waited_for:
-            min(waited_for, key=lambda pair: pair[0])[1].abort()
-            return True
-        strangers = sum(not other.used for other in self.open)
-        idle = [
-            (other.idle_since, other)
-            for other in there
-            if other.used and other.idle_since is not None
-        ]
-        if not idle or 2 * strangers >= self.limits.connections:
-            return False
-        min(idle, key=lambda pair: pair[0])[1].end()
-        return True
-
-    def left(self, connection: OneOfMany) -> None:
-        """Notes that a connection is gone."""
-        self.open.discard(connection)
-        self.ends_body(connection)
+    def remove(self, connection: OpenConnection) -> None:
+        """Removes a connection that was lost."""
+        self._open.discard(connection)
+        self.finish_body(connection)
         self._changed.set()
 
-    async def finish(self, seconds: float) -> None:
-        """Closes what is idle, waits for answers under way, then cuts what is left."""
+    def start_unproven_body(self, connection: OpenConnection) -> None:
+        """Registers a body on an unproven connection; aborts the oldest if there are too many."""
+        self._unproven_bodies[connection] = None
+        if len(self._unproven_bodies) > self.limits.unproven_bodies:
+            next(iter(self._unproven_bodies)).abort()
+
+    def finish_body(self, connection: OpenConnection) -> None:
+        """Removes what ``start_unproven_body`` registered, if anything."""
+        self._unproven_bodies.pop(connection, None)
+
+    async def shutdown(self, seconds: float) -> None:
+        """Closes all connections after their due replies.
+
+        Args:
+            seconds: how long to wait; connections still open then are aborted.
+        """
         self.draining = True
-        for connection in list(self.open):
+        for connection in list(self._open):
             connection.shutdown()
         try:
             async with asyncio.timeout(seconds):
-                while self.open:
+                while self._open:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
             pass
         finally:
-            for connection in list(self.open):
+            for connection in list(self._open):
                 connection.abort()
 
+    def _evict_one(self) -> bool:
+        """Evicts the connection that delays a request longest, else the one idle longest.
 
-def _waited_for_since(other: OneOfMany) -> float | None:
-    """Returns since when a request is waited for that should come, or come whole."""
-    return (
-        other.idle_since if not other.used and other.reading_since is None else other.reading_since
-    )
+        Unproven connections may not evict idle ones once they hold half of the slots. Otherwise
+        clients that send no requests could take the slots of those that do.
+
+        Returns:
+            Whether a connection was evicted.
+        """
+        latest = asyncio.get_running_loop().time() - self.limits.eviction_seconds
+        candidates = [other for other in self._open if not other.closing]
+        delaying = [
+            (since, other)
+            for other in candidates
+            if (since := _delaying_since(other)) is not None and since <= latest
+        ]
+        if delaying:
+            min(delaying, key=lambda pair: pair[0])[1].abort()
+            return True
+        unproven = sum(not other.proven for other in self._open)
+        idle = [
+            (other.idle_since, other)
+            for other in candidates
+            if other.proven and other.idle_since is not None
+        ]
+        if not idle or 2 * unproven >= self.limits.connections:
+            return False
+        min(idle, key=lambda pair: pair[0])[1].close()
+        return True
+
+
+def _delaying_since(connection: OpenConnection) -> float | None:
+    """Returns since when the server waits for a request, or for the rest of one; None if not."""
+    if connection.reading_since is None and not connection.proven:
+        return connection.idle_since
+    return connection.reading_since

@@ -1,7 +1,7 @@
-"""An AdmissionReview in, an AdmissionReview out: a function of the request and what we know.
+"""Turns an AdmissionReview into its answer.
 
-Refusals have the form of the API server's own (422 with a cause for each fault, 403 for what may
-not be done now), because kubectl then prints them like its own. The request is never echoed.
+Denials look like those of the API server, so kubectl prints them the same way: 422 with a cause for
+each fault, or 403 for a forbidden operation. An answer never repeats the request.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from app.validation import Context, validate
 from app.values.fields import FieldError
 from app.values.meta import Object
 from app.values.text import shortened
-from app.values.untyped import as_dict, display_name
+from app.values.untyped import as_dict
 
 MOST_WARNINGS = 5
 MOST_WARNING_BYTES = 256
-"""A longer warning may be cut by the API server, wherever that happens to be."""
+"""The API server may truncate longer warnings."""
 
 MOST_MESSAGE_CHARACTERS = 4000
 MOST_FIELD_CHARACTERS = 250
@@ -36,31 +36,31 @@ EXEMPT_USERS = frozenset(
         "system:kube-controller-manager",
     }
 )
-"""Who may delete a protected object: without them a namespace would never end."""
+"""Users that may delete a protected object. Without them, a namespace could not be deleted."""
 
 _KIND = {"group": MODEL_BOOSTER.group, "kind": MODEL_BOOSTER.kind}
 
 
 class NotAReview(ValueError):
-    """The request is no AdmissionReview; the text says why and echoes nothing of it."""
+    """The request is not an AdmissionReview. The message repeats nothing of the request."""
 
 
-def validated(review: Any, context: Context) -> Object:
+def validate_review(review: Any, context: Context) -> Object:
     """Returns the answer to a review of the validating webhook.
 
     Args:
         review: the request's body, as decoded JSON of any shape.
-        context: what the verdict depends on besides.
+        context: what the verdict depends on besides the request.
 
     Raises:
-        NotAReview: it is none.
+        NotAReview: the body is not an AdmissionReview.
     """
     request = _request(review)
-    if _is_write(request) and (why := _replaced(request, context)):
+    if _is_write(request) and (why := _replaced_advice(request, context)):
         return _denied(request, _status(503, "ServiceUnavailable", f"not possible now: {why}"))
-    if not _is_ours(request):
+    if not _is_for_booster(request):
         return _allowed(request)
-    if (warning := _unwatched(request, context.namespaces)) is not None:
+    if (warning := _unwatched_warning(request, context.namespaces)) is not None:
         return _allowed(request, (warning,))
     if request.get("operation") == "DELETE":
         return _deletion(request)
@@ -73,10 +73,10 @@ def validated(review: Any, context: Context) -> Object:
     return _allowed(request, verdict.warnings)
 
 
-def _unwatched(request: Object, namespaces: tuple[str, ...]) -> str | None:
-    """Returns what to say of an object that our controller will never see, None if it will.
+def _unwatched_warning(request: Object, namespaces: tuple[str, ...]) -> str | None:
+    """Returns a warning for an object in a namespace that the controller does not watch, else None.
 
-    It is not refused: another controller may watch its namespace.
+    The object is allowed, because another controller may watch the namespace.
     """
     namespace = request.get("namespace")
     if not namespaces or namespace in namespaces or not isinstance(namespace, str):
@@ -87,17 +87,20 @@ def _unwatched(request: Object, namespaces: tuple[str, ...]) -> str | None:
     )
 
 
-def mutated(review: Any) -> Object:
+def mutate_review(review: Any) -> Object:
     """Returns the answer to a review of the mutating webhook: always allowed.
 
-    The object was checked by nothing yet; what is wrong with it is said by those who come later.
+    Mutation comes before validation, so the object may be invalid in any way.
+
+    Args:
+        review: the request's body, as decoded JSON of any shape.
 
     Raises:
-        NotAReview: it is none.
+        NotAReview: the body is not an AdmissionReview.
     """
     request = _request(review)
     answer = _allowed(request)
-    if _is_ours(request) and request.get("operation") == "CREATE":
+    if _is_for_booster(request) and request.get("operation") == "CREATE":
         patch = defaults(request.get("object"))
         if patch:
             encoded = base64.b64encode(orjson.dumps(patch)).decode()
@@ -105,13 +108,13 @@ def mutated(review: Any) -> Object:
     return answer
 
 
-def unreadable(uid: str, why: str) -> Object:
-    """Returns the refusal of a review of which no more than its uid could be read."""
+def refuse_undecodable(uid: str, why: str) -> Object:
+    """Returns the denial of a review of which only the uid is known."""
     return _denied({"uid": uid}, _status(422, "Invalid", why))
 
 
 def invalid_status(name: str, faults: tuple[FieldError, ...]) -> Object:
-    """Returns the Status that says what is wrong with an object, a cause for each fault."""
+    """Returns the Status of an invalid object, with one cause for each fault."""
     lines = list(dict.fromkeys(str(fault) for fault in faults))
     said = lines[0] if len(lines) == 1 else f"[{', '.join(lines)}]"
     causes = [
@@ -127,8 +130,10 @@ def invalid_status(name: str, faults: tuple[FieldError, ...]) -> Object:
 
 
 def name_of(obj: Object) -> str:
-    """Returns the name of an object, or the start of its generated name, cut to a fixed length."""
-    return shortened(display_name(obj), MOST_FIELD_CHARACTERS)
+    """Returns the name of an object, else its generateName, else ``""``."""
+    metadata = as_dict(obj.get("metadata"))
+    name = metadata.get("name") or metadata.get("generateName")
+    return shortened(name, MOST_FIELD_CHARACTERS) if isinstance(name, str) else ""
 
 
 def _request(review: Any) -> Object:
@@ -145,8 +150,8 @@ def _request(review: Any) -> Object:
     return request
 
 
-def _is_ours(request: Object) -> bool:
-    """Whether we have anything to say: of other kinds and of subresources we know nothing."""
+def _is_for_booster(request: Object) -> bool:
+    """Whether the request is for a ModelBooster itself, not for a subresource or another kind."""
     return (
         _is_of_booster(request)
         and not request.get("subResource")
@@ -161,18 +166,18 @@ def _is_of_booster(request: Object) -> bool:
 
 
 def _is_write(request: Object) -> bool:
-    """Whether a ModelBooster would be stored, by a write of its status too."""
+    """Whether the request stores a ModelBooster, directly or by a write of its status."""
     if not _is_of_booster(request) or request.get("operation") not in ("CREATE", "UPDATE"):
         return False
-    # What is being deleted must be able to go.
+    # An object that is being deleted must lose its finalizers.
     return not as_dict(as_dict(request.get("object")).get("metadata")).get("deletionTimestamp")
 
 
-def _replaced(request: Object, context: Context) -> str | None:
-    """Returns what to say while another definition is installed; None while ours is.
+def _replaced_advice(request: Object, context: Context) -> str | None:
+    """Returns advice while another CustomResourceDefinition is installed; None while ours is.
 
-    Of an update the request itself tells: the API server has just read the stored object, with or
-    without the mark of our schema. An object that was never stored has no creation time.
+    An update shows it directly: the API server has just read the stored object, with or without
+    the mark of our schema. An object that was never stored has no creation time.
     """
     old = as_dict(request.get("oldObject"))
     if as_dict(old.get("metadata")).get("creationTimestamp"):
@@ -181,7 +186,7 @@ def _replaced(request: Object, context: Context) -> str | None:
 
 
 def _deletion(request: Object) -> Object:
-    old = as_dict(request.get("oldObject"))  # a deletion of many carries no name but this
+    old = as_dict(request.get("oldObject"))  # deletecollection sets no name in the request
     metadata = as_dict(old.get("metadata"))
     user = as_dict(request.get("userInfo")).get("username")
     if (
@@ -223,7 +228,7 @@ def _status(code: int, reason: str, message: str, details: Object | None = None)
 
 
 def shown_warnings(warnings: tuple[str, ...]) -> list[str]:
-    """Returns warnings as the API server passes them on: few, short, in one line each."""
+    """Returns warnings as the API server accepts them: few, short, one line each."""
     shown = warnings[:MOST_WARNINGS]
     if len(warnings) > MOST_WARNINGS:
         left_out = len(warnings) - MOST_WARNINGS + 1

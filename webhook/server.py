@@ -1,79 +1,53 @@
-"""The two paths that the API server calls, and the HTTPS server around them."""
+"""The admission routes, and the HTTPS server that serves them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
-from fastapi import FastAPI
-from uvicorn.config import Config
+from fastapi import APIRouter
 
 from app.metrics import Metrics
 from app.validation import Context
-from webhook.connection import connection_factory
+from webhook.connection import Connection
 from webhook.connections import Connections, Limits
-from webhook.endpoint import Answer, Endpoint, Message, Receive, Send
-from webhook.review import mutated, validated
+from webhook.endpoint import Endpoint, Reviewer
+from webhook.limiter import InFlightLimiter
+from webhook.meter import RequestMeter
+from webhook.request import Application
+from webhook.review import mutate_review, validate_review
 from webhook.tls import ServingContext
-from webhook.traffic import BODY_BUDGET_BYTES, Gate, Meter
 
 VALIDATE = "/validate/modelbooster"
 MUTATE = "/mutate/modelbooster"
 
-FINISH_SECONDS = 10.0
-"""How long requests under way may take after the drain."""
+SHUTDOWN_SECONDS = 10.0
+"""How long requests in flight may take after the drain."""
 
 
-class WebhookApp(FastAPI):
-    """The two paths are found by one look into a dict, all others by FastAPI's router.
-
-    The router and what stands around it take longer than most answers do.
-
-    Args:
-        endpoints: what answers, by path.
-    """
-
-    def __init__(self, endpoints: dict[str, Endpoint]) -> None:
-        super().__init__(openapi_url=None, docs_url=None, redoc_url=None)
-        self.endpoints = endpoints
-        self.router.redirect_slashes = False
-        for path, endpoint in endpoints.items():
-            # Of a class Starlette expects what ASGI does, which the annotation does not say.
-            self.add_route(path, endpoint, methods=["POST"])  # type: ignore[arg-type]
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answers a request, as ASGI has it."""
-        if scope["type"] == "http" and scope["method"] == "POST":
-            endpoint = self.endpoints.get(scope["path"])
-            if endpoint is not None:
-                return await endpoint(scope, receive, send)
-        await super().__call__(scope, receive, send)
-
-
-def webhook_app(
-    context: Callable[[], Context],
-    metrics: Metrics,
-    body_budget_bytes: int = BODY_BUDGET_BYTES,
-) -> WebhookApp:
+def webhook_app(context: Callable[[], Context], metrics: Metrics) -> APIRouter:
     """Returns the application that answers the API server.
 
     Args:
-        context: what verdicts depend on, as it is now; asked at every request.
-        metrics: what is counted.
-        body_budget_bytes: bound on the bytes of all bodies that are held at a time.
+        context: returns what verdicts depend on; called for each review.
+        metrics: counts the denials.
     """
-    gate = Gate(body_budget_bytes)
-    answers: dict[str, Answer] = {
-        VALIDATE: lambda review: validated(review, context()),
-        MUTATE: mutated,
+    router = APIRouter(redirect_slashes=False)
+    reviewers: dict[str, Reviewer] = {
+        MUTATE: mutate_review,
+        VALIDATE: lambda review: validate_review(review, context()),
     }
-    return WebhookApp(
-        {path: Endpoint(answer, gate, Meter(metrics, path)) for path, answer in answers.items()}
-    )
+    for path, reviewer in reviewers.items():
+        # For a class, Starlette expects an ASGI endpoint, which the annotation does not say.
+        endpoint: Any = Endpoint(reviewer, metrics)
+        router.add_route(path, endpoint, methods=["POST"])
+    return router
 
 
 async def serve_https(
-    app: WebhookApp,
+    app: Application,
+    metrics: Metrics,
     *,
     host: str,
     port: int,
@@ -81,40 +55,32 @@ async def serve_https(
     stopping: asyncio.Event,
     drain_seconds: float = 15.0,
     limits: Limits | None = None,
-    listening: Callable[[int], None] = lambda port: None,
+    limiter: InFlightLimiter | None = None,
+    on_listening: Callable[[int], None] = lambda port: None,
 ) -> None:
     """Serves until ``stopping`` is set, then drains and returns.
 
-    While it drains it goes on serving, because the API server still holds connections to a pod
-    that is on its way out; each answer then says that it is the last one on its connection.
+    While it drains it still serves, because the API server reuses connections to a terminating
+    pod. Each reply then closes its connection.
 
     Args:
-        app: who answers.
+        app: answers the requests.
+        metrics: counts the requests.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
         serving: the certificate, which may change meanwhile.
         stopping: set when the process is asked to end.
-        drain_seconds: how long the API server gets to notice.
-        limits: what a client may take; the default's if None.
-        listening: told the port as soon as connections are taken.
+        drain_seconds: how long the server drains.
+        limits: limits of each connection; the default if None.
+        limiter: bounds the requests in flight; the default if None.
+        on_listening: called with the port once the server accepts connections.
     """
     limits = limits or Limits()
-    config = Config(
-        app,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-    )
-    config.load()
+    limiter = limiter or InFlightLimiter()
     connections = Connections(limits)
-    endpoints = {path.encode(): endpoint for path, endpoint in app.endpoints.items()}
+    meters = {path: RequestMeter(metrics, path) for path in (VALIDATE, MUTATE)}
     server = await asyncio.get_running_loop().create_server(
-        connection_factory(config, connections, endpoints),
+        lambda: Connection(app, connections, limiter, meters),
         host,
         port,
         ssl=serving.context,
@@ -123,10 +89,10 @@ async def serve_https(
         backlog=1024,
     )
     try:
-        listening(server.sockets[0].getsockname()[1])
+        on_listening(server.sockets[0].getsockname()[1])
         await stopping.wait()
         connections.draining = True
         await asyncio.sleep(drain_seconds)
     finally:
         server.close()
-        await connections.finish(FINISH_SECONDS)
+        await connections.shutdown(SHUTDOWN_SECONDS)

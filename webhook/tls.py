@@ -1,4 +1,4 @@
-"""The HTTPS server's certificate, which can change while connections are open."""
+"""The serving certificate, which can be replaced while connections are open."""
 
 from __future__ import annotations
 
@@ -21,33 +21,36 @@ class CertifiedKey(Protocol):
 
 
 class ServingContext:
-    """Serves the newest certificate to every new connection; open connections go on as they are.
+    """Serves the newest certificate to every new connection; open connections do not change.
 
-    Each certificate gets a context of its own, and the TLS server-name callback moves a beginning
-    handshake to the newest one; the callback is called whether or not the client names a server.
-    Loading a certificate into a context that is in use was rejected: when the new key is of
-    another type, OpenSSL keeps both and may go on serving the old one.
+    Each certificate gets its own context. The SNI callback switches a new handshake to the newest
+    one; OpenSSL calls it even if the client sends no server name. Loading a new certificate into
+    the context in use would not work: if the type of the key changes, OpenSSL keeps both
+    certificates and may serve the old one.
 
     Args:
-        directory: where a certificate lies for the moment of its loading; None for the system's
-            place for temporary files. ``ssl`` reads files only.
+        directory: folder for the temporary file from which ``ssl`` loads a certificate; None for
+            the default of the system.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
         self._newest: ssl.SSLContext | None = None
         self.context = _server_context()
-        """What a server listens with. Without a certificate it refuses every handshake."""
+        """Context of the listening socket. It rejects handshakes until ``use`` was called."""
         self.context.sni_callback = self._switch
 
     def use(self, pair: CertifiedKey) -> None:
-        """Serves ``pair`` from the next connection on.
+        """Serves a certificate from the next connection on.
+
+        Args:
+            pair: the certificate chain and its key.
 
         Raises:
-            ssl.SSLError: it is not a pair, or cannot be read; what was served stays.
+            ssl.SSLError: the pair is invalid; the previous certificate stays in use.
         """
         context = _server_context()
-        # Created with mode 0600, and gone as soon as it was read.
+        # Created with mode 0600 and deleted after loading.
         with tempfile.NamedTemporaryFile(dir=self._directory, suffix=".pem") as file:
             file.write(pair.key + b"\n" + pair.cert)
             file.flush()
@@ -67,12 +70,11 @@ def _server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    # For TLS 1.2: forward secrecy and authenticated encryption, as TLS 1.3 has them anyway. Which
-    # of them, the API server chooses; it knows what is quick, and the strongest of ours would make
-    # every hash of a handshake a longer one.
+    # TLS 1.2 gets forward secrecy and authenticated encryption, which TLS 1.3 always has. The API
+    # server chooses the cipher; our strongest one would make handshakes slower.
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-    # The API server keeps no sessions: tickets would be made and sent for nothing.
+    # The API server does not resume sessions, so tickets are useless.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     return context

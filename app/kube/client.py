@@ -167,9 +167,6 @@ async def connect(
     """
     bucket = TokenBucket(qps, burst) if qps > 0 else None
     credentials = Credentials(kubeconfig)
-    async with Transport(credentials, _user_agent(), bucket=bucket, observe=observe) as transport:
+    user_agent = f"model-booster/{program_version()}"
+    async with Transport(credentials, user_agent, bucket=bucket, observe=observe) as transport:
         yield Kube(transport, guard)
-
-
-def _user_agent() -> str:
-    return f"model-booster/{program_version()}"

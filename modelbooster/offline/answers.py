@@ -1,6 +1,6 @@
-"""What the webhook would say, and what the controller would make, without a cluster.
+"""Computes answers of the webhook and children of the controller, without a cluster.
 
-The documents of one call are taken as one cluster: each is judged as if the others were applied.
+The documents of one call form one cluster: each is validated as if the others were applied.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from app.values.untyped import display_name
 from modelbooster.offline.documents import Document
 
 NO_UID = "00000000-0000-0000-0000-000000000000"
-"""Uid of a ModelBooster that no API server has given one."""
+"""Uid of a ModelBooster that was never stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the webhook would say to one document.
+    """The answer of the webhook to one document.
 
     Args:
-        document: as it was read.
+        document: the document as read.
         context: what the answer depends on besides the document.
-        faults: why it is refused.
-        warnings: what may surprise.
-        model: what it means; None if it cannot be told.
+        faults: why the document is refused; empty if it is allowed.
+        warnings: warnings of the webhook.
+        model: the canonical form; None if the document is too broken for it.
     """
 
     document: Document
@@ -45,7 +45,7 @@ class Answer:
 
     @property
     def allowed(self) -> bool:
-        """Whether it would be let in."""
+        """Whether the webhook allows the document."""
         return not self.faults
 
     def summary(self) -> Object:
@@ -61,12 +61,12 @@ class Answer:
         }
 
     def text(self) -> str:
-        """Returns the answer as lines in kubectl's words."""
+        """Returns the answer as text, worded like kubectl."""
         verdict = f"{self.document.source}: {self.document} is valid\n" if self.allowed else ""
-        return self.complaints() + verdict
+        return self.problems() + verdict
 
-    def complaints(self) -> str:
-        """Returns the lines of it that are no good news; none if all is well."""
+    def problems(self) -> str:
+        """Returns warnings and refusal as lines; ``""`` if there are none."""
         at = self.document.source
         lines = [f"{at}: Warning: {text}" for text in self.warnings]
         if len(self.faults) == 1:
@@ -85,14 +85,14 @@ def answers(
     namespace: str = "default",
     note: Callable[[str], None],
 ) -> list[Answer]:
-    """Returns what the webhook would say to each ModelBooster among the documents.
+    """Returns the answer of the webhook to each ModelBooster among the documents.
 
     Args:
-        documents: objects of any kind; those of others are only noted.
-        context: what the answers depend on; its lookup is replaced by the documents themselves.
-        strict: whether unknown fields are refused, as kubectl does, or only warned of.
-        namespace: where objects stand that name none.
-        note: told what is left out, and why.
+        documents: objects of any kind; other kinds are skipped with a note.
+        context: what the answers depend on; its lookup is replaced by the documents.
+        strict: whether unknown fields are refused, as in kubectl, or cause a warning.
+        namespace: namespace of objects that set none.
+        note: called with the reason for each skipped or repeated object.
     """
     boosters: list[tuple[Document, Object, tuple[str, ...]]] = []
     for document in documents:
@@ -100,9 +100,9 @@ def answers(
             version = document.object.get("apiVersion")
             note(f"{document.source}: {document} ({version}) is no ModelBooster: left out")
             continue
-        kept = pruned(document.object)
-        obj = defaulted(_placed(kept.object, namespace))
-        boosters.append((document, obj, kept.unknown))
+        clean = pruned(document.object)
+        obj = defaulted(_with_namespace(clean.object, namespace))
+        boosters.append((document, obj, clean.unknown))
     named = [obj for _, obj, _ in boosters if obj["metadata"].get("name")]
     context = replace(context, lookup=lookup_among(named))
     seen: set[Key] = set()
@@ -118,13 +118,13 @@ def answers(
 
 
 def children(answer: Answer) -> list[Object]:
-    """Returns the children that the controller would make; none of what is refused."""
+    """Returns the children that the controller would create; none if the answer is a refusal."""
     uid = answer.model.uid if answer.model else ""
     return [child.object for child in desired(answer, uid or NO_UID)]
 
 
 def desired(answer: Answer, uid: str) -> list[Desired]:
-    """Returns the same children as they are wanted, of a ModelBooster with this uid."""
+    """Returns the desired children of a ModelBooster with this uid; none if it is refused."""
     if not answer.allowed or answer.model is None:
         return []
     model = replace(answer.model, uid=uid)
@@ -132,14 +132,14 @@ def desired(answer: Answer, uid: str) -> list[Desired]:
 
 
 def is_booster(obj: Object) -> bool:
-    """Whether an object is a ModelBooster of the version that we know."""
+    """Whether an object is a ModelBooster of the served API version."""
     return (obj.get("apiVersion"), obj.get("kind")) == (
         MODEL_BOOSTER.api_version,
         MODEL_BOOSTER.kind,
     )
 
 
-def _placed(obj: Object, namespace: str) -> Object:
+def _with_namespace(obj: Object, namespace: str) -> Object:
     metadata = obj.get("metadata")
     if not isinstance(metadata, dict):
         metadata = {}

@@ -1,9 +1,8 @@
-"""YAML as kubectl reads and writes it.
+"""Reads and writes YAML like kubectl.
 
-PyYAML follows YAML 1.1 where kubectl does not: it makes dates and base-60 numbers of what kubectl
-takes for strings, and reads ``1e3`` as a string. Here a plain scalar means what it means to
-kubectl, and what is written means the same to both. One thing differs: a key that stands twice in
-a mapping is an error, where kubectl silently drops the first.
+PyYAML differs from kubectl: it parses some plain scalars as dates or base-60 numbers, and ``1e3``
+as a string. Here a plain scalar means what it means to kubectl, and so does the output.
+One difference remains: a repeated key in a mapping is an error; kubectl drops the first value.
 """
 
 from __future__ import annotations
@@ -38,18 +37,18 @@ _PLAIN: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("null", _NULL, "~nN"),
     ("merge", re.compile("<<"), "<"),
 )
-"""What a plain scalar can be besides a string: tag, form, first characters. The first one wins."""
+"""Types of plain scalars besides strings: tag, pattern, first characters. The first match wins."""
 
 
 class _Loader(yaml.CSafeLoader):
-    yaml_implicit_resolvers = {}  # noqa: RUF012 - how PyYAML wants it
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML requires it
 
 
 class _Dumper(yaml.CSafeDumper):
-    """Quotes each string that PyYAML or kubectl would take for something else."""
+    """Quotes each string that PyYAML or kubectl would parse as another type."""
 
     def ignore_aliases(self, data: object) -> bool:
-        """Children share values; anchors in the output would only confuse."""
+        """Children share values; anchors would make the output harder to read."""
         return True
 
 
@@ -60,7 +59,7 @@ _Loader.add_implicit_resolver(_TAG + "null", re.compile("$"), [""])
 
 
 def _text(dumper: yaml.CSafeDumper, text: str) -> ScalarNode:
-    # Shell scripts are read by people.
+    # Block style keeps shell scripts readable.
     return dumper.represent_scalar(_TAG + "str", text, style="|" if "\n" in text else None)
 
 
@@ -69,24 +68,24 @@ _Dumper.add_representer(str, _text)
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A document of a YAML stream: the line it begins at, counted from 1, and what it says."""
+    """A document of a YAML stream: its first line, counted from 1, and its value."""
 
     line: int
     value: Any
 
 
 def parse(name: str, content: bytes) -> Iterator[Parsed]:
-    """Yields the documents of a YAML stream; empty ones are left out.
+    """Yields the documents of a YAML stream, without empty ones.
 
     Args:
-        name: of the file, for errors.
-        content: what stands in it.
+        name: name of the file, for errors.
+        content: content of the file.
 
     Raises:
-        UsageError: it is not YAML, or says what JSON cannot say.
+        UsageError: the content is not YAML, or cannot be expressed in JSON.
     """
     try:
-        # All at once: nothing of a file that is broken further down shall be acted on.
+        # Parse the whole file first, so that no object of a broken file is used.
         nodes = [node for node in yaml.compose_all(content, Loader=_Loader) if node is not None]
     except yaml.MarkedYAMLError as exc:
         said = ", ".join(part for part in (exc.context, exc.problem) if part)
@@ -94,7 +93,7 @@ def parse(name: str, content: bytes) -> Iterator[Parsed]:
     except yaml.YAMLError as exc:
         raise UsageError(f"{name}: {exc}") from exc
     for node in nodes:
-        value = _Reading(name).value(node)
+        value = _Converter(name).value(node)
         if value is not None:
             yield Parsed(node.start_mark.line + 1, value)
 
@@ -114,11 +113,11 @@ def _dump(obj: Object) -> str:
     return text
 
 
-class _Reading:
+class _Converter:
     """Turns the nodes of one document into JSON values.
 
     Args:
-        name: of the file, for errors.
+        name: name of the file, for errors.
     """
 
     def __init__(self, name: str) -> None:
@@ -126,10 +125,10 @@ class _Reading:
         self._open: set[int] = set()
 
     def value(self, node: Node) -> Any:
-        """Returns what a node means.
+        """Returns a node as a JSON value.
 
         Raises:
-            UsageError: JSON cannot say it.
+            UsageError: the node cannot be expressed in JSON.
         """
         if isinstance(node, ScalarNode):
             return self._scalar(node)
@@ -197,13 +196,13 @@ class _Reading:
 
 def _integer(text: str) -> int:
     digits = text.replace("_", "")
-    if re.fullmatch(r"[-+]?0[0-7]+", digits):  # C's way of writing octal numbers
+    if re.fullmatch(r"[-+]?0[0-7]+", digits):  # octal numbers as in C
         digits = digits.replace("0", "0o", 1)
     return int(digits, 0)
 
 
 def _number(number: float) -> int | float:
-    # JSON tells 1.0 from 1 as little as kubectl does; what exceeds 64 bits is a float there.
+    # kubectl does not distinguish 1.0 from 1, and reads integers beyond 64 bits as floats.
     if isinstance(number, float) and not number.is_integer():
         return number
     return int(number) if -(2**63) <= number < 2**63 else float(number)

@@ -1,4 +1,4 @@
-"""Files and folders of Kubernetes objects, YAML or JSON, as kubectl takes them."""
+"""Reads files and folders of Kubernetes objects, YAML or JSON, like kubectl."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from modelbooster.offline.dialect import parse
 
 STDIN = "-"
 SUFFIXES = (".yaml", ".yml", ".json")
-"""Files that are read when a folder is named, as by kubectl."""
+"""Suffixes of the files that are read in a folder, like kubectl."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An object and where it was read.
+    """An object and its place in a file.
 
     Args:
-        source: ``file.yaml:12``, the line where it begins.
-        object: what stands there.
+        source: file and first line, such as ``file.yaml:12``.
+        object: the object as JSON.
     """
 
     source: str
@@ -37,13 +37,13 @@ class Document:
 
 
 def read(names: Iterable[str]) -> Iterator[Document]:
-    """Yields the objects of files and folders, those in a List one by one.
+    """Yields the objects of files and folders; a List is split into its items.
 
     Args:
-        names: paths; ``-`` is the standard input.
+        names: paths; ``-`` is standard input.
 
     Raises:
-        UsageError: a file cannot be read, is not YAML, or holds something that is no object.
+        UsageError: a file cannot be read, is not YAML, or contains something else than objects.
     """
     for name in names:
         path = Path(name)
@@ -70,7 +70,7 @@ def _objects(name: str, content: bytes) -> Iterator[Document]:
 
 
 def _json_objects(name: str, content: bytes) -> list[Document]:
-    """Returns the objects of JSON texts, one behind the other; none if it is anything else."""
+    """Returns the objects of concatenated JSON texts; none if the content is not JSON."""
     if not content.lstrip().startswith(b"{"):
         return []
     found: list[Document] = []
@@ -83,7 +83,7 @@ def _json_objects(name: str, content: bytes) -> list[Document]:
             found += _flat(Document(f"{name}:{text.count(chr(10), 0, at) + 1}", value))
             at = end + len(text[end:]) - len(text[end:].lstrip())
     except ValueError:
-        return []  # a mapping in YAML's short form may begin like JSON
+        return []  # a YAML flow mapping may begin like JSON
     return found
 
 

@@ -1,4 +1,4 @@
-"""What an edit would do, told without a cluster: ``model-booster render --diff``."""
+"""Previews the effect of an edit without a cluster: ``model-booster render --diff``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from modelbooster.offline.answers import NO_UID, Answer, desired
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would happen to the children of one ModelBooster."""
+    """The changes to the children of one ModelBooster."""
 
     key: Key
     changes: tuple[ChildDiff, ...]
 
     def text(self) -> str:
-        """Returns it as lines for people, the most important one last."""
+        """Returns the preview as text; the last line tells which backends restart."""
         lines = [f"ModelBooster {self.key}:"]
         lines += [f"  {line}" for change in self.changes for line in str(change).splitlines()]
         restarting = restarting_backends(self.changes)
@@ -31,7 +31,7 @@ class Preview:
         return "".join(line + "\n" for line in lines)
 
     def summary(self) -> Object:
-        """Returns it as JSON; a stable form that other tools read."""
+        """Returns the preview as JSON, in a stable format for other tools."""
         return {
             "namespace": self.key.namespace,
             "name": self.key.name,
@@ -54,15 +54,15 @@ class Preview:
 
 
 def previews(old: Sequence[Answer], new: Sequence[Answer]) -> Iterator[Preview]:
-    """Yields what would happen to each ModelBooster that stands in either of two inputs.
+    """Yields the changes to each ModelBooster in either of two inputs.
 
-    One that only the first has is deleted, one that only the second has is made. One that is
-    refused stands for nothing, so ask first.
+    A ModelBooster only in the first input is deleted, one only in the second is created. Refused
+    ones have no children, so check for refusals first.
     """
     before, after = _by_key(old), _by_key(new)
     for key in {**before, **after}:
         was, becomes = before.get(key), after.get(key)
-        # The uid stands in labels and selectors; a file has none where a cluster's object has one.
+        # Labels and selectors contain the uid. A file may lack the uid that the cluster has.
         uid = next((a.model.uid for a in (was, becomes) if a and a.model and a.model.uid), NO_UID)
         found = child_diffs(
             desired(was, uid) if was else [], desired(becomes, uid) if becomes else []

@@ -1,4 +1,4 @@
-"""The controller's part of a process: informers, workers, and the lease that lets them work."""
+"""The controller part of a process: informers, workers and leader election."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from controller.controller import Controller
 from controller.election.elector import lead
 from controller.election.leadership import Leadership, identity
 from controller.election.lease import LeaseTiming
-from modelbooster.parts.tasks import beside
+from modelbooster.parts.tasks import in_background
 from modelbooster.probes import ReadyCheck
 from modelbooster.settings import Settings
 
 FINISH_SECONDS = 10.0
-"""How long passes that are under way may take when the process ends."""
+"""How long passes in progress may take when the process ends."""
 
 
 def leadership_of(settings: Settings, metrics: Metrics) -> Leadership:
-    """Returns what the process will know of its leadership.
+    """Returns the leadership of the process, not yet acquired.
 
     Raises:
-        UsageError: with these times two replicas could lead at once.
+        UsageError: with the configured times, two replicas could lead at once.
     """
     gauge = metrics.leads.labels(name=settings.lease_name)
     gauge.set(0)
@@ -35,7 +35,7 @@ def leadership_of(settings: Settings, metrics: Metrics) -> Leadership:
             lease_seconds=settings.lease_seconds,
             renew_seconds=settings.lease_renew_seconds,
             retry_seconds=settings.lease_retry_seconds,
-            # The installer makes the Lease. If it is absent, it was deleted and may have a holder.
+            # The chart creates the Lease. If it is absent, it was deleted and may have a holder.
             waits_if_absent=bool(settings.state_metadata),
         ),
         gauge.set,
@@ -44,13 +44,13 @@ def leadership_of(settings: Settings, metrics: Metrics) -> Leadership:
 
 
 class ControllerPart:
-    """Makes and keeps the children.
+    """Reconciles ModelBoosters and their children.
 
     Args:
-        kube: the API server; its writes are guarded by the leadership if there is an election.
-        settings: what was chosen.
-        metrics: what is counted.
-        leadership: what is known of who leads.
+        kube: the API server; with leader election, only the leader may write.
+        settings: the settings.
+        metrics: the metrics of the process.
+        leadership: state of the leader election.
     """
 
     def __init__(
@@ -77,18 +77,18 @@ class ControllerPart:
         self.live = (ReadyCheck("leadership", leadership.fault),)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Works until ``stopping`` is set, and to the end of the passes that are under way then.
+        """Works until ``stopping`` is set, then finishes the passes in progress.
 
         Raises:
-            LeadershipLost: another replica leads, or may do so any moment.
+            LeadershipLost: another replica leads, or may lead at any moment.
         """
-        async with beside(self._controller.follow()), asyncio.TaskGroup() as group:
+        async with in_background(self._controller.follow()), asyncio.TaskGroup() as group:
             work = group.create_task(self._work())
             told = group.create_task(stopping.wait())
             await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
             self._controller.stop()
             if self._elects and self._leadership.renewal_seconds_left() <= 0:
-                work.cancel()  # it only waits for its turn
+                work.cancel()  # it is only waiting to become leader
             await asyncio.wait([work], timeout=FINISH_SECONDS)
             work.cancel()
             told.cancel()

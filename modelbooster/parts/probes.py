@@ -1,4 +1,4 @@
-"""The server that the kubelet and Prometheus ask."""
+"""The server for probes and metrics."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import socket
 from collections.abc import Sequence
 
 from starlette.applications import Starlette
-from uvicorn.config import Config
 
 from app.metrics import Metrics
 from modelbooster.parts.tasks import port_errors
 from modelbooster.probes import ReadyCheck, observe_app
 from modelbooster.settings import Settings
-from webhook.connection import connection_factory
+from webhook.connection import Connection
 from webhook.connections import Connections, Limits
+from webhook.limiter import InFlightLimiter
 
 LIMITS = Limits(
     header_seconds=2.0,
@@ -23,28 +23,27 @@ LIMITS = Limits(
     unused_seconds=2.0,
     closing_seconds=1.0,
     connections=64,
-    strange_bodies=8,
-    patience_seconds=0.2,
+    unproven_bodies=8,
+    eviction_seconds=0.2,
 )
-"""What a client may take. The port has no TLS and no authentication, and a client that fills it
-would keep the kubelet from its probes."""
+"""The port has no TLS and no authentication. These limits keep it free for the kubelet."""
 
-FINISH_SECONDS = 1.0
-"""How long answers under way may take when the process ends."""
+SHUTDOWN_SECONDS = 1.0
+"""How long replies in progress may take when the process ends."""
 
 
 class Probes:
-    """Answers the kubelet and Prometheus.
+    """Serves probes and metrics.
 
     Args:
-        settings: what was chosen.
-        metrics: what to show.
-        ready: what must hold for requests, or work, to be sent here.
-        live: what must hold for the process to be left running.
-        limits: what a client may take.
+        settings: the settings.
+        metrics: the metrics of the process.
+        ready: checks of ``/readyz``.
+        live: checks of ``/livez``.
+        limits: limits of each connection.
 
     Raises:
-        UsageError: the port cannot be had.
+        UsageError: the program cannot listen on the port.
     """
 
     def __init__(
@@ -56,29 +55,21 @@ class Probes:
         limits: Limits = LIMITS,
     ) -> None:
         self._app: Starlette = observe_app(metrics, ready, live)
-        self._connections = Connections(limits)
+        self._limits = limits
         host, port = settings.probe_host, settings.probe_port
         with port_errors(host, port):
             self._listening = socket.create_server((host, port))
 
     async def run(self) -> None:
         """Serves until it is cancelled."""
-        config = Config(
-            self._app,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-        )
-        config.load()
+        connections, limiter = Connections(self._limits), InFlightLimiter()
         server = await asyncio.get_running_loop().create_server(
-            connection_factory(config, self._connections, {}), sock=self._listening
+            # No body is read.
+            lambda: Connection(self._app, connections, limiter, meters={}),
+            sock=self._listening,
         )
         try:
             await server.serve_forever()
         finally:
             server.close()
-            await self._connections.finish(FINISH_SECONDS)
+            await connections.shutdown(SHUTDOWN_SECONDS)

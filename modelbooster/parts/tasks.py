@@ -1,4 +1,4 @@
-"""What the parts of a process have in common."""
+"""Helpers that several parts of a process share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.errors import UsageError
 
 @contextmanager
 def port_errors(host: str, port: int) -> Iterator[None]:
-    """Says which port it was that could not be had."""
+    """Turns an error of a listening socket into a UsageError that names the port."""
     try:
         yield
     except OSError as exc:
@@ -22,8 +22,8 @@ def port_errors(host: str, port: int) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs tasks that never end beside what stands inside, and cancels them after it."""
+async def in_background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs coroutines in the background of a block, and cancels them at its end."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(task) for task in work]
         yield

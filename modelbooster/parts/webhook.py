@@ -1,4 +1,4 @@
-"""The webhook's part of a process: HTTPS, certificates, and what the rules ask about."""
+"""The webhook part of a process: the HTTPS server, certificates and informers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from certs.pki import KeyPair
 from certs.provided import follow
 from certs.rotator import rotate
 from modelbooster.parts.lookup_cache import LookupCache
-from modelbooster.parts.tasks import beside, port_errors
+from modelbooster.parts.tasks import in_background, port_errors
 from modelbooster.probes import ReadyCheck
 from modelbooster.settings import Settings
+from webhook.limiter import InFlightLimiter
 from webhook.server import serve_https, webhook_app
 from webhook.tls import ServingContext
 
@@ -32,12 +33,12 @@ DETECTION_SECONDS = 30.0
 
 
 class WebhookPart:
-    """Answers the API server's questions.
+    """Serves the admission webhook.
 
     Args:
         kube: the API server.
-        settings: what was chosen.
-        metrics: what is counted.
+        settings: the settings.
+        metrics: the metrics of the process.
     """
 
     def __init__(self, kube: Kube, settings: Settings, metrics: Metrics) -> None:
@@ -66,59 +67,61 @@ class WebhookPart:
         self.live: tuple[ReadyCheck, ...] = ()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Serves until ``stopping`` is set, and a while longer.
+        """Serves until ``stopping`` is set, then drains.
 
         Raises:
-            UsageError: the port cannot be had.
+            UsageError: the program cannot listen on the port.
         """
         up = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            # Before anything is asked of the API server: a port that is taken is a sudden end.
+            # Listen first: if the port is taken, the process ends before it calls the API server.
             serving = group.create_task(self._serve(stopping, up))
             await up.wait()
             detection = poll(self._detect, DETECTION_SECONDS)
             work = self._lookup_cache.run(), detection, self._schema.run()
-            async with beside(self._certificates(), *work):
+            async with in_background(self._certificates(), *work):
                 await serving
 
     async def _serve(self, stopping: asyncio.Event, up: asyncio.Event) -> None:
-        chosen = self._settings
-        with port_errors(chosen.webhook_host, chosen.webhook_port):
+        settings = self._settings
+        with port_errors(settings.webhook_host, settings.webhook_port):
             await serve_https(
-                webhook_app(self._context, self._metrics, chosen.webhook_body_budget_mib * MIB),
-                host=chosen.webhook_host,
-                port=chosen.webhook_port,
+                webhook_app(self._context, self._metrics),
+                self._metrics,
+                host=settings.webhook_host,
+                port=settings.webhook_port,
                 serving=self._serving,
                 stopping=stopping,
-                drain_seconds=chosen.drain_seconds,
-                listening=lambda port: up.set(),
+                drain_seconds=settings.drain_seconds,
+                limiter=InFlightLimiter(settings.webhook_body_budget_mib * MIB),
+                on_listening=lambda port: up.set(),
             )
 
     def _context(self) -> Context:
-        chosen = self._settings
+        settings = self._settings
         return Context(
-            chosen.options,
+            settings.options,
             self._profile,
             self._lookup_cache.lookup,
             self._schema.fault(),
-            chosen.namespaces,
+            settings.namespaces,
         )
 
     async def _certificates(self) -> None:
-        chosen = self._settings
+        settings = self._settings
         place = WebhookObjects(
-            namespace=chosen.namespace,
-            service=chosen.webhook_service,
-            secret=chosen.certificate_secret,
-            validating=chosen.validating_webhook_configuration,
-            mutating=chosen.mutating_webhook_configuration,
-            metadata=dict(chosen.state_metadata),
+            namespace=settings.namespace,
+            service=settings.webhook_service,
+            secret=settings.certificate_secret,
+            validating=settings.validating_webhook_configuration,
+            mutating=settings.mutating_webhook_configuration,
+            metadata=dict(settings.state_metadata),
         )
         ready, ends = self._set_certificate_fault, self._set_certificate_end
-        if chosen.certificate_mode == "provided" and chosen.certificate_dir is not None:
-            # The API server asks for the first name only; the others are a courtesy of our own.
+        if settings.certificate_mode == "provided" and settings.certificate_dir is not None:
+            # The API server uses only the first name; provided certificates may omit the others.
             refused = self._metrics.certificate_errors.inc
-            names, folder = place.names[:1], chosen.certificate_dir
+            names, folder = place.names[:1], settings.certificate_dir
             await follow(folder, names, self._use, ready, refused=refused, ends=ends)
         else:
             early = self._metrics.authority_early.set

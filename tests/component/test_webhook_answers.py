@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import orjson
 import pytest
-from fastapi import FastAPI
 
 from app.metrics import Metrics
 from app.validation import Context
 from app.values.meta import Object
 from tests.builders import backend, booster_object, policy, worker
 from tests.webhook import UID, Broken, review, serving, trust
-from webhook.server import MUTATE, VALIDATE, webhook_app
+from webhook.server import MUTATE, VALIDATE
 
 pytestmark = pytest.mark.anyio
 
@@ -30,9 +28,8 @@ JSON = {"content-type": "application/json"}
 async def _client(
     metrics: Metrics | None = None, context: Context | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
-    app = webhook_app(lambda: context or Context(), metrics or Metrics())
     async with (
-        serving(app=app) as server,
+        serving(context=lambda: context or Context(), metrics=metrics) as server,
         httpx.AsyncClient(verify=trust(), base_url=server.url, trust_env=False) as client,
     ):
         yield client
@@ -242,60 +239,6 @@ async def test_internal_error_gives_no_verdict(path: str, caplog: pytest.LogCapt
         assert caplog.text.count("RuntimeError: secret details") == 1
         after = await client.post(MUTATE, content=body, headers=JSON)
         assert after.status_code == 200
-
-
-class Slow:
-    """A client whose body comes when it is told to."""
-
-    def __init__(self, app: FastAPI, query: str = "") -> None:
-        self.status = 0
-        self.headers: dict[bytes, bytes] = {}
-        self.go_on = asyncio.Event()
-        self.task = asyncio.create_task(self._ask(app, query))
-
-    async def _ask(self, app: FastAPI, query: str) -> None:
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": VALIDATE,
-            "query_string": query.encode(),
-            "headers": [(b"content-type", b"application/json")],
-        }
-        await app(scope, self._receive, self._send)
-
-    async def _receive(self) -> dict[str, Any]:
-        await self.go_on.wait()
-        return {"type": "http.request", "body": orjson.dumps(review()), "more_body": False}
-
-    async def _send(self, message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            self.status, self.headers = message["status"], dict(message["headers"])
-
-
-async def test_number_of_concurrent_bodies_is_limited() -> None:
-    app = webhook_app(Context, Metrics())
-    waiting = [Slow(app) for _ in range(64)]
-    await asyncio.sleep(0)
-    one_more = Slow(app)
-    await one_more.task
-    assert one_more.status == 503
-    assert one_more.headers[b"retry-after"] == b"1"
-    for client in waiting:
-        client.go_on.set()
-        await client.task
-    assert {client.status for client in waiting} == {200}
-    again = Slow(app)
-    again.go_on.set()
-    await again.task
-    assert again.status == 200
-
-
-async def test_body_deadline_is_the_timeout_of_the_api_server() -> None:
-    client = Slow(webhook_app(Context, Metrics()), "timeout=1s")
-    async with asyncio.timeout(5):
-        await client.task
-    assert client.status == 408
-    assert client.headers[b"connection"] == b"close"
 
 
 async def test_reviews_are_counted() -> None:

@@ -15,6 +15,7 @@ from tests.builders import backend, booster_object, policy
 from tests.following import eventually
 from tests.webhook import GOOD, UID, Broken, Client, request, review, serving
 from webhook.connections import Limits
+from webhook.limiter import InFlightLimiter
 from webhook.server import MUTATE, VALIDATE, webhook_app
 
 pytestmark = pytest.mark.anyio
@@ -116,13 +117,12 @@ async def test_number_of_concurrent_bodies_is_limited() -> None:
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 async def test_bodies_over_the_memory_budget_are_answered_with_503(version: str) -> None:
     """The largest that waits goes, and a small request is answered meanwhile."""
-    app = webhook_app(Context, Metrics(), body_budget_bytes=2**20)
-    gate = app.endpoints[VALIDATE].gate
-    async with serving(app=app) as server:
+    limiter = InFlightLimiter(2**20)
+    async with serving(limiter=limiter) as server:
         large = await server.connect()
         raw = request(b" " * 2**20)[:-1].replace(b"HTTP/1.1", f"HTTP/{version}".encode())
         large.writer.write(raw)
-        await eventually(lambda: gate.held_bytes == 2**20 - 1)
+        await eventually(lambda: limiter.reserved_bytes == 2**20 - 1)
         assert (await server.ask(GOOD))[0] == 200
         large.writer.write(b" ")
         async with asyncio.timeout(5):

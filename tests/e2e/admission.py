@@ -80,14 +80,16 @@ def also_asked(plane: ControlPlane, namespace: str, context: Context) -> Iterato
     serving, loop = ServingContext(), asyncio.new_event_loop()
     serving.use(new_leaf(authority, ["localhost"], now, timedelta(days=1)))
     stopping, port = asyncio.Event(), queue.SimpleQueue[int]()
+    metrics = Metrics()
     answering = serve_https(
-        webhook_app(lambda: context, Metrics()),
+        webhook_app(lambda: context, metrics),
+        metrics,
         host="127.0.0.1",
         port=0,
         serving=serving,
         stopping=stopping,
         drain_seconds=0,
-        listening=port.put,
+        on_listening=port.put,
     )
     thread = threading.Thread(target=lambda: (loop.run_until_complete(answering), loop.close()))
     thread.start()

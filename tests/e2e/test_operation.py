@@ -109,7 +109,7 @@ def test_new_leader_writes_nothing(
     )
     text = installation.kubelet.logs(leader)
     assert f"{holder} has released the lease" in text
-    assert "ended in order" in text
+    assert "process ended normally" in text
     # The new leader works...
     edited = booster_object("m", namespace=admin.namespace)
     edited["spec"]["backends"][0]["routeWeight"] = 50
@@ -262,7 +262,7 @@ def test_processes_end_on_sigterm(installation: Installation, kubectl: Kubectl) 
     eventually(lambda: name not in installation.kubelet.pods("webhook"), seconds=60)
     text = installation.kubelet.logs(name)
     assert "SIGTERM: ending" in text
-    assert "ended in order" in text
+    assert "process ended normally" in text
     eventually(
         lambda: any(p.is_ready() for p in installation.kubelet.pods("webhook").values()),
         seconds=60,

@@ -38,6 +38,6 @@ if __name__ == "__main__":
     PLACE = Path(sys.argv.pop(1))
     time.time = skewed_time
     datetime.datetime = Skewed  # type: ignore[misc]  # before anybody else has a name for it
-    from modelbooster.__main__ import main
+    from modelbooster.cli.main import main
 
     main()

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 def test_cluster_modules_are_not_loaded_without_need(args: list[str]) -> None:
     program = (
         "import sys\n"
-        "from modelbooster.__main__ import main\n"
+        "from modelbooster.cli.main import main\n"
         "try: main(sys.argv[1:])\n"
         "finally: print(*sys.modules, file=sys.stderr)\n"
     )

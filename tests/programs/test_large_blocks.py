@@ -10,13 +10,13 @@ BLOCKS, BLOCK_KIB = 200, 256
 PROGRAM = f"""
 import ctypes
 from pathlib import Path
-from modelbooster.process import give_back_large_blocks
+from modelbooster.process import return_large_blocks
 
 def resident_kib():
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0])
 
-give_back_large_blocks()
+return_large_blocks()
 size = {BLOCK_KIB} * 1024
 first = bytearray(size)
 del first

@@ -25,7 +25,7 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from modelbooster.__main__ import main
+from modelbooster.cli.main import main
 from tests.controlplane.ports import LOOPBACK
 
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024

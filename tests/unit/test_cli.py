@@ -13,7 +13,7 @@ import yaml
 
 from app.apis.kinds import PROFILES
 from app.values.meta import Object
-from modelbooster.__main__ import main
+from modelbooster.cli.main import main
 from modelbooster.offline.dialect import to_yaml
 from tests.builders import backend, booster_object, policy
 

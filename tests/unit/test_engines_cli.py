@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from modelbooster.__main__ import main
+from modelbooster.cli.main import main
 
 Said = tuple[int | str | None, str, str]
 Ask = Callable[..., Said]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.values.meta import Object
-from modelbooster.__main__ import main
+from modelbooster.cli.main import main
 from modelbooster.offline.dialect import to_yaml
 from tests.builders import backend, booster_object, worker
 

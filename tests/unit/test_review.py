@@ -14,7 +14,7 @@ from app.validation import Context
 from app.values.meta import Object
 from tests.builders import backend, booster_object, policy, worker
 from tests.webhook import UID, review
-from webhook.review import NotAReview, mutated, unreadable, validated
+from webhook.review import NotAReview, mutate_review, refuse_undecodable, validate_review
 
 NOW = Context()
 BOUNDS = {"minReplicas": 3, "maxReplicas": 2}
@@ -34,7 +34,7 @@ def _status(answer: Object) -> Object:
 
 
 def test_an_answer_is_short_and_echoes_nothing() -> None:
-    answer = validated(review(booster_object("demo", backend(routeWeight=77))), NOW)
+    answer = validate_review(review(booster_object("demo", backend(routeWeight=77))), NOW)
     assert answer == ALLOWED
     assert len(orjson.dumps(answer)) <= 200
 
@@ -42,10 +42,10 @@ def test_an_answer_is_short_and_echoes_nothing() -> None:
 def test_where_no_controller_looks_is_warned_of_and_not_refused() -> None:
     watched = Context(namespaces=("team-a", "team-b"))
     broken = booster_object("demo", backend(**BOUNDS))
-    inside = validated(review(broken, namespace="team-a"), watched)
+    inside = validate_review(review(broken, namespace="team-a"), watched)
     assert _status(inside)["code"] == 422
 
-    outside = validated(review(broken, namespace="default"), watched)
+    outside = validate_review(review(broken, namespace="default"), watched)
 
     assert outside["response"]["allowed"] is True
     assert outside["response"]["warnings"] == [
@@ -56,7 +56,7 @@ def test_where_no_controller_looks_is_warned_of_and_not_refused() -> None:
 
 def test_one_fault() -> None:
     fault = "Invalid value: 3: minReplicas cannot be greater than maxReplicas"
-    status = _status(validated(review(booster_object("demo", backend(**BOUNDS))), NOW))
+    status = _status(validate_review(review(booster_object("demo", backend(**BOUNDS))), NOW))
     assert status == {
         "status": "Failure",
         "code": 422,
@@ -81,7 +81,7 @@ def test_one_fault() -> None:
 
 def test_several_faults_are_told_at_once() -> None:
     obj = booster_object("demo", backend(**BOUNDS, workers=[worker(image=" ")]))
-    status = _status(validated(review(obj), NOW))
+    status = _status(validate_review(review(obj), NOW))
     assert [cause["field"] for cause in status["details"]["causes"]] == [
         "spec.backends[0].minReplicas",
         "spec.backends[0].workers[0].image",
@@ -93,13 +93,13 @@ def test_several_faults_are_told_at_once() -> None:
 def test_a_generated_name_stands_for_the_name() -> None:
     obj = booster_object(metadata={"name": None, "generateName": "demo-"}, costExpansionRate=1)
     obj["spec"]["backends"] = []
-    assert _status(validated(review(obj), NOW))["details"]["name"] == "demo-"
+    assert _status(validate_review(review(obj), NOW))["details"]["name"] == "demo-"
 
 
 def test_texts_are_bounded() -> None:
     match = {"headers": {"h" * 100_000: {"regex": "(" * 100_000}}}
     obj = booster_object("demo", *[backend(f"b{n}", **BOUNDS) for n in range(16)], modelMatch=match)
-    answer = validated(review(obj), NOW)
+    answer = validate_review(review(obj), NOW)
     assert len(_status(answer)["message"].encode()) <= 4096
     assert len(orjson.dumps(answer)) < 32_768
 
@@ -114,8 +114,8 @@ def test_texts_are_bounded() -> None:
 def test_no_object_is_refused(obj: Any, operation: str) -> None:
     sent = review(operation=operation)
     sent["request"]["object"] = obj
-    assert _status(validated(sent, NOW))["code"] == 422
-    assert mutated(sent) == ALLOWED
+    assert _status(validate_review(sent, NOW))["code"] == 422
+    assert mutate_review(sent) == ALLOWED
 
 
 @pytest.mark.fault("F70")
@@ -137,10 +137,10 @@ def test_no_object_is_refused(obj: Any, operation: str) -> None:
 )
 def test_what_is_no_review(body: Any) -> None:
     with pytest.raises(NotAReview) as caught:
-        validated(body, NOW)
+        validate_review(body, NOW)
     assert 0 < len(str(caught.value)) <= 200
     with pytest.raises(NotAReview, match=str(caught.value)):
-        mutated(body)
+        mutate_review(body)
 
 
 @pytest.mark.fault("F70")
@@ -158,15 +158,15 @@ def test_what_is_no_review(body: Any) -> None:
 )
 def test_what_is_not_ours_is_passed_by(fields: Object) -> None:
     sent = review(booster_object("demo", backend(**BOUNDS)), **{"operation": "CREATE", **fields})
-    assert validated(sent, NOW) == ALLOWED
-    assert mutated(sent) == ALLOWED
+    assert validate_review(sent, NOW) == ALLOWED
+    assert mutate_review(sent) == ALLOWED
 
 
 def test_an_update_is_compared_with_what_was() -> None:
     old = booster_object("demo", backend(**BOUNDS))
     new = booster_object("demo", backend(**BOUNDS), owner="x")
-    assert validated(review(new, operation="UPDATE", oldObject=old), NOW) == ALLOWED
-    assert _status(validated(review(new, operation="UPDATE"), NOW))["code"] == 422
+    assert validate_review(review(new, operation="UPDATE", oldObject=old), NOW) == ALLOWED
+    assert _status(validate_review(review(new, operation="UPDATE"), NOW))["code"] == 422
 
 
 PROTECTED = {"annotations": {DELETION_PROTECTION: "true"}}
@@ -196,7 +196,7 @@ PROTECTED = {"annotations": {DELETION_PROTECTION: "true"}}
 def test_deletion(metadata: Object, user: str, allowed: bool) -> None:
     old = booster_object("demo", metadata=metadata)
     sent = review(operation="DELETE", oldObject=old, userInfo={"username": user})
-    answer = validated(sent, NOW)
+    answer = validate_review(sent, NOW)
     if allowed:
         assert answer == ALLOWED
         return
@@ -217,33 +217,33 @@ def test_deletion(metadata: Object, user: str, allowed: bool) -> None:
 @pytest.mark.parametrize("old", [None, 7, {}, {"metadata": 1}, {"metadata": {"annotations": 1}}])
 def test_deletion_of_something_strange(old: Any) -> None:
     sent = review(operation="DELETE", oldObject=old, userInfo=None)
-    assert validated(sent, NOW) == ALLOWED
+    assert validate_review(sent, NOW) == ALLOWED
 
 
 def test_a_rate_is_stored_once() -> None:
     obj = booster_object("m", backend(scalingCost=1), autoscalingPolicy=policy())
-    response = mutated(review(obj))["response"]
+    response = mutate_review(review(obj))["response"]
     assert response.keys() == {"uid", "allowed", "patchType", "patch"}
     assert response["patchType"] == "JSONPatch"
     assert orjson.loads(base64.b64decode(response["patch"])) == [
         {"op": "add", "path": "/spec/costExpansionRatePercent", "value": 200}
     ]
     obj["spec"]["costExpansionRatePercent"] = 200
-    assert mutated(review(obj)) == ALLOWED
+    assert mutate_review(review(obj)) == ALLOWED
 
 
 def test_nothing_is_stored_later() -> None:
     obj = booster_object("m", backend(scalingCost=1), autoscalingPolicy=policy())
-    assert mutated(review(obj, operation="UPDATE", oldObject=obj)) == ALLOWED
+    assert mutate_review(review(obj, operation="UPDATE", oldObject=obj)) == ALLOWED
 
 
 @pytest.mark.parametrize("spec", [[], None, 7, {"backends": 3, "autoscalingPolicy": 7}])
 def test_nothing_is_stored_in_what_makes_no_sense(spec: Any) -> None:
-    assert mutated(review({**booster_object(), "spec": spec})) == ALLOWED
+    assert mutate_review(review({**booster_object(), "spec": spec})) == ALLOWED
 
 
 def _warnings(obj: Object) -> list[str]:
-    answer = validated(review(obj), NOW)
+    answer = validate_review(review(obj), NOW)
     assert answer["response"]["allowed"] is True
     warnings: list[str] = answer["response"]["warnings"]
     return warnings
@@ -288,16 +288,16 @@ def test_no_depth_is_too_much_anywhere(piece: tuple[str, str]) -> None:
         for key in path[:-1]:
             holder = holder[key]
         holder[path[-1]] = orjson.loads(deep)
-        answer = validated(review(changed), NOW)
+        answer = validate_review(review(changed), NOW)
         assert len(orjson.dumps(answer)) < 4096
-        assert answer["response"]["uid"] == mutated(review(changed))["response"]["uid"] == UID
+        assert answer["response"]["uid"] == mutate_review(review(changed))["response"]["uid"] == UID
         # A map in place of a map is one with unknown fields.
         if piece[0] == "[":
             assert answer["response"]["allowed"] is False
 
 
 def test_what_cannot_be_read_is_refused_by_its_uid() -> None:
-    assert _status(unreadable(UID, "too deep")) == {
+    assert _status(refuse_undecodable(UID, "too deep")) == {
         "status": "Failure",
         "code": 422,
         "reason": "Invalid",
@@ -360,7 +360,7 @@ WITH_THEIRS = {"status": {"observedGeneration": 1}, "metadata": STORED, "spec": 
 def test_writes_are_refused_while_another_definition_is_installed(
     context: Context, request_: Object, want: str | None
 ) -> None:
-    answer = validated(request_, context)
+    answer = validate_review(request_, context)
     if want is None:
         assert answer == ALLOWED
     else:

@@ -1,0 +1,46 @@
+"""The command line. Other tools depend on its commands, options, output and exit codes.
+
+Exit codes: 0 everything was accepted or rendered; 1 an object was refused or the command failed;
+2 wrong arguments or settings. Results go to stdout, everything else to stderr.
+
+``crd``, ``validate``, ``render`` and ``engine`` need no cluster. Commands import what they need
+when they run, because loading the Kubernetes client takes longer than these commands.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from app.errors import OperatorError, UsageError
+from app.version import program_version
+from modelbooster.cli.crd import crd
+from modelbooster.cli.engine import engine
+from modelbooster.cli.options import REFUSED, USAGE
+from modelbooster.cli.processes import controller, run, webhook
+from modelbooster.cli.render import render
+from modelbooster.cli.validate import validate
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    commands=[validate, render, crd, engine, webhook, controller, run],
+)
+@click.version_option(program_version(), prog_name="model-booster")
+def cli() -> None:
+    """Serve language models on Kubernetes, each from one ModelBooster object."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits the process. Known errors are printed without a traceback.
+
+    Args:
+        args: arguments after the program name; those of this process if None.
+    """
+    try:
+        cli(args=args, prog_name="model-booster")
+    except OperatorError as exc:
+        click.echo(f"Error: {exc}", err=True)
+        sys.exit(USAGE if isinstance(exc, UsageError) else REFUSED)

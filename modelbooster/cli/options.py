@@ -1,0 +1,69 @@
+"""Options and helpers that several commands share."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.apis.kinds import DEFAULT_RELEASE, PROFILES
+from app.errors import UsageError
+
+if TYPE_CHECKING:
+    from modelbooster.offline.answers import Answer
+
+REFUSED = 1
+"""Exit code: an object was refused, or the command failed."""
+
+USAGE = 2
+"""Exit code: wrong arguments or settings."""
+
+files_argument = click.argument("files", nargs=-1, metavar="[FILE...|-]")
+kthena_option = click.option(
+    "--kthena",
+    metavar="RELEASE",
+    type=click.Choice(list(PROFILES)),
+    help=f"kthena release of the children: {', '.join(PROFILES)}; {DEFAULT_RELEASE} if not given.",
+)
+strict_option = click.option("--strict", is_flag=True, help="Refuse unknown fields.")
+namespace_option = click.option(
+    "-n",
+    "--namespace",
+    default="default",
+    show_default=True,
+    help="Namespace of ModelBoosters that name none.",
+)
+
+
+def answer_files(files: tuple[str, ...], kthena: str | None, **choices: Any) -> list[Answer]:
+    """Returns what the webhook would answer to the ModelBoosters in files.
+
+    Args:
+        files: paths, or ``-`` for standard input; standard input if empty.
+        kthena: kthena release; if None the one in the settings, else the default.
+        choices: ``strict`` and ``namespace`` of ``offline.answers.answers``.
+
+    Raises:
+        UsageError: a file or setting cannot be read, or there is no input.
+    """
+    from app.validation import Context
+    from modelbooster.offline.answers import answers
+    from modelbooster.offline.documents import STDIN, read
+    from modelbooster.settings import read_settings
+
+    if not files and sys.stdin.isatty():
+        raise UsageError('name the files to read, or "-" for the standard input')
+    settings = read_settings()
+    release = kthena or settings.kthena_release or DEFAULT_RELEASE
+    context = Context(options=settings.options, profile=PROFILES[release])
+    return answers(read(files or (STDIN,)), context, note=_print_note, **choices)
+
+
+def exit_code(answers: list[Answer]) -> int:
+    """Returns 0 if all objects are allowed, else ``REFUSED``."""
+    return 0 if all(answer.allowed for answer in answers) else REFUSED
+
+
+def _print_note(text: str) -> None:
+    click.echo(text, err=True)

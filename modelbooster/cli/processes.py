@@ -1,0 +1,35 @@
+"""The commands ``webhook``, ``controller`` and ``run``, which start long-running processes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import click
+
+_kubeconfig = click.option(
+    "--kubeconfig",
+    metavar="PATH",
+    help="Access to the cluster; if absent the pod's own, else $KUBECONFIG, else ~/.kube/config.",
+)
+
+
+def _process_command(name: str, help_text: str) -> Callable[..., None]:
+    """Returns the command that runs one process until it is told to end."""
+
+    @click.command(name, help=help_text)
+    @_kubeconfig
+    def command(kubeconfig: str | None) -> None:
+        from modelbooster.process import Part, start
+        from modelbooster.settings import read_settings
+
+        parts = {"webhook": Part.WEBHOOK, "controller": Part.CONTROLLER}
+        part = parts.get(name, Part.WEBHOOK | Part.CONTROLLER)
+        sys.exit(start(read_settings(), part, kubeconfig))
+
+    return command
+
+
+webhook = _process_command("webhook", "Serve the admission webhook of ModelBoosters.")
+controller = _process_command("controller", "Reconcile ModelBoosters and their children.")
+run = _process_command("run", "Run webhook and controller in one process, for development.")
