@@ -21,8 +21,8 @@ from tests.world import PATIENCE_SECONDS, Admin, World
 PROFILE = "B"
 """The child profile of the CRDs on the shared control plane."""
 
-NOT_PUBLISHED = "unexpected end of JSON input"
-"""kubectl's error for an OpenAPI document that the API server has not built yet."""
+NOT_PUBLISHED = ("unexpected end of JSON input", "failed to fetch openapi schema")
+"""kubectl's errors for an OpenAPI document that is not built yet, or of a group just removed."""
 
 sizes.register_profiles()
 
@@ -154,14 +154,16 @@ def explain(kubectl: Kubectl) -> Callable[[str], str]:
     """``kubectl explain`` of a field of ModelBooster, as one line of text.
 
     The API server rebuilds its OpenAPI documents for some seconds after a CRD change, and earlier
-    tests change CRDs. kubectl reports a missing document as a JSON error; this tries again.
+    tests change CRDs. kubectl reports a missing document, of any group, as an error. This tries
+    again.
     """
 
     def run(field: str) -> str:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             said = kubectl("explain", f"modelbooster{field}")
-            if NOT_PUBLISHED not in said.stderr or time.monotonic() > deadline:
+            missing = any(text in said.stderr for text in NOT_PUBLISHED)
+            if not missing or time.monotonic() > deadline:
                 break
             time.sleep(0.1)
         assert (said.stderr, said.code) == ("", 0)
