@@ -86,7 +86,7 @@ def configure(level: str = "info", form: str = "json", stream: BinaryIO | None =
     root.setLevel(_LEVELS[level.lower()])
     logging.captureWarnings(True)
     # These log a line per request or connection that needs no action.
-    for chatty in ("asyncio", "aiohttp.access", "kubernetes_asyncio", "uvicorn.access"):
+    for chatty in ("asyncio", "aiohttp.access", "kubernetes_asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     return sink
 
