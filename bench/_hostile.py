@@ -18,7 +18,7 @@ CPU_MS = 50.0
 
 Cost = dict[str, float]
 
-MOST_BYTES = 8 * 1024 * 1024
+MAX_BYTES = 8 * 1024 * 1024
 """Maximum size of a body; the server stores no more."""
 
 DEEP = 100_000
@@ -47,16 +47,16 @@ def hostile() -> Iterator[tuple[str, int, list[bytes]]]:
         head, _, rest = template.partition(config)
         body = b"".join((head, config, value.encode(), rest[4:]))
         yield name, len(body), [_head(f"Content-Length: {len(body)}"), body]
-    spaces = template + b" " * (MOST_BYTES - len(template))
-    text = template.replace(b'"vllm/', b'"' + b"x" * (MOST_BYTES - len(template)) + b"vllm/", 1)
+    spaces = template + b" " * (MAX_BYTES - len(template))
+    text = template.replace(b'"vllm/', b'"' + b"x" * (MAX_BYTES - len(template)) + b"vllm/", 1)
     for name, body in (("8 MiB, most of it blanks", spaces), ("8 MiB, most of it a name", text)):
         yield name, len(body), [_head(f"Content-Length: {len(body)}"), body]
-    over = _head(f"Content-Length: {MOST_BYTES + 1}")
-    yield "8 MiB + 1, as it says", MOST_BYTES, [over, spaces + b" "]
+    over = _head(f"Content-Length: {MAX_BYTES + 1}")
+    yield "8 MiB + 1, as it says", MAX_BYTES, [over, spaces + b" "]
     chunk = b"%x\r\n%b\r\n" % (2**16, b" " * 2**16)
     chunked = _head("Transfer-Encoding: chunked")
-    yield "8 MiB + 1 in chunks", MOST_BYTES, [chunked, *[chunk] * 128, b"1\r\n \r\n0\r\n\r\n"]
-    yield "chunks without end", MOST_BYTES, [chunked, *[chunk] * 640]
+    yield "8 MiB + 1 in chunks", MAX_BYTES, [chunked, *[chunk] * 128, b"1\r\n \r\n0\r\n\r\n"]
+    yield "chunks without end", MAX_BYTES, [chunked, *[chunk] * 640]
     yield "shorter than it says", 1000, [_head("Content-Length: 1000"), b"{}"]
     yield "longer than it says", 2, [_head("Content-Length: 2"), b"{}" + template]
 

@@ -24,7 +24,7 @@ class ControllerConfig:
         instance: name of this replica, for Events.
         timing: time limits of the informers.
         conflict_timing: how often to check whether a conflicting controller is gone.
-        poll_seconds: interval between polls of which kthena is installed.
+        poll_seconds: interval between detections of the installed kthena release.
         watch_pods: whether to watch pods, to say why a backend is not ready.
         rollout_wave_size: number of ModelBoosters that may restart pods concurrently without
             an edit of their spec; 0 for none.

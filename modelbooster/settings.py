@@ -21,7 +21,7 @@ from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE, Options
 from app.errors import UsageError
 from app.model.storage import HOST_PATH_PREFIXES, host_folder
 from app.values.meta import Object
-from app.values.names import LONGEST_SUBDOMAIN, SUBDOMAIN
+from app.values.names import MAX_SUBDOMAIN_LENGTH, SUBDOMAIN
 from controller.election.lease import is_safe as is_safe_lease
 
 PREFIX = "MODELBOOSTER_"
@@ -30,7 +30,7 @@ _RESOURCES = TypeAdapter(ResourceRequirements)
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
-ObjectName = Annotated[str, Field(max_length=LONGEST_SUBDOMAIN, pattern=f"^{SUBDOMAIN}$")]
+ObjectName = Annotated[str, Field(max_length=MAX_SUBDOMAIN_LENGTH, pattern=f"^{SUBDOMAIN}$")]
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list."""
 Metadata = dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]]

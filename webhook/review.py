@@ -20,14 +20,14 @@ from app.values.meta import Object
 from app.values.text import shortened
 from app.values.untyped import as_dict
 
-MOST_WARNINGS = 5
-MOST_WARNING_BYTES = 256
+MAX_WARNINGS = 5
+MAX_WARNING_BYTES = 256
 """The API server may truncate longer warnings."""
 
-MOST_MESSAGE_CHARACTERS = 4000
-MOST_FIELD_CHARACTERS = 250
-MOST_CAUSE_CHARACTERS = 1000
-MOST_UID_CHARACTERS = 128
+MAX_MESSAGE_CHARACTERS = 4000
+MAX_FIELD_CHARACTERS = 250
+MAX_CAUSE_CHARACTERS = 1000
+MAX_UID_CHARACTERS = 128
 
 EXEMPT_USERS = frozenset(
     {
@@ -109,7 +109,7 @@ def mutate_review(review: Any) -> Object:
 
 
 def refuse_undecodable(uid: str, why: str) -> Object:
-    """Returns the denial of a review of which only the uid is known."""
+    """Returns the denial of a review that has a uid but cannot be decoded."""
     return _denied({"uid": uid}, _status(422, "Invalid", why))
 
 
@@ -120,8 +120,8 @@ def invalid_status(name: str, faults: tuple[FieldError, ...]) -> Object:
     causes = [
         {
             "reason": str(fault.cause),
-            "message": shortened(fault.message, MOST_CAUSE_CHARACTERS),
-            "field": shortened(str(fault.path), MOST_FIELD_CHARACTERS),
+            "message": shortened(fault.message, MAX_CAUSE_CHARACTERS),
+            "field": shortened(str(fault.path), MAX_FIELD_CHARACTERS),
         }
         for fault in faults
     ]
@@ -133,7 +133,7 @@ def name_of(obj: Object) -> str:
     """Returns the name of an object, else its generateName, else ``""``."""
     metadata = as_dict(obj.get("metadata"))
     name = metadata.get("name") or metadata.get("generateName")
-    return shortened(name, MOST_FIELD_CHARACTERS) if isinstance(name, str) else ""
+    return shortened(name, MAX_FIELD_CHARACTERS) if isinstance(name, str) else ""
 
 
 def _request(review: Any) -> Object:
@@ -145,7 +145,7 @@ def _request(review: Any) -> Object:
     if not isinstance(request, dict):
         raise NotAReview("the AdmissionReview holds no request")
     uid = request.get("uid")
-    if not isinstance(uid, str) or not 0 < len(uid) <= MOST_UID_CHARACTERS:
+    if not isinstance(uid, str) or not 0 < len(uid) <= MAX_UID_CHARACTERS:
         raise NotAReview("the request has no uid")
     return request
 
@@ -222,23 +222,23 @@ def _answer(response: Object) -> Object:
 
 
 def _status(code: int, reason: str, message: str, details: Object | None = None) -> Object:
-    text = shortened(message, MOST_MESSAGE_CHARACTERS)
+    text = shortened(message, MAX_MESSAGE_CHARACTERS)
     status: Object = {"status": "Failure", "code": code, "reason": reason, "message": text}
     return status if details is None else {**status, "details": details}
 
 
 def shown_warnings(warnings: tuple[str, ...]) -> list[str]:
     """Returns warnings as the API server accepts them: few, short, one line each."""
-    shown = warnings[:MOST_WARNINGS]
-    if len(warnings) > MOST_WARNINGS:
-        left_out = len(warnings) - MOST_WARNINGS + 1
-        shown = (*warnings[: MOST_WARNINGS - 1], f"{left_out} more warnings are not shown")
+    shown = warnings[:MAX_WARNINGS]
+    if len(warnings) > MAX_WARNINGS:
+        left_out = len(warnings) - MAX_WARNINGS + 1
+        shown = (*warnings[: MAX_WARNINGS - 1], f"{left_out} more warnings are not shown")
     return [_one_line(text) for text in shown]
 
 
 def _one_line(text: str) -> str:
-    printable = "".join(char if char.isprintable() else " " for char in text[:MOST_WARNING_BYTES])
+    printable = "".join(char if char.isprintable() else " " for char in text[:MAX_WARNING_BYTES])
     whole = printable.encode()
-    if len(whole) <= MOST_WARNING_BYTES and len(text) <= MOST_WARNING_BYTES:
+    if len(whole) <= MAX_WARNING_BYTES and len(text) <= MAX_WARNING_BYTES:
         return printable
-    return whole[: MOST_WARNING_BYTES - 3].decode(errors="ignore") + "..."
+    return whole[: MAX_WARNING_BYTES - 3].decode(errors="ignore") + "..."

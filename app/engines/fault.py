@@ -1,4 +1,4 @@
-"""What is wrong with an entry of ``config`` for an engine; data, said by whoever asks."""
+"""Faults of an entry of ``config`` for an engine, as data; the caller words the message."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Type(StrEnum):
 
 
 STRUCTURED = frozenset({Type.JSON, Type.OBJECT, Type.PAIRS, Type.LITERAL})
-"""Types of which a value can hold lists and objects."""
+"""Types whose values can hold lists and objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class Table:
 
 @cache
 def releases(engine: str) -> tuple[Release, ...]:
-    """Returns the releases of which there is a table, the oldest first; none of other engines."""
+    """Returns the releases with a table, the oldest first; empty for other engines."""
     names = (path.stem.split("-", 1) for path in _FOLDER.iterdir() if path.suffix == ".json")
     return tuple(sorted(release(text) for name, text in names if name == engine))
 

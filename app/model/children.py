@@ -22,7 +22,7 @@ from app.model.forms import BackendForm, Model
 from app.values.fields import Cause, FieldError, Path, SpecError
 from app.values.meta import Object, Resource
 
-MOST_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 """Largest spec of a child. etcd accepts 1.5 MiB per object, including status and managed fields."""
 
 
@@ -88,12 +88,12 @@ def check_size(draft: Draft) -> None:
         SpecError: it is too large.
     """
     size = len(orjson.dumps(draft.spec))
-    if size <= MOST_BYTES:  # the part that counts is not larger
+    if size <= MAX_BYTES:  # the part that counts is not larger
         return
     size = len(_text(_counted(draft.spec, _unstamped(draft))))
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         path = draft.backend.path if draft.backend else Path("spec")
-        detail = f"the {draft.resource.kind} would have {size} bytes, at most {MOST_BYTES} fit"
+        detail = f"the {draft.resource.kind} would have {size} bytes, at most {MAX_BYTES} fit"
         raise SpecError(FieldError(path, Cause.TOO_LONG, f"Too long: {detail}"))
 
 

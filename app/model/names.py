@@ -7,11 +7,11 @@ from app.model.forms import BackendForm, Model, cached_fact
 from app.model.roles import roles, served
 from app.values.fields import Path, SpecError, invalid, too_many
 
-MOST_ADAPTERS = 10
+MAX_ADAPTERS = 10
 """Most LoRA adapters of a ModelRoute."""
 
-LONGEST_MODEL_NAME = 256
-LONGEST_NAME = 63
+MAX_MODEL_NAME_LENGTH = 256
+MAX_NAME_LENGTH = 63
 """Longest value of a label and name of a Service; kthena derives both from our names."""
 
 
@@ -28,7 +28,9 @@ def check_name_budget(model: Model, backend: BackendForm) -> None:
     name = backend_child_name(model, backend)
     most = max(backend.max_replicas, backend.min_replicas)
     for role in roles(backend):
-        limit = LONGEST_NAME - len(f"-{most}-{role.name}-{role.worker.replicas}-{role.followers}")
+        limit = MAX_NAME_LENGTH - len(
+            f"-{most}-{role.name}-{role.worker.replicas}-{role.followers}"
+        )
         if len(name) > limit:
             detail = (
                 f'generated name "{name}" has {len(name)} characters, at most {limit} are allowed '
@@ -58,8 +60,8 @@ def _given_model_name(backend: BackendForm) -> str | None:
             continue
         if isinstance(given.value, list | dict | None) or not given.text:
             raise SpecError(invalid(given.path, given.value, "must be one name"))
-        if len(given.text) > LONGEST_MODEL_NAME:
-            detail = f"may not be longer than {LONGEST_MODEL_NAME} characters"
+        if len(given.text) > MAX_MODEL_NAME_LENGTH:
+            detail = f"may not be longer than {MAX_MODEL_NAME_LENGTH} characters"
             raise SpecError(invalid(given.path, given.value, detail))
         if found and found.text != given.text:
             detail = f'workers serve different names: "{found.text}" and "{given.text}"'
@@ -77,11 +79,11 @@ def adapter_names(model: Model) -> list[str]:
     """
     lists = [backend.lora_adapters for backend in served(model) if backend.lora_adapters]
     names = sorted({adapter.name for adapters in lists for adapter in adapters})
-    if len(names) > MOST_ADAPTERS:
+    if len(names) > MAX_ADAPTERS:
         path = served(model)[0].path
         path = Path("spec.backends") if path.text.endswith("]") else path.child("loraAdapters")
         of = "LoRA adapters of different names"
-        raise SpecError(too_many(path, len(names), MOST_ADAPTERS, of))
+        raise SpecError(too_many(path, len(names), MAX_ADAPTERS, of))
     return names
 
 

@@ -22,7 +22,7 @@ class Lookup(Protocol):
         """Whether the initial lists have been read."""
 
     def child(self, resource: Resource, key: Key) -> Object | None:
-        """Returns the object of this kind and name, whoever owns it; None if there is none."""
+        """Returns the object of this kind and name, with any owner; None if there is none."""
 
     def makers(self, resource: Resource, key: Key) -> Iterable[Object]:
         """Returns the ModelBoosters that have a child of this kind and name."""

@@ -18,8 +18,8 @@ SUBDOMAIN = rf"{LABEL}(\.{LABEL})*"
 QUALIFIED_NAME = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 """Grammar of the name part of a label key or taint key."""
 
-LONGEST_LABEL = 63
-LONGEST_SUBDOMAIN = 253
+MAX_LABEL_LENGTH = 63
+MAX_SUBDOMAIN_LENGTH = 253
 
 _IS_LABEL = re.compile(LABEL)
 _IS_SUBDOMAIN = re.compile(SUBDOMAIN)
@@ -35,8 +35,8 @@ _OF_A_NAME = f"must consist of alphanumeric characters, '-', '_' or '.', {_BETWE
 
 def subdomain_faults(text: str) -> Iterator[str]:
     """Yields why a text is not an RFC 1123 subdomain, the name of most kinds of objects."""
-    if len(text) > LONGEST_SUBDOMAIN:
-        yield _at_most(LONGEST_SUBDOMAIN)
+    if len(text) > MAX_SUBDOMAIN_LENGTH:
+        yield _at_most(MAX_SUBDOMAIN_LENGTH)
     if not _IS_SUBDOMAIN.fullmatch(text):
         yield (
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
@@ -47,13 +47,13 @@ def subdomain_faults(text: str) -> Iterator[str]:
 
 def is_subdomain(text: str) -> bool:
     """Returns whether a text is an RFC 1123 subdomain of at most 253 characters."""
-    return len(text) <= LONGEST_SUBDOMAIN and bool(_IS_SUBDOMAIN.fullmatch(text))
+    return len(text) <= MAX_SUBDOMAIN_LENGTH and bool(_IS_SUBDOMAIN.fullmatch(text))
 
 
 def label_faults(text: str) -> Iterator[str]:
     """Yields why a text is not an RFC 1123 label, the name of namespaces and volumes."""
-    if len(text) > LONGEST_LABEL:
-        yield _at_most(LONGEST_LABEL)
+    if len(text) > MAX_LABEL_LENGTH:
+        yield _at_most(MAX_LABEL_LENGTH)
     if _IS_LABEL.fullmatch(text):
         return
     if _IS_SUBDOMAIN.fullmatch(text):
@@ -85,16 +85,16 @@ def qualified_faults(text: str) -> Iterator[str]:
             yield from (f"prefix part {fault}" for fault in subdomain_faults(prefix))
     if not name:
         yield "name part must be non-empty"
-    elif len(name) > LONGEST_LABEL:
-        yield f"name part {_at_most(LONGEST_LABEL)}"
+    elif len(name) > MAX_LABEL_LENGTH:
+        yield f"name part {_at_most(MAX_LABEL_LENGTH)}"
     if not _IS_QUALIFIED.fullmatch(name):
         yield f"name part {_named()}"
 
 
 def value_faults(text: str) -> Iterator[str]:
     """Yields why a text is not a valid value of a label or taint."""
-    if len(text) > LONGEST_LABEL:
-        yield _at_most(LONGEST_LABEL)
+    if len(text) > MAX_LABEL_LENGTH:
+        yield _at_most(MAX_LABEL_LENGTH)
     if not _IS_VALUE.fullmatch(text):
         yield (
             "a valid label must be an empty string or consist of alphanumeric characters, '-', "
@@ -105,8 +105,8 @@ def value_faults(text: str) -> Iterator[str]:
 
 def key_faults(text: str) -> Iterator[str]:
     """Yields why a text is not a valid key of a ConfigMap or Secret."""
-    if len(text) > LONGEST_SUBDOMAIN:
-        yield _at_most(LONGEST_SUBDOMAIN)
+    if len(text) > MAX_SUBDOMAIN_LENGTH:
+        yield _at_most(MAX_SUBDOMAIN_LENGTH)
     if not _IS_KEY.fullmatch(text):
         yield (
             "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. "

@@ -1,4 +1,4 @@
-"""Finds the writes that would restart pods although nobody edited the ModelBooster.
+"""Finds the writes that would restart pods although the ModelBooster was not edited.
 
 A new pod template in a ModelServing replaces all its pods. After an edit of the ModelBooster that
 is what the user wants. Otherwise the restart is *unrequested*: it is held until the annotation
@@ -54,7 +54,7 @@ ROLLED_OUT = f"{WORKLOAD}/rolled-out"
 
 @dataclass(frozen=True, slots=True)
 class UnrequestedRestarts:
-    """The writes of a plan that would restart pods although nobody edited the ModelBooster.
+    """The writes of a plan that would restart pods although the ModelBooster was not edited.
 
     Args:
         servings: names of the ModelServings they are for.

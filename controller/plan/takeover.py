@@ -20,7 +20,7 @@ def take_over_patch(live: Object, manager: str) -> list[Object]:
     """Returns the JSON Patch that makes our field manager the owner of fields of a child.
 
     If we have never applied the object, another controller made it: all fields of its spec that
-    plain updates own become ours. If we have, only selectors become ours, whoever added to them;
+    plain updates own become ours. If we have, only selectors become ours, with what others added;
     other fields that others added stay theirs.
 
     Args:

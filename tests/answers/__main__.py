@@ -23,7 +23,7 @@ from app.validation import rules as lists
 from app.validation.verdict import MAX_FAULTS
 from app.values.meta import Object
 from tests.answers.cases import LISTS, TOO_LARGE, AnswerCase, cases, rule_name
-from webhook.review import MOST_WARNINGS
+from webhook.review import MAX_WARNINGS
 
 HEAD = f"""\
 <!-- Generated from app/validation and tests/answers by "make generate". Do not edit. -->
@@ -31,7 +31,7 @@ HEAD = f"""\
 
 A ModelBooster is rejected if it cannot work, or if a field would be ignored silently. All faults
 are reported at once (at most {MAX_FAULTS}), in the format of the API server: the field, what is
-wrong, and what would be right. kubectl prints warnings (at most {MOST_WARNINGS}); they do not
+wrong, and what would be right. kubectl prints warnings (at most {MAX_WARNINGS}); they do not
 affect the result.
 
 Each text below is one fault. kubectl prints `The ModelBooster "demo" is invalid: ` before it, and

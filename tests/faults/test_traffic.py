@@ -285,7 +285,7 @@ async def test_resets_leak_nothing(webhook: Webhook) -> None:
     await _has_forgotten(webhook, memory, sockets)
 
 
-MOST_BYTES = 8 * MIB
+MAX_BYTES = 8 * MIB
 HEAD = b"POST /validate/modelbooster HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 
@@ -300,8 +300,8 @@ def _padded(size: int) -> bytes:
 
 
 BODIES = [
-    pytest.param(_padded(MOST_BYTES), 200, id="as long as may be"),
-    pytest.param(_padded(MOST_BYTES + 1), 413, id="too long by a byte"),
+    pytest.param(_padded(MAX_BYTES), 200, id="as long as may be"),
+    pytest.param(_padded(MAX_BYTES + 1), 413, id="too long by a byte"),
     pytest.param(_with_config("[" * 10**5 + "]" * 10**5), 200, id="a hundred thousand levels"),
     pytest.param(_with_config("[" + "[]," * 10**6 + "[]]"), 200, id="a million lists"),
     pytest.param(
@@ -346,7 +346,7 @@ async def test_endless_body_is_cut(webhook: Webhook) -> None:
     client.writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
     cut = asyncio.create_task(client.closed(within=60))
     chunk, sent = b"10000\r\n" + b" " * 2**16 + b"\r\n", 0
-    while not cut.done() and sent < 20 * MOST_BYTES:
+    while not cut.done() and sent < 20 * MAX_BYTES:
         client.writer.write(chunk)
         with contextlib.suppress(OSError):
             await client.writer.drain()
@@ -354,7 +354,7 @@ async def test_endless_body_is_cut(webhook: Webhook) -> None:
         sent += 2**16
     assert await cut
     # What is read while the refusal is on its way is thrown away.
-    assert webhook.peak <= before + 4 * MOST_BYTES
+    assert webhook.peak <= before + 4 * MAX_BYTES
     await _gone(client)
 
 

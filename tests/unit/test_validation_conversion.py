@@ -14,7 +14,7 @@ from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
-from app.model.children import MOST_BYTES, Desired
+from app.model.children import MAX_BYTES, Desired
 from app.validation import Context, validate, validate_and_convert
 from app.validation.inputs import rule_inputs
 from app.validation.rules import RULES
@@ -116,15 +116,15 @@ def counted(children: list[Desired]) -> int:
 @pytest.mark.parametrize("write", [environment, scaled, adapter, affinity, match])
 def test_child_may_have_at_most_a_mebibyte(write: Any) -> None:
     """Finds the longest accepted text by bisection."""
-    fits, too_long = 1, MOST_BYTES
+    fits, too_long = 1, MAX_BYTES
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
         _, faults = whole_conversion(write(middle), Profile.B)
         fits, too_long = (fits, middle) if faults else (middle, too_long)
     longest, shorter = (counted(whole_conversion(write(n), Profile.B)[0]) for n in (fits, fits - 1))
-    assert MOST_BYTES - (longest - shorter) < longest <= MOST_BYTES
+    assert MAX_BYTES - (longest - shorter) < longest <= MAX_BYTES
     _, (fault,) = whole_conversion(write(too_long), Profile.B)
-    assert f"at most {MOST_BYTES} fit" in fault.message
+    assert f"at most {MAX_BYTES} fit" in fault.message
 
 
 @pytest.mark.parametrize("profile", sorted(set(PROFILES.values())))
@@ -137,4 +137,4 @@ def test_model_server_is_always_small(profile: Profile) -> None:
     children, faults = whole_conversion(obj, profile)
     assert not faults
     (server,) = (c.object["spec"] for c in children if c.resource.kind == "ModelServer")
-    assert len(orjson.dumps(server)) < MOST_BYTES / 100
+    assert len(orjson.dumps(server)) < MAX_BYTES / 100
