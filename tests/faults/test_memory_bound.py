@@ -78,12 +78,16 @@ async def statuses_meanwhile(webhook: Webhook) -> AsyncIterator[dict[str, list[i
     kept = await webhook.connect()
     assert (await kept.ask(GOOD))[0] == 200
 
+    stopping = asyncio.Event()
+
     async def ask_on() -> None:
-        while True:
+        while not stopping.is_set():
             found["kept"].append((await kept.ask(GOOD))[0])
             client = await webhook.connect()
-            found["new"].append((await client.ask(GOOD))[0])
-            await closed(client)
+            try:
+                found["new"].append((await client.ask(GOOD))[0])
+            finally:
+                await closed(client)
             await asyncio.sleep(0.02)
 
     asking = asyncio.create_task(ask_on())
@@ -91,7 +95,9 @@ async def statuses_meanwhile(webhook: Webhook) -> AsyncIterator[dict[str, list[i
         yield found
         assert not asking.done(), asking.exception()
     finally:
-        asking.cancel()
+        stopping.set()
+        await asyncio.wait([asking], timeout=30)
+        asking.cancel()  # only if a request hangs
         with contextlib.suppress(asyncio.CancelledError, OSError, asyncio.IncompleteReadError):
             await asking
         await closed(kept)

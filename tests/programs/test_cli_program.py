@@ -33,7 +33,7 @@ def test_cluster_modules_are_not_loaded_without_need(args: list[str]) -> None:
         check=True,
     )
     loaded = set(done.stderr.split())
-    assert {"modelbooster.__main__", "click"} <= loaded
+    assert {"modelbooster.cli.main", "click"} <= loaded
     assert not loaded & {
         "app.kube", "kubernetes_asyncio", "aiohttp", "fastapi", "uvicorn", "cryptography"
     }  # fmt: skip
