@@ -35,7 +35,9 @@ def review(obj: dict[str, Any], chance: random.Random, *, update: bool = False) 
             }
         ],
     }
-    sent = {**obj, "metadata": metadata}
+    # The API server has added the defaults of the schema.
+    status = {"observedGeneration": -1, "modelName": ""}
+    sent = {**obj, "metadata": metadata, "status": status}
     old = {**sent, "spec": {**sent["spec"], "owner": "someone"}} if update else None
     return {
         "kind": "AdmissionReview",

@@ -59,6 +59,11 @@ class Arguments:
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
 
+    @property
+    def values(self) -> list[str]:
+        """The values that the engine gets, sorted by their keys in ``config``."""
+        return self._texts
+
     def get(self, name: str) -> Argument | None:
         """Returns the argument with this name, or None."""
         key = self._keys.get(name)
@@ -85,7 +90,8 @@ def arguments(worker: WorkerForm) -> Arguments:
     config = worker.config
     keys = sorted(config)
     try:
-        texts = [argument_text(config[key]) for key in keys]
+        values = [config[key] for key in keys]
+        texts = [value if type(value) is str else argument_text(value) for value in values]
     except RecursionError:
         raise _first_fault(worker) from None
     words = "".join(keys)

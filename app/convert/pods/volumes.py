@@ -45,5 +45,5 @@ def engine_mounts(inputs: PodInputs, role: Role) -> list[Object]:
 
 def _is_named(folder: str, inputs: PodInputs, role: Role) -> bool:
     """Whether a variable or an argument of the user contains the path ``folder``."""
-    texts = [str(entry.get("value") or "") for entry in inputs.env]
-    return any(folder in text for text in [*texts, *arguments(role.worker).words()])
+    values = [entry.get("value") or "" for entry in inputs.env]
+    return folder in "\0".join([*values, *arguments(role.worker).values])  # no path has a NUL

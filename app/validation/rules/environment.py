@@ -140,7 +140,10 @@ def _variables(
 @cached_fact
 def _odd_names(backend: BackendForm) -> list[str]:
     """Returns the names in ``env`` that some Kubernetes releases reject."""
-    return [name for name in variables(backend) if not is_plain_variable(name)]
+    names = variables(backend)
+    if all(map(str.isidentifier, names)) and "".join(names).isascii():
+        return []  # only letters, digits and underscores; hundreds of names are usual
+    return [name for name in names if not is_plain_variable(name)]
 
 
 @cached_fact
