@@ -22,6 +22,7 @@ from app.apis.schema import (
     FREE_FORM,
     LIST_BY_NAME,
     NAME_PATTERN,
+    SERVED_NAME_PATTERN,
     UNIQUE_NAMES,
     Atomic,
     ByName,
@@ -81,9 +82,9 @@ class ModelMatch(Fields):
 class LoraAdapter(Fields):
     """A LoRA adapter that the engines serve in addition to the model."""
 
-    name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=253)]
-    """The model name that clients send to use the adapter. It must differ from other adapters of
-    the backend and from the model."""
+    name: Annotated[str, Field(pattern=SERVED_NAME_PATTERN, max_length=253)]
+    """The model name that clients send to use the adapter, for example owner/sql_lora. It must
+    differ from other adapters of the backend and from the model."""
     artifact_url: Annotated[str, Field(alias="artifactURL", pattern=SOURCE_PATTERN)]
     """Source of the adapter, in the format of modelURI."""
 
@@ -182,9 +183,9 @@ class Backend(Fields):
 class Spec(Fields):
     """The desired state: the model name and the backends. Set either backends or backend."""
 
-    name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)] | None = None
-    """The model name that clients send. Defaults to metadata.name. A change interrupts service for
-    a moment."""
+    name: Annotated[str, Field(pattern=SERVED_NAME_PATTERN, max_length=253)] | None = None
+    """The model name that clients send, for example Qwen/Qwen2.5-7B-Instruct. Defaults to
+    metadata.name. A change interrupts service for a moment."""
     owner: str | None = None
     """Owner of the model, for information only. It has no effect."""
     backends: (

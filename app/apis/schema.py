@@ -17,6 +17,13 @@ from app.values.names import LABEL
 NAME_PATTERN = f"^{LABEL}$"
 """Pattern of an RFC 1123 label."""
 
+SERVED_NAME_PATTERN = r"^[a-zA-Z0-9]([-a-zA-Z0-9._/:]*[a-zA-Z0-9])?$"
+"""Pattern of a model name that clients send: ``Qwen/Qwen2.5-7B-Instruct``, ``sql_lora``.
+
+ModelRoutes accept any string. The pattern leaves out what engines read as syntax: blanks, commas
+and equals signs.
+"""
+
 QUANTITY_PATTERN = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
     r"(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"

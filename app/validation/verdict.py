@@ -15,8 +15,9 @@ from app.model.canonical import canonical
 from app.model.children import Desired, Draft, stamped
 from app.model.forms import Model
 from app.validation.context import Context
-from app.validation.inputs import RuleInputs, rule_inputs
-from app.validation.rules import ADVICE, RULES, UPDATE_ADVICE
+from app.validation.inputs import Rule, RuleInputs, rule_inputs
+from app.validation.partial import faults_beside
+from app.validation.rules import ADMISSION_ONLY, ADVICE, CONTROLLER_RULES, RULES, UPDATE_ADVICE
 from app.values.fields import Cause, FieldError, Path, SpecError
 from app.values.meta import Object
 from app.values.untyped import as_dict
@@ -44,7 +45,7 @@ class Verdict:
 
 
 def validate(obj: Object, context: Context, *, old: Object | None = None) -> Verdict:
-    """Checks an object against every rule.
+    """Checks an object against every rule, as admission does.
 
     An object that is being deleted always passes.
 
@@ -53,28 +54,35 @@ def validate(obj: Object, context: Context, *, old: Object | None = None) -> Ver
             ``app.apis.pruning.pruned`` first.
         context: what the verdict depends on besides the object.
         old: the object that it replaces. Faults that the old object already has are left out, so
-            they do not block an update.
+            they do not block an update. The verdict warns of those that the controller ignores.
     """
+    return _verdict(obj, context, RULES, old)
+
+
+def _verdict(obj: Object, context: Context, rules: tuple[Rule, ...], old: Object | None) -> Verdict:
     if as_dict(obj.get("metadata")).get("deletionTimestamp"):
         return Verdict(None)
-    inputs, faults, children = _check(obj, context, update=old is not None)
+    inputs, faults, children = _check(obj, context, rules, update=old is not None)
+    kept: list[str] = []
     if faults and old is not None:
-        _, known, _ = _check(old, context, update=True)
+        _, known, _ = _check(old, context, rules, update=True)
         faults = _new_faults(faults, known, obj, old)
+        kept = _ignored_faults(inputs) if inputs else []
     if faults:
         return Verdict(inputs.model if inputs else None, _at_most(faults))
     if inputs is None:
         return Verdict(None)
-    return Verdict(inputs.model, (), tuple(_warnings(inputs, old)), tuple(children))
+    return Verdict(inputs.model, (), (*_warnings(inputs, old), *kept), tuple(children))
 
 
 def validate_and_convert(obj: Object, context: Context) -> tuple[Model, list[Desired]]:
-    """Returns the canonical form and the desired children of an object.
+    """Returns the canonical form and the desired children of a stored object.
 
     Raises:
-        InvalidSpec: the object breaks a rule or cannot be converted; holds every fault.
+        InvalidSpec: the object breaks a rule of the controller or cannot be converted; holds every
+            fault.
     """
-    verdict = validate(obj, context)
+    verdict = _verdict(obj, context, CONTROLLER_RULES, None)
     model = verdict.model
     if verdict.faults or model is None:
         raise InvalidSpec(verdict.faults)
@@ -82,14 +90,14 @@ def validate_and_convert(obj: Object, context: Context) -> tuple[Model, list[Des
 
 
 def _check(
-    obj: Object, context: Context, *, update: bool
+    obj: Object, context: Context, rules: tuple[Rule, ...], *, update: bool
 ) -> tuple[RuleInputs | None, tuple[FieldError, ...], list[Draft]]:
     """Returns the inputs of the rules (None if the schema rejects the object), faults, children."""
     try:
         inputs = rule_inputs(obj, context, is_update=update)
     except ValidationError as exc:
-        return None, tuple(schema_faults(obj, exc)), []
-    found = [fault for rule in RULES for fault in rule(inputs)]
+        return None, _schema_faults(obj, context, rules, exc, update=update), []
+    found = [fault for rule in rules for fault in rule(inputs)]
     if found:
         return inputs, tuple(dict.fromkeys(found)), []
     try:
@@ -98,6 +106,29 @@ def _check(
     except SpecError as exc:
         return inputs, (exc.fault,), []
     return inputs, (), children
+
+
+def _schema_faults(
+    obj: Object,
+    context: Context,
+    rules: tuple[Rule, ...],
+    refusal: ValidationError,
+    *,
+    update: bool,
+) -> tuple[FieldError, ...]:
+    """Returns the faults of the schema, and those of rules that can be told beside them."""
+
+    def check(repaired: Object) -> tuple[FieldError, ...]:
+        inputs = rule_inputs(repaired, context, is_update=update)
+        return tuple(fault for rule in rules for fault in rule(inputs))
+
+    found = tuple(schema_faults(obj, refusal))
+    return (*found, *dict.fromkeys(faults_beside(obj, found, check)))
+
+
+def _ignored_faults(inputs: RuleInputs) -> list[str]:
+    """Returns the faults of a stored object that the controller does not check, as warnings."""
+    return [str(fault) for rule in RULES if rule in ADMISSION_ONLY for fault in rule(inputs)]
 
 
 def _warnings(inputs: RuleInputs, old: Object | None) -> list[str]:

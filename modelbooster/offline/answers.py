@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from app.apis.kinds import MODEL_BOOSTER
 from app.apis.pruning import pruned
+from app.apis.unknown import advice_for
 from app.convert import desired_children
 from app.defaults import defaulted
 from app.lookup import lookup_among
@@ -151,7 +152,7 @@ def _answer(
 ) -> Answer:
     unnamed = [] if display_name(obj) else [_UNNAMED]
     verdict = validate(obj, context)
-    texts = tuple(f'unknown field "{path}"' for path in unknown)
+    texts = tuple(map(_unknown_text, unknown))
     refused = (
         [FieldError(Path(p), Cause.INVALID, t) for p, t in zip(unknown, texts, strict=True)]
         if strict
@@ -164,6 +165,12 @@ def _answer(
         warnings=verdict.warnings if strict else (*texts, *verdict.warnings),
         model=verdict.model,
     )
+
+
+def _unknown_text(path: str) -> str:
+    """Returns the text of the API server about an unknown field, and what to write instead."""
+    advice = advice_for(path)
+    return f'unknown field "{path}"' + (f"; {advice}" if advice else "")
 
 
 _UNNAMED = required(Path("metadata.name"), "name or generateName is required")

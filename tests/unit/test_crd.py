@@ -111,7 +111,10 @@ def test_of_metadata_only_the_name_is_constrained() -> None:
 @pytest.mark.parametrize(
     ("path", "want"),
     [
-        (".spec.name", {"maxLength": 64, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}),
+        (
+            ".spec.name",
+            {"maxLength": 253, "pattern": "^[a-zA-Z0-9]([-a-zA-Z0-9._/:]*[a-zA-Z0-9])?$"},
+        ),
         (".spec.backends", {"minItems": 1, "maxItems": 16, "x-kubernetes-list-map-keys": ["name"]}),
         (".spec.backends[]", {"required": ["name", "type", "modelURI", "workers"]}),
         (".spec.backend", {"required": ["name", "type", "modelURI", "workers"]}),

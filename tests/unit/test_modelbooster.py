@@ -67,7 +67,7 @@ def with_worker(**fields: Any) -> Object:
     [
         pytest.param(booster_object("m"), id="least"),
         pytest.param(booster_object("a" * 63), id="longest name"),
-        pytest.param(booster_object("m", name="a" * 64), id="longest name for clients"),
+        pytest.param(booster_object("m", name="a" * 253), id="longest name for clients"),
         pytest.param(booster_object("m", *[backend(f"b{i}") for i in range(16)]), id="16 backends"),
         pytest.param(of(loraAdapters=[lora(f"l{i}") for i in range(10)]), id="10 adapters"),
         pytest.param(of(loraAdapters=[lora("l" * 253)]), id="longest adapter name"),
@@ -223,10 +223,10 @@ def test_what_fits(obj: Object) -> None:
             id="enum",
         ),
         pytest.param(
-            booster_object("m", name="A" * 65),
+            booster_object("m", name="_" * 254),
             "spec.name",
             TOO_LONG,
-            "Too long: may not be more than 64 bytes",
+            "Too long: may not be more than 253 bytes",
             id="too long, whatever the pattern",
         ),
         pytest.param(

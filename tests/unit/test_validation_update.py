@@ -298,7 +298,7 @@ OLD = booster_object("m", backend("a"), backend("b"))
                 "m",
                 backend(
                     "a",
-                    workers=[worker(image="x", config={"port": 8001})],
+                    workers=[worker(image="x:v1.0", config={"port": 8001})],
                     loraAdapters=[lora("l")],
                 ),
                 backend("b"),

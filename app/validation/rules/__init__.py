@@ -19,6 +19,8 @@ from app.validation.rules import (
     shape,
     sources,
 )
+from app.validation.rules.models import addresses, credentials
+from app.validation.rules.running import encryption, images, metrics, parallel
 
 RULES: tuple[Rule, ...] = (
     # Shape: the CRD has the same rules.
@@ -43,6 +45,7 @@ RULES: tuple[Rule, ...] = (
     scaling.replicas_add_up,  # otherwise 32-bit counters could overflow
     scaling.metric_names_differ,  # otherwise kthena's webhook rejects the AutoscalingPolicy
     scaling.metric_targets_are_positive,  # otherwise the autoscaler divides by 0
+    metrics.scaled_engines_report_metrics,  # otherwise the autoscaler has nothing to scale by
     # What the pods run.
     engines.images_are_named,  # otherwise the API server rejects the pods
     engines.images_are_references,  # otherwise no pod starts
@@ -52,7 +55,9 @@ RULES: tuple[Rule, ...] = (
     engines.sidecar_has_a_port,  # otherwise the sidecar or the engine cannot listen
     engines.served_names_agree,  # otherwise one role rejects the requests
     engines.adapters_are_named_once,  # otherwise one of the two wins silently
+    encryption.keys_have_certificates,  # otherwise the engine ends at once
     engines.transfers_fit,  # otherwise prefill cannot transfer its cache to decode
+    addresses.addresses_have_their_form,  # otherwise the download fails, after all retries
     engines.caches_are_usable,  # otherwise no pod starts, or it may write anywhere on the node
     engines.claims_hold_their_models,  # otherwise the engine does not find the model
     # Pods that the API server would reject.
@@ -82,17 +87,37 @@ RULES: tuple[Rule, ...] = (
     others.generated_names_are_free,  # otherwise two ModelBoosters overwrite each other's children
 )
 
+ADMISSION_ONLY: frozenset[Rule] = frozenset(
+    {
+        metrics.scaled_engines_report_metrics,
+        encryption.keys_have_certificates,
+        addresses.addresses_have_their_form,
+    }
+)
+"""Rules that came after objects were stored that break them.
+
+They reject new faults only. The controller does not check them, so it goes on serving these
+objects.
+"""
+
+CONTROLLER_RULES: tuple[Rule, ...] = tuple(rule for rule in RULES if rule not in ADMISSION_ONLY)
+"""The rules that a stored object must meet."""
+
 ADVICE: tuple[Advice, ...] = (
     advice.types_are_served,  # what will not be served
     others.names_were_compared,
     others.model_name_is_free_elsewhere,
     others.lora_names_are_free,
-    advice.devices_fit_parallelism,  # what will not start
-    advice.gated_models_have_tokens,
+    parallel.devices_fit_parallelism,  # what will not start
+    credentials.gated_models_have_tokens,
+    credentials.object_storage_has_keys,
     environment.old_servers_know_the_names,
     environment.env_files_are_known,
+    encryption.router_speaks_http,
     advice.connectors_are_known,
     advice.autoscaler_finds_pods,  # what will not scale
+    metrics.metrics_are_known,
+    metrics.engines_report_metrics,
     advice.somebody_wakes_it,
     advice.bounds_have_policy,
     advice.cost_rate_has_policy,  # what is ignored
@@ -101,6 +126,7 @@ ADVICE: tuple[Advice, ...] = (
     advice.counts_are_not_zero,
     advice.pods_mean_something,
     advice.nodes_share_no_host_path,
+    images.images_stay_the_same,
 )
 
 UPDATE_ADVICE: tuple[UpdateAdvice, ...] = (

@@ -11,18 +11,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.apis.kinds import Profile
-from app.model.arguments import Argument, Arguments, arguments
+from app.model.arguments import Argument
 from app.model.canonical import GANG_SCHEDULER
 from app.model.connector import CONNECTORS
-from app.model.forms import PolicyScope, WorkerForm
-from app.model.roles import SERVED_TYPES, devices, is_disaggregated
+from app.model.forms import PolicyScope
+from app.model.roles import SERVED_TYPES, is_disaggregated
 from app.validation.inputs import RuleInputs
-from app.values.fields import SpecError
-
-GATED_OWNERS = ("meta-llama/", "google/gemma", "mistralai/", "CohereLabs/", "black-forest-labs/")
-"""Prefixes of Hugging Face repositories in which most models require a token."""
-
-HUB_VARIABLE = "HF_AUTH_TOKEN"
+from app.validation.rules.running.given import given
 
 
 def types_are_served(inputs: RuleInputs) -> Iterator[str]:
@@ -32,55 +27,12 @@ def types_are_served(inputs: RuleInputs) -> Iterator[str]:
             yield f"{form.path}.type: {form.type} is not served yet; nothing is made for it"
 
 
-def devices_fit_parallelism(inputs: RuleInputs) -> Iterator[str]:
-    """An engine waits forever for missing devices, and leaves surplus devices idle.
-
-    There is no warning if no known device is requested, because there may be other devices.
-    """
-    for form, worker in inputs.served_workers:
-        if not worker.resources:
-            continue
-        pods = 1 if is_disaggregated(form) else worker.pods
-        have = devices(worker) * pods
-        if not have:
-            continue
-        given = _arguments(worker)
-        tensor, pipeline, data = (
-            _whole(given.get(f"{kind}-parallel-size")) for kind in ("tensor", "pipeline", "data")
-        )
-        need = (tensor or 1) * (pipeline or 1)
-        if have == need or (have > need and (data or 1) > 1):
-            continue
-        sum_of = f"{tensor or 1} (tensor) x {pipeline or 1} (pipeline parallel size)"
-        yield (
-            f"{worker.path}: {sum_of} = {need} devices, but {devices(worker)} per pod x {pods} "
-            f"pods = {have}; " + ("the engine will not start" if have < need else "some stay idle")
-        )
-
-
-def gated_models_have_tokens(inputs: RuleInputs) -> Iterator[str]:
-    """A download without permission fails only after all retries."""
-    for form, _ in inputs.backends:
-        model = form.model_uri.removeprefix("hf://")
-        if (
-            model != form.model_uri
-            and model.startswith(GATED_OWNERS)
-            and not form.env_from
-            and not any(entry["name"] == HUB_VARIABLE for entry in form.env)
-        ):
-            yield (
-                f"{form.path}.env: {model} may ask for a token; "
-                f"set {HUB_VARIABLE} if the download fails"
-            )
-
-
 def connectors_are_known(inputs: RuleInputs) -> Iterator[str]:
     """The router does not take part in the transfer of an unknown connector."""
     for form, worker in inputs.served_workers:
         if not is_disaggregated(form):
             continue
-        given = _arguments(worker).get("kv-transfer-config")
-        name = _connector(given)
+        name = _connector(given(worker, "kv-transfer-config"))
         if name is not None and name not in CONNECTORS:
             yield (
                 f'{worker.path}.config: kv_connector "{name}" is unknown to the router; '
@@ -173,18 +125,6 @@ def nodes_share_no_host_path(inputs: RuleInputs) -> Iterator[str]:
                 f"{form.path}.cacheURI: a folder of the node; each node that runs one of up to "
                 f"{pods} pods downloads the model once"
             )
-
-
-def _arguments(worker: WorkerForm) -> Arguments:
-    try:
-        return arguments(worker)
-    except SpecError:  # an old fault, which does not block an update
-        return Arguments(worker, {}, [])
-
-
-def _whole(given: Argument | None) -> int | None:
-    text = given.text if given else ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _connector(given: Argument | None) -> str | None:

@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.convert.core_v1 import omit_empty, resources_of
+from app.model.environment import variables
 from app.model.forms import BackendForm, Model, PolicyScope, WorkerForm
 from app.values.fields import SpecError
 from app.values.meta import Object
+
+RUNTIME_LORA = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
+"""The variable that lets a client of vLLM load adapters into a running engine."""
 
 
 def route_is_replaced(old: Model, new: Model) -> Iterator[str]:
@@ -72,7 +76,20 @@ def pods_are_restarted(old: Model, new: Model) -> Iterator[str]:
             fields = list(_restarting_fields(was, is_now))
             if fields:
                 named = ", ".join(fields[:4]) + (" and others" if len(fields) > 4 else "")
-                yield f'pods of backend "{is_now.name}" will be replaced, because of {named}'
+                why = _why_adapters_restart(was) if fields == ["loraAdapters"] else ""
+                yield f'pods of backend "{is_now.name}" will be replaced, because of {named}{why}'
+
+
+def _why_adapters_restart(was: BackendForm) -> str:
+    """Returns how many replicas load their adapters anew, as the end of a message.
+
+    kthena's sidecar can load an adapter into a running engine, but a pod that starts later would
+    not have it, so the adapters belong to the pod template.
+    """
+    most = max(was.min_replicas, was.max_replicas)
+    count = f"up to {most}" if was.min_replicas < most else str(most)
+    even = f", {RUNTIME_LORA} or not" if RUNTIME_LORA in variables(was) else ""
+    return f": engines load adapters when they start{even}; {count} replicas restart in turn"
 
 
 def _restarting_fields(was: BackendForm, is_now: BackendForm) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""Rules about models and adapters: where they come from, and what their download needs."""

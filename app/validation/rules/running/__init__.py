@@ -1,0 +1,1 @@
+"""Rules about running engines: images, devices, metrics and TLS."""
