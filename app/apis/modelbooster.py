@@ -219,6 +219,8 @@ class Metadata(Fields):
     set. Keep it short: with the longest name of a backend, about 45 characters fit."""
     namespace: str | None = None
     """Namespace of the object and of its child objects."""
+    annotations: dict[str, str] | None = None
+    """Annotations; docs/conversion.md lists those that change the children."""
     uid: str | None = None
     """Unique identifier; differs from earlier and later objects with the same name."""
     generation: int | None = None

@@ -138,18 +138,24 @@ def test_d4_prefill_serves_the_name_that_only_decode_sets() -> None:
 
 
 def test_d5_numbers_in_full_and_json_as_json() -> None:
-    config = {"a": 1048576, "b": 1e6, "c": None, "d": [1, "x"], "e": {"k": True}}
+    config = {
+        "max-model-len": 1048576,
+        "max-num-batched-tokens": 1e6,
+        "seed": None,
+        "allowed-origins": [1, "x"],
+        "hf-overrides": {"k": True},
+    }
     command = engine(workers=[worker(config=config)])["command"]
 
-    assert command[5:15] == [
-        *("--a", "1048576", "--b", "1000000", "--c", "null"),
-        *("--d", '[1,"x"]', "--e", '{"k":true}'),
+    assert command[5:13] == [
+        *("--allowed-origins", '[1,"x"]', "--hf-overrides", '{"k":true}'),
+        *("--max-model-len", "1048576", "--max-num-batched-tokens", "1000000"),
     ]
 
 
 def test_d6_multi_node_script_holds_the_whole_command() -> None:
     several = {
-        "workers": [worker(pods=2, config={"x": "a b"})],
+        "workers": [worker(pods=2, config={"chat-template": "a b"})],
         "loraAdapters": [lora("sql")],
     }
     command = engine(**several)["command"]
@@ -158,7 +164,7 @@ def test_d6_multi_node_script_holds_the_whole_command() -> None:
     assert len(command) == 3
     words = shlex.split(command[2].split(" && ")[2])
     assert words[:3] == ["python3", "-m", "vllm.entrypoints.openai.api_server"]
-    assert words[words.index("--x") + 1] == "a b"
+    assert words[words.index("--chat-template") + 1] == "a b"
     assert json.loads(words[words.index("--kv-events-config") + 1])["publisher"] == "zmq"
     assert words[-3:-1] == ["--enable-lora", "--lora-modules"]
 

@@ -52,7 +52,7 @@ def follower_pod(inputs: PodInputs, role: Role) -> Object:
                 compact(
                     name="worker",
                     image=engine_image(role.worker),
-                    command=follower_command(),
+                    command=follower_command(inputs, role),
                     env=inputs.env,
                     resources=_resources(role),
                     volumeMounts=engine_mounts(inputs, role),
