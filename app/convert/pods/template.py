@@ -117,7 +117,6 @@ def _disaggregated_engine(inputs: PodInputs, role: Role) -> Object:
     return {
         "name": "vllm",
         "image": engine_image(role.worker),
-        "imagePullPolicy": "IfNotPresent",
         "ports": [{"containerPort": port}],
         "command": engine_command(inputs, role),
         "env": engine_env(inputs, role),
