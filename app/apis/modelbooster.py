@@ -40,7 +40,14 @@ MODEL_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 SOURCE_PATTERN = r"^(hf://|s3://|obs://|pvc://|ms://).+"
 CACHE_PATTERN = r"^(hostpath://|pvc://).+"
 
-BackendType = Literal["vLLM", "vLLMDisaggregated", "SGLang", "MindIE", "MindIEDisaggregated"]
+BackendType = Literal[
+    "vLLM",
+    "vLLMDisaggregated",
+    "SGLang",
+    "SGLangDisaggregated",
+    "MindIE",
+    "MindIEDisaggregated",
+]
 WorkerType = Literal["server", "prefill", "decode", "controller", "coordinator"]
 
 
