@@ -135,6 +135,10 @@ class Table:
     def __len__(self) -> int:
         return len(self._flags)
 
+    def first_name(self, name: str) -> str:
+        """Returns the first name of the flag that has another name; ``name`` if none has."""
+        return self._others.get(name, name)
+
     def names(self) -> Iterator[str]:
         """Yields every name of every flag, without dashes."""
         yield from self._flags

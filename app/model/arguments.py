@@ -52,13 +52,14 @@ class Arguments:
         faults: what is wrong with the entries, in the order of their keys.
     """
 
-    __slots__ = ("_keys", "_worker", "faults", "words")
+    __slots__ = ("_first_name", "_keys", "_worker", "faults", "words")
 
     def __init__(
         self, worker: WorkerForm, keys: dict[str, str], words: list[str], faults: list[Fault]
     ) -> None:
         self._worker = worker
         self._keys = keys
+        self._first_name = engine(worker).table.first_name
         self.words = words
         self.faults = faults
 
@@ -93,10 +94,7 @@ class Arguments:
     def _key(self, name: str) -> str | None:
         """Returns the key of a flag, whichever of its names is given: they differ by release."""
         key = self._keys.get(name)
-        if key is None and self._keys:
-            flag = engine(self._worker).flag(name)
-            key = self._keys.get(flag.name) if flag else None
-        return key
+        return self._keys.get(self._first_name(name)) if key is None else key
 
 
 @cached_fact

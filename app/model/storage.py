@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections.abc import Sequence
+from functools import lru_cache
 
 from app.model.forms import BackendForm, cached_fact
 from app.values.fields import Path, SpecError, forbidden, invalid
@@ -49,6 +50,7 @@ _SETTING = "kthena.hostPathPrefixes of the Helm chart, MODELBOOSTER_HOST_PATH_PR
 """The setting that allows more folders; error messages name it."""
 
 
+@lru_cache(maxsize=256)
 def host_folder(path: str) -> str:
     """Returns an absolute path in normalized form.
 
