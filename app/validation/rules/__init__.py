@@ -122,6 +122,7 @@ ADVICE: tuple[Advice, ...] = (
     credentials.object_storage_has_keys,
     environment.old_servers_know_the_names,
     environment.env_files_are_known,
+    environment.nixl_is_reachable,
     encryption.router_speaks_http,
     advice.connectors_are_known,
     advice.autoscaler_finds_pods,  # what will not scale
