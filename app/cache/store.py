@@ -42,6 +42,8 @@ class Store:
         max_uncompressed: int | None = MAX_UNCOMPRESSED,
         whole: Callable[[Object], bool] = always_whole,
     ) -> None:
+        self.is_listed = False
+        """Whether all objects have been listed at least once."""
         self._rules = dict(indexes or {})
         self._factory = RecordFactory(self._rules, facts, max_uncompressed, whole)
         self._records: dict[Key, Record] = {}
@@ -157,6 +159,7 @@ class Store:
         Returns:
             The changes, deletions first.
         """
+        self.is_listed = True
         before = self._records
         after = {
             key: record for key, record in before.items() if namespace not in (None, key.namespace)

@@ -30,6 +30,7 @@ OWNED = {
     },
     "sglang": {
         "model-path": _MODEL,
+        "disaggregation-mode": "the type of the worker sets it",
         "nnodes": _NODES,
         "node-rank": _NODES,
         "dist-init-addr": _NODES,

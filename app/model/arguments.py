@@ -64,14 +64,14 @@ class Arguments:
 
     def __contains__(self, name: str) -> bool:
         """Whether ``config`` has an entry for a flag; ``null`` is one as well."""
-        return name in self._keys
+        return self._key(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
 
     def get(self, name: str) -> Argument | None:
         """Returns the argument with this name; None if there is none, or if it is ``null``."""
-        key = self._keys.get(name)
+        key = self._key(name)
         if key is None or self._worker.config[key] is None or "." in key:
             return None
         return Argument(self._worker, key, argument_text(self._worker.config[key]))
@@ -81,7 +81,7 @@ class Arguments:
 
         ``kv-transfer-config.kv_role`` sets the part ``kv_role`` of ``kv-transfer-config``.
         """
-        if "." not in self._keys.get(name, ""):
+        if "." not in (self._key(name) or ""):
             return {}
         found = {}
         for key, value in self._worker.config.items():
@@ -89,6 +89,14 @@ class Arguments:
             if dot and flag.replace("_", "-") == name and value is not None:
                 found[part] = Argument(self._worker, key, argument_text(value))
         return found
+
+    def _key(self, name: str) -> str | None:
+        """Returns the key of a flag, whichever of its names is given: they differ by release."""
+        key = self._keys.get(name)
+        if key is None and self._keys:
+            flag = engine(self._worker).flag(name)
+            key = self._keys.get(flag.name) if flag else None
+        return key
 
 
 @cached_fact

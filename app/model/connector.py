@@ -13,7 +13,7 @@ from typing import Any
 
 from app.model.arguments import arguments
 from app.model.forms import BackendForm, WorkerForm
-from app.model.roles import is_disaggregated, roles
+from app.model.roles import SGLANG_DISAGGREGATED, is_disaggregated, roles
 from app.values.fields import SpecError, invalid
 
 CONNECTORS = {
@@ -37,8 +37,8 @@ def connector(backend: BackendForm) -> str | None:
     Raises:
         SpecError: only one worker configures a connector, or the two do not match.
     """
-    if not is_disaggregated(backend):
-        return None
+    if not is_disaggregated(backend) or backend.type == SGLANG_DISAGGREGATED:
+        return None  # kthena chooses SGLang's own way by the engine of the ModelServer
     for kind in KV_ROLES:
         count = sum(worker.type == kind for worker in backend.workers)
         if count > 1:

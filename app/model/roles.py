@@ -18,9 +18,12 @@ from app.values.fields import SpecError, required
 from app.values.meta import Object
 from app.values.quantity import parse_quantity
 
-DISAGGREGATED = "vLLMDisaggregated"
+SGLANG_DISAGGREGATED = "SGLangDisaggregated"
 
-SERVED_TYPES = frozenset({"vLLM", DISAGGREGATED})
+DISAGGREGATED_TYPES = frozenset({"vLLMDisaggregated", SGLANG_DISAGGREGATED})
+"""The backend types whose prefill and decode run in different pods."""
+
+SERVED_TYPES = frozenset({"vLLM", "SGLang"}) | DISAGGREGATED_TYPES
 """The backend types that have children; the API reserves the others."""
 
 _VENDOR_DEVICES = {
@@ -80,7 +83,7 @@ def unserved(model: Model) -> tuple[BackendForm, ...]:
 
 def is_disaggregated(backend: BackendForm) -> bool:
     """Returns whether prefill and decode run in different pods."""
-    return backend.type == DISAGGREGATED
+    return backend.type in DISAGGREGATED_TYPES
 
 
 def autoscaled(model: Model, backend: BackendForm, profile: Profile) -> bool:

@@ -74,13 +74,15 @@ class EventHandlers:
                 self._enqueue(booster.key, is_first_list)
 
     def pod_changed(self, old: Record | None, new: Record | None) -> None:
-        """Handles an event of a pod: only a change of its problem matters."""
+        """Handles an event of a pod: a change of its problem, a first or a last pod matters."""
         record = new or old
         before, after = (recorded_problem(each.object if each else None) for each in (old, new))
-        if record is None or before == after:
+        if record is None or (before == after and old is not None and new is not None):
             return
         key = self._stores.booster_key(booster_uid(record.object))
-        if key is not None and key.namespace == record.key.namespace:
+        if key is None or key.namespace != record.key.namespace:
+            return
+        if before != after or not self.cache.has_another_pod(record.object):
             self._enqueue(key, True)
 
     def relisted(self, resource: Resource, namespace: str | None, began_at: float) -> None:

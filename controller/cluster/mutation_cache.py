@@ -24,6 +24,7 @@ from controller.cluster.own_writes import (
     OnConcurrentChange,
     ignore_concurrent_change,
 )
+from controller.status.pod_records import backend_name, booster_uid
 
 EXPECTATION_SECONDS = 60.0
 """How long the result of a write replaces the store's object, if the watch does not show it."""
@@ -89,10 +90,30 @@ class MutationCache:
         Pods of other namespaces are left out: anybody may write our labels there.
         """
         namespace = key_of(booster).namespace
-        store = self._pods.get(None if None in self._pods else namespace)
+        store = self._pod_store(namespace)
         for record in store.by_index(BOOSTER_INDEX, uid_of(booster)) if store is not None else ():
             if record.key.namespace == namespace:
                 yield record.object
+
+    def knows_pods(self, booster: Object) -> bool:
+        """Whether the pods of a ModelBooster are watched and have been listed."""
+        store = self._pod_store(key_of(booster).namespace)
+        return store is not None and store.is_listed
+
+    def has_another_pod(self, pod: Object) -> bool:
+        """Whether the backend of a pod has another pod, by the record of the pod."""
+        key, wanted = key_of(pod), backend_name(pod)
+        store = self._pod_store(key.namespace)
+        others = store.by_index(BOOSTER_INDEX, booster_uid(pod)) if store is not None else ()
+        return any(
+            other.key.namespace == key.namespace
+            and other.key != key
+            and backend_name(other.object) == wanted
+            for other in others
+        )
+
+    def _pod_store(self, namespace: str) -> Store | None:
+        return self._pods.get(None if None in self._pods else namespace)
 
     @contextmanager
     def writing(self, write: InflightWrite) -> Iterator[InflightWrite]:

@@ -6,7 +6,7 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from app.apis.kinds import MODEL_SERVING, REVISION
@@ -16,6 +16,7 @@ from controller.plan.actions import ChildRef
 from controller.reconcile.conflict_state import ConflictState
 from controller.reconcile.failure import Severity, worst
 from controller.reconcile.plan_result import FailureStreak, PlanResult
+from controller.status.podless import PODLESS_SECONDS
 
 MAX_REPAIRS = 5
 """How many times in a row the same child, or status, is repaired before it counts as a conflict."""
@@ -92,6 +93,7 @@ class BoosterState:
         rejected_status_version: resource version of the ModelBooster at which a precondition of a
             status write last failed; ``""`` if none did.
         schema_event_at: time of the last Event about a replaced CustomResourceDefinition.
+        podless_since: since when ModelServings have no pod although they should, by name.
     """
 
     uid: str
@@ -110,6 +112,7 @@ class BoosterState:
     status_write_times: tuple[float, ...] = ()
     rejected_status_version: str = ""
     schema_event_at: float | None = None
+    podless_since: dict[str, float] = field(default_factory=dict)
 
     def record_result(self, result: PlanResult, now: float) -> FailureStreak:
         """Records the result of a pass; returns how long passes have been failing or waiting."""
@@ -193,6 +196,17 @@ class BoosterState:
             seen = status.get("observedGeneration") if isinstance(status, dict) else None
             if name not in servings or (isinstance(seen, int) and seen >= generation):
                 del self.written_generations[name]
+
+    def record_podless(self, names: Iterable[str], now: float) -> set[str]:
+        """Records the ModelServings without pods; returns those that have had none for long."""
+        self.podless_since = {name: self.podless_since.get(name, now) for name in names}
+        long_ago = now - PODLESS_SECONDS
+        return {name for name, since in self.podless_since.items() if since <= long_ago}
+
+    def podless_wait(self, now: float) -> float | None:
+        """Returns after how many seconds the next ModelServing has had no pods for long."""
+        left = [since + PODLESS_SECONDS - now for since in self.podless_since.values()]
+        return min((seconds for seconds in left if seconds > 0), default=None)
 
     def next_retry_at(self) -> float | None:
         """Returns when the first rejected child may be sent again; None if there is none."""

@@ -31,6 +31,7 @@ from controller.reconcile.rollout_waves import RolloutWaves
 from controller.reconcile.summary import summarize
 from controller.status.booster_status import is_settled, stored_status
 from controller.status.conditions import ConditionSet, failing, reconciling, with_held_rollout
+from controller.status.podless import podless
 from controller.status.readiness import BackendReport, backend_reports
 
 SLOW_SECONDS = 2.0
@@ -183,13 +184,16 @@ class Reconciler:
         state.drop_observed_generations(servings)
         self._waves.observe(key_of(booster), servings.values())
         bounds = {child.name: child.replica_bounds for child in desired.children}
+        pods = list(self._cache.pods(booster))
+        lacking = podless(desired.model, servings, pods) if self._cache.knows_pods(booster) else ()
         return backend_reports(
             desired.model,
             servings,
             bounds,
             state.written_generations,
             stored_status(booster),
-            self._cache.pods(booster),
+            pods,
+            state.record_podless(lacking, self._clock()),
         )
 
     async def _report(
@@ -227,7 +231,7 @@ class Reconciler:
                 return None, None
             return leading.error, min(_retry_seconds(f, state, now) for f in result.failures)
         if state.waiting_since is None:
-            return None, None
+            return None, state.podless_wait(now)
         # The deletion enqueues the key if the object is watched. Otherwise, and to report that the
         # wait takes long, run a pass after a while.
         left = state.waiting_since + FAILING_SECONDS - now

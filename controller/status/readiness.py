@@ -7,7 +7,7 @@ ModelServing that was created with 0 replicas it writes none. So a condition cou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -18,6 +18,7 @@ from app.model.roles import SERVED_TYPES
 from app.values.meta import Object, is_terminating
 from app.values.untyped import as_dict
 from controller.status.pod_records import MAX_SUMMARY_LENGTH, backend_name, problem_summary
+from controller.status.podless import advice
 
 AVAILABLE, PROGRESSING, UPDATING = "Available", "Progressing", "UpdateInProgress"
 
@@ -76,6 +77,7 @@ def backend_reports(
     written: Mapping[str, int],
     stored: Object,
     pods: Iterable[Object] = (),
+    podless: Collection[str] = (),
 ) -> tuple[BackendReport, ...]:
     """Returns the status of each backend, in the order of the spec.
 
@@ -87,6 +89,7 @@ def backend_reports(
         written: generation that our last write returned, by name of the ModelServing.
         stored: the stored status of the ModelBooster.
         pods: the records of its pods.
+        podless: names of the ModelServings that have had no pod for long.
     """
     records: dict[str, list[Object]] = {}
     for record in pods:
@@ -104,6 +107,7 @@ def backend_reports(
             written.get(name, 0),
             records.get(backend.name, ()),
             was_ready=before.get(backend.name, False),
+            is_podless=name in podless,
         )
         for backend in model.backends
         for name in (backend_child_name(model, backend),)
@@ -119,6 +123,7 @@ def _report(
     pods: Iterable[Object],
     *,
     was_ready: bool,
+    is_podless: bool,
 ) -> BackendReport:
     if backend.type not in SERVED_TYPES:
         message = f"type {backend.type} is not served yet"
@@ -133,7 +138,10 @@ def _report(
     min_replicas = None if bounds is None else max(1, bounds[0])
     ready, message = serving_readiness(serving, min_replicas, written, was_ready=was_ready)
     if ready is not Readiness.YES:
-        why = problem_summary(pods, MAX_SUMMARY_LENGTH - len(message) - len("; "))
+        if is_podless:
+            why = advice(serving["metadata"].get("namespace", ""))
+        else:
+            why = problem_summary(pods, MAX_SUMMARY_LENGTH - len(message) - len("; "))
         message = f"{message}; {why}" if why else message
     return BackendReport(
         backend.name,

@@ -39,8 +39,8 @@ prints several faults on separate lines. `model-booster validate FILE` needs no 
 texts differ ([why](cli.md#where-validate-differs-from-kubectl-apply)).
 
 An update is only rejected for new faults: a fault that the stored object already has does not block
-it. Labels, annotations, finalizers and status can always be written. An object that is being
-deleted is not validated.
+it, but may be printed as a warning. Labels, annotations, finalizers and status can always be
+written. An object that is being deleted is not validated.
 
 ## Who checks what
 
@@ -142,6 +142,8 @@ def entry(rule: Callable[..., Any], case: AnswerCase, why: str = "") -> str:
     doc = inspect.getdoc(rule) or ""
     says = re.sub(r"``", "`", " ".join(doc.partition("\n\n")[0].split()))
     title = rule.__name__.replace("_", " ")
+    if rule in lists.ADMISSION_ONLY:
+        why = f"{why} The controller does not check this, so stored objects go on being served."
     text = wrapped(f"{says} {why}") + "\n\n" + wrapped(f"**Fix:** {case.mend}")
     there = "".join(f"Existing object:\n\n{block(obj)}\n" for obj in case.beside)
     before = "" if case.before is None else f"From\n\n{block(case.before)}\nto\n\n"

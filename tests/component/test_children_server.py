@@ -10,12 +10,15 @@ import yaml
 
 from app.apis.kinds import CHILDREN, MODEL_BOOSTER, Profile
 from app.apis.modelbooster import ModelBooster
+from app.apis.pruning import pruned
 from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
 from app.values.fields import SpecError
 from app.values.meta import Object
-from tests.builders import backend, booster_object, disaggregated, policy, worker
+from tests.builders import backend, booster_object, disaggregated, lora, policy, worker
+from tests.cases.inputs import CASES as REPORTED
+from tests.cases.inputs import answer, read
 from tests.controlplane import crds
 from tests.controlplane.api import Refused
 from tests.controlplane.plane import ControlPlane
@@ -107,6 +110,27 @@ def holds(there: object, wanted: object) -> bool:
     if isinstance(wanted, list) and isinstance(there, list):
         return len(there) == len(wanted) and all(map(holds, there, wanted))
     return there == wanted
+
+
+@pytest.mark.parametrize("case", REPORTED)
+def test_children_of_the_reported_cases_are_accepted(cluster: Cluster, case: str) -> None:
+    found = answer(case, cluster.profile)
+    if not found.allowed:
+        return  # nothing is made of it
+    admin = cluster.admin()
+    obj = stored(admin, pruned(read(case)).object)
+    apply_all(admin, children(obj, cluster.profile))
+
+
+def test_names_of_repositories_are_accepted_with_several_backends(cluster: Cluster) -> None:
+    admin = cluster.admin()
+    named = backend("b1", loraAdapters=[lora("owner/sql_lora:v1.0", artifactURL="hf://o/sql")])
+    obj = booster_object("demo", named, backend("b2"), name="Owner/Model_2.5-7B:latest")
+    wanted = children(stored(admin, obj), cluster.profile)
+    apply_all(admin, wanted)
+    (route,) = [child for child in wanted if child["kind"] == "ModelRoute"]
+    assert route["spec"]["modelName"] == "Owner/Model_2.5-7B:latest"
+    assert route["spec"]["loraAdapters"] == ["owner/sql_lora:v1.0"]
 
 
 @pytest.mark.parametrize("example", SHIPPED, ids=lambda p: f"{p.parent.name}/{p.stem}")

@@ -21,6 +21,7 @@ from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource, uid_of
 from controller.cluster.informer_set import InformerSet
 from controller.status.pod_records import POD
+from controller.status.podless import PODLESS_SECONDS
 from modelbooster.parts.controller import ControllerPart, leadership_of
 from modelbooster.settings import Settings
 from tests import audit
@@ -35,6 +36,7 @@ from tests.component.running import (
     until_idle,
     written,
 )
+from tests.controlplane.api import Refused
 from tests.controlplane.plane import ControlPlane
 from tests.proxy import Answer, Proxy, Rule
 from tests.world import World
@@ -211,7 +213,7 @@ async def test_ready_backend_reports_no_pod_problems(kubeconfig: Path, world: Wo
 async def test_only_new_problems_of_own_pods_queue_a_delayed_pass(
     kubeconfig: Path, world: World
 ) -> None:
-    """Of nine changes of our pod and many of others two are news."""
+    """Of nine changes of our pod and many of others three are news: the first is that it exists."""
     woken: list[tuple[Key, bool]] = []
     something = asyncio.Event()
 
@@ -250,8 +252,8 @@ async def test_only_new_problems_of_own_pods_queue_a_delayed_pass(
             await tell(world, "ours", status({**again, "state": RUNS}))
         await tell(world, "ours", status(container("engine", RUNS)))
 
-        await until_woken(3)
-        assert woken[1:] == [(key, True), (key, True)]
+        await until_woken(4)
+        assert woken[1:] == [(key, True)] * 3
         held = [record["metadata"]["name"] for record in informers.cache.pods(booster)]
         assert held == ["ours"]
         running.cancel()
@@ -298,3 +300,38 @@ async def test_missing_pod_permission_is_tolerated(proxy: Proxy, world: World) -
         await world.serve(MODEL_SERVING, "m-b1")
         await world.until(MODEL_BOOSTER, "m", is_in(ACTIVE))
     assert refused.acted
+
+
+async def test_no_pods_at_all_is_reported_with_where_to_look(
+    kubeconfig: Path, world: World
+) -> None:
+    """A quota that counts limits refuses each pod: a container of it has none."""
+    quota = Resource("", "v1", "resourcequotas", "ResourceQuota")
+    hard = {"limits.cpu": "64", "limits.memory": "256Gi"}
+    await world.create(
+        quota,
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "limits"}}
+        | {"spec": {"hard": hard}},
+    )
+    await world.patch(quota, "limits", {"status": {"hard": hard}}, subresource="status")
+    async with running(kubeconfig, world.namespace):
+        await world.put(MODEL_BOOSTER, booster_object("m"))
+        with pytest.raises(Refused, match="must specify limits"):
+            await start(world, "m-b1")
+        # The serving controller fails before it writes a status.
+        told = await world.until(
+            MODEL_BOOSTER,
+            "m",
+            lambda o: "no pod has been created" in messages(o)["b1"],
+            seconds=PODLESS_SECONDS + SOON_SECONDS,
+        )
+        assert f"kubectl describe modelserving,quota -n {world.namespace}" in messages(told)["b1"]
+
+        await world.delete(quota, "limits")
+        await start(world, "m-b1")
+        await world.until(
+            MODEL_BOOSTER,
+            "m",
+            lambda o: "no pod has been created" not in messages(o)["b1"],
+            seconds=SOON_SECONDS,
+        )

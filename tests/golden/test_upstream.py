@@ -330,6 +330,12 @@ def engines_only_read(children: Children) -> None:
                     mount["readOnly"] = True
 
 
+def pull_policy(children: Children) -> None:
+    """Kubernetes decides by the tag when it pulls an engine's image, for both types."""
+    for engine in engines(children):
+        engine.pop("imagePullPolicy", None)
+
+
 def adapters_as_json(children: Children) -> None:
     """Adapters are JSON objects, which every vLLM release reads, whatever their paths contain."""
     for pod in pods(children):
@@ -356,7 +362,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     *(entry_labels, names, interpreter, probes, shared_memory, resources, nodes),
     *(sidecar_sees_the_cache, credentials, prefill_sidecar, follower_scheduler),
     *(no_forced_nodes, drain, selector, connector, behavior, amounts, metrics_port),
-    *(engines_only_read, adapters_as_json, sidecar_timeout, no_service_links),
+    *(engines_only_read, pull_policy, adapters_as_json, sidecar_timeout, no_service_links),
     *(folders, engine_env_from, nixl_host, no_ascend_variables),
 )
 

@@ -203,10 +203,10 @@ def test_prefill_and_decode_wait_until_no_request_has_come_for_a_while(pod: Path
 
 
 def test_other_engines_have_other_metrics(pod: Path) -> None:
-    metrics = "sglang:num_running_reqs", "sglang:num_queue_reqs"
-    busy, idle = (f'{metrics[0]}{{x="1"}} {n}\n{metrics[1]} 0.0' for n in ("2.0", "0.0"))
+    running, waiting = 'sglang:num_running_reqs{x="1"}', "sglang:num_queue_reqs"
+    busy, idle = (f"{running} {count}\n{waiting} 0.0" for count in ("2.0", "0.0"))
     with Engine(busy, idle) as engine:
-        assert drain(pod, engine.port, metrics=metrics) == 5
+        assert drain(pod, engine.port, engine="sglang") == 5
 
 
 def test_without_a_client_nothing_is_known(pod: Path) -> None:

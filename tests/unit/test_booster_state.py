@@ -10,6 +10,7 @@ from controller.plan.actions import ChildRef, WaitForDeletion
 from controller.reconcile.booster_state import MAX_REPAIRS, REPAIR_RESET_SECONDS, BoosterState
 from controller.reconcile.failure import Failure
 from controller.reconcile.plan_result import FailureStreak, PlanResult
+from controller.status.podless import PODLESS_SECONDS
 
 ROUTE = ChildRef("ModelRoute", "m")
 BUSY = PlanResult(failures=[Failure(ROUTE, ApiError(503, "", "busy"))])
@@ -97,3 +98,17 @@ def test_written_generations_are_kept_until_observed() -> None:
     state = BoosterState("u", written_generations={"seen": 2, "older": 2, "odd": 2, "gone": 2})
     state.drop_observed_generations({"seen": serving(2), "older": serving(1), "odd": serving("2")})
     assert state.written_generations == {"older": 2, "odd": 2}
+
+
+def test_servings_without_pods_are_told_after_a_while() -> None:
+    state = BoosterState("u")
+    assert state.podless_wait(100) is None
+    assert state.record_podless(["m-a"], 100) == set()
+    assert state.podless_wait(110) == PODLESS_SECONDS - 10
+    assert state.record_podless(["m-a", "m-b"], 120) == set()
+    assert state.record_podless(["m-a", "m-b"], 130) == {"m-a"}
+    assert state.podless_wait(130) == 20
+    assert state.record_podless(["m-b"], 149) == set()
+    assert state.record_podless(["m-a", "m-b"], 150) == {"m-b"}  # the first had a pod meanwhile
+    assert state.record_podless([], 151) == set()
+    assert state.podless_wait(151) is None

@@ -416,7 +416,7 @@ def test_d37_different_connectors_are_rejected(other: str) -> None:
 
 
 def test_d39_unserved_type_does_not_block_other_backends() -> None:
-    several = made(backend("a", type="SGLang"), backend("b"), backend("c", type="MindIE"))
+    several = made(backend("a", type="MindIE"), backend("b"), backend("c", type="MindIE"))
 
     assert {child.name for child in several} == {"demo", "demo-b"}
     (route,) = (child.object for child in several if child.resource.kind == "ModelRoute")
@@ -427,7 +427,7 @@ def test_d39_unserved_type_does_not_block_other_backends() -> None:
 
 
 def test_d39_no_children_without_served_backends() -> None:
-    assert made(backend("a", type="SGLang")) == []
+    assert made(backend("a", type="MindIE")) == []
 
 
 def test_uid_is_part_of_the_desired_children() -> None:

@@ -222,7 +222,7 @@ def test_server_flags_of_vllm_serve_start_vllm_serve() -> None:
     assert "--model" not in command(pod)
 
 
-NODES = {"worker": {"pods": 2}}
+NODES: dict[str, Any] = {"worker": {"pods": 2}}
 
 
 @pytest.mark.parametrize(

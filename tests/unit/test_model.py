@@ -50,8 +50,8 @@ def test_who_is_served() -> None:
     every = ("vLLM", "SGLang", "MindIE")
     several = model("demo", *(backend(name.lower(), type=name) for name in every), disaggregated())
 
-    assert [b.name for b in served(several)] == ["vllm", "pd"]
-    assert [b.name for b in unserved(several)] == ["sglang", "mindie"]
+    assert [b.name for b in served(several)] == ["vllm", "sglang", "pd"]
+    assert [b.name for b in unserved(several)] == ["mindie"]
 
 
 @pytest.mark.parametrize("profile", Profile)

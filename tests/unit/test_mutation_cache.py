@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
+from app.apis.kinds import BACKEND_NAME, MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING, MODEL_UID
 from app.cache.store import Store
 from app.errors import Unreachable
 from app.model.ownership import owner_uids
@@ -263,3 +263,22 @@ def test_pods_are_found_by_uid_label_in_the_same_namespace_only() -> None:
     assert list(cache.pods(stranger)) == []
     assert list(MutationCache({}, {"other": everywhere}).pods(booster)) == []
     assert list(MutationCache({}).pods(booster)) == []
+
+
+def test_pods_are_known_once_they_have_been_listed() -> None:
+    store = Store({BOOSTER_INDEX: lambda obj: [obj["metadata"]["labels"][MODEL_UID]]})
+    booster = {"metadata": {"namespace": "ns", "name": "m", "uid": "u"}}
+    cache = MutationCache({}, {"ns": store})
+    assert not cache.knows_pods(booster)
+    assert not MutationCache({}).knows_pods(booster)
+
+    def pod(name: str, backend: str) -> Object:
+        labels = {MODEL_UID: "u", BACKEND_NAME: backend}
+        version = {"uid": name, "resourceVersion": "1"}
+        return {"metadata": {"namespace": "ns", "name": name, "labels": labels, **version}}
+
+    store.replace([store.record_for(pod("a", "b1"))])
+    assert cache.knows_pods(booster)
+    assert not cache.has_another_pod(pod("a", "b1"))
+    assert cache.has_another_pod(pod("c", "b1"))
+    assert not cache.has_another_pod(pod("c", "b2"))

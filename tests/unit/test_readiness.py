@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.apis.kinds import BACKEND_NAME, MANAGED_BY, MODEL_UID
 from app.values.meta import Object
+from controller.status.podless import podless
 from controller.status.readiness import Readiness, backend_reports, serving_readiness
 from tests.builders import backend, model
 
@@ -125,7 +127,7 @@ def test_a_malformed_status_is_not_ready(status: Any) -> None:
 
 
 def test_reports_follow_the_order_of_the_spec() -> None:
-    meaning = model("m", backend("z"), backend("s", type="SGLang"), backend("a"))
+    meaning = model("m", backend("z"), backend("s", type="MindIE"), backend("a"))
     found = backend_reports(meaning, {"m-a": serving(available=2, Available=True)}, {}, {}, {})
     assert [report.as_stored() for report in found] == [
         {
@@ -141,7 +143,53 @@ def test_reports_follow_the_order_of_the_spec() -> None:
             "replicas": 0,
             "readyReplicas": 0,
             "ready": False,
-            "message": "type SGLang is not served yet",
+            "message": "type MindIE is not served yet",
         },
         {"name": "a", "modelServing": "m-a", "replicas": 2, "readyReplicas": 2, "ready": True},
     ]
+
+
+def templated(obj: Object, **labels: str) -> Object:
+    roles = [{"name": "leader", "entryTemplate": {"metadata": {"labels": labels}, "spec": {}}}]
+    return {**obj, "spec": {**obj["spec"], "template": {"roles": roles}}}
+
+
+OURS = templated(serving(Progressing=True), **{MANAGED_BY: "x", MODEL_UID: "u"})
+
+
+@pytest.mark.parametrize(
+    ("obj", "backends_with_pods", "want"),
+    [
+        pytest.param(OURS, [], ["m-b1"], id="no pod"),
+        pytest.param(OURS, ["b1"], [], id="a pod"),
+        pytest.param(OURS, ["b2"], ["m-b1"], id="a pod of another backend"),
+        pytest.param({**OURS, "spec": {**OURS["spec"], "replicas": 0}}, [], [], id="none wanted"),
+        pytest.param(
+            {**OURS, "metadata": {**OURS["metadata"], "deletionTimestamp": "x"}},
+            [],
+            [],
+            id="being deleted",
+        ),
+        pytest.param(templated(serving()), [], [], id="pods without our labels"),
+        pytest.param(serving(), [], [], id="no template"),
+    ],
+)
+def test_servings_without_pods(obj: Object, backends_with_pods: list[str], want: list[str]) -> None:
+    records: list[Object] = [
+        {"metadata": {"name": name, "labels": {BACKEND_NAME: name}}} for name in backends_with_pods
+    ]
+    assert list(podless(model("m", backend("b1")), {"m-b1": obj}, records)) == want
+
+
+@pytest.mark.parametrize("seen", [0, 3])
+def test_a_serving_without_pods_says_where_to_look(seen: int) -> None:
+    obj = serving(seen=seen, Progressing=True)
+    obj["metadata"]["namespace"] = "n" * 63
+    meaning = model("m", backend("b1"))
+    [report] = backend_reports(meaning, {"m-b1": obj}, {}, {}, {}, (), {"m-b1"})
+    assert "; no pod has been created" in report.message
+    assert "kubectl describe modelserving,quota -n nnn" in report.message
+    assert len(report.message) <= 512
+    obj = serving(available=2, Available=True)
+    [report] = backend_reports(meaning, {"m-b1": obj}, {}, {}, {}, (), {"m-b1"})
+    assert report.message == ""

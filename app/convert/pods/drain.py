@@ -16,8 +16,11 @@ _STOP_SECONDS = 20
 
 _INTERVAL_SECONDS = 5
 
-VLLM_METRICS = ("vllm:num_requests_running", "vllm:num_requests_waiting")
-"""The gauges of running and waiting requests."""
+REQUEST_METRICS = {
+    "vllm": ("vllm:num_requests_running", "vllm:num_requests_waiting"),
+    "sglang": ("sglang:num_running_reqs", "sglang:num_queue_reqs"),
+}
+"""The gauges of running and waiting requests, by engine."""
 
 _FETCH = """\
 fetch() {{
@@ -127,7 +130,7 @@ def drain_script(
     port: int,
     *,
     scheme: str = "http",
-    metrics: tuple[str, str] = VLLM_METRICS,
+    engine: str = "vllm",
     settle_seconds: int = 0,
 ) -> str:
     """Returns a shell script that ends when the engine on ``port`` has no requests left.
@@ -139,10 +142,10 @@ def drain_script(
     Args:
         port: the port of the engine.
         scheme: ``https`` if the engine uses TLS, otherwise ``http``.
-        metrics: the names of the gauges of running and waiting requests.
+        engine: ``vllm`` or ``sglang``, which have other metrics.
         settle_seconds: how long the engine must have been without requests.
     """
-    running, waiting = metrics
+    running, waiting = REQUEST_METRICS[engine]
     return _DRAIN.format(
         url=f"{scheme}://localhost:{port}",
         running=running,

@@ -10,7 +10,7 @@ from app.convert.pods.drain import (
 )
 from app.convert.pods.inputs import PodInputs
 from app.model.ports import engine_port, engine_scheme
-from app.model.roles import is_disaggregated
+from app.model.roles import is_disaggregated, roles
 from app.values.meta import Object
 
 _STARTUP_PERIOD_SECONDS = 10
@@ -40,6 +40,7 @@ def engine_lifecycle(inputs: PodInputs) -> Object:
     script = drain_script(
         port,
         scheme=scheme.lower(),
+        engine=roles(backend)[0].worker.engine,
         settle_seconds=_SETTLE_SECONDS if is_disaggregated(backend) else 0,
     )
     return {

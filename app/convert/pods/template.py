@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from app.convert.core_v1 import compact, omit_empty, resources_of
+from app.convert.pods.command import engine_command, follower_command
 from app.convert.pods.downloads import downloads
 from app.convert.pods.environment import engine_env, follower_env
 from app.convert.pods.inputs import PodInputs
 from app.convert.pods.lifecycle import engine_lifecycle, follower_lifecycle, grace_seconds
-from app.convert.pods.vllm import engine_command, follower_command
 from app.convert.pods.volumes import engine_mounts, volumes, weights_mount
 from app.model.children import pod_labels
 from app.model.environment import env_value
-from app.model.forms import WorkerForm
+from app.model.forms import BackendForm, WorkerForm
 from app.model.ports import engine_port, engine_scheme, runtime_port
-from app.model.roles import Role, is_disaggregated
+from app.model.roles import Role, is_disaggregated, roles
 from app.values.fields import Path, SpecError, required
 from app.values.meta import Object
 
@@ -76,7 +76,7 @@ def _sidecar(inputs: PodInputs, role: Role) -> Object:
     model, backend, options = inputs.model, inputs.backend, inputs.options
     port = runtime_port(backend)
     engine = f"{engine_scheme(backend).lower()}://localhost:{engine_port(backend)}"
-    args = ["--port", str(port), "--engine", backend.type.lower()]
+    args = ["--port", str(port), "--engine", _sidecar_engine(backend)]
     args += ["--engine-base-url", env_value(backend, "RUNTIME_URL", engine)]
     args += ["--engine-metrics-path", env_value(backend, "RUNTIME_METRICS_PATH", "/metrics")]
     args += ["--pod", "$(POD_NAME).$(NAMESPACE)", "--model", model.name]
@@ -92,6 +92,11 @@ def _sidecar(inputs: PodInputs, role: Role) -> Object:
         "resources": resources_of(options.runtime_resources, _RUNTIME_SETTING),
         "volumeMounts": [weights_mount(inputs.cache)],
     }
+
+
+def _sidecar_engine(backend: BackendForm) -> str:
+    """Returns how the sidecar names the engine: by type for vLLM, one name for SGLang."""
+    return "sglang" if roles(backend)[0].worker.engine == "sglang" else backend.type.lower()
 
 
 def _engine(inputs: PodInputs, role: Role) -> Object:
@@ -111,7 +116,6 @@ def _disaggregated_engine(inputs: PodInputs, role: Role) -> Object:
     return {
         "name": "vllm",
         "image": engine_image(role.worker),
-        "imagePullPolicy": "IfNotPresent",
         "ports": [{"containerPort": engine_port(inputs.backend)}],
         "command": engine_command(inputs, role),
         "env": engine_env(inputs, role),

@@ -20,7 +20,7 @@ from app.validation.rules import (
     sources,
 )
 from app.validation.rules.models import addresses, credentials
-from app.validation.rules.running import encryption, engine_flags, images, metrics, parallel
+from app.validation.rules.running import encryption, engine_flags, images, metrics, parallel, sglang
 
 RULES: tuple[Rule, ...] = (
     # Shape: the CRD has the same rules.
@@ -56,6 +56,8 @@ RULES: tuple[Rule, ...] = (
     engines.served_names_agree,  # otherwise one role rejects the requests
     engines.adapters_are_named_once,  # otherwise one of the two wins silently
     encryption.keys_have_certificates,  # otherwise the engine ends at once
+    sglang.sglang_roles_are_routed,  # otherwise the router answers no request
+    sglang.bootstrap_port_is_the_default,  # otherwise decode waits for its input forever
     engine_flags.annotations_are_valid,  # otherwise they would be ignored
     engine_flags.arguments_fit_engine,  # otherwise the engine exits after the download
     engine_flags.arguments_fit_together,  # otherwise the engine exits after the download
@@ -93,6 +95,8 @@ RULES: tuple[Rule, ...] = (
 ADMISSION_ONLY: frozenset[Rule] = frozenset(
     {
         metrics.scaled_engines_report_metrics,
+        sglang.sglang_roles_are_routed,
+        sglang.bootstrap_port_is_the_default,
         engine_flags.annotations_are_valid,
         engine_flags.arguments_fit_engine,
         engine_flags.arguments_fit_together,
@@ -118,6 +122,8 @@ ADVICE: tuple[Advice, ...] = (
     engine_flags.releases_are_known,
     engine_flags.arguments_are_current,
     engine_flags.several_nodes_can_start,
+    sglang.sglang_roles_need_a_release,
+    sglang.engines_listen_for_other_pods,
     credentials.gated_models_have_tokens,
     credentials.object_storage_has_keys,
     environment.old_servers_know_the_names,

@@ -20,7 +20,10 @@ def types_are_served(inputs: RuleInputs) -> Iterator[str]:
     """The API reserves types that are not served yet."""
     for form, _ in inputs.backends:
         if form.type not in SERVED_TYPES:
-            yield f"{form.path}.type: {form.type} is not served yet; nothing is made for it"
+            yield (
+                f"{form.path}.type: {form.type} is not served yet; nothing is made for it, because "
+                "kthena's ModelServer knows only vLLM and SGLang"
+            )
 
 
 def connectors_are_known(inputs: RuleInputs) -> Iterator[str]:

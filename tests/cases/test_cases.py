@@ -1,0 +1,183 @@
+"""Inputs that people reported as failing, each with what is right.
+
+A test is named after that. The inputs are beside this file; real child definitions accept what is
+made of them (tests/component/test_children_server.py).
+"""
+
+from __future__ import annotations
+
+from app.validation import Context, validate
+from tests.cases.inputs import (
+    CASES,
+    answer,
+    engines,
+    faults,
+    read,
+    rendered,
+    templates,
+    value_of,
+    warnings,
+    with_backend,
+    with_worker,
+    words,
+)
+
+AT = "spec.backends[0]"
+WORKER = f"{AT}.workers[0]"
+
+
+def test_every_case_has_a_test() -> None:
+    tested = {name.split("_")[1] for name in globals() if name.startswith("test_p")}
+    assert {case.partition("-")[0] for case in CASES} - tested <= ELSEWHERE
+
+
+ELSEWHERE = frozenset(
+    {"p01", "p02", "p03", "p04", "p06", "p07", "p09", "p13", "p14", "p15", "p19", "p26", "p26b"}
+)
+"""Cases about engine tables and pod templates."""
+
+
+def test_p10_tls_in_the_engine_is_warned_of_for_the_router() -> None:
+    (text,) = warnings("p10")
+    assert text.startswith(f"{WORKER}.config.ssl-certfile: the router")
+    assert "plain HTTP" in text
+    assert f"{WORKER}.config.ssl-keyfile" in faults(with_worker("p10", config={"ssl-keyfile": "k"}))
+
+
+def test_p12_without_statistics_a_policy_is_refused_and_else_warned_of() -> None:
+    assert "nothing to scale by" in faults("p12")[f"{WORKER}.config.disable-log-stats"]
+    obj = with_backend("p12", maxReplicas=1)
+    del obj["spec"]["backends"][0]["autoscalingPolicy"]
+    (text,) = warnings(obj)
+    assert text.startswith(f"{WORKER}.config.disable-log-stats: the engine reports no metrics")
+
+
+def test_p16_object_storage_without_its_keys_is_warned_of_with_the_right_names() -> None:
+    missing, renamed = warnings("p16")
+    assert "a role of the node or service account is not used" in missing
+    assert "set ACCESS_KEY and SECRET_KEY" in missing
+    assert "AWS_ACCESS_KEY_ID as ACCESS_KEY" in renamed
+    assert "AWS_SECRET_ACCESS_KEY as SECRET_KEY" in renamed
+    assert "AWS_ENDPOINT_URL as ENDPOINT" in renamed
+
+
+def test_p18_the_hubs_own_name_of_the_token_counts() -> None:
+    assert warnings("p18") == ()
+    other = [{"name": "HUGGING_FACE_HUB_TOKEN", "value": "x"}]
+    assert warnings(with_backend("p18", env=other)) == ()
+    assert "may ask for a token" in warnings(with_backend("p18", env=[]))[0]
+
+
+def test_p20_data_parallel_ranks_count_as_devices() -> None:
+    (text,) = warnings("p20")
+    assert "x 4 (data parallel size) = 8 devices, but 4 per pod" in text
+    eight = {"limits": {"nvidia.com/gpu": "8"}}
+    assert warnings(with_worker("p20", resources=eight)) == ()
+
+
+def test_p21_a_device_without_a_limit_is_refused() -> None:
+    assert list(faults("p21")) == [f"{WORKER}.resources.limits"]
+
+
+def test_p22_numbers_are_no_texts_and_gb_is_no_unit() -> None:
+    assert list(faults("p22")) == [
+        f"{AT}.env[0].value",
+        f"{AT}.env[1].value",
+        f"{WORKER}.resources.limits.memory",
+    ]
+
+
+def test_p23_unknown_pod_fields_are_told_with_what_to_use_instead() -> None:
+    told = {text.split('"')[1]: text for text in warnings("p23")}
+    for path, instead in {
+        f"{AT}.imagePullSecrets": "service account default",
+        f"{AT}.serviceAccountName": "service account default",
+        f"{AT}.nodeSelector": "affinity.nodeAffinity",
+        f"{WORKER}.nodeSelector": "affinity.nodeAffinity",
+        f"{WORKER}.securityContext": "cannot be set",
+        f"{WORKER}.args": "config",
+    }.items():
+        assert instead in told[path]
+
+
+def test_p24_a_name_with_a_slash_is_served() -> None:
+    assert warnings("p24") == ()
+    (route,) = rendered("p24", "ModelRoute")
+    assert route["spec"]["modelName"] == "Owner/Model-7B"
+
+
+def test_p24b_a_name_with_a_dot_is_served() -> None:
+    (route,) = rendered("p24b", "ModelRoute")
+    assert route["spec"]["modelName"] == "model2.5-7b"
+
+
+def test_p25_adapters_may_have_names_of_repositories() -> None:
+    assert warnings("p25") == ()
+    (route,) = rendered("p25", "ModelRoute")
+    assert route["spec"]["loraAdapters"] == ["owner/tone", "sql_lora"]
+    (engine,) = engines("p25")
+    text = " ".join(words(engine))
+    assert "owner/tone" in text
+    assert "sql_lora" in text
+
+
+def test_p27_a_metric_that_no_engine_reports_is_warned_of() -> None:
+    (text,) = warnings("p27")
+    assert text.startswith(f"{AT}.autoscalingPolicy.metrics[0].metricName: ")
+    assert "never acts; did you mean vllm:num_requests_waiting?" in text
+
+
+def test_p28_all_faults_are_told_in_one_answer() -> None:
+    assert list(faults("p28")) == [f"{AT}.modelURI", f"{WORKER}.type", AT]
+
+
+def test_p30_a_revision_in_an_address_is_refused_with_where_it_goes() -> None:
+    message = faults("p30")[f"{AT}.modelURI"]
+    assert message.endswith("write hf://owner/model, and HF_REVISION: main in env")
+
+
+def test_p31_a_quota_refuses_no_object_of_ours() -> None:
+    """tests/component/test_reconcile_pods.py has the status of a ModelServing without pods."""
+    assert warnings("p31") == ()
+    (template,) = templates("p31")
+    engine = next(c for c in template["containers"] if c["name"] != "runtime")
+    assert engine["resources"]["limits"]["cpu"] == "4"
+
+
+def test_p32_another_adapter_is_told_to_restart_all_replicas() -> None:
+    before, after = read("p32-adapters-before"), read("p32-adapters-after")
+    for obj in (before, after):
+        obj["metadata"]["namespace"] = "default"
+    (text,) = validate(after, Context(), old=before).warnings
+    assert "because of loraAdapters" in text
+    assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING" in text
+    assert "4 replicas restart" in text
+
+
+def test_p33_the_users_choice_of_the_older_core_stays() -> None:
+    assert warnings("p33") == ()
+    (engine,) = engines("p33")
+    cores = [entry for entry in engine["env"] if entry["name"] == "VLLM_USE_V1"]
+    assert cores == [{"name": "VLLM_USE_V1", "value": "0"}]
+    command = words(engine)
+    assert value_of(command, "--dtype") == "half"
+    assert "--enforce-eager" in command
+
+
+def test_p36_both_types_have_one_pull_policy_and_moving_tags_are_warned_of() -> None:
+    moving = [text for text in warnings("p36") if "moves" in text]
+    assert [text.partition(":")[0] for text in moving] == [
+        f"{AT}.workers[0].image",
+        f"{AT}.workers[1].image",
+        "spec.backends[1].workers[0].image",
+    ]
+    policies = [engine.get("imagePullPolicy") for engine in engines("p36")]
+    assert policies == [None, None, None]
+
+
+def test_p37_pipeline_parallel_over_two_nodes_fits() -> None:
+    assert warnings("p37") == ()
+    leader, _follower = templates("p37")
+    command = words(next(c for c in leader["containers"] if c["name"] != "runtime"))
+    assert value_of(command, "--pipeline-parallel-size") == "2"
+    assert answer("p37").model is not None
