@@ -117,7 +117,9 @@ def nixl_is_reachable(inputs: RuleInputs) -> Iterator[str]:
     """Other pods cannot reach NIXL at an address of the pod itself."""
     for form in inputs.served_backends:
         entry = variables(form).get(_NIXL_HOST)
-        host = (entry or {}).get("value") or ""
+        if entry is None:
+            continue
+        host = entry.get("value") or ""
         if host.startswith("127.") or host in _OWN_ADDRESSES:
             path = form.path.child("env").index(form.env.index(entry))
             yield (
