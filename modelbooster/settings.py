@@ -12,28 +12,28 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.apis.core import ResourceRequirements
 from app.apis.kinds import PROFILES, Profile
-from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE, Options
+from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE, STARTUP_SECONDS, Options
 from app.errors import UsageError
+from app.model.annotations import MAX_STARTUP_SECONDS
 from app.model.storage import HOST_PATH_PREFIXES, host_folder
 from app.values.meta import Object
-from app.values.names import MAX_SUBDOMAIN_LENGTH, SUBDOMAIN
 from controller.election.lease import is_safe as is_safe_lease
+from modelbooster.setting_types import (
+    Metadata,
+    Names,
+    ObjectName,
+    Port,
+    Seconds,
+    checked_resources,
+)
 
 PREFIX = "MODELBOOSTER_"
 
-_RESOURCES = TypeAdapter(ResourceRequirements)
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
-ObjectName = Annotated[str, Field(max_length=MAX_SUBDOMAIN_LENGTH, pattern=f"^{SUBDOMAIN}$")]
-Names = Annotated[tuple[str, ...], NoDecode]
-"""A comma-separated list."""
-Metadata = dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]]
+_JSON_SETTINGS = ("downloader_resources", "downloader_args", "runtime_resources", "state_metadata")
 
 
 class Settings(BaseSettings):
@@ -79,6 +79,13 @@ class Settings(BaseSettings):
     """Resources of the downloaders, as JSON, such as {"requests": {"cpu": "1"}}."""
     downloader_args: Annotated[tuple[str, ...], NoDecode] = ()
     """Further arguments of each downloader, as a JSON list."""
+    runtime_resources: Annotated[Object, NoDecode] = {}
+    """Resources of the sidecar, as JSON. A ResourceQuota may require them of every container."""
+    engine_startup_seconds: Annotated[int, Field(ge=1, le=MAX_STARTUP_SECONDS)] = STARTUP_SECONDS
+    """Seconds that an engine may load its model before Kubernetes restarts it. A ModelBooster can
+    set its own with the annotation startup-seconds."""
+    engine_env_from: bool = True
+    """Whether engines get envFrom too, not only downloaders and sidecar; env takes precedence."""
     default_scheduler_name: Annotated[str, Field(min_length=1)] = "default-scheduler"
     """Scheduler of pods whose ModelBooster sets none."""
     kv_events: bool = True
@@ -139,7 +146,7 @@ class Settings(BaseSettings):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
-    @field_validator("downloader_resources", "downloader_args", "state_metadata", mode="before")
+    @field_validator(*_JSON_SETTINGS, mode="before")
     @classmethod
     def _parse_json(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -149,20 +156,10 @@ class Settings(BaseSettings):
         except ValueError as exc:
             raise ValueError(f"not JSON: {exc}") from exc
 
-    @field_validator("downloader_resources")
+    @field_validator("downloader_resources", "runtime_resources")
     @classmethod
     def _check_resources(cls, value: Object) -> Object:
-        try:
-            known: object = _RESOURCES.validate_python(value)
-        except ValidationError as exc:
-            loc = [str(part) for part in exc.errors()[0]["loc"]]
-            if loc[0] == "claims" or len(loc) < 2:
-                raise ValueError(f"{'.'.join(loc)} cannot be read") from exc
-            name = ".".join(loc[:2])
-            raise ValueError(f"{name} must be an amount such as 500m, 2 or 16Gi") from exc
-        if known != value:
-            raise ValueError("holds something besides limits, requests and claims")
-        return value
+        return checked_resources(value)
 
     @field_validator("host_path_prefixes")
     @classmethod
@@ -208,6 +205,9 @@ class Settings(BaseSettings):
             image_pull_policy=self.image_pull_policy,
             downloader_resources=self.downloader_resources,
             downloader_args=self.downloader_args,
+            runtime_resources=self.runtime_resources,
+            engine_startup_seconds=self.engine_startup_seconds,
+            engine_env_from=self.engine_env_from,
             default_scheduler_name=self.default_scheduler_name,
             kv_events=self.kv_events,
             host_path_prefixes=self.host_path_prefixes,

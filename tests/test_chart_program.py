@@ -230,6 +230,9 @@ def test_values_reach_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
             assert options.image_pull_policy == "Always"
             assert options.downloader_resources == {"requests": {"cpu": "1", "memory": "2Gi"}}
             assert options.downloader_args == ("--max-workers", "4")
+            assert options.runtime_resources == {"limits": {"cpu": "500m", "memory": "512Mi"}}
+            assert options.engine_startup_seconds == 14400
+            assert options.engine_env_from is False
             assert options.default_scheduler_name == "volcano"
             assert options.kv_events is False
             assert options.host_path_prefixes == ("/mnt/models", "/srv/cache")

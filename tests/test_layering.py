@@ -111,8 +111,14 @@ LAYERS = {
     # The roof: settings, the command line, and the processes put together from their parts.
     # The defaults of conversion options are written where conversion reads them.
     # Which lease times are safe is decided where the lease is used.
+    "modelbooster.setting_types": Layer(
+        ours=("app.apis", "app.values"), others=("pydantic", "pydantic_settings")
+    ),
     "modelbooster.settings": Layer(
-        ours=(*VOCABULARY, "app.model", "app.convert", "controller.election.lease"),
+        ours=(
+            *(*VOCABULARY, "app.model", "app.convert", "controller.election.lease"),
+            "modelbooster.setting_types",
+        ),
         others=("pydantic", "pydantic_settings"),
     ),
     "modelbooster.probes": Layer(ours=("app.metrics",), others=("starlette", "prometheus_client")),

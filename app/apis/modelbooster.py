@@ -145,8 +145,9 @@ class Backend(Fields):
     PersistentVolumeClaim of the namespace). If absent, each pod downloads the model when it
     starts."""
     env_from: Atomic[EnvFromSource] | None = None
-    """ConfigMaps and Secrets that set environment variables of the downloader and of the runtime
-    sidecar, but not of the engine. For example, a Secret with HF_AUTH_TOKEN."""
+    """ConfigMaps and Secrets that set environment variables of the downloader, the runtime sidecar
+    and the engine (unless a setting of the operator leaves out the engine). For example, a Secret
+    with HF_AUTH_TOKEN or VLLM_API_KEY. Variables in env take precedence."""
     env: ByName[EnvVar] | None = None
     """Environment variables of the downloader, the runtime sidecar and the engine. The downloader
     reads ENDPOINT, HF_ENDPOINT, HF_REVISION and MS_REVISION. The runtime sidecar reads RUNTIME_PORT

@@ -10,6 +10,9 @@ from app.values.meta import Object
 DOWNLOADER_IMAGE = "ghcr.io/volcano-sh/downloader:v0.4.0"
 RUNTIME_IMAGE = "ghcr.io/volcano-sh/runtime:v0.4.0"
 
+STARTUP_SECONDS = 7200
+"""Default of ``engine_startup_seconds``: large models load for more than an hour."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -21,7 +24,11 @@ class Options:
         image_pull_policy: pull policy of these two images; ``""`` leaves it to Kubernetes.
         downloader_resources: resources of the downloaders.
         downloader_args: extra arguments of the downloaders.
+        runtime_resources: resources of the sidecar.
         default_scheduler_name: scheduler of pods for which the user names none.
+        engine_startup_seconds: how long an engine may load its model before Kubernetes restarts it.
+            A backend can have its own time (annotation ``startup-seconds``).
+        engine_env_from: whether engines get ``envFrom`` too, not only downloaders and sidecar.
         kv_events: whether engines publish KV-cache events, by which the router scores pods.
         host_path_prefixes: directories of nodes that ``hostpath://`` may name, including their
             subdirectories. ``/`` allows every directory; an empty tuple allows none.
@@ -32,6 +39,9 @@ class Options:
     image_pull_policy: str = ""
     downloader_resources: Object = field(default_factory=dict)
     downloader_args: tuple[str, ...] = ()
+    runtime_resources: Object = field(default_factory=dict)
     default_scheduler_name: str = "default-scheduler"
+    engine_startup_seconds: int = STARTUP_SECONDS
+    engine_env_from: bool = True
     kv_events: bool = True
     host_path_prefixes: tuple[str, ...] = HOST_PATH_PREFIXES

@@ -115,7 +115,7 @@ class Table:
         self.release: Release = release(data["release"])
         self._flags: dict[str, list[Any]] = data["flags"]
         self._built: dict[str, Flag] = {}
-        self._others = {
+        self._others: dict[str, str] = {
             other: name
             for name, entry in self._flags.items()
             if len(entry) > 2

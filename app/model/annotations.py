@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from app.apis.kinds import WORKLOAD
 from app.engines.release import Release, read_release
@@ -88,7 +88,24 @@ RELEASES: BackendAnnotation[Release] = BackendAnnotation(
     "a release such as 0.16.0, or one for each backend: stable=0.16.0,canary=0.33.0",
 )
 
-BACKEND_ANNOTATIONS: tuple[BackendAnnotation[Release], ...] = (RELEASES,)
+MAX_STARTUP_SECONDS = 7 * 24 * 3600
+"""More is a mistake: no model loads for a week."""
+
+
+def _read_seconds(text: str) -> int | None:
+    seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    return seconds if 1 <= seconds <= MAX_STARTUP_SECONDS else None
+
+
+STARTUP_SECONDS: BackendAnnotation[int] = BackendAnnotation(
+    f"{WORKLOAD}/startup-seconds",
+    _read_seconds,
+    f"seconds from 1 to {MAX_STARTUP_SECONDS} such as 14400, or some for each backend: "
+    "big=14400,small=600",
+)
+"""Annotation: how long an engine may load its model before Kubernetes restarts it."""
+
+BACKEND_ANNOTATIONS: tuple[BackendAnnotation[Any], ...] = (RELEASES, STARTUP_SECONDS)
 """All annotations that change what conversion makes."""
 
 

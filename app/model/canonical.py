@@ -13,7 +13,7 @@ from app.apis.autoscaling import AutoscalingPolicySpec
 from app.apis.modelbooster import Backend, ModelBooster, Spec, Worker
 from app.apis.schema import Fields
 from app.engines.release import Release
-from app.model.annotations import RELEASES
+from app.model.annotations import RELEASES, STARTUP_SECONDS
 from app.model.forms import BackendForm, Model, PolicyScope, WorkerForm
 from app.values.fields import Path
 
@@ -31,7 +31,9 @@ def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-s
         default_scheduler_name: scheduler of the pods if the user does not set one.
     """
     spec = booster.spec or Spec()
-    stated = RELEASES.values(booster.metadata.annotations or {})
+    annotations = booster.metadata.annotations or {}
+    stated = RELEASES.values(annotations)
+    startup = STARTUP_SECONDS.values(annotations)
     several = spec.backends is not None
     listed = spec.backends or ([spec.backend] if spec.backend else [])
     own_policy = None if several else spec.autoscaling_policy
@@ -42,6 +44,7 @@ def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-s
                 Path(f"spec.backends[{position}]" if several else "spec.backend"),
                 own_policy,
                 stated.get(backend.name) or stated.get(""),
+                startup.get(backend.name) or startup.get(""),
                 default_scheduler_name=default_scheduler_name,
             )
             for position, backend in enumerate(listed)
@@ -78,6 +81,7 @@ def _backend(
     path: Path,
     own_policy: AutoscalingPolicySpec | None,
     stated_release: Release | None,
+    startup_seconds: int | None,
     *,
     default_scheduler_name: str,
 ) -> BackendForm:
@@ -123,6 +127,7 @@ def _backend(
         or (GANG_SCHEDULER if gang else default_scheduler_name),
         gang_scheduling=gang,
         runtime_class_name=backend.runtime_class_name or None,
+        startup_seconds=startup_seconds,
     )
 
 

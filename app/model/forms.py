@@ -56,6 +56,7 @@ class BackendForm:
     """One backend, with defaults.
 
     ``path`` is its path in the spec. ``policy`` is its own policy, never that of the model.
+    ``startup_seconds`` is the value of the annotation ``startup-seconds``; None if it has none.
     """
 
     path: Path
@@ -76,6 +77,7 @@ class BackendForm:
     scheduler_name: str
     gang_scheduling: bool
     runtime_class_name: str | None
+    startup_seconds: int | None
     facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def worker(self, kind: str) -> WorkerForm | None:

@@ -42,6 +42,19 @@ def engine_port(backend: BackendForm) -> int:
     return agreed or ENGINE_PORT
 
 
+@cached_fact
+def engine_scheme(backend: BackendForm) -> str:
+    """Returns ``HTTPS`` if the engines of a backend use TLS, otherwise ``HTTP``.
+
+    They do if ``ssl-certfile`` is set; the file may hold the key as well.
+    """
+    for role in roles(backend):
+        given = arguments(role.worker).get("ssl-certfile")
+        if given is not None and given.value not in (None, ""):
+            return "HTTPS"
+    return "HTTP"
+
+
 def _port(given: Argument, worker: WorkerForm) -> int:
     value, text = given.value, given.text
     if type(value) in _NUMBERS and _DIGITS.fullmatch(text) and 1 <= int(text) <= 65535:

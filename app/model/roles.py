@@ -5,6 +5,7 @@ Rules and converters call the same functions, so they cannot disagree.
 
 from __future__ import annotations
 
+import re
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from app.model.arguments import arguments
 from app.model.engine import engine
 from app.model.forms import BackendForm, Model, WorkerForm, cached_fact
 from app.values.fields import SpecError, required
+from app.values.meta import Object
 from app.values.quantity import parse_quantity
 
 SGLANG_DISAGGREGATED = "SGLangDisaggregated"
@@ -24,8 +26,37 @@ DISAGGREGATED_TYPES = frozenset({"vLLMDisaggregated", SGLANG_DISAGGREGATED})
 SERVED_TYPES = frozenset({"vLLM", "SGLang"}) | DISAGGREGATED_TYPES
 """The backend types that have children; the API reserves the others."""
 
-ACCELERATORS = ("nvidia.com/gpu", "huawei.com/ascend-1980", "amd.com/gpu")
-"""Resources that count as accelerators."""
+_VENDOR_DEVICES = {
+    "amd.com": r"gpu|[a-z]px_nps\d",  # the latter: partitions, named by compute and memory mode
+    "aws.amazon.com": r"neuroncore",  # neuron is a device of several cores, each a rank
+    "cambricon.com": r"v?mlu|mlu\d+",
+    "furiosa.ai": r"npu|rngd|warboy",
+    "google.com": r"tpu",
+    "gpu.intel.com": r"i915|xe",
+    "habana.ai": r"gaudi",
+    "huawei.com": r"ascend[-\w]*?(?<!-memory)(?<!-core)|npu",  # Ascend910, ascend-1980, Ascend310P
+    "hygon.com": r"dcu|dcunum",
+    "iluvatar.ai": r"v?gpu",
+    "iluvatar.com": r"v?gpu",
+    "metax-tech.com": r"s?gpu",
+    "mthreads.com": r"v?gpu",
+    "nvidia.com": r"gpu(\.shared)?|mig-[\w.]+",
+    "qualcomm.com": r"qaic",
+    "rebellions.ai": r"atom|npu",
+    "volcano.sh": r"v?gpu-number",
+}
+"""Patterns of the resources that count devices, by the domain of the device plugin.
+
+Amounts of memory, cores or percentages (``nvidia.com/gpumem``, ``volcano.sh/vgpu-memory``) are not
+counts of devices.
+"""
+
+_DEVICES = re.compile(
+    "|".join(f"{re.escape(domain)}/(?:{name})" for domain, name in _VENDOR_DEVICES.items()),
+    re.ASCII | re.IGNORECASE,
+)
+
+_ASCEND = "huawei.com/"
 
 
 EXECUTOR_BACKEND = "distributed-executor-backend"
@@ -88,21 +119,41 @@ def _worker(backend: BackendForm, kind: str) -> WorkerForm:
 
 
 @cached_fact
-def devices(worker: WorkerForm) -> int:
+def devices(worker: WorkerForm) -> int | None:
     """Returns the number of accelerators of each pod of a worker, rounded up.
+
+    It is None if the number is unknown: the pods request extended resources, none of which is
+    known to count devices, or they claim devices (dynamic resource allocation).
+    """
+    total, known, unknown = Decimal(0), False, bool(worker.resources.get("claims"))
+    for name, amount in _extended(worker.resources).items():
+        if _DEVICES.fullmatch(name):
+            known, total = True, total + amount
+        elif amount:
+            unknown = True
+    if unknown and not known:
+        return None
+    return int(total.to_integral_value(ROUND_CEILING))
+
+
+@cached_fact
+def has_ascend(worker: WorkerForm) -> bool:
+    """Returns whether the pods of a worker request devices of Huawei's Ascend."""
+    requested = _extended(worker.resources)
+    return any(amount for name, amount in requested.items() if name.startswith(_ASCEND))
+
+
+def _extended(resources: Object) -> dict[str, Decimal]:
+    """Returns the amounts of the extended resources, whose names have a domain.
 
     The limits count; the requests count for resources without a limit.
     """
-    resources = worker.resources
-    if not resources:
-        return 0
-    total = Decimal(0)
-    for name in ACCELERATORS:
-        for amounts in (resources.get("limits") or {}, resources.get("requests") or {}):
-            if name in amounts:
-                total += parse_quantity(amounts[name]) or 0
-                break
-    return int(total.to_integral_value(ROUND_CEILING))
+    amounts = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
+    return {
+        name: parse_quantity(amount) or Decimal(0)
+        for name, amount in amounts.items()
+        if "/" in name
+    }
 
 
 class Launcher(StrEnum):

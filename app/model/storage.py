@@ -1,16 +1,20 @@
 """Where models and LoRA adapters are stored: the cache volume and the paths inside it.
 
 The cache is mounted in the pod at the path of its URI. A download gets a folder in the cache, named
-by a hash of its source URI. A source on the claim of the cache (``pvc://``) is used in place.
+by a hash of its source URI and of the variables that choose what is downloaded. A source on the
+claim of the cache (``pvc://``) is used in place.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import posixpath
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from app.model.environment import variables
 from app.model.forms import BackendForm, cached_fact
 from app.values.fields import Path, SpecError, forbidden, invalid
 from app.values.meta import Object
@@ -32,11 +36,13 @@ class Cache:
         path: its mount path in every container that uses it.
         volume: its volume source in the pod.
         claim: name of the PersistentVolumeClaim; None for other volumes.
+        folder: the folder of the claim that is mounted; None for the whole volume.
     """
 
     path: str
     volume: Object
     claim: str | None = None
+    folder: str | None = None
 
 
 HOST_PATH_PREFIXES = (
@@ -77,18 +83,13 @@ def cache_of(backend: BackendForm, allowed_prefixes: Sequence[str] | None = None
     if allowed_prefixes is not None and "hostPath" in cache.volume:
         prefixes = [host_folder(prefix) for prefix in allowed_prefixes]
         if not any(_is_below(cache.path, prefix) for prefix in prefixes):
+            refused = "is not allowed here, and no other is"
             if prefixes:
-                refused = f"is not below {_listed(prefixes)}, the ones allowed here"
-            else:
-                refused = "is not allowed here, and no other is"
+                listed = " or ".join(filter(None, [", ".join(prefixes[:-1]), prefixes[-1]]))
+                refused = f"is not below {listed}, the ones allowed here"
             detail = f"host path {cache.path} {refused} ({_SETTING})"
             raise SpecError(forbidden(backend.path.child("cacheURI"), detail))
     return cache
-
-
-def _listed(folders: Sequence[str]) -> str:
-    *most, last = folders
-    return f"{', '.join(most)} or {last}" if most else last
 
 
 @cached_fact
@@ -99,15 +100,39 @@ def _cache(backend: BackendForm) -> Cache:
     path = backend.path.child("cacheURI")
     scheme, _, rest = uri.partition("://")
     if scheme == "pvc":
-        claim = rest.strip("/")
-        if not is_subdomain(claim):
-            detail = "pvc:// cacheURI must name exactly one claim, for instance pvc://models"
-            raise SpecError(invalid(path, uri, detail))
-        return Cache(f"/{claim}", {"persistentVolumeClaim": {"claimName": claim}}, claim)
+        return _claim(uri, rest, path)
     if scheme != "hostpath":
         raise SpecError(invalid(path, uri, "must begin with hostpath:// or pvc://"))
     folder = _host_path(uri, rest, path)
     return Cache(folder, {"hostPath": {"path": folder, "type": "DirectoryOrCreate"}})
+
+
+def _claim(uri: str, rest: str, path: Path) -> Cache:
+    """Returns a claim, or a folder of it, mounted at the path that its URI names."""
+    claim, *segments = rest.strip("/").split("/")
+    if not is_subdomain(claim):
+        detail = (
+            "pvc:// cacheURI must name a claim and may name a folder of it, for instance "
+            "pvc://models or pvc://models/team-a"
+        )
+        raise SpecError(invalid(path, uri, detail))
+    for segment in segments:
+        if segment in ("", ".", ".."):
+            detail = "the folder of a claim must not contain '..', '.' or empty path segments"
+            raise SpecError(invalid(path, uri, detail))
+        if odd := _UNMOUNTABLE.search(segment):
+            detail = f"the folder of a claim must not contain {odd[0]!r}; rename the folder"
+            raise SpecError(invalid(path, uri, detail))
+    return Cache(
+        "/".join(["", claim, *segments]),
+        {"persistentVolumeClaim": {"claimName": claim}},
+        claim,
+        "/".join(segments) or None,
+    )
+
+
+_UNMOUNTABLE = re.compile(r"[\s:\x00-\x1f\x7f]")
+"""Blanks and control characters, which are mistakes, and ``:``, which no mount path may contain."""
 
 
 def _host_path(uri: str, rest: str, path: Path) -> str:
@@ -129,7 +154,7 @@ def model_path(backend: BackendForm, cache: Cache) -> str:
         SpecError: the model is on a claim that the pod does not mount.
     """
     if _is_fetched(backend.model_uri):
-        return f"{cache.path}/{_folder(backend.model_uri)}"
+        return f"{cache.path}/{_folder(backend.model_uri, backend)}"
     return _place(backend, cache, backend.model_uri, backend.path.child("modelURI"))
 
 
@@ -141,7 +166,7 @@ def adapter_path(backend: BackendForm, cache: Cache, position: int) -> str:
     """
     uri = backend.lora_adapters[position].artifact_url
     if _is_fetched(uri):
-        return f"{cache.path}/{_folder(uri)}"
+        return f"{cache.path}/{_folder(uri, backend)}"
     path = backend.path.child("loraAdapters").index(position).child("artifactURL")
     return _place(backend, cache, uri, path)
 
@@ -155,9 +180,44 @@ def _is_fetched(uri: str) -> bool:
     return not is_in_place(uri) and "\0" not in uri
 
 
-def _folder(uri: str) -> str:
-    """Returns the folder in a cache for the download of a source."""
-    return hashlib.md5(uri.encode(), usedforsecurity=False).hexdigest()
+_CHOOSING = {
+    "hf": ("HF_ENDPOINT", "HF_REVISION"),
+    "ms": ("MODELSCOPE_DOMAIN", "MODELSCOPE_ENDPOINT", "MS_REVISION"),
+    "s3": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "ENDPOINT"),
+    "obs": ("ENDPOINT",),
+}
+"""By scheme, the variables that choose what a download fetches: revision and server."""
+
+
+def _folder(uri: str, backend: BackendForm) -> str:
+    """Returns the folder in a cache for the download of a source.
+
+    Two downloads that fetch different files never share one. It is the hash of the URI alone if no
+    variable in ``env`` chooses revision or server. A variable with ``valueFrom`` counts by its
+    reference, because its value is not known here.
+    """
+    scheme = uri.partition("://")[0] if "://" in uri else "hf"  # the downloader's default
+    parts = [uri, *_chosen(_CHOOSING.get(scheme, ()), backend)]
+    return hashlib.md5("\0".join(parts).encode(), usedforsecurity=False).hexdigest()
+
+
+_EXPANDED = re.compile(r"\$\(([^)]*)\)")
+"""A variable in the value of another one, which Kubernetes replaces."""
+
+
+def _chosen(names: Iterable[str], backend: BackendForm) -> list[str]:
+    """Returns the given variables of ``env`` as text, with those that their values contain."""
+    given, found = variables(backend), dict[str, str]()
+    left = [name for name in names if name in given]
+    while left:
+        name = left.pop()
+        entry = given[name]
+        if entry.get("value"):
+            found[name] = entry["value"]
+            left += [n for n in _EXPANDED.findall(entry["value"]) if n in given and n not in found]
+        elif entry.get("valueFrom"):
+            found[name] = json.dumps(entry["valueFrom"], sort_keys=True)
+    return [f"{name}={found[name]}" for name in sorted(found)]
 
 
 def _place(backend: BackendForm, cache: Cache, uri: str, path: Path) -> str:
@@ -176,7 +236,8 @@ def _place(backend: BackendForm, cache: Cache, uri: str, path: Path) -> str:
         raise SpecError(invalid(path, uri, f"pvc:// {field} must not contain '..' path segments"))
     source = _absolute(source)
     if not _is_below(source, cache.path):
-        detail = f"{source} does not lie in {cache.path}, where claim {cache.claim} is mounted"
+        mounted = f"folder {cache.folder} of claim" if cache.folder else "claim"
+        detail = f"{source} does not lie in {cache.path}, where {mounted} {cache.claim} is mounted"
         raise SpecError(invalid(path, uri, detail))
     return source
 

@@ -6,6 +6,7 @@ give exactly our children, and leaving out any one must not.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -114,12 +115,84 @@ def interpreter(children: Children) -> None:
             engine["command"][0] = "python3"
 
 
-def patience(children: Children) -> None:
-    """Engines have 180 s to load their model, as in later releases of kthena."""
+def probes(children: Children) -> None:
+    """Engines have two hours to load their model, are ready at once, and may be busy."""
+    health = {"httpGet": {"path": "/health", "port": 8000, "scheme": "HTTP"}}
     for engine in engines(children):
-        for probe in ("readinessProbe", "livenessProbe"):
-            if engine.get(probe, {}).get("initialDelaySeconds") == 90:
-                engine[probe]["initialDelaySeconds"] = 180
+        health["httpGet"]["port"] = engine["readinessProbe"]["httpGet"]["port"]
+        for name, period, timeout, failures in (
+            ("startupProbe", 10, 5, 720),
+            ("readinessProbe", 5, 5, 3),
+            ("livenessProbe", 10, 10, 6),
+        ):
+            engine[name] = {
+                **json.loads(json.dumps(health)),
+                "periodSeconds": period,
+                "timeoutSeconds": timeout,
+                "failureThreshold": failures,
+            }
+
+
+def sidecar_timeout(children: Children) -> None:
+    """The readiness probe of the sidecar has a timeout of 5 s."""
+    for pod in pods(children):
+        for container in pod["containers"]:
+            if container["name"] == "runtime" and "readinessProbe" in container:
+                container["readinessProbe"]["timeoutSeconds"] = 5
+
+
+def no_service_links(children: Children) -> None:
+    """No variables for the Services of the namespace, such as VLLM_PORT."""
+    for pod in pods(children):
+        pod["enableServiceLinks"] = False
+
+
+def folders(children: Children) -> None:
+    """The folder of a download depends on revision and server as well as on its URI."""
+    for serving in servings(children):
+        for pod in pods([serving]):
+            for download in pod.get("initContainers", []):
+                uri = download["args"][1]
+                chosen = "\0".join(
+                    f"{entry['name']}={entry['value']}"
+                    for entry in sorted(download.get("env", []), key=lambda entry: entry["name"])
+                    if entry["name"] in ("ENDPOINT", "HF_ENDPOINT", "HF_REVISION")
+                )
+                if chosen:
+                    text = json.dumps(pod).replace(_md5(uri), _md5(f"{uri}\0{chosen}"))
+                    pod.update(json.loads(text))
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def engine_env_from(children: Children) -> None:
+    """Engines get ``envFrom``, too."""
+    for pod in pods(children):
+        sources = [c["envFrom"] for c in containers(pod) if "envFrom" in c]
+        for container in pod["containers"]:
+            if sources and container["name"] != "runtime":
+                container["envFrom"] = sources[0]
+
+
+def nixl_host(children: Children) -> None:
+    """NIXL listens where other pods reach it."""
+    address = {"fieldRef": {"fieldPath": "status.podIP"}}
+    for pod in pods(children):
+        for container in pod["containers"]:
+            if '"kv_connector":"NixlConnector"' in "".join(pod["containers"][-1]["command"]):
+                host = {"name": "VLLM_NIXL_SIDE_CHANNEL_HOST", "valueFrom": address}
+                container["env"].append(host)
+
+
+def no_ascend_variables(children: Children) -> None:
+    """Variables of Ascend's communication library only for pods with its devices."""
+    for pod in pods(children):
+        for container in pod["containers"]:
+            if "env" in container:
+                entries = container["env"]
+                container["env"] = [e for e in entries if not e["name"].startswith("HCCL_")]
 
 
 def shared_memory(children: Children) -> None:
@@ -192,10 +265,15 @@ def no_forced_nodes(children: Children) -> None:
 
 
 def drain(children: Children) -> None:
-    """The drain script is our own, and always ends."""
-    for engine in engines(children):
-        if "lifecycle" in engine:
-            engine["lifecycle"]["preStop"]["exec"]["command"][2] = "<DRAIN_SCRIPT>, bounded"
+    """The drain script is our own, always ends, and is in every engine and follower."""
+    for pod in pods(children):
+        pod["terminationGracePeriodSeconds"] = 300
+        for container in pod["containers"]:
+            if container["name"] == "worker":
+                pod["terminationGracePeriodSeconds"] = 330
+            if container["name"] != "runtime":
+                command = ["/bin/sh", "-c", "<DRAIN_SCRIPT>, bounded"]
+                container["lifecycle"] = {"preStop": {"exec": {"command": command}}}
 
 
 def selector(children: Children) -> None:
@@ -281,10 +359,11 @@ Difference = Callable[[Children], None]
 DIFFERENCES: tuple[Difference, ...] = (
     *(revision, sixth_label, owner_flags),
     *(scheduler, no_spread, no_gang, no_empty_followers),
-    *(entry_labels, names, interpreter, patience, shared_memory, resources, nodes),
+    *(entry_labels, names, interpreter, probes, shared_memory, resources, nodes),
     *(sidecar_sees_the_cache, credentials, prefill_sidecar, follower_scheduler),
     *(no_forced_nodes, drain, selector, connector, behavior, amounts, metrics_port),
-    *(engines_only_read, pull_policy, adapters_as_json),
+    *(engines_only_read, pull_policy, adapters_as_json, sidecar_timeout, no_service_links),
+    *(folders, engine_env_from, nixl_host, no_ascend_variables),
 )
 
 
@@ -333,9 +412,11 @@ def ours(case: str) -> str:
     children = [child.object for child in desired_children(model, Profile.A, OPTIONS)]
     for child in children:
         child["metadata"]["labels"].pop(f"{WORKLOAD}/revision")
-    for engine in engines(children):
-        if "lifecycle" in engine:
-            engine["lifecycle"]["preStop"]["exec"]["command"][2] = "<DRAIN_SCRIPT>, bounded"
+    for pod in pods(children):
+        for container in pod["containers"]:
+            if "lifecycle" in container:
+                script = container["lifecycle"]["preStop"]["exec"]["command"]
+                script[2] = "<DRAIN_SCRIPT>, bounded"
     return as_text(children)
 
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import shutil
+import ssl
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
-from app.convert.pods.drain import drain_script
+from app.convert.pods.drain import drain_script, follower_drain_script
 
 IDLE = (
     "# HELP vllm:num_requests_running x\nvllm:num_requests_running 0.0\nvllm:num_requests_waiting 0"
@@ -25,17 +32,24 @@ vllm:num_requests_waiting_by_reason{reason="capacity"} 7.0
 
 
 class Engine:
-    """Answers /metrics with one text after the other, then repeats the last."""
+    """Answers /metrics with one text after the other, then repeats the last.
 
-    def __init__(self, *texts: str) -> None:
+    ``None`` is an answer that the client does not wait for, and a number a status.
+    """
+
+    def __init__(self, *texts: str | int | None, path: str = "/metrics") -> None:
         self.asked = 0
         engine = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = texts[min(engine.asked, len(texts) - 1)].encode()
-                engine.asked += self.path == "/metrics"
-                self.send_response(200)
+                text = texts[min(engine.asked, len(texts) - 1)]
+                engine.asked += self.path == path
+                if text is None:
+                    engine.over.wait(30)
+                    return
+                body = b"" if isinstance(text, int) else text.encode()
+                self.send_response(text if isinstance(text, int) else 200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -43,7 +57,9 @@ class Engine:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
+        self.over = Event()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
         self.port: int = self.server.server_address[1]
 
     def __enter__(self) -> Engine:
@@ -51,6 +67,7 @@ class Engine:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.over.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -85,19 +102,49 @@ def program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def drain(pod: Path, port: int) -> int:
-    """Runs the script; returns how many seconds it would have waited."""
-    command = ["/bin/sh", "-c", drain_script(port)]
+def drain(pod: Path, port: int, **options: Any) -> int:
+    """Runs the script of a leader; returns how many seconds it would have waited."""
+    return run(pod, drain_script(port, **options))
+
+
+def follow(pod: Path, port: int, address: str = "127.0.0.1") -> int:
+    """Runs the script of a follower; returns how many seconds it would have waited."""
+    return run(pod, follower_drain_script(port), ENTRY_ADDRESS=address)
+
+
+def run(pod: Path, script: str, **env: str) -> int:
+    """Runs a script whose log lines go to the file ``log``."""
+    script = script.replace("/proc/1/fd/1", str(pod / "log"))
+    command = ["/bin/sh", "-c", script]
     done = subprocess.run(
-        command, env={"PATH": str(pod)}, capture_output=True, text=True, timeout=100, check=False
+        command,
+        env={"PATH": str(pod), **env},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     return int((pod / "clock").read_text()) - 1000
 
 
+def last_line(pod: Path) -> str:
+    """Returns the last line of the log."""
+    return (pod / "log").read_text().splitlines()[-1]
+
+
+def test_the_log_line_is_dropped_if_it_cannot_be_written(pod: Path) -> None:
+    script = drain_script(1).replace("/proc/1/fd/1", "/proc/1/fd/none")
+    done = subprocess.run(
+        ["/bin/sh", "-c", script], env={"PATH": str(pod)}, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"")
+
+
 def test_drain_ends_at_once_without_requests(pod: Path) -> None:
     with Engine(IDLE) as engine:
         assert drain(pod, engine.port) == 0
+    assert last_line(pod) == "drained: no request is left"
 
 
 @pytest.mark.parametrize(("running", "waiting"), [("3.0", "0.0"), ("0.0", "2.0"), ("1.0", "1.0")])
@@ -111,6 +158,7 @@ def test_drain_ends_if_the_engine_does_not_answer(pod: Path) -> None:
     with Engine(IDLE) as engine:
         port = engine.port
     assert drain(pod, port) == 0
+    assert last_line(pod) == "drained: the engine does not answer any more"
 
 
 def test_drain_ends_before_the_grace_period(pod: Path) -> None:
@@ -119,3 +167,114 @@ def test_drain_ends_before_the_grace_period(pod: Path) -> None:
     with Engine(LABELLED % ("1.0", "0.0")) as engine:
         assert drain(pod, engine.port) == 330
         assert engine.asked == 6
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param("process_cpu_seconds_total 3.0", id="statistics are off"),
+        pytest.param("vllm:num_requests_running 0.0", id="one of the two"),
+        pytest.param("", id="empty"),
+        pytest.param(404, id="no such page"),
+    ],
+)
+def test_without_metrics_it_is_not_known_whether_requests_are_left(
+    pod: Path, answer: str | int
+) -> None:
+    """An absent metric is not 0: the script waits for a minute."""
+    flying(pod, times=3)
+    with Engine(answer) as engine:
+        assert drain(pod, engine.port) == 60
+    assert last_line(pod) == (
+        "not known to be drained: the engine has no metrics of its requests; waited 60 s"
+    )
+
+
+def test_a_busy_engine_that_does_not_answer_in_time_is_asked_again(pod: Path) -> None:
+    with Engine(None, IDLE) as engine:
+        assert drain(pod, engine.port) == 5
+    assert last_line(pod) == "drained: no request is left"
+
+
+def test_prefill_and_decode_wait_until_no_request_has_come_for_a_while(pod: Path) -> None:
+    busy, idle = LABELLED % ("1.0", "0.0"), LABELLED % ("0.0", "0.0")
+    with Engine(idle, idle, busy, idle) as engine:
+        assert drain(pod, engine.port, settle_seconds=15) == 30
+
+
+def test_other_engines_have_other_metrics(pod: Path) -> None:
+    running, waiting = 'sglang:num_running_reqs{x="1"}', "sglang:num_queue_reqs"
+    busy, idle = (f"{running} {count}\n{waiting} 0.0" for count in ("2.0", "0.0"))
+    with Engine(busy, idle) as engine:
+        assert drain(pod, engine.port, engine="sglang") == 5
+
+
+def test_without_a_client_nothing_is_known(pod: Path) -> None:
+    for client in ("curl", "python3"):
+        (pod / client).unlink(missing_ok=True)
+    assert drain(pod, 1) == 60
+
+
+def test_drain_of_an_engine_with_tls(pod: Path, tmp_path: Path) -> None:
+    """The certificate is not checked: it is for the name of a Service."""
+    certificate = tmp_path / "tls.pem"
+    certificate.write_bytes(self_signed())
+    with Engine(LABELLED % ("1.0", "0.0"), IDLE) as engine:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        engine.server.socket = context.wrap_socket(engine.server.socket, server_side=True)
+        assert drain(pod, engine.port, scheme="https") == 5
+    assert last_line(pod) == "drained: no request is left"
+
+
+def self_signed() -> bytes:
+    """Returns a key and a certificate that it signed itself, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "engine")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    form, secret = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(pem, form, secret) + certificate.public_bytes(pem)
+
+
+def test_a_follower_ends_when_the_first_pod_no_longer_answers(pod: Path) -> None:
+    with Engine(IDLE) as engine:
+        port = engine.port
+    assert follow(pod, port) == 0
+    assert last_line(pod) == "the first pod of the group does not answer any more"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [pytest.param("", id="healthy"), pytest.param(503, id="ill")],
+)
+def test_a_follower_outlives_the_first_pod(pod: Path, answer: str | int) -> None:
+    """It gives up after 310 s of its grace period of 330 s; the leader is killed after 300 s."""
+    flying(pod, times=11)
+    with Engine(answer, path="/health") as engine:
+        assert follow(pod, engine.port) == 330
+        assert engine.asked == 6
+    assert last_line(pod) == "the first pod of the group still answers, but time ran out"
+
+
+def test_a_follower_waits_for_a_busy_first_pod(pod: Path) -> None:
+    flying(pod, times=62)
+    with Engine(None, path="/health") as engine:
+        assert follow(pod, engine.port) == 310
+        assert engine.asked == 1
+
+
+def test_a_name_that_cannot_be_resolved_proves_nothing(pod: Path) -> None:
+    """The Service of a group may be deleted before its pods."""
+    flying(pod, times=62)
+    assert follow(pod, 8000, "no-such-host.invalid") == 310

@@ -15,7 +15,7 @@ from app.model.connector import connector
 from app.model.forms import BackendForm
 from app.model.names import adapter_names, check_name_budget, served_model_name
 from app.model.ports import engine_port, runtime_port
-from app.model.roles import autoscaled, devices, roles, served, unserved
+from app.model.roles import autoscaled, devices, has_ascend, roles, served, unserved
 from app.model.storage import adapter_path, cache_of, host_folder, model_path
 from app.values.fields import SpecError
 from app.values.meta import Object
@@ -291,10 +291,66 @@ def test_the_engine_takes_the_sidecars_port() -> None:
             id="the limit counts",
         ),
         pytest.param({"limits": {"nvidia.com/gpu": "500m"}}, 1, id="rounded up"),
+        pytest.param({"limits": {"nvidia.com/gpu.shared": "2"}}, 2, id="time slices, renamed"),
+        pytest.param({"limits": {"nvidia.com/mig-3g.40gb": "2"}}, 2, id="MIG"),
+        pytest.param({"limits": {"nvidia.com/mig-1g.10gb.me.shared": 1}}, 1, id="shared MIG"),
+        pytest.param(
+            {"limits": {"volcano.sh/vgpu-number": "2", "volcano.sh/vgpu-memory": "10240"}},
+            2,
+            id="Volcano's vGPUs",
+        ),
+        pytest.param(
+            {
+                "limits": {
+                    "nvidia.com/gpu": "2",
+                    "nvidia.com/gpumem": 8000,
+                    "nvidia.com/gpucores": 50,
+                }
+            },
+            2,
+            id="memory and cores of HAMi do not count",
+        ),
+        pytest.param({"limits": {"huawei.com/Ascend910": "8"}}, 8, id="Ascend 910"),
+        pytest.param(
+            {"limits": {"huawei.com/Ascend310P": 4, "huawei.com/Ascend310P-memory": 21527}},
+            4,
+            id="a part of an Ascend 310P",
+        ),
+        pytest.param({"limits": {"amd.com/cpx_nps4": "8"}}, 8, id="partitions of AMD"),
+        pytest.param({"limits": {"gpu.intel.com/i915": "4"}}, 4, id="Intel"),
+        pytest.param({"limits": {"gpu.intel.com/xe": "4"}}, 4, id="Intel, xe"),
+        pytest.param({"limits": {"habana.ai/gaudi": "8"}}, 8, id="Gaudi"),
+        pytest.param({"limits": {"google.com/tpu": "4"}}, 4, id="TPU"),
+        pytest.param({"limits": {"aws.amazon.com/neuroncore": "4"}}, 4, id="Neuron cores"),
+        pytest.param({"limits": {"aws.amazon.com/neuron": "1"}}, None, id="several cores each"),
+        pytest.param({"limits": {"nvidia.com/a100": "4"}}, None, id="renamed by the operator"),
+        pytest.param({"limits": {"nvidia.com/gpumem": "8000"}}, None, id="only memory"),
+        pytest.param({"limits": {"gpu.intel.com/i915_monitoring": "1"}}, None, id="no device"),
+        pytest.param({"limits": {"example.com/npu": "2"}}, None, id="another vendor"),
+        pytest.param({"limits": {"example.com/npu": "0"}}, 0, id="none of another vendor"),
+        pytest.param(
+            {"limits": {"nvidia.com/gpu": "2", "rdma/hca": "1"}}, 2, id="with a network card"
+        ),
+        pytest.param({"claims": [{"name": "gpus"}]}, None, id="claimed devices"),
     ],
 )
-def test_devices(resources: Object, want: int) -> None:
-    assert devices(form(workers=[worker(resources=resources)]).workers[0]) == want
+def test_devices(resources: Object, want: int | None) -> None:
+    found = devices(form(workers=[worker(resources=resources)]).workers[0])
+    assert (type(found), found) == (type(want), want)
+
+
+@pytest.mark.parametrize(
+    ("resources", "want"),
+    [
+        ({}, False),
+        ({"limits": {"nvidia.com/gpu": "1"}}, False),
+        ({"limits": {"huawei.com/ascend-1980": "1"}}, True),
+        ({"requests": {"huawei.com/Ascend910B4": "1"}}, True),
+        ({"limits": {"huawei.com/Ascend910": "0"}}, False),
+    ],
+)
+def test_has_ascend(resources: Object, want: bool) -> None:
+    assert has_ascend(form(workers=[worker(resources=resources)]).workers[0]) is want
 
 
 @pytest.mark.parametrize(
@@ -348,6 +404,7 @@ def test_more_adapters_than_a_route_can_list() -> None:
         ("pvc://c", "/c", {"persistentVolumeClaim": {"claimName": "c"}}),
         ("pvc:///c/", "/c", {"persistentVolumeClaim": {"claimName": "c"}}),
         ("pvc://a.b", "/a.b", {"persistentVolumeClaim": {"claimName": "a.b"}}),
+        ("pvc://c/a/b", "/c/a/b", {"persistentVolumeClaim": {"claimName": "c"}}),
     ],
 )
 def test_cache(uri: str | None, path: str, volume: Object) -> None:
@@ -359,7 +416,9 @@ def test_cache(uri: str | None, path: str, volume: Object) -> None:
     "uri",
     [
         *("hostpath:///", "hostpath:////", "hostpath:///./", "hostpath:///a/../b", "hostpath://.."),
-        *("hostpath:///dev/shm", "pvc:///", "pvc://a/b", "pvc://A", "pvc://a b", "pvc://a://b"),
+        *("hostpath:///dev/shm", "pvc:///", "pvc://A", "pvc://a b", "pvc://a://b"),
+        *("pvc://a/..", "pvc://a/../b", "pvc://a/./b", "pvc://a//b", "pvc://a/b c", "pvc://a/b:c"),
+        *("pvc://a/b\tc", "pvc://a/b\0c", "pvc://a/ "),
         "hostpath:///a\0b",
     ],
 )
@@ -405,6 +464,8 @@ def test_a_prefix_that_does_not_name_a_folder_is_refused(prefix: str) -> None:
         ("ms://Qwen/Qwen2.5-7B-Instruct", "pvc://c", "/c/c045950d01b36cb97ed9fc9e25f78f81"),
         ("pvc://c", "pvc://c", "/c"),
         ("pvc:///c//a/./b/", "pvc://c", "/c/a/b"),
+        ("pvc://c/f/g/m", "pvc://c/f/g", "/c/f/g/m"),
+        ("hf://Qwen/Qwen3-8B", "pvc://c/f", "/c/f/9991b1c6bc1196d1b1373fb52d0dfc99"),
     ],
 )
 def test_where_a_model_lies(uri: str, cache: str | None, want: str) -> None:
@@ -422,6 +483,9 @@ def test_where_a_model_lies(uri: str, cache: str | None, want: str) -> None:
         pytest.param("pvc://c/../m", "pvc://c", "modelURI", id="out and in again"),
         pytest.param("pvc://d/m", "pvc://c", "modelURI", id="another claim"),
         pytest.param("pvc://cc/m", "pvc://c", "modelURI", id="a claim that begins alike"),
+        pytest.param("pvc://c/g/m", "pvc://c/f", "modelURI", id="another folder of the claim"),
+        pytest.param("pvc://c/ff", "pvc://c/f", "modelURI", id="a folder that begins alike"),
+        pytest.param("pvc://c/f/../m", "pvc://c/f", "modelURI", id="out of the folder"),
         pytest.param("hf://a\0b", None, "modelURI", id="no path can hold it"),
     ],
 )
@@ -429,6 +493,77 @@ def test_a_model_that_cannot_be_reached(uri: str, cache: str | None, at: str) ->
     asked = form(modelURI=uri, cacheURI=cache)
     where, _ = fault(lambda: model_path(asked, cache_of(asked)))
     assert where == f"{B0}.{at}"
+
+
+def test_the_folder_of_a_claim_is_mounted() -> None:
+    assert cache_of(form(cacheURI="pvc://c/a/b")).folder == "a/b"
+    assert cache_of(form(cacheURI="pvc://c/")).folder is None
+
+
+def test_a_bad_folder_of_a_claim_is_named() -> None:
+    assert fault(lambda: cache_of(form(cacheURI="pvc://c/a//b"))) == (
+        f"{B0}.cacheURI",
+        "Invalid value: \"pvc://c/a//b\": the folder of a claim must not contain '..', '.' or "
+        "empty path segments",
+    )
+    assert fault(lambda: cache_of(form(cacheURI="pvc://c/a b"))) == (
+        f"{B0}.cacheURI",
+        "Invalid value: \"pvc://c/a b\": the folder of a claim must not contain ' '; "
+        "rename the folder",
+    )
+
+
+def folder_of(uri: str, *env: Object) -> tuple[str, str]:
+    """Returns the folders of a model and of an adapter with the same URI."""
+    asked = form(modelURI=uri, env=list(env), loraAdapters=[lora("a", artifactURL=uri)])
+    return model_path(asked, cache_of(asked)), adapter_path(asked, cache_of(asked), 0)
+
+
+def literal(name: str, value: str) -> Object:
+    return {"name": name, "value": value}
+
+
+def secret(name: str, key: str) -> Object:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": "s", "key": key}}}
+
+
+CHOOSING = [
+    *(("hf", name) for name in ("HF_REVISION", "HF_ENDPOINT")),
+    *(("ms", name) for name in ("MS_REVISION", "MODELSCOPE_DOMAIN", "MODELSCOPE_ENDPOINT")),
+    *(("s3", name) for name in ("ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")),
+    ("obs", "ENDPOINT"),
+]
+
+
+@pytest.mark.parametrize(("scheme", "name"), CHOOSING)
+def test_what_is_downloaded_chooses_the_folder(scheme: str, name: str) -> None:
+    uri = f"{scheme}://owner/model"
+    found = [
+        folder_of(uri),
+        folder_of(uri, literal(name, "v1")),
+        folder_of(uri, literal(name, "v2")),
+        folder_of(uri, secret(name, "k1")),
+        folder_of(uri, secret(name, "k2")),
+        folder_of(uri, literal("REV", "v1"), literal(name, "$(REV)")),
+        folder_of(uri, literal("REV", "v2"), literal(name, "$(REV)")),
+    ]
+    assert all(of_model == of_adapter for of_model, of_adapter in found)
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(("scheme", "name"), CHOOSING)
+def test_other_variables_do_not_choose_the_folder(scheme: str, name: str) -> None:
+    uri, alone = f"{scheme}://owner/model", folder_of(f"{scheme}://owner/model")
+    assert folder_of(uri, literal(name, "")) == alone
+    assert folder_of(uri, literal("HF_HOME", "/x"), secret("ACCESS_KEY", "k")) == alone
+    for other, of in CHOOSING:
+        if other != scheme and (scheme, of) not in CHOOSING:
+            assert folder_of(uri, literal(of, "v1")) == alone
+
+
+def test_variables_that_name_each_other_end() -> None:
+    env = literal("HF_REVISION", "$(A)"), literal("A", "$(HF_REVISION)")
+    assert folder_of("hf://owner/model", *env)[0].startswith("/models-cache/")
 
 
 def test_an_adapter_that_cannot_be_reached() -> None:

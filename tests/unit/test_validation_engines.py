@@ -257,8 +257,9 @@ def test_transfers_fit(prefill: Object, decode: Object, words: str | None) -> No
         pytest.param("hostpath:///data/a..b", None, id="dots in a name"),
         pytest.param("pvc://models", None, id="claim"),
         pytest.param("pvc:///models/", None, id="claim between slashes"),
-        pytest.param("pvc://models/sub", "exactly one claim", id="below a claim"),
-        pytest.param("pvc:////", "exactly one claim", id="no claim"),
+        pytest.param("pvc://models/sub", None, id="a folder of a claim"),
+        pytest.param("pvc:////", "must name a claim", id="no claim"),
+        pytest.param("pvc://models/../etc", "must not contain '..'", id="out of a claim"),
     ],
 )
 def test_cache(cache: str | None, words: str | None) -> None:

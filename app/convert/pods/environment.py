@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from app.convert.pods.inputs import PodInputs
+from app.model.connector import uses_connector
 from app.model.engine import engine, has_v0
 from app.model.environment import variables
-from app.model.roles import Role
+from app.model.roles import Role, has_ascend
 from app.values.meta import Object
 
 
@@ -29,6 +30,8 @@ _COMMON = [
 ]
 _OFFLINE = {"name": "HF_HUB_OFFLINE", "value": "1"}
 _INTERFACES = ("GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME", "HCCL_SOCKET_IFNAME")
+_NIXL_HOST = _field("VLLM_NIXL_SIDE_CHANNEL_HOST", "status.podIP")
+"""Where other pods reach NIXL of this one; vLLM's default is localhost."""
 
 _OURS: dict[str, list[Object]] = {
     "leader": _COMMON,
@@ -36,7 +39,13 @@ _OURS: dict[str, list[Object]] = {
     "prefill": [*_COMMON, _OFFLINE, _field("HCCL_IF_IP", "status.podIP")],
     "decode": [*_COMMON, _OFFLINE, *({"name": name, "value": "eth0"} for name in _INTERFACES)],
 }
-"""The variables that we add, by role: shared by the children of all models, so read-only."""
+"""The variables that we add, by role; those of Ascend for pods with its devices only.
+
+They are shared by the children of all models, so read-only.
+"""
+
+_ASCEND = "HCCL_"
+"""Prefix of the variables of Ascend's communication library."""
 
 
 def engine_env(inputs: PodInputs, role: Role) -> list[Object]:
@@ -45,4 +54,17 @@ def engine_env(inputs: PodInputs, role: Role) -> list[Object]:
     ours = _OURS[role.name]
     if not has_v0(engine(role.worker)):
         ours = [entry for entry in ours if entry is not _V1]
+    if not has_ascend(role.worker):
+        ours = [entry for entry in ours if not entry["name"].startswith(_ASCEND)]
+    ours = [*ours, *_transfer_env(role)]
     return inputs.env + [entry for entry in ours if entry["name"] not in taken]
+
+
+def follower_env(inputs: PodInputs, role: Role) -> list[Object]:
+    """Returns the variables of the other pods of a group: the user's, and those that they need."""
+    taken = variables(inputs.backend)
+    return inputs.env + [entry for entry in _transfer_env(role) if entry["name"] not in taken]
+
+
+def _transfer_env(role: Role) -> list[Object]:
+    return [_NIXL_HOST] if uses_connector(role.worker, "NixlConnector") else []

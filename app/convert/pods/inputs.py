@@ -27,6 +27,7 @@ class PodInputs:
         adapter_paths: paths of the adapters, in the order of ``loraAdapters``.
         env: the user's variables.
         env_from: the field ``envFrom`` of a container; ``{}`` if the user sets none.
+        engine_env_from: the same for engines, which do not get it if a setting says so.
         pull_policy: the field ``imagePullPolicy`` of our own images; ``{}`` if it is not set.
     """
 
@@ -39,6 +40,7 @@ class PodInputs:
     adapter_paths: list[str]
     env: list[Object]
     env_from: Object
+    engine_env_from: Object
     pull_policy: Object
 
 
@@ -50,6 +52,7 @@ def pod_inputs(model: Model, backend: BackendForm, profile: Profile, options: Op
             variable cannot be converted.
     """
     cache = cache_of(backend, options.host_path_prefixes)
+    env_from: Object = {"envFrom": env_from_of(backend)} if backend.env_from else {}
     return PodInputs(
         model,
         backend,
@@ -59,6 +62,7 @@ def pod_inputs(model: Model, backend: BackendForm, profile: Profile, options: Op
         model_path(backend, cache),
         [adapter_path(backend, cache, n) for n in range(len(backend.lora_adapters))],
         env_of(backend, profile),
-        {"envFrom": env_from_of(backend)} if backend.env_from else {},
+        env_from,
+        env_from if options.engine_env_from else {},
         {"imagePullPolicy": options.image_pull_policy} if options.image_pull_policy else {},
     )

@@ -5,20 +5,23 @@ from __future__ import annotations
 from app.convert.core_v1 import compact, omit_empty, resources_of
 from app.convert.pods.command import engine_command, follower_command
 from app.convert.pods.downloads import downloads
-from app.convert.pods.drain import GRACE_SECONDS, drain_script
-from app.convert.pods.environment import engine_env
+from app.convert.pods.environment import engine_env, follower_env
 from app.convert.pods.inputs import PodInputs
+from app.convert.pods.lifecycle import engine_lifecycle, follower_lifecycle, grace_seconds
 from app.convert.pods.volumes import engine_mounts, volumes, weights_mount
 from app.model.children import pod_labels
 from app.model.environment import env_value
 from app.model.forms import BackendForm, WorkerForm
-from app.model.ports import engine_port, runtime_port
+from app.model.ports import engine_port, engine_scheme, runtime_port
 from app.model.roles import Role, is_disaggregated, roles
-from app.values.fields import SpecError, required
+from app.values.fields import Path, SpecError, required
 from app.values.meta import Object
 
-_STARTUP_SECONDS = 180
-"""Initial delay of the engine's probes, in which it loads the model."""
+_NO_SERVICE_LINKS = {"enableServiceLinks": False}
+"""Otherwise a Service called ``vllm`` sets VLLM_PORT to a URL in every pod, and engines end."""
+
+_RUNTIME_SETTING = Path("runtime")
+"""The path in an error if the operator's own setting ``runtime.resources`` is invalid."""
 
 
 def entry_pod(inputs: PodInputs, role: Role) -> Object:
@@ -28,8 +31,9 @@ def entry_pod(inputs: PodInputs, role: Role) -> Object:
     return {
         "metadata": {"labels": pod_labels(inputs.model, inputs.backend)},
         "spec": {
+            **_NO_SERVICE_LINKS,
             **downloads(inputs),
-            **({} if disaggregated else {"terminationGracePeriodSeconds": GRACE_SECONDS}),
+            "terminationGracePeriodSeconds": grace_seconds(follower=False),
             "volumes": volumes(inputs.cache),
             "containers": [_sidecar(inputs, role), engine(inputs, role)],
             **_placement(inputs, role),
@@ -46,16 +50,20 @@ def follower_pod(inputs: PodInputs, role: Role) -> Object:
     return {
         "spec": {
             "schedulerName": inputs.backend.scheduler_name,
+            **_NO_SERVICE_LINKS,
             **downloads(inputs),
+            "terminationGracePeriodSeconds": grace_seconds(follower=True),
             "volumes": volumes(inputs.cache),
             "containers": [
                 compact(
                     name="worker",
                     image=engine_image(role.worker),
                     command=follower_command(inputs, role),
-                    env=inputs.env,
+                    env=follower_env(inputs, role),
                     resources=_resources(role),
                     volumeMounts=engine_mounts(inputs, role),
+                    **inputs.engine_env_from,
+                    **follower_lifecycle(inputs),
                 )
             ],
             **_placement(inputs, role),
@@ -67,7 +75,7 @@ def _sidecar(inputs: PodInputs, role: Role) -> Object:
     """Returns the sidecar container, which serves the engine's metrics and loads adapters."""
     model, backend, options = inputs.model, inputs.backend, inputs.options
     port = runtime_port(backend)
-    engine = f"http://localhost:{engine_port(backend)}"
+    engine = f"{engine_scheme(backend).lower()}://localhost:{engine_port(backend)}"
     args = ["--port", str(port), "--engine", _sidecar_engine(backend)]
     args += ["--engine-base-url", env_value(backend, "RUNTIME_URL", engine)]
     args += ["--engine-metrics-path", env_value(backend, "RUNTIME_METRICS_PATH", "/metrics")]
@@ -81,7 +89,7 @@ def _sidecar(inputs: PodInputs, role: Role) -> Object:
         **inputs.env_from,
         "args": args,
         **({} if is_disaggregated(backend) else {"readinessProbe": _sidecar_readiness(port)}),
-        "resources": {},
+        "resources": resources_of(options.runtime_resources, _RUNTIME_SETTING),
         "volumeMounts": [weights_mount(inputs.cache)],
     }
 
@@ -97,38 +105,24 @@ def _engine(inputs: PodInputs, role: Role) -> Object:
         "image": engine_image(role.worker),
         "command": engine_command(inputs, role),
         "env": engine_env(inputs, role),
+        **inputs.engine_env_from,
         "resources": _resources(role),
         "volumeMounts": engine_mounts(inputs, role),
-        **_readiness_and_drain(engine_port(inputs.backend)),
-    }
-
-
-def _readiness_and_drain(port: int) -> Object:
-    return {
-        "readinessProbe": {
-            "httpGet": {"path": "/health", "port": port, "scheme": "HTTP"},
-            "initialDelaySeconds": _STARTUP_SECONDS,
-            "periodSeconds": 5,
-            "timeoutSeconds": 1,
-            "successThreshold": 1,
-            "failureThreshold": 3,
-        },
-        "lifecycle": {"preStop": {"exec": {"command": ["/bin/sh", "-c", drain_script(port)]}}},
+        **engine_lifecycle(inputs),
     }
 
 
 def _disaggregated_engine(inputs: PodInputs, role: Role) -> Object:
-    port = engine_port(inputs.backend)
     return {
         "name": "vllm",
         "image": engine_image(role.worker),
-        "ports": [{"containerPort": port}],
+        "ports": [{"containerPort": engine_port(inputs.backend)}],
         "command": engine_command(inputs, role),
         "env": engine_env(inputs, role),
+        **inputs.engine_env_from,
         "resources": _resources(role),
         "volumeMounts": engine_mounts(inputs, role),
-        "readinessProbe": _health_probe(port, delay_seconds=5),
-        "livenessProbe": _health_probe(port, delay_seconds=_STARTUP_SECONDS),
+        **engine_lifecycle(inputs),
     }
 
 
@@ -137,15 +131,7 @@ def _sidecar_readiness(port: int) -> Object:
         "httpGet": {"path": "/health", "port": port},
         "initialDelaySeconds": 5,
         "periodSeconds": 10,
-    }
-
-
-def _health_probe(port: int, *, delay_seconds: int) -> Object:
-    return {
-        "httpGet": {"path": "/health", "port": port},
-        "initialDelaySeconds": delay_seconds,
-        "periodSeconds": 5,
-        "failureThreshold": 3,
+        "timeoutSeconds": 5,
     }
 
 

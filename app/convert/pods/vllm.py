@@ -134,7 +134,9 @@ def _lora_switch(inputs: PodInputs, role: Role) -> list[str]:
 
 def _after_ray_has_started(role: Role, command: list[str]) -> list[str]:
     """Returns a shell command that starts Ray, waits for the followers, then runs ``command``."""
-    size = f"--ray_cluster_size={role.followers + 1} --num-gpus={devices(role.worker)}"
+    each = devices(role.worker)
+    known = "" if each is None else f" --num-gpus={each}"  # otherwise Ray detects them
+    size = f"--ray_cluster_size={role.followers + 1}{known}"
     return ["bash", "-c", f"{_find_ray(role)} leader {size} && {shlex.join(map(_closed, command))}"]
 
 

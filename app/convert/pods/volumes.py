@@ -23,7 +23,8 @@ def volumes(cache: Cache) -> list[Object]:
 
 def weights_mount(cache: Cache) -> Object:
     """Returns the writable mount of the cache."""
-    return {"name": _WEIGHTS, "mountPath": cache.path}
+    folder = {"subPath": cache.folder} if cache.folder else {}
+    return {"name": _WEIGHTS, "mountPath": cache.path, **folder}
 
 
 def engine_mounts(inputs: PodInputs, role: Role) -> list[Object]:

@@ -126,6 +126,7 @@ ADVICE: tuple[Advice, ...] = (
     sglang.engines_listen_for_other_pods,
     credentials.gated_models_have_tokens,
     credentials.object_storage_has_keys,
+    environment.nixl_is_reachable,
     environment.old_servers_know_the_names,
     environment.env_files_are_known,
     encryption.router_speaks_http,

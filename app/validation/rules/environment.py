@@ -113,6 +113,26 @@ def old_servers_know_the_names(inputs: RuleInputs) -> Iterator[str]:
             yield f'{path}.prefix: pods with "{prefix}" are refused by Kubernetes before 1.32'
 
 
+def nixl_is_reachable(inputs: RuleInputs) -> Iterator[str]:
+    """Other pods cannot reach NIXL at an address of the pod itself."""
+    for form in inputs.served_backends:
+        entry = variables(form).get(_NIXL_HOST)
+        if entry is None:
+            continue
+        host = entry.get("value") or ""
+        if host.startswith("127.") or host in _OWN_ADDRESSES:
+            path = form.path.child("env").index(form.env.index(entry))
+            yield (
+                f"{path}.value: {_NIXL_HOST} {host} is no address that other pods reach, so decode "
+                "cannot fetch from prefill; remove it, the operator sets the address of the pod"
+            )
+
+
+_NIXL_HOST = "VLLM_NIXL_SIDE_CHANNEL_HOST"
+
+_OWN_ADDRESSES = frozenset({"0.0.0.0", "localhost", "::", "::1", "[::]", "[::1]"})  # noqa: S104
+
+
 def env_files_are_known(inputs: RuleInputs) -> Iterator[str]:
     """Kubernetes 1.34 has env files behind a feature gate; older releases do not have them."""
     for path, entry in _variables(inputs, having=unusual_variables):

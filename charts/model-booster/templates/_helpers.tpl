@@ -97,6 +97,8 @@ Without it Helm would refuse the next upgrade, because the object "exists and ca
   value: {{ .downloaderResources | toJson | quote }}
 - name: MODELBOOSTER_DOWNLOADER_ARGS
   value: {{ .downloaderArgs | toJson | quote }}
+- name: MODELBOOSTER_RUNTIME_RESOURCES
+  value: {{ .runtimeResources | toJson | quote }}
 - name: MODELBOOSTER_DEFAULT_SCHEDULER_NAME
   value: {{ .defaultSchedulerName | quote }}
 - name: MODELBOOSTER_KV_EVENTS
@@ -104,6 +106,10 @@ Without it Helm would refuse the next upgrade, because the object "exists and ca
 - name: MODELBOOSTER_HOST_PATH_PREFIXES
   value: {{ join "," .hostPathPrefixes | default "none" | quote }}
 {{- end }}
+- name: MODELBOOSTER_ENGINE_STARTUP_SECONDS
+  value: {{ .Values.engine.startupSeconds | int64 | quote }}
+- name: MODELBOOSTER_ENGINE_ENV_FROM
+  value: {{ .Values.engine.envFrom | quote }}
 {{- end }}
 
 {{/* Of the values of a component. */}}

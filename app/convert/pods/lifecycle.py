@@ -1,0 +1,82 @@
+"""How long the containers of engines live: their probes, and what they do before they stop."""
+
+from __future__ import annotations
+
+from app.convert.pods.drain import (
+    FOLLOWER_GRACE_SECONDS,
+    GRACE_SECONDS,
+    drain_script,
+    follower_drain_script,
+)
+from app.convert.pods.inputs import PodInputs
+from app.model.ports import engine_port, engine_scheme
+from app.model.roles import is_disaggregated, roles
+from app.values.meta import Object
+
+_STARTUP_PERIOD_SECONDS = 10
+
+_SETTLE_SECONDS = 15
+"""How long prefill and decode must be idle before they stop.
+
+Between the two halves of a request neither counts it: decode fetches the cache of a prefill pod
+that has finished.
+"""
+
+
+def grace_seconds(*, follower: bool) -> int:
+    """Returns the ``terminationGracePeriodSeconds`` of a pod."""
+    return FOLLOWER_GRACE_SECONDS if follower else GRACE_SECONDS
+
+
+def engine_lifecycle(inputs: PodInputs) -> Object:
+    """Returns the probes and the preStop hook of an engine that takes requests.
+
+    Until the first answer only the startup probe counts. An engine that is busy answers late, so
+    liveness needs a minute of silence. Readiness counts from the first answer on.
+    """
+    backend = inputs.backend
+    port, scheme = engine_port(backend), engine_scheme(backend)
+    health = {"httpGet": {"path": "/health", "port": port, "scheme": scheme}}
+    script = drain_script(
+        port,
+        scheme=scheme.lower(),
+        engine=roles(backend)[0].worker.engine,
+        settle_seconds=_SETTLE_SECONDS if is_disaggregated(backend) else 0,
+    )
+    return {
+        "startupProbe": {
+            **health,
+            "periodSeconds": _STARTUP_PERIOD_SECONDS,
+            "timeoutSeconds": 5,
+            "failureThreshold": -(-_startup_seconds(inputs) // _STARTUP_PERIOD_SECONDS),
+        },
+        "readinessProbe": {
+            **health,
+            "periodSeconds": 5,
+            "timeoutSeconds": 5,
+            "failureThreshold": 3,
+        },
+        "livenessProbe": {
+            **health,
+            "periodSeconds": 10,
+            "timeoutSeconds": 10,
+            "failureThreshold": 6,
+        },
+        "lifecycle": _before_stop(script),
+    }
+
+
+def follower_lifecycle(inputs: PodInputs) -> Object:
+    """Returns the preStop hook of the other pods of a group. They serve nothing to probe."""
+    backend = inputs.backend
+    scheme = engine_scheme(backend).lower()
+    return {"lifecycle": _before_stop(follower_drain_script(engine_port(backend), scheme=scheme))}
+
+
+def _startup_seconds(inputs: PodInputs) -> int:
+    own = inputs.backend.startup_seconds
+    return inputs.options.engine_startup_seconds if own is None else own
+
+
+def _before_stop(script: str) -> Object:
+    return {"preStop": {"exec": {"command": ["/bin/sh", "-c", script]}}}

@@ -1,0 +1,40 @@
+"""The types of settings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_settings import NoDecode
+
+from app.apis.core import ResourceRequirements
+from app.values.meta import Object
+from app.values.names import MAX_SUBDOMAIN_LENGTH, SUBDOMAIN
+
+_RESOURCES = TypeAdapter(ResourceRequirements)
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+ObjectName = Annotated[str, Field(max_length=MAX_SUBDOMAIN_LENGTH, pattern=f"^{SUBDOMAIN}$")]
+Names = Annotated[tuple[str, ...], NoDecode]
+"""A comma-separated list."""
+Metadata = dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]]
+
+
+def checked_resources(value: Object) -> Object:
+    """Returns the resources of a container.
+
+    Raises:
+        ValueError: they are not resources as in core/v1.
+    """
+    try:
+        known: object = _RESOURCES.validate_python(value)
+    except ValidationError as exc:
+        loc = [str(part) for part in exc.errors()[0]["loc"]]
+        if loc[0] == "claims" or len(loc) < 2:
+            raise ValueError(f"{'.'.join(loc)} cannot be read") from exc
+        name = ".".join(loc[:2])
+        raise ValueError(f"{name} must be an amount such as 500m, 2 or 16Gi") from exc
+    if known != value:
+        raise ValueError("holds something besides limits, requests and claims")
+    return value
