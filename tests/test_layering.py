@@ -67,11 +67,12 @@ LAYERS = {
     "app.engines": Layer(),
     # orjson: the revision of a child is a hash of its spec, computed in every pass and review.
     "app.model": Layer(ours=(*VOCABULARY, "app.engines"), others=("orjson",)),
-    "app.convert": Layer(ours=(*VOCABULARY, "app.model")),
+    "app.convert": Layer(ours=(*VOCABULARY, "app.engines", "app.model")),
     "app.lookup": Layer(ours=(*VOCABULARY, "app.model")),
     # re2: users' patterns are checked by the engine that the router runs, in linear time.
     "app.validation": Layer(
-        ours=(*VOCABULARY, "app.model", "app.convert", "app.lookup"), others=("pydantic", "re2")
+        ours=(*VOCABULARY, "app.engines", "app.model", "app.convert", "app.lookup"),
+        others=("pydantic", "re2"),
     ),
     "app.defaults": Layer(ours=(*VOCABULARY, "app.model")),
     "app.version": Layer(),

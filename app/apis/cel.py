@@ -97,6 +97,12 @@ R6 = CelRule(
     "'decode' worker and no other worker type",
     field="workers",
 )
+R13 = CelRule(
+    at="Backend",
+    rule=R6.rule.replace("vLLM", "SGLang"),
+    message=R6.message.replace("vLLM", "SGLang"),
+    field="workers",
+)
 R7 = CelRule(
     at="Backend",
     rule="self.type != 'MindIEDisaggregated' || self.workers.all(w, "
@@ -151,6 +157,7 @@ CEL_RULES: tuple[CelRule, ...] = (
     R2,  # without it, no number of replicas would be valid
     R5,  # without it, unused workers would be ignored
     R6,  # without it, prefill could have no decode to send its results to
+    R13,  # the same
     R7,
     R8,  # without it, the second adapter of a name would be unreachable
     R11,  # without it, a malformed duration would only fail later

@@ -40,7 +40,14 @@ MODEL_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 SOURCE_PATTERN = r"^(hf://|s3://|obs://|pvc://|ms://).+"
 CACHE_PATTERN = r"^(hostpath://|pvc://).+"
 
-BackendType = Literal["vLLM", "vLLMDisaggregated", "SGLang", "MindIE", "MindIEDisaggregated"]
+BackendType = Literal[
+    "vLLM",
+    "vLLMDisaggregated",
+    "SGLang",
+    "SGLangDisaggregated",
+    "MindIE",
+    "MindIEDisaggregated",
+]
 WorkerType = Literal["server", "prefill", "decode", "controller", "coordinator"]
 
 
@@ -219,6 +226,8 @@ class Metadata(Fields):
     set. Keep it short: with the longest name of a backend, about 45 characters fit."""
     namespace: str | None = None
     """Namespace of the object and of its child objects."""
+    annotations: dict[str, str] | None = None
+    """Annotations; docs/conversion.md lists those that change the children."""
     uid: str | None = None
     """Unique identifier; differs from earlier and later objects with the same name."""
     generation: int | None = None

@@ -12,8 +12,11 @@ from app.model.connector import connector
 from app.model.forms import BackendForm, Model
 from app.model.names import backend_child_name, served_model_name
 from app.model.ports import engine_port
-from app.model.roles import is_disaggregated, served
+from app.model.roles import is_disaggregated, roles, served
 from app.values.meta import Object
+
+ENGINES = {"vllm": "vLLM", "sglang": "SGLang"}
+"""How a ModelServer names the engines."""
 
 
 def model_servers(model: Model, _profile: Profile, _options: Options) -> Iterator[Draft]:
@@ -22,7 +25,7 @@ def model_servers(model: Model, _profile: Profile, _options: Options) -> Iterato
         kind = connector(backend)
         spec = compact(
             model=served_model_name(model, backend),
-            inferenceEngine="vLLM",
+            inferenceEngine=ENGINES[roles(backend)[0].worker.engine],
             workloadSelector=_selector(model, backend),
             workloadPort={"port": engine_port(backend)},
             # Without a value the retry interval would be 100 ms.

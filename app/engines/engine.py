@@ -12,13 +12,10 @@ from app.engines.table import Flag, Table, releases, table
 
 ENGINES = ("vllm", "sglang")
 
-RELEASE_ANNOTATION = "workload.serving.volcano.sh/engine-release"
-"""Says which releases of their engines the images of a ModelBooster have."""
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Engine:
-    """The engine of a worker.
+    """The engine of a worker. ``engine_of`` returns the same object for the same arguments.
 
     Args:
         name: ``vllm`` or ``sglang``.
@@ -99,23 +96,3 @@ def engine_of(name: str, image: str, stated: str | None = None) -> Engine:
     below = table(name, older[-1])
     between = newer and older[-1] != release
     return Engine(name, release, below, table(name, newer[0]) if between else None)
-
-
-def stated_releases(annotation: str) -> dict[str, str]:
-    """Returns the releases that an annotation states, by backend; ``""`` stands for all others.
-
-    It is a release (``0.16.0``), or a list that names backends: ``stable=0.16.0,canary=0.33.0``.
-
-    Raises:
-        ValueError: a part of it is no release, or a backend stands there twice.
-    """
-    found: dict[str, str] = {}
-    for part in annotation.split(","):
-        backend, _, text = part.strip().rpartition("=")
-        backend, text = backend.strip(), text.strip()
-        if read_release(text) is None:
-            raise ValueError(f'"{text}" is no release; write it as 0.16.0')
-        if backend in found:
-            raise ValueError(f'"{backend}" stands there twice' if backend else "two releases")
-        found[backend] = text
-    return found

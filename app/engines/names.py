@@ -71,6 +71,14 @@ def gone_by(engine: str, release: Release, key: str, name: str) -> Fault | None:
     return Fault(key, Wrong.GONE, f"{no_flag}: gone since {gone.since}{use}", name)
 
 
+def deprecated(rules: Table, name: str) -> str:
+    """Returns what to say of a flag that a release still has, but announces to drop."""
+    gone = GONE.get(rules.engine, {}).get(name)
+    until = f", gone since {gone.since}" if gone else ""
+    use = f"; use {gone.instead}" if gone and gone.instead else ""
+    return f"is deprecated in {LABELS[rules.engine]} {rules.release}{until}{use}"
+
+
 def _nearest(rules: Table, name: str) -> str:
     from difflib import get_close_matches
 

@@ -5,19 +5,36 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from app.engines.engine import Engine
 from app.engines.fault import Fault, Wrong
 from app.engines.forms import Form, form, truth
 from app.engines.history import DOTTED_KEYS
-from app.engines.names import MISSING, gone_by, in_other_tables, missing, misspelled
+from app.engines.names import MISSING, deprecated, gone_by, in_other_tables, missing, misspelled
 from app.engines.table import STRUCTURED, Flag, Kind, Table, Type
 from app.engines.text import argument_text
 
+_MODEL = "modelURI names the model"
+_NODES = "workers[].pods sets the number of nodes"
 OWNED = {
-    "vllm": {"model": "modelURI says it", "model-tag": "modelURI says it"},
-    "sglang": {"model-path": "modelURI says it"},
+    "vllm": {
+        "model": _MODEL,
+        "model-tag": _MODEL,
+        "nnodes": _NODES,
+        "node-rank": _NODES,
+        "master-addr": _NODES,
+        "headless": _NODES,
+        "uds": "requests reach the engine on its TCP port",
+    },
+    "sglang": {
+        "model-path": _MODEL,
+        "disaggregation-mode": "the type of the worker sets it",
+        "nnodes": _NODES,
+        "node-rank": _NODES,
+        "dist-init-addr": _NODES,
+    },
 }
 """Flags that we write ourselves, by engine, and what says the same."""
 
@@ -40,8 +57,25 @@ class CommandLine(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    words: list[str]
-    faults: list[Fault]
+    """One entry of a ``config``.
+
+    Args:
+        words: what the engine gets.
+        faults: what is wrong with it.
+        flag: the first name of its flag.
+        part: what it names of the flag's value: ``.kv_role``; empty for the whole value.
+    """
+
+    words: tuple[str, ...]
+    faults: tuple[Fault, ...]
+    flag: str = ""
+    part: str = ""
+
+
+MAX_CACHED_LENGTH = 256
+"""Longest key or value of an entry that is cached, in characters."""
+
+_SCALARS = (str, int, bool, float, type(None))
 
 
 def command_line(
@@ -61,44 +95,63 @@ def command_line(
     words: list[str] = []
     faults: list[Fault] = []
     keys: dict[str, str] = {}
-    said: set[str] = set()
+    parts: set[str] = set()
     for key in sorted(config):
-        name, dot, inner = key.partition(".")
-        name = name.replace("_", "-")
-        flag = engine.flag(name)
-        own = flag.name if flag else name
-        entry = _entry(engine, key, name, f"{dot}{inner}", config[key])
+        value = config[key]
+        if type(value) in _SCALARS and (type(value) is not str or len(value) < MAX_CACHED_LENGTH):
+            entry = _cached_entry(engine, key, value)
+        else:
+            entry = _entry(engine, key, value)
+        own = entry.flag
         words += entry.words
-        faults += entry.faults
-        if own in owned:
+        if entry.faults:
+            faults += entry.faults
+        if own in owned and entry.words:
             faults.append(Fault(key, Wrong.OWNED, owned[own], own))
-        full = f"{own}{dot}{inner}"
-        if full in said or own in said or (not dot and own in keys):
-            detail = f"means the same as {keys[own]}, and the engine would take the last one only"
-            faults.append(Fault(key, Wrong.TWICE, detail, own))
-        said.add(full)
-        keys.setdefault(own, key)
+        if own in keys:
+            # Several parts of one value are fine.
+            if not entry.part or own in parts or f"{own}{entry.part}" in parts:
+                detail = f"means the same as {keys[own]}, and the engine takes only the last one"
+                faults.append(Fault(key, Wrong.TWICE, detail, own))
+        else:
+            keys[own] = key
+        parts.add(f"{own}{entry.part}")
     return CommandLine(words, keys, faults)
 
 
-def _entry(engine: Engine, key: str, name: str, rest: str, value: Any) -> _Entry:
+def _entry(engine: Engine, key: str, value: Any) -> _Entry:
     """Returns one entry by the rules that hold; a fault is certain if both tables find it."""
+    name, dot, inner = key.partition(".")
+    name = name.replace("_", "-")
+    part = f"{dot}{inner}"
+    flag = engine.flag(name)
+    words, faults = _words_and_faults(engine, key, name, part, value)
+    return _Entry(tuple(words), tuple(faults), flag.name if flag else name, part)
+
+
+_cached_entry = lru_cache(maxsize=8192, typed=True)(_entry)
+"""Most reviews and passes see entries that earlier ones have seen."""
+
+
+def _words_and_faults(
+    engine: Engine, key: str, name: str, rest: str, value: Any
+) -> tuple[list[str], list[Fault]]:
     below = _by(engine, engine.table, key, name, rest, value)
     if engine.exact:
         return below
     if engine.release is not None and value is not None:
         gone = gone_by(engine.name, engine.release, key, name)
         if gone is not None:
-            return _Entry(below.words, [gone])
-    if not below.faults:
+            return below[0], [gone]
+    words, faults = below
+    if not faults:
         return below
     agreed: set[Wrong] = set()
-    words = below.words
     if engine.above is not None:
-        above = _by(engine, engine.above, key, name, rest, value)
-        agreed = {_group(fault.wrong) for fault in above.faults}
-        words = below.words if name in engine.table else above.words
-    return _Entry(words, [_weighed(fault, agreed) for fault in below.faults])
+        above_words, above_faults = _by(engine, engine.above, key, name, rest, value)
+        agreed = {_group(fault.wrong) for fault in above_faults}
+        words = words if name in engine.table else above_words
+    return words, [_weighed(fault, agreed) for fault in faults]
 
 
 def _weighed(fault: Fault, agreed: set[Wrong]) -> Fault:
@@ -111,23 +164,25 @@ def _group(wrong: Wrong) -> Wrong:
     return Wrong.UNKNOWN if wrong in MISSING else wrong
 
 
-def _by(engine: Engine, rules: Table, key: str, name: str, rest: str, value: Any) -> _Entry:
-    """Returns one entry by the rules of one table."""
+def _by(
+    engine: Engine, rules: Table, key: str, name: str, rest: str, value: Any
+) -> tuple[list[str], list[Fault]]:
+    """Returns words and faults of one entry by the rules of one table."""
     if (meant := misspelled(name)) is not None:
-        return _Entry(_as_written(key, value), [Fault(key, Wrong.SPELLING, meant)])
+        return (_as_written(key, value), [Fault(key, Wrong.SPELLING, meant)])
     flag = rules.find(name)
     if flag is not None:
         one = _form(engine, flag, name, rest, value)
         faults = [Fault(key, wrong, detail, flag.name) for wrong, detail in one.faults]
         if flag.deprecated and value is not None:
-            faults.append(Fault(key, Wrong.DEPRECATED, "is deprecated", flag.name))
-        return _Entry(one.words, faults)
+            faults.append(Fault(key, Wrong.DEPRECATED, deprecated(rules, flag.name), flag.name))
+        return (one.words, faults)
     other = in_other_tables(rules, name)
     if value is None:
         # It reaches no engine. Some release has it, or it is a typing error.
-        return _Entry([], [] if other else [replace(missing(rules, key, name), certain=False)])
+        return ([], [] if other else [replace(missing(rules, key, name), certain=False)])
     words = _form(engine, other, name, rest, value).words if other else _as_written(key, value)
-    return _Entry(words, [missing(rules, key, name)])
+    return (words, [missing(rules, key, name)])
 
 
 def _form(engine: Engine, flag: Flag, name: str, rest: str, value: Any) -> Form:

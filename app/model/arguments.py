@@ -1,6 +1,7 @@
 """The engine's arguments, from a worker's ``config``.
 
 A key becomes a flag with dashes, so ``max_model_len`` and ``max-model-len`` are the same argument.
+The table of the engine's release decides how a value is written (``app.engines.words``).
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from app.engines.fault import Fault
 from app.engines.text import argument_text
+from app.engines.words import command_line
+from app.model.engine import engine
 from app.model.forms import WorkerForm, cached_fact
 from app.values.fields import Path, SpecError, duplicate, invalid
 
@@ -19,7 +23,7 @@ class Argument(NamedTuple):
     Args:
         worker: the worker.
         key: the key in ``config``, as the user wrote it.
-        text: the value that the engine gets.
+        text: the value as one word.
     """
 
     worker: WorkerForm
@@ -38,46 +42,61 @@ class Argument(NamedTuple):
 
 
 class Arguments:
-    """A worker's arguments by name (``max-model-len``), sorted by their keys in ``config``.
+    """A worker's arguments by the first name of their flags (``max-model-len``).
 
     Args:
         worker: the worker.
-        keys: the key in ``config`` of each name.
-        texts: the values that the engine gets, in the same order.
+        keys: the key in ``config`` of each flag; of a flag whose parts are set one by one, the
+            first of them.
+        words: the command line that the engine gets.
+        faults: what is wrong with the entries, in the order of their keys.
     """
 
-    __slots__ = ("_keys", "_texts", "_worker")
+    __slots__ = ("_keys", "_worker", "faults", "words")
 
-    def __init__(self, worker: WorkerForm, keys: dict[str, str], texts: list[str]) -> None:
+    def __init__(
+        self, worker: WorkerForm, keys: dict[str, str], words: list[str], faults: list[Fault]
+    ) -> None:
         self._worker = worker
         self._keys = keys
-        self._texts = texts
+        self.words = words
+        self.faults = faults
 
     def __contains__(self, name: str) -> bool:
-        return name in self._keys
+        """Whether ``config`` has an entry for a flag; ``null`` is one as well."""
+        return self._key(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
 
-    @property
-    def values(self) -> list[str]:
-        """The values that the engine gets, sorted by their keys in ``config``."""
-        return self._texts
-
     def get(self, name: str) -> Argument | None:
-        """Returns the argument with this name, or None."""
-        key = self._keys.get(name)
-        if key is None:
+        """Returns the argument with this name; None if there is none, or if it is ``null``."""
+        key = self._key(name)
+        if key is None or self._worker.config[key] is None or "." in key:
             return None
         return Argument(self._worker, key, argument_text(self._worker.config[key]))
 
-    def words(self) -> list[str]:
-        """Returns the command line: every flag, followed by its value if that is not empty.
+    def parts(self, name: str) -> dict[str, Argument]:
+        """Returns the arguments that set parts of a flag's value, by the names of the parts.
 
-        ``trust-remote-code: ""`` is a switch without a value.
+        ``kv-transfer-config.kv_role`` sets the part ``kv_role`` of ``kv-transfer-config``.
         """
-        pairs = zip(self._keys, self._texts, strict=True)
-        return [word for name, text in pairs for word in (f"--{name}", text) if word]
+        if "." not in (self._key(name) or ""):
+            return {}
+        found = {}
+        for key, value in self._worker.config.items():
+            flag, dot, part = key.partition(".")
+            if dot and flag.replace("_", "-") == name and value is not None:
+                found[part] = Argument(self._worker, key, argument_text(value))
+        return found
+
+    def _key(self, name: str) -> str | None:
+        """Returns the key of a flag, whichever of its names is given: they differ by release."""
+        key = self._keys.get(name)
+        if key is None and self._keys:
+            flag = engine(self._worker).flag(name)
+            key = self._keys.get(flag.name) if flag else None
+        return key
 
 
 @cached_fact
@@ -88,18 +107,16 @@ def arguments(worker: WorkerForm) -> Arguments:
         SpecError: an argument appears in both spellings, or its value cannot be passed on.
     """
     config = worker.config
-    keys = sorted(config)
     try:
-        values = [config[key] for key in keys]
-        texts = [value if type(value) is str else argument_text(value) for value in values]
+        words, keys, faults = command_line(engine(worker), config)
     except RecursionError:
         raise _first_fault(worker) from None
-    words = "".join(keys)
-    names = [key.replace("_", "-") for key in keys] if "_" in words else keys
-    by_name = dict(zip(names, keys, strict=True))
-    if len(by_name) < len(keys) or "\0" in words or "\0" in "".join(texts):
+    text = "".join(config)
+    if "_" in text and len({key.replace("_", "-") for key in config}) < len(config):
         raise _first_fault(worker)
-    return Arguments(worker, by_name, texts)
+    if "\0" in text or "\0" in "".join(words):
+        raise _first_fault(worker)
+    return Arguments(worker, keys, words, faults)
 
 
 def _first_fault(worker: WorkerForm) -> SpecError:

@@ -12,6 +12,8 @@ from typing import Any
 from app.apis.autoscaling import AutoscalingPolicySpec
 from app.apis.modelbooster import Backend, ModelBooster, Spec, Worker
 from app.apis.schema import Fields
+from app.engines.release import Release
+from app.model.annotations import RELEASES
 from app.model.forms import BackendForm, Model, PolicyScope, WorkerForm
 from app.values.fields import Path
 
@@ -29,6 +31,7 @@ def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-s
         default_scheduler_name: scheduler of the pods if the user does not set one.
     """
     spec = booster.spec or Spec()
+    stated = RELEASES.values(booster.metadata.annotations or {})
     several = spec.backends is not None
     listed = spec.backends or ([spec.backend] if spec.backend else [])
     own_policy = None if several else spec.autoscaling_policy
@@ -38,6 +41,7 @@ def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-s
                 backend,
                 Path(f"spec.backends[{position}]" if several else "spec.backend"),
                 own_policy,
+                stated.get(backend.name) or stated.get(""),
                 default_scheduler_name=default_scheduler_name,
             )
             for position, backend in enumerate(listed)
@@ -73,6 +77,7 @@ def _backend(
     backend: Backend,
     path: Path,
     own_policy: AutoscalingPolicySpec | None,
+    stated_release: Release | None,
     *,
     default_scheduler_name: str,
 ) -> BackendForm:
@@ -91,6 +96,8 @@ def _backend(
         backend.env
     )  # plain JSON from here on; for the type checker, a TypedDict is not a dict
     env_from: Any = backend.env_from
+    engine = "sglang" if backend.type.startswith("SGLang") else "vllm"
+    release = stated_release.text if stated_release else None
     return BackendForm(
         path=path,
         name=backend.name,
@@ -105,7 +112,7 @@ def _backend(
         route_weight=DEFAULT_ROUTE_WEIGHT if backend.route_weight is None else backend.route_weight,
         workers=tuple(
             [
-                _worker(worker, Path(f"{path.text}.workers[{position}]"))
+                _worker(worker, Path(f"{path.text}.workers[{position}]"), engine, release)
                 for position, worker in enumerate(backend.workers)
             ]
         ),
@@ -119,13 +126,15 @@ def _backend(
     )
 
 
-def _worker(worker: Worker, path: Path) -> WorkerForm:
+def _worker(worker: Worker, path: Path, engine: str, stated_release: str | None) -> WorkerForm:
     resources: Any = worker.resources
     affinity: Any = worker.affinity
     tolerations: Any = worker.tolerations
     return WorkerForm(
         path=path,
         type=worker.type or "server",
+        engine=engine,
+        stated_release=stated_release,
         image=worker.image or "",
         replicas=worker.replicas or 1,
         pods=worker.pods or 1,

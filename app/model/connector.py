@@ -1,17 +1,19 @@
 """The connector that transfers the KV cache from prefill to decode.
 
-Users configure the engines with ``kv-transfer-config`` in ``config``, a string that contains JSON.
-The router reads ``kvConnector`` of the ModelServer. Both must name the same connector.
+Users configure the engines with ``kv-transfer-config`` in ``config``: an object, a string that
+contains JSON, or one key for each part (``kv-transfer-config.kv_connector``). The router reads
+``kvConnector`` of the ModelServer. Both must name the same connector.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from app.model.arguments import arguments
 from app.model.forms import BackendForm, WorkerForm
-from app.model.roles import is_disaggregated, roles
+from app.model.roles import SGLANG_DISAGGREGATED, is_disaggregated, roles
 from app.values.fields import SpecError, invalid
 
 CONNECTORS = {
@@ -21,6 +23,8 @@ CONNECTORS = {
     "NixlConnector": "nixl",
 }
 """The engine's ``kv_connector`` values, and the ModelServer's value for each."""
+
+FLAG = "kv-transfer-config"
 
 KV_ROLES = {"prefill": ("kv_producer", "kv_both"), "decode": ("kv_consumer", "kv_both")}
 
@@ -33,8 +37,8 @@ def connector(backend: BackendForm) -> str | None:
     Raises:
         SpecError: only one worker configures a connector, or the two do not match.
     """
-    if not is_disaggregated(backend):
-        return None
+    if not is_disaggregated(backend) or backend.type == SGLANG_DISAGGREGATED:
+        return None  # kthena chooses SGLang's own way by the engine of the ModelServer
     for kind in KV_ROLES:
         count = sum(worker.type == kind for worker in backend.workers)
         if count > 1:
@@ -68,18 +72,63 @@ def _connector_kind(backend: BackendForm, name: str, side: dict[str, Any]) -> st
     return CONNECTORS[kind]
 
 
-def _transfer(backend: BackendForm, worker: WorkerForm) -> dict[str, Any] | None:
-    given = arguments(worker).get("kv-transfer-config")
-    if given is None:
+def transfer_config(worker: WorkerForm) -> dict[str, Any] | None:
+    """Returns ``kv-transfer-config`` of a worker as an object; None if it has none.
+
+    Raises:
+        ValueError: it is neither an object nor a string that holds one.
+    """
+    given = arguments(worker)
+    parts = given.parts(FLAG)
+    if parts:
+        return {name: argument.value for name, argument in parts.items()}
+    whole = given.get(FLAG)
+    if whole is None:
         return None
-    try:
-        value = json.loads(given.value) if isinstance(given.value, str) else None
-    except (ValueError, RecursionError):
-        value = None
+    value = whole.value
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = None
     if not isinstance(value, dict):
-        detail = f"kv-transfer-config of the {worker.type} worker must be a string that holds JSON"
-        raise _connector_fault(backend, detail)
+        raise ValueError("must be an object, or a string that holds JSON")
     return value
+
+
+def uses_connector(worker: WorkerForm, name: str) -> bool:
+    """Returns whether a worker is configured to transfer the KV cache with a connector.
+
+    A connector inside of another (``MultiConnector``) counts as well.
+    """
+    try:
+        config = transfer_config(worker)
+    except (ValueError, SpecError):
+        return False
+    return config is not None and name in _connector_names(config)
+
+
+def _connector_names(config: Any) -> Iterator[str]:
+    level = [config]
+    while level:
+        item = level.pop()
+        if isinstance(item, dict):
+            kind = item.get("kv_connector")
+            if isinstance(kind, str):
+                yield kind
+            level.extend(item.values())
+        elif isinstance(item, list):
+            level.extend(item)
+
+
+def _transfer(backend: BackendForm, worker: WorkerForm) -> dict[str, Any] | None:
+    try:
+        return transfer_config(worker)
+    except ValueError as exc:
+        if isinstance(exc, SpecError):
+            raise
+        detail = f"kv-transfer-config of the {worker.type} worker {exc}"
+        raise _connector_fault(backend, detail) from None
 
 
 def _connector_fault(backend: BackendForm, reason: str) -> SpecError:

@@ -31,10 +31,16 @@ class PolicyScope(StrEnum):
 
 @value
 class WorkerForm:
-    """One kind of pods, with defaults. ``path`` is its path in the spec."""
+    """One kind of pods, with defaults.
+
+    ``path`` is its path in the spec. ``engine`` is ``vllm`` or ``sglang``. ``stated_release`` is
+    the release of the engine that the annotation ``engine-release`` states; None if it does not.
+    """
 
     path: Path
     type: str
+    engine: str
+    stated_release: str | None
     image: str
     replicas: int
     pods: int

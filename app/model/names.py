@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.engines.text import argument_text
 from app.model.arguments import Argument, arguments
 from app.model.forms import BackendForm, Model, cached_fact
 from app.model.roles import roles, served
@@ -42,8 +43,9 @@ def check_name_budget(model: Model, backend: BackendForm) -> None:
 def served_model_name(model: Model, backend: BackendForm) -> str:
     """Returns the name under which a backend's engines serve the model.
 
-    It is ``served-model-name`` of ``config``, else the name of the ModelBooster. ``spec.name`` is
-    not used, because a new name for clients must not restart pods.
+    It is ``served-model-name`` of ``config``, else the name of the ModelBooster. If that is a list,
+    the engine answers to all of them and reports the first. ``spec.name`` is not used, because a
+    new name for clients must not restart pods.
 
     Raises:
         SpecError: it is not a text of 1 to 256 characters, or prefill and decode differ.
@@ -53,21 +55,32 @@ def served_model_name(model: Model, backend: BackendForm) -> str:
 
 @cached_fact
 def _given_model_name(backend: BackendForm) -> str | None:
-    found: Argument | None = None
+    found: str | None = None
     for role in roles(backend):
         given = arguments(role.worker).get("served-model-name")
         if given is None:
             continue
-        if isinstance(given.value, list | dict | None) or not given.text:
-            raise SpecError(invalid(given.path, given.value, "must be one name"))
-        if len(given.text) > MAX_MODEL_NAME_LENGTH:
+        name = _first_name(given)
+        if found is not None and found != name:
+            detail = f'workers serve different names: "{found}" and "{name}"'
+            raise SpecError(invalid(given.path, given.value, detail))
+        found = name
+    return found
+
+
+def _first_name(given: Argument) -> str:
+    value = given.value
+    names = value if isinstance(value, list) else [value]
+    for name in names:
+        text = argument_text(name) if type(name) in (str, int, float, bool) else ""
+        if not text:
+            raise SpecError(invalid(given.path, value, "must be one name, or a list of names"))
+        if len(text) > MAX_MODEL_NAME_LENGTH:
             detail = f"may not be longer than {MAX_MODEL_NAME_LENGTH} characters"
-            raise SpecError(invalid(given.path, given.value, detail))
-        if found and found.text != given.text:
-            detail = f'workers serve different names: "{found.text}" and "{given.text}"'
-            raise SpecError(invalid(given.path, given.value, detail))
-        found = given
-    return found.text if found else None
+            raise SpecError(invalid(given.path, value, detail))
+    if not names:
+        raise SpecError(invalid(given.path, value, "must be one name, or a list of names"))
+    return argument_text(names[0])
 
 
 @cached_fact

@@ -6,20 +6,29 @@ Rules and converters call the same functions, so they cannot disagree.
 from __future__ import annotations
 
 from decimal import ROUND_CEILING, Decimal
+from enum import StrEnum
 from typing import NamedTuple
 
 from app.apis.kinds import Profile
+from app.model.arguments import arguments
+from app.model.engine import engine
 from app.model.forms import BackendForm, Model, WorkerForm, cached_fact
 from app.values.fields import SpecError, required
 from app.values.quantity import parse_quantity
 
-DISAGGREGATED = "vLLMDisaggregated"
+SGLANG_DISAGGREGATED = "SGLangDisaggregated"
 
-SERVED_TYPES = frozenset({"vLLM", DISAGGREGATED})
+DISAGGREGATED_TYPES = frozenset({"vLLMDisaggregated", SGLANG_DISAGGREGATED})
+"""The backend types whose prefill and decode run in different pods."""
+
+SERVED_TYPES = frozenset({"vLLM", "SGLang"}) | DISAGGREGATED_TYPES
 """The backend types that have children; the API reserves the others."""
 
 ACCELERATORS = ("nvidia.com/gpu", "huawei.com/ascend-1980", "amd.com/gpu")
 """Resources that count as accelerators."""
+
+
+EXECUTOR_BACKEND = "distributed-executor-backend"
 
 
 class Role(NamedTuple):
@@ -43,7 +52,7 @@ def unserved(model: Model) -> tuple[BackendForm, ...]:
 
 def is_disaggregated(backend: BackendForm) -> bool:
     """Returns whether prefill and decode run in different pods."""
-    return backend.type == DISAGGREGATED
+    return backend.type in DISAGGREGATED_TYPES
 
 
 def autoscaled(model: Model, backend: BackendForm, profile: Profile) -> bool:
@@ -94,3 +103,32 @@ def devices(worker: WorkerForm) -> int:
                 total += parse_quantity(amounts[name]) or 0
                 break
     return int(total.to_integral_value(ROUND_CEILING))
+
+
+class Launcher(StrEnum):
+    """How the engine of several pods is started."""
+
+    RAY = "ray"
+    """Ray connects the pods; the engine runs in the first one."""
+    NODES = "nodes"
+    """The engine runs in every pod, and is told its rank and the address of the first pod."""
+
+
+@cached_fact
+def launcher(worker: WorkerForm) -> Launcher:
+    """Returns how the engine of a worker with several pods is started.
+
+    ``distributed-executor-backend`` in ``config`` decides: ``mp`` or ``ray``. Without it, a release
+    that has ``--nnodes`` needs no Ray. An unknown release is started with Ray.
+
+    Raises:
+        SpecError: ``config`` cannot be written as arguments.
+    """
+    of = engine(worker)
+    if of.name == "sglang":
+        return Launcher.NODES
+    chosen = arguments(worker).get(EXECUTOR_BACKEND)
+    if chosen is not None and chosen.text in ("mp", "ray"):
+        return Launcher.NODES if chosen.text == "mp" else Launcher.RAY
+    known = of.release is not None and of.has("nnodes")
+    return Launcher.NODES if known else Launcher.RAY

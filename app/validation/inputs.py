@@ -7,15 +7,19 @@ from collections.abc import Callable, Iterator
 from app.apis.modelbooster import Backend, ModelBooster, Spec
 from app.model.canonical import canonical
 from app.model.forms import BackendForm, Model, WorkerForm
-from app.model.roles import DISAGGREGATED, served
+from app.model.roles import DISAGGREGATED_TYPES, served
 from app.validation.config import config_fault
 from app.validation.context import Context
 from app.values.fields import FieldError, Path
 from app.values.meta import Object
 from app.values.value import value
 
-_WORKERS = {"vLLM": ["server"], DISAGGREGATED: ["decode", "prefill"]}
-"""The workers of a backend by its type, for the types that are served (rules R5 and R6)."""
+_WORKERS = {
+    "vLLM": ["server"],
+    "SGLang": ["server"],
+    **{kind: ["decode", "prefill"] for kind in DISAGGREGATED_TYPES},
+}
+"""The workers of a backend by its type, for the types that are served (rules R5, R6 and R13)."""
 
 
 @value

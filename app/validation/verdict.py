@@ -18,6 +18,7 @@ from app.validation.context import Context
 from app.validation.inputs import Rule, RuleInputs, rule_inputs
 from app.validation.partial import faults_beside
 from app.validation.rules import ADMISSION_ONLY, ADVICE, CONTROLLER_RULES, RULES, UPDATE_ADVICE
+from app.validation.unchanged import is_unchanged
 from app.values.fields import Cause, FieldError, Path, SpecError
 from app.values.meta import Object
 from app.values.untyped import as_dict
@@ -54,7 +55,8 @@ def validate(obj: Object, context: Context, *, old: Object | None = None) -> Ver
             ``app.apis.pruning.pruned`` first.
         context: what the verdict depends on besides the object.
         old: the object that it replaces. Faults that the old object already has are left out, so
-            they do not block an update. The verdict warns of those that the controller ignores.
+            they do not block an update. Neither do faults that the controller ignores, if the value
+            at fault is unchanged. The verdict warns of those.
     """
     return _verdict(obj, context, RULES, old)
 
@@ -67,7 +69,10 @@ def _verdict(obj: Object, context: Context, rules: tuple[Rule, ...], old: Object
     if faults and old is not None:
         _, known, _ = _check(old, context, rules, update=True)
         faults = _new_faults(faults, known, obj, old)
-        kept = _ignored_faults(inputs) if inputs else []
+        ignored = _ignored_faults(inputs) if inputs else []
+        unchanged = [fault for fault in ignored if is_unchanged(fault.path, obj, old)]
+        faults = tuple(fault for fault in faults if fault not in unchanged)
+        kept = [str(fault) for fault in ignored if fault not in faults]
     if faults:
         return Verdict(inputs.model if inputs else None, _at_most(faults))
     if inputs is None:
@@ -126,9 +131,9 @@ def _schema_faults(
     return (*found, *dict.fromkeys(faults_beside(obj, found, check)))
 
 
-def _ignored_faults(inputs: RuleInputs) -> list[str]:
-    """Returns the faults of a stored object that the controller does not check, as warnings."""
-    return [str(fault) for rule in RULES if rule in ADMISSION_ONLY for fault in rule(inputs)]
+def _ignored_faults(inputs: RuleInputs) -> list[FieldError]:
+    """Returns the faults that the controller does not check."""
+    return [fault for rule in RULES if rule in ADMISSION_ONLY for fault in rule(inputs)]
 
 
 def _warnings(inputs: RuleInputs, old: Object | None) -> list[str]:

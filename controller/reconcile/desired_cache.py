@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from app.apis.kinds import Profile
 from app.convert.options import Options
 from app.kube.backoff import Clock
+from app.model.annotations import conversion_annotations
 from app.validation import Context
 from app.values.meta import Object
 from controller.cluster.model_names import Claim, OlderClaims
@@ -21,8 +22,8 @@ MAX_ENTRIES = 256
 IDLE_SECONDS = 30.0
 """How long an entry is kept after its last use: most ModelBoosters need no pass for hours."""
 
-_CacheKey = tuple[str, int, Profile | None]
-"""Uid, generation and profile: everything that a cached desired state depends on."""
+_CacheKey = tuple[str, int, Profile | None, tuple[str, ...]]
+"""Uid, generation, profile and annotations: everything that a cached desired state depends on."""
 
 
 class DesiredStateCache:
@@ -63,7 +64,8 @@ class DesiredStateCache:
         if older.objects:  # the spec is invalid, so caching is not worth it
             return desired_state(booster, Context(self._options, self.profile, older))
         metadata = booster["metadata"]
-        key = (metadata["uid"], metadata["generation"], self.profile)
+        annotations = tuple(conversion_annotations(booster).values())
+        key = (metadata["uid"], metadata["generation"], self.profile, annotations)
         entry = self._entries.pop(key, None)
         desired = (entry and entry[0]) or desired_state(
             booster, Context(self._options, self.profile)

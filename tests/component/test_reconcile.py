@@ -294,21 +294,21 @@ async def test_disallowed_host_path_leaves_running_children_alone(
 
 @pytest.mark.usefixtures("controller")
 async def test_unsupported_type_fails_and_is_named(world: World) -> None:
-    await world.put(MODEL_BOOSTER, booster_object("m", backend("s", type="SGLang")))
+    await world.put(MODEL_BOOSTER, booster_object("m", backend("s", type="MindIE")))
 
     booster = await world.until(MODEL_BOOSTER, "m", is_in(("FFT", "UnsupportedBackendType")))
-    assert "SGLang" in condition(booster, "Failed")["message"]
+    assert "MindIE" in condition(booster, "Failed")["message"]
     assert await world.list(MODEL_ROUTE) == []
 
 
 @pytest.mark.usefixtures("controller")
 async def test_other_backends_work_next_to_an_unsupported_type(world: World) -> None:
-    sglang = backend("s", type="SGLang")
+    sglang = backend("s", type="MindIE")
     await world.put(MODEL_BOOSTER, booster_object("m", backend("a"), sglang))
 
     booster = await world.until(MODEL_BOOSTER, "m", is_in(("TFT", "UnsupportedBackendType")))
     assert condition(booster, "Failed")["reason"] == "UnsupportedBackendType"
-    assert "s (SGLang)" in condition(booster, "Failed")["message"]
+    assert "s (MindIE)" in condition(booster, "Failed")["message"]
     route = await world.until(MODEL_ROUTE, "m")
     assert len(route["spec"]["rules"][0]["targetModels"]) == 1
 

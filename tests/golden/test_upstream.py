@@ -7,6 +7,7 @@ give exactly our children, and leaving out any one must not.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -257,6 +258,24 @@ def pull_policy(children: Children) -> None:
         engine.pop("imagePullPolicy", None)
 
 
+def adapters_as_json(children: Children) -> None:
+    """Adapters are JSON objects, which every vLLM release reads, whatever their paths contain."""
+    for pod in pods(children):
+        for container in pod["containers"]:
+            command = container.get("command", [])
+            container["command"] = [ADAPTER.sub(_as_json, word) for word in command]
+            if not command:
+                del container["command"]
+
+
+def _as_json(match: re.Match[str]) -> str:
+    text = json.dumps({"name": match[1], "path": match[2]}, separators=(",", ":"))
+    return text if match.group() == match.string else shlex.quote(text)
+
+
+ADAPTER = re.compile(r"\b(sql)=(/\S+)")
+"""The adapter of the cases, as kthena writes it."""
+
 Difference = Callable[[Children], None]
 
 DIFFERENCES: tuple[Difference, ...] = (
@@ -265,7 +284,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     *(entry_labels, names, interpreter, patience, shared_memory, resources, nodes),
     *(sidecar_sees_the_cache, credentials, prefill_sidecar, follower_scheduler),
     *(no_forced_nodes, drain, selector, connector, behavior, amounts, metrics_port),
-    *(engines_only_read, pull_policy),
+    *(engines_only_read, pull_policy, adapters_as_json),
 )
 
 

@@ -147,7 +147,7 @@ class Churn:
             if exc.status >= 500:  # it may be stored all the same
                 self.written[name].append(booster["spec"])
             raise
-        except Trouble:
+        except (*Trouble, asyncio.CancelledError):  # at the end, a write may be under way
             self.written[name].append(booster["spec"])
             raise
         self.written[name] = [stored["spec"]]

@@ -101,7 +101,7 @@ async def _in(room: Room, report: Report) -> None:
 
 def _sampling(minutes: float) -> tuple[float, float]:
     """Seconds between two samples, and how long a process may warm up; a short soak is for CI."""
-    return (10.0, 90.0) if minutes >= 10 else (2.0, 15.0)
+    return (10.0, 240.0) if minutes >= 10 else (2.0, 15.0)
 
 
 async def _mend(room: Room) -> None:

@@ -25,6 +25,10 @@ ROLES = ("leader", "other", "webhook")
 BLOCK_SECONDS = 30.0
 """Of each so many seconds the lowest sample counts."""
 
+WARM_SHARE = 0.4
+"""The part of a life in which memory may still grow: caches and arenas fill more and more slowly,
+and a straight line through that curve looks like a leak. A leak goes on in the rest."""
+
 LEAST_MINUTES = 5.0
 """Of less, nothing can be said of growth."""
 
@@ -99,7 +103,8 @@ class Samples:
         for (whose, *_), held in self._points.items():
             points = held[name]
             if whose == role and points:
-                warm = points[0][0] + self._warm_seconds
+                first, last = points[0][0], points[-1][0]
+                warm = first + max(self._warm_seconds, WARM_SHARE * (last - first))
                 warmed = [point for point in points if point[0] >= warm]
                 stretches.append(lowest(warmed, BLOCK_SECONDS))
         return slope(stretches, questions=len(ROLES) * len(HELD))

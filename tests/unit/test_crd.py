@@ -176,7 +176,7 @@ def test_rules_stand_where_they_belong_and_nowhere_else() -> None:
         "Backend.scaleToZeroGracePeriod": graces,
     }
     assert places == {rule.message: wanted[rule.at] for rule in CEL_RULES}
-    assert len(CEL_RULES) == 13
+    assert len(CEL_RULES) == 14
 
 
 def test_a_spec_is_asked_for_only_where_there_was_one() -> None:

@@ -93,7 +93,7 @@ def test_vllm_085_gets_a_literal_of_python(value: Any) -> None:
         ("0.16.0", {"--max-model-len": 1}, Wrong.SPELLING, "write max-model-len"),
         ("0.16.0", {"max model len": 1}, Wrong.SPELLING, "write max-model-len"),
         ("0.16.0", {"max-model-len=4096": ""}, Wrong.SPELLING, "write max-model-len: VALUE"),
-        ("0.16.0", {"model": "x"}, Wrong.OWNED, "modelURI says it"),
+        ("0.16.0", {"model": "x"}, Wrong.OWNED, "modelURI names the model"),
         ("0.16.0", {"max-num-seqs": "many"}, Wrong.TYPE, "must be a whole number"),
         ("0.16.0", {"max-num-seqs": True}, Wrong.TYPE, "must be a whole number"),
         ("0.16.0", {"max-model-len": "32Ki"}, Wrong.TYPE, "suffix"),

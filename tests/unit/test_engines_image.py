@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.engines.engine import engine_of, stated_releases
+from app.engines.engine import engine_of
 from app.engines.image import release_of_image
 from app.engines.release import release
 from app.engines.table import releases
@@ -107,20 +107,6 @@ def test_beyond_the_tables_the_nearest_holds(tag: str, table: str) -> None:
 )
 def test_whether_a_release_has_a_flag(flag: str, tag: str, want: bool) -> None:
     assert engine_of("vllm", f"vllm/vllm-openai:{tag}").has(flag) is want
-
-
-def test_an_annotation_states_releases_by_backend() -> None:
-    assert stated_releases("0.16.0") == {"": "0.16.0"}
-    assert stated_releases("stable=0.16.0, canary=v0.33.0") == {
-        "stable": "0.16.0",
-        "canary": "v0.33.0",
-    }
-
-
-@pytest.mark.parametrize("text", ["", "latest", "a=", "0.16.0,0.33.0", "a=0.16.0,a=0.33.0"])
-def test_an_annotation_that_states_no_releases_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"release|twice"):
-        stated_releases(text)
 
 
 def test_a_statement_that_is_no_release_is_refused() -> None:

@@ -23,7 +23,9 @@ QUANTITY = (
 SOURCE = "^(hf://|s3://|obs://|pvc://|ms://).+"
 NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 MODEL_NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
-TYPES = '"vLLM", "vLLMDisaggregated", "SGLang", "MindIE", "MindIEDisaggregated"'
+TYPES = (
+    '"vLLM", "vLLMDisaggregated", "SGLang", "SGLangDisaggregated", "MindIE", "MindIEDisaggregated"'
+)
 SUBDOMAIN = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
     "'.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used "

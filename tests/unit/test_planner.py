@@ -295,7 +295,7 @@ def test_terminating_and_foreign_objects_are_not_deleted(edit: Edit) -> None:
 
 def test_unserved_backend_in_the_spec_keeps_its_pods() -> None:
     before = [as_stored(c) for c in children(model("m", backend("a"), SCALED))]
-    of = model("m", backend("a"), backend("b1", type="SGLang"))
+    of = model("m", backend("a"), backend("b1", type="MindIE"))
     assert deletes(of, before) == [
         ("AutoscalingPolicy", "m-b1"),
         ("AutoscalingPolicyBinding", "m-b1"),

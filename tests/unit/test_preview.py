@@ -40,7 +40,11 @@ def test_an_edit_that_restarts_one_backend(diff: Diff) -> None:
     new = booster_object(
         "demo",
         backend("a", routeWeight=50),
-        backend("b", routeWeight=5, workers=[worker(image="engine:2", config={"seed": 1})]),
+        backend(
+            "b",
+            routeWeight=5,
+            workers=[worker(image="vllm/vllm-openai:v0.10.2", config={"seed": 1})],
+        ),
     )
 
     code, out, err = diff([OLD], [new])
@@ -50,7 +54,7 @@ def test_an_edit_that_restarts_one_backend(diff: Diff) -> None:
     assert out.splitlines()[:3] == [
         "ModelBooster default/demo:",
         "  change ModelServing demo-b (its pods restart)",
-        f'    {engine}.image: "vllm/vllm-openai:v0.9.2" becomes "engine:2"',
+        f'    {engine}.image: "vllm/vllm-openai:v0.9.2" becomes "vllm/vllm-openai:v0.10.2"',
     ]
     assert out.splitlines()[4:] == [
         "  change ModelRoute demo",

@@ -127,7 +127,7 @@ def test_a_malformed_status_is_not_ready(status: Any) -> None:
 
 
 def test_reports_follow_the_order_of_the_spec() -> None:
-    meaning = model("m", backend("z"), backend("s", type="SGLang"), backend("a"))
+    meaning = model("m", backend("z"), backend("s", type="MindIE"), backend("a"))
     found = backend_reports(meaning, {"m-a": serving(available=2, Available=True)}, {}, {}, {})
     assert [report.as_stored() for report in found] == [
         {
@@ -143,7 +143,7 @@ def test_reports_follow_the_order_of_the_spec() -> None:
             "replicas": 0,
             "readyReplicas": 0,
             "ready": False,
-            "message": "type SGLang is not served yet",
+            "message": "type MindIE is not served yet",
         },
         {"name": "a", "modelServing": "m-a", "replicas": 2, "readyReplicas": 2, "ready": True},
     ]

@@ -152,12 +152,12 @@ def test_some_at_zero_is_not_scaled_to_zero() -> None:
 
 @pytest.mark.parametrize("ready", [Readiness.YES, Readiness.NO], ids=["ready", "not ready"])
 def test_an_unserved_type_fails_while_others_are_served(ready: Readiness) -> None:
-    unserved = BackendReport("s", "", Readiness.NO, unserved_type="SGLang")
+    unserved = BackendReport("s", "", Readiness.NO, unserved_type="MindIE")
     finding = deployed((report(ready=ready), unserved))
     assert finding.initialized.status == "True"
     assert (finding.active.status, finding.active.reason) == ("False", "UnsupportedBackendType")
     assert (finding.failed.status, finding.failed.reason) == ("True", "UnsupportedBackendType")
-    assert "s (SGLang)" in finding.failed.message
+    assert "s (MindIE)" in finding.failed.message
 
 
 def test_notes_are_appended_to_active() -> None:

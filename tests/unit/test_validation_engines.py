@@ -99,7 +99,8 @@ def _nested(levels: int) -> Any:
     ],
 )
 def test_config_must_be_arguments(value: Any, words: str | None) -> None:
-    _check(_served(**{"some-argument": value}), f"{AT}.workers[0].config", words)
+    flag = "chat-template" if isinstance(value, str) else "allowed-origins"
+    _check(_served(**{flag: value}), f"{AT}.workers[0].config", words)
 
 
 def test_argument_in_both_spellings_is_a_duplicate() -> None:
@@ -197,18 +198,36 @@ NIXL = _transfer("NixlConnector", "kv_both")
             _transfer("NixlConnector", "kv_consumer"), NIXL, "kv_producer or kv_both", id="other's"
         ),
         pytest.param(
-            {"kv-transfer-config": {"kv_connector": "NixlConnector"}},
+            {"kv-transfer-config": {"kv_connector": "NixlConnector", "kv_role": "kv_both"}},
             NIXL,
-            "must be a string that holds JSON",
+            None,
             id="an object",
         ),
         pytest.param(
-            {"kv-transfer-config": "{"}, NIXL, "must be a string that holds JSON", id="no JSON"
+            {
+                "kv-transfer-config.kv_connector": "NixlConnector",
+                "kv_transfer_config.kv_role": "kv_producer",
+            },
+            NIXL,
+            None,
+            id="a key for each part",
+        ),
+        pytest.param(
+            {"kv-transfer-config": ["NixlConnector"]},
+            NIXL,
+            "must be an object, or a string that holds JSON",
+            id="a list",
+        ),
+        pytest.param(
+            {"kv-transfer-config": "{"},
+            NIXL,
+            "must be an object, or a string that holds JSON",
+            id="no JSON",
         ),
         pytest.param(
             {"kv-transfer-config": "[" * 50_000},
             NIXL,
-            "must be a string that holds JSON",
+            "must be an object, or a string that holds JSON",
             id="deep JSON",
         ),
     ],

@@ -182,8 +182,9 @@ def test_update_is_rejected_only_for_new_faults() -> None:
 
 
 def test_unserved_backends_are_not_checked() -> None:
-    assert said(backend(type="SGLang", **BROKEN)) == [
-        "spec.backends[0].type: SGLang is not served yet; nothing is made for it"
+    assert said(backend(type="MindIE", **BROKEN)) == [
+        "spec.backends[0].type: MindIE is not served yet; nothing is made for it, because "
+        "kthena's ModelServer knows only vLLM and SGLang"
     ]
 
 

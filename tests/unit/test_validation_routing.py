@@ -47,7 +47,7 @@ def _sized(name: int, **fields: Any) -> Object:
             booster_object(metadata={"name": None, "generateName": "m" * 43}), "50", id="generated"
         ),
         pytest.param(
-            booster_object("m", backend("b" * 60, type="SGLang")), None, id="not served yet"
+            booster_object("m", backend("b" * 60, type="MindIE")), None, id="not served yet"
         ),
     ],
 )
@@ -107,7 +107,7 @@ def test_adapter_is_listed_once_per_backend() -> None:
             booster_object("m", backend(routeWeight=0), backend("b2")), None, id="another has"
         ),
         pytest.param(
-            booster_object("m", backend(routeWeight=0), backend("b2", type="SGLang")),
+            booster_object("m", backend(routeWeight=0), backend("b2", type="MindIE")),
             "spec.backends",
             id="another is not served",
         ),

@@ -16,7 +16,8 @@ AT = "spec.backends[0].workers[0]"
 
 def _verdict(config: Object | None = None, gpus: int = 0, pods: int = 1, **fields: Any) -> Verdict:
     resources = {"limits": {"nvidia.com/gpu": gpus}} if gpus else {}
-    one = worker(config=config or {}, resources=resources, pods=pods)
+    image = "vllm/vllm-openai:v0.16.0"
+    one = worker(image=image, config=config or {}, resources=resources, pods=pods)
     return validate(booster_object("m", backend(workers=[one], **fields)), Context())
 
 
@@ -67,7 +68,11 @@ def test_devices_and_all_parallel_sizes(config: Object, gpus: int, pods: int, wo
     assert [words in text for text in found] == ([True] if words else [])
 
 
-OFF = [{"disable-log-stats": ""}, {"disable_log_stats": True}, {"disable-log-stats": "True"}]
+OFF: list[Object] = [
+    {"disable-log-stats": ""},
+    {"disable_log_stats": True},
+    {"disable-log-stats": "True"},
+]
 ON: list[Object] = [{}, {"disable-log-stats": False}, {"disable-log-stats": "false"}]
 
 

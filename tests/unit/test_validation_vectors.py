@@ -41,7 +41,7 @@ ACCEPTED = [
         id="10 single form, to zero",
     ),
     pytest.param(booster_object("demo", *SEVERAL, autoscalingPolicy=policy()), id="11 by cost"),
-    pytest.param(booster_object("demo", backend(type="SGLang")), id="19 reserved type"),
+    pytest.param(booster_object("demo", backend(type="MindIE")), id="19 reserved type"),
     pytest.param(
         booster_object("demo", backend(**BOUNDS, autoscalingPolicy=policy(behavior={}))),
         id="23 behavior without content",
@@ -261,8 +261,11 @@ def test_11_stores_only_the_rate() -> None:
 
 
 def test_19_warns() -> None:
-    verdict = validate(booster_object("demo", backend(type="SGLang")), NOWHERE)
-    assert verdict.warnings == (f"{AT}.type: SGLang is not served yet; nothing is made for it",)
+    verdict = validate(booster_object("demo", backend(type="MindIE")), NOWHERE)
+    assert verdict.warnings == (
+        f"{AT}.type: MindIE is not served yet; nothing is made for it, because kthena's "
+        "ModelServer knows only vLLM and SGLang",
+    )
 
 
 def test_25_old_fault_does_not_block_labels() -> None:

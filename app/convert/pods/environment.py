@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.convert.pods.inputs import PodInputs
+from app.model.engine import engine, has_v0
 from app.model.environment import variables
 from app.model.roles import Role
 from app.values.meta import Object
@@ -16,10 +17,12 @@ def _key(name: str, kind: str, source: str) -> Object:
     return {"name": name, "valueFrom": {kind: {"name": source, "key": name, "optional": True}}}
 
 
+_V1: Object = {"name": "VLLM_USE_V1", "value": "1"}
+
 _COMMON = [
     _field("POD_NAME", "metadata.name"),
     _field("NAMESPACE", "metadata.namespace"),
-    {"name": "VLLM_USE_V1", "value": "1"},
+    _V1,
     _key("REDIS_HOST", "configMapKeyRef", "redis-config"),
     _key("REDIS_PORT", "configMapKeyRef", "redis-config"),
     _key("REDIS_PASSWORD", "secretKeyRef", "redis-secret"),
@@ -39,4 +42,7 @@ _OURS: dict[str, list[Object]] = {
 def engine_env(inputs: PodInputs, role: Role) -> list[Object]:
     """Returns the user's variables, then ours. The user's value wins if both set a variable."""
     taken = variables(inputs.backend)
-    return inputs.env + [entry for entry in _OURS[role.name] if entry["name"] not in taken]
+    ours = _OURS[role.name]
+    if not has_v0(engine(role.worker)):
+        ours = [entry for entry in ours if entry is not _V1]
+    return inputs.env + [entry for entry in ours if entry["name"] not in taken]

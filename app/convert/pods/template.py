@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from app.convert.core_v1 import compact, omit_empty, resources_of
+from app.convert.pods.command import engine_command, follower_command
 from app.convert.pods.downloads import downloads
 from app.convert.pods.drain import GRACE_SECONDS, drain_script
 from app.convert.pods.environment import engine_env
 from app.convert.pods.inputs import PodInputs
-from app.convert.pods.vllm import engine_command, follower_command
 from app.convert.pods.volumes import engine_mounts, volumes, weights_mount
 from app.model.children import pod_labels
 from app.model.environment import env_value
-from app.model.forms import WorkerForm
+from app.model.forms import BackendForm, WorkerForm
 from app.model.ports import engine_port, runtime_port
-from app.model.roles import Role, is_disaggregated
+from app.model.roles import Role, is_disaggregated, roles
 from app.values.fields import SpecError, required
 from app.values.meta import Object
 
@@ -52,7 +52,7 @@ def follower_pod(inputs: PodInputs, role: Role) -> Object:
                 compact(
                     name="worker",
                     image=engine_image(role.worker),
-                    command=follower_command(),
+                    command=follower_command(inputs, role),
                     env=inputs.env,
                     resources=_resources(role),
                     volumeMounts=engine_mounts(inputs, role),
@@ -68,7 +68,7 @@ def _sidecar(inputs: PodInputs, role: Role) -> Object:
     model, backend, options = inputs.model, inputs.backend, inputs.options
     port = runtime_port(backend)
     engine = f"http://localhost:{engine_port(backend)}"
-    args = ["--port", str(port), "--engine", backend.type.lower()]
+    args = ["--port", str(port), "--engine", _sidecar_engine(backend)]
     args += ["--engine-base-url", env_value(backend, "RUNTIME_URL", engine)]
     args += ["--engine-metrics-path", env_value(backend, "RUNTIME_METRICS_PATH", "/metrics")]
     args += ["--pod", "$(POD_NAME).$(NAMESPACE)", "--model", model.name]
@@ -84,6 +84,11 @@ def _sidecar(inputs: PodInputs, role: Role) -> Object:
         "resources": {},
         "volumeMounts": [weights_mount(inputs.cache)],
     }
+
+
+def _sidecar_engine(backend: BackendForm) -> str:
+    """Returns how the sidecar names the engine: by type for vLLM, one name for SGLang."""
+    return "sglang" if roles(backend)[0].worker.engine == "sglang" else backend.type.lower()
 
 
 def _engine(inputs: PodInputs, role: Role) -> Object:

@@ -11,10 +11,13 @@ import re
 import shlex
 
 from app.convert.pods.inputs import PodInputs
+from app.engines.release import release
+from app.engines.text import argument_text
 from app.model.arguments import arguments
+from app.model.engine import engine
 from app.model.forms import BackendForm, WorkerForm
 from app.model.names import served_model_name
-from app.model.roles import Role, devices
+from app.model.roles import EXECUTOR_BACKEND, Launcher, Role, devices, launcher
 from app.values.fields import SpecError, forbidden
 
 KV_EVENTS = (
@@ -26,8 +29,17 @@ KV_EVENTS = (
 _OPEN = re.compile(r"\$\$|\$\(")
 """What Kubernetes expands in a command: ``$$`` is a dollar sign, ``$(`` begins a name."""
 
-RAY_SCRIPT = "examples/online_serving/multi-node-serving.sh"
-"""A script in vLLM's images, relative to the working directory; starts Ray on the group's nodes."""
+RAY_SCRIPTS = (
+    "examples/online_serving/multi-node-serving.sh",
+    "examples/ray_serving/multi-node-serving.sh",
+)
+"""Where vLLM's images have the script that starts Ray on the pods of a group, relative to the
+working directory: up to 0.20.2, and from 0.21.0 on."""
+
+_RAY_MOVED = release("0.21.0")
+
+_SERVE_FLAGS = ("headless", "api-server-count")
+"""Flags on which only ``vllm serve`` acts."""
 
 
 def engine_command(inputs: PodInputs, role: Role) -> list[str]:
@@ -38,23 +50,30 @@ def engine_command(inputs: PodInputs, role: Role) -> list[str]:
     Raises:
         SpecError: ``config`` cannot be written as arguments, or names adapters itself.
     """
-    model, backend, given = inputs.model, inputs.backend, arguments(role.worker)
-    command = ["python3", "-m", "vllm.entrypoints.openai.api_server"]
-    command += ["--model", inputs.model_path, *given.words()]
-    if "served-model-name" not in given:
-        command += ["--served-model-name", served_model_name(model, backend)]
-    if role.followers and "distributed-executor-backend" not in given:
+    given = arguments(role.worker)
+    if role.followers and launcher(role.worker) is Launcher.NODES:
+        return [*_serve(inputs, role), *_node(role, "0"), *_ours(inputs, role)]
+    if any(name in given for name in _SERVE_FLAGS):
+        command = _serve(inputs, role)
+    else:
+        command = ["python3", "-m", "vllm.entrypoints.openai.api_server"]
+        command += ["--model", inputs.model_path, *given.words]
+    if role.followers and EXECUTOR_BACKEND not in given:
         command += ["--distributed_executor_backend", "ray"]
-    if inputs.options.kv_events and "kv-events-config" not in given:
-        command += ["--kv-events-config", KV_EVENTS]
-    command += _adapters(inputs, role)
+    command += _ours(inputs, role)
     return _after_ray_has_started(role, command) if role.followers else command
 
 
-def follower_command() -> list[str]:
-    """Returns the command of the other pods of a group, which join the Ray cluster of the first."""
-    join = f"{RAY_SCRIPT} worker --ray_address=$(ENTRY_ADDRESS)"
-    return ["bash", "-c", f"chmod u+x {RAY_SCRIPT} && {join}"]
+def follower_command(inputs: PodInputs, role: Role) -> list[str]:
+    """Returns the command of the other pods of a group, which join the first.
+
+    Raises:
+        SpecError: ``config`` cannot be written as arguments.
+    """
+    if launcher(role.worker) is Launcher.NODES:
+        switch = _lora_switch(inputs, role)
+        return [*_serve(inputs, role), *_node(role, "$(WORKER_INDEX)"), "--headless", *switch]
+    return ["bash", "-c", f"{_find_ray(role)} worker --ray_address=$(ENTRY_ADDRESS)"]
 
 
 def check_lora_modules(backend: BackendForm, worker: WorkerForm) -> None:
@@ -65,24 +84,73 @@ def check_lora_modules(backend: BackendForm, worker: WorkerForm) -> None:
         raise SpecError(forbidden(named.path, detail))
 
 
+def _serve(inputs: PodInputs, role: Role) -> list[str]:
+    return ["vllm", "serve", inputs.model_path, *arguments(role.worker).words]
+
+
+def _node(role: Role, rank: str) -> list[str]:
+    """Returns the arguments that make an engine one of several.
+
+    kthena sets ENTRY_ADDRESS and WORKER_INDEX in every container of a group.
+    """
+    words = ["--nnodes", str(role.followers + 1), "--node-rank", rank]
+    words += ["--master-addr", "$(ENTRY_ADDRESS)"]
+    if EXECUTOR_BACKEND not in arguments(role.worker):
+        words += [f"--{EXECUTOR_BACKEND}", "mp"]
+    return words
+
+
+def _ours(inputs: PodInputs, role: Role) -> list[str]:
+    """Returns the arguments that we add for the pod that takes the requests."""
+    given, words = arguments(role.worker), []
+    if given.get("served-model-name") is None:
+        words += ["--served-model-name", served_model_name(inputs.model, inputs.backend)]
+    if (
+        inputs.options.kv_events
+        and "kv-events-config" not in given
+        and engine(role.worker).has("kv-events-config")
+    ):
+        words += ["--kv-events-config", KV_EVENTS]
+    return words + _adapters(inputs, role)
+
+
 def _adapters(inputs: PodInputs, role: Role) -> list[str]:
     adapters = inputs.backend.lora_adapters
     if not adapters:
         return []
     check_lora_modules(inputs.backend, role.worker)
-    switch = [] if "enable-lora" in arguments(role.worker) else ["--enable-lora"]
+    # Every release reads this form, whatever characters name and path contain.
     modules = [
-        f"{adapter.name}={path}"
+        argument_text({"name": adapter.name, "path": path})
         for adapter, path in zip(adapters, inputs.adapter_paths, strict=True)
     ]
-    return [*switch, "--lora-modules", *modules]
+    return [*_lora_switch(inputs, role), "--lora-modules", *modules]
+
+
+def _lora_switch(inputs: PodInputs, role: Role) -> list[str]:
+    wanted = inputs.backend.lora_adapters and "enable-lora" not in arguments(role.worker)
+    return ["--enable-lora"] if wanted else []
 
 
 def _after_ray_has_started(role: Role, command: list[str]) -> list[str]:
     """Returns a shell command that starts Ray, waits for the followers, then runs ``command``."""
     size = f"--ray_cluster_size={role.followers + 1} --num-gpus={devices(role.worker)}"
-    start = f"chmod u+x {RAY_SCRIPT} && {RAY_SCRIPT} leader {size}"
-    return ["bash", "-c", f"{start} && {shlex.join(map(_closed, command))}"]
+    return ["bash", "-c", f"{_find_ray(role)} leader {size} && {shlex.join(map(_closed, command))}"]
+
+
+def _find_ray(role: Role) -> str:
+    """Returns the shell text that ends with the call of the script that starts Ray."""
+    of = engine(role.worker).release
+    if of is not None:
+        script = RAY_SCRIPTS[of >= _RAY_MOVED]
+        return f"chmod u+x {script} && {script}"
+    old, new = RAY_SCRIPTS
+    missing = "no Ray script in this image: set distributed-executor-backend to mp"
+    return (
+        f"script={old}; [ -f $script ] || script={new}; "
+        f"[ -f $script ] || {{ echo '{missing}' >&2; exit 1; }}; "
+        "chmod u+x $script && $script"
+    )
 
 
 def _closed(word: str) -> str:

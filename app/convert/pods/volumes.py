@@ -46,4 +46,4 @@ def engine_mounts(inputs: PodInputs, role: Role) -> list[Object]:
 def _is_named(folder: str, inputs: PodInputs, role: Role) -> bool:
     """Whether a variable or an argument of the user contains the path ``folder``."""
     values = [entry.get("value") or "" for entry in inputs.env]
-    return folder in "\0".join([*values, *arguments(role.worker).values])  # no path has a NUL
+    return folder in "\0".join([*values, *arguments(role.worker).words])  # no path has a NUL

@@ -20,7 +20,7 @@ from app.validation.rules import (
     sources,
 )
 from app.validation.rules.models import addresses, credentials
-from app.validation.rules.running import encryption, images, metrics, parallel
+from app.validation.rules.running import encryption, engine_flags, images, metrics, parallel, sglang
 
 RULES: tuple[Rule, ...] = (
     # Shape: the CRD has the same rules.
@@ -56,6 +56,11 @@ RULES: tuple[Rule, ...] = (
     engines.served_names_agree,  # otherwise one role rejects the requests
     engines.adapters_are_named_once,  # otherwise one of the two wins silently
     encryption.keys_have_certificates,  # otherwise the engine ends at once
+    sglang.sglang_roles_are_routed,  # otherwise the router answers no request
+    sglang.bootstrap_port_is_the_default,  # otherwise decode waits for its input forever
+    engine_flags.annotations_are_valid,  # otherwise they would be ignored
+    engine_flags.arguments_fit_engine,  # otherwise the engine exits after the download
+    engine_flags.arguments_fit_together,  # otherwise the engine exits after the download
     engines.transfers_fit,  # otherwise prefill cannot transfer its cache to decode
     addresses.addresses_have_their_form,  # otherwise the download fails, after all retries
     engines.caches_are_usable,  # otherwise no pod starts, or it may write anywhere on the node
@@ -90,6 +95,11 @@ RULES: tuple[Rule, ...] = (
 ADMISSION_ONLY: frozenset[Rule] = frozenset(
     {
         metrics.scaled_engines_report_metrics,
+        sglang.sglang_roles_are_routed,
+        sglang.bootstrap_port_is_the_default,
+        engine_flags.annotations_are_valid,
+        engine_flags.arguments_fit_engine,
+        engine_flags.arguments_fit_together,
         encryption.keys_have_certificates,
         addresses.addresses_have_their_form,
     }
@@ -109,6 +119,11 @@ ADVICE: tuple[Advice, ...] = (
     others.model_name_is_free_elsewhere,
     others.lora_names_are_free,
     parallel.devices_fit_parallelism,  # what will not start
+    engine_flags.releases_are_known,
+    engine_flags.arguments_are_current,
+    engine_flags.several_nodes_can_start,
+    sglang.sglang_roles_need_a_release,
+    sglang.engines_listen_for_other_pods,
     credentials.gated_models_have_tokens,
     credentials.object_storage_has_keys,
     environment.old_servers_know_the_names,

@@ -6,25 +6,24 @@ because files may be applied in any order.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 from app.apis.kinds import Profile
-from app.model.arguments import Argument
 from app.model.canonical import GANG_SCHEDULER
-from app.model.connector import CONNECTORS
-from app.model.forms import PolicyScope
+from app.model.connector import CONNECTORS, transfer_config
+from app.model.forms import PolicyScope, WorkerForm
 from app.model.roles import SERVED_TYPES, is_disaggregated
 from app.validation.inputs import RuleInputs
-from app.validation.rules.running.given import given
 
 
 def types_are_served(inputs: RuleInputs) -> Iterator[str]:
     """The API reserves types that are not served yet."""
     for form, _ in inputs.backends:
         if form.type not in SERVED_TYPES:
-            yield f"{form.path}.type: {form.type} is not served yet; nothing is made for it"
+            yield (
+                f"{form.path}.type: {form.type} is not served yet; nothing is made for it, because "
+                "kthena's ModelServer knows only vLLM and SGLang"
+            )
 
 
 def connectors_are_known(inputs: RuleInputs) -> Iterator[str]:
@@ -32,7 +31,7 @@ def connectors_are_known(inputs: RuleInputs) -> Iterator[str]:
     for form, worker in inputs.served_workers:
         if not is_disaggregated(form):
             continue
-        name = _connector(given(worker, "kv-transfer-config"))
+        name = _connector(worker)
         if name is not None and name not in CONNECTORS:
             yield (
                 f'{worker.path}.config: kv_connector "{name}" is unknown to the router; '
@@ -127,10 +126,10 @@ def nodes_share_no_host_path(inputs: RuleInputs) -> Iterator[str]:
             )
 
 
-def _connector(given: Argument | None) -> str | None:
+def _connector(worker: WorkerForm) -> str | None:
     try:
-        value: Any = json.loads(given.value) if given and isinstance(given.value, str) else None
-    except (ValueError, RecursionError):
+        config = transfer_config(worker) or {}
+    except ValueError:
         return None
-    name = value.get("kv_connector") if isinstance(value, dict) else None
+    name = config.get("kv_connector")
     return name if isinstance(name, str) else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.convert.pods.sglang import check_lora_paths
 from app.convert.pods.template import engine_image
 from app.convert.pods.vllm import check_lora_modules
 from app.model.arguments import arguments
@@ -107,10 +108,11 @@ def served_names_agree(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def adapters_are_named_once(inputs: RuleInputs) -> Iterator[FieldError]:
-    """``config`` does not set ``lora-modules`` if ``loraAdapters`` is set."""
+    """``config`` sets neither ``lora-modules`` nor ``lora-paths`` if ``loraAdapters`` is set."""
     for form in inputs.readable_backends:
         for worker in form.workers if form.lora_adapters else ():
-            fault = fault_of(check_lora_modules, form, worker)
+            check = check_lora_paths if worker.engine == "sglang" else check_lora_modules
+            fault = fault_of(check, form, worker)
             if fault and not fault_of(arguments, worker):
                 yield fault
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.apis.autoscaling import AutoscalingPolicySpec
-from app.apis.cel import R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, CelRule
+from app.apis.cel import R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, R13, CelRule
 from app.apis.modelbooster import Backend
 from app.validation.inputs import RuleInputs
 from app.values.duration import DURATION_PATTERN, parse_duration
@@ -21,6 +21,7 @@ from app.values.fields import Cause, FieldError, Path, forbidden, invalid, requi
 MAX_GRACE_PERIOD_NANOSECONDS = 1800 * 10**9
 
 _ONE_SERVER = {"vLLM", "SGLang", "MindIE"}
+_PREFILL_AND_DECODE = {"vLLMDisaggregated": R6, "SGLangDisaggregated": R13}
 _MINDIE_PD_WORKERS = {"prefill", "decode", "controller", "coordinator"}
 
 
@@ -68,7 +69,7 @@ def replica_bounds_in_order(inputs: RuleInputs) -> Iterator[FieldError]:
 def workers_fit_type(inputs: RuleInputs) -> Iterator[FieldError]:
     """A backend has the workers of its type, no others and none twice.
 
-    R5, R6, R7; upstream's C1 to C4.
+    R5, R6, R7, R13; upstream's C1 to C4.
     """
     for path, backend in inputs.all_backends:
         rule = _broken_by_workers(backend)
@@ -80,8 +81,9 @@ def _broken_by_workers(backend: Backend) -> CelRule | None:
     kinds = [worker.type or "server" for worker in backend.workers]
     if backend.type in _ONE_SERVER:
         return None if kinds == ["server"] else R5
-    if backend.type == "vLLMDisaggregated":
-        return None if sorted(kinds) == ["decode", "prefill"] else R6
+    if backend.type in _PREFILL_AND_DECODE:
+        fit = sorted(kinds) == ["decode", "prefill"]
+        return None if fit else _PREFILL_AND_DECODE[backend.type]
     return None if _MINDIE_PD_WORKERS.issuperset(kinds) else R7
 
 
