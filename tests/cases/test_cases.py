@@ -31,10 +31,49 @@ def test_every_case_has_a_test() -> None:
     assert {case.partition("-")[0] for case in CASES} - tested <= ELSEWHERE
 
 
-ELSEWHERE = frozenset(
-    {"p01", "p02", "p03", "p04", "p06", "p07", "p09", "p13", "p14", "p15", "p19", "p26", "p26b"}
-)
-"""Cases about engine tables and pod templates."""
+ELSEWHERE = frozenset({"p02", "p03", "p04", "p09", "p15", "p19"})
+"""Cases about pod templates."""
+
+
+def test_p01_switches_follow_the_engines_table() -> None:
+    assert warnings("p01") == ()
+    (engine,) = engines("p01")
+    command = words(engine)
+    assert {"--enforce-eager", "--no-enable-prefix-caching", "--trust-remote-code"} <= set(command)
+    assert {"true", "false", "True", "False"}.isdisjoint(command)
+    assert value_of(command, "--max-model-len") == "8192"
+
+
+def test_p06_cache_events_can_be_left_out_and_old_images_never_get_them() -> None:
+    flag = "--kv-events-config"
+    (engine,) = engines("p06")
+    assert flag in words(engine)
+    null = with_worker("p06", config={"tensor-parallel-size": 2, "kv-events-config": None})
+    (engine,) = engines(null)
+    assert [word for word in words(engine) if "kv-events" in word or word == "null"] == []
+    (engine,) = engines(with_worker("p06", image="vllm/vllm-openai:v0.8.5"))
+    assert flag not in words(engine)
+
+
+def test_p07_several_nodes_start_without_ray_where_the_image_has_none() -> None:
+    leader, follower = (words(engine) for engine in engines("p07"))
+    for command in (leader, follower):
+        assert "ray" not in " ".join(command)
+        assert value_of(command, "--nnodes") == "2"
+    assert value_of(leader, "--node-rank") == "0"
+    assert "--headless" in follower
+    unknown = with_worker("p07", image="registry.example/own:v7")
+    assert [text for text in warnings(unknown) if "registry.example/own:v7" in text]
+
+
+def test_p13_keys_that_are_no_flags_are_refused_with_the_spelling() -> None:
+    found = faults("p13")
+    for key in ("max-model-len", "tensor-parallel-size", "port", "served-model-name"):
+        assert f"write {key}" in found[f"{WORKER}.config.--{key}"]
+
+
+def test_p14_the_model_in_config_is_refused() -> None:
+    assert "modelURI" in faults("p14")[f"{WORKER}.config.model"]
 
 
 def test_p10_tls_in_the_engine_is_warned_of_for_the_router() -> None:
@@ -119,6 +158,19 @@ def test_p25_adapters_may_have_names_of_repositories() -> None:
     text = " ".join(words(engine))
     assert "owner/tone" in text
     assert "sql_lora" in text
+
+
+def test_p26_a_list_of_served_names_is_taken() -> None:
+    (engine,) = engines("p26")
+    command = words(engine)
+    at = command.index("--served-model-name")
+    assert command[at + 1 : at + 3] == ["first", "second"]
+    (server,) = rendered("p26", "ModelServer")
+    assert server["spec"]["model"] == "first"
+
+
+def test_p26b_a_blank_in_a_served_name_is_refused() -> None:
+    assert list(faults("p26b")) == [f"{WORKER}.config.served-model-name"]
 
 
 def test_p27_a_metric_that_no_engine_reports_is_warned_of() -> None:
