@@ -28,13 +28,100 @@ WORKER = f"{AT}.workers[0]"
 
 def test_every_case_has_a_test() -> None:
     tested = {name.split("_")[1] for name in globals() if name.startswith("test_p")}
-    assert {case.partition("-")[0] for case in CASES} - tested <= ELSEWHERE
+    assert {case.partition("-")[0] for case in CASES} - tested == set()
 
 
-ELSEWHERE = frozenset(
-    {"p01", "p02", "p03", "p04", "p06", "p07", "p09", "p13", "p14", "p15", "p19", "p26", "p26b"}
-)
-"""Cases about engine tables and pod templates."""
+def test_p01_switches_follow_the_engines_table() -> None:
+    assert warnings("p01") == ()
+    (engine,) = engines("p01")
+    command = words(engine)
+    assert {"--enforce-eager", "--no-enable-prefix-caching", "--trust-remote-code"} <= set(command)
+    assert {"true", "false", "True", "False"}.isdisjoint(command)
+    assert value_of(command, "--max-model-len") == "8192"
+
+
+def test_p02_no_pod_gets_the_links_of_services() -> None:
+    for case in ("p02", "p03", "p07"):
+        assert [template.get("enableServiceLinks") for template in templates(case)] == (
+            [False] if case == "p02" else [False, False]
+        )
+
+
+def test_p03_prefill_and_decode_are_given_time_to_start_and_to_stop() -> None:
+    for template in templates("p03"):
+        assert template["terminationGracePeriodSeconds"] > 30
+    for engine in engines("p03"):
+        startup, liveness = engine["startupProbe"], engine["livenessProbe"]
+        assert startup["failureThreshold"] * startup["periodSeconds"] >= 8 * 60
+        assert liveness["timeoutSeconds"] >= 5
+        assert engine["readinessProbe"].get("initialDelaySeconds", 0) <= 5
+        assert "preStop" in engine["lifecycle"]
+
+
+def test_p04_nixl_listens_on_the_address_of_the_pod() -> None:
+    name = "VLLM_NIXL_SIDE_CHANNEL_HOST"
+    for case in ("p03", "p04"):  # set by the user, and not
+        for engine in engines(case):
+            (entry,) = [entry for entry in engine["env"] if entry["name"] == name]
+            assert entry["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
+    for host in ("localhost", "0.0.0.0"):  # noqa: S104 - other pods cannot reach it
+        told = warnings(with_backend("p04", env=[{"name": name, "value": host}]))
+        assert any(host in text for text in told)
+
+
+def test_p06_cache_events_can_be_left_out_and_old_images_never_get_them() -> None:
+    flag = "--kv-events-config"
+    (engine,) = engines("p06")
+    assert flag in words(engine)
+    null = with_worker("p06", config={"tensor-parallel-size": 2, "kv-events-config": None})
+    (engine,) = engines(null)
+    assert [word for word in words(engine) if "kv-events" in word or word == "null"] == []
+    (engine,) = engines(with_worker("p06", image="vllm/vllm-openai:v0.8.5"))
+    assert flag not in words(engine)
+
+
+def test_p07_several_nodes_start_without_ray_where_the_image_has_none() -> None:
+    leader, follower = (words(engine) for engine in engines("p07"))
+    for command in (leader, follower):
+        assert "ray" not in " ".join(command)
+        assert value_of(command, "--nnodes") == "2"
+    assert value_of(leader, "--node-rank") == "0"
+    assert "--headless" in follower
+    unknown = with_worker("p07", image="registry.example/own:v7")
+    assert [text for text in warnings(unknown) if "registry.example/own:v7" in text]
+
+
+def test_p09_shared_devices_are_known_and_unknown_ones_are_not_none() -> None:
+    assert any("but 1 per pod x 2 pods = 2" in text for text in warnings("p09"))
+    unknown = with_worker("p09", resources={"limits": {"example.com/device": "1"}})
+    assert not any(" devices, but " in text for text in warnings(unknown))
+    for engine in engines(unknown):
+        assert not any(word.startswith("--num-gpus") for word in words(engine))
+
+
+def test_p13_keys_that_are_no_flags_are_refused_with_the_spelling() -> None:
+    found = faults("p13")
+    for key in ("max-model-len", "tensor-parallel-size", "port", "served-model-name"):
+        assert f"write {key}" in found[f"{WORKER}.config.--{key}"]
+
+
+def test_p14_the_model_in_config_is_refused() -> None:
+    assert "modelURI" in faults("p14")[f"{WORKER}.config.model"]
+
+
+def test_p15_two_revisions_never_share_a_folder() -> None:
+    folders = [
+        value_of(download["args"], "--output-dir")
+        for template in templates("p15")
+        for download in template["initContainers"]
+    ]
+    assert len(set(folders)) == 2
+
+
+def test_p19_a_secret_reaches_the_engine_or_the_warning_says_how() -> None:
+    (engine,) = engines("p19")
+    reached = engine.get("envFrom") == [{"secretRef": {"name": "engine"}}]
+    assert reached or any("envFrom" in text and "engine" in text for text in warnings("p19"))
 
 
 def test_p10_tls_in_the_engine_is_warned_of_for_the_router() -> None:
@@ -119,6 +206,19 @@ def test_p25_adapters_may_have_names_of_repositories() -> None:
     text = " ".join(words(engine))
     assert "owner/tone" in text
     assert "sql_lora" in text
+
+
+def test_p26_a_list_of_served_names_is_taken() -> None:
+    (engine,) = engines("p26")
+    command = words(engine)
+    at = command.index("--served-model-name")
+    assert command[at + 1 : at + 3] == ["first", "second"]
+    (server,) = rendered("p26", "ModelServer")
+    assert server["spec"]["model"] == "first"
+
+
+def test_p26b_a_blank_in_a_served_name_is_refused() -> None:
+    assert list(faults("p26b")) == [f"{WORKER}.config.served-model-name"]
 
 
 def test_p27_a_metric_that_no_engine_reports_is_warned_of() -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import copy
 import errno
+import re
 import socket
+import ssl
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -393,6 +395,28 @@ def one_side_cannot_hand_over(case: AnswerCase, admin: Admin) -> None:
     refused(admin, MODEL_SERVER, "m", both, "spec.kvConnector.type")
 
 
+def engine_counts_nothing(case: AnswerCase, _: Admin) -> None:
+    """And the sidecar only renames what the engine counts."""
+    assert "--disable-log-stats" in engine(case.object)
+    (metric,) = case.object["spec"]["backends"][0]["autoscalingPolicy"]["metrics"]
+    assert metric["metricName"].startswith("kthena:")
+
+
+def key_is_of_no_use_alone(case: AnswerCase, _: Admin) -> None:
+    """To the library that engines serve TLS with."""
+    config = case.object["spec"]["backends"][0]["workers"][0]["config"]
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    with pytest.raises(TypeError, match="certfile"):
+        context.load_cert_chain(config.get("ssl-certfile"), config["ssl-keyfile"])
+
+
+def hub_has_no_such_repository(case: AnswerCase, _: Admin) -> None:
+    """The downloader asks for it as written; the hub allows these characters in names."""
+    (download,) = pod(case.object)["initContainers"]
+    asked_for = after(download["args"], "--source").removeprefix("hf://")
+    assert re.fullmatch(r"([\w.-]{1,96}/)?[\w.-]{1,96}", asked_for) is None
+
+
 # What the router would do.
 
 
@@ -463,6 +487,7 @@ PROOFS: dict[str, Proof] = {
     "scaling.replicas_add_up": kthena_refuses_it_itself("cannot exceed 1000000"),
     "scaling.metric_names_differ": kthena_refuses_metrics("duplicate metric name"),
     "scaling.metric_targets_are_positive": kthena_refuses_metrics("must be greater than 0"),
+    "metrics.scaled_engines_report_metrics": engine_counts_nothing,
     "engines.images_are_named": pod_without_image_is_refused,
     "engines.images_are_references": kthena_refuses("entryTemplate: image"),
     "engines.config_is_plain": program_cannot_be_started,
@@ -471,7 +496,9 @@ PROOFS: dict[str, Proof] = {
     "engines.sidecar_has_a_port": port_is_taken,
     "engines.served_names_agree": decode_does_not_know_the_model,
     "engines.adapters_are_named_once": the_last_adapters_win,
+    "encryption.keys_have_certificates": key_is_of_no_use_alone,
     "engines.transfers_fit": one_side_cannot_hand_over,
+    "addresses.addresses_have_their_form": hub_has_no_such_repository,
     "engines.caches_are_usable": pod_with_dots_is_refused,
     "engines.claims_hold_their_models": model_lies_on_no_mount,
     "environment.variables_have_names": its_pod_is_refused,

@@ -40,6 +40,13 @@ def ensure_namespace(api: Api, name: str) -> None:
         assert exc.reason == "AlreadyExists"  # noqa: PT017  # the status is what counts
 
 
+def is_initialized(obj: Object) -> bool:
+    return any(
+        (entry["type"], entry["status"]) == ("Initialized", "True")
+        for entry in obj["status"].get("conditions", ())
+    )
+
+
 def is_failed(obj: Object) -> bool:
     return any(
         (entry["type"], entry["status"]) == ("Failed", "True")
