@@ -43,9 +43,10 @@ def what_is_held(
             diffs = template_diffs(child.object["spec"]["template"], present)
             differences |= dict.fromkeys(map(str, diffs))
     return (
-        f"ModelServing {_quoted(restarts.templates)} keeps its pods: a new version or a changed "
-        f"setting of the operator has another pod template ({_shortened([*differences])}). "
-        "It restarts the pods, so the old one stays"
+        f"the pods of ModelServing {_quoted(restarts.templates)} keep their template: a new "
+        "version or a changed setting of the operator has another one "
+        f"({_shortened([*differences])}). "
+        "It would restart them, so the old one stays"
     )
 
 

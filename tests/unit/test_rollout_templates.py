@@ -98,9 +98,9 @@ def test_new_template_is_held_and_nothing_is_written(cluster: Cluster) -> None:
     assert cluster.run(booster(), NEW) == []
     message = cluster.decision.held_message
     assert message == (
-        'ModelServing "m-a", "m-b" keeps its pods: a new version or a changed setting of the '
-        "operator has another pod template (spec.template.roles[leader].entryTemplate.spec."
-        'containers[runtime].image: "runtime:1" becomes "runtime:2"). It restarts the pods, so '
+        'the pods of ModelServing "m-a", "m-b" keep their template: a new version or a changed '
+        "setting of the operator has another one (spec.template.roles[leader].entryTemplate.spec."
+        'containers[runtime].image: "runtime:1" becomes "runtime:2"). It would restart them, so '
         "the old one stays until you allow it: "
         "kubectl annotate modelbooster m workload.serving.volcano.sh/rollout=allow"
     )
