@@ -8,8 +8,10 @@ and kthena restarts pods only if the roles of the template change.
   defaults and conversion. So a template that differs although the hash is the same was not asked
   for by the user. **Never change what is hashed or how**: all models would count as edited, and
   restart. A test pins some values.
-* ``POD_TEMPLATE``: the template that we wrote. If the live one has another hash, somebody else
-  edited it.
+* ``POD_TEMPLATE``: the template that we wrote. If ours has another hash now, a write would restart
+  the pods, even if it only removes a field. If the live one has another hash, somebody else edited
+  it. Fields that others add while our template is in place are accepted; the annotation then holds
+  a second hash, of the live template.
 """
 
 from __future__ import annotations
@@ -19,16 +21,17 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from app.apis.kinds import DELETION_PROTECTION, WORKLOAD
-from app.model.children import revision
-from app.values.meta import Object, uid_of
+from app.apis.kinds import DELETION_PROTECTION, REVISION, WORKLOAD
+from app.model.children import Desired, revision
+from app.values.meta import Object, labels_of, uid_of
 from app.values.untyped import as_dict
 
 POD_INPUTS = f"{WORKLOAD}/pod-inputs"
 """Annotation of a ModelServing: hash of what users wrote for its pods."""
 
 POD_TEMPLATE = f"{WORKLOAD}/pod-template"
-"""Annotation of a ModelServing: hash of its pod template as we wrote it."""
+"""Annotation of a ModelServing: hash of its pod template as we wrote it, and, if others added
+fields, ``/`` and the hash of the template with them."""
 
 ROLLOUT = f"{WORKLOAD}/rollout"
 """Annotation of a ModelBooster: ``allow`` or ``hold``. With any other value, or none, the waves
@@ -85,6 +88,32 @@ def template_hash(template: Object) -> str:
     """
     roles = [_without(role, {"replicas"}) for role in template.get("roles") or ()]
     return revision(_significant({**_without(template, {"gangPolicy"}), "roles": roles}))
+
+
+def is_new_template(wanted: Desired, live: Object) -> bool:
+    """Whether our pod template is not the one that we wrote into a live ModelServing.
+
+    Args:
+        wanted: the desired ModelServing.
+        live: the live one, with a template.
+    """
+    template, written = wanted.object["spec"]["template"], written_hash(live)
+    if written is None and labels_of(live).get(REVISION) == labels_of(wanted.object)[REVISION]:
+        return False  # the same spec, written by a version without annotations
+    new = template_hash(template)
+    return new not in (written, template_hash(live["spec"]["template"]))
+
+
+def written_hash(live: Object) -> str | None:
+    """Returns the hash of the template that we wrote; None if it is not known."""
+    text = annotations_of(live).get(POD_TEMPLATE)
+    return text.partition("/")[0] if text else None
+
+
+def accepted_hash(live: Object) -> str | None:
+    """Returns the hash that the live template had when we last accepted it; None if unknown."""
+    text = annotations_of(live).get(POD_TEMPLATE)
+    return text.rpartition("/")[2] if text else None
 
 
 def annotations_of(obj: Object) -> Mapping[str, str]:

@@ -75,7 +75,7 @@ def template_of(serving: Object) -> Object | None:
 
 
 def is_same_template(wanted: Object, live: Object) -> bool:
-    """Whether a pod template makes the same pods as the live one; replicas of roles may differ.
+    """Whether a live pod template has all fields of ours; replicas of roles may differ.
 
     Args:
         wanted: the desired ``spec.template``.
@@ -109,7 +109,8 @@ def _held_serving(child: Desired, live: Object) -> Desired:
     if "schedulerName" in live["spec"]:  # pods of several nodes name it in their template, too
         spec["schedulerName"] = live["spec"]["schedulerName"]
     held = _with_spec(child, spec, live)
-    annotations = {**annotations_of(child.object), POD_TEMPLATE: template_hash(template)}
+    accepted = annotations_of(live).get(POD_TEMPLATE) or template_hash(template)
+    annotations = {**annotations_of(child.object), POD_TEMPLATE: accepted}
     metadata = {**held.object["metadata"], "annotations": annotations}
     return replace(held, object={**held.object, "metadata": metadata})
 

@@ -31,12 +31,13 @@ from app.values.meta import Object, labels_of
 from controller.plan.actions import ChildAction, ChildRef, DeleteUnlabeled, Plan, Recreate
 from controller.plan.fingerprints import (
     POD_INPUTS,
-    POD_TEMPLATE,
     ROLLOUT,
+    accepted_hash,
     annotations_of,
+    is_new_template,
     template_hash,
 )
-from controller.plan.held import held_template, is_same_template, template_of
+from controller.plan.held import held_template, template_of
 from controller.plan.rollout_marks import written_child
 from controller.status.booster_status import stored_status
 
@@ -132,7 +133,7 @@ def _has_other_template(action: ChildAction, child: Desired, live: Object) -> bo
     if isinstance(action, Recreate):
         return True
     present = template_of(live)
-    return present is not None and not is_same_template(child.object["spec"]["template"], present)
+    return present is not None and is_new_template(child, live)
 
 
 def _is_requested(child: Desired, live: Object) -> bool:
@@ -141,7 +142,7 @@ def _is_requested(child: Desired, live: Object) -> bool:
     present = template_of(live)
     if annotations[POD_INPUTS] != wanted[POD_INPUTS] or present is None:
         return True
-    if annotations.get(POD_TEMPLATE) not in (None, template_hash(present)):
+    if accepted_hash(live) not in (None, template_hash(present)):
         return True
     held = held_template(child.object["spec"]["template"], present)
     return keep_gang_policy(present, held) is None  # fewer replicas of a role than its gang has

@@ -17,6 +17,7 @@ from controller.plan.fingerprints import (
     POD_INPUTS,
     POD_TEMPLATE,
     annotations_of,
+    is_new_template,
     pod_inputs,
     template_hash,
 )
@@ -78,15 +79,16 @@ def written_child(action: ChildAction) -> Desired | None:
 
 def _fingerprinted(child: Desired, inputs: str, live: Object | None) -> Desired:
     wanted = child.object["spec"]["template"]
-    accepted, marks = "", {}
+    written = template_hash(wanted)
+    marks = {POD_INPUTS: inputs, POD_TEMPLATE: written}
     if live is not None:
         present = template_of(live)
-        if present and is_same_template(wanted, present):
+        if present and not is_new_template(child, live) and is_same_template(wanted, present):
             # The API server or another webhook may have added fields. They are accepted.
             accepted = template_hash(present)
+            marks[POD_TEMPLATE] = written if accepted == written else f"{written}/{accepted}"
         if is_rolling_out(live):
             marks[ROLLED_OUT] = annotations_of(live)[ROLLED_OUT]
-    marks |= {POD_INPUTS: inputs, POD_TEMPLATE: accepted or template_hash(wanted)}
     return replace(child, object=_annotated(child.object, marks))
 
 

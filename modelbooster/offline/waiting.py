@@ -11,6 +11,7 @@ from app.apis.pruning import pruned
 from app.convert.diff import FieldDiff
 from app.values.meta import Key, Object, owner_references
 from app.values.untyped import as_dict
+from controller.plan.fingerprints import is_new_template
 from controller.plan.held import is_same_template, template_diffs, template_of
 from controller.plan.planner import make_plan
 from controller.plan.rollout import ALLOW, is_edited, rollout_annotation, unrequested_restarts
@@ -115,18 +116,20 @@ def compare(answer: Answer, servings: Sequence[Object]) -> Comparison | None:
     found = unrequested_restarts(plan, live, {}, edited=is_edited(booster))
     allowed = rollout_annotation(booster) == ALLOW
     waiting = found.servings if found and not allowed else ()
-    present = {obj["metadata"]["name"]: template_of(obj) for obj in live}
+    present = {obj["metadata"]["name"]: obj for obj in live}
     compared = []
     for child in children:
-        wanted, old = child.object["spec"]["template"], present.get(child.name)
-        if old is None:
+        obj = present.get(child.name)
+        old = None if obj is None else template_of(obj)
+        if obj is None or old is None:
             compared.append(ServingComparison(child.name, Effect.CREATED))
-        elif is_same_template(wanted, old):
-            compared.append(ServingComparison(child.name, Effect.NONE))
-        else:
-            effect = Effect.WAITS if child.name in waiting else Effect.RESTARTS
-            diffs = tuple(template_diffs(wanted, old))
-            compared.append(ServingComparison(child.name, effect, diffs))
+            continue
+        wanted = child.object["spec"]["template"]
+        effect = Effect.WAITS if child.name in waiting else Effect.RESTARTS
+        if not is_new_template(child, obj) and is_same_template(wanted, old):
+            effect = Effect.NONE
+        diffs = () if effect is Effect.NONE else tuple(template_diffs(wanted, old))
+        compared.append(ServingComparison(child.name, effect, diffs))
     return Comparison(key, tuple(compared))
 
 

@@ -46,7 +46,7 @@ def message_of(booster: Object) -> str:
     return str(condition(booster, "Initialized")["message"])
 
 
-async def templates(world: World) -> dict[str, Object]:
+async def templates(world: World) -> dict[str, tuple[Object, int]]:
     """Template and generation of each ModelServing: kthena restarts pods for nothing else."""
     return {
         o["metadata"]["name"]: (o["spec"]["template"], o["metadata"]["generation"])
@@ -81,6 +81,10 @@ async def test_upgrade_changes_no_template_of_any_golden_case(
 ) -> None:
     names = await install(world, earlier.cases())
     before = await templates(world)
+
+    async with running(kubeconfig, world.namespace) as controller:  # with the same settings
+        await until_idle(controller)
+    assert await templates(world) == before
 
     async with running(kubeconfig, world.namespace, options=NEW) as controller:
         for name in names:

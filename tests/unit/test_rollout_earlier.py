@@ -20,7 +20,7 @@ from controller.reconcile.rollout_waves import RolloutDecision, RolloutWaves
 from tests.upgrade import earlier
 
 UID = "11111111-2222-4333-8444-555555555555"
-CONTEXT = Options(runtime_image="runtime:new", downloader_image="downloader:new")
+CHANGED = Options(runtime_image="runtime:new", downloader_image="downloader:new")
 
 
 def stored(case: str, generation: int = 1, order: str = "") -> Object:
@@ -49,8 +49,10 @@ def _add_defaults(value: Any) -> None:
             _add_defaults(item)
 
 
-def decide(booster: Object, observed: list[Object], profile: Profile) -> RolloutDecision:
-    desired = desired_state(booster, Context(CONTEXT, profile))
+def decide(
+    booster: Object, observed: list[Object], profile: Profile, options: Options = CHANGED
+) -> RolloutDecision:
+    desired = desired_state(booster, Context(options, profile))
     waves = RolloutWaves(0, lambda: (), lambda key: None)
     return waves.decide(booster, desired, observed, (), BoosterState(UID))
 
@@ -78,6 +80,8 @@ def templates(objects: list[Object]) -> dict[str, Object]:
 def test_no_template_changes_and_routes_follow(case: str) -> None:
     for profile in Profile:
         before = live(case, profile)
+        same = applied(decide(stored(case), before, profile, Options()), before)
+        assert templates(same) == templates(before)
         first = decide(stored(case), before, profile)
         assert first.held_message
         after = applied(first, before)

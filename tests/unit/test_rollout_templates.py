@@ -199,6 +199,27 @@ def test_fields_that_another_webhook_adds_are_accepted_once(cluster: Cluster) ->
     assert cluster.images() == ["runtime:1"] * 2
 
 
+@pytest.mark.parametrize("annotated", [True, False])
+def test_template_that_only_loses_a_field_is_held(annotated: bool) -> None:
+    """An apply removes a field that we no longer send. That restarts pods, too."""
+    cluster = Cluster()
+    old = Options(image_pull_policy="Always")
+    cluster.run(booster(), old)
+    if not annotated:
+        forget(cluster)
+    before = [deepcopy(obj["spec"]) for obj in cluster.servings()]
+
+    cluster.run(booster(), Options())
+
+    assert [obj["spec"] for obj in cluster.servings()] == before
+    assert cluster.decision.held_message
+    assert cluster.run(booster(), Options()) == []
+    cluster.run(booster(order=ALLOW), Options())
+    assert "Always" not in str(cluster.servings())
+    assert cluster.run(booster(), Options()) == []
+    assert cluster.decision.held_message == ""
+
+
 def test_children_of_a_version_without_annotations_keep_their_pods(cluster: Cluster) -> None:
     forget(cluster)
     assert cluster.run(booster(), NEW) == ["ModelServing m-a", "ModelServing m-b"]
