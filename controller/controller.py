@@ -90,24 +90,25 @@ class Controller:
         )
         self._recorder = EventRecorder(kube, self._config.instance)
         conflicts = ConflictGuard(kube, cache, timing=self._config.conflict_timing)
+        waves = RolloutWaves(
+            self._config.rollout_wave_size,
+            lambda: cache.all(MODEL_SERVING),
+            lambda key: self._queue.add(key, low_priority=True),
+        )
         self._reconciler = Reconciler(
             cache,
             handlers.unlabeled,
             self._desired_states.get,
             PlanExecutor(kube, cache, handlers.unlabeled, conflicts),
             StatusReporter(kube, cache, self._recorder.record, conflicts, self.schema.check_soon),
-            RolloutWaves(
-                self._config.rollout_wave_size,
-                lambda: cache.all(MODEL_SERVING),
-                lambda key: self._queue.add(key, low_priority=True),
-            ),
+            waves,
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
             self.schema,
         )
         self._workers = Workers(
             self._queue, self._reconciler.reconcile, self._metrics, self._config.resync_seconds
         )
-        register_gauges(self._metrics, self._queue, self._informers, self.schema)
+        register_gauges(self._metrics, self._queue, self._informers, self.schema, waves)
 
     async def follow(self) -> None:
         """Keeps the stores up to date, until it is cancelled."""

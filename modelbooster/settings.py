@@ -122,8 +122,8 @@ class Settings(BaseSettings):
     watch_pods: bool = True
     """Whether pods are watched, so that the status tells why a backend is not ready."""
     rollout_wave_size: Annotated[int, Field(ge=0)] = 0
-    """How many ModelBoosters may restart pods at a time without an edit of their spec, when the
-    program takes over kthena's children; 0 restarts only annotated ones."""
+    """How many ModelBoosters may restart pods at a time without an edit of their spec (after an
+    upgrade of the operator, in a takeover from kthena); 0 restarts only annotated ones."""
     leader_election: bool = True
     """Whether replicas elect a leader with a Lease. If false, there must be only one replica."""
     lease_name: ObjectName = "model-booster-controller"

@@ -123,7 +123,8 @@ LAYERS = {
     ),
     "modelbooster.probes": Layer(ours=("app.metrics",), others=("starlette", "prometheus_client")),
     # Files and YAML belong to the command line.
-    "modelbooster.offline": Layer(ours=MEANING, others=("yaml", "orjson")),
+    # Which pods wait for a rollout is decided in one place, for the controller and for files.
+    "modelbooster.offline": Layer(ours=(*MEANING, "controller.plan"), others=("yaml", "orjson")),
     "modelbooster.parts": Layer(ours=PARTS, others=("starlette",)),
     "modelbooster.process": Layer(ours=PARTS, others=("uvloop",)),
     "modelbooster.cli": Layer(ours=PARTS, others=("click",)),

@@ -46,6 +46,14 @@ COLUMNS: tuple[Object, ...] = (
         "priority": 1,
     },
     {
+        "name": "Setup",
+        "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Initialized')].reason",
+        "description": "The reason of the condition Initialized; RolloutHeld if pods keep an "
+        "older template until you allow their restart.",
+        "priority": 1,
+    },
+    {
         "name": "Model",
         "type": "string",
         "jsonPath": ".status.modelName",

@@ -109,7 +109,7 @@ def _child_diff(old: Desired | None, new: Desired) -> ChildDiff | None:
         becomes = {**becomes, "template": template or becomes["template"]}
     elif new.resource == MODEL_ROUTE and was.get("modelName") != becomes.get("modelName"):
         action = Action.REPLACE  # the API server lets no client change it
-    fields = tuple(_field_diffs(Path("spec"), was, becomes))
+    fields = tuple(field_diffs(Path("spec"), was, becomes))
     if not fields:
         return None
     restarts = new.resource == MODEL_SERVING and (
@@ -132,11 +132,11 @@ def _pods(serving: Object) -> list[Object]:
     return [{key: item for key, item in role.items() if key != "replicas"} for role in roles]
 
 
-def _field_diffs(path: Path, old: Any, new: Any) -> Iterator[FieldDiff]:
+def field_diffs(path: Path, old: Any, new: Any) -> Iterator[FieldDiff]:
     """Yields the smallest parts that differ; matches the items of lists by name if all have one."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
-            yield from _field_diffs(path.child(key), old.get(key), new.get(key))
+            yield from field_diffs(path.child(key), old.get(key), new.get(key))
         return
     if isinstance(old, list) and isinstance(new, list):
         before, after = _by_name(old), _by_name(new)
@@ -148,7 +148,7 @@ def _field_diffs(path: Path, old: Any, new: Any) -> Iterator[FieldDiff]:
             == [name for name in after if name in before]
         ):
             for name in {**before, **after}:
-                yield from _field_diffs(path.key(name), before.get(name), after.get(name))
+                yield from field_diffs(path.key(name), before.get(name), after.get(name))
             return
     if old != new:
         yield FieldDiff(path, old, new)

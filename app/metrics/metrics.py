@@ -173,6 +173,7 @@ class Metrics:
             "modelbooster_schema_replaced",
             "1 while a different CustomResourceDefinition of ModelBooster is installed.",
         )
+        self.rollouts_held = gauge("modelbooster_rollouts_held", "ModelBoosters with old pods.")
         self.children = gauge("modelbooster_children", "Child objects by kind.", "kind")
         gauge("modelbooster_build_info", "Always 1; the label is the version.", "version").labels(
             version

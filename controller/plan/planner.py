@@ -38,6 +38,7 @@ from controller.plan.actions import (
     WaitForDeletion,
 )
 from controller.plan.drift import Drift, drift_of
+from controller.plan.fingerprints import annotations_of
 
 
 def make_plan(
@@ -135,6 +136,7 @@ def _drift_of(desired: Object, live: Object) -> Drift:
     return max(
         drift_of(desired["spec"], live.get("spec")),
         drift_of(metadata["labels"], labels_of(live)),
+        drift_of(metadata.get("annotations", {}), annotations_of(live)),
         *(drift_of(ref, live_owners.get(ref["uid"])) for ref in metadata["ownerReferences"]),
     )
 

@@ -20,7 +20,6 @@ from controller.cluster.mutation_cache import MutationCache
 from controller.cluster.unlabeled import UnlabeledChildren
 from controller.plan.actions import ChildRef, Plan
 from controller.plan.desired import DesiredState
-from controller.plan.planner import make_plan
 from controller.queue.result import Result
 from controller.reconcile.booster_state import BoosterState
 from controller.reconcile.executor import PlanExecutor
@@ -99,8 +98,7 @@ class Reconciler:
             return await self._report(booster, failing(exc.reason, exc.message), state, error=exc)
         unlabeled = [ChildRef(kind, at.name) for kind, at in self._unlabeled.of(uid_of(booster))]
         observed = self._observed(booster, desired)
-        plan = make_plan(desired.model, desired.children, observed, unlabeled)
-        decision = self._waves.decide(booster, plan, observed, state)
+        decision = self._waves.decide(booster, desired, observed, unlabeled, state)
         result = await self._execute(booster, desired, decision.plan, state)
         streak = state.record_result(result, self._clock())
         backends = self._backends(booster, desired, state)

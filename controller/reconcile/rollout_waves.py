@@ -12,20 +12,26 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from app.values.meta import Key, Object, key_of
-from controller.plan.actions import Plan
+from controller.plan.actions import ChildRef, Plan
+from controller.plan.desired import DesiredState
+from controller.plan.fingerprints import ROLLOUT
+from controller.plan.held import hold_templates
+from controller.plan.planner import make_plan
 from controller.plan.rollout import (
     ALLOW,
     HOLD,
-    ROLLOUT,
-    UnrequestedRestarts,
     is_edited,
-    is_rolling_out,
-    owning_booster,
     rollout_annotation,
     unrequested_restarts,
-    with_rollout_mark,
     without_restarts,
 )
+from controller.plan.rollout_marks import (
+    is_rolling_out,
+    owning_booster,
+    with_fingerprints,
+    with_rollout_mark,
+)
+from controller.plan.rollout_text import allow_command, what_is_held
 from controller.reconcile.booster_state import BoosterState
 
 MAX_NAMES = 3
@@ -34,10 +40,10 @@ MAX_NAMES = 3
 
 @dataclass(frozen=True, slots=True)
 class RolloutDecision:
-    """Which part of a plan may be executed now.
+    """The plan that may be executed now.
 
     Args:
-        plan: that part.
+        plan: that plan.
         held_message: why restarts are held, and how to allow them; ``""`` if none are.
     """
 
@@ -65,41 +71,56 @@ class RolloutWaves:
         self._enqueue = enqueue
         self._rolling: set[Key] | None = None
         self._waiting: OrderedDict[Key, None] = OrderedDict()
+        self._held: set[Key] = set()
 
     def decide(
         self,
         booster: Object,
-        plan: Plan,
+        desired: DesiredState,
         observed: list[Object],
+        unlabeled: Iterable[ChildRef],
         state: BoosterState,
     ) -> RolloutDecision:
-        """Returns which part of a plan may be executed now.
+        """Returns the plan that may be executed now.
 
         Args:
             booster: the ModelBooster.
-            plan: its plan.
+            desired: its desired state.
             observed: its live children.
+            unlabeled: children that may exist without our label.
             state: its state.
         """
         key = key_of(booster)
+        self._held.discard(key)
         if self._stop_waiting(key):  # if it does not have to wait again, the next one may begin
             self._enqueue_next()
         generation = booster["metadata"].get("generation", 0)
         if is_edited(booster):  # also for later passes, in case a write of this pass fails
             state.edited_generation = generation
-        if not plan or state.edited_generation == generation:
-            return RolloutDecision(plan)
-        restarts = unrequested_restarts(plan, observed, state.applied_revisions)
+        children = with_fingerprints(booster, desired.children, observed)
+        plan = make_plan(desired.model, children, observed, unlabeled)
+        edited = state.edited_generation == generation
+        restarts = unrequested_restarts(plan, observed, state.applied_revisions, edited=edited)
         if restarts is None:
             return RolloutDecision(plan)
         annotation = rollout_annotation(booster)
         if annotation == ALLOW or (annotation != HOLD and self._has_room(key)):
             self._rolling_out().add(key)
-            return RolloutDecision(with_rollout_mark(plan, restarts, generation))
+            return RolloutDecision(with_rollout_mark(plan, restarts.servings, generation))
         if annotation != HOLD and self._size:
             self._waiting[key] = None
-        message = self._held_message(booster, restarts, annotation)
-        return RolloutDecision(without_restarts(plan, observed), message)
+        self._held.add(key)
+        kept = hold_templates(children, observed, restarts.templates)
+        plan = make_plan(desired.model, kept, observed, unlabeled)
+        if restarts.takeovers:
+            plan = without_restarts(plan, observed)
+        what = what_is_held(restarts, children, observed)
+        return RolloutDecision(plan, f"{what}{self._until(booster, annotation)}")
+
+    @property
+    def held(self) -> int:
+        """The number of ModelBoosters whose pods wait for a rollout, as of their last passes."""
+        return len(self._held)
 
     def observe(self, key: Key, servings: Iterable[Object]) -> None:
         """Takes the live ModelServings of a ModelBooster after a pass; none if it is gone."""
@@ -113,6 +134,7 @@ class RolloutWaves:
 
     def remove(self, key: Key) -> None:
         """Removes a ModelBooster that was deleted."""
+        self._held.discard(key)
         if self._stop_waiting(key):
             self._enqueue_next()
         self.observe(key, ())
@@ -136,19 +158,14 @@ class RolloutWaves:
         for key in list(self._waiting)[: max(0, room)]:
             self._enqueue(key)
 
-    def _held_message(self, booster: Object, restarts: UnrequestedRestarts, annotation: str) -> str:
-        names = ", ".join(f'"{name}"' for name in restarts.servings)
-        what = (
-            f"ModelServing {names} was made by another controller. To take it over restarts its "
-            "pods, so its objects stay as they are"
-        )
+    def _until(self, booster: Object, annotation: str) -> str:
+        """Returns how long the restarts of a ModelBooster are held, as the end of a sentence."""
         if annotation == HOLD:
-            return f"{what}, as the annotation {ROLLOUT}: {HOLD} asks for"
-        name = booster["metadata"]["name"]
-        command = f"kubectl annotate modelbooster {name} {ROLLOUT}={ALLOW}"
+            return f", as the annotation {ROLLOUT}: {HOLD} asks for"
+        command = allow_command(booster["metadata"]["name"])
         if not self._size:
-            return f"{what} until you allow it: {command}"
+            return f" until you allow it: {command}"
         rolling = sorted(map(str, self._rolling_out()))
         more = ", ..." if len(rolling) > MAX_NAMES else ""
         before = ", ".join(rolling[:MAX_NAMES]) + more
-        return f"{what} until {before} is available again; to go first: {command}"
+        return f" until {before} is available again; to go first: {command}"

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     metavar="OLD NEW",
     help="Print what an edit from OLD to NEW would change, and which backends would restart.",
 )
+@click.option(
+    "--live",
+    metavar="FILE",
+    help="Print which pods keep their template, and what differs. FILE has the live "
+    "ModelServings: kubectl get modelservings -o yaml.",
+)
 @kthena_option
 @strict_option
 @namespace_option
@@ -38,6 +44,7 @@ def render(
     files: tuple[str, ...],
     output: str,
     diff: tuple[str, str] | None,
+    live: str | None,
     kthena: str | None,
     strict: bool,
     namespace: str,
@@ -52,8 +59,12 @@ def render(
     if diff is not None:
         if files:
             raise UsageError("--diff takes two files, and no others can be named beside it")
+        if live is not None:
+            raise UsageError("--diff compares two files, --live the cluster: give one of them")
         _print_diff(*diff, output, kthena, strict=strict, namespace=namespace)
     answers = answer_files(files, kthena, strict=strict, namespace=namespace)
+    if live is not None:
+        _print_waiting(answers, live, output)
     for answer in answers:
         _print_problems(answer)
         rendered = children(answer)
@@ -74,6 +85,19 @@ def _print_diff(old: str, new: str, output: str, kthena: str | None, **choices: 
     for preview in previews(before, after):
         click.echo(to_json(preview.summary()) if output == "json" else preview.text(), nl=False)
     sys.exit(0)
+
+
+def _print_waiting(answers: list[Answer], live: str, output: str) -> NoReturn:
+    from modelbooster.offline.dialect import to_json
+    from modelbooster.offline.documents import read
+    from modelbooster.offline.waiting import compare
+
+    servings = [document.object for document in read((live,))]
+    for answer in answers:
+        _print_problems(answer)
+        if (found := compare(answer, servings)) is not None:
+            click.echo(to_json(found.summary()) if output == "json" else found.text(), nl=False)
+    sys.exit(exit_code(answers))
 
 
 def _print_problems(answer: Answer) -> None:

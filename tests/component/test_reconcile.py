@@ -18,6 +18,8 @@ from app.apis.kinds import (
 from app.convert.options import Options
 from app.values.meta import Object
 from controller.controller import Controller
+from controller.plan.fingerprints import ROLLOUT
+from controller.plan.rollout import ALLOW
 from controller.reconcile.events import EVENT
 from tests import audit
 from tests.builders import backend, booster_object, lora, policy, worker
@@ -102,7 +104,7 @@ async def test_restart_writes_nothing(
 
 
 @pytest.mark.fault("F47")
-async def test_restart_with_other_images_updates_the_servings(
+async def test_restart_with_other_images_updates_the_servings_once_allowed(
     world: World, plane: ControlPlane, kubeconfig: Path
 ) -> None:
     async def writes_with(image: str) -> list[str]:
@@ -117,7 +119,11 @@ async def test_restart_with_other_images_updates_the_servings(
     await writes_with("one:1")
 
     assert await writes_with("one:1") == []
-    assert await writes_with("two:2") == ["200 patch modelservings/m-b1"]
+    assert await writes_with("two:2") == ["200 patch modelboosters/m/status"]  # it is held
+    assert await writes_with("two:2") == []
+    await world.patch(MODEL_BOOSTER, "m", {"metadata": {"annotations": {ROLLOUT: ALLOW}}})
+    assert "200 patch modelservings/m-b1" in await writes_with("two:2")
+    assert await writes_with("two:2") == []
     serving = await world.until(MODEL_SERVING, "m-b1")
     (role,) = serving["spec"]["template"]["roles"]
     (downloader,) = role["entryTemplate"]["spec"]["initContainers"]

@@ -23,7 +23,8 @@ from app.kube import FIELD_MANAGER
 from app.model.ownership import is_ours
 from app.values.meta import Object, Resource, key_of, uid_of
 from controller.controller import Controller
-from controller.plan.rollout import ALLOW, ROLLOUT
+from controller.plan.fingerprints import ROLLOUT
+from controller.plan.rollout import ALLOW
 from tests import audit
 from tests.builders import backend, booster_object, worker
 from tests.component.running import (

@@ -14,7 +14,8 @@ from app.apis.kinds import (
     REGISTRY_MANAGED_BY,
 )
 from app.values.meta import Object
-from controller.plan.rollout import ALLOW, HOLD, ROLLOUT
+from controller.plan.fingerprints import ROLLOUT
+from controller.plan.rollout import ALLOW, HOLD
 from controller.reconcile.events import EVENT
 from tests import audit
 from tests.builders import backend as backend_of

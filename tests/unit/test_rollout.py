@@ -1,4 +1,7 @@
-"""Which writes restart pods without a request, what of a plan is held, and whose turn it is."""
+"""A takeover: which writes restart pods without a request, what is held, and whose turn it is.
+
+``test_rollout_templates`` has the other case: another template of the operator.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,24 @@ from app.convert import desired_children
 from app.convert.options import Options
 from app.values.meta import Key, Object
 from controller.plan.actions import Apply, Delete, Plan, TakeOver
+from controller.plan.desired import DesiredState
+from controller.plan.fingerprints import POD_INPUTS, POD_TEMPLATE, ROLLOUT
 from controller.plan.planner import make_plan
 from controller.plan.rollout import (
     ALLOW,
     HOLD,
-    ROLLED_OUT,
-    ROLLOUT,
     is_edited,
     unrequested_restarts,
     without_restarts,
 )
+from controller.plan.rollout_marks import ROLLED_OUT
 from controller.reconcile.booster_state import BoosterState
 from controller.reconcile.rollout_waves import RolloutWaves
-from tests.builders import backend, model
+from tests.builders import backend, booster_object, model
 
 MODEL = model("m", backend(), metadata={"uid": "u"})
 DESIRED = list(desired_children(MODEL, Profile.B, Options()))
+STATE = DesiredState(MODEL, tuple(DESIRED), ())
 
 
 def theirs() -> list[Object]:
@@ -42,9 +47,11 @@ def theirs() -> list[Object]:
 
 def booster(order: str = "", seen: int = 1, generation: int = 1) -> Object:
     return {
+        **booster_object("m", backend()),
         "metadata": {
             "name": "m",
             "namespace": "default",
+            "uid": "u",
             "generation": generation,
             "annotations": {ROLLOUT: order},
         },
@@ -119,7 +126,7 @@ class Line:
     def is_let_through(self, name: str, order: str = "", *, seen: int = 1) -> bool:
         found, obj = theirs(), booster(order, seen=seen)
         obj["metadata"]["name"] = name
-        decision = self.waves.decide(obj, plan_for(found), found, BoosterState("u"))
+        decision = self.waves.decide(obj, STATE, found, (), BoosterState("u"))
         assert bool(decision.held_message) is not bool(decision.plan)
         return not decision.held_message
 
@@ -146,13 +153,11 @@ def test_without_waves_only_allowed_and_edited_boosters_restart() -> None:
 def test_edit_counts_until_its_generation_changes() -> None:
     """A rejected child advances observedGeneration, too."""
     waves, found, state = RolloutWaves(0, lambda: (), lambda key: None), theirs(), BoosterState("u")
-    assert not waves.decide(
-        booster(seen=1, generation=2), plan_for(found), found, state
-    ).held_message
-    assert not waves.decide(
-        booster(seen=2, generation=2), plan_for(found), found, state
-    ).held_message
-    assert waves.decide(booster(seen=3, generation=3), plan_for(found), found, state).held_message
+    held = [
+        bool(waves.decide(booster(seen=seen, generation=now), STATE, found, (), state).held_message)
+        for seen, now in ((1, 2), (2, 2), (3, 3))
+    ]
+    assert held == [False, False, True]
 
 
 def test_hold_annotation_overrides_waves() -> None:
@@ -191,11 +196,11 @@ def test_rolling_boosters_are_found_in_the_cluster_after_a_restart() -> None:
 def test_only_the_restarted_model_serving_is_annotated() -> None:
     found = theirs()
     waves = RolloutWaves(1, lambda: (), lambda key: None)
-    decision = waves.decide(booster(), plan_for(found), found, BoosterState("u"))
+    decision = waves.decide(booster(ALLOW), STATE, found, (), BoosterState("u"))
     marks = {
         action.child.resource.kind: action.child.object["metadata"].get("annotations")
         for action in decision.plan.actions
         if isinstance(action, TakeOver)
     }
-    assert marks.pop(MODEL_SERVING.kind) == {ROLLED_OUT: "1"}
+    assert set(marks.pop(MODEL_SERVING.kind)) == {ROLLED_OUT, POD_INPUTS, POD_TEMPLATE}
     assert set(marks.values()) == {None}

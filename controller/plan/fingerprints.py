@@ -1,0 +1,177 @@
+"""Hashes that tell why a pod template differs: the user's inputs, and the template as accepted.
+
+Every ModelServing carries both as annotations. They are no labels and no part of its revision,
+and kthena restarts pods only if the roles of the template change.
+
+* ``POD_INPUTS``: everything that users wrote and that decides the pods of the backend. It does not
+  depend on the version or the settings of the operator: the JSON is hashed as stored, before
+  defaults and conversion. So a template that differs although the hash is the same was not asked
+  for by the user. **Never change what is hashed or how**: all models would count as edited, and
+  restart. A test pins some values.
+* ``POD_TEMPLATE``: the template that we wrote. If ours has another hash now, a write would restart
+  the pods, even if it only removes a field. If the live one has another hash, somebody else edited
+  it. Fields that others add while our template is in place are accepted; the annotation then holds
+  a second hash, of the live template.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from app.apis.kinds import DELETION_PROTECTION, REVISION, WORKLOAD
+from app.model.children import Desired, revision
+from app.values.meta import Object, labels_of, uid_of
+from app.values.untyped import as_dict
+
+POD_INPUTS = f"{WORKLOAD}/pod-inputs"
+"""Annotation of a ModelServing: hash of what users wrote for its pods."""
+
+POD_TEMPLATE = f"{WORKLOAD}/pod-template"
+"""Annotation of a ModelServing: hash of its pod template as we wrote it, and, if others added
+fields, ``/`` and the hash of the template with them."""
+
+ROLLOUT = f"{WORKLOAD}/rollout"
+"""Annotation of a ModelBooster: ``allow`` or ``hold``. With any other value, or none, the waves
+decide."""
+
+NOT_FOR_PODS = frozenset(
+    {
+        "autoscalingPolicy",
+        "maxReplicas",
+        "minReplicas",
+        "replicas",
+        "routeWeight",
+        "scaleToZeroGracePeriod",
+        "scalingCost",
+    }
+)
+"""Fields of a backend that do not change its pod templates."""
+
+NOT_FOR_WORKER_PODS = frozenset({"replicas"})
+"""The same for the workers of a backend. Kthena scales a role without restarting its pods."""
+
+
+def pod_inputs(booster: Object) -> dict[str, str]:
+    """Returns the hash of what users wrote for the pods of each backend, by name of the backend.
+
+    Args:
+        booster: the ModelBooster as stored.
+    """
+    metadata = booster["metadata"]
+    shared = {
+        "name": metadata.get("name"),
+        "namespace": metadata.get("namespace"),
+        "uid": uid_of(booster),
+    }
+    backends = {str(backend.get("name")): backend for backend in _backends(booster)}
+    return {
+        name: _digest(
+            {
+                **shared,
+                "annotations": _annotations_for(booster, backends.keys() - {name}),
+                "backend": _for_pods(backend),
+            }
+        )
+        for name, backend in backends.items()
+    }
+
+
+def template_hash(template: Object) -> str:
+    """Returns a hash of what kthena makes pods of.
+
+    Fields that Go clients and the API server add or drop without a change of meaning do not count:
+    empty and zero values, and the default protocol of a port. Neither do replicas of roles and the
+    gang policy, which restart no pods.
+    """
+    roles = [_without(role, {"replicas"}) for role in template.get("roles") or ()]
+    return revision(_significant({**_without(template, {"gangPolicy"}), "roles": roles}))
+
+
+def is_new_template(wanted: Desired, live: Object) -> bool:
+    """Whether our pod template is not the one that we wrote into a live ModelServing.
+
+    Args:
+        wanted: the desired ModelServing.
+        live: the live one, with a template.
+    """
+    template, written = wanted.object["spec"]["template"], written_hash(live)
+    if written is None and labels_of(live).get(REVISION) == labels_of(wanted.object)[REVISION]:
+        return False  # the same spec, written by a version without annotations
+    new = template_hash(template)
+    return new not in (written, template_hash(live["spec"]["template"]))
+
+
+def written_hash(live: Object) -> str | None:
+    """Returns the hash of the template that we wrote; None if it is not known."""
+    text = annotations_of(live).get(POD_TEMPLATE)
+    return text.partition("/")[0] if text else None
+
+
+def accepted_hash(live: Object) -> str | None:
+    """Returns the hash that the live template had when we last accepted it; None if unknown."""
+    text = annotations_of(live).get(POD_TEMPLATE)
+    return text.rpartition("/")[2] if text else None
+
+
+def annotations_of(obj: Object) -> Mapping[str, str]:
+    """Returns the annotations of an object; an empty dict if it has none."""
+    return obj["metadata"].get("annotations") or {}
+
+
+def _annotations_for(booster: Object, others: Collection[str]) -> dict[str, str]:
+    """Returns the annotations that conversion may read for a backend.
+
+    These are all of our group that do not ask for something else, also those that this version
+    does not know, so the set does not depend on the version. Parts of a value that are for another
+    backend (``other=value,...``) are left out.
+    """
+    found = {}
+    for key, text in as_dict(booster["metadata"].get("annotations")).items():
+        if key.startswith(f"{WORKLOAD}/") and key not in (ROLLOUT, DELETION_PROTECTION):
+            parts = [part.strip() for part in str(text).split(",")]
+            rest = [part for part in parts if part.partition("=")[0].strip() not in others]
+            if rest:
+                found[key] = ",".join(rest)
+    return found
+
+
+def _backends(booster: Object) -> list[Object]:
+    spec = as_dict(booster.get("spec"))
+    several = spec.get("backends")
+    listed = several if isinstance(several, list) else [spec.get("backend")]
+    return [backend for backend in listed if isinstance(backend, dict)]
+
+
+def _for_pods(backend: Object) -> Object:
+    found = _without(backend, NOT_FOR_PODS)
+    workers = found.get("workers")
+    if isinstance(workers, list):
+        found["workers"] = [_without(as_dict(w), NOT_FOR_WORKER_PODS) for w in workers]
+    return found
+
+
+def _without(fields: Object, names: Iterable[str]) -> Object:
+    return {key: value for key, value in fields.items() if key not in names}
+
+
+def _significant(value: Any) -> Any:
+    if type(value) is dict:
+        found = {}
+        for key, item in value.items():
+            # Most values are texts: they are not worth a call.
+            rest = item if type(item) is str else _significant(item)
+            if rest and not (rest == "TCP" and key == "protocol"):
+                found[key] = rest
+        return found
+    if type(value) is list:
+        return [item if type(item) is str else _significant(item) for item in value]
+    return value
+
+
+def _digest(value: Any) -> str:
+    # The encoder of the standard library, whose output for sorted keys does not change.
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""What earlier versions of the operator made, for tests of an upgrade."""
