@@ -82,12 +82,18 @@ def kept(after: list[Object], before: list[Object]) -> dict[str, Object]:
     return {name: template for name, template in templates(after).items() if name in names}
 
 
+def hashes(objects: list[Object]) -> dict[str, str]:
+    """What kthena makes pods of; without the defaults, which the API server adds again."""
+    return {name: template_hash(template) for name, template in templates(objects).items()}
+
+
 @pytest.mark.parametrize("case", earlier.cases())
 def test_no_template_changes_and_routes_follow(case: str) -> None:
     for profile in Profile:
         before = live(case, profile)
         same = applied(decide(stored(case), before, profile, Options()), before)
-        assert kept(same, before) == templates(before)
+        present = hashes(same)
+        assert {name: present[name] for name in hashes(before)} == hashes(before)
         first = decide(stored(case), before, profile)
         assert first.held_message
         after = applied(first, before)
@@ -102,8 +108,6 @@ def test_no_template_changes_and_routes_follow(case: str) -> None:
         assert {action.ref.kind for action in routed.plan.actions} <= {MODEL_ROUTE.kind}
         assert routed.held_message
 
-        allowed = templates(applied(decide(stored(case, order=ALLOW), after, profile), after))
-        hashes = {name: template_hash(template) for name, template in allowed.items()}
-        assert hashes.keys() >= templates(before).keys()
-        for name, template in templates(before).items():
-            assert template_hash(template) != hashes[name]
+        allowed = hashes(applied(decide(stored(case, order=ALLOW), after, profile), after))
+        assert allowed.keys() >= hashes(before).keys()
+        assert not allowed.items() & hashes(before).items()
