@@ -72,6 +72,8 @@ async def _in(room: Room, report: Report) -> None:
     for lane in lanes:
         lane.spares_lives = True
     await _unless_one_ends(seconds / 2, [*always, *changing, *faulty])
+    # The calm after the faults is another load: all watches are there at once.
+    report.slopes = samples.slopes()
     for lane in lanes:
         lane.end()
     await asyncio.gather(*faulty)
@@ -93,7 +95,6 @@ async def _in(room: Room, report: Report) -> None:
     report.wrong += unexpected_ends(room)
     if spare := samples.last("leader", "spare_entries"):
         report.wrong.append(f"the work queue holds {spare:g} entries more than ModelBoosters")
-    report.slopes = samples.slopes()
     samples.write(room.folder / "samples.json")
     report.churn, report.codes = churn.done, codes(requests(room))
     report.lives = {replica.name: len(replica.ended) for replica in room.replicas}

@@ -30,7 +30,7 @@ WARM_SHARE = 0.4
 and a straight line through that curve looks like a leak. A leak goes on in the rest."""
 
 LEAST_MINUTES = 5.0
-"""Of less, nothing can be said of growth."""
+"""Of a shorter stretch, nothing can be said of growth."""
 
 
 class Samples:
@@ -106,7 +106,8 @@ class Samples:
                 first, last = points[0][0], points[-1][0]
                 warm = first + max(self._warm_seconds, WARM_SHARE * (last - first))
                 warmed = [point for point in points if point[0] >= warm]
-                stretches.append(lowest(warmed, BLOCK_SECONDS))
+                if last - warm >= 60 * LEAST_MINUTES:
+                    stretches.append(lowest(warmed, BLOCK_SECONDS))
         return slope(stretches, questions=len(ROLES) * len(HELD))
 
 
