@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from app.apis.kinds import Profile
 from app.convert import desired_children
 from app.convert.options import Options
-from app.engines.text import argument_text
+from app.model.arguments import arguments
 from app.values.meta import Object
 from tests.builders import backend, lora, model, worker
 
@@ -129,13 +129,10 @@ def engine_commands(config: Object, **fields: int) -> list[list[str]]:
 
 
 def wanted(config: Object) -> list[str]:
-    """Returns the arguments that ``config`` should become."""
-    words = []
-    for key in sorted(config):
-        words.append("--" + key.replace("_", "-"))
-        if text := argument_text(config[key]):
-            words.append(text)
-    return words
+    """Returns the words of ``config``; ``tests/unit/test_engines_words.py`` tests their form."""
+    return arguments(
+        model("demo", backend(workers=[worker(config=config)])).backends[0].workers[0]
+    ).words
 
 
 RUN = settings(max_examples=40)
@@ -162,7 +159,7 @@ def test_several_nodes(image: Path, config: Object) -> None:
 
     ray, engine = run(image, leader, ENV)
 
-    at = alone.index("--served-model-name") + 2
+    at = alone.index("--model") + 2 + len(wanted(config))
     several = [*alone[:at], "--distributed_executor_backend", "ray", *alone[at:]]
     assert ray == ["multi-node-serving.sh", "leader", "--ray_cluster_size=3", "--num-gpus=0"]
     assert engine == [expand(word, ENV) for word in several]
@@ -188,9 +185,11 @@ def test_unclosed_expansion_does_not_swallow_the_next_word(image: Path, words: l
 @pytest.mark.parametrize("text", AWKWARD)
 def test_texts_that_break_shells(image: Path, text: str) -> None:
     """Texts that break shells arrive unchanged."""
-    _, engine = run(image, engine_commands({"x": text or "-"}, pods=2)[0], {})
+    _, engine = run(image, engine_commands({"chat-template": text}, pods=2)[0], {})
 
-    assert engine[engine.index("--x") + 1] == expand(text or "-", {})
+    option = text[:1] in ("", "-")  # else the engine would take it for a flag
+    want = [f"--chat-template={text}"] if option else ["--chat-template", text]
+    assert engine[5 : 5 + len(want)] == [expand(word, {}) for word in want]
 
 
 def test_kubernetes_expands_variables() -> None:

@@ -76,16 +76,22 @@ def templates(objects: list[Object]) -> dict[str, Object]:
     }
 
 
+def kept(after: list[Object], before: list[Object]) -> dict[str, Object]:
+    """The templates of the ModelServings that were there before; SGLang had none."""
+    names = templates(before).keys()
+    return {name: template for name, template in templates(after).items() if name in names}
+
+
 @pytest.mark.parametrize("case", earlier.cases())
 def test_no_template_changes_and_routes_follow(case: str) -> None:
     for profile in Profile:
         before = live(case, profile)
         same = applied(decide(stored(case), before, profile, Options()), before)
-        assert templates(same) == templates(before)
+        assert kept(same, before) == templates(before)
         first = decide(stored(case), before, profile)
         assert first.held_message
         after = applied(first, before)
-        assert templates(after) == templates(before)
+        assert kept(after, before) == templates(before)
         assert not decide(stored(case), after, profile).plan
 
         edited = stored(case, generation=2)
@@ -98,6 +104,6 @@ def test_no_template_changes_and_routes_follow(case: str) -> None:
 
         allowed = templates(applied(decide(stored(case, order=ALLOW), after, profile), after))
         hashes = {name: template_hash(template) for name, template in allowed.items()}
-        assert hashes.keys() == templates(before).keys()
+        assert hashes.keys() >= templates(before).keys()
         for name, template in templates(before).items():
             assert template_hash(template) != hashes[name]
