@@ -43,16 +43,16 @@ def engine_port(backend: BackendForm) -> int:
 
 
 @cached_fact
-def engine_scheme(backend: BackendForm) -> str:
-    """Returns ``HTTPS`` if the engines of a backend use TLS, otherwise ``HTTP``.
+def engine_scheme(worker: WorkerForm) -> str:
+    """Returns ``HTTPS`` if the engine of a worker uses TLS, otherwise ``HTTP``.
 
-    They do if ``ssl-certfile`` is set; the file may hold the key as well.
+    It does if ``ssl-certfile`` is set; the file may hold the key as well.
+
+    Raises:
+        SpecError: ``config`` cannot be written as arguments.
     """
-    for role in roles(backend):
-        given = arguments(role.worker).get("ssl-certfile")
-        if given is not None and given.value not in (None, ""):
-            return "HTTPS"
-    return "HTTP"
+    given = arguments(worker).get("ssl-certfile")
+    return "HTTP" if given is None or given.value == "" else "HTTPS"
 
 
 def _port(given: Argument, worker: WorkerForm) -> int:

@@ -272,7 +272,8 @@ def drain(children: Children) -> None:
             if container["name"] == "worker":
                 pod["terminationGracePeriodSeconds"] = 330
             if container["name"] != "runtime":
-                command = ["/bin/sh", "-c", "<DRAIN_SCRIPT>, bounded"]
+                program = "python3" if container["name"] == "worker" else "/bin/sh"
+                command = [program, "-c", "<DRAIN_SCRIPT>, bounded"]
                 container["lifecycle"] = {"preStop": {"exec": {"command": command}}}
 
 

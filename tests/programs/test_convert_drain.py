@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -34,7 +35,8 @@ vllm:num_requests_waiting_by_reason{reason="capacity"} 7.0
 class Engine:
     """Answers /metrics with one text after the other, then repeats the last.
 
-    ``None`` is an answer that the client does not wait for, and a number a status.
+    ``None`` is an answer that the client does not wait for, a number is a status, and -1 closes
+    the connection without an answer.
     """
 
     def __init__(self, *texts: str | int | None, path: str = "/metrics") -> None:
@@ -47,6 +49,8 @@ class Engine:
                 engine.asked += self.path == path
                 if text is None:
                     engine.over.wait(30)
+                    return
+                if text == -1:
                     return
                 body = b"" if isinstance(text, int) else text.encode()
                 self.send_response(text if isinstance(text, int) else 200)
@@ -105,11 +109,6 @@ def program(path: Path, text: str) -> None:
 def drain(pod: Path, port: int, **options: Any) -> int:
     """Runs the script of a leader; returns how many seconds it would have waited."""
     return run(pod, drain_script(port, **options))
-
-
-def follow(pod: Path, port: int, address: str = "127.0.0.1") -> int:
-    """Runs the script of a follower; returns how many seconds it would have waited."""
-    return run(pod, follower_drain_script(port), ENTRY_ADDRESS=address)
 
 
 def run(pod: Path, script: str, **env: str) -> int:
@@ -247,34 +246,60 @@ def self_signed() -> bytes:
     return key.private_bytes(pem, form, secret) + certificate.public_bytes(pem)
 
 
-def test_a_follower_ends_when_the_first_pod_no_longer_answers(pod: Path) -> None:
-    with Engine(IDLE) as engine:
-        port = engine.port
-    assert follow(pod, port) == 0
-    assert last_line(pod) == "the first pod of the group does not answer any more"
+def test_drain_asks_no_proxy(pod: Path) -> None:
+    """``env`` may name a proxy for downloads, which does not know the engine."""
+    proxy = dict.fromkeys(("http_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    with Engine(LABELLED % ("1.0", "0.0"), IDLE) as engine:
+        assert run(pod, drain_script(engine.port), **proxy) == 5
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [pytest.param("", id="healthy"), pytest.param(503, id="ill")],
-)
-def test_a_follower_outlives_the_first_pod(pod: Path, answer: str | int) -> None:
+def test_drain_waits_for_an_engine_that_closes_a_connection(pod: Path) -> None:
+    """Only an engine that does not listen has ended."""
+    with Engine(-1, IDLE) as engine:
+        assert drain(pod, engine.port) == 5
+
+
+def follower(port: int, address: str, log: Path, *, seconds: float = 20) -> subprocess.Popen[bytes]:
+    """Starts the preStop script of a follower, which connects every tenth of a second."""
+    script = follower_drain_script(port, seconds=seconds, pause=0.1)
+    command = [sys.executable, "-c", script.replace("/proc/1/fd/1", str(log))]
+    return subprocess.Popen(command, env={"ENTRY_ADDRESS": address})
+
+
+@pytest.mark.parametrize("address", ["localhost", "no-such-host.invalid"])
+def test_a_follower_outlives_the_first_pod(tmp_path: Path, address: str) -> None:
+    """Also if the name is gone: the Service of a group is deleted together with its pods."""
+    log = tmp_path / "log"
+    with (
+        Engine(IDLE) as first,
+        # As the engine in a follower has, of Ray, NCCL or Gloo.
+        socket.create_connection(("127.0.0.1", first.port)),
+    ):
+        script = follower(first.port, address, log)
+        with pytest.raises(subprocess.TimeoutExpired):
+            script.wait(2)
+    assert script.wait(10) == 0
+    assert log.read_text().splitlines() == [
+        "draining: the first pod of the group still answers",
+        "drained: the first pod of the group does not answer any more",
+    ]
+
+
+@pytest.mark.parametrize("address", ["localhost", "no-such-host.invalid"])
+def test_a_follower_ends_at_once_without_a_first_pod(tmp_path: Path, address: str) -> None:
+    with Engine(IDLE) as first:
+        port = first.port
+    assert follower(port, address, tmp_path / "log").wait(10) == 0
+
+
+def test_a_follower_ends_before_its_grace_period(tmp_path: Path) -> None:
+    with Engine(IDLE) as first:
+        assert follower(first.port, "localhost", tmp_path / "log", seconds=1).wait(10) == 0
+    assert last_line(tmp_path) == (
+        "not drained: the first pod of the group still answered when time ran out"
+    )
+
+
+def test_a_follower_may_wait_longer_than_the_first_pod() -> None:
     """It gives up after 310 s of its grace period of 330 s; the leader is killed after 300 s."""
-    flying(pod, times=11)
-    with Engine(answer, path="/health") as engine:
-        assert follow(pod, engine.port) == 330
-        assert engine.asked == 6
-    assert last_line(pod) == "the first pod of the group still answers, but time ran out"
-
-
-def test_a_follower_waits_for_a_busy_first_pod(pod: Path) -> None:
-    flying(pod, times=62)
-    with Engine(None, path="/health") as engine:
-        assert follow(pod, engine.port) == 310
-        assert engine.asked == 1
-
-
-def test_a_name_that_cannot_be_resolved_proves_nothing(pod: Path) -> None:
-    """The Service of a group may be deleted before its pods."""
-    flying(pod, times=62)
-    assert follow(pod, 8000, "no-such-host.invalid") == 310
+    assert "PORT, PATIENCE, PAUSE = 8000, 310, 5\n" in follower_drain_script(8000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,7 +84,9 @@ def test_every_engine_drains_within_its_grace(own: Object) -> None:
         script = engine["lifecycle"]["preStop"]["exec"]["command"][2]
         follows = engine["name"] == "worker"
         assert pod["terminationGracePeriodSeconds"] == (330 if follows else 300)
-        assert ("$ENTRY_ADDRESS:8000/health" in script) is follows
+        assert (
+            "ENTRY_ADDRESS" in script and "PORT, PATIENCE, PAUSE = 8000, 310" in script
+        ) is follows
         assert ("localhost:8000/metrics" in script) is not follows
 
 
@@ -137,13 +140,26 @@ def test_engines_with_tls_are_asked_with_tls() -> None:
     for own in (backend(workers=[worker(pods=2, config=TLS)]), disaggregated(workers=pair)):
         for pod in pods(own):
             engine = pod["containers"][-1]
-            script = engine["lifecycle"]["preStop"]["exec"]["command"][2]
-            assert "https://" in script
-            assert "http://" not in script
-            for probe in (engine[name] for name in engine if name.endswith("Probe")):
-                assert probe["httpGet"]["scheme"] == "HTTPS"
+            assert schemes(engine) <= {"HTTPS"}
             for sidecar in (each for each in pod["containers"] if each["name"] == "runtime"):
                 assert "https://localhost:8000" in sidecar["args"]
+
+
+def test_one_of_two_roles_may_use_tls() -> None:
+    pair = [worker("prefill"), worker("decode", config=TLS)]
+    prefill, decode = pods(disaggregated(workers=pair))
+    assert schemes(prefill["containers"][-1]) == {"HTTP"}
+    assert schemes(decode["containers"][-1]) == {"HTTPS"}
+    assert "http://localhost:8000" in prefill["containers"][0]["args"]
+    assert "https://localhost:8000" in decode["containers"][0]["args"]
+
+
+def schemes(engine: Object) -> set[str]:
+    """Returns the schemes by which the probes and the preStop hook ask an engine."""
+    probes = [engine[name] for name in engine if name.endswith("Probe")]
+    script = engine["lifecycle"]["preStop"]["exec"]["command"][2]
+    asked = {scheme.upper() for scheme in re.findall(r"(https?)://", script)}
+    return asked | {probe["httpGet"]["scheme"] for probe in probes}
 
 
 def test_the_users_address_of_the_engine_wins() -> None:

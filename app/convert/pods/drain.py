@@ -25,18 +25,18 @@ REQUEST_METRICS = {
 _FETCH = """\
 fetch() {{
   if command -v curl >/dev/null; then
-    curl -sk --max-time 2 "$1"
+    curl -sk --noproxy '*' --max-time 5 "$1"
   else
-    python3 -c 'import socket, ssl, sys, urllib.error, urllib.request as url
+    python3 -c 'import errno, ssl, sys, urllib.error, urllib.request as web
+https = web.HTTPSHandler(context=ssl._create_unverified_context())
 try:
-    context = ssl._create_unverified_context()
-    print(url.urlopen(sys.argv[1], timeout=2, context=context).read().decode())
+    answer = web.build_opener(web.ProxyHandler({{}}), https).open(sys.argv[1], timeout=5)
+    print(answer.read().decode())
 except urllib.error.HTTPError:
     pass
 except OSError as exc:
-    why = getattr(exc, "reason", exc)
-    sys.exit(28 if isinstance(why, TimeoutError) else 6 if isinstance(why, socket.gaierror) else 7)
-' "$1" 2>/dev/null
+    code = getattr(getattr(exc, "reason", exc), "errno", None)
+    sys.exit(7 if code in (errno.ECONNREFUSED, errno.EADDRNOTAVAIL) else 28)' "$1" 2>/dev/null
   fi
 }}
 say() {{
@@ -45,11 +45,11 @@ say() {{
 begin=$(date +%s)
 end=$((begin + {patience}))
 """
-"""Fetches a URL; the exit status is that of curl: 28 for a timeout, 6 for an unknown host.
+"""Fetches a URL; the exit status is that of curl: 7 if nothing listens there.
 
 Every engine image has python3, most have curl. An answer with an HTTP error counts as an empty one.
-The engine is this pod or its group, so certificates are not checked. A log line that cannot be
-written is dropped.
+The engine is in this pod, so certificates are not checked, and the proxy that ``env`` may name for
+downloads is not asked. A log line that cannot be written is dropped.
 """
 
 _DRAIN = (
@@ -69,17 +69,17 @@ while [ "$now" -lt "$end" ]; do
     running=$(total {running})
     waiting=$(total {waiting})
     ;;
-  28)
-    running=unanswered
-    waiting=unanswered
+  7)
+    say 'drained: the engine does not answer any more'
+    exit 0
     ;;
   126 | 127)
     running=unknown
     waiting=unknown
     ;;
   *)
-    say 'drained: the engine does not answer any more'
-    exit 0
+    running=unanswered
+    waiting=unanswered
     ;;
   esac
   case "$running $waiting" in
@@ -106,24 +106,69 @@ say 'not drained: requests were left when time ran out'
 """
 )
 
-_FOLLOW = (
-    _FETCH
-    + """\
-while [ "$(date +%s)" -lt "$end" ]; do
-  fetch "{scheme}://$ENTRY_ADDRESS:{port}/health" >/dev/null
-  case $? in
-  0 | 6 | 28) ;;
-  126 | 127) say 'waiting for the first pod of the group without a way to ask it' ;;
-  *)
-    say 'the first pod of the group does not answer any more'
-    exit 0
-    ;;
-  esac
-  sleep {interval}
-done
-say 'the first pod of the group still answers, but time ran out'
+_FOLLOW = """\
+import os, socket, sys, time
+
+PORT, PATIENCE, PAUSE = {port}, {patience}, {pause}
+
+
+def say(text):
+    try:
+        with open("/proc/1/fd/1", "a") as log:
+            log.write(text + "\\n")
+    except OSError:
+        pass
+
+
+def named():
+    try:
+        found = socket.getaddrinfo(os.environ["ENTRY_ADDRESS"], PORT, type=socket.SOCK_STREAM)
+    except (KeyError, OSError):
+        return set()
+    return {{address[0] for *_, address in found}}
+
+
+def connected():
+    peers = set()
+    for table, family in ("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6):
+        try:
+            with open("/proc/net/" + table) as lines:
+                rows = [line.split() for line in lines][1:]
+        except OSError:
+            continue
+        for row in rows:
+            if row[3] == "01":
+                digits = row[2].partition(":")[0]
+                parts = [int(digits[at : at + 8], 16) for at in range(0, len(digits), 8)]
+                packed = b"".join(part.to_bytes(4, sys.byteorder) for part in parts)
+                peers.add(socket.inet_ntop(family, packed))
+    return peers
+
+
+def listens(host):
+    try:
+        socket.create_connection((host, PORT), 3).close()
+    except OSError:
+        return False
+    return True
+
+
+end = time.monotonic() + PATIENCE
+leaders = [host for host in named() or connected() if listens(host)]
+missed = 0
+if leaders:
+    say("draining: the first pod of the group still answers")
+while leaders and missed < 3 and time.monotonic() < end:
+    time.sleep(PAUSE)
+    missed = 0 if any(map(listens, leaders)) else missed + 1
+if leaders and missed < 3:
+    say("not drained: the first pod of the group still answered when time ran out")
+else:
+    say("drained: the first pod of the group does not answer any more")
 """
-)
+"""The serving controller deletes the Service of a group together with its pods. So the name in
+ENTRY_ADDRESS soon has no address, although the first pod still serves. Then the first pod is that
+which listens on the engine's port, of all addresses to which this pod is connected (state 01)."""
 
 
 def drain_script(
@@ -157,21 +202,19 @@ def drain_script(
     )
 
 
-def follower_drain_script(port: int, *, scheme: str = "http") -> str:
-    """Returns a shell script that ends when the first pod of the group no longer answers.
+def follower_drain_script(port: int, *, seconds: float | None = None, pause: float = 5) -> str:
+    """Returns a Python script that ends when the first pod of the group no longer answers.
 
     The serving controller deletes all pods of a group at once, and an engine over several nodes
     ends with its first missing pod. The script also ends shortly before the grace period of a
-    follower. A name that cannot be resolved proves nothing, because the Service of the group may be
-    deleted before the pod.
+    follower.
 
     Args:
         port: the port of the engine in the first pod.
-        scheme: ``https`` if the engine uses TLS, otherwise ``http``.
+        seconds: how long it waits at most; by default until shortly before the end of the grace
+            period.
+        pause: seconds between two attempts to connect.
     """
-    return _FOLLOW.format(
-        port=port,
-        scheme=scheme,
-        interval=_INTERVAL_SECONDS,
-        patience=FOLLOWER_GRACE_SECONDS - _STOP_SECONDS,
-    )
+    if seconds is None:
+        seconds = FOLLOWER_GRACE_SECONDS - _STOP_SECONDS
+    return _FOLLOW.format(port=port, patience=seconds, pause=pause)

@@ -10,7 +10,7 @@ from app.convert.pods.drain import (
 )
 from app.convert.pods.inputs import PodInputs
 from app.model.ports import engine_port, engine_scheme
-from app.model.roles import is_disaggregated, roles
+from app.model.roles import Role, is_disaggregated
 from app.values.meta import Object
 
 _STARTUP_PERIOD_SECONDS = 10
@@ -28,19 +28,19 @@ def grace_seconds(*, follower: bool) -> int:
     return FOLLOWER_GRACE_SECONDS if follower else GRACE_SECONDS
 
 
-def engine_lifecycle(inputs: PodInputs) -> Object:
+def engine_lifecycle(inputs: PodInputs, role: Role) -> Object:
     """Returns the probes and the preStop hook of an engine that takes requests.
 
     Until the first answer only the startup probe counts. An engine that is busy answers late, so
     liveness needs a minute of silence. Readiness counts from the first answer on.
     """
     backend = inputs.backend
-    port, scheme = engine_port(backend), engine_scheme(backend)
+    port, scheme = engine_port(backend), engine_scheme(role.worker)
     health = {"httpGet": {"path": "/health", "port": port, "scheme": scheme}}
     script = drain_script(
         port,
         scheme=scheme.lower(),
-        engine=roles(backend)[0].worker.engine,
+        engine=role.worker.engine,
         settle_seconds=_SETTLE_SECONDS if is_disaggregated(backend) else 0,
     )
     return {
@@ -62,15 +62,14 @@ def engine_lifecycle(inputs: PodInputs) -> Object:
             "timeoutSeconds": 10,
             "failureThreshold": 6,
         },
-        "lifecycle": _before_stop(script),
+        "lifecycle": _before_stop("/bin/sh", script),
     }
 
 
 def follower_lifecycle(inputs: PodInputs) -> Object:
     """Returns the preStop hook of the other pods of a group. They serve nothing to probe."""
-    backend = inputs.backend
-    scheme = engine_scheme(backend).lower()
-    return {"lifecycle": _before_stop(follower_drain_script(engine_port(backend), scheme=scheme))}
+    script = follower_drain_script(engine_port(inputs.backend))
+    return {"lifecycle": _before_stop("python3", script)}
 
 
 def _startup_seconds(inputs: PodInputs) -> int:
@@ -78,5 +77,5 @@ def _startup_seconds(inputs: PodInputs) -> int:
     return inputs.options.engine_startup_seconds if own is None else own
 
 
-def _before_stop(script: str) -> Object:
-    return {"preStop": {"exec": {"command": ["/bin/sh", "-c", script]}}}
+def _before_stop(interpreter: str, script: str) -> Object:
+    return {"preStop": {"exec": {"command": [interpreter, "-c", script]}}}

@@ -75,7 +75,7 @@ def _sidecar(inputs: PodInputs, role: Role) -> Object:
     """Returns the sidecar container, which serves the engine's metrics and loads adapters."""
     model, backend, options = inputs.model, inputs.backend, inputs.options
     port = runtime_port(backend)
-    engine = f"{engine_scheme(backend).lower()}://localhost:{engine_port(backend)}"
+    engine = f"{engine_scheme(role.worker).lower()}://localhost:{engine_port(backend)}"
     args = ["--port", str(port), "--engine", _sidecar_engine(backend)]
     args += ["--engine-base-url", env_value(backend, "RUNTIME_URL", engine)]
     args += ["--engine-metrics-path", env_value(backend, "RUNTIME_METRICS_PATH", "/metrics")]
@@ -108,7 +108,7 @@ def _engine(inputs: PodInputs, role: Role) -> Object:
         **inputs.engine_env_from,
         "resources": _resources(role),
         "volumeMounts": engine_mounts(inputs, role),
-        **engine_lifecycle(inputs),
+        **engine_lifecycle(inputs, role),
     }
 
 
@@ -122,7 +122,7 @@ def _disaggregated_engine(inputs: PodInputs, role: Role) -> Object:
         **inputs.engine_env_from,
         "resources": _resources(role),
         "volumeMounts": engine_mounts(inputs, role),
-        **engine_lifecycle(inputs),
+        **engine_lifecycle(inputs, role),
     }
 
 
