@@ -92,8 +92,10 @@ def _repair(obj: Object, steps: list[str | int], *, last: bool) -> None:
         raise _NotRepairable
     if is_required or last:
         into[place] = _sample(schema, last=last)
+    elif isinstance(into, dict):
+        into.pop(place, None)  # it may be the missing field itself
     else:
-        del into[place]
+        raise _NotRepairable
 
 
 def _below(schema: Object, step: str | int) -> Object:

@@ -146,7 +146,7 @@ async def foreign_labels_stay(world: World, before: Family) -> None:
     for resource, name in FAMILY.items():
         live = await world.until(resource, name)
         assert live["metadata"]["labels"]["mine"] == "a"
-        assert live["metadata"]["annotations"] == {"mine": "b"}
+        assert live["metadata"]["annotations"]["mine"] == "b"
 
 
 async def name_taken(world: World, before: Family) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import copy
 import errno
+import json
 import re
 import socket
 import ssl
@@ -30,13 +31,18 @@ from app.apis.kinds import (
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
+from app.model.arguments import arguments
 from app.model.canonical import canonical
 from app.model.children import Desired
+from app.model.engine import engine as engine_of
+from app.model.forms import Model
 from app.validation.rules import RULES
 from app.values.meta import Object, Resource
 from tests.answers.cases import AnswerCase, cases, rule_names
 from tests.builders import UID, backend, booster_object, disaggregated, lora, policy
 from tests.controlplane.api import Refused
+from tests.engine_parsers import Refused as Rejected
+from tests.engine_parsers import read_back
 from tests.kthena import booster_refusals, refusals
 from tests.world import Admin
 
@@ -48,6 +54,11 @@ DRY = {"dryRun": "All", "fieldValidation": "Strict"}
 
 Way = tuple[str | int, ...]
 Proof = Callable[[AnswerCase, Admin], None]
+
+
+def form(case: AnswerCase) -> Model:
+    """The canonical form of the object of a case."""
+    return canonical(ModelBooster.model_validate(case.placed))
 
 
 def made(obj: Object, profile: Profile = Profile.B, uid: str = UID) -> list[Desired]:
@@ -146,7 +157,7 @@ def one_of_two_adapters_is_lost(case: AnswerCase, _: Admin) -> None:
     command = engine(case.object)
     modules = command[command.index("--lora-modules") + 1 :]
     assert len(modules) == 2
-    assert len({module.partition("=")[0] for module in modules}) == 1
+    assert len({json.loads(module)["name"] for module in modules}) == 1
 
 
 def the_last_argument_wins(case: AnswerCase, _: Admin) -> None:
@@ -169,7 +180,40 @@ def the_last_adapters_win(case: AnswerCase, _: Admin) -> None:
     command = engine(changed(case.object, (*FIRST, "workers", 0, "config")))
     at = command.index("--lora-modules")
     given = parser.parse_args(["--lora-modules", theirs, *command[at:]]).lora_modules
-    assert [module.partition("=")[0] for module in given] == [ours["name"]]
+    assert [json.loads(module)["name"] for module in given] == [ours["name"]]
+
+
+def engine_rejects_its_words(case: AnswerCase, _: Admin) -> None:
+    """The parser of the release, built from its table, ends with an error."""
+    worker = form(case).backends[0].workers[0]
+    with pytest.raises(Rejected):
+        read_back(engine_of(worker).table, arguments(worker).words)
+
+
+def engine_gets_half_of_a_pair(case: AnswerCase, _: Admin) -> None:
+    """vLLM checks this after parsing: it raises TypeError before it loads the model."""
+    command = engine(case.object)
+    assert "--enable-auto-tool-choice" in command
+    assert "--tool-call-parser" not in command
+
+
+def router_is_told_nothing_of_it(*way: str | int) -> Proof:
+    """Shows that what the router reads is the same without a field that was written."""
+
+    def proof(case: AnswerCase, _: Admin) -> None:
+        for resource in (MODEL_SERVER, MODEL_ROUTE):
+            without = changed(case.object, way)
+            assert child(case.object, resource) == child(without, resource)
+
+    return proof
+
+
+def router_has_no_connector(case: AnswerCase, _: Admin) -> None:
+    """Nothing in the ModelServer names one; kthena v0.1.0 does not choose by the engine."""
+    server = child(case.object, MODEL_SERVER)
+    assert server["inferenceEngine"] == "SGLang"
+    assert "pdGroup" in server["workloadSelector"]
+    assert "kvConnector" not in server
 
 
 # What an autoscaler cannot do.
@@ -497,6 +541,13 @@ PROOFS: dict[str, Proof] = {
     "engines.served_names_agree": decode_does_not_know_the_model,
     "engines.adapters_are_named_once": the_last_adapters_win,
     "encryption.keys_have_certificates": key_is_of_no_use_alone,
+    "sglang.sglang_roles_are_routed": router_has_no_connector,
+    "sglang.bootstrap_port_is_the_default": router_is_told_nothing_of_it(
+        *(*FIRST, "workers", 0, "config")
+    ),
+    "engine_flags.annotations_are_valid": is_ignored(("metadata", "annotations")),
+    "engine_flags.arguments_fit_engine": engine_rejects_its_words,
+    "engine_flags.arguments_fit_together": engine_gets_half_of_a_pair,
     "engines.transfers_fit": one_side_cannot_hand_over,
     "addresses.addresses_have_their_form": hub_has_no_such_repository,
     "engines.caches_are_usable": pod_with_dots_is_refused,

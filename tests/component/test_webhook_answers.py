@@ -62,8 +62,9 @@ async def test_content(headers: dict[str, str], want: int) -> None:
 
 
 def _with_config(text: str) -> bytes:
-    """A review whose engine argument ``x`` is this piece of JSON, written as it stands."""
-    obj = booster_object("demo", backend(workers=[worker(config={"x": "HERE"})]))
+    """A review whose engine argument is this piece of JSON, written as it stands."""
+    flag = "chat-template" if text.startswith('"') else "allowed-origins"  # a text, or JSON
+    obj = booster_object("demo", backend(workers=[worker(config={flag: "HERE"})]))
     return orjson.dumps(review(obj)).replace(b'"HERE"', text.encode())
 
 

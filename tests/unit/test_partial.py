@@ -49,3 +49,7 @@ def test_what_cannot_be_repaired_is_told_as_before() -> None:
         deep = [deep]
     odd = one(modelURI="x", workers=[worker(config={"a": deep})])
     assert "spec.backends[0].modelURI" in paths(odd)
+
+
+def test_object_without_metadata_is_refused() -> None:
+    assert [str(fault.path) for fault in validate({}, Context()).faults][:1] == ["metadata"]
