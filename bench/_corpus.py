@@ -12,6 +12,20 @@ Review = dict[str, Any]
 
 GROUP = "workload.serving.volcano.sh"
 KIND = {"group": GROUP, "version": "v1alpha1", "kind": "ModelBooster"}
+NUMBERS = (
+    *("long-prefill-token-threshold", "max-cpu-loras", "max-log-len", "max-logprobs", "max-loras"),
+    *("max-num-seqs", "max-parallel-loading-workers", "num-gpu-blocks-override", "seed"),
+)
+"""Flags of every vLLM release that are whole numbers."""
+
+TEXTS = (
+    *("chat-template", "code-revision", "download-dir", "generation-config", "hf-config-path"),
+    *("otlp-traces-endpoint", "response-role", "revision", "root-path", "scheduler-cls"),
+    *("tokenizer", "tokenizer-revision", "tool-call-parser", "tool-parser-plugin", "worker-cls"),
+    "worker-extension-cls",
+)
+"""Flags of every vLLM release that are any text."""
+
 RESOURCE = {"group": GROUP, "version": "v1alpha1", "resource": "modelboosters"}
 
 
@@ -68,7 +82,7 @@ def small(chance: random.Random) -> Review:
 
 def medium(chance: random.Random) -> Review:
     """One with env and an adapter, half of them edited; some 2.7 KB."""
-    config = {f"flag-{_name(chance)}": chance.randrange(1000) for _ in range(10)}
+    config = {**_numbers(chance), "revision": _name(chance)}
     found = _backend(
         chance, "b1", config, env=_env(chance, 8, 8), loraAdapters=[lora(_name(chance))]
     )
@@ -81,7 +95,10 @@ def large(chance: random.Random) -> Review:
         _backend(
             chance,
             f"b{n}",
-            {f"flag-{_name(chance)}": f"{chance.getrandbits(80):020x}" for _ in range(25)},
+            {
+                **_numbers(chance),
+                **{flag: f"{chance.getrandbits(80):020x}" for flag in TEXTS},
+            },
             env=_env(chance, 25, 40),
         )
         for n in range(14)
@@ -111,6 +128,10 @@ def corpus(size: str, count: int, seed: str) -> list[Review]:
 
 def _name(chance: random.Random) -> str:
     return f"m{chance.getrandbits(40):010x}"
+
+
+def _numbers(chance: random.Random) -> dict[str, Any]:
+    return {flag: chance.randrange(1000) for flag in NUMBERS}
 
 
 def _env(chance: random.Random, count: int, length: int) -> list[dict[str, Any]]:

@@ -47,6 +47,9 @@ def hostile() -> Iterator[tuple[str, int, list[bytes]]]:
         head, _, rest = template.partition(config)
         body = b"".join((head, config, value.encode(), rest[4:]))
         yield name, len(body), [_head(f"Content-Length: {len(body)}"), body]
+    unknown = {f"no-such-flag-{n:x}": 1 for n in range(2000)}
+    body = template.replace(config, config[:10] + orjson.dumps(unknown)[:-1] + b',"port":', 1)
+    yield "2 000 unknown flags", len(body), [_head(f"Content-Length: {len(body)}"), body]
     spaces = template + b" " * (MAX_BYTES - len(template))
     text = template.replace(b'"vllm/', b'"' + b"x" * (MAX_BYTES - len(template)) + b"vllm/", 1)
     for name, body in (("8 MiB, most of it blanks", spaces), ("8 MiB, most of it a name", text)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, NamedTuple
 
 from app.engines.fault import Wrong
@@ -15,6 +16,9 @@ from app.engines.values import word_fault
 _BLANK = re.compile(r"\s")
 _NEGATIVE = re.compile(r"-\d+", re.ASCII)
 SERVED_NAMES = "served-model-name"
+
+_MAX_FAULTS = 20
+"""Most words of one value whose faults are told; a list may have thousands."""
 
 
 class Form(NamedTuple):
@@ -101,7 +105,8 @@ def _repeated(flag: Flag, name: str, values: list[Any]) -> Form:
 
 def _checked(flag: Flag, name: str, words: list[str]) -> Form:
     """Returns a flag with its words, and what is wrong with each."""
-    faults = [fault for word in words if (fault := word_fault(flag, word)) is not None]
+    bad = (fault for word in words if (fault := word_fault(flag, word)) is not None)
+    faults = list(islice(bad, _MAX_FAULTS))
     if flag.name == SERVED_NAMES and any(map(_BLANK.search, words)):
         faults.append((Wrong.FORM, "must not hold a blank; write several names as a list"))
     if "--" in words or (len(words) > 1 and any(map(_looks_like_flag, words))):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from functools import cache, lru_cache
 
 from app.engines.fault import Fault, Wrong
 from app.engines.history import GONE
@@ -32,33 +34,45 @@ def misspelled(name: str) -> str | None:
 
 def in_other_tables(rules: Table, name: str) -> Flag | None:
     """Returns the flag as the newest other table has it; None if no release has it."""
-    for release in reversed(releases(rules.engine)):
-        found = table(rules.engine, release).find(name)
-        if found is not None:
-            return found
-    return None
+    having = _having(rules.engine).get(name)
+    return table(rules.engine, having[-1]).find(name) if having else None
 
 
 def missing(rules: Table, key: str, name: str) -> Fault:
-    """Returns the fault of a key that names no flag of a table, with what to write instead."""
+    """Returns the fault of a key that names no flag of a table, with what to write instead.
+
+    It lacks the flag that a misspelled name may mean: ``suggestion`` finds that, in a search that
+    takes too long for the thousands of keys that an object may have.
+    """
     engine = rules.engine
     gone = gone_by(engine, rules.release, key, name)
     if gone is not None:
         return gone
     no_flag = f"{LABELS[engine]} {rules.release} has no such flag"
-    having = [one for one in releases(engine) if name in table(engine, one)]
+    having = _having(engine).get(name, ())
     newer = [one for one in having if one > rules.release]
     if newer:
         return Fault(key, Wrong.UNKNOWN, f"{no_flag}; {newer[0]} has it", name)
     if having:
         return Fault(key, Wrong.GONE, f"{no_flag}; {having[-1]} had it", name)
-    longer = sorted(full for full in rules.names() if full.startswith(name))
+    names = _sorted_names(rules)
+    first = bisect_left(names, name)
+    longer = [full for full in names[first : first + 3] if full.startswith(name)]
     if longer:
-        detail = f"is an abbreviation of {' or '.join(longer[:3])}; write the whole name"
+        detail = f"is an abbreviation of {' or '.join(longer)}; write the whole name"
         return Fault(key, Wrong.ABBREVIATION, detail, longer[0])
-    near = _nearest(rules, name)
-    hint = f"; did you mean {near}?" if near else ""
-    return Fault(key, Wrong.UNKNOWN, f"{no_flag}{hint}", near)
+    return Fault(key, Wrong.UNKNOWN, no_flag)
+
+
+def suggestion(rules: Table, fault: Fault) -> str:
+    """Returns the flag that a fault of ``missing`` may mean, as the end of its message.
+
+    ``""`` if no name is near, or if the fault says already what to write.
+    """
+    if fault.wrong is not Wrong.UNKNOWN or fault.flag:
+        return ""
+    near = _nearest(rules, fault.key.partition(".")[0].replace("_", "-"))
+    return f"; did you mean {near}?" if near else ""
 
 
 def gone_by(engine: str, release: Release, key: str, name: str) -> Fault | None:
@@ -79,10 +93,31 @@ def deprecated(rules: Table, name: str) -> str:
     return f"is deprecated in {LABELS[rules.engine]} {rules.release}{until}{use}"
 
 
+@cache
+def _having(engine: str) -> dict[str, tuple[Release, ...]]:
+    """Returns the releases whose tables have a name, the oldest first, for all names."""
+    found: dict[str, tuple[Release, ...]] = {}
+    for one in releases(engine):
+        for name in table(engine, one).names():
+            found[name] = (*found.get(name, ()), one)
+    return found
+
+
+@cache
+def _sorted_names(rules: Table) -> list[str]:
+    return sorted(rules.names())
+
+
+@lru_cache(maxsize=1024)
 def _nearest(rules: Table, name: str) -> str:
     from difflib import get_close_matches
 
     short = rules.short(name)
     if short is not None:
         return short.name
-    return next(iter(get_close_matches(name, rules.names(), 1, _NEAR)), "")
+    size = len(name)
+    # No name of another length can be near; this leaves few of the hundreds of names.
+    names = [
+        full for full in rules.names() if 2 * min(size, len(full)) / (size + len(full)) >= _NEAR
+    ]
+    return next(iter(get_close_matches(name, names, 1, _NEAR)), "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.engines.engine import Engine
-from app.engines.names import LABELS, missing
+from app.engines.names import LABELS, missing, suggestion
 from app.engines.table import Flag, Kind, Type, releases, table
 
 _TYPES = {
@@ -77,7 +77,8 @@ def details(engine: Engine, name: str) -> Iterator[str]:
 
 def absent(engine: Engine, name: str) -> str:
     """Returns one line that says that the release has no such flag, and what it has instead."""
-    return missing(engine.table, name, plain(name)).detail
+    fault = missing(engine.table, plain(name), plain(name))
+    return fault.detail + suggestion(engine.table, fault)
 
 
 def plain(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -65,6 +66,17 @@ def test_unknown_flag_of_a_known_release_is_refused_with_the_nearest_name() -> N
     (text,) = said(verdict(written("v0.16.0", {"max_modle_len": 1})))
     assert text.startswith(f"{W0}.config.max_modle_len: Forbidden: vLLM 0.16.0 has no such flag")
     assert text.endswith("did you mean max-model-len?")
+
+
+def test_thousands_of_unknown_flags_are_refused_quickly() -> None:
+    config = {f"max-num-seqs-{n}": 1 for n in range(2000)}
+    begin = time.process_time()
+    texts = said(verdict(written("v0.16.0", config)))
+    seconds = time.process_time() - begin
+
+    assert "did you mean max-num-seqs?" in texts[0]
+    assert texts[-1].endswith("1981 more faults")
+    assert seconds < 1  # each name took milliseconds once
 
 
 def test_flag_that_is_gone_is_refused_with_its_successor() -> None:

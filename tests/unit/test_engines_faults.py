@@ -8,6 +8,7 @@ import pytest
 
 from app.engines.engine import engine_of
 from app.engines.fault import Fault, Wrong
+from app.engines.names import suggestion
 from app.engines.words import command_line
 
 
@@ -82,8 +83,6 @@ def test_vllm_085_gets_a_literal_of_python(value: Any) -> None:
 @pytest.mark.parametrize(
     ("release", "config", "wrong", "detail"),
     [
-        ("0.16.0", {"max-num-seqz": 1}, Wrong.UNKNOWN, "did you mean max-num-seqs?"),
-        ("0.16.0", {"tp": 1}, Wrong.UNKNOWN, "did you mean tensor-parallel-size?"),
         ("0.16.0", {"nonsense": 1}, Wrong.UNKNOWN, "vLLM 0.16.0 has no such flag"),
         ("0.8.5", {"kv-events-config": {}}, Wrong.UNKNOWN, "0.9.2 has it"),
         ("0.16.0", {"task": "embed"}, Wrong.GONE, "gone since 0.13.0, use runner and convert"),
@@ -154,6 +153,22 @@ def test_what_the_engine_takes_is_no_fault(
     assert faults(release, config, engine) == []
 
 
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("max-num-seqz", "; did you mean max-num-seqs?"),
+        ("max_num_seqz.part", "; did you mean max-num-seqs?"),
+        ("tp", "; did you mean tensor-parallel-size?"),
+        ("nonsense", ""),
+        ("kv-events-config", ""),  # the fault names the release that has it
+    ],
+)
+def test_a_misspelled_flag_has_a_suggestion(key: str, meant: str) -> None:
+    (fault,) = faults("0.8.5", {key: 1})
+
+    assert suggestion(engine_of("vllm", "own:latest", "0.8.5").table, fault) == meant
+
+
 def test_the_model_of_sglang_is_ours_by_any_name() -> None:
     (fault,) = faults("0.5.23", {"model": "x"}, "sglang")
 
@@ -164,7 +179,8 @@ def test_a_typing_error_is_told_even_if_nothing_is_written() -> None:
     (fault,) = faults("0.16.0", {"kv-event-config": None})
 
     assert (fault.wrong, fault.certain) == (Wrong.UNKNOWN, False)
-    assert "kv-events-config" in fault.detail
+    table = engine_of("vllm", "own:latest", "0.16.0").table
+    assert "kv-events-config" in suggestion(table, fault)
 
 
 def test_nothing_is_certain_about_an_unknown_release() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.engines.fault import Fault, Wrong
-from app.engines.names import LABELS
+from app.engines.names import LABELS, suggestion
 from app.engines.release import release
 from app.model.annotations import BACKEND_ANNOTATIONS, ENGINE_RELEASE
 from app.model.arguments import arguments
@@ -26,6 +26,9 @@ _VALUE_FAULTS = frozenset({Wrong.FORM, Wrong.TYPE, Wrong.CHOICE})
 
 _CHECKED_ELSEWHERE = frozenset({"port"})
 """Flags whose values another rule checks for all engines."""
+
+_MAX_SUGGESTIONS = 20
+"""Most misspelled flags of an object for which the nearest name is searched; no more are shown."""
 
 _TOOL_CHOICE, _TOOL_PARSER = "enable-auto-tool-choice", "tool-call-parser"
 _COMPILATION = "compilation-config"
@@ -49,10 +52,12 @@ def annotations_are_valid(inputs: RuleInputs) -> Iterator[FieldError]:
 
 def arguments_fit_engine(inputs: RuleInputs) -> Iterator[FieldError]:
     """The engine's release has every flag of ``config``, and can read its value."""
+    found = 0
     for worker in _workers(inputs):
         for fault in _faults(worker):
             if fault.certain and fault.wrong is not Wrong.DEPRECATED:
-                yield _field_error(worker, fault)
+                found += 1
+                yield _field_error(worker, fault, suggest=found <= _MAX_SUGGESTIONS)
 
 
 def arguments_fit_together(inputs: RuleInputs) -> Iterator[FieldError]:
@@ -65,10 +70,13 @@ def arguments_fit_together(inputs: RuleInputs) -> Iterator[FieldError]:
 
 def arguments_are_current(inputs: RuleInputs) -> Iterator[str]:
     """An engine that is newer than we know may reject an argument; a deprecated one will go."""
+    found = 0
     for worker in _workers(inputs):
         for fault in _faults(worker):
             if not fault.certain or fault.wrong is Wrong.DEPRECATED:
-                yield f"{worker.path.child('config', fault.key)}: {_detail(fault)}"
+                found += 1
+                detail = _detail(worker, fault, suggest=found <= _MAX_SUGGESTIONS)
+                yield f"{worker.path.child('config', fault.key)}: {detail}"
         for error, is_certain in _combinations(worker):
             if not is_certain:
                 yield str(error)
@@ -125,20 +133,21 @@ def _faults(worker: WorkerForm) -> list[Fault]:
     return [f for f in faults if f.flag not in elsewhere or f.wrong not in _VALUE_FAULTS]
 
 
-def _field_error(worker: WorkerForm, fault: Fault) -> FieldError:
+def _field_error(worker: WorkerForm, fault: Fault, *, suggest: bool) -> FieldError:
     path = worker.path.child("config", fault.key)
+    detail = _detail(worker, fault, suggest=suggest)
     if fault.wrong in _VALUE_FAULTS:
-        return invalid(path, worker.config[fault.key], _detail(fault))
-    return forbidden(path, _detail(fault))
+        return invalid(path, worker.config[fault.key], detail)
+    return forbidden(path, detail)
 
 
-def _detail(fault: Fault) -> str:
+def _detail(worker: WorkerForm, fault: Fault, *, suggest: bool) -> str:
     match fault.wrong:
         case Wrong.OWNED:
             return f"the flag {fault.flag} is written for you; {fault.detail}"
         case Wrong.SPELLING:
             return f"is not spelled as a flag; {fault.detail}"
-    return fault.detail
+    return fault.detail + suggestion(engine(worker).table, fault) if suggest else fault.detail
 
 
 def _combinations(worker: WorkerForm) -> Iterator[tuple[FieldError, bool]]:
