@@ -1,7 +1,8 @@
 """Prints the argument parser of an engine as JSON. Runs inside the engine's own environment.
 
-Usage: ``python probe.py vllm|sglang [CASES]``. With CASES, a JSON file of flags and command lines,
-it prints what the parser reads for each flag instead. It needs neither a GPU nor a model: compiled
+Usage: ``python probe.py vllm|sglang [CASES [serve]]``. With CASES, a JSON file of flags and command
+lines, it prints what the parser reads for each flag instead; with ``serve``, the parser of
+``vllm serve`` reads them. It needs neither a GPU nor a model: compiled
 modules that cannot be loaded are replaced by empty ones, and the program ends when it would read
 its arguments. It imports nothing of this repository.
 """
@@ -9,6 +10,7 @@ its arguments. It imports nothing of this repository.
 from __future__ import annotations
 
 import argparse
+import enum
 import importlib.abc
 import importlib.machinery
 import importlib.metadata
@@ -73,8 +75,13 @@ def _stop(self: argparse.ArgumentParser, *args: Any, **named: Any) -> NoReturn:
     raise Found(self)
 
 
-def parser_of(engine: str) -> argparse.ArgumentParser:
-    """Starts an engine's server and returns the parser that would read its arguments."""
+def parser_of(engine: str, *, serve: bool = False) -> argparse.ArgumentParser:
+    """Starts an engine's server and returns the parser that would read its arguments.
+
+    Args:
+        engine: ``vllm`` or ``sglang``.
+        serve: whether vLLM is started as ``vllm serve``.
+    """
     sys.meta_path.insert(0, _Empty(COMPILED[engine]))
     original = argparse.ArgumentParser.parse_known_args
     argparse.ArgumentParser.parse_known_args = _stop  # type: ignore[method-assign]
@@ -91,8 +98,9 @@ def parser_of(engine: str) -> argparse.ArgumentParser:
 
             # As on a node with GPUs of NVIDIA, which most images are for.
             vllm.platforms.resolve_current_platform_cls_qualname = lambda: CUDA
-            sys.argv = [PROGRAMS[engine]]
-            runpy.run_module(PROGRAMS[engine], run_name="__main__")
+            program = "vllm.entrypoints.cli.main" if serve else PROGRAMS[engine]
+            sys.argv = ["vllm", "serve", "none"] if serve else [program]
+            runpy.run_module(program, run_name="__main__")
     except Found as found:
         return found.parser
     finally:
@@ -176,6 +184,69 @@ def read_all(
     return found
 
 
+def read_lines(
+    parser: argparse.ArgumentParser, lines: list[tuple[list[str], list[str]]]
+) -> list[dict[str, Any]]:
+    """Returns what the parser reads of whole command lines: the values of some flags of each.
+
+    Args:
+        parser: the parser of the program that the command lines start.
+        lines: the arguments of the program, and the flags that are asked about.
+
+    Returns:
+        The values by flag and ``model``, or ``refused`` with the reason.
+    """
+    flags = parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            flags = action.choices["serve"]
+    found: list[dict[str, Any]] = []
+    for words, names in lines:
+        try:
+            read = parser.parse_args(words)
+            _check(read)
+        except (Exception, SystemExit) as exc:
+            found.append({"refused": f"{exc!r} {exc.__context__!r}"})
+            continue
+        values = {}
+        for name in names:
+            action = flags._option_string_actions.get(f"--{name}")
+            values[name] = _deep(getattr(read, action.dest)) if action else "no such flag"
+        tag = getattr(read, "model_tag", None)
+        own = getattr(read, "model_path", None) or read.model
+        values["model"] = tag if words[0] == "serve" else own if tag is None else [own, tag]
+        found.append(values)
+    return found
+
+
+def _check(read: argparse.Namespace) -> None:
+    """Checks arguments together, as vLLM does before it starts."""
+    try:
+        from vllm.entrypoints.openai.cli_args import (  # type: ignore[import-not-found]
+            validate_parsed_serve_args,
+        )
+    except ImportError:
+        return
+    read.subparser = "serve"
+    validate_parsed_serve_args(read)
+
+
+def _deep(value: Any) -> Any:
+    """Returns a value as JSON, with the fields of the objects in it."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, (list, tuple)):
+        return [_deep(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): _deep(one) for key, one in value.items()}
+    if isinstance(value, (str, int, float, type(None))):
+        return value
+    fields = getattr(value, "__dict__", None) or {
+        name: getattr(value, name, None) for name in getattr(value, "__slots__", ())
+    }
+    return {key: _deep(one) for key, one in fields.items()} if fields else repr(value)
+
+
 def _plain(value: Any) -> Any:
     """Returns a value as JSON; of adapters their names and paths."""
     if isinstance(value, (list, tuple)):
@@ -193,8 +264,12 @@ if __name__ == "__main__":
     os.dup2(2, 1)
     name = sys.argv[1]
     asked = json.loads(Path(sys.argv[2]).read_text()) if len(sys.argv) > 2 else None
-    parser = parser_of(name)
-    answer = described(name, parser) if asked is None else read_all(name, parser, asked)
+    program = sys.argv[3] if len(sys.argv) > 3 else ""
+    parser = parser_of(name, serve=program == "serve")
+    if program:
+        answer: Any = read_lines(parser, asked or [])
+    else:
+        answer = described(name, parser) if asked is None else read_all(name, parser, asked)
     with os.fdopen(out, "w") as stream:
         json.dump(answer, stream)
     os._exit(0)
