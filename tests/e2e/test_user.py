@@ -46,8 +46,8 @@ def test_model_booster_from_apply_to_delete(kubectl: Kubectl, admin: Admin) -> N
     said = kubectl("wait", "mb/qwen", "--for=condition=Ready", "--timeout=30s")
     assert said.stdout == "modelbooster.workload.serving.volcano.sh/qwen condition met\n"
     assert _aged(kubectl("get", "mb", "-o", "wide").stdout) == (
-        "NAME ACTIVE REASON FAILED INITIALIZED MODEL AGE\n"
-        "qwen True ModelAvailable False True qwen AGE\n"
+        "NAME ACTIVE REASON FAILED INITIALIZED SETUP MODEL AGE\n"
+        "qwen True ModelAvailable False True ModelCreating qwen AGE\n"
     )
     described = kubectl("describe", "mb", "qwen").stdout
     assert re.search(r"Normal +ChildrenCreated .* model-booster-controller +created ", described)
@@ -152,12 +152,12 @@ def test_all_faults_are_reported_at_once(kubectl: Kubectl) -> None:
 
 def test_warning_is_printed_and_the_object_stored(kubectl: Kubectl) -> None:
     obj = booster_object("m")
-    obj["spec"]["backends"][0]["type"] = "SGLang"
+    obj["spec"]["backends"][0]["type"] = "MindIE"
 
     said = kubectl("apply", "-f", "-", stdin=yaml.safe_dump(obj))
 
     assert said.stderr.startswith("Warning: ")
-    assert "SGLang" in said.stderr
+    assert "MindIE" in said.stderr
     assert said.stdout == "modelbooster.workload.serving.volcano.sh/m created\n"
     assert kubectl("wait", "mb/m", "--for=condition=Failed", "--timeout=30s").code == 0
     assert _aged(kubectl("get", "mb", "m").stdout) == (
