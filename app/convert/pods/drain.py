@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 GRACE_SECONDS = 300
 """``terminationGracePeriodSeconds``: Kubernetes kills the pod after this time."""
 
@@ -126,6 +128,7 @@ say 'the first pod of the group still answers, but time ran out'
 )
 
 
+@lru_cache(maxsize=256)
 def drain_script(
     port: int,
     *,
@@ -157,6 +160,7 @@ def drain_script(
     )
 
 
+@lru_cache(maxsize=256)
 def follower_drain_script(port: int, *, scheme: str = "http") -> str:
     """Returns a shell script that ends when the first pod of the group no longer answers.
 
