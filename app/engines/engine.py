@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -65,7 +66,6 @@ class Engine:
         return (self.release or self.table.release) >= since
 
 
-@lru_cache(maxsize=1024)
 def engine_of(name: str, image: str, stated: str | None = None) -> Engine:
     """Returns what is known of the engine in an image.
 
@@ -83,16 +83,29 @@ def engine_of(name: str, image: str, stated: str | None = None) -> Engine:
         if release is None:
             raise ValueError(f'"{stated}" is no release; write it as 0.16.0')
     else:
-        release = release_of_image(name, image)
+        cached = len(image) <= _MAX_CACHED_LENGTH
+        release = (_release_of if cached else release_of_image)(name, image)
+    return _engine(name, release)
+
+
+_MAX_CACHED_LENGTH = 1024
+"""Longest reference of an image that is cached; a longer one is refused anyway."""
+
+_release_of = lru_cache(maxsize=1024)(release_of_image)
+
+
+@lru_cache(maxsize=256)
+def _engine(name: str, release: Release | None) -> Engine:
+    """Returns what is known of a release of an engine; images of the same release share it."""
     known = releases(name)
     if not known:
         raise KeyError(name)
     if release is None:
         return Engine(name, None, table(name, known[-1]))
-    older = [one for one in known if one <= release]
-    newer = [one for one in known if one > release]
-    if not older:
-        return Engine(name, release, table(name, newer[0]))
-    below = table(name, older[-1])
-    between = newer and older[-1] != release
-    return Engine(name, release, below, table(name, newer[0]) if between else None)
+    position = bisect_right(known, release)
+    if position == 0:
+        return Engine(name, release, table(name, known[0]))
+    below = table(name, known[position - 1])
+    if position == len(known) or below.release == release:
+        return Engine(name, release, below)
+    return Engine(name, release, below, table(name, known[position]))

@@ -20,6 +20,9 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 _NO_NAME = re.compile(r"[^a-z0-9]+", re.ASCII)
 _NEAR = 0.8
 
+_MAX_LENGTH = 256
+"""No flag has a name of this length; longer texts would fill the cache."""
+
 
 def misspelled(name: str) -> str | None:
     """Returns what to write instead of a name that no flag can have; None if one can."""
@@ -71,7 +74,8 @@ def suggestion(rules: Table, fault: Fault) -> str:
     """
     if fault.wrong is not Wrong.UNKNOWN or fault.flag:
         return ""
-    near = _nearest(rules, fault.key.partition(".")[0].replace("_", "-"))
+    name = fault.key.partition(".")[0].replace("_", "-")
+    near = _nearest(rules, name) if len(name) < _MAX_LENGTH else ""
     return f"; did you mean {near}?" if near else ""
 
 

@@ -7,7 +7,7 @@ asked for, and a flag is built when it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -135,9 +135,10 @@ class Table:
     def __len__(self) -> int:
         return len(self._flags)
 
-    def first_name(self, name: str) -> str:
-        """Returns the first name of the flag that has another name; ``name`` if none has."""
-        return self._others.get(name, name)
+    @property
+    def first_names(self) -> Mapping[str, str]:
+        """The first name of a flag by each of its other names."""
+        return self._others
 
     def names(self) -> Iterator[str]:
         """Yields every name of every flag, without dashes."""

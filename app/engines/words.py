@@ -13,6 +13,7 @@ from app.engines.fault import Fault, Wrong
 from app.engines.forms import Form, form, truth
 from app.engines.history import DOTTED_KEYS
 from app.engines.names import MISSING, deprecated, gone_by, in_other_tables, missing, misspelled
+from app.engines.plain import plain_argument
 from app.engines.table import STRUCTURED, Flag, Kind, Table, Type
 from app.engines.text import argument_text
 
@@ -92,13 +93,24 @@ def command_line(
         owned: flags that the user must not write, with what says the same; ``OWNED`` if None.
     """
     owned = OWNED.get(engine.name, {}) if owned is None else owned
+    table = engine.table
     words: list[str] = []
     faults: list[Fault] = []
     keys: dict[str, str] = {}
     parts: set[str] = set()
     for key in sorted(config):
-        value = config[key]
-        if type(value) in _SCALARS and (type(value) is not str or len(value) < MAX_CACHED_LENGTH):
+        value, is_short = config[key], len(key) < MAX_CACHED_LENGTH
+        plain = plain_argument(table, key) if is_short else None
+        if plain is not None and plain.takes(value):
+            own = plain.flag
+            if own not in keys and own not in owned:
+                words += (plain.word, str(value))
+                keys[own] = key
+                parts.add(own)
+                continue
+        if type(value) is str:
+            is_short = is_short and len(value) < MAX_CACHED_LENGTH
+        if is_short and type(value) in _SCALARS:
             entry = _cached_entry(engine, key, value)
         else:
             entry = _entry(engine, key, value)

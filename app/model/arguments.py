@@ -52,14 +52,14 @@ class Arguments:
         faults: what is wrong with the entries, in the order of their keys.
     """
 
-    __slots__ = ("_first_name", "_keys", "_worker", "faults", "words")
+    __slots__ = ("_first_names", "_keys", "_worker", "faults", "words")
 
     def __init__(
         self, worker: WorkerForm, keys: dict[str, str], words: list[str], faults: list[Fault]
     ) -> None:
         self._worker = worker
         self._keys = keys
-        self._first_name = engine(worker).table.first_name
+        self._first_names = engine(worker).table.first_names
         self.words = words
         self.faults = faults
 
@@ -93,8 +93,10 @@ class Arguments:
 
     def _key(self, name: str) -> str | None:
         """Returns the key of a flag, whichever of its names is given: they differ by release."""
-        key = self._keys.get(name)
-        return self._keys.get(self._first_name(name)) if key is None else key
+        keys = self._keys
+        if not keys or name in keys:
+            return keys.get(name)
+        return keys.get(self._first_names[name]) if name in self._first_names else None
 
 
 @cached_fact

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.model.arguments import arguments
-from app.model.forms import BackendForm, WorkerForm
+from app.model.forms import BackendForm, WorkerForm, cached_fact
 from app.model.roles import SGLANG_DISAGGREGATED, is_disaggregated, roles
 from app.values.fields import SpecError, invalid
 
@@ -72,6 +72,7 @@ def _connector_kind(backend: BackendForm, name: str, side: dict[str, Any]) -> st
     return CONNECTORS[kind]
 
 
+@cached_fact
 def transfer_config(worker: WorkerForm) -> dict[str, Any] | None:
     """Returns ``kv-transfer-config`` of a worker as an object; None if it has none.
 

@@ -118,8 +118,6 @@ _Form = TypeVar("_Form", WorkerForm, BackendForm, Model)
 
 _Fact = TypeVar("_Fact")
 
-_UNKNOWN: Any = object()
-
 
 def cached_fact(fact: Callable[[_Form], _Fact]) -> Callable[[_Form], _Fact]:
     """Caches the result of a function on its form.
@@ -129,9 +127,11 @@ def cached_fact(fact: Callable[[_Form], _Fact]) -> Callable[[_Form], _Fact]:
 
     @wraps(fact)
     def known(form: _Form) -> _Fact:
-        answer: _Fact = form.facts.get(fact, _UNKNOWN)
-        if answer is _UNKNOWN:
-            answer = form.facts[fact] = fact(form)
+        facts = form.facts
+        if fact in facts:
+            found: _Fact = facts[fact]
+            return found
+        answer = facts[fact] = fact(form)
         return answer
 
     return known

@@ -197,8 +197,8 @@ def _folder(uri: str, backend: BackendForm) -> str:
     reference, because its value is not known here.
     """
     scheme = uri.partition("://")[0] if "://" in uri else "hf"  # the downloader's default
-    parts = [uri, *_chosen(_CHOOSING.get(scheme, ()), backend)]
-    return hashlib.md5("\0".join(parts).encode(), usedforsecurity=False).hexdigest()
+    text = "\0".join([uri, *_chosen(_CHOOSING.get(scheme, ()), backend)])
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 _EXPANDED = re.compile(r"\$\(([^)]*)\)")
@@ -208,7 +208,7 @@ _EXPANDED = re.compile(r"\$\(([^)]*)\)")
 def _chosen(names: Iterable[str], backend: BackendForm) -> list[str]:
     """Returns the given variables of ``env`` as text, with those that their values contain."""
     given, found = variables(backend), dict[str, str]()
-    left = [name for name in names if name in given]
+    left = list(given.keys() & names)
     while left:
         name = left.pop()
         entry = given[name]

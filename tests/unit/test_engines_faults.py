@@ -9,6 +9,7 @@ import pytest
 from app.engines.engine import engine_of
 from app.engines.fault import Fault, Wrong
 from app.engines.names import suggestion
+from app.engines.plain import plain_argument
 from app.engines.words import command_line
 
 
@@ -231,3 +232,13 @@ def test_keys_are_known_by_the_first_name_of_their_flag() -> None:
     line = command_line(engine, {"tensor_parallel_size": 2, "api-key": None})
 
     assert line.keys == {"tp-size": "tensor_parallel_size", "api-key": "api-key"}
+
+
+def test_long_keys_are_not_kept() -> None:
+    key = "x" * 1000
+    before = plain_argument.cache_info().currsize
+
+    (fault,) = assumed({key: 1})
+
+    assert suggestion(engine_of("vllm", "own:latest").table, fault) == ""
+    assert plain_argument.cache_info().currsize == before

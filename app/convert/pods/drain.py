@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 GRACE_SECONDS = 300
 """``terminationGracePeriodSeconds``: Kubernetes kills the pod after this time."""
 
@@ -171,6 +173,7 @@ ENTRY_ADDRESS soon has no address, although the first pod still serves. Then the
 which listens on the engine's port, of all addresses to which this pod is connected (state 01)."""
 
 
+@lru_cache(maxsize=256)
 def drain_script(
     port: int,
     *,
@@ -202,8 +205,14 @@ def drain_script(
     )
 
 
+<<<<<<< HEAD
 def follower_drain_script(port: int, *, seconds: float | None = None, pause: float = 5) -> str:
     """Returns a Python script that ends when the first pod of the group no longer answers.
+=======
+@lru_cache(maxsize=256)
+def follower_drain_script(port: int, *, scheme: str = "http") -> str:
+    """Returns a shell script that ends when the first pod of the group no longer answers.
+>>>>>>> h-speed
 
     The serving controller deletes all pods of a group at once, and an engine over several nodes
     ends with its first missing pod. The script also ends shortly before the grace period of a

@@ -28,6 +28,7 @@ def entry_pod(inputs: PodInputs, role: Role) -> Object:
     """Returns the template of the first pod of each group, which takes the requests."""
     disaggregated = is_disaggregated(inputs.backend)
     engine = _disaggregated_engine if disaggregated else _engine
+    env = engine_env(inputs, role)
     return {
         "metadata": {"labels": pod_labels(inputs.model, inputs.backend)},
         "spec": {
@@ -35,7 +36,7 @@ def entry_pod(inputs: PodInputs, role: Role) -> Object:
             **downloads(inputs),
             "terminationGracePeriodSeconds": grace_seconds(follower=False),
             "volumes": volumes(inputs.cache),
-            "containers": [_sidecar(inputs, role), engine(inputs, role)],
+            "containers": [_sidecar(inputs, env), engine(inputs, role, env)],
             **_placement(inputs, role),
         },
     }
@@ -71,7 +72,7 @@ def follower_pod(inputs: PodInputs, role: Role) -> Object:
     }
 
 
-def _sidecar(inputs: PodInputs, role: Role) -> Object:
+def _sidecar(inputs: PodInputs, env: list[Object]) -> Object:
     """Returns the sidecar container, which serves the engine's metrics and loads adapters."""
     model, backend, options = inputs.model, inputs.backend, inputs.options
     port = runtime_port(backend)
@@ -85,7 +86,7 @@ def _sidecar(inputs: PodInputs, role: Role) -> Object:
         "image": options.runtime_image,
         **inputs.pull_policy,
         "ports": [{"containerPort": port}],
-        "env": engine_env(inputs, role),
+        "env": env,
         **inputs.env_from,
         "args": args,
         **({} if is_disaggregated(backend) else {"readinessProbe": _sidecar_readiness(port)}),
@@ -99,12 +100,12 @@ def _sidecar_engine(backend: BackendForm) -> str:
     return "sglang" if roles(backend)[0].worker.engine == "sglang" else backend.type.lower()
 
 
-def _engine(inputs: PodInputs, role: Role) -> Object:
+def _engine(inputs: PodInputs, role: Role, env: list[Object]) -> Object:
     return {
         "name": "engine",
         "image": engine_image(role.worker),
         "command": engine_command(inputs, role),
-        "env": engine_env(inputs, role),
+        "env": env,
         **inputs.engine_env_from,
         "resources": _resources(role),
         "volumeMounts": engine_mounts(inputs, role),
@@ -112,13 +113,13 @@ def _engine(inputs: PodInputs, role: Role) -> Object:
     }
 
 
-def _disaggregated_engine(inputs: PodInputs, role: Role) -> Object:
+def _disaggregated_engine(inputs: PodInputs, role: Role, env: list[Object]) -> Object:
     return {
         "name": "vllm",
         "image": engine_image(role.worker),
         "ports": [{"containerPort": engine_port(inputs.backend)}],
         "command": engine_command(inputs, role),
-        "env": engine_env(inputs, role),
+        "env": env,
         **inputs.engine_env_from,
         "resources": _resources(role),
         "volumeMounts": engine_mounts(inputs, role),

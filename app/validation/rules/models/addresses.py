@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from app.model.forms import BackendForm
+from app.model.forms import BackendForm, cached_fact
 from app.validation.inputs import RuleInputs
 from app.values.fields import FieldError, Path, invalid
 
@@ -34,18 +34,23 @@ def addresses_have_their_form(inputs: RuleInputs) -> Iterator[FieldError]:
     ``obs://bucket/path``, without blanks. A revision is not part of the address.
     """
     for form in inputs.served_backends:
-        for path, uri in addresses(form):
+        for position, uri in enumerate(addresses(form)):
             detail = _fault_of(uri)
             if detail is not None:
-                yield invalid(path, uri, detail)
+                yield invalid(_path(form, position), uri, detail)
 
 
-def addresses(form: BackendForm) -> Iterator[tuple[Path, str]]:
-    """Yields path and value of each address of a backend: its model and its adapters."""
-    yield form.path.child("modelURI"), form.model_uri
-    at = form.path.child("loraAdapters")
-    for position, adapter in enumerate(form.lora_adapters):
-        yield at.index(position).child("artifactURL"), adapter.artifact_url
+@cached_fact
+def addresses(form: BackendForm) -> list[str]:
+    """Returns the addresses of a backend: that of its model, then those of its adapters."""
+    return [form.model_uri, *[adapter.artifact_url for adapter in form.lora_adapters]]
+
+
+def _path(form: BackendForm, position: int) -> Path:
+    """Returns the path of one of the addresses of a backend."""
+    if position == 0:
+        return form.path.child("modelURI")
+    return form.path.child("loraAdapters").index(position - 1).child("artifactURL")
 
 
 def _fault_of(uri: str) -> str | None:

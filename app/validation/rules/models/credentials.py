@@ -41,7 +41,7 @@ def gated_models_have_tokens(inputs: RuleInputs) -> Iterator[str]:
     for form, _ in inputs.backends:
         if form.env_from or not variables(form).keys().isdisjoint(HUB_VARIABLES):
             continue
-        for _, uri in addresses(form):
+        for uri in addresses(form):
             model = uri.removeprefix("hf://")
             if model != uri and model.startswith(GATED_OWNERS):
                 yield (
@@ -54,7 +54,7 @@ def gated_models_have_tokens(inputs: RuleInputs) -> Iterator[str]:
 def object_storage_has_keys(inputs: RuleInputs) -> Iterator[str]:
     """The downloader needs ACCESS_KEY and SECRET_KEY; it uses no role of a node or pod."""
     for form in inputs.served_backends:
-        uri = next((uri for _, uri in addresses(form) if uri.startswith(("s3://", "obs://"))), None)
+        uri = next((uri for uri in addresses(form) if uri.startswith(("s3://", "obs://"))), None)
         if uri is None:
             continue
         given = variables(form)

@@ -16,7 +16,7 @@ from app.model.annotations import BACKEND_ANNOTATIONS, ENGINE_RELEASE
 from app.model.arguments import arguments
 from app.model.connector import FLAG, KV_ROLES, transfer_config
 from app.model.engine import RAY_GONE, engine
-from app.model.forms import WorkerForm
+from app.model.forms import WorkerForm, cached_fact
 from app.model.roles import EXECUTOR_BACKEND, Launcher, launcher
 from app.validation.inputs import RuleInputs
 from app.values.fields import FieldError, SpecError, forbidden, invalid, required
@@ -150,8 +150,13 @@ def _detail(worker: WorkerForm, fault: Fault, *, suggest: bool) -> str:
     return fault.detail + suggestion(engine(worker).table, fault) if suggest else fault.detail
 
 
-def _combinations(worker: WorkerForm) -> Iterator[tuple[FieldError, bool]]:
-    """Yields faults of several arguments together, each with whether it is certain."""
+@cached_fact
+def _combinations(worker: WorkerForm) -> list[tuple[FieldError, bool]]:
+    """Returns the faults of several arguments together, each with whether it is certain."""
+    return list(_found_combinations(worker)) if worker.config else []
+
+
+def _found_combinations(worker: WorkerForm) -> Iterator[tuple[FieldError, bool]]:
     given = arguments(worker)
     of = engine(worker)
     if of.name != "vllm":

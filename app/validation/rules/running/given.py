@@ -11,6 +11,8 @@ def given(worker: WorkerForm, name: str) -> Argument | None:
 
     Another rule reports why it cannot be read. A stored object may have such an old fault.
     """
+    if not worker.config:
+        return None
     try:
         return arguments(worker).get(name)
     except ValueError:  # SpecError, or a number that is too large to print
