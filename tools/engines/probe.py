@@ -29,6 +29,9 @@ COMPILED = {
     "sglang": ("sgl_kernel",),
 }
 
+BESIDE_SERVE = ("vllm.entrypoints.cli.benchmark",)
+"""Commands beside ``vllm serve`` whose modules look for a GPU when they are imported."""
+
 CUDA = "vllm.platforms.cuda.NonNvmlCudaPlatform"
 
 
@@ -49,7 +52,7 @@ class _Empty(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
-        """Returns a module in which every name is a function that does nothing."""
+        """Returns a module in which every name is a function that returns nothing, ``()``."""
         module = types.ModuleType(spec.name)
         module.__dict__["__getattr__"] = _nothing
         return module
@@ -61,7 +64,7 @@ class _Empty(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 def _nothing(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    return lambda *args, **named: None
+    return lambda *args, **named: ()
 
 
 class Found(BaseException):
@@ -82,7 +85,7 @@ def parser_of(engine: str, *, serve: bool = False) -> argparse.ArgumentParser:
         engine: ``vllm`` or ``sglang``.
         serve: whether vLLM is started as ``vllm serve``.
     """
-    sys.meta_path.insert(0, _Empty(COMPILED[engine]))
+    sys.meta_path.insert(0, _Empty(COMPILED[engine] + (BESIDE_SERVE if serve else ())))
     original = argparse.ArgumentParser.parse_known_args
     argparse.ArgumentParser.parse_known_args = _stop  # type: ignore[method-assign]
     try:
