@@ -205,14 +205,9 @@ def drain_script(
     )
 
 
-<<<<<<< HEAD
+@lru_cache(maxsize=256)
 def follower_drain_script(port: int, *, seconds: float | None = None, pause: float = 5) -> str:
     """Returns a Python script that ends when the first pod of the group no longer answers.
-=======
-@lru_cache(maxsize=256)
-def follower_drain_script(port: int, *, scheme: str = "http") -> str:
-    """Returns a shell script that ends when the first pod of the group no longer answers.
->>>>>>> h-speed
 
     The serving controller deletes all pods of a group at once, and an engine over several nodes
     ends with its first missing pod. The script also ends shortly before the grace period of a

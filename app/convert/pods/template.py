@@ -36,7 +36,7 @@ def entry_pod(inputs: PodInputs, role: Role) -> Object:
             **downloads(inputs),
             "terminationGracePeriodSeconds": grace_seconds(follower=False),
             "volumes": volumes(inputs.cache),
-            "containers": [_sidecar(inputs, env), engine(inputs, role, env)],
+            "containers": [_sidecar(inputs, role, env), engine(inputs, role, env)],
             **_placement(inputs, role),
         },
     }
@@ -72,7 +72,7 @@ def follower_pod(inputs: PodInputs, role: Role) -> Object:
     }
 
 
-def _sidecar(inputs: PodInputs, env: list[Object]) -> Object:
+def _sidecar(inputs: PodInputs, role: Role, env: list[Object]) -> Object:
     """Returns the sidecar container, which serves the engine's metrics and loads adapters."""
     model, backend, options = inputs.model, inputs.backend, inputs.options
     port = runtime_port(backend)
