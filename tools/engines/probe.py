@@ -29,8 +29,8 @@ COMPILED = {
     "sglang": ("sgl_kernel",),
 }
 
-BESIDE_SERVE = ("vllm.entrypoints.cli.benchmark",)
-"""Commands beside ``vllm serve`` whose modules look for a GPU when they are imported."""
+BESIDE_SERVE = ("vllm.entrypoints.cli.benchmark", "vllm.vllm_flash_attn")
+"""What ``vllm serve`` imports without its parser needing it, and what needs a GPU to be imported."""
 
 CUDA = "vllm.platforms.cuda.NonNvmlCudaPlatform"
 
@@ -101,6 +101,11 @@ def parser_of(engine: str, *, serve: bool = False) -> argparse.ArgumentParser:
 
             # As on a node with GPUs of NVIDIA, which most images are for.
             vllm.platforms.resolve_current_platform_cls_qualname = lambda: CUDA
+            if serve:
+                import torch  # type: ignore[import-not-found]
+
+                # Its imports ask for the GPU's age, which the other server's do not.
+                torch.cuda.get_device_capability = lambda device=None: (9, 0)
             program = "vllm.entrypoints.cli.main" if serve else PROGRAMS[engine]
             sys.argv = ["vllm", "serve", "none"] if serve else [program]
             runpy.run_module(program, run_name="__main__")
