@@ -101,7 +101,7 @@ def _read(engine: str, inside: Path, folder: Path, lines: Sequence[Line]) -> lis
         asked.write_text(
             json.dumps([(lines[at].words[begin:], list(lines[at].want)) for at in positions])
         )
-        command = [inside, probe, engine, asked, program]
+        command = [str(inside), str(probe), engine, str(asked), program]
         done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             raise Failed(f"the parser of {folder.name} cannot be asked")

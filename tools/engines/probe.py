@@ -218,8 +218,8 @@ def read_lines(
             continue
         values = {}
         for name in names:
-            action = flags._option_string_actions.get(f"--{name}")
-            values[name] = _deep(getattr(read, action.dest)) if action else "no such flag"
+            known = flags._option_string_actions.get(f"--{name}")
+            values[name] = _deep(getattr(read, known.dest)) if known else "no such flag"
         tag = getattr(read, "model_tag", None)
         own = getattr(read, "model_path", None) or read.model
         values["model"] = tag if words[0] == "serve" else own if tag is None else [own, tag]
