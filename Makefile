@@ -97,6 +97,12 @@ engines: install ## Make the table of an engine release out of its wheel: RELEAS
 	$(PYTHON) -m tools.engines $(RELEASE) --python $(ENGINE_PYTHON)
 	$(PYTHON) -m pytest -q tests/unit/test_engines_*.py
 
+RELEASES ?=
+
+.PHONY: engine-matrix
+engine-matrix: install ## Let the real parsers of RELEASES="vllm-0.16.0 ..." (default: all tables) read every command line.
+	$(PYTHON) -m tools.engines.matrix $(RELEASES) --python $(ENGINE_PYTHON)
+
 .PHONY: verify
 verify: generate ## Fail if a generated file is not up to date.
 	@git diff --exit-code -- $(CRD) $(VALIDATION) || { echo 'commit what "make generate" wrote' >&2; exit 1; }

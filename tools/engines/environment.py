@@ -21,6 +21,9 @@ LEFT_OUT = re.compile(
 )
 """Names of requirements that are not installed."""
 
+LIMITS = {f"vllm-{release}": ("transformers<4.54",) for release in ("0.8.5", "0.9.2")}
+"""What a release needs and does not say: later ones know a model that it registers itself."""
+
 UV = "uv==0.13.8"
 """Installs packages; pip would take three times as long."""
 
@@ -58,7 +61,7 @@ def make(python: str, engine: str, release: str, folder: Path) -> Path:
     if engine == "sglang":
         # Its extras hold what the server imports; up to 0.5.3 they hold nearly everything.
         wanted += ["transformers"]
-    _run(*install, *wanted)
+    _run(*install, *wanted, *LIMITS.get(f"{engine}-{release}", ()))
     return inside
 
 

@@ -105,7 +105,8 @@ def _lines(source: str, obj: Object, of: Engine) -> Iterator[Line]:
 
 def _of_answer(source: str, answer: Answer, of: Engine, *, is_stated: bool) -> Iterator[Line]:
     model = answer.model
-    assert model is not None
+    if model is None:
+        return
     servings = [child for child in children(answer) if child["kind"] == "ModelServing"]
     newest = releases(of.name)[-1]
     for backend, serving in zip(served(model), servings, strict=True):
@@ -157,8 +158,7 @@ def _wanted(
     for key, value in role.worker.config.items():
         name, _, inner = key.partition(".")
         flag = of.flag(name.replace("_", "-"))
-        assert flag is not None, f"{of.release} has no {key}"
-        if value is None:
+        if value is None or flag is None:
             continue
         if inner:
             for each in reversed(inner.split(".")):
@@ -176,7 +176,8 @@ def _wanted(
     if backend.lora_adapters and (part == "entryTemplate" or of.name == "sglang"):
         flag_name = "lora-modules" if of.name == "vllm" else "lora-paths"
         want[flag_name] = [{"name": adapter.name} for adapter in backend.lora_adapters]
-    return want
+    # A switch that is off gets no words, as it is off anyway.
+    return {key: False if value is None else value for key, value in want.items()}
 
 
 def _meant(flag: Flag, value: Any) -> Any:

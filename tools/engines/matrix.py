@@ -89,7 +89,9 @@ def _read(engine: str, inside: Path, folder: Path, lines: Sequence[Line]) -> lis
     found: list[dict[str, Any]] = [{}] * len(lines)
     for program in ("serve", "server"):
         positions = [
-            at for at, line in enumerate(lines) if (line.words[1] == "serve") == (program == "serve")
+            at
+            for at, line in enumerate(lines)
+            if (line.words[1] == "serve") == (program == "serve")
         ]
         if not positions:
             continue
@@ -116,8 +118,17 @@ def differences(line: Line, got: dict[str, Any]) -> Iterator[str]:
         yield from [f"refused: {got['refused']}"] * len(want)
         return
     for flag, value in want.items():
-        if not _holds(got.get(flag), value):
-            yield f"{flag}: {value!r} is read as {got.get(flag)!r}"
+        read = got.get(flag)
+        if flag == "lora-paths":
+            read = _adapters(read)
+        if not _holds(read, value):
+            yield f"{flag}: {value!r} is read as {read!r}"
+
+
+def _adapters(read: Any) -> list[Any]:
+    """Returns SGLang's adapters with their names: a list of ``name=path``, or paths by name."""
+    texts = list(read) if isinstance(read, dict) else read or []
+    return [{"name": one.partition("=")[0]} if isinstance(one, str) else one for one in texts]
 
 
 def _holds(got: Any, want: Any) -> bool:

@@ -29,8 +29,8 @@ COMPILED = {
     "sglang": ("sgl_kernel",),
 }
 
-BESIDE_SERVE = ("vllm.entrypoints.cli.benchmark",)
-"""Commands beside ``vllm serve`` whose modules look for a GPU when they are imported."""
+BESIDE_SERVE = ("vllm.entrypoints.cli.benchmark", "vllm.vllm_flash_attn")
+"""What ``vllm serve`` imports without need for its parser, and what needs a GPU for that."""
 
 CUDA = "vllm.platforms.cuda.NonNvmlCudaPlatform"
 
@@ -101,6 +101,11 @@ def parser_of(engine: str, *, serve: bool = False) -> argparse.ArgumentParser:
 
             # As on a node with GPUs of NVIDIA, which most images are for.
             vllm.platforms.resolve_current_platform_cls_qualname = lambda: CUDA
+            if serve:
+                import torch  # type: ignore[import-not-found]
+
+                # Its imports ask for the GPU's age, which the other server's do not.
+                torch.cuda.get_device_capability = lambda device=None: (9, 0)
             program = "vllm.entrypoints.cli.main" if serve else PROGRAMS[engine]
             sys.argv = ["vllm", "serve", "none"] if serve else [program]
             runpy.run_module(program, run_name="__main__")
@@ -213,8 +218,8 @@ def read_lines(
             continue
         values = {}
         for name in names:
-            action = flags._option_string_actions.get(f"--{name}")
-            values[name] = _deep(getattr(read, action.dest)) if action else "no such flag"
+            known = flags._option_string_actions.get(f"--{name}")
+            values[name] = _deep(getattr(read, known.dest)) if known else "no such flag"
         tag = getattr(read, "model_tag", None)
         own = getattr(read, "model_path", None) or read.model
         values["model"] = tag if words[0] == "serve" else own if tag is None else [own, tag]
