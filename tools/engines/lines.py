@@ -95,15 +95,22 @@ def _lines(source: str, obj: Object, of: Engine) -> Iterator[Line]:
     stated = copy.deepcopy(obj)
     notes = stated.setdefault("metadata", {}).setdefault("annotations", {})
     notes[ENGINE_RELEASE] = ",".join(f"{one}={of.release}" for one in own)
-    for each in (obj, stated) if own else ():
-        (answer,) = answers(
-            [Document(source, each)], Context(profile=Profile.B), note=lambda _: None
-        )
-        if answer.allowed:
-            yield from _of_answer(source, answer, of, is_stated=each is stated)
+    if not own:
+        return
+    plain, answer = (
+        answers([Document(source, each)], Context(profile=Profile.B), note=lambda _: None)[0]
+        for each in (obj, stated)
+    )
+    if plain.allowed:
+        # Where no release is known, admission only warns of what it refuses for a stated one.
+        yield from _of_answer(source, plain, of, may_assume=answer.allowed)
+    if answer.allowed:
+        yield from _of_answer(source, answer, of, is_stated=True)
 
 
-def _of_answer(source: str, answer: Answer, of: Engine, *, is_stated: bool) -> Iterator[Line]:
+def _of_answer(
+    source: str, answer: Answer, of: Engine, *, is_stated: bool = False, may_assume: bool = False
+) -> Iterator[Line]:
     model = answer.model
     if model is None:
         return
@@ -113,7 +120,7 @@ def _of_answer(source: str, answer: Answer, of: Engine, *, is_stated: bool) -> I
         pods = serving["spec"]["template"]["roles"]
         for role, pod in zip(roles(backend), pods, strict=True):
             its = engine(role.worker)
-            assumed = its.release is None and of.release == newest
+            assumed = may_assume and its.release is None and of.release == newest
             if its.name != of.name or not (its.release == of.release or assumed):
                 continue
             if any(each.wrong is not Wrong.DEPRECATED for each in arguments(role.worker).faults):

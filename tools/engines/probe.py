@@ -29,8 +29,12 @@ COMPILED = {
     "sglang": ("sgl_kernel",),
 }
 
-BESIDE_SERVE = ("vllm.entrypoints.cli.benchmark", "vllm.vllm_flash_attn")
-"""What ``vllm serve`` imports without need for its parser, and what needs a GPU for that."""
+BESIDE_SERVE = (
+    "vllm.entrypoints.cli.benchmark",
+    "vllm.entrypoints.cli.preload",
+    "vllm.vllm_flash_attn",
+)
+"""What ``vllm serve`` imports for other purposes than its parser, and what needs a GPU for it."""
 
 CUDA = "vllm.platforms.cuda.NonNvmlCudaPlatform"
 
