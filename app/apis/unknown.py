@@ -49,7 +49,8 @@ _INSTEAD = {
     "serviceAccount": f"{_POD}; grant rights to that one",
     "serviceAccountName": f"{_POD}; grant rights to that one",
     "shmSize": "shared memory is mounted at /dev/shm and limited by the memory of the pod",
-    "startupProbe": "the operator sets the probes",
+    "startupProbe": "the operator sets the probes; the annotation "
+    "workload.serving.volcano.sh/startup-seconds gives an engine more time",
     "storageUri": "write modelURI of the backend",
     "template": "the fields of the worker describe the pods",
     "terminationGracePeriodSeconds": "the operator sets it",
