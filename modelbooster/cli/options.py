@@ -42,7 +42,7 @@ def answer_files(files: tuple[str, ...], kthena: str | None, **choices: Any) -> 
     Args:
         files: paths, or ``-`` for standard input; standard input if empty.
         kthena: kthena release; if None the one in the settings, else the default.
-        choices: ``strict`` and ``namespace`` of ``offline.answers.answers``.
+        choices: the other arguments of ``offline.answers.answers``.
 
     Raises:
         UsageError: a file or setting cannot be read, or there is no input.

@@ -74,10 +74,17 @@ def render(
 
 
 def _print_diff(old: str, new: str, output: str, kthena: str | None, **choices: Any) -> NoReturn:
+    from app.values.meta import Key
+    from app.values.untyped import display_name
     from modelbooster.offline.dialect import to_json
     from modelbooster.offline.preview import previews
 
-    before, after = (answer_files((file,), kthena, **choices) for file in (old, new))
+    before = answer_files((old,), kthena, stored=True, **choices)
+    stored = {
+        Key(each.object["metadata"]["namespace"], display_name(each.object)): each.object
+        for each in before
+    }
+    after = answer_files((new,), kthena, replaced=stored, **choices)
     for answer in (*(a for a in before if not a.allowed), *after):
         _print_problems(answer)
     if not all(answer.allowed for answer in (*before, *after)):

@@ -5,7 +5,7 @@ The documents of one call form one cluster: each is validated as if the others w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from app.apis.kinds import MODEL_BOOSTER
@@ -36,6 +36,7 @@ class Answer:
         faults: why the document is refused; empty if it is allowed.
         warnings: warnings of the webhook.
         model: the canonical form; None if the document is too broken for it.
+        object: the object as the API server would store it.
     """
 
     document: Document
@@ -43,6 +44,7 @@ class Answer:
     faults: tuple[FieldError, ...]
     warnings: tuple[str, ...]
     model: Model | None
+    object: Object
 
     @property
     def allowed(self) -> bool:
@@ -85,6 +87,8 @@ def answers(
     strict: bool = False,
     namespace: str = "default",
     note: Callable[[str], None],
+    replaced: Mapping[Key, Object] | None = None,
+    stored: bool = False,
 ) -> list[Answer]:
     """Returns the answer of the webhook to each ModelBooster among the documents.
 
@@ -94,6 +98,9 @@ def answers(
         strict: whether unknown fields are refused, as in kubectl, or cause a warning.
         namespace: namespace of objects that set none.
         note: called with the reason for each skipped or repeated object.
+        replaced: objects that documents of the same key replace. What admission ignores in an
+            update is a warning then.
+        stored: whether the documents are stored already: they replace themselves.
     """
     boosters: list[tuple[Document, Object, tuple[str, ...]]] = []
     for document in documents:
@@ -109,8 +116,9 @@ def answers(
     seen: set[Key] = set()
     found = []
     for document, obj, unknown in boosters:
-        answer = _answer(document, obj, unknown, context, strict=strict)
         key = Key(obj["metadata"]["namespace"], display_name(obj))
+        old = obj if stored else (replaced or {}).get(key)
+        answer = _answer(document, obj, unknown, context, strict=strict, old=old)
         if key in seen:
             note(f"{document.source}: {document} stands in the input twice")
         seen.add(key)
@@ -148,10 +156,20 @@ def _with_namespace(obj: Object, namespace: str) -> Object:
 
 
 def _answer(
-    document: Document, obj: Object, unknown: tuple[str, ...], context: Context, *, strict: bool
+    document: Document,
+    obj: Object,
+    unknown: tuple[str, ...],
+    context: Context,
+    *,
+    strict: bool,
+    old: Object | None,
 ) -> Answer:
     unnamed = [] if display_name(obj) else [_UNNAMED]
     verdict = validate(obj, context)
+    if verdict.faults and old is not None:
+        update = validate(obj, context, old=old)
+        ignored = tuple(str(fault) for fault in verdict.faults if fault not in update.faults)
+        verdict = replace(update, warnings=ignored)
     texts = tuple(map(_unknown_text, unknown))
     refused = (
         [FieldError(Path(p), Cause.INVALID, t) for p, t in zip(unknown, texts, strict=True)]
@@ -164,6 +182,7 @@ def _answer(
         faults=(*unnamed, *refused, *verdict.faults),
         warnings=verdict.warnings if strict else (*texts, *verdict.warnings),
         model=verdict.model,
+        object=obj,
     )
 
 

@@ -63,6 +63,20 @@ def test_an_edit_that_restarts_one_backend(diff: Diff) -> None:
     ]
 
 
+def test_a_new_image_that_drops_a_flag_of_the_old_one(diff: Diff) -> None:
+    def of(tag: str) -> Object:
+        one = worker(image=f"vllm/vllm-openai:{tag}", config={"swap-space": 4})
+        return booster_object("demo", backend("a", workers=[one]))
+
+    code, out, err = diff([of("v0.16.0")], [of("v0.33.0")])
+
+    assert code == 0
+    assert "workers[0].config.swap-space" in err
+    assert "vLLM 0.33.0 has no such flag: gone since 0.18.0" in err
+    assert "pods restart: backend a" in out
+    assert diff([of("v0.33.0")], [of("v0.33.0")])[0] == 0, "what is stored is never refused"
+
+
 def test_the_same(diff: Diff) -> None:
     assert diff([OLD], [OLD]) == (0, "ModelBooster default/demo:\n  nothing changes\n", "")
 
