@@ -15,6 +15,7 @@ from app.engines.table import Flag, Table, Type, releases, table
 from app.engines.words import command_line
 from tests.engine_parsers import read_back
 from tests.engine_values import meant, values_of
+from tests.sizes import examples
 
 TABLES = [table(engine, release) for engine in ENGINES for release in releases(engine)]
 AT_A_TIME = 20
@@ -35,7 +36,7 @@ def _same(flag: Flag, got: Any, want: Any) -> bool:
 
 @pytest.mark.parametrize(("one", "flags"), BATCHES)
 @settings(
-    max_examples=15,
+    max_examples=examples(15).max_examples,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     # A failing example holds a few flags only; making it smaller takes minutes.
