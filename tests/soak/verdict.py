@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from app.values.meta import Object, owner_references, uid_of
 from tests import audit
 from tests.chart import CONTROLLER
 from tests.soak.churn import Trouble
-from tests.soak.room import ACCOUNTS, Room
+from tests.soak.room import ACCOUNTS, Replica, Room
 from tests.world import World
 
 OPTIONS = Options()
@@ -165,8 +166,7 @@ def unexpected_ends(room: Room) -> list[str]:
         ended = [
             code
             for life, code in enumerate(replica.ended)
-            # SIGTERM ends a process that has not begun to handle signals, or to take notes.
-            if code != -15 or (replica.folder / f"{replica.name}.{life}.json").exists()
+            if code != -15 or _had_begun(replica, life)
         ]
         if set(ended) - expected:
             found.append(f"{replica.name} ended with {sorted(set(ended) - expected)}")
@@ -174,6 +174,12 @@ def unexpected_ends(room: Room) -> list[str]:
             found.append(f"{replica.name} ended with 1 and did not say why")
         found += [line for line in said.splitlines() if "this is a bug" in line or "Trace" in line]
     return found
+
+
+def _had_begun(replica: Replica, life: int) -> bool:
+    """Whether a process handled signals: it does not while it still imports its modules."""
+    notes = replica.folder / f"{replica.name}.{life}.json"
+    return notes.exists() and bool(json.loads(notes.read_text())["tasks"])
 
 
 def codes(asked: list[audit.Request]) -> Counter[str]:
