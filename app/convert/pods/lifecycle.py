@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from app.convert.pods.drain import (
-    FOLLOWER_GRACE_SECONDS,
-    GRACE_SECONDS,
-    drain_script,
-    follower_drain_script,
-)
+from app.convert.pods.drain import drain_script, follower_drain_script
 from app.convert.pods.inputs import PodInputs
 from app.model.ports import engine_port, engine_scheme
 from app.model.roles import Role, is_disaggregated
@@ -21,11 +16,6 @@ _SETTLE_SECONDS = 15
 Between the two halves of a request neither counts it: decode fetches the cache of a prefill pod
 that has finished.
 """
-
-
-def grace_seconds(*, follower: bool) -> int:
-    """Returns the ``terminationGracePeriodSeconds`` of a pod."""
-    return FOLLOWER_GRACE_SECONDS if follower else GRACE_SECONDS
 
 
 def engine_lifecycle(inputs: PodInputs, role: Role) -> Object:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 
+from app.convert.pods.adapters import adapter_switch, check_adapters
 from app.convert.pods.inputs import PodInputs
 from app.model.arguments import arguments
-from app.model.forms import BackendForm, WorkerForm
 from app.model.names import served_model_name
 from app.model.ports import engine_port
 from app.model.roles import Role, is_disaggregated
-from app.values.fields import SpecError, forbidden
 
 KV_EVENTS = '{"publisher":"zmq","topic":"kv-events","endpoint":"tcp://*:5557"}'
 """Publishes which prefixes an engine has cached; the router scores pods by them."""
@@ -63,14 +62,6 @@ def follower_command(inputs: PodInputs, role: Role) -> list[str]:
     return _launch(inputs, role, "$(WORKER_INDEX)") + _adapters(inputs, role)
 
 
-def check_lora_paths(backend: BackendForm, worker: WorkerForm) -> None:
-    """Raises SpecError if both ``loraAdapters`` and ``config`` name adapters."""
-    named = arguments(worker).get("lora-paths")
-    if named and backend.lora_adapters:
-        detail = "loraAdapters is set as well, and one of the two would win silently"
-        raise SpecError(forbidden(named.path, detail))
-
-
 def _launch(inputs: PodInputs, role: Role, rank: str) -> list[str]:
     command = ["python3", "-m", "sglang.launch_server", "--model-path", inputs.model_path]
     command += arguments(role.worker).words
@@ -85,11 +76,11 @@ def _adapters(inputs: PodInputs, role: Role) -> list[str]:
     adapters = inputs.backend.lora_adapters
     if not adapters:
         return []
-    check_lora_paths(inputs.backend, role.worker)
+    check_adapters(inputs.backend, role.worker)
     # The only form that all releases read; 0.4.9 takes the whole of a JSON text for a path.
     pairs = zip(adapters, inputs.adapter_paths, strict=True)
-    switch = [] if "enable-lora" in arguments(role.worker) else ["--enable-lora"]
-    return [*switch, "--lora-paths", *(f"{adapter.name}={path}" for adapter, path in pairs)]
+    paths = [f"{adapter.name}={path}" for adapter, path in pairs]
+    return [*adapter_switch(inputs.backend, role.worker), "--lora-paths", *paths]
 
 
 def _are_events_read(inputs: PodInputs) -> bool:

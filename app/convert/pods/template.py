@@ -5,15 +5,16 @@ from __future__ import annotations
 from app.convert.core_v1 import compact, omit_empty, resources_of
 from app.convert.pods.command import engine_command, follower_command
 from app.convert.pods.downloads import downloads
+from app.convert.pods.drain import FOLLOWER_GRACE_SECONDS, GRACE_SECONDS
 from app.convert.pods.environment import engine_env, follower_env
 from app.convert.pods.inputs import PodInputs
-from app.convert.pods.lifecycle import engine_lifecycle, follower_lifecycle, grace_seconds
+from app.convert.pods.lifecycle import engine_lifecycle, follower_lifecycle
 from app.convert.pods.volumes import engine_mounts, volumes, weights_mount
 from app.model.children import pod_labels
 from app.model.environment import env_value
-from app.model.forms import BackendForm, WorkerForm
+from app.model.forms import WorkerForm
 from app.model.ports import engine_port, engine_scheme, runtime_port
-from app.model.roles import Role, is_disaggregated, roles
+from app.model.roles import Role, is_disaggregated
 from app.values.fields import Path, SpecError, required
 from app.values.meta import Object
 
@@ -26,17 +27,15 @@ _RUNTIME_SETTING = Path("runtime")
 
 def entry_pod(inputs: PodInputs, role: Role) -> Object:
     """Returns the template of the first pod of each group, which takes the requests."""
-    disaggregated = is_disaggregated(inputs.backend)
-    engine = _disaggregated_engine if disaggregated else _engine
     env = engine_env(inputs, role)
     return {
         "metadata": {"labels": pod_labels(inputs.model, inputs.backend)},
         "spec": {
             **_NO_SERVICE_LINKS,
             **downloads(inputs),
-            "terminationGracePeriodSeconds": grace_seconds(follower=False),
+            "terminationGracePeriodSeconds": GRACE_SECONDS,
             "volumes": volumes(inputs.cache),
-            "containers": [_sidecar(inputs, role, env), engine(inputs, role, env)],
+            "containers": [_sidecar(inputs, role, env), _engine(inputs, role, env)],
             **_placement(inputs, role),
         },
     }
@@ -53,7 +52,7 @@ def follower_pod(inputs: PodInputs, role: Role) -> Object:
             "schedulerName": inputs.backend.scheduler_name,
             **_NO_SERVICE_LINKS,
             **downloads(inputs),
-            "terminationGracePeriodSeconds": grace_seconds(follower=True),
+            "terminationGracePeriodSeconds": FOLLOWER_GRACE_SECONDS,
             "volumes": volumes(inputs.cache),
             "containers": [
                 compact(
@@ -77,7 +76,9 @@ def _sidecar(inputs: PodInputs, role: Role, env: list[Object]) -> Object:
     model, backend, options = inputs.model, inputs.backend, inputs.options
     port = runtime_port(backend)
     engine = f"{engine_scheme(role.worker).lower()}://localhost:{engine_port(backend)}"
-    args = ["--port", str(port), "--engine", _sidecar_engine(backend)]
+    # The sidecar tells the types of vLLM apart, and has one name for SGLang.
+    name = "sglang" if role.worker.engine == "sglang" else backend.type.lower()
+    args = ["--port", str(port), "--engine", name]
     args += ["--engine-base-url", env_value(backend, "RUNTIME_URL", engine)]
     args += ["--engine-metrics-path", env_value(backend, "RUNTIME_METRICS_PATH", "/metrics")]
     args += ["--pod", "$(POD_NAME).$(NAMESPACE)", "--model", model.name]
@@ -95,29 +96,12 @@ def _sidecar(inputs: PodInputs, role: Role, env: list[Object]) -> Object:
     }
 
 
-def _sidecar_engine(backend: BackendForm) -> str:
-    """Returns how the sidecar names the engine: by type for vLLM, one name for SGLang."""
-    return "sglang" if roles(backend)[0].worker.engine == "sglang" else backend.type.lower()
-
-
 def _engine(inputs: PodInputs, role: Role, env: list[Object]) -> Object:
+    named: Object = {"name": "engine", "image": engine_image(role.worker)}
+    if is_disaggregated(inputs.backend):
+        named |= {"name": "vllm", "ports": [{"containerPort": engine_port(inputs.backend)}]}
     return {
-        "name": "engine",
-        "image": engine_image(role.worker),
-        "command": engine_command(inputs, role),
-        "env": env,
-        **inputs.engine_env_from,
-        "resources": _resources(role),
-        "volumeMounts": engine_mounts(inputs, role),
-        **engine_lifecycle(inputs, role),
-    }
-
-
-def _disaggregated_engine(inputs: PodInputs, role: Role, env: list[Object]) -> Object:
-    return {
-        "name": "vllm",
-        "image": engine_image(role.worker),
-        "ports": [{"containerPort": engine_port(inputs.backend)}],
+        **named,
         "command": engine_command(inputs, role),
         "env": env,
         **inputs.engine_env_from,

@@ -10,15 +10,14 @@ from __future__ import annotations
 import re
 import shlex
 
+from app.convert.pods.adapters import adapter_switch, check_adapters
 from app.convert.pods.inputs import PodInputs
 from app.engines.release import release
 from app.engines.text import argument_text
 from app.model.arguments import arguments
 from app.model.engine import engine
-from app.model.forms import BackendForm, WorkerForm
 from app.model.names import served_model_name
 from app.model.roles import EXECUTOR_BACKEND, Launcher, Role, devices, launcher
-from app.values.fields import SpecError, forbidden
 
 KV_EVENTS = (
     '{"enable_kv_cache_events":true,"publisher":"zmq","topic":"kv-events",'
@@ -71,17 +70,9 @@ def follower_command(inputs: PodInputs, role: Role) -> list[str]:
         SpecError: ``config`` cannot be written as arguments.
     """
     if launcher(role.worker) is Launcher.NODES:
-        switch = _lora_switch(inputs, role)
+        switch = adapter_switch(inputs.backend, role.worker)
         return [*_serve(inputs, role), *_node(role, "$(WORKER_INDEX)"), "--headless", *switch]
     return ["bash", "-c", f"{_find_ray(role)} worker --ray_address=$(ENTRY_ADDRESS)"]
-
-
-def check_lora_modules(backend: BackendForm, worker: WorkerForm) -> None:
-    """Raises SpecError if both ``loraAdapters`` and ``config`` name adapters."""
-    named = arguments(worker).get("lora-modules")
-    if named and backend.lora_adapters:
-        detail = "loraAdapters is set as well, and one of the two would win silently"
-        raise SpecError(forbidden(named.path, detail))
 
 
 def _serve(inputs: PodInputs, role: Role) -> list[str]:
@@ -118,18 +109,13 @@ def _adapters(inputs: PodInputs, role: Role) -> list[str]:
     adapters = inputs.backend.lora_adapters
     if not adapters:
         return []
-    check_lora_modules(inputs.backend, role.worker)
+    check_adapters(inputs.backend, role.worker)
     # Every release reads this form, whatever characters name and path contain.
     modules = [
         argument_text({"name": adapter.name, "path": path})
         for adapter, path in zip(adapters, inputs.adapter_paths, strict=True)
     ]
-    return [*_lora_switch(inputs, role), "--lora-modules", *modules]
-
-
-def _lora_switch(inputs: PodInputs, role: Role) -> list[str]:
-    wanted = inputs.backend.lora_adapters and "enable-lora" not in arguments(role.worker)
-    return ["--enable-lora"] if wanted else []
+    return [*adapter_switch(inputs.backend, role.worker), "--lora-modules", *modules]
 
 
 def _after_ray_has_started(role: Role, command: list[str]) -> list[str]:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.convert.pods.sglang import check_lora_paths
+from app.convert.pods.adapters import check_adapters
 from app.convert.pods.template import engine_image
-from app.convert.pods.vllm import check_lora_modules
 from app.model.arguments import arguments
 from app.model.connector import connector
 from app.model.names import served_model_name
@@ -111,8 +110,7 @@ def adapters_are_named_once(inputs: RuleInputs) -> Iterator[FieldError]:
     """``config`` sets neither ``lora-modules`` nor ``lora-paths`` if ``loraAdapters`` is set."""
     for form in inputs.readable_backends:
         for worker in form.workers if form.lora_adapters else ():
-            check = check_lora_paths if worker.engine == "sglang" else check_lora_modules
-            fault = fault_of(check, form, worker)
+            fault = fault_of(check_adapters, form, worker)
             if fault and not fault_of(arguments, worker):
                 yield fault
 
