@@ -69,8 +69,8 @@ class _Entry(NamedTuple):
 
     words: tuple[str, ...]
     faults: tuple[Fault, ...]
-    flag: str = ""
-    part: str = ""
+    flag: str
+    part: str
 
 
 MAX_CACHED_LENGTH = 256
@@ -181,20 +181,20 @@ def _by(
 ) -> tuple[list[str], list[Fault]]:
     """Returns words and faults of one entry by the rules of one table."""
     if (meant := misspelled(name)) is not None:
-        return (_as_written(key, value), [Fault(key, Wrong.SPELLING, meant)])
+        return _as_written(key, value), [Fault(key, Wrong.SPELLING, meant)]
     flag = rules.find(name)
     if flag is not None:
         one = _form(engine, flag, name, rest, value)
         faults = [Fault(key, wrong, detail, flag.name) for wrong, detail in one.faults]
         if flag.deprecated and value is not None:
             faults.append(Fault(key, Wrong.DEPRECATED, deprecated(rules, flag.name), flag.name))
-        return (one.words, faults)
+        return one.words, faults
     other = in_other_tables(rules, name)
     if value is None:
         # It reaches no engine. Some release has it, or it is a typing error.
-        return ([], [] if other else [replace(missing(rules, key, name), certain=False)])
+        return [], [] if other else [replace(missing(rules, key, name), certain=False)]
     words = _form(engine, other, name, rest, value).words if other else _as_written(key, value)
-    return (words, [missing(rules, key, name)])
+    return words, [missing(rules, key, name)]
 
 
 def _form(engine: Engine, flag: Flag, name: str, rest: str, value: Any) -> Form:

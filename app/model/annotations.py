@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from app.apis.kinds import WORKLOAD
 from app.engines.release import Release, read_release
 from app.values.fields import FieldError, Path, invalid
-from app.values.meta import Object
+from app.values.meta import Object, annotations_of
 
 ENGINE_RELEASE = f"{WORKLOAD}/engine-release"
 """Annotation: the release of the engine in an image, where its reference does not tell it."""
@@ -114,10 +114,8 @@ def conversion_annotations(obj: Object) -> dict[str, str]:
 
     They do not change ``metadata.generation``, so caches of conversion have them in their key.
     """
-    annotations = (obj.get("metadata") or {}).get("annotations")
-    if not annotations or not isinstance(annotations, dict):
-        return {}
+    annotations = annotations_of(obj)
     names = [each.name for each in BACKEND_ANNOTATIONS]
     if not any(name in annotations for name in names):
         return {}
-    return {name: str(annotations.get(name, "")) for name in names}
+    return {name: annotations.get(name, "") for name in names}

@@ -24,7 +24,7 @@ CONNECTORS = {
 }
 """The engine's ``kv_connector`` values, and the ModelServer's value for each."""
 
-FLAG = "kv-transfer-config"
+TRANSFER_FLAG = "kv-transfer-config"
 
 KV_ROLES = {"prefill": ("kv_producer", "kv_both"), "decode": ("kv_consumer", "kv_both")}
 
@@ -77,13 +77,14 @@ def transfer_config(worker: WorkerForm) -> dict[str, Any] | None:
     """Returns ``kv-transfer-config`` of a worker as an object; None if it has none.
 
     Raises:
-        ValueError: it is neither an object nor a string that holds one.
+        ValueError: it is neither an object nor a string that holds one. A SpecError, which is one
+            as well, says that ``config`` cannot be written as arguments.
     """
     given = arguments(worker)
-    parts = given.parts(FLAG)
+    parts = given.parts(TRANSFER_FLAG)
     if parts:
         return {name: argument.value for name, argument in parts.items()}
-    whole = given.get(FLAG)
+    whole = given.get(TRANSFER_FLAG)
     if whole is None:
         return None
     value = whole.value
@@ -104,7 +105,7 @@ def uses_connector(worker: WorkerForm, name: str) -> bool:
     """
     try:
         config = transfer_config(worker)
-    except (ValueError, SpecError):
+    except ValueError:
         return False
     return config is not None and name in _connector_names(config)
 
@@ -125,9 +126,9 @@ def _connector_names(config: Any) -> Iterator[str]:
 def _transfer(backend: BackendForm, worker: WorkerForm) -> dict[str, Any] | None:
     try:
         return transfer_config(worker)
+    except SpecError:
+        raise
     except ValueError as exc:
-        if isinstance(exc, SpecError):
-            raise
         detail = f"kv-transfer-config of the {worker.type} worker {exc}"
         raise _connector_fault(backend, detail) from None
 

@@ -80,6 +80,11 @@ def labels_of(obj: Object) -> dict[str, str]:
     return obj["metadata"].get("labels") or {}
 
 
+def annotations_of(obj: Object) -> dict[str, str]:
+    """Returns the annotations of an object; an empty dict if it has none."""
+    return obj["metadata"].get("annotations") or {}
+
+
 def is_terminating(obj: Object) -> bool:
     """Returns whether the object is being deleted."""
     return bool(obj["metadata"].get("deletionTimestamp"))

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from app.apis.kinds import DELETION_PROTECTION, REVISION, WORKLOAD
 from app.model.children import Desired, revision
-from app.values.meta import Object, labels_of, uid_of
+from app.values.meta import Object, annotations_of, labels_of, uid_of
 from app.values.untyped import as_dict
 
 POD_INPUTS = f"{WORKLOAD}/pod-inputs"
@@ -114,11 +114,6 @@ def accepted_hash(live: Object) -> str | None:
     """Returns the hash that the live template had when we last accepted it; None if unknown."""
     text = annotations_of(live).get(POD_TEMPLATE)
     return text.rpartition("/")[2] if text else None
-
-
-def annotations_of(obj: Object) -> Mapping[str, str]:
-    """Returns the annotations of an object; an empty dict if it has none."""
-    return obj["metadata"].get("annotations") or {}
 
 
 def _annotations_for(booster: Object, others: Collection[str]) -> dict[str, str]:

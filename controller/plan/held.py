@@ -15,10 +15,10 @@ from app.convert.diff import FieldDiff, field_diffs
 from app.convert.gang import keep_gang_policy
 from app.model.children import Desired, revision
 from app.values.fields import Path
-from app.values.meta import Object, labels_of
+from app.values.meta import Object, annotations_of, labels_of
 from controller.plan.actions import ChildRef
 from controller.plan.drift import Drift, drift_of
-from controller.plan.fingerprints import POD_TEMPLATE, annotations_of, template_hash
+from controller.plan.fingerprints import POD_TEMPLATE, template_hash
 
 OF_THE_PODS = ("inferenceEngine", "kvConnector", "model", "workloadPort", "workloadSelector")
 """Fields of a ModelServer that have to match the running pods."""

@@ -17,6 +17,7 @@ from app.model.names import backend_child_name
 from app.model.ownership import is_booster_reference, is_ours
 from app.values.meta import (
     Object,
+    annotations_of,
     is_terminating,
     key_of,
     labels_of,
@@ -38,7 +39,6 @@ from controller.plan.actions import (
     WaitForDeletion,
 )
 from controller.plan.drift import Drift, drift_of
-from controller.plan.fingerprints import annotations_of
 
 
 def make_plan(

@@ -27,13 +27,12 @@ from dataclasses import dataclass
 from app.apis.kinds import MODEL_SERVING, REGISTRY_MANAGED_BY, REVISION
 from app.convert.gang import keep_gang_policy
 from app.model.children import Desired
-from app.values.meta import Object, labels_of
+from app.values.meta import Object, annotations_of, labels_of
 from controller.plan.actions import ChildAction, ChildRef, DeleteUnlabeled, Plan, Recreate
 from controller.plan.fingerprints import (
     POD_INPUTS,
     ROLLOUT,
     accepted_hash,
-    annotations_of,
     is_new_template,
     template_hash,
 )

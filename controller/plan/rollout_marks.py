@@ -11,12 +11,11 @@ from dataclasses import replace
 from app.apis.kinds import BACKEND_NAME, MODEL_SERVING, WORKLOAD
 from app.model.children import Desired
 from app.model.ownership import is_booster_reference
-from app.values.meta import Key, Object, key_of, labels_of, owner_references
+from app.values.meta import Key, Object, annotations_of, key_of, labels_of, owner_references
 from controller.plan.actions import Apply, ChildAction, Plan, Recreate, TakeOver
 from controller.plan.fingerprints import (
     POD_INPUTS,
     POD_TEMPLATE,
-    annotations_of,
     is_new_template,
     pod_inputs,
     template_hash,

@@ -1,6 +1,6 @@
 """Rules about the arguments of engines, from the tables of their releases (``app.engines``).
 
-The rules apply to new objects and new values only (``rules.ADMISSION_RULES``). A fault that is not
+The rules apply to new objects and new values only (``rules.ADMISSION_ONLY``). A fault that is not
 certain is a warning, because the release of the engine is unknown or lies between two tables.
 """
 
@@ -14,7 +14,7 @@ from app.engines.names import LABELS, suggestion
 from app.engines.release import release
 from app.model.annotations import BACKEND_ANNOTATIONS, ENGINE_RELEASE
 from app.model.arguments import arguments
-from app.model.connector import FLAG, KV_ROLES, transfer_config
+from app.model.connector import KV_ROLES, TRANSFER_FLAG, transfer_config
 from app.model.engine import RAY_GONE, engine
 from app.model.forms import WorkerForm, cached_fact
 from app.model.roles import EXECUTOR_BACKEND, Launcher, launcher
@@ -129,7 +129,7 @@ def _faults(worker: WorkerForm) -> list[Fault]:
     faults = arguments(worker).faults
     if not faults:
         return faults
-    elsewhere = _CHECKED_ELSEWHERE | ({FLAG} if worker.type in KV_ROLES else set())
+    elsewhere = _CHECKED_ELSEWHERE | ({TRANSFER_FLAG} if worker.type in KV_ROLES else set())
     return [f for f in faults if f.flag not in elsewhere or f.wrong not in _VALUE_FAULTS]
 
 
@@ -181,7 +181,7 @@ def _found_combinations(worker: WorkerForm) -> Iterator[tuple[FieldError, bool]]
 def _transfer_faults(
     worker: WorkerForm, transfer: dict[str, Any]
 ) -> Iterator[tuple[FieldError, bool]]:
-    path = worker.path.child("config", FLAG)
+    path = worker.path.child("config", TRANSFER_FLAG)
     role = transfer.get("kv_role")
     roles = sorted({role for roles in KV_ROLES.values() for role in roles})
     if transfer.get("kv_connector") and worker.type not in KV_ROLES:
