@@ -41,6 +41,10 @@ class FieldDiff:
             return f"{self.path}: no longer set, was {shown(self.old)}"
         return f"{self.path}: {shown(self.old)} becomes {shown(self.new)}"
 
+    def summary(self) -> Object:
+        """Returns the difference as JSON, in a stable format for other tools."""
+        return {"field": str(self.path), "old": self.old, "new": self.new}
+
 
 @dataclass(frozen=True, slots=True)
 class ChildDiff:

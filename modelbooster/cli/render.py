@@ -74,16 +74,11 @@ def render(
 
 
 def _print_diff(old: str, new: str, output: str, kthena: str | None, **choices: Any) -> NoReturn:
-    from app.values.meta import Key
-    from app.values.untyped import display_name
     from modelbooster.offline.dialect import to_json
     from modelbooster.offline.preview import previews
 
     before = answer_files((old,), kthena, stored=True, **choices)
-    stored = {
-        Key(each.object["metadata"]["namespace"], display_name(each.object)): each.object
-        for each in before
-    }
+    stored = {answer.key: answer.object for answer in before}
     after = answer_files((new,), kthena, replaced=stored, **choices)
     for answer in (*(a for a in before if not a.allowed), *after):
         _print_problems(answer)

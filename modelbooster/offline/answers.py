@@ -47,6 +47,11 @@ class Answer:
     object: Object
 
     @property
+    def key(self) -> Key:
+        """Namespace and name of the object."""
+        return _key_of(self.object)
+
+    @property
     def allowed(self) -> bool:
         """Whether the webhook allows the document."""
         return not self.faults
@@ -116,7 +121,7 @@ def answers(
     seen: set[Key] = set()
     found = []
     for document, obj, unknown in boosters:
-        key = Key(obj["metadata"]["namespace"], display_name(obj))
+        key = _key_of(obj)
         old = obj if stored else (replaced or {}).get(key)
         answer = _answer(document, obj, unknown, context, strict=strict, old=old)
         if key in seen:
@@ -146,6 +151,10 @@ def is_booster(obj: Object) -> bool:
         MODEL_BOOSTER.api_version,
         MODEL_BOOSTER.kind,
     )
+
+
+def _key_of(obj: Object) -> Key:
+    return Key(obj["metadata"]["namespace"], display_name(obj))
 
 
 def _with_namespace(obj: Object, namespace: str) -> Object:

@@ -43,10 +43,7 @@ class Preview:
                     "name": change.name,
                     "backend": change.backend,
                     "restarts": change.restarts,
-                    "edits": [
-                        {"field": str(edit.path), "old": edit.old, "new": edit.new}
-                        for edit in change.fields
-                    ],
+                    "edits": [edit.summary() for edit in change.fields],
                 }
                 for change in self.changes
             ],

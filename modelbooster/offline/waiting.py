@@ -84,10 +84,7 @@ class Comparison:
                 {
                     "name": serving.name,
                     "effect": serving.effect,
-                    "edits": [
-                        {"field": str(edit.path), "old": edit.old, "new": edit.new}
-                        for edit in serving.fields
-                    ],
+                    "edits": [edit.summary() for edit in serving.fields],
                 }
                 for serving in self.servings
             ],
