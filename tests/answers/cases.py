@@ -122,6 +122,8 @@ TOO_LARGE = AnswerCase(
             "backends": [{"env": [{"name": f"A{n}", "value": "x" * 1000} for n in range(400)]}]
         },
     },
+    kubectl='The ModelBooster "demo" is invalid: spec.backends[0]: Too long: the ModelServing '
+    "would have 1237352 bytes, at most 1048576 fit\n",
 )
 """What no rule foresees, because it takes the whole conversion to find it."""
 

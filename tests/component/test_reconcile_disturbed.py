@@ -28,6 +28,7 @@ from app.convert import desired_children
 from app.convert.options import Options
 from app.values.meta import Object, Resource, uid_of
 from controller.controller import Controller
+from controller.plan.fingerprints import POD_INPUTS, POD_TEMPLATE
 from tests import audit
 from tests.builders import backend, booster_object, model, policy
 from tests.component.running import (
@@ -146,7 +147,10 @@ async def foreign_labels_stay(world: World, before: Family) -> None:
     for resource, name in FAMILY.items():
         live = await world.until(resource, name)
         assert live["metadata"]["labels"]["mine"] == "a"
-        assert live["metadata"]["annotations"]["mine"] == "b"
+        ours = {POD_INPUTS, POD_TEMPLATE} if resource is MODEL_SERVING else set()
+        annotations = live["metadata"]["annotations"]
+        assert annotations["mine"] == "b"
+        assert annotations.keys() == {"mine", *ours}
 
 
 async def name_taken(world: World, before: Family) -> None:

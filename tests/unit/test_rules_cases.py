@@ -6,7 +6,7 @@ import pytest
 
 from app.validation.inputs import rule_inputs
 from app.validation.rules import RULES
-from tests.answers.cases import LISTS, AnswerCase, cases, rule_name, rule_names
+from tests.answers.cases import LISTS, TOO_LARGE, AnswerCase, cases, rule_name, rule_names
 
 REFUSED = [pytest.param(case, id=case.rule) for case in cases("rules")]
 BY_NAME = {rule_name(rule): rule for rule in RULES}
@@ -33,3 +33,8 @@ def test_case_has_only_its_own_warning(name: str) -> None:
         assert case.verdict().faults == ()
         words = {text.partition(": ")[2] or text for text in case.said()}
         assert len(words) == 1, case.rule
+
+
+def test_size_of_a_large_child() -> None:
+    """Another pod template changes the number in this refusal."""
+    assert TOO_LARGE.said() == [TOO_LARGE.refusal]
