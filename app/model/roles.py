@@ -58,7 +58,6 @@ _DEVICES = re.compile(
 
 _ASCEND = "huawei.com/"
 
-
 EXECUTOR_BACKEND = "distributed-executor-backend"
 
 
@@ -122,7 +121,7 @@ def _worker(backend: BackendForm, kind: str) -> WorkerForm:
 def devices(worker: WorkerForm) -> int | None:
     """Returns the number of accelerators of each pod of a worker, rounded up.
 
-    It is None if the number is unknown: the pods request extended resources, none of which is
+    It is None if the number is unknown. Then the pods request extended resources that are not
     known to count devices, or they claim devices (dynamic resource allocation).
     """
     total, known, unknown = Decimal(0), False, bool(worker.resources.get("claims"))

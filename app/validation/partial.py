@@ -22,7 +22,7 @@ MAX_REPLACED = 20
 
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 _SAMPLES = ("hf://owner/name", "pvc://claim/folder", "hostpath:///mnt/models", "1", "example")
-"""Strings of which one matches each pattern of the schema."""
+"""Sample values: each pattern of the schema matches at least one of them."""
 
 _REPLACED = frozenset(
     {Cause.INVALID, Cause.NOT_SUPPORTED, Cause.TYPE_INVALID, Cause.REQUIRED, Cause.TOO_LONG}

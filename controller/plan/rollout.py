@@ -7,7 +7,7 @@ until its wave begins (``controller.reconcile.rollout_waves``). There are two ca
 
 * *Another template of the operator.* A new version, or a changed setting such as an image. The
   annotations of the ModelServing tell it (``controller.plan.fingerprints``): the user's inputs are
-  the same, and nobody else edited the template. Only the template is held
+  the same, and no other client edited the template. Only the template is held
   (``controller.plan.held``).
 * *A takeover.* kthena's own controller made the ModelServing, and we have never written it. Then
   all existing children stay as they are (``without_restarts``).

@@ -72,7 +72,7 @@ SIZE = f"""
 The children of a ModelBooster can be many times larger than the ModelBooster, and the API server
 stores objects of about 1.5 MB at most.
 
-**Fix:** {TOO_LARGE.mend}
+**Fix:** {TOO_LARGE.fix}
 
 ```
 {TOO_LARGE.said()[0]}
@@ -144,7 +144,7 @@ def entry(rule: Callable[..., Any], case: AnswerCase, why: str = "") -> str:
     title = rule.__name__.replace("_", " ")
     if rule in lists.ADMISSION_ONLY:
         why = f"{why} The controller does not check this, so stored objects go on being served."
-    text = wrapped(f"{says} {why}") + "\n\n" + wrapped(f"**Fix:** {case.mend}")
+    text = wrapped(f"{says} {why}") + "\n\n" + wrapped(f"**Fix:** {case.fix}")
     there = "".join(f"Existing object:\n\n{block(obj)}\n" for obj in case.beside)
     before = "" if case.before is None else f"From\n\n{block(case.before)}\nto\n\n"
     if case.reading:

@@ -1,4 +1,4 @@
-"""One object for each rule, piece of advice and change: what is said of it, and how to mend it.
+"""One object for each rule, piece of advice and change: what is said of it, and how to fix it.
 
 The YAML beside this file holds them; ``docs/validation.md`` is made of it, and the real kubectl
 prints what stands there.
@@ -36,7 +36,7 @@ class AnswerCase:
 
     Args:
         rule: who speaks, as ``module.function``.
-        mend: what to do about it.
+        fix: what to do about it.
         written: the part of the object that matters.
         kubectl: what kubectl prints on its standard error; "" where it cannot be made to.
         before: the part that matters of the object that it replaces; None if there is none.
@@ -46,7 +46,7 @@ class AnswerCase:
     """
 
     rule: str
-    mend: str
+    fix: str
     written: Object
     kubectl: str = ""
     before: Object | None = None
@@ -114,7 +114,7 @@ class AnswerCase:
 
 TOO_LARGE = AnswerCase(
     rule="children are small enough to be stored",
-    mend="Put long texts into a ConfigMap or Secret of the cluster and name it in envFrom, or into "
+    fix="Put long texts into a ConfigMap or Secret of the cluster and name it in envFrom, or into "
     "files of the image; every container of every role has its own copy of env.",
     written={
         "metadata": {"uid": UID},  # of the length that the server's have
