@@ -80,13 +80,16 @@ class Controller:
             self._informers.relist_boosters,
             self._schema_changed,
         )
-        self._detector = Detector(kube, self._config.profile)
+        options = self._config.options
+        self._detector = Detector(
+            kube, self._config.profile, options.kthena_release, options.kthena_namespace
+        )
         self._installed: Installed | None = None
         self._is_installed_known = asyncio.Event()
         self._stopping = asyncio.Event()
         handlers, cache = self._informers.handlers, self._informers.cache
         self._desired_states = DesiredStateCache(
-            self._config.options, self._config.profile, handlers.names.other_claims
+            options, self._config.profile, handlers.names.other_claims
         )
         self._recorder = EventRecorder(kube, self._config.instance)
         conflicts = ConflictGuard(kube, cache, timing=self._config.conflict_timing)
@@ -199,12 +202,14 @@ class Controller:
 
     def _installed_changed(self, found: Installed, rejected: list[Key]) -> None:
         log.info(
-            "kthena of profile %s is installed, with %s",
+            "kthena of profile %s is installed, release %s, with %s",
             found.profile or "unknown",
+            found.release or "unknown",
             ", ".join(map(str, found.kinds)) or "no kinds at all",
         )
         is_first = self._installed is None
-        self._installed, self._desired_states.profile = found, found.profile
+        self._installed = found
+        self._desired_states.set_installed(found.profile, found.release)
         self._informers.set_served(found)
         self._is_installed_known.set()
         for key in rejected:

@@ -44,6 +44,7 @@ CONTROL: Rights = {
     ("events.k8s.io", "events"): "create patch",
     ("", "pods"): "list watch",
 }
+KTHENA: Rights = {("apps", "deployments", "kthena-controller-manager"): "get"}
 REGISTRATION = "admissionregistration.k8s.io"
 CERTIFICATES: Rights = {
     (REGISTRATION, "validatingwebhookconfigurations", WEBHOOK): "get list patch watch",
@@ -88,31 +89,38 @@ def limited(to: Rights, *namespaces: str) -> Rights:
 
 
 def test_webhook_may_only_read_and_manage_its_certificates() -> None:
-    assert rights("default-values.yaml", WEBHOOK) == {**LOOKUPS, **CERTIFICATES}
+    assert rights("default-values.yaml", WEBHOOK) == {**LOOKUPS, **KTHENA, **CERTIFICATES}
 
 
 def test_the_controller_may_only_do_its_work() -> None:
-    assert rights("default-values.yaml", CONTROLLER) == {**CONTROL, **LEADING}
+    assert rights("default-values.yaml", CONTROLLER) == {**CONTROL, **KTHENA, **LEADING}
 
 
 def test_namespace_list_limits_the_permissions() -> None:
     webhook = rights("namespaces-values.yaml", WEBHOOK)
-    assert webhook == {**limited(LOOKUPS, "team-a", "team-b"), **CERTIFICATES}
+    assert webhook == {**limited(LOOKUPS, "team-a", "team-b"), **KTHENA, **CERTIFICATES}
     controller = rights("namespaces-values.yaml", CONTROLLER)
-    assert controller == {**limited(CONTROL, "team-a", "team-b"), **LEADING}
+    assert controller == {**limited(CONTROL, "team-a", "team-b"), **KTHENA, **LEADING}
 
 
 @pytest.mark.parametrize(
     "file", ["cert-manager-values.yaml", "cert-manager-issuer-values.yaml", "provided-values.yaml"]
 )
 def test_provided_certificates_need_no_permissions(file: str) -> None:
-    assert rights(file, WEBHOOK) == LOOKUPS
+    assert rights(file, WEBHOOK) == {**LOOKUPS, **KTHENA}
     assert not of_kind(rendered(file), "Secret")
 
 
 def test_disabled_features_remove_their_permissions() -> None:
     wanted = {key: verbs for key, verbs in CONTROL.items() if key[1] != "pods"}
-    assert rights("small-values.yaml", CONTROLLER) == wanted
+    assert rights("small-values.yaml", CONTROLLER) == {**wanted, **KTHENA}
+
+
+@pytest.mark.parametrize("account", ["webhook", "controller"])
+def test_a_stated_release_needs_no_right_to_read_it(account: str) -> None:
+    found = rights("everything-values.yaml", f"booster-{account}")
+    assert found
+    assert not KTHENA.keys() & found.keys()
 
 
 @FILES

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from app.apis.kinds import Profile
+from app.apis.kinds import KthenaRelease, Profile
 from app.convert.options import Options
 from app.kube.backoff import Clock
 from app.model.annotations import conversion_annotations
@@ -22,8 +23,8 @@ MAX_ENTRIES = 256
 IDLE_SECONDS = 30.0
 """How long an entry is kept after its last use: most ModelBoosters need no pass for hours."""
 
-_CacheKey = tuple[str, int, Profile | None, tuple[str, ...]]
-"""Uid, generation, profile and annotations: everything that a cached desired state depends on."""
+_CacheKey = tuple[str, int, Profile | None, KthenaRelease | None, tuple[str, ...]]
+"""Everything that a cached desired state depends on: uid, generation, kthena and annotations."""
 
 
 class DesiredStateCache:
@@ -31,7 +32,7 @@ class DesiredStateCache:
 
     Args:
         options: settings of the conversion.
-        profile: profile of the installed kthena; set again when another kthena is installed.
+        profile: profile of the installed kthena.
         other_claims: returns the other objects that clients reach by the name of a ModelBooster.
         clock: the time, in seconds.
     """
@@ -43,7 +44,7 @@ class DesiredStateCache:
         other_claims: Callable[[Object], Iterable[Claim]],
         clock: Clock = time.monotonic,
     ) -> None:
-        self.profile = profile
+        self._profile = profile
         self._options = options
         self._other_claims = other_claims
         self._clock = clock
@@ -62,13 +63,14 @@ class DesiredStateCache:
         """
         older = OlderClaims(booster, self._other_claims(booster))
         if older.objects:  # the spec is invalid, so caching is not worth it
-            return desired_state(booster, Context(self._options, self.profile, older))
+            return desired_state(booster, Context(self._options, self._profile, older))
         metadata = booster["metadata"]
         annotations = tuple(conversion_annotations(booster).values())
-        key = (metadata["uid"], metadata["generation"], self.profile, annotations)
+        kthena = self._profile, self._options.kthena_release
+        key = (metadata["uid"], metadata["generation"], *kthena, annotations)
         entry = self._entries.pop(key, None)
         desired = (entry and entry[0]) or desired_state(
-            booster, Context(self._options, self.profile)
+            booster, Context(self._options, self._profile)
         )
         # After a start, every settled ModelBooster gets one pass. It is cached from the second on.
         is_repeated = entry is not None or not is_settled(booster)
@@ -76,6 +78,16 @@ class DesiredStateCache:
         if len(self._entries) > MAX_ENTRIES:
             self._entries.popitem(last=False)
         return desired
+
+    def set_installed(self, profile: Profile | None, release: KthenaRelease | None) -> None:
+        """Uses another kthena from now on.
+
+        Args:
+            profile: its profile; None if it is unknown.
+            release: its release; None if it is unknown.
+        """
+        self._profile = profile
+        self._options = replace(self._options, kthena_release=release)
 
     def clear(self) -> None:
         """Removes all entries: the specs may not have been what users wrote."""

@@ -36,9 +36,9 @@ def test_computed_once_per_generation_and_profile() -> None:
     first = cache.get(stored())
     assert cache.get(stored()) is first
     assert cache.get(stored(generation=2)) is not first
-    cache.profile = Profile.C
+    cache.set_installed(Profile.C, None)
     assert cache.get(stored()) is not first
-    cache.profile = Profile.B
+    cache.set_installed(Profile.B, None)
     assert cache.get(stored()) is first
 
 
