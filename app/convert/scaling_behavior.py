@@ -1,4 +1,4 @@
-"""How fast kthena's autoscaler may scale: the field ``behavior`` of an AutoscalingPolicy.
+"""How fast kthena's autoscaler may scale, and where: ``behavior`` of an AutoscalingPolicy.
 
 kthena scales down to the largest number that it noted in ``stabilizationWindow``. Where it notes
 its own answer, which already contains that maximum, and not what the load asked for, the number
@@ -16,6 +16,9 @@ WINDOW = "5m0s"
 
 NOTES_LOAD = KthenaRelease(0, 4, 0)
 """First release of profile B that notes what the load asked for, for a policy with one target."""
+
+READS_ALL_NAMESPACES = KthenaRelease(0, 3, 0)
+"""First release whose autoscaler reads policies in every namespace."""
 
 
 def behavior(profile: Profile, options: Options, *, is_weighed: bool) -> Object:
@@ -56,6 +59,20 @@ def has_window(profile: Profile, release: KthenaRelease | None) -> bool:
     if profile is Profile.B:
         return release is not None and release >= NOTES_LOAD
     return profile is Profile.C
+
+
+def only_namespace(profile: Profile, options: Options, namespace: str) -> str | None:
+    """Returns the only namespace whose policies are read; None if ours are read too.
+
+    Args:
+        profile: the profile of the children.
+        options: has release and namespace of kthena.
+        namespace: the namespace of a ModelBooster.
+    """
+    release = options.kthena_release
+    old = profile is Profile.A if release is None else release < READS_ALL_NAMESPACES
+    only = options.kthena_namespace
+    return only if old and only and only != namespace else None
 
 
 def _pace(*, instances: int, percent: int, window: str) -> Object:

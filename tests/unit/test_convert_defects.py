@@ -316,18 +316,18 @@ def _metric_targets(*backends: Object, profile: Profile, **spec: Any) -> list[st
 def test_d40_a_target_is_per_pod(profile: Profile) -> None:
     """kthena divides the sum over all pods that it asks by the target: these are the replicas."""
     one, pair = worker(replicas=1), worker(replicas=2)
-    for own, want in ((one, "10"), (pair, "20"), (worker(replicas=3, pods=2), "30")):
+    for own, want in ((one, "5"), (pair, "10"), (worker(replicas=3, pods=2), "15")):
         found = _metric_targets(backend(**SCALED, workers=[own]), profile=profile)
         assert found == [want]
     # With v0.1.0 each by itself; else one target cannot be right for both, and the webhook warns.
-    both = ["10", "20"] if profile is Profile.A else ["10"]
+    both = ["5", "10"] if profile is Profile.A else ["5"]
     backends = [
         backend(name, minReplicas=1, maxReplicas=2, scalingCost=1, workers=[own])
         for name, own in (("a", one), ("b", pair))
     ]
     spec = {"autoscalingPolicy": policy()}
     assert _metric_targets(*backends, profile=profile, **spec) == both
-    assert set(_metric_targets(backends[1], profile=profile, **spec)) == {"20"}
+    assert set(_metric_targets(backends[1], profile=profile, **spec)) == {"10"}
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ from tests.builders import backend, model, policy
 TICK_SECONDS = 15
 
 TARGET = 10
-"""That of ``tests.builders.policy``."""
 
 
 @dataclass
@@ -95,10 +94,11 @@ def behavior_of(profile: Profile, release: str | None, **spec: Any) -> Object:
 
 
 BOUNDS = {"minReplicas": 1, "maxReplicas": 5}
-ALONE = {"backends": [backend(**BOUNDS, autoscalingPolicy=policy())]}
+POLICY = policy(metrics=[{"metricName": "kthena:num_requests_waiting", "targetValue": TARGET}])
+ALONE = {"backends": [backend(**BOUNDS, autoscalingPolicy=POLICY)]}
 WEIGHED = {
     "backends": [backend(name, **BOUNDS, scalingCost=1) for name in ("a", "b")],
-    "autoscalingPolicy": policy(),
+    "autoscalingPolicy": POLICY,
 }
 
 NOTES_ANSWER = {

@@ -21,6 +21,7 @@ from app.validation.rules import (
 )
 from app.validation.rules.models import addresses, credentials
 from app.validation.rules.running import encryption, engine_flags, images, metrics, parallel, sglang
+from app.validation.rules.scaled import readers, targets
 
 RULES: tuple[Rule, ...] = (
     # Shape: the CRD has the same rules.
@@ -132,7 +133,14 @@ ADVICE: tuple[Advice, ...] = (
     encryption.router_speaks_http,
     advice.connectors_are_known,
     advice.autoscaler_finds_pods,  # what will not scale
+    readers.policies_are_read,
+    readers.backends_are_weighed,
     metrics.metrics_are_known,
+    targets.engines_export_metrics,
+    targets.metrics_go_up_and_down,
+    targets.ranks_are_added_up,
+    targets.targets_are_below_the_limit,
+    targets.one_target_fits_all,
     metrics.engines_report_metrics,
     advice.somebody_wakes_it,
     advice.bounds_have_policy,

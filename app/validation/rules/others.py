@@ -15,6 +15,7 @@ from app.apis.kinds import (
     MODEL_ROUTE,
     MODEL_SERVER,
     MODEL_SERVING,
+    Profile,
 )
 from app.model.names import backend_child_name
 from app.model.ownership import is_booster_reference, is_ours
@@ -73,13 +74,15 @@ def generated_names_are_free(inputs: RuleInputs) -> Iterator[FieldError]:
     lookup, model = _ready_lookup(inputs), inputs.model
     if lookup is None:
         return
-    if inputs.has_model_policy:
+    profile = inputs.context.release_profile
+    if inputs.has_model_policy and profile is not Profile.A:
         at = Path("metadata.name")
         yield from _name_conflicts(inputs, lookup, _POLICY_CHILDREN, model.name, at, model.name)
     for form, _ in inputs.backends:
         if form.type not in SERVED_TYPES:
             continue
-        kinds = _BACKEND_CHILDREN + (() if form.policy is None else _POLICY_CHILDREN)
+        alone = form.policy is not None or (inputs.has_model_policy and profile is Profile.A)
+        kinds = _BACKEND_CHILDREN + (_POLICY_CHILDREN if alone else ())
         name, at = backend_child_name(model, form), form.path.child("name")
         yield from _name_conflicts(inputs, lookup, kinds, name, at, form.name)
 
