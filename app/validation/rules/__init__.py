@@ -19,7 +19,7 @@ from app.validation.rules import (
     shape,
     sources,
 )
-from app.validation.rules.models import addresses, credentials
+from app.validation.rules.models import addresses, credentials, tasks
 from app.validation.rules.running import encryption, engine_flags, images, metrics, parallel, sglang
 from app.validation.rules.scaled import readers, targets
 
@@ -131,6 +131,7 @@ ADVICE: tuple[Advice, ...] = (
     environment.old_servers_know_the_names,
     environment.env_files_are_known,
     encryption.router_speaks_http,
+    tasks.tasks_are_routed,
     advice.connectors_are_known,
     advice.autoscaler_finds_pods,  # what will not scale
     readers.policies_are_read,
