@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from app.apis.kinds import Profile
 from app.cache.timing import DEFAULT_TIMING, Timing
 from app.convert.options import Options
+from app.installed import Detector
+from app.kube import Kube
 from controller.queue.workers import CONTROLLER_NAME
 from controller.reconcile.conflict_state import CONFLICT_TIMING, ConflictTiming
 
@@ -41,3 +43,8 @@ class ControllerConfig:
     poll_seconds: float = 60
     watch_pods: bool = True
     rollout_wave_size: int = 0
+
+    def detector(self, kube: Kube) -> Detector:
+        """Returns the detector of the installed kthena."""
+        release, namespace = self.options.kthena_release, self.options.kthena_namespace
+        return Detector(kube, self.profile, release, namespace)

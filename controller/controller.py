@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from app.apis.kinds import MODEL_SERVING
 from app.errors import ApiError, Unreachable
-from app.installed import RETRY_SECONDS, Detector, Installed, poll
+from app.installed import RETRY_SECONDS, Installed, poll
 from app.kube import Backoff, Kube
 from app.metrics import Metrics
 from app.schema_monitor import SchemaMonitor
@@ -80,16 +80,16 @@ class Controller:
             self._informers.relist_boosters,
             self._schema_changed,
         )
-        options = self._config.options
-        self._detector = Detector(
-            kube, self._config.profile, options.kthena_release, options.kthena_namespace
-        )
+        self._detector = self._config.detector(kube)
         self._installed: Installed | None = None
         self._is_installed_known = asyncio.Event()
         self._stopping = asyncio.Event()
         handlers, cache = self._informers.handlers, self._informers.cache
         self._desired_states = DesiredStateCache(
-            options, self._config.profile, handlers.names.other_claims
+            self._config.options,
+            self._config.profile,
+            handlers.names.other_claims,
+            handlers.rivals.notes,
         )
         self._recorder = EventRecorder(kube, self._config.instance)
         conflicts = ConflictGuard(kube, cache, timing=self._config.conflict_timing)

@@ -11,6 +11,7 @@ from app.apis.kinds import KthenaRelease, Profile
 from app.convert.options import Options
 from app.kube.backoff import Clock
 from app.model.annotations import conversion_annotations
+from app.model.forms import Model
 from app.validation import Context
 from app.values.meta import Object
 from controller.cluster.model_names import Claim, OlderClaims
@@ -34,6 +35,7 @@ class DesiredStateCache:
         options: settings of the conversion.
         profile: profile of the installed kthena.
         other_claims: returns the other objects that clients reach by the name of a ModelBooster.
+        rival_notes: returns what to say of requests that other ModelRoutes get.
         clock: the time, in seconds.
     """
 
@@ -42,11 +44,13 @@ class DesiredStateCache:
         options: Options,
         profile: Profile | None,
         other_claims: Callable[[Object], Iterable[Claim]],
+        rival_notes: Callable[[Model, Profile], tuple[str, ...]] = lambda model, profile: (),
         clock: Clock = time.monotonic,
     ) -> None:
         self._profile = profile
         self._options = options
         self._other_claims = other_claims
+        self._rival_notes = rival_notes
         self._clock = clock
         # Least recently used first; with each entry the time of its last use.
         self._entries: OrderedDict[_CacheKey, tuple[DesiredState | None, float]] = OrderedDict()
@@ -64,6 +68,12 @@ class DesiredStateCache:
         older = OlderClaims(booster, self._other_claims(booster))
         if older.objects:  # the spec is invalid, so caching is not worth it
             return desired_state(booster, Context(self._options, self._profile, older))
+        desired = self._from_spec(booster)
+        profile = Context(profile=self._profile).release_profile
+        notes = self._rival_notes(desired.model, profile)
+        return replace(desired, notes=(*desired.notes, *notes)) if notes else desired
+
+    def _from_spec(self, booster: Object) -> DesiredState:
         metadata = booster["metadata"]
         annotations = tuple(conversion_annotations(booster).values())
         kthena = self._profile, self._options.kthena_release
