@@ -1,4 +1,4 @@
-"""Does something grow? The slope of samples over time, and how sure it is."""
+"""Detects growth: the slope of samples over time with its confidence interval."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Slope:
 
     Args:
         value: the slope itself.
-        low, high: where the true one lies.
+        low, high: the interval.
         level: mean of the samples.
-        minutes: how long was looked, all stretches together.
+        minutes: length of all stretches together.
     """
 
     value: float
@@ -31,7 +31,7 @@ class Slope:
 
     @property
     def grows(self) -> bool:
-        """Whether there is growth beyond what chance can do."""
+        """Whether there is growth that chance does not explain."""
         return self.low > 0
 
 
@@ -77,7 +77,7 @@ def _centred(stretch: Sequence[Point]) -> list[Point]:
 
 
 def _worth(left: Sequence[Sequence[float]], squares: float) -> float:
-    """What a sample counts for, 0 to 1: independent ones count in full."""
+    """Weight of a sample, 0 to 1; independent samples have 1."""
     if not squares:
         return 1.0
     products = sum(a * b for residuals in left for a, b in pairwise(residuals))
@@ -86,7 +86,7 @@ def _worth(left: Sequence[Sequence[float]], squares: float) -> float:
 
 
 def lowest(stretch: Sequence[Point], seconds: float) -> list[Point]:
-    """Returns the lowest sample of each so many seconds: load comes and goes, a leak stays."""
+    """Returns the lowest sample per period, because load comes and goes and a leak stays."""
     blocks: dict[int, Point] = {}
     for point in stretch:
         block = int((point[0] - stretch[0][0]) // seconds)
@@ -95,7 +95,7 @@ def lowest(stretch: Sequence[Point], seconds: float) -> list[Point]:
 
 
 def _quantile(free: float, level: float) -> float:
-    """Student's t (Cornish-Fisher, good to a percent from 5 degrees of freedom on)."""
+    """Student's t (Cornish-Fisher; error below 1 % from 5 degrees of freedom on)."""
     z = NormalDist().inv_cdf(level)
     first = (z**3 + z) / (4 * free)
     second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)

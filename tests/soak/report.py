@@ -17,11 +17,11 @@ BEGIN, END = "<!-- soak: written by make soak -->", "<!-- soak: end -->"
 
 @dataclass
 class Report:
-    """All that is to be told.
+    """The results of a soak.
 
     Args:
-        seed: what everything by chance was drawn from.
-        minutes: how long there were faults.
+        seed: seed of all random choices.
+        minutes: how long faults were injected.
     """
 
     seed: int
@@ -80,7 +80,7 @@ class Report:
         ]
 
     def write(self, path: Path) -> None:
-        """Writes it between its marks in a file, or into one of its own."""
+        """Writes the report between its marks in a file, or to a new file."""
         text = "\n".join([BEGIN, "", *self.lines(), "", END])
         old = path.read_text() if path.exists() else ""
         before, begin, rest = old.partition(BEGIN)

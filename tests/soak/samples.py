@@ -1,4 +1,4 @@
-"""What the processes hold, sampled over their lives."""
+"""Samples of what the processes hold."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ HELD = {
 ROLES = ("leader", "other", "webhook")
 
 BLOCK_SECONDS = 30.0
-"""Of each so many seconds the lowest sample counts."""
+"""The lowest sample of each period counts; length of a period in seconds."""
 
 WARM_SHARE = 0.4
 """The part of a life in which memory may still grow: caches and arenas fill more and more slowly,
 and a straight line through that curve looks like a leak. A leak goes on in the rest."""
 
 LEAST_MINUTES = 5.0
-"""Of a shorter stretch, nothing can be said of growth."""
+"""Shorter stretches say nothing about growth."""
 
 
 class Samples:
-    """Takes up what every process notes of itself.
+    """Collects the records of every process.
 
     Args:
-        room: where they run.
-        every_seconds: how often.
+        room: the environment of the soak.
+        every_seconds: interval.
         warm_seconds: how long a process may take to fill its caches after each change of role.
     """
 
@@ -53,7 +53,7 @@ class Samples:
         self._seen: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Samples, for ever."""
+        """Samples until cancelled."""
         holder = ""
         while True:
             with suppress(*Trouble):
@@ -64,7 +64,7 @@ class Samples:
             await asyncio.sleep(self._every_seconds)
 
     def _take(self, replica: Replica, role: str) -> None:
-        """Takes what a process has noted since last time."""
+        """Collects what a process has recorded since the last call."""
         if not replica.notes.exists():
             return
         noted = json.loads(replica.notes.read_text())
@@ -80,7 +80,7 @@ class Samples:
                 held[name].append((noted["at"], noted[name]))
 
     def write(self, path: Path) -> None:
-        """Writes all of them, for whoever wants to look closer."""
+        """Writes all samples to a file, for a closer look."""
         named = {" ".join(map(str, whose)): held for whose, held in self._points.items()}
         path.write_text(json.dumps(named))
 
@@ -95,7 +95,7 @@ class Samples:
         return max(points, default=(0.0, 0.0))[1]
 
     def slopes(self) -> dict[tuple[str, str], Slope | None]:
-        """Returns the growth by role and by what is held; None where too little was seen."""
+        """Returns the growth by role and by what is held; None if there are too few samples."""
         return {(role, name): self._slope(role, name) for role in ROLES for name in HELD}
 
     def _slope(self, role: str, name: str) -> Slope | None:

@@ -1,4 +1,4 @@
-"""Growth is seen, and chance is not taken for it."""
+"""Growth is detected, and random noise is not."""
 
 from __future__ import annotations
 
