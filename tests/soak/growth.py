@@ -21,6 +21,7 @@ class Slope:
         low, high: the interval.
         level: mean of the samples.
         minutes: length of all stretches together.
+        longest: length of the longest stretch in minutes.
     """
 
     value: float
@@ -28,6 +29,7 @@ class Slope:
     high: float
     level: float
     minutes: float
+    longest: float
 
     @property
     def grows(self) -> bool:
@@ -67,7 +69,8 @@ def slope(stretches: Sequence[Sequence[Point]], questions: int = 1) -> Slope | N
         60 * (value - width),
         60 * (value + width),
         fmean(y for stretch in usable for _, y in stretch),
-        sum(stretch[-1][0] - stretch[0][0] for stretch in usable) / 60,
+        sum(lengths := [(stretch[-1][0] - stretch[0][0]) / 60 for stretch in usable]),
+        max(lengths),
     )
 
 

@@ -45,7 +45,7 @@ class Report:
         growth = [
             f"{role}: {HELD[name]} grows by {found.value:.2f} per minute"
             for (role, name), found in self.slopes.items()
-            if found is not None and judged(found) == "GROWS"
+            if found is not None and judged(name, found) == "GROWS"
         ]
         return [*self.wrong, *growth]
 
@@ -94,10 +94,10 @@ class Report:
 
 def _row(role: str, name: str, found: Slope | None) -> str:
     if found is None:
-        return f"| {role} | {HELD[name]} | | | | {judged(found)} |"
+        return f"| {role} | {HELD[name]} | | | | {judged(name, found)} |"
     return (
         f"| {role} | {HELD[name]} | {found.level:,.1f} | {found.value:+.3f}"
-        f" ({found.low:+.3f} to {found.high:+.3f}) | {found.minutes:.1f} | {judged(found)} |"
+        f" ({found.low:+.3f} to {found.high:+.3f}) | {found.minutes:.1f} | {judged(name, found)} |"
     )
 
 

@@ -29,6 +29,10 @@ WARM_SHARE = 0.4
 """The part of a life in which memory may still grow: caches and arenas fill more and more slowly,
 and a straight line through that curve looks like a leak. A leak goes on in the rest."""
 
+RESOLUTION = {"resident_kib": 2048.0}
+"""The smallest rise of a value that counts, by name. Python takes memory in arenas of 1 MiB, so the
+resident memory of a process rises in steps. A leak makes at least two steps in one stretch."""
+
 LEAST_MINUTES = 5.0
 """Shorter stretches say nothing about growth."""
 
@@ -111,10 +115,13 @@ class Samples:
         return slope(stretches, questions=len(ROLES) * len(HELD))
 
 
-def judged(found: Slope | None) -> str:
-    """Returns what a slope says of growth, in one word or a few."""
+def judged(name: str, found: Slope | None) -> str:
+    """Returns what the slope of a value says about growth, in a few words."""
     if found is None or found.minutes < LEAST_MINUTES:
         return "too short to tell"
     if isinf(found.low):
         return "too uneven to tell"
-    return "GROWS" if found.grows else "none"
+    if not found.grows:
+        return "none"
+    small = found.value * found.longest < RESOLUTION.get(name, 0)
+    return "too little to tell" if small else "GROWS"
