@@ -283,7 +283,7 @@ def test_warning_does_not_reveal_the_other_namespace(profile: Profile | None, ru
 
 
 _SQL = backend("x", loraAdapters=[lora("sql")])
-_IN_TENANT = {"namespace": "tenant"}
+_IN_TENANT: Object = {"namespace": "tenant"}
 
 
 @pytest.mark.parametrize(
