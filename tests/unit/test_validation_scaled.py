@@ -155,6 +155,11 @@ def test_metrics_that_say_nothing(name: str, image: str, words: str) -> None:
     assert any(words in text for text in told) if words else not told
 
 
+def test_hidden_metrics_can_be_shown() -> None:
+    config = {"show-hidden-metrics-for-version": "0.10"}
+    assert warnings(by("vllm:gpu_cache_usage_perc", image=V11, config=config)) == []
+
+
 def test_each_engine_has_its_own_metrics() -> None:
     own = by("vllm:num_requests_running", image=SGLANG)
     found = warnings({**own, "type": "SGLang"})

@@ -21,6 +21,8 @@ _GENERATES = {"runner": frozenset({"generate", "draft"}), "task": frozenset({"ge
 
 _POOLERS = ("pooler-config", "override-pooler-config")
 
+_FLAGS = frozenset({*_TEXTS, *_POOLERS, "is-embedding"})
+
 _FAMILIES = re.compile(
     r"(?:^|[^a-z0-9])(?:all-minilm|bge|colbert|e5|embed|embeddings?|gte|rerank|reranker|"
     r"sentence-transformers|whisper)(?![a-z0-9])",
@@ -43,7 +45,7 @@ def tasks_are_routed(inputs: RuleInputs) -> Iterator[str]:
 
 def _of_config(form: BackendForm) -> Path | None:
     for worker in form.workers:
-        if not worker.config:
+        if not any(key.replace("_", "-") in _FLAGS for key in worker.config):
             continue
         if worker.engine == "sglang":
             found = switch_of(worker, "is-embedding")
