@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from app.apis.kinds import Profile
 from app.cache.timing import DEFAULT_TIMING, Timing
 from app.convert.options import Options
+from controller.plan.route_shares import READY_SECONDS
 from controller.queue.workers import CONTROLLER_NAME
 from controller.reconcile.conflict_state import CONFLICT_TIMING, ConflictTiming
 
@@ -28,6 +29,8 @@ class ControllerConfig:
         watch_pods: whether to watch pods, to say why a backend is not ready.
         rollout_wave_size: number of ModelBoosters that may restart pods concurrently without
             an edit of their spec; 0 for none.
+        route_ready_seconds: how long a backend has to be available before it comes back into the
+            ModelRoute.
     """
 
     options: Options = field(default_factory=Options)
@@ -41,3 +44,4 @@ class ControllerConfig:
     poll_seconds: float = 60
     watch_pods: bool = True
     rollout_wave_size: int = 0
+    route_ready_seconds: float = READY_SECONDS

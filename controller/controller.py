@@ -104,6 +104,7 @@ class Controller:
             waves,
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
             self.schema,
+            self._config.route_ready_seconds,
         )
         self._workers = Workers(
             self._queue, self._reconciler.reconcile, self._metrics, self._config.resync_seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -15,10 +16,25 @@ _RESOURCES = TypeAdapter(ResourceRequirements)
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Delay = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 ObjectName = Annotated[str, Field(max_length=MAX_SUBDOMAIN_LENGTH, pattern=f"^{SUBDOMAIN}$")]
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list."""
 Metadata = dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]]
+
+
+def parsed_json(value: object) -> object:
+    """Returns the value of a JSON text; any other value as it is.
+
+    Raises:
+        ValueError: the text is not JSON.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as exc:
+        raise ValueError(f"not JSON: {exc}") from exc
 
 
 def checked_resources(value: Object) -> Object:

@@ -6,7 +6,6 @@ prefix is an error, so that a misspelt setting is noticed at the start.
 
 from __future__ import annotations
 
-import json
 import os
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,13 +21,16 @@ from app.model.annotations import MAX_STARTUP_SECONDS
 from app.model.storage import HOST_PATH_PREFIXES, host_folder
 from app.values.meta import Object
 from controller.election.lease import is_safe as is_safe_lease
+from controller.plan.route_shares import READY_SECONDS
 from modelbooster.setting_types import (
+    Delay,
     Metadata,
     Names,
     ObjectName,
     Port,
     Seconds,
     checked_resources,
+    parsed_json,
 )
 
 PREFIX = "MODELBOOSTER_"
@@ -121,6 +123,9 @@ class Settings(BaseSettings):
     """Interval after which an unchanged ModelBooster is reconciled again."""
     watch_pods: bool = True
     """Whether pods are watched, so that the status tells why a backend is not ready."""
+    route_ready_seconds: Delay = READY_SECONDS
+    """Seconds without a break that a backend which had no ready pod is available before it gets
+    requests again, if another backend gets them meanwhile."""
     rollout_wave_size: Annotated[int, Field(ge=0)] = 0
     """How many ModelBoosters may restart pods at a time without an edit of their spec (after an
     upgrade of the operator, in a takeover from kthena); 0 restarts only annotated ones."""
@@ -146,15 +151,7 @@ class Settings(BaseSettings):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
-    @field_validator(*_JSON_SETTINGS, mode="before")
-    @classmethod
-    def _parse_json(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            return json.loads(value)
-        except ValueError as exc:
-            raise ValueError(f"not JSON: {exc}") from exc
+    _parse_json = field_validator(*_JSON_SETTINGS, mode="before")(parsed_json)
 
     @field_validator("downloader_resources", "runtime_resources")
     @classmethod

@@ -19,6 +19,7 @@ from controller.cluster.model_names import ModelNames
 from controller.cluster.mutation_cache import MutationCache
 from controller.cluster.own_writes import Expectation, InflightWrite
 from controller.cluster.unlabeled import UnlabeledChildren, indexed_owners
+from controller.status.pod_problems import PodProblem
 from controller.status.pod_records import booster_uid, recorded_problem
 
 log = logging.getLogger(__name__)
@@ -74,9 +75,12 @@ class EventHandlers:
                 self._enqueue(booster.key, is_first_list)
 
     def pod_changed(self, old: Record | None, new: Record | None) -> None:
-        """Handles an event of a pod: a change of its problem, a first or a last pod matters."""
+        """Handles an event of a pod.
+
+        These matter: a change of its problem or of its readiness, a first and a last pod.
+        """
         record = new or old
-        before, after = (recorded_problem(each.object if each else None) for each in (old, new))
+        before, after = (_pod_facts(each) for each in (old, new))
         if record is None or (before == after and old is not None and new is not None):
             return
         key = self._stores.booster_key(booster_uid(record.object))
@@ -134,3 +138,9 @@ class EventHandlers:
             if is_booster_reference(ref):
                 # Its owner is gone. A new ModelBooster of that name waits for its deletion.
                 yield Key(record.key.namespace, str(ref.get("name")))
+
+
+def _pod_facts(record: Record | None) -> tuple[PodProblem | None, bool]:
+    """Returns the problem of a pod, and whether it is ready; no pod is like a new one."""
+    pod = None if record is None else record.object
+    return recorded_problem(pod), pod is not None and pod["ready"]

@@ -65,6 +65,7 @@ class ControllerPart:
             instance=settings.identity or leadership.me,
             watch_pods=settings.watch_pods,
             rollout_wave_size=settings.rollout_wave_size,
+            route_ready_seconds=settings.route_ready_seconds,
         )
         self._kube = kube if settings.leader_election else kube.unguarded()
         self._controller = Controller(self._kube, config, metrics)

@@ -387,7 +387,7 @@ def test_every_kind_of_problem_is_documented(kind: ProblemKind) -> None:
 
 def test_a_record_holds_only_what_is_used() -> None:
     record = pod_record(pod(crashed(1)))
-    assert record.keys() == {"metadata", "problem"}
+    assert record.keys() == {"metadata", "problem", "ready", "role", "group"}
     assert record["metadata"] == {
         "namespace": "ns",
         "name": "m-b1-0-leader-0-0",
