@@ -22,6 +22,7 @@ from controller.plan.actions import ChildRef, Plan, of_kind
 from controller.plan.desired import DesiredState
 from controller.plan.route_shares import READY_SECONDS, decide_route
 from controller.plan.route_text import traffic
+from controller.plan.server_switch import held_notes, hold_servers
 from controller.queue.result import Result
 from controller.reconcile.booster_state import BoosterState
 from controller.reconcile.executor import PlanExecutor
@@ -107,7 +108,9 @@ class Reconciler:
         route = decide_route(
             desired.model, desired.children, observed, pods, state.route, now, self._ready_seconds
         )
-        desired = replace(desired, children=route.children)
+        children = hold_servers(route.children, observed)
+        held = held_notes(children, route.children)
+        desired = replace(desired, children=children, notes=(*desired.notes, *held))
         decision = self._waves.decide(booster, desired, observed, unlabeled, state)
         result = await self._execute(booster, desired, decision.plan, state)
         streak = state.record_result(result, self._clock())

@@ -13,6 +13,7 @@ from app.apis.kinds import (
     MANAGED_BY,
     MODEL_BOOSTER,
     MODEL_ROUTE,
+    MODEL_SERVER,
     MODEL_SERVING,
     MODEL_UID,
     ROLE,
@@ -22,7 +23,7 @@ from app.values.meta import Object, Resource, uid_of
 from controller.reconcile.events import EVENT
 from controller.status.pod_records import POD
 from tests import audit
-from tests.builders import backend, booster_object, disaggregated, lora
+from tests.builders import backend, booster_object, disaggregated, lora, worker
 from tests.component.running import (
     ACTIVE,
     DEPLOYING,
@@ -342,6 +343,62 @@ async def test_pods_that_hang_have_no_share(kubeconfig: Path, world: World) -> N
         await until_weights(world, "a=100 pd=100")
         await tell(world, "leader", is_ready=False)
         await until_weights(world, "a=0 pd=100")
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+async def test_port_changes_with_the_first_new_replica(
+    replicas: int, kubeconfig: Path, world: World, plane: ControlPlane
+) -> None:
+    async with running(kubeconfig, world.namespace) as controller:
+        await world.put(MODEL_BOOSTER, booster_object("m", backend("a", replicas=replicas)))
+        await up(world, "a")
+        await world.until(MODEL_BOOSTER, "m", is_in(ACTIVE))
+
+        edited = backend("a", replicas=replicas, workers=[worker(config={"port": 9000})])
+        await world.put(MODEL_BOOSTER, booster_object("m", edited))
+        serving = await world.until(MODEL_SERVING, "m-a", lambda o: "9000" in str(o["spec"]))
+        booster = await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING, 2))
+        assert condition(booster, "Active")["message"].endswith(
+            'ModelServer "m-a" keeps workloadPort until the first replica with the new pod '
+            "template is available"
+        )
+
+        async def report(updated: int, available: int) -> None:
+            """Plays the serving controller: it replaces one replica at a time."""
+            status = {
+                "observedGeneration": serving["metadata"]["generation"],
+                "replicas": replicas,
+                "updatedReplicas": updated,
+                "currentReplicas": replicas - updated,
+                "availableReplicas": available,
+                "conditions": [{**update, "status": "True"}],
+            }
+            await world.patch(MODEL_SERVING, "m-a", {"status": status}, subresource="status")
+
+        update = {
+            "type": "UpdateInProgress",
+            "reason": "GroupsUpdating",
+            "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+        await report(0, replicas - 1)
+        await report(1, replicas - 1)
+        await until_idle(controller)
+        server = await world.until(MODEL_SERVER, "m-a")
+        assert server["spec"]["workloadPort"]["port"] == 8000
+        begun = audit.now(plane)
+
+        await report(1, replicas)
+        await world.until(MODEL_SERVER, "m-a", lambda o: o["spec"]["workloadPort"]["port"] == 9000)
+        await up(world, "a")
+        booster = await world.until(MODEL_BOOSTER, "m", is_in(ACTIVE, 2))
+        assert condition(booster, "Active")["message"] == "ModelBooster is ready"
+        await until_idle(controller)
+        writes = written(plane, world.namespace, begun)
+        assert writes.count("200 patch modelservers/m-a") == 1
+
+        await world.patch(MODEL_SERVER, "m-a", {"spec": {"workloadPort": {"port": 1}}})
+        await world.until(MODEL_SERVER, "m-a", lambda o: o["spec"]["workloadPort"]["port"] == 9000)
 
 
 async def tell(world: World, pod: str, *, is_ready: bool) -> None:
