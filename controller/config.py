@@ -27,6 +27,7 @@ class ControllerConfig:
         conflict_timing: how often to check whether a conflicting controller is gone.
         poll_seconds: interval between detections of the installed kthena release.
         watch_pods: whether to watch pods, to say why a backend is not ready.
+        touch_pods: whether to annotate pods after their ModelServer was created again.
         rollout_wave_size: number of ModelBoosters that may restart pods concurrently without
             an edit of their spec; 0 for none.
         route_ready_seconds: how long a backend has to be available before it comes back into the
@@ -43,5 +44,6 @@ class ControllerConfig:
     conflict_timing: ConflictTiming = CONFLICT_TIMING
     poll_seconds: float = 60
     watch_pods: bool = True
+    touch_pods: bool = False
     rollout_wave_size: int = 0
     route_ready_seconds: float = READY_SECONDS

@@ -16,6 +16,7 @@ from app.metrics import Metrics
 from app.schema_monitor import SchemaMonitor
 from app.values.meta import Key
 from controller.cluster.informer_set import InformerSet
+from controller.cluster.pod_touch import PodToucher
 from controller.config import ControllerConfig
 from controller.election.leadership import cause_of
 from controller.gauges import register_gauges
@@ -104,6 +105,8 @@ class Controller:
             waves,
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
             self.schema,
+            handlers.names.leaving_routes,
+            PodToucher(kube, cache) if self._config.touch_pods else None,
             self._config.route_ready_seconds,
         )
         self._workers = Workers(

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from app.apis.kinds import MODEL_BOOSTER
+from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE
 from app.cache.informer import Changed
 from app.cache.records import Record
 from app.model.ownership import is_booster_reference
@@ -44,7 +44,9 @@ class EventHandlers:
         by_kind = {resource.kind: parts for resource, parts in stores.by_resource.items()}
         self.cache = MutationCache(by_kind, stores.pods, self._concurrent_change)
         self.names = ModelNames(
-            list(stores.by_resource[MODEL_BOOSTER].values()), list(stores.other_routes.values())
+            list(stores.by_resource[MODEL_BOOSTER].values()),
+            list(stores.other_routes.values()),
+            list(stores.by_resource[MODEL_ROUTE].values()),
         )
         self.unlabeled = UnlabeledChildren(stores.booster_key)
 
@@ -54,6 +56,8 @@ class EventHandlers:
         """Handles an event of a ModelBooster or of a child."""
         is_news = self.cache.observe(resource, old, new)
         self.unlabeled.observe(resource, old, new, is_news=is_news)
+        if resource is MODEL_ROUTE and old is not None and new is None:
+            self._name_is_free(old)
         if not is_news:
             return
         if resource is MODEL_BOOSTER:
@@ -64,6 +68,13 @@ class EventHandlers:
                 keys.update(self._concerned(resource, record))
         for key in keys:
             self._enqueue(key, is_first_list)
+
+    def _name_is_free(self, route: Record) -> None:
+        """Enqueues ModelBoosters that may wait for the model name of a deleted ModelRoute."""
+        names = [value for index, value in route.entries if index == ROUTED_INDEX]
+        for booster in self.names.boosters(route.key.namespace, names):
+            if booster.key != route.key:
+                self._enqueue(booster.key, False)
 
     def other_route_changed(
         self, old: Record | None, new: Record | None, *, is_first_list: bool

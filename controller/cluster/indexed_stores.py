@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from app.apis.definition import is_unpruned
-from app.apis.kinds import CHILDREN, MODEL_BOOSTER
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
 from app.cache.store import Store
 from app.lookup import model_name_of_booster, model_name_of_route
 from app.model.ownership import owner_uids
@@ -21,7 +21,7 @@ UID_INDEX = "uid"
 """Index of ModelBoosters: their own uid."""
 
 ROUTED_INDEX = "routed"
-"""Index of ModelBoosters and of other ModelRoutes: the model name that clients request."""
+"""Index of ModelBoosters and of ModelRoutes: the model name that clients request."""
 
 Conditions = tuple[tuple[str, str], ...]
 """Type and status of every condition of a ModelBooster."""
@@ -91,6 +91,8 @@ def store_of(resource: Resource) -> Store:
     """Returns an empty store for a kind."""
     if resource is POD:  # its records are small already
         return Store({BOOSTER_INDEX: lambda record: [booster_uid(record)]}, max_uncompressed=None)
+    if resource is MODEL_ROUTE:
+        return Store({BOOSTER_INDEX: owner_uids, ROUTED_INDEX: model_name_of_route})
     if resource is not MODEL_BOOSTER:
         return Store({BOOSTER_INDEX: owner_uids})
     indexes: dict[str, IndexFunc] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
@@ -17,9 +17,12 @@ from app.kube.backoff import Clock
 from app.schema_monitor import SchemaMonitor
 from app.values.meta import Key, Object, is_terminating, key_of, uid_of
 from controller.cluster.mutation_cache import MutationCache
+from controller.cluster.observed import observed_children
+from controller.cluster.pod_touch import PodToucher
 from controller.cluster.unlabeled import UnlabeledChildren
 from controller.plan.actions import ChildRef, Plan, of_kind
 from controller.plan.desired import DesiredState
+from controller.plan.planner import wait_for_name
 from controller.plan.route_shares import READY_SECONDS, decide_route
 from controller.plan.route_text import traffic
 from controller.plan.server_switch import held_notes, hold_servers
@@ -52,6 +55,9 @@ class Reconciler:
         waves: decides which restarts of pods have to wait.
         on_repair: called with the kind of every child that was repaired.
         schema: whether the installed CustomResourceDefinition is ours; None if it is known to be.
+        leaving_routes: returns the ModelRoutes that still have a model name but are about to go,
+            by the key of the ModelBooster that wants it.
+        toucher: makes old routers take up pods again; None if the installed one needs no help.
         ready_seconds: how long a backend is available before it comes back into the ModelRoute.
         clock: the time, in seconds.
     """
@@ -66,6 +72,8 @@ class Reconciler:
         waves: RolloutWaves,
         on_repair: Callable[[str], None] = lambda kind: None,
         schema: SchemaMonitor | None = None,
+        leaving_routes: Callable[[Key, str], Collection[str]] = lambda key, name: (),
+        toucher: PodToucher | None = None,
         ready_seconds: float = READY_SECONDS,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -77,6 +85,8 @@ class Reconciler:
         self._waves = waves
         self._on_repair = on_repair
         self._schema = schema
+        self._leaving_routes = leaving_routes
+        self._toucher = toucher
         self._ready_seconds = ready_seconds
         self._clock = clock
         self._states: dict[Key, BoosterState] = {}
@@ -103,7 +113,7 @@ class Reconciler:
         except InvalidSpec as exc:
             return await self._report(booster, failing(exc.reason, exc.message), state, error=exc)
         unlabeled = [ChildRef(kind, at.name) for kind, at in self._unlabeled.of(uid_of(booster))]
-        observed = self._observed(booster, desired)
+        observed = observed_children(self._cache, uid_of(booster), desired.children)
         pods, now = self._cache.pods(booster), self._clock()
         route = decide_route(
             desired.model, desired.children, observed, pods, state.route, now, self._ready_seconds
@@ -112,7 +122,9 @@ class Reconciler:
         held = held_notes(children, route.children)
         desired = replace(desired, children=children, notes=(*desired.notes, *held))
         decision = self._waves.decide(booster, desired, observed, unlabeled, state)
-        result = await self._execute(booster, desired, decision.plan, state)
+        leaving = self._leaving_routes(key, desired.model.route_name)
+        plan = wait_for_name(decision.plan, leaving)
+        result = await self._execute(booster, desired, plan, state)
         streak = state.record_result(result, self._clock())
         shown = traffic(desired.model, route, self._ready_seconds)
         if not state.route.is_told and MODEL_ROUTE.kind in {ref.kind for ref in result.changed}:
@@ -123,7 +135,10 @@ class Reconciler:
         summary = summarize(booster, result, backends, notes, streak)
         summary = summary and replace(summary, traffic=shown.column)
         summary = summary and with_held_rollout(summary, decision.held_message)
-        error, wait = next_pass(result, state, self._clock(), [route.wait])
+        touched = (
+            None if self._toucher is None else await self._toucher.touch(booster, desired.model)
+        )
+        error, wait = next_pass(result, state, self._clock(), [route.wait, touched])
         if summary is None:
             return Result(error, wait)
         return await self._report(
@@ -145,17 +160,6 @@ class Reconciler:
         if state is None or state.uid != uid:
             state = self._states[key] = BoosterState(uid)
         return state
-
-    def _observed(self, booster: Object, desired: DesiredState) -> list[Object]:
-        """Returns all live children, and other objects with the name of a desired child."""
-        found = {ChildRef.of_object(obj): obj for obj in self._cache.children(uid_of(booster))}
-        for child in desired.children:
-            ref = ChildRef.of(child)
-            if ref not in found:
-                live = self._cache.get(child.resource, key_of(child.object))
-                if live is not None:
-                    found[ref] = live
-        return list(found.values())
 
     async def _execute(
         self, booster: Object, desired: DesiredState, plan: Plan, state: BoosterState

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from sys import intern
 
-from app.apis.kinds import BACKEND_NAME, GROUP_NAME, MODEL_UID, ROLE
-from app.values.meta import Object, Resource, is_terminating, key_of, labels_of
+from app.apis.kinds import BACKEND_NAME, GROUP_NAME, MODEL_UID, POD_SERVER, ROLE
+from app.values.meta import Object, Resource, annotations_of, is_terminating, key_of, labels_of
 from controller.status.pod_problems import PodProblem, ProblemKind, problem_of, shorten
 
 POD = Resource("", "v1", "pods", "Pod")
@@ -53,6 +53,8 @@ def pod_record(pod: Object, before: Object | None = None) -> Object:
         "ready": is_ready(pod),
         # Prefill and decode of one replica belong together.
         "role": intern(labels.get(ROLE, "")),
+        "created": intern(metadata.get("creationTimestamp") or ""),
+        "server": annotations_of(pod).get(POD_SERVER, ""),
         "group": labels.get(GROUP_NAME, "") if labels.get(ROLE) in _PAIRED_ROLES else "",
     }
 
