@@ -101,15 +101,15 @@ async def test_name_passes_to_another_model_when_the_renamed_route_is_gone(
     kubeconfig: Path, world: World, plane: ControlPlane
 ) -> None:
     async with running(kubeconfig, world.namespace):
-        await world.put(MODEL_BOOSTER, booster_object("old", name="qwen"))
-        await world.until(MODEL_BOOSTER, "old", is_in(DEPLOYING))
-        await world.put(MODEL_BOOSTER, booster_object("new", name="qwen"))
-        await world.until(MODEL_BOOSTER, "new", is_in(("FFT", "ValidationFailed")))
+        await world.put(MODEL_BOOSTER, booster_object("alpha", name="qwen"))
+        await world.until(MODEL_BOOSTER, "alpha", is_in(DEPLOYING))
+        await world.put(MODEL_BOOSTER, booster_object("beta", name="qwen"))
+        await world.until(MODEL_BOOSTER, "beta", is_in(("FFT", "ValidationFailed")))
         begun = audit.now(plane)
 
-        await world.put(MODEL_BOOSTER, booster_object("old", name="qwen2"))
+        await world.put(MODEL_BOOSTER, booster_object("alpha", name="qwen2"))
 
-        await world.until(MODEL_ROUTE, "new", lambda o: o["spec"]["modelName"] == "qwen")
-        await world.until(MODEL_BOOSTER, "new", is_in(DEPLOYING))
+        await world.until(MODEL_ROUTE, "beta", lambda o: o["spec"]["modelName"] == "qwen")
+        await world.until(MODEL_BOOSTER, "beta", is_in(DEPLOYING))
     routes = [line for line in written(plane, world.namespace, begun) if "modelroutes" in line]
-    assert routes.index("200 delete modelroutes/old") < routes.index("201 patch modelroutes/new")
+    assert routes.index("200 delete modelroutes/alpha") < routes.index("201 patch modelroutes/beta")

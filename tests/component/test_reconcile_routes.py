@@ -177,6 +177,7 @@ async def test_backend_at_0_replicas_has_no_share(kubeconfig: Path, world: World
         assert messages(booster)["large"] == "50 % wanted, 0 % while it has 0 replicas"
 
         await world.put(MODEL_BOOSTER, booster_object("m", small, backend("large")))
+        await world.until(MODEL_SERVING, "m-large", lambda o: o["spec"]["replicas"] == 1)
         await up(world, "large")
         await until_weights(world, "small=100 large=100")
 
