@@ -207,7 +207,7 @@ def test_chart_sets_every_setting() -> None:
     given = {name for d in deployments() for name in environment(d)}
     given |= {name for d in deployments("provided-values.yaml") for name in environment(d)}
     left = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} - given
-    # The pod's own address is the right one; the Lease stands where the pod is.
+    # The pod's own address is the right one; the Lease is in the pod's namespace.
     assert left == {
         "MODELBOOSTER_PROBE_HOST",
         "MODELBOOSTER_WEBHOOK_HOST",

@@ -105,7 +105,7 @@ class Table:
     """The flags of one release.
 
     Args:
-        data: what stands in its file.
+        data: the contents of its file.
     """
 
     __slots__ = ("_built", "_flags", "_others", "engine", "release")

@@ -27,14 +27,14 @@ Conditions = tuple[tuple[str, str], ...]
 """Type and status of every condition of a ModelBooster."""
 
 StoreByNamespace = Mapping[str | None, Store]
-"""Stores of one kind; the key None stands for all namespaces."""
+"""Stores of one kind; the key None means all namespaces."""
 
 
 class IndexedStores:
     """All stores of the controller.
 
     Args:
-        namespaces: one store of each kind for each; None stands for all namespaces.
+        namespaces: one store of each kind for each; None means all namespaces.
         watch_pods: whether pods are stored at all.
     """
 

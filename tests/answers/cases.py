@@ -1,7 +1,7 @@
 """One object for each rule, piece of advice and change: what is said of it, and how to fix it.
 
-The YAML beside this file holds them; ``docs/validation.md`` is made of it, and the real kubectl
-prints what stands there.
+The YAML files in this folder hold them. ``docs/validation.md`` is generated from them, and the
+real kubectl prints what they contain.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class AnswerCase:
         written: the part of the object that matters.
         kubectl: what kubectl prints on its standard error; "" where it cannot be made to.
         before: the part that matters of the object that it replaces; None if there is none.
-        beside: other objects that are there already, ModelBoosters or ModelRoutes.
+        beside: other objects that exist already, ModelBoosters or ModelRoutes.
         release: the kthena release that is installed.
         reading: whether other objects are still being read.
     """

@@ -1,11 +1,11 @@
-"""Runs the program as it is, and notes from time to time what it holds.
+"""Runs the unchanged program and records regularly what it holds.
 
-The program itself shows memory and open files; tasks and timers are nobody's business but a
-soak's, and counting them costs a look at every object. So it is done here and not there. What was
-there when the program froze its garbage collector is not counted: it neither comes nor goes.
+The program itself reports memory and open files. Only a soak needs the numbers of tasks and timers,
+and to count them means to look at every object, so it is done here. Objects that existed when the
+program froze its garbage collector are not counted.
 
-The work queue's entries are read from the program's own metrics and compared with the number of
-ModelBoosters: what counts is how many there are too many.
+The entries of the work queue come from the program's own metrics. The recorded number is the
+entries beyond one per ModelBooster.
 
     python -m tests.soak.observed FILE SECONDS controller --kubeconfig ...
 """
@@ -32,7 +32,7 @@ PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 def held() -> dict[str, float]:
-    """Returns what this process holds, by name, and when that was."""
+    """Returns what this process holds, by name, and the time."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     found = {
         "at": time.monotonic(),
@@ -52,7 +52,7 @@ def held() -> dict[str, float]:
 def spare_entries() -> float:
     """Returns how many entries the work queue holds beyond one for each ModelBooster."""
     text = ""
-    with suppress(OSError, HTTPException):  # the probe server starts later and ends earlier
+    with suppress(OSError, HTTPException):  # the probe server starts later and stops earlier
         url = f"http://{LOOPBACK}:{os.environ['MODELBOOSTER_PROBE_PORT']}/metrics"
         with urlopen(url, timeout=2) as answer:
             text = answer.read().decode()
@@ -62,7 +62,7 @@ def spare_entries() -> float:
 def spare_entries_in(text: str) -> float:
     """Returns the same from the text of ``/metrics``.
 
-    A ModelBooster without conditions has had no pass to its end yet, and so has no entry.
+    A ModelBooster without conditions has not had a complete pass yet, and so has no entry.
     """
     entries = boosters = 0.0
     for family in text_string_to_metric_families(text):
@@ -75,14 +75,14 @@ def spare_entries_in(text: str) -> float:
 
 
 def note(path: Path) -> None:
-    """Writes it to a file, whole or not at all."""
+    """Writes the samples to a file atomically."""
     new = path.with_suffix(".new")
     new.write_text(json.dumps(held()))
     new.replace(path)
 
 
 def note_every(path: Path, seconds: float) -> None:
-    """Does that for as long as the process lives."""
+    """Records until the process ends."""
     while True:
         note(path)
         time.sleep(seconds)

@@ -170,7 +170,7 @@ def _ready_lookup(inputs: RuleInputs) -> Lookup | None:
 
 
 def _routing(inputs: RuleInputs, lookup: Lookup) -> Iterator[Object]:
-    """Yields the other objects that route our model; a ModelBooster stands for its own route."""
+    """Yields the other objects that route our model; a ModelBooster counts as its own route."""
     name = inputs.model.route_name
     yield from (b for b in lookup.routing(MODEL_BOOSTER, name) if _takes_precedence(inputs, b))
     for route in lookup.routing(MODEL_ROUTE, name):
