@@ -11,8 +11,10 @@ from tests.chart import (
     NAMESPACE,
     VALUES_FILES,
     WEBHOOK,
+    container,
     of_kind,
     one,
+    render,
     rendered,
 )
 
@@ -113,6 +115,20 @@ def test_provided_certificates_need_no_permissions(file: str) -> None:
 def test_disabled_features_remove_their_permissions() -> None:
     wanted = {key: verbs for key, verbs in CONTROL.items() if key[1] != "pods"}
     assert rights("small-values.yaml", CONTROLLER) == wanted
+
+
+def test_only_touched_pods_may_be_patched() -> None:
+    """The router of kthena up to v0.2.0 needs it; by default nobody may write pods."""
+    objects = render("--set", "controller.touchPods=true")
+    (rule,) = [
+        rule
+        for role in of_kind(objects, "ClusterRole")
+        for rule in role["rules"]
+        if "pods" in rule["resources"]
+    ]
+    assert rule["verbs"] == ["list", "watch", "patch"]
+    env = container(one(objects, "Deployment", CONTROLLER))["env"]
+    assert {"name": "MODELBOOSTER_TOUCH_PODS", "value": "true"} in env
 
 
 @FILES

@@ -96,8 +96,8 @@ def _adapter_notes(model: Model, decision: RouteDecision) -> Iterator[str]:
     for backend in backends:
         for adapter in backend.lora_adapters:
             having.setdefault(adapter.name, []).append(backend)
-    for adapter, owners in sorted(having.items()):
+    for name, owners in sorted(having.items()):
         if all(backend.name in lacking for backend in owners):
             who = ", ".join(backend.name for backend in owners)
             what = "the only backend" if len(owners) == 1 else "all backends"
-            yield f'requests for adapter "{adapter}" fail: {what} with it, {who}, cannot answer now'
+            yield f'requests for adapter "{name}" fail: {what} with it, {who}, cannot answer now'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from app.apis.kinds import MODEL_SERVER, MODEL_SERVING, REVISION, Profile
@@ -16,7 +18,7 @@ from tests.builders import backend, model, worker
 DONE = {"replicas": 3, "updatedReplicas": 3, "currentReplicas": 3, "availableReplicas": 3}
 
 
-def children(replicas: int = 3, **config: object) -> list[Desired]:
+def children(replicas: int = 3, **config: Any) -> list[Desired]:
     of = backend("a", replicas=replicas, workers=[worker(config=config)])
     return desired_children(model("demo", of), Profile.B, Options())
 
@@ -93,7 +95,8 @@ def test_the_port_follows_the_first_new_replica(observed: list[Object], port: in
 
 
 def test_the_served_name_is_held_too() -> None:
-    named = children(**{"served-model-name": "chat"})
+    settings: dict[str, Any] = {"served-model-name": "chat"}
+    named = children(**settings)
     assert server(hold_servers(named, live(OLD, **DONE)))["spec"]["model"] == "demo"
 
 
