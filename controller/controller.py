@@ -16,6 +16,7 @@ from app.metrics import Metrics
 from app.schema_monitor import SchemaMonitor
 from app.values.meta import Key
 from controller.cluster.informer_set import InformerSet
+from controller.cluster.pod_touch import PodToucher
 from controller.config import ControllerConfig
 from controller.election.leadership import cause_of
 from controller.gauges import register_gauges
@@ -107,6 +108,9 @@ class Controller:
             waves,
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
             self.schema,
+            handlers.names.leaving_routes,
+            PodToucher(kube, cache) if self._config.touch_pods else None,
+            self._config.route_ready_seconds,
         )
         self._workers = Workers(
             self._queue, self._reconciler.reconcile, self._metrics, self._config.resync_seconds

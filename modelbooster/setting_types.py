@@ -16,6 +16,7 @@ _RESOURCES = TypeAdapter(ResourceRequirements)
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Delay = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 ObjectName = Annotated[str, Field(max_length=MAX_SUBDOMAIN_LENGTH, pattern=f"^{SUBDOMAIN}$")]
 
 

@@ -27,8 +27,10 @@ from app.errors import UsageError
 from app.model.annotations import MAX_STARTUP_SECONDS
 from app.model.storage import HOST_PATH_PREFIXES, host_folder
 from controller.election.lease import is_safe as is_safe_lease
+from controller.plan.route_shares import READY_SECONDS
 from modelbooster.setting_types import (
     Arguments,
+    Delay,
     Metadata,
     Names,
     ObjectName,
@@ -130,6 +132,11 @@ class Settings(BaseSettings):
     """Interval after which an unchanged ModelBooster is reconciled again."""
     watch_pods: bool = True
     """Whether pods are watched, so that the status tells why a backend is not ready."""
+    touch_pods: bool = False
+    """Whether pods are annotated after their ModelServer was created again (kthena to v0.2.0)."""
+    route_ready_seconds: Delay = READY_SECONDS
+    """Seconds without a break that a backend which had no ready pod is available before it gets
+    requests again, if another backend gets them meanwhile."""
     rollout_wave_size: Annotated[int, Field(ge=0)] = 0
     """How many ModelBoosters may restart pods at a time without an edit of their spec (after an
     upgrade of the operator, in a takeover from kthena); 0 restarts only annotated ones."""

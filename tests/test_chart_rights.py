@@ -11,8 +11,10 @@ from tests.chart import (
     NAMESPACE,
     VALUES_FILES,
     WEBHOOK,
+    container,
     of_kind,
     one,
+    render,
     rendered,
 )
 
@@ -125,6 +127,20 @@ def test_a_stated_release_needs_no_right_to_read_it() -> None:
     ]
     assert rules
     assert not [rule for rule in rules if "deployments" in rule["resources"]]
+
+
+def test_only_touched_pods_may_be_patched() -> None:
+    """The router of kthena up to v0.2.0 needs it; by default nobody may write pods."""
+    objects = render("--set", "controller.touchPods=true")
+    (rule,) = [
+        rule
+        for role in of_kind(objects, "ClusterRole")
+        for rule in role["rules"]
+        if "pods" in rule["resources"]
+    ]
+    assert rule["verbs"] == ["list", "watch", "patch"]
+    env = container(one(objects, "Deployment", CONTROLLER))["env"]
+    assert {"name": "MODELBOOSTER_TOUCH_PODS", "value": "true"} in env
 
 
 @FILES

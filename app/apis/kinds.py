@@ -49,6 +49,9 @@ REGISTRY_MANAGED_BY = "registry.volcano.sh/managed-by"
 
 DELETION_PROTECTION = f"{WORKLOAD}/deletion-protection"
 
+POD_SERVER = f"{WORKLOAD}/model-server"
+"""Annotation of a pod: uid of the ModelServer after whose creation the pod was changed."""
+
 GROUP_NAME = "modelserving.volcano.sh/group-name"
 
 ROLE = "modelserving.volcano.sh/role"

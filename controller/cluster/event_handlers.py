@@ -20,6 +20,7 @@ from controller.cluster.mutation_cache import MutationCache
 from controller.cluster.own_writes import Expectation, InflightWrite
 from controller.cluster.rival_routes import RivalRoutes
 from controller.cluster.unlabeled import UnlabeledChildren, indexed_owners
+from controller.status.pod_problems import PodProblem
 from controller.status.pod_records import booster_uid, recorded_problem
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,9 @@ class EventHandlers:
         by_kind = {resource.kind: parts for resource, parts in stores.by_resource.items()}
         self.cache = MutationCache(by_kind, stores.pods, self._concurrent_change)
         self.names = ModelNames(
-            list(stores.by_resource[MODEL_BOOSTER].values()), list(stores.other_routes.values())
+            list(stores.by_resource[MODEL_BOOSTER].values()),
+            list(stores.other_routes.values()),
+            list(stores.by_resource[MODEL_ROUTE].values()),
         )
         self.rivals = RivalRoutes(
             list(stores.by_resource[MODEL_BOOSTER].values()),
@@ -60,6 +63,8 @@ class EventHandlers:
         self.unlabeled.observe(resource, old, new, is_news=is_news)
         if resource is MODEL_ROUTE:  # also one that we have written ourselves
             self._enqueue_rivals(old, new, is_first_list=is_first_list)
+        if resource is MODEL_ROUTE and old is not None and new is None:
+            self._name_is_free(old)
         if not is_news:
             return
         if resource is MODEL_BOOSTER:
@@ -70,6 +75,13 @@ class EventHandlers:
                 keys.update(self._concerned(resource, record))
         for key in keys:
             self._enqueue(key, is_first_list)
+
+    def _name_is_free(self, route: Record) -> None:
+        """Enqueues ModelBoosters that may wait for the model name of a deleted ModelRoute."""
+        names = [value for index, value in route.entries if index == ROUTED_INDEX]
+        for booster in self.names.boosters(route.key.namespace, names):
+            if booster.key != route.key:
+                self._enqueue(booster.key, False)
 
     def other_route_changed(
         self, old: Record | None, new: Record | None, *, is_first_list: bool
@@ -89,9 +101,12 @@ class EventHandlers:
             self._enqueue(key, is_first_list)
 
     def pod_changed(self, old: Record | None, new: Record | None) -> None:
-        """Handles an event of a pod: a change of its problem, a first or a last pod matters."""
+        """Handles an event of a pod.
+
+        These matter: a change of its problem or of its readiness, a first and a last pod.
+        """
         record = new or old
-        before, after = (recorded_problem(each.object if each else None) for each in (old, new))
+        before, after = (_pod_facts(each) for each in (old, new))
         if record is None or (before == after and old is not None and new is not None):
             return
         key = self._stores.booster_key(booster_uid(record.object))
@@ -149,3 +164,9 @@ class EventHandlers:
             if is_booster_reference(ref):
                 # Its owner is gone. A new ModelBooster of that name waits for its deletion.
                 yield Key(record.key.namespace, str(ref.get("name")))
+
+
+def _pod_facts(record: Record | None) -> tuple[PodProblem | None, bool]:
+    """Returns the problem of a pod, and whether it is ready; no pod is like a new one."""
+    pod = None if record is None else record.object
+    return recorded_problem(pod), pod is not None and pod["ready"]

@@ -146,10 +146,12 @@ def test_get_prints_the_columns(admin: Admin, kubectl: Kubectl) -> None:
     admin.patch(MODEL_BOOSTER, "demo", {"status": status}, subresource="status")
     [head, row] = kubectl("get", "mb").stdout.splitlines()
     [wide_head, wide_row] = kubectl("get", "mb", "-o", "wide").stdout.splitlines()
-    assert head.split() == fresh[0].split() == ["NAME", "ACTIVE", "REASON", "FAILED", "AGE"]
+    assert (
+        head.split() == fresh[0].split() == ["NAME", "ACTIVE", "REASON", "FAILED", "TRAFFIC", "AGE"]
+    )
     assert row.split()[:4] == ["demo", "False", "ModelProcessing", "False"]
     assert wide_head.split() == [
-        *("NAME", "ACTIVE", "REASON", "FAILED", "INITIALIZED", "SETUP", "MODEL", "AGE")
+        *("NAME", "ACTIVE", "REASON", "FAILED", "TRAFFIC", "INITIALIZED", "SETUP", "MODEL", "AGE")
     ]
     assert wide_row.split()[4:7] == ["True", "ModelCreating", "chat"]
     assert kubectl("get", "kthena", "-o", "name").stdout.splitlines() == [

@@ -161,4 +161,5 @@ UPDATE_ADVICE: tuple[UpdateAdvice, ...] = (
     changes.gangs_are_resized,
     changes.policies_change_level,
     changes.pods_are_restarted,
+    changes.endpoints_change,
 )
