@@ -86,11 +86,9 @@ class Controller:
         self._is_installed_known = asyncio.Event()
         self._stopping = asyncio.Event()
         handlers, cache = self._informers.handlers, self._informers.cache
+        names, rivals = handlers.names, handlers.rivals
         self._desired_states = DesiredStateCache(
-            self._config.options,
-            self._config.profile,
-            handlers.names.other_claims,
-            handlers.rivals.notes,
+            self._config.options, self._config.profile, names.other_claims, rivals.notes
         )
         self._recorder = EventRecorder(kube, self._config.instance)
         conflicts = ConflictGuard(kube, cache, timing=self._config.conflict_timing)
@@ -108,7 +106,7 @@ class Controller:
             waves,
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
             self.schema,
-            handlers.names.leaving_routes,
+            names.leaving_routes,
             PodToucher(kube, cache) if self._config.touch_pods else None,
             self._config.route_ready_seconds,
         )
@@ -120,13 +118,8 @@ class Controller:
     async def follow(self) -> None:
         """Keeps the stores up to date, until it is cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(
-                poll(
-                    self._detect,
-                    self._config.poll_seconds,
-                    is_urgent=lambda: any(True for _ in self._reconciler.rejected()),
-                )
-            )
+            polling = poll(self._detect, self._config.poll_seconds, self._has_rejected_children)
+            group.create_task(polling)
             group.create_task(self.schema.run())
             group.create_task(self._clean_up())
             group.create_task(self._informers.run())
@@ -194,6 +187,9 @@ class Controller:
             if isinstance(result, Exception):
                 raise result
         return not self._stopping.is_set()
+
+    def _has_rejected_children(self) -> bool:
+        return any(True for _ in self._reconciler.rejected())
 
     async def _detect(self) -> Installed:
         """Detects which kthena is installed, and handles a change."""
