@@ -22,6 +22,7 @@ class Slope:
         level: mean of the samples.
         minutes: length of all stretches together.
         longest: length of the longest stretch in minutes.
+        late: the slope in the last third of the stretches.
     """
 
     value: float
@@ -30,11 +31,15 @@ class Slope:
     level: float
     minutes: float
     longest: float
+    late: float
 
     @property
     def grows(self) -> bool:
-        """Whether there is growth that chance does not explain."""
-        return self.low > 0
+        """Whether there is growth that chance does not explain, and that goes on to the end.
+
+        Caches fill more and more slowly. A leak is still steep in the last third.
+        """
+        return self.low > 0 and self.late > self.value / 3
 
 
 def slope(stretches: Sequence[Sequence[Point]], questions: int = 1) -> Slope | None:
@@ -56,6 +61,10 @@ def slope(stretches: Sequence[Sequence[Point]], questions: int = 1) -> Slope | N
     if not spread:
         return None
     value = sum(x * y for x, y in centred) / spread
+    ends = [
+        point for stretch in usable for point in _centred(stretch[-max(3, len(stretch) // 3) :])
+    ]
+    late = sum(x * y for x, y in ends) / sum(x * x for x, _ in ends)
     left = [[y - value * x for x, y in _centred(stretch)] for stretch in usable]
     squares = sum(r * r for residuals in left for r in residuals)
     free = len(centred) * _worth(left, squares) - len(usable) - 1
@@ -71,6 +80,7 @@ def slope(stretches: Sequence[Sequence[Point]], questions: int = 1) -> Slope | N
         fmean(y for stretch in usable for _, y in stretch),
         sum(lengths := [(stretch[-1][0] - stretch[0][0]) / 60 for stretch in usable]),
         max(lengths),
+        60 * late,
     )
 
 

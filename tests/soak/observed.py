@@ -1,8 +1,8 @@
 """Runs the unchanged program and records regularly what it holds.
 
 The program itself reports memory and open files. Only a soak needs the numbers of tasks and timers,
-and to count them means to look at every object, so it is done here. Objects that existed when the
-program froze its garbage collector are not counted.
+so they are counted here. The event loop is asked for them: gc.get_objects in a second thread also
+returns a tuple that is still being built, and then CPython 3.11 fails with a SystemError.
 
 The entries of the work queue come from the program's own metrics. The recorded number is the
 entries beyond one per ModelBooster.
@@ -12,7 +12,7 @@ entries beyond one per ModelBooster.
 
 from __future__ import annotations
 
-import gc
+import asyncio
 import json
 import os
 import sys
@@ -31,22 +31,31 @@ from tests.controlplane.ports import LOOPBACK
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-def held() -> dict[str, float]:
+class Loops(asyncio.DefaultEventLoopPolicy):
+    """Remembers the event loops of the program."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[asyncio.AbstractEventLoop] = []
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Returns a new event loop."""
+        loop = super().new_event_loop()
+        self.made.append(loop)
+        return loop
+
+
+def held(loops: list[asyncio.AbstractEventLoop]) -> dict[str, float]:
     """Returns what this process holds, by name, and the time."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    found = {
+    return {
         "at": time.monotonic(),
         "resident_kib": pages * PAGE_KIB,
         "open_files": len(os.listdir("/proc/self/fd")),
-        "tasks": 0,
-        "timers": 0,
+        "tasks": sum(len(asyncio.all_tasks(loop)) for loop in loops),
+        "timers": sum(len(vars(loop)["_scheduled"]) for loop in loops),
         "spare_entries": spare_entries(),
     }
-    names = {"Task": "tasks", "TimerHandle": "timers"}
-    for obj in gc.get_objects():
-        if name := names.get(type(obj).__name__):
-            found[name] += 1
-    return found
 
 
 def spare_entries() -> float:
@@ -74,21 +83,24 @@ def spare_entries_in(text: str) -> float:
     return max(0.0, entries - boosters)
 
 
-def note(path: Path) -> None:
+def note(path: Path, loops: list[asyncio.AbstractEventLoop]) -> None:
     """Writes the samples to a file atomically."""
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(held()))
+    new.write_text(json.dumps(held(loops)))
     new.replace(path)
 
 
-def note_every(path: Path, seconds: float) -> None:
+def note_every(path: Path, seconds: float, loops: list[asyncio.AbstractEventLoop]) -> None:
     """Records until the process ends."""
     while True:
-        note(path)
+        note(path, loops)
         time.sleep(seconds)
 
 
 if __name__ == "__main__":
     place, pause = Path(sys.argv.pop(1)), float(sys.argv.pop(1))
-    Thread(target=note_every, args=(place, pause), name="observer", daemon=True).start()
+    policy = Loops()
+    asyncio.set_event_loop_policy(policy)
+    about = (place, pause, policy.made)
+    Thread(target=note_every, args=about, name="observer", daemon=True).start()
     main()

@@ -33,6 +33,10 @@ from tests.soak.verdict import (
 SETTLE_SECONDS = 420.0
 """The lease duration plus the longest time a watch may be silent."""
 
+DEADLY_SHARE = 0.4
+"""The part of the time in which processes are killed. In the rest each one lives long enough to
+fill its caches, after which a leak can be told from them."""
+
 DETAILS_SECONDS = 15.0
 """Details of a status wait up to ten seconds, to be written together."""
 
@@ -67,11 +71,11 @@ async def _in(room: Room, report: Report) -> None:
     changing = [asyncio.create_task(work) for work in (churn.users(), churn.hands())]
     faulty = [asyncio.create_task(lane.run()) for lane in lanes]
 
-    await _unless_one_ends(seconds / 2, [*always, *changing, *faulty])
+    await _unless_one_ends(DEADLY_SHARE * seconds, [*always, *changing, *faulty])
     # From now on no process is stopped on purpose, so that a leak shows.
     for lane in lanes:
         lane.spares_lives = True
-    await _unless_one_ends(seconds / 2, [*always, *changing, *faulty])
+    await _unless_one_ends((1 - DEADLY_SHARE) * seconds, [*always, *changing, *faulty])
     # The calm after the faults is a different load: all watches are open at once.
     report.slopes = samples.slopes()
     for lane in lanes:
