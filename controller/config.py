@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from app.apis.kinds import Profile
 from app.cache.timing import DEFAULT_TIMING, Timing
 from app.convert.options import Options
+from app.installed import Detector
+from app.kube import Kube
 from controller.plan.route_shares import READY_SECONDS
 from controller.queue.workers import CONTROLLER_NAME
 from controller.reconcile.conflict_state import CONFLICT_TIMING, ConflictTiming
@@ -47,3 +49,8 @@ class ControllerConfig:
     touch_pods: bool = False
     rollout_wave_size: int = 0
     route_ready_seconds: float = READY_SECONDS
+
+    def detector(self, kube: Kube) -> Detector:
+        """Returns the detector of the installed kthena."""
+        release, namespace = self.options.kthena_release, self.options.kthena_namespace
+        return Detector(kube, self.profile, release, namespace)

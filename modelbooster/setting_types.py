@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic_settings import NoDecode
 
 from app.apis.core import ResourceRequirements
@@ -18,17 +18,15 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 Delay = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 ObjectName = Annotated[str, Field(max_length=MAX_SUBDOMAIN_LENGTH, pattern=f"^{SUBDOMAIN}$")]
-Names = Annotated[tuple[str, ...], NoDecode]
-"""A comma-separated list."""
-Metadata = dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]]
 
 
-def parsed_json(value: object) -> object:
-    """Returns the value of a JSON text; any other value as it is.
+def _split_commas(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
-    Raises:
-        ValueError: the text is not JSON.
-    """
+
+def _parse_json(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
@@ -54,3 +52,17 @@ def checked_resources(value: Object) -> Object:
     if known != value:
         raise ValueError("holds something besides limits, requests and claims")
     return value
+
+
+_JSON = BeforeValidator(_parse_json)
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+"""A comma-separated list."""
+Metadata = Annotated[
+    dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]], NoDecode, _JSON
+]
+"""Labels and annotations, as JSON."""
+Resources = Annotated[Object, NoDecode, _JSON, AfterValidator(checked_resources)]
+"""The resources of a container, as JSON."""
+Arguments = Annotated[tuple[str, ...], NoDecode, _JSON]
+"""A list of texts, as JSON."""

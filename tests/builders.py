@@ -44,7 +44,7 @@ def lora(name: str, **fields: Any) -> Object:
 
 def policy(**fields: Any) -> Object:
     """An autoscaling policy with one metric."""
-    metric = {"metricName": "kthena:num_requests_waiting", "targetValue": 10}
+    metric = {"metricName": "kthena:num_requests_waiting", "targetValue": 5}
     return _given({"metrics": [metric]}, fields)
 
 

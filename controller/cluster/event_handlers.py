@@ -18,6 +18,7 @@ from controller.cluster.indexed_stores import ROUTED_INDEX, IndexedStores
 from controller.cluster.model_names import ModelNames
 from controller.cluster.mutation_cache import MutationCache
 from controller.cluster.own_writes import Expectation, InflightWrite
+from controller.cluster.rival_routes import RivalRoutes
 from controller.cluster.unlabeled import UnlabeledChildren, indexed_owners
 from controller.status.pod_problems import PodProblem
 from controller.status.pod_records import booster_uid, recorded_problem
@@ -48,6 +49,10 @@ class EventHandlers:
             list(stores.other_routes.values()),
             list(stores.by_resource[MODEL_ROUTE].values()),
         )
+        self.rivals = RivalRoutes(
+            list(stores.by_resource[MODEL_BOOSTER].values()),
+            [*stores.by_resource[MODEL_ROUTE].values(), *stores.other_routes.values()],
+        )
         self.unlabeled = UnlabeledChildren(stores.booster_key)
 
     def object_changed(
@@ -56,6 +61,8 @@ class EventHandlers:
         """Handles an event of a ModelBooster or of a child."""
         is_news = self.cache.observe(resource, old, new)
         self.unlabeled.observe(resource, old, new, is_news=is_news)
+        if resource is MODEL_ROUTE:  # also one that we have written ourselves
+            self._enqueue_rivals(old, new, is_first_list=is_first_list)
         if resource is MODEL_ROUTE and old is not None and new is None:
             self._name_is_free(old)
         if not is_news:
@@ -80,10 +87,18 @@ class EventHandlers:
         self, old: Record | None, new: Record | None, *, is_first_list: bool
     ) -> None:
         """Handles an event of a ModelRoute without our label: it may claim a model name."""
+        self._enqueue_rivals(old, new, is_first_list=is_first_list)
         for record in filter(None, (old, new)):
-            names = [value for _, value in record.entries]
+            names = [value for index, value in record.entries if index == ROUTED_INDEX]
             for booster in self.names.boosters(record.key.namespace, names):
                 self._enqueue(booster.key, is_first_list)
+
+    def _enqueue_rivals(
+        self, old: Record | None, new: Record | None, *, is_first_list: bool
+    ) -> None:
+        keys = {key for record in (old, new) if record for key in self.rivals.rivals(record)}
+        for key in keys:
+            self._enqueue(key, is_first_list)
 
     def pod_changed(self, old: Record | None, new: Record | None) -> None:
         """Handles an event of a pod.
