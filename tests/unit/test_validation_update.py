@@ -328,6 +328,16 @@ def test_update_warnings(new: Object, want: list[str]) -> None:
     assert list(_warnings(new, OLD)) == want
 
 
+def test_a_served_name_that_old_pods_know_too_cuts_nobody_off() -> None:
+    def named(*names: str) -> Object:
+        config = {"served-model-name": [*names]}
+        return booster_object("m", backend("a", workers=[worker(config=config)]))
+
+    assert len(_warnings(named("m", "chat"), named("m"))) == 1  # the pods restart
+    assert len(_warnings(named("chat", "m"), named("m", "chat"))) == 1
+    assert len(_warnings(named("chat"), named("m"))) == 2
+
+
 def test_a_new_connector_is_warned_of() -> None:
     def with_connector(name: str) -> Object:
         config = {"kv-transfer-config": {"kv_connector": name, "kv_role": "kv_both"}}

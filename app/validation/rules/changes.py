@@ -13,7 +13,7 @@ from app.convert.core_v1 import omit_empty, resources_of
 from app.model.connector import connector
 from app.model.environment import variables
 from app.model.forms import BackendForm, Model, PolicyScope, WorkerForm
-from app.model.names import served_model_name
+from app.model.names import served_model_name, served_model_names
 from app.model.ports import engine_port
 from app.values.fields import SpecError
 from app.values.meta import Object
@@ -104,9 +104,11 @@ def endpoints_change(old: Model, new: Model) -> Iterator[str]:
 def _changed_endpoints(
     old: Model, was: BackendForm, new: Model, is_now: BackendForm
 ) -> Iterator[str]:
+    name = served_model_name(new, is_now)
+    old_name = name if name in served_model_names(old, was) else served_model_name(old, was)
     for what, before, after in (
         ("port", engine_port(was), engine_port(is_now)),
-        ("served name", served_model_name(old, was), served_model_name(new, is_now)),
+        ("served name", old_name, name),
         ("connector", connector(was), connector(is_now)),
     ):
         if before != after:
