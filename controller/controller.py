@@ -59,7 +59,7 @@ class Controller:
     def __init__(
         self, kube: Kube, config: ControllerConfig | None = None, metrics: Metrics | None = None
     ) -> None:
-        self._config = config or ControllerConfig()
+        config = self._config = config or ControllerConfig()
         self._metrics = metrics or Metrics()
         self._queue = WorkQueue(self._metrics.queue(CONTROLLER_NAME))
         self._informers = InformerSet(
@@ -87,10 +87,7 @@ class Controller:
         self._stopping = asyncio.Event()
         handlers, cache = self._informers.handlers, self._informers.cache
         self._desired_states = DesiredStateCache(
-            self._config.options,
-            self._config.profile,
-            handlers.names.other_claims,
-            handlers.rivals.notes,
+            config.options, config.profile, handlers.names.other_claims, handlers.rivals.notes
         )
         self._recorder = EventRecorder(kube, self._config.instance)
         conflicts = ConflictGuard(kube, cache, timing=self._config.conflict_timing)
@@ -211,8 +208,7 @@ class Controller:
             found.release or "unknown",
             ", ".join(map(str, found.kinds)) or "no kinds at all",
         )
-        is_first = self._installed is None
-        self._installed = found
+        is_first, self._installed = self._installed is None, found
         self._desired_states.set_installed(found.profile, found.release)
         self._informers.set_served(found)
         self._is_installed_known.set()
