@@ -59,7 +59,7 @@ class Controller:
     def __init__(
         self, kube: Kube, config: ControllerConfig | None = None, metrics: Metrics | None = None
     ) -> None:
-        config = self._config = config or ControllerConfig()
+        self._config = config or ControllerConfig()
         self._metrics = metrics or Metrics()
         self._queue = WorkQueue(self._metrics.queue(CONTROLLER_NAME))
         self._informers = InformerSet(
@@ -86,8 +86,9 @@ class Controller:
         self._is_installed_known = asyncio.Event()
         self._stopping = asyncio.Event()
         handlers, cache = self._informers.handlers, self._informers.cache
+        names, rivals = handlers.names, handlers.rivals
         self._desired_states = DesiredStateCache(
-            config.options, config.profile, handlers.names.other_claims, handlers.rivals.notes
+            self._config.options, self._config.profile, names.other_claims, rivals.notes
         )
         self._recorder = EventRecorder(kube, self._config.instance)
         conflicts = ConflictGuard(kube, cache, timing=self._config.conflict_timing)
@@ -105,7 +106,7 @@ class Controller:
             waves,
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
             self.schema,
-            handlers.names.leaving_routes,
+            names.leaving_routes,
             PodToucher(kube, cache) if self._config.touch_pods else None,
             self._config.route_ready_seconds,
         )
@@ -117,13 +118,8 @@ class Controller:
     async def follow(self) -> None:
         """Keeps the stores up to date, until it is cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(
-                poll(
-                    self._detect,
-                    self._config.poll_seconds,
-                    is_urgent=lambda: any(True for _ in self._reconciler.rejected()),
-                )
-            )
+            polling = poll(self._detect, self._config.poll_seconds, self._has_rejected_children)
+            group.create_task(polling)
             group.create_task(self.schema.run())
             group.create_task(self._clean_up())
             group.create_task(self._informers.run())
@@ -192,6 +188,9 @@ class Controller:
                 raise result
         return not self._stopping.is_set()
 
+    def _has_rejected_children(self) -> bool:
+        return any(True for _ in self._reconciler.rejected())
+
     async def _detect(self) -> Installed:
         """Detects which kthena is installed, and handles a change."""
         rejected = list(self._reconciler.rejected())
@@ -208,7 +207,8 @@ class Controller:
             found.release or "unknown",
             ", ".join(map(str, found.kinds)) or "no kinds at all",
         )
-        is_first, self._installed = self._installed is None, found
+        is_first = self._installed is None
+        self._installed = found
         self._desired_states.set_installed(found.profile, found.release)
         self._informers.set_served(found)
         self._is_installed_known.set()
