@@ -46,23 +46,25 @@ def hold_servers(children: Iterable[Desired], observed: Iterable[Object]) -> tup
     return tuple(found)
 
 
-def held_notes(held: Iterable[Desired], desired: Iterable[Desired]) -> tuple[str, ...]:
-    """Returns a sentence about each ModelServer that keeps some fields, for the condition Active.
+def held_notes(held: Iterable[Desired], desired: Iterable[Desired]) -> dict[str, str]:
+    """Returns a sentence about each ModelServer that keeps some fields, by its name.
+
+    The sentences are for the condition ``Active``.
 
     Args:
         held: the children that ``hold_servers`` returned.
         desired: the children that it got, in the same order.
     """
-    found = []
+    found = {}
     for child, wanted in zip(held, desired, strict=True):
         if child is not wanted:
             old, new = child.object["spec"], wanted.object["spec"]
             fields = ", ".join(name for name in SWITCHED if old.get(name) != new.get(name))
-            found.append(
+            found[child.name] = (
                 f'ModelServer "{child.name}" keeps {fields} until the first replica with the new '
                 "pod template is available"
             )
-    return tuple(found)
+    return found
 
 
 def _is_edited(desired: Desired, live: Object) -> bool:

@@ -91,7 +91,7 @@ def test_the_port_follows_the_first_new_replica(observed: list[Object], port: in
         'ModelServer "demo-a" keeps workloadPort until the first replica with the new pod template '
         "is available"
     )
-    assert held_notes(held, NEW) == ((note,) if port == 8000 else ())
+    assert held_notes(held, NEW) == ({"demo-a": note} if port == 8000 else {})
 
 
 def test_the_served_name_is_held_too() -> None:
