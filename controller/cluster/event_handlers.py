@@ -168,7 +168,7 @@ class EventHandlers:
 
 
 def _pod_facts(record: Record | None) -> tuple[PodProblem | None, bool, str]:
-    """Returns what a pass reads of a pod: problem, readiness, annotation. None is like a new pod."""
+    """Returns what a pass reads of a pod: its problem, readiness and annotation."""
     if record is None:
         return None, False, ""
     pod = record.object

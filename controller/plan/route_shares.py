@@ -189,7 +189,7 @@ def _out(
             if left > 0:
                 out |= {name}
                 waits.append(left)
-    leaving = (out & ((state.names or _NOBODY) - before)) - empty
+    leaving = (out & ((state.names or _NOBODY) - before)).difference(empty)
     if not leaving:
         state.pending_since = None
         return out, waits
