@@ -97,10 +97,12 @@ def _is_switched(serving: Object) -> bool:
     if _count(status, "observedGeneration") < serving["metadata"].get("generation", 0):
         return False
     available, updated = _count(status, "availableReplicas"), _count(status, "updatedReplicas")
+    if not updated:  # all old ones may be available, before the first is replaced
+        return False
     if serving_readiness(serving, None, 0, was_ready=False)[0] is Readiness.YES:
         return True
     is_complete = updated >= _count(status, "replicas")
-    return updated > 0 and available > (0 if is_complete else _count(status, "currentReplicas"))
+    return available > (0 if is_complete else _count(status, "currentReplicas"))
 
 
 def _count(status: Object, field: str) -> int:
