@@ -72,6 +72,8 @@ def test_policies_that_nobody_reads(
     own = by("kthena:num_requests_waiting")
     found = warnings(own, release=release, profile=profile, namespace=namespace)
     assert ["nothing scales in this namespace" in text for text in found] == [True] * (not read)
+    # The setting may be wrong: only the chart knows where kthena is.
+    assert all("(kthena.namespace of the chart)" in text for text in found)
     unscaled = warnings(backend(), release=release, profile=profile, namespace=namespace)
     assert unscaled == []
     hidden = {"kthena_namespace": ""}
@@ -222,5 +224,6 @@ def test_status_says_that_nobody_reads_the_policy(release: str, namespace: str, 
     options = Options(kthena_release=read_kthena_release(release))
     (note,) = desired_state(stored, Context(options, PROFILES[release])).notes or ("",)
     assert note.startswith("nothing is scaled: ") is told
+    assert ("(kthena.namespace of the chart)" in note) is told
     plain = stored_object("m", metadata={"namespace": namespace})
     assert desired_state(plain, Context(options, PROFILES[release])).notes == ()
