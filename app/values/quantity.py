@@ -9,7 +9,7 @@ and restart every pod.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 
@@ -52,8 +52,12 @@ def parse_quantity(value: object) -> Decimal | None:
     return Decimal((int(amount.negative), digits, amount.exponent))
 
 
-def canonical_quantity(value: object) -> str:
+def canonical_quantity(value: object, times: int = 1) -> str:
     """Returns the form that a Go client writes: ``500m`` for 0.5, ``1Gi`` for ``1024Mi``.
+
+    Args:
+        value: the quantity.
+        times: what it is multiplied by, exactly.
 
     Raises:
         ValueError: ``value`` is not a quantity.
@@ -61,6 +65,11 @@ def canonical_quantity(value: object) -> str:
     amount = _parse(value)
     if amount is None:
         raise ValueError(f"{value!r} is not a quantity")
+    if times != 1:
+        digits = amount.digits * times
+        if amount.binary:
+            digits = min(digits, _LARGEST_BINARY * 10**-amount.exponent)
+        amount = replace(amount, digits=digits)
     if not amount.digits:
         return "0"
     return ("-" if amount.negative else "") + (_in_1024s(amount) or _in_thousands(amount))

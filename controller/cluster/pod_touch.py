@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from app.apis.kinds import MODEL_SERVER, POD_SERVER
-from app.errors import ApiError, NotFound, Unreachable
+from app.errors import ApiError, Conflict, NotFound, Unreachable
 from app.installed import Installed
 from app.kube import Kube
 from app.kube.backoff import Clock
@@ -103,7 +103,7 @@ class PodToucher:
 
     async def _annotate(self, pod: Object, server: str) -> None:
         patch = {"metadata": {"uid": uid_of(pod), "annotations": {POD_SERVER: server}}}
-        with suppress(NotFound):  # it is gone
+        with suppress(NotFound, Conflict):  # it is gone, or another pod has its name now
             await self._kube.merge_patch(POD, *key_of(pod), patch)
 
 
