@@ -1,7 +1,7 @@
 """Pods that the router of old kthena releases does not find.
 
 Up to v0.2.0 the router forgets the pods of a ModelServer that is deleted, and takes up a pod only
-when the pod changes. So it answers 404 for ever after somebody deleted a ModelServer, although it
+when the pod changes. So it answers 404 forever after somebody deleted a ModelServer, although it
 was created again. An annotation on each pod that is older than its ModelServer is such a change.
 """
 

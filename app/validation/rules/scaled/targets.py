@@ -73,7 +73,7 @@ def metrics_go_up_and_down(inputs: RuleInputs) -> Iterator[str]:
                 )
             elif name.endswith(_COUNTER) and not name.endswith(_HISTOGRAMS):
                 yield (
-                    f"{each.name_at(position)}: {name} counts up for ever, so the autoscaler only "
+                    f"{each.name_at(position)}: {name} counts up forever, so the autoscaler only "
                     "adds replicas; use a metric that goes down too, such as "
                     "kthena:num_requests_waiting"
                 )
