@@ -116,6 +116,10 @@ def test_targets_and_the_limit_of_the_router(
     found = warnings(by(name, target), options={"max_waiting_requests": limit})
     want = f"{METRIC}.targetValue: {target} is hardly exceeded: once {limit} requests wait"
     assert [text.startswith(want) for text in found] == [True] * warned
+    example = {1: "500m", 10: "5"}.get(limit, "")
+    assert all(
+        text.endswith(f"write a target below {limit}, for example {example}") for text in found
+    )
 
 
 V9, V10, V11, V12, V16 = (

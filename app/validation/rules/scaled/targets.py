@@ -56,7 +56,7 @@ def targets_are_below_the_limit(inputs: RuleInputs) -> Iterator[str]:
                 yield (
                     f"{each.target_at(position)}: {metric.target_value} is hardly exceeded: once "
                     f"{limit} requests wait at every pod (maxWaitingRequests), kthena's router "
-                    f"answers 400; write a target below {limit}, for example {max(limit // 2, 1)}"
+                    f"answers 400; write a target below {limit}, for example {limit // 2 or '500m'}"
                 )
 
 
