@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from app.engines.history import CAME, GONE
 from app.engines.image import release_of_image
@@ -85,7 +85,7 @@ def engine_of(name: str, image: str, stated: str | None = None) -> Engine:
     else:
         cached = len(image) <= _MAX_CACHED_LENGTH
         release = (_release_of if cached else release_of_image)(name, image)
-    return _engine(name, release)
+    return _engine(name, release.text if release else None)
 
 
 _MAX_CACHED_LENGTH = 1024
@@ -95,17 +95,30 @@ _release_of = lru_cache(maxsize=1024)(release_of_image)
 
 
 @lru_cache(maxsize=256)
-def _engine(name: str, release: Release | None) -> Engine:
+def _engine(name: str, text: str | None) -> Engine:
     """Returns what is known of a release of an engine; images of the same release share it."""
     known = releases(name)
     if not known:
         raise KeyError(name)
+    release = None if text is None else read_release(text)
     if release is None:
-        return Engine(name, None, table(name, known[-1]))
-    position = bisect_right(known, release)
+        return Engine(name, None, _nth_table(name, len(known) - 1))
+    position = bisect_right(_places(name), release.order)
     if position == 0:
-        return Engine(name, release, table(name, known[0]))
-    below = table(name, known[position - 1])
-    if position == len(known) or below.release == release:
+        return Engine(name, release, _nth_table(name, 0))
+    below = _nth_table(name, position - 1)
+    if position == len(known) or below.release.order == release.order:
         return Engine(name, release, below)
-    return Engine(name, release, below, table(name, known[position]))
+    return Engine(name, release, below, _nth_table(name, position))
+
+
+@cache
+def _places(name: str) -> list[tuple[tuple[int, ...], int, int]]:
+    """Returns the order of the releases with a table, to search in."""
+    return [release.order for release in releases(name)]
+
+
+@cache
+def _nth_table(name: str, position: int) -> Table:
+    """Returns a table by its place among those of the engine, which is quick to look up."""
+    return table(name, releases(name)[position])

@@ -41,14 +41,16 @@ def release_of_image(engine: str, image: str) -> Release | None:
     path, colon, tag = name.rpartition(":")
     if not colon or "/" in tag:
         return None
-    for inner, number in _INNER.findall(tag):
+    for inner, number in _INNER.findall(tag) if engine in tag else ():
         if inner == engine:
             return read_release(number)
     last = path.rpartition("/")[2]
-    ascend = engine == "vllm" and _ASCEND.fullmatch(last) is not None
     known = _NAMES.get(engine)
-    if not ascend and (known is None or known.fullmatch(last) is None):
-        return None
+    ascend = False
+    if known is None or known.fullmatch(last) is None:
+        ascend = engine == "vllm" and _ASCEND.fullmatch(last) is not None
+        if not ascend:
+            return None
     match = _TAG.fullmatch(tag)
     if match is None:
         return None

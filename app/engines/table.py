@@ -101,6 +101,9 @@ class Flag:
     deprecated: bool = False
 
 
+_RESTRICTIONS = frozenset({"choices", "deprecated"})
+
+
 class Table:
     """The flags of one release.
 
@@ -144,6 +147,16 @@ class Table:
         """Yields every name of every flag, without dashes."""
         yield from self._flags
         yield from self._others
+
+    def unrestricted(self, of: Type) -> Iterator[str]:
+        """Yields the flags of one word of a type that no list of choices restricts.
+
+        Deprecated flags are not among them.
+        """
+        for name, (kind, type_of_value, *rest) in self._flags.items():
+            if kind == Kind.VALUE and type_of_value == of:
+                if not rest or _RESTRICTIONS.isdisjoint(rest[0]):
+                    yield name
 
     def short(self, name: str) -> Flag | None:
         """Returns the flag that has a name with one dash, as ``-tp``; given without it."""
