@@ -91,6 +91,8 @@ def resources_of(resources: Object, above: Path) -> Object:
         SpecError: an amount is not a quantity.
     """
     written: Object = {}
+    if not resources:
+        return written
     for part in ("limits", "requests"):
         if amounts := resources.get(part):
             try:

@@ -153,10 +153,11 @@ class Table:
 
         Deprecated flags are not among them.
         """
-        for name, (kind, type_of_value, *rest) in self._flags.items():
-            if kind == Kind.VALUE and type_of_value == of:
-                if not rest or _RESTRICTIONS.isdisjoint(rest[0]):
-                    yield name
+        wanted = [Kind.VALUE, of]
+        for name, entry in self._flags.items():
+            more = entry[2] if len(entry) > 2 else ()
+            if entry[:2] == wanted and _RESTRICTIONS.isdisjoint(more):
+                yield name
 
     def short(self, name: str) -> Flag | None:
         """Returns the flag that has a name with one dash, as ``-tp``; given without it."""

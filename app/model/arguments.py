@@ -73,16 +73,18 @@ class Arguments:
     def get(self, name: str) -> Argument | None:
         """Returns the argument with this name; None if there is none, or if it is ``null``."""
         key = self._key(name)
-        if key is None or self._worker.config[key] is None or "." in key:
+        if key is None or "." in key:
             return None
-        return Argument(self._worker, key, argument_text(self._worker.config[key]))
+        value = self._worker.config[key]
+        return None if value is None else Argument(self._worker, key, argument_text(value))
 
     def parts(self, name: str) -> dict[str, Argument]:
         """Returns the arguments that set parts of a flag's value, by the names of the parts.
 
         ``kv-transfer-config.kv_role`` sets the part ``kv_role`` of ``kv-transfer-config``.
         """
-        if "." not in (self._key(name) or ""):
+        key = self._key(name)
+        if key is None or "." not in key:
             return {}
         found = {}
         for key, value in self._worker.config.items():
@@ -94,9 +96,10 @@ class Arguments:
     def _key(self, name: str) -> str | None:
         """Returns the key of a flag, whichever of its names is given: they differ by release."""
         keys = self._keys
-        if not keys or name in keys:
-            return keys.get(name)
-        return keys.get(self._first_names[name]) if name in self._first_names else None
+        key = keys.get(name)
+        if key is None and keys and name in self._first_names:
+            return keys.get(self._first_names[name])
+        return key
 
 
 @cached_fact

@@ -29,6 +29,7 @@ TRANSFER_FLAG = "kv-transfer-config"
 KV_ROLES = {"prefill": ("kv_producer", "kv_both"), "decode": ("kv_consumer", "kv_both")}
 
 
+@cached_fact
 def connector(backend: BackendForm) -> str | None:
     """Returns the connector that transfers the KV cache, as a ModelServer names it.
 

@@ -27,17 +27,27 @@ def check_name_budget(model: Model, backend: BackendForm) -> None:
         SpecError: the name is too long.
     """
     name = backend_child_name(model, backend)
-    most = max(backend.max_replicas, backend.min_replicas)
-    for role in roles(backend):
-        limit = MAX_NAME_LENGTH - len(
-            f"-{most}-{role.name}-{role.worker.replicas}-{role.followers}"
-        )
+    for role, limit in _name_limits(backend):
         if len(name) > limit:
+            most = max(backend.max_replicas, backend.min_replicas)
             detail = (
                 f'generated name "{name}" has {len(name)} characters, at most {limit} are allowed '
-                f'for this backend (role "{role.name}", up to {most} replicas)'
+                f'for this backend (role "{role}", up to {most} replicas)'
             )
             raise SpecError(invalid(backend.path.child("name"), backend.name, detail))
+
+
+@cached_fact
+def _name_limits(backend: BackendForm) -> list[tuple[str, int]]:
+    """Returns how long the name of the children may be for each role, by its name."""
+    most = max(backend.max_replicas, backend.min_replicas)
+    return [
+        (
+            role.name,
+            MAX_NAME_LENGTH - len(f"-{most}-{role.name}-{role.worker.replicas}-{role.followers}"),
+        )
+        for role in roles(backend)
+    ]
 
 
 def served_model_name(model: Model, backend: BackendForm) -> str:

@@ -138,8 +138,8 @@ def devices(worker: WorkerForm) -> int | None:
 @cached_fact
 def has_ascend(worker: WorkerForm) -> bool:
     """Returns whether the pods of a worker request devices of Huawei's Ascend."""
-    requested = _extended(worker.resources)
-    return any(amount for name, amount in requested.items() if name.startswith(_ASCEND))
+    amounts = _extended(worker.resources) if worker.resources else {}
+    return any(amount for name, amount in amounts.items() if name.startswith(_ASCEND))
 
 
 def _extended(resources: Object) -> dict[str, Decimal]:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from app.model.environment import variables
@@ -154,7 +154,7 @@ def model_path(backend: BackendForm, cache: Cache) -> str:
         SpecError: the model is on a claim that the pod does not mount.
     """
     if _is_fetched(backend.model_uri):
-        return f"{cache.path}/{_folder(backend.model_uri, backend)}"
+        return f"{cache.path}/{_folders(backend)[backend.model_uri]}"
     return _place(backend, cache, backend.model_uri, backend.path.child("modelURI"))
 
 
@@ -166,7 +166,7 @@ def adapter_path(backend: BackendForm, cache: Cache, position: int) -> str:
     """
     uri = backend.lora_adapters[position].artifact_url
     if _is_fetched(uri):
-        return f"{cache.path}/{_folder(uri, backend)}"
+        return f"{cache.path}/{_folders(backend)[uri]}"
     path = backend.path.child("loraAdapters").index(position).child("artifactURL")
     return _place(backend, cache, uri, path)
 
@@ -189,15 +189,22 @@ _CHOOSING = {
 """By scheme, the variables that choose what a download fetches: revision and server."""
 
 
-def _folder(uri: str, backend: BackendForm) -> str:
-    """Returns the folder in a cache for the download of a source.
+@cached_fact
+def _folders(backend: BackendForm) -> dict[str, str]:
+    """Returns the folder in a cache for each source that a backend downloads, by its URI.
 
     Two downloads that fetch different files never share one. It is the hash of the URI alone if no
     variable in ``env`` chooses revision or server. A variable with ``valueFrom`` counts by its
     reference, because its value is not known here.
     """
+    uris = [backend.model_uri, *[adapter.artifact_url for adapter in backend.lora_adapters]]
+    return {uri: _folder(uri, variables(backend)) for uri in uris if _is_fetched(uri)}
+
+
+def _folder(uri: str, given: dict[str, Object]) -> str:
     scheme = uri.partition("://")[0] if "://" in uri else "hf"  # the downloader's default
-    text = "\0".join([uri, *_chosen(_CHOOSING.get(scheme, ()), backend)])
+    names = [name for name in _CHOOSING.get(scheme, ()) if name in given]
+    text = "\0".join([uri, *_chosen(names, given)]) if names else uri
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -205,10 +212,10 @@ _EXPANDED = re.compile(r"\$\(([^)]*)\)")
 """A variable in the value of another one, which Kubernetes replaces."""
 
 
-def _chosen(names: Iterable[str], backend: BackendForm) -> list[str]:
-    """Returns the given variables of ``env`` as text, with those that their values contain."""
-    given, found = variables(backend), dict[str, str]()
-    left = list(given.keys() & names)
+def _chosen(names: list[str], given: dict[str, Object]) -> list[str]:
+    """Returns some variables of ``env`` as text, with those that their values contain."""
+    found: dict[str, str] = {}
+    left = list(names)
     while left:
         name = left.pop()
         entry = given[name]
