@@ -153,8 +153,8 @@ def model_path(backend: BackendForm, cache: Cache) -> str:
     Raises:
         SpecError: the model is on a claim that the pod does not mount.
     """
-    if _is_fetched(backend.model_uri):
-        return f"{cache.path}/{_folders(backend)[backend.model_uri]}"
+    if folder := _folders(backend).get(backend.model_uri):
+        return f"{cache.path}/{folder}"
     return _place(backend, cache, backend.model_uri, backend.path.child("modelURI"))
 
 
@@ -165,19 +165,15 @@ def adapter_path(backend: BackendForm, cache: Cache, position: int) -> str:
         SpecError: the adapter is on a claim that the pod does not mount.
     """
     uri = backend.lora_adapters[position].artifact_url
-    if _is_fetched(uri):
-        return f"{cache.path}/{_folders(backend)[uri]}"
-    path = backend.path.child("loraAdapters").index(position).child("artifactURL")
-    return _place(backend, cache, uri, path)
+    if folder := _folders(backend).get(uri):
+        return f"{cache.path}/{folder}"
+    at = backend.path.child("loraAdapters").index(position)
+    return _place(backend, cache, uri, at.child("artifactURL"))
 
 
 def is_in_place(uri: str) -> bool:
     """Returns whether a source is used in place, without a download."""
     return uri.startswith("pvc://")
-
-
-def _is_fetched(uri: str) -> bool:
-    return not is_in_place(uri) and "\0" not in uri
 
 
 _CHOOSING = {
@@ -197,25 +193,22 @@ def _folders(backend: BackendForm) -> dict[str, str]:
     variable in ``env`` chooses revision or server. A variable with ``valueFrom`` counts by its
     reference, because its value is not known here.
     """
-    uris = [backend.model_uri, *[adapter.artifact_url for adapter in backend.lora_adapters]]
-    return {uri: _folder(uri, variables(backend)) for uri in uris if _is_fetched(uri)}
-
-
-def _folder(uri: str, given: dict[str, Object]) -> str:
-    scheme = uri.partition("://")[0] if "://" in uri else "hf"  # the downloader's default
-    names = [name for name in _CHOOSING.get(scheme, ()) if name in given]
-    text = "\0".join([uri, *_chosen(names, given)]) if names else uri
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    found, given = dict[str, str](), variables(backend)
+    for uri in (backend.model_uri, *[adapter.artifact_url for adapter in backend.lora_adapters]):
+        if not is_in_place(uri) and "\0" not in uri:
+            scheme = uri.partition("://")[0] if "://" in uri else "hf"  # the downloader's default
+            text = "\0".join([uri, *_chosen(_CHOOSING.get(scheme, ()), given)])
+            found[uri] = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return found
 
 
 _EXPANDED = re.compile(r"\$\(([^)]*)\)")
 """A variable in the value of another one, which Kubernetes replaces."""
 
 
-def _chosen(names: list[str], given: dict[str, Object]) -> list[str]:
+def _chosen(names: Sequence[str], given: dict[str, Object]) -> list[str]:
     """Returns some variables of ``env`` as text, with those that their values contain."""
-    found: dict[str, str] = {}
-    left = list(names)
+    left, found = [name for name in names if name in given], dict[str, str]()
     while left:
         name = left.pop()
         entry = given[name]

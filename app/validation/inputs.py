@@ -10,6 +10,7 @@ from app.model.forms import BackendForm, Model, WorkerForm
 from app.model.roles import DISAGGREGATED_TYPES, served
 from app.validation.config import config_fault
 from app.validation.context import Context
+from app.validation.subjects import subjects_of
 from app.values.fields import FieldError, Path
 from app.values.meta import Object
 from app.values.value import value
@@ -40,6 +41,7 @@ class RuleInputs:
         served_workers: their workers, each with its backend.
         readable_backends: the served backends that have exactly the workers of their type, all
             with a ``config`` that can be read.
+        subjects: whether the object has each of ``app.validation.subjects.Subject``.
     """
 
     obj: Object
@@ -54,6 +56,7 @@ class RuleInputs:
     served_backends: tuple[BackendForm, ...]
     served_workers: list[tuple[BackendForm, WorkerForm]]
     readable_backends: tuple[BackendForm, ...]
+    subjects: tuple[bool, ...]
 
     @property
     def has_model_policy(self) -> bool:
@@ -79,7 +82,7 @@ def rule_inputs(obj: Object, context: Context, *, is_update: bool = False) -> Ru
     backends = tuple(
         zip(model.backends, single if spec.backends is None else spec.backends, strict=True)
     )
-    all_backends = tuple((form.path, backend) for form, backend in backends)
+    all_backends = tuple([(form.path, backend) for form, backend in backends])
     if spec.backends is not None and spec.backend is not None:
         all_backends += ((Path("spec.backend"), spec.backend),)
     config_faults = tuple(_config_faults(model))
@@ -96,15 +99,22 @@ def rule_inputs(obj: Object, context: Context, *, is_update: bool = False) -> Ru
         backends=backends,
         served_backends=forms,
         served_workers=[(form, worker) for form in forms for worker in form.workers],
-        readable_backends=tuple(form for form in forms if _is_readable(form, config_faults)),
+        readable_backends=tuple([form for form in forms if _is_readable(form, config_faults)]),
+        subjects=subjects_of(
+            [backend for _, backend in all_backends],
+            has_policy=spec.autoscaling_policy is not None,
+            has_others=context.lookup is not None,
+        ),
     )
 
 
 def _is_readable(form: BackendForm, config_faults: tuple[tuple[Path, str], ...]) -> bool:
-    if sorted(worker.type for worker in form.workers) != _WORKERS[form.type]:
+    if sorted([worker.type for worker in form.workers]) != _WORKERS[form.type]:
         return False
     unreadable = {path for path, _ in config_faults}
-    return not any(worker.path.child("config") in unreadable for worker in form.workers)
+    return not unreadable or not any(
+        worker.path.child("config") in unreadable for worker in form.workers
+    )
 
 
 def _config_faults(model: Model) -> Iterator[tuple[Path, str]]:

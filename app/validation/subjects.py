@@ -1,0 +1,68 @@
+"""What an object has that rules can be about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum, auto
+
+from app.apis.modelbooster import Backend
+from app.model.roles import DISAGGREGATED_TYPES
+
+
+class Subject(Enum):
+    """What a rule can be about, and an object can lack."""
+
+    POLICY = auto()
+    """An ``autoscalingPolicy``, of the model or of a backend."""
+    CONFIG = auto()
+    """A ``config`` with an entry."""
+    NODES = auto()
+    """A worker with ``pods`` above 1."""
+    DISAGGREGATED = auto()
+    """A backend with prefill and decode."""
+    ADAPTERS = auto()
+    """A LoRA adapter."""
+    ENVIRONMENT = auto()
+    """An entry of ``env`` or ``envFrom``."""
+    RESOURCES = auto()
+    """``resources`` of a worker."""
+    PLACEMENT = auto()
+    """A toleration, an affinity or a ``runtimeClassName``."""
+    OTHERS = auto()
+    """Other objects of the cluster to compare with."""
+
+
+def subjects_of(
+    backends: Iterable[Backend], *, has_policy: bool, has_others: bool
+) -> tuple[bool, ...]:
+    """Returns whether an object has each subject, in the order of ``Subject``.
+
+    Args:
+        backends: all of its backends.
+        has_policy: whether the model has a policy.
+        has_others: whether there are other objects to compare with.
+    """
+    policy = has_policy
+    config = nodes = disaggregated = adapters = variables = resources = placement = False
+    for backend in backends:
+        policy = policy or backend.autoscaling_policy is not None
+        disaggregated = disaggregated or backend.type in DISAGGREGATED_TYPES
+        adapters = adapters or bool(backend.lora_adapters)
+        variables = variables or bool(backend.env or backend.env_from)
+        placement = placement or bool(backend.runtime_class_name)
+        for worker in backend.workers:
+            config = config or bool(worker.config)
+            nodes = nodes or (worker.pods or 1) > 1
+            resources = resources or bool(worker.resources)
+            placement = placement or bool(worker.affinity or worker.tolerations)
+    return (
+        policy,
+        config,
+        nodes,
+        disaggregated,
+        adapters,
+        variables,
+        resources,
+        placement,
+        has_others,
+    )
