@@ -83,8 +83,7 @@ class Arguments:
 
         ``kv-transfer-config.kv_role`` sets the part ``kv_role`` of ``kv-transfer-config``.
         """
-        key = self._key(name)
-        if key is None or "." not in key:
+        if "." not in (self._key(name) or ""):
             return {}
         found = {}
         for key, value in self._worker.config.items():

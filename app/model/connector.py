@@ -82,6 +82,8 @@ def transfer_config(worker: WorkerForm) -> dict[str, Any] | None:
             as well, says that ``config`` cannot be written as arguments.
     """
     given = arguments(worker)
+    if TRANSFER_FLAG not in given:
+        return None
     parts = given.parts(TRANSFER_FLAG)
     if parts:
         return {name: argument.value for name, argument in parts.items()}

@@ -127,11 +127,12 @@ def cached_fact(fact: Callable[[_Form], _Fact]) -> Callable[[_Form], _Fact]:
 
     @wraps(fact)
     def known(form: _Form) -> _Fact:
-        facts = form.facts
-        if fact in facts:
-            found: _Fact = facts[fact]
-            return found
-        answer = facts[fact] = fact(form)
-        return answer
+        found: _Fact = form.facts.get(fact, _UNKNOWN)
+        if found is _UNKNOWN:
+            found = form.facts[fact] = fact(form)
+        return found
 
     return known
+
+
+_UNKNOWN: Any = object()

@@ -101,6 +101,8 @@ def adapter_names(model: Model) -> list[str]:
         SpecError: there are more than a ModelRoute accepts.
     """
     lists = [backend.lora_adapters for backend in served(model) if backend.lora_adapters]
+    if not lists:
+        return []
     names = sorted({adapter.name for adapters in lists for adapter in adapters})
     if len(names) > MAX_ADAPTERS:
         path = served(model)[0].path

@@ -85,7 +85,7 @@ def rule_inputs(obj: Object, context: Context, *, is_update: bool = False) -> Ru
     all_backends = tuple([(form.path, backend) for form, backend in backends])
     if spec.backends is not None and spec.backend is not None:
         all_backends += ((Path("spec.backend"), spec.backend),)
-    config_faults = tuple(_config_faults(model))
+    config_faults = _config_faults(model)
     forms = served(model)
     return RuleInputs(
         obj=obj,
@@ -117,12 +117,15 @@ def _is_readable(form: BackendForm, config_faults: tuple[tuple[Path, str], ...])
     )
 
 
-def _config_faults(model: Model) -> Iterator[tuple[Path, str]]:
-    for backend in model.backends:
-        for worker in backend.workers:
-            fault = config_fault(worker.config)
-            if fault is not None:
-                yield worker.path.child("config"), fault
+def _config_faults(model: Model) -> tuple[tuple[Path, str], ...]:
+    workers = [worker for backend in model.backends for worker in backend.workers if worker.config]
+    return tuple(
+        [
+            (worker.path.child("config"), fault)
+            for worker in workers
+            if (fault := config_fault(worker.config)) is not None
+        ]
+    )
 
 
 Rule = Callable[[RuleInputs], Iterator[FieldError]]

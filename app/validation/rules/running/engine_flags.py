@@ -16,10 +16,11 @@ from app.model.annotations import BACKEND_ANNOTATIONS, ENGINE_RELEASE
 from app.model.arguments import arguments
 from app.model.connector import KV_ROLES, TRANSFER_FLAG, transfer_config
 from app.model.engine import RAY_GONE, engine
-from app.model.forms import WorkerForm, cached_fact
+from app.model.forms import BackendForm, WorkerForm, cached_fact
 from app.model.roles import EXECUTOR_BACKEND, Launcher, launcher
 from app.validation.inputs import RuleInputs
-from app.values.fields import FieldError, SpecError, forbidden, invalid, required
+from app.validation.rules.facts import fault_of
+from app.values.fields import FieldError, forbidden, invalid, required
 
 _VALUE_FAULTS = frozenset({Wrong.FORM, Wrong.TYPE, Wrong.CHOICE})
 """Faults of the value; the others are faults of the key."""
@@ -113,15 +114,14 @@ def several_nodes_can_start(inputs: RuleInputs) -> Iterator[str]:
             yield f"{path}: official vLLM images have no Ray since {RAY_GONE}; mp needs none"
 
 
-def _workers(inputs: RuleInputs) -> Iterator[WorkerForm]:
-    """Yields the workers whose ``config`` can be written as arguments."""
-    for form in inputs.readable_backends:
-        for worker in form.workers:
-            try:
-                arguments(worker)
-            except SpecError:
-                continue
-            yield worker
+def _workers(inputs: RuleInputs) -> list[WorkerForm]:
+    """Returns the workers whose ``config`` can be written as arguments."""
+    return [worker for form in inputs.readable_backends for worker in _writable(form)]
+
+
+@cached_fact
+def _writable(form: BackendForm) -> list[WorkerForm]:
+    return [worker for worker in form.workers if fault_of(arguments, worker) is None]
 
 
 def _faults(worker: WorkerForm) -> list[Fault]:
