@@ -46,7 +46,7 @@ def env_of(backend: BackendForm, profile: Profile) -> list[Object]:
             not know ``fileKeyRef``.
     """
     entries = backend.env
-    if unusual := unusual_variables(backend):
+    if entries and (unusual := unusual_variables(backend)):
         entries = list(entries)
         for position, entry in unusual:
             entries[position] = _variable(entry, backend, position, profile)

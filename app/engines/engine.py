@@ -39,7 +39,7 @@ class Engine:
     @property
     def exact(self) -> bool:
         """Whether the table is that of the release itself."""
-        return self.release is not None and self.release == self.table.release
+        return self.release is not None and self.release.order == self.table.release.order
 
     def flag(self, name: str) -> Flag | None:
         """Returns the flag that has a name, without dashes; the older table comes first."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import field
 from enum import StrEnum
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from app.apis.autoscaling import AutoscalingPolicySpec
 from app.apis.modelbooster import LoraAdapter
@@ -114,13 +114,17 @@ class Model:
         return self.policy is not None or backend.policy is not None
 
 
-_Form = TypeVar("_Form", WorkerForm, BackendForm, Model)
+class _HasFacts(Protocol):
+    facts: Facts
+
+
+_Form = TypeVar("_Form", bound=_HasFacts)
 
 _Fact = TypeVar("_Fact")
 
 
 def cached_fact(fact: Callable[[_Form], _Fact]) -> Callable[[_Form], _Fact]:
-    """Caches the result of a function on its form.
+    """Caches the result of a function on its only argument, a form.
 
     Many rules and every converter need the same few facts. The result is shared: do not change it.
     """

@@ -5,11 +5,13 @@ from __future__ import annotations
 from app.convert.core_v1 import resources_of
 from app.convert.pods.inputs import PodInputs
 from app.convert.pods.volumes import weights_mount
+from app.model.forms import cached_fact
 from app.model.storage import is_in_place
 from app.values.fields import Path
 from app.values.meta import Object
 
 
+@cached_fact
 def downloads(inputs: PodInputs) -> Object:
     """Returns ``initContainers``: one for the model and one per adapter.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import field
+
 from app.apis.kinds import Profile
 from app.convert.core_v1 import env_from_of, env_of
 from app.convert.options import Options
-from app.model.forms import BackendForm, Model
+from app.model.forms import BackendForm, Facts, Model
 from app.model.storage import Cache, adapter_path, cache_of, model_path
 from app.values.meta import Object
 from app.values.value import value
@@ -42,6 +44,7 @@ class PodInputs:
     env_from: Object
     engine_env_from: Object
     pull_policy: Object
+    facts: Facts = field(default_factory=dict, init=False, compare=False, repr=False)
 
 
 def pod_inputs(model: Model, backend: BackendForm, profile: Profile, options: Options) -> PodInputs:
