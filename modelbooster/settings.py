@@ -19,7 +19,8 @@ from app.apis.kinds import PROFILES, Profile
 from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE, STARTUP_SECONDS, Options
 from app.errors import UsageError
 from app.model.annotations import MAX_STARTUP_SECONDS
-from app.model.storage import HOST_PATH_PREFIXES, host_folder
+from app.model.storage import HOST_PATH_PREFIXES
+from app.values.folders import host_folder
 from app.values.meta import Object
 from controller.election.lease import is_safe as is_safe_lease
 from modelbooster.setting_types import (
@@ -245,6 +246,5 @@ def _suggestion(name: str, known: set[str]) -> str:
 
 
 def _describe(error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    location = error["loc"]
-    return f"{_variable(location[0])}={error['input']!r}: {message}" if location else message
+    text = str(error["msg"]).removeprefix("Value error, ")
+    return f"{_variable(error['loc'][0])}={error['input']!r}: {text}" if error["loc"] else text

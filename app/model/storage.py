@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import posixpath
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 from app.model.environment import variables
 from app.model.forms import BackendForm, cached_fact
 from app.values.fields import Path, SpecError, forbidden, invalid
+from app.values.folders import absolute, host_folder, is_below, is_below_any
 from app.values.meta import Object
 from app.values.names import is_subdomain
 from app.values.value import value
@@ -56,18 +55,6 @@ _SETTING = "kthena.hostPathPrefixes of the Helm chart, MODELBOOSTER_HOST_PATH_PR
 """The setting that allows more folders; error messages name it."""
 
 
-@lru_cache(maxsize=256)
-def host_folder(path: str) -> str:
-    """Returns an absolute path in normalized form.
-
-    Raises:
-        ValueError: it is not absolute, or it has a ``..`` segment.
-    """
-    if not path.startswith("/") or ".." in path.split("/"):
-        raise ValueError(f"{path!r} must be an absolute path without '..' segments")
-    return _absolute(path)
-
-
 def cache_of(backend: BackendForm, allowed_prefixes: Sequence[str] | None = None) -> Cache:
     """Returns the cache of a backend; without ``cacheURI``, a cache that lives as long as the pod.
 
@@ -80,15 +67,18 @@ def cache_of(backend: BackendForm, allowed_prefixes: Sequence[str] | None = None
         SpecError: ``cacheURI`` does not name a folder or claim that can be mounted.
     """
     cache = _cache(backend)
-    if allowed_prefixes is not None and "hostPath" in cache.volume:
+    if (
+        allowed_prefixes is not None
+        and "hostPath" in cache.volume
+        and not is_below_any(cache.path, allowed_prefixes)
+    ):
         prefixes = [host_folder(prefix) for prefix in allowed_prefixes]
-        if not any(_is_below(cache.path, prefix) for prefix in prefixes):
-            refused = "is not allowed here, and no other is"
-            if prefixes:
-                listed = " or ".join(filter(None, [", ".join(prefixes[:-1]), prefixes[-1]]))
-                refused = f"is not below {listed}, the ones allowed here"
-            detail = f"host path {cache.path} {refused} ({_SETTING})"
-            raise SpecError(forbidden(backend.path.child("cacheURI"), detail))
+        refused = "is not allowed here, and no other is"
+        if prefixes:
+            listed = " or ".join(filter(None, [", ".join(prefixes[:-1]), prefixes[-1]]))
+            refused = f"is not below {listed}, the ones allowed here"
+        detail = f"host path {cache.path} {refused} ({_SETTING})"
+        raise SpecError(forbidden(backend.path.child("cacheURI"), detail))
     return cache
 
 
@@ -139,7 +129,7 @@ def _host_path(uri: str, rest: str, path: Path) -> str:
     written = rest.partition("://")[0]
     if ".." in written.split("/"):
         raise SpecError(invalid(path, uri, "hostpath:// must not contain '..' path segments"))
-    folder = _absolute(written)
+    folder = absolute(written)
     if folder == "/":
         raise SpecError(invalid(path, uri, "hostpath:// must name a folder below /"))
     if "\0" in folder or folder == SHARED_MEMORY_PATH:
@@ -234,17 +224,9 @@ def _place(backend: BackendForm, cache: Cache, uri: str, path: Path) -> str:
     source = uri.removeprefix("pvc://")
     if ".." in source.split("/"):
         raise SpecError(invalid(path, uri, f"pvc:// {field} must not contain '..' path segments"))
-    source = _absolute(source)
-    if not _is_below(source, cache.path):
+    source = absolute(source)
+    if not is_below(source, cache.path):
         mounted = f"folder {cache.folder} of claim" if cache.folder else "claim"
         detail = f"{source} does not lie in {cache.path}, where {mounted} {cache.claim} is mounted"
         raise SpecError(invalid(path, uri, detail))
     return source
-
-
-def _absolute(path: str) -> str:
-    return posixpath.normpath("/" + path.strip("/"))
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")

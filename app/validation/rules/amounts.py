@@ -33,13 +33,15 @@ def resource_names_are_known(inputs: RuleInputs) -> Iterator[FieldError]:
     Extended resources have names such as nvidia.com/gpu.
     """
     for path, name, _ in _amounts(inputs.model):
+        if name in _STANDARD:
+            continue
         faults = list(qualified_faults(name))
         for fault in faults:
             yield invalid(path, name, fault)
         if faults:
             continue
         if "/" not in name:
-            if name not in _STANDARD and not _is_huge(name):
+            if not _is_huge(name):
                 yield invalid(path, name, "must be a standard resource for containers")
         elif not _is_native(name) and not _is_extended(name):
             yield invalid(path, name, "doesn't follow extended resource name standard")

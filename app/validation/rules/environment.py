@@ -16,7 +16,7 @@ from app.model.ports import RUNTIME_PORT
 from app.validation.inputs import RuleInputs
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 from app.values.meta import Object
-from app.values.names import is_plain_variable, subdomain_faults, variable_faults
+from app.values.names import is_plain_variable, is_subdomain, subdomain_faults, variable_faults
 
 _SIDECAR_VARIABLES = ("RUNTIME_URL", "RUNTIME_METRICS_PATH")
 """Variables that become arguments of the metrics sidecar."""
@@ -32,10 +32,9 @@ def variables_have_names(inputs: RuleInputs) -> Iterator[FieldError]:
             yield required(at, "")
         for fault in variable_faults(name):
             yield invalid(at, name, fault)
-    for path, source in _sources(inputs):
-        prefix = source.get("prefix") or ""
-        for fault in variable_faults(prefix):
-            yield invalid(path.child("prefix"), prefix, fault)
+    for path, source in _prefixed(inputs):
+        for fault in variable_faults(source["prefix"]):
+            yield invalid(path.child("prefix"), source["prefix"], fault)
 
 
 def variables_have_one_source(inputs: RuleInputs) -> Iterator[FieldError]:
@@ -67,12 +66,12 @@ def env_from_names_one_object(inputs: RuleInputs) -> Iterator[FieldError]:
         elif len(named) > 1:
             yield invalid(path, "", "may not have more than one field specified at a time")
         for kind in named:
-            at, name = path.child(kind, "name"), source[kind].get("name") or ""
+            name = source[kind].get("name") or ""
             if not name:
-                yield required(at, "")
-            else:
+                yield required(path.child(kind, "name"), "")
+            elif not is_subdomain(name):
                 for fault in subdomain_faults(name):
-                    yield invalid(at, name, fault)
+                    yield invalid(path.child(kind, "name"), name, fault)
 
 
 def sidecar_finds_its_engine(inputs: RuleInputs) -> Iterator[FieldError]:
@@ -107,9 +106,9 @@ def old_servers_know_the_names(inputs: RuleInputs) -> Iterator[str]:
     for path, entry in _variables(inputs, having=_odd_names):
         if not is_plain_variable(entry["name"]):
             yield f'{path}.name: pods with "{entry["name"]}" are refused by Kubernetes before 1.32'
-    for path, source in _sources(inputs):
-        prefix = source.get("prefix") or ""
-        if prefix and not is_plain_variable(prefix):
+    for path, source in _prefixed(inputs):
+        prefix = source["prefix"]
+        if not is_plain_variable(prefix):
             yield f'{path}.prefix: pods with "{prefix}" are refused by Kubernetes before 1.32'
 
 
@@ -176,3 +175,9 @@ def _sources(inputs: RuleInputs) -> Iterator[tuple[Path, Object]]:
     for backend in inputs.served_backends:
         for position, source in enumerate(backend.env_from):
             yield backend.path.child("envFrom").index(position), source
+
+
+def _prefixed(inputs: RuleInputs) -> Iterator[tuple[Path, Object]]:
+    """Yields path and content of the ``envFrom`` entries with a prefix, which few have."""
+    if any(source.get("prefix") for b in inputs.served_backends for source in b.env_from):
+        yield from ((path, source) for path, source in _sources(inputs) if source.get("prefix"))

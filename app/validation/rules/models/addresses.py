@@ -18,7 +18,7 @@ _REVISIONS = {"hf": "HF_REVISION", "ms": "MS_REVISION"}
 
 _HUBS = {"hf": "Hugging Face", "ms": "ModelScope"}
 
-_SEGMENT = r"[\w.-]+"
+_SEGMENT = r"[.-]*\w[\w.-]*"
 _REPOSITORY = re.compile(f"{_SEGMENT}/{_SEGMENT}")
 _HOST = re.compile(r"(https?://)?(www\.)?(huggingface\.co|hf\.co|modelscope\.(cn|ai))/(models/)?")
 """What the address of a repository's page begins with."""
@@ -68,9 +68,7 @@ def _fault_of(uri: str) -> str | None:
 
 
 def _is_repository(rest: str) -> bool:
-    if _REPOSITORY.fullmatch(rest) is None:
-        return False
-    return not any(part.strip(".-") == "" for part in rest.split("/"))
+    return _REPOSITORY.fullmatch(rest) is not None
 
 
 def _hub_fault(scheme: str, rest: str) -> str:

@@ -14,7 +14,8 @@ def given(worker: WorkerForm, name: str) -> Argument | None:
     if not worker.config:
         return None
     try:
-        return arguments(worker).get(name)
+        found = arguments(worker)
+        return found.get(name) if name in found else None
     except ValueError:  # SpecError, or a number that is too large to print
         return None
 
