@@ -65,7 +65,8 @@ class Arguments:
 
     def __contains__(self, name: str) -> bool:
         """Whether ``config`` has an entry for a flag; ``null`` is one as well."""
-        return self._key(name) is not None
+        keys = self._keys
+        return name in keys or (name in self._first_names and self._first_names[name] in keys)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)

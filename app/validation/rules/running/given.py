@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.model.arguments import Argument, arguments
-from app.model.forms import WorkerForm
+from app.model.arguments import Argument, Arguments, arguments
+from app.model.forms import WorkerForm, cached_fact
 
 
 def given(worker: WorkerForm, name: str) -> Argument | None:
@@ -11,19 +11,31 @@ def given(worker: WorkerForm, name: str) -> Argument | None:
 
     Another rule reports why it cannot be read. A stored object may have such an old fault.
     """
-    if not worker.config:
+    config = _readable(worker)
+    if config is None or name not in config:
         return None
     try:
-        found = arguments(worker)
-        return found.get(name) if name in found else None
+        return config.get(name)
+    except ValueError:  # a number that is too large to print
+        return None
+
+
+@cached_fact
+def _readable(worker: WorkerForm) -> Arguments | None:
+    """Returns the arguments of a worker; None if it has none, or if they cannot be read."""
+    try:
+        return arguments(worker) if worker.config else None
     except ValueError:  # SpecError, or a number that is too large to print
         return None
 
 
 def value_of(worker: WorkerForm, *names: str) -> Argument | None:
     """Returns the first of some arguments that has a value; ``null`` and ``""`` are none."""
+    config = _readable(worker)
+    if config is None:
+        return None
     for name in names:
-        found = given(worker, name)
+        found = given(worker, name) if name in config else None
         if found is not None and found.value not in (None, ""):
             return found
     return None
@@ -46,5 +58,7 @@ def switch_of(worker: WorkerForm, name: str) -> tuple[Argument, bool] | None:
 def whole(worker: WorkerForm, *names: str) -> int | None:
     """Returns the first of some arguments that is a whole number, as text or as number."""
     found = value_of(worker, *names)
-    text = found.text if found else ""
+    if found is None:
+        return None
+    text = found.text
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
