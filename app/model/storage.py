@@ -183,11 +183,13 @@ def _folders(backend: BackendForm) -> dict[str, str]:
     variable in ``env`` chooses revision or server. A variable with ``valueFrom`` counts by its
     reference, because its value is not known here.
     """
-    found, given = dict[str, str](), variables(backend)
+    found, chosen = dict[str, str](), dict[str, list[str]]()
     for uri in (backend.model_uri, *[adapter.artifact_url for adapter in backend.lora_adapters]):
         if not is_in_place(uri) and "\0" not in uri:
             scheme = uri.partition("://")[0] if "://" in uri else "hf"  # the downloader's default
-            text = "\0".join([uri, *_chosen(_CHOOSING.get(scheme, ()), given)])
+            if scheme not in chosen:
+                chosen[scheme] = _chosen(_CHOOSING.get(scheme, ()), variables(backend))
+            text = "\0".join([uri, *chosen[scheme]])
             found[uri] = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
     return found
 

@@ -45,11 +45,8 @@ def parse_quantity(value: object) -> Decimal | None:
 
     Parts below 10^-9 round away from zero, as in Kubernetes.
     """
-    amount = _parse(value)
-    if amount is None:
-        return None
-    digits = tuple(map(int, str(amount.digits)))
-    return Decimal((int(amount.negative), digits, amount.exponent))
+    text = _text_of(value)
+    return None if text is None else _number(text)
 
 
 def canonical_quantity(value: object) -> str:
@@ -58,22 +55,40 @@ def canonical_quantity(value: object) -> str:
     Raises:
         ValueError: ``value`` is not a quantity.
     """
-    amount = _parse(value)
-    if amount is None:
+    text = _text_of(value)
+    written = None if text is None else _canonical(text)
+    if written is None:
         raise ValueError(f"{value!r} is not a quantity")
-    if not amount.digits:
-        return "0"
-    return ("-" if amount.negative else "") + (_in_1024s(amount) or _in_thousands(amount))
+    return written
 
 
-def _parse(value: object) -> _Amount | None:
-    if isinstance(value, bool) or not isinstance(value, int | str):
+def _text_of(value: object) -> str | None:
+    """Returns the text of a quantity; None if it is too long, or of another type."""
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST else None
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 10**_LONGEST:
         return None
-    text = str(value) if isinstance(value, str) or abs(value) < 10**_LONGEST else ""
-    return _read(text) if len(text) <= _LONGEST else None
+    text = str(value)
+    return text if len(text) <= _LONGEST else None
 
 
 @lru_cache(maxsize=1024)  # few distinct quantities, each in many objects
+def _number(text: str) -> Decimal | None:
+    amount = _read(text)
+    if amount is None:
+        return None
+    digits = tuple(map(int, str(amount.digits)))
+    return Decimal((int(amount.negative), digits, amount.exponent))
+
+
+@lru_cache(maxsize=1024)
+def _canonical(text: str) -> str | None:
+    amount = _read(text)
+    if amount is None or not amount.digits:
+        return None if amount is None else "0"
+    return ("-" if amount.negative else "") + (_in_1024s(amount) or _in_thousands(amount))
+
+
 def _read(text: str) -> _Amount | None:
     match = _WHOLE.fullmatch(text)
     if match is None:

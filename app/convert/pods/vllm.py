@@ -7,13 +7,13 @@ Kubernetes replaces ``$(NAME)`` with the container's variable; ``$$(NAME)`` is t
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 
 from app.convert.pods.adapters import adapter_switch, check_adapters
 from app.convert.pods.inputs import PodInputs
 from app.engines.release import release
-from app.engines.text import argument_text
 from app.model.arguments import arguments
 from app.model.engine import engine
 from app.model.names import served_model_name
@@ -24,6 +24,8 @@ KV_EVENTS = (
     '"endpoint":"tcp://*:5557"}'
 )
 """Publishes which prefixes an engine has cached; the router scores pods by them."""
+
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 _OPEN = re.compile(r"\$\$|\$\(")
 """What Kubernetes expands in a command: ``$$`` is a dollar sign, ``$(`` begins a name."""
@@ -112,7 +114,7 @@ def _adapters(inputs: PodInputs, role: Role) -> list[str]:
     check_adapters(inputs.backend, role.worker)
     # Every release reads this form, whatever characters name and path contain.
     modules = [
-        argument_text({"name": adapter.name, "path": path})
+        f'{{"name":{_JSON.encode(adapter.name)},"path":{_JSON.encode(path)}}}'
         for adapter, path in zip(adapters, inputs.adapter_paths, strict=True)
     ]
     return [*adapter_switch(inputs.backend, role.worker), "--lora-modules", *modules]
