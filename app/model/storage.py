@@ -183,7 +183,8 @@ def _folders(backend: BackendForm) -> dict[str, str]:
     variable in ``env`` chooses revision or server. A variable with ``valueFrom`` counts by its
     reference, because its value is not known here.
     """
-    found, chosen = dict[str, str](), dict[str, list[str]]()
+    found: dict[str, str] = {}
+    chosen: dict[str, list[str]] = {}
     for uri in (backend.model_uri, *[adapter.artifact_url for adapter in backend.lora_adapters]):
         if not is_in_place(uri) and "\0" not in uri:
             scheme = uri.partition("://")[0] if "://" in uri else "hf"  # the downloader's default
@@ -200,7 +201,8 @@ _EXPANDED = re.compile(r"\$\(([^)]*)\)")
 
 def _chosen(names: Sequence[str], given: dict[str, Object]) -> list[str]:
     """Returns some variables of ``env`` as text, with those that their values contain."""
-    left, found = [name for name in names if name in given], dict[str, str]()
+    found: dict[str, str] = {}
+    left = [name for name in names if name in given]
     while left:
         name = left.pop()
         entry = given[name]
