@@ -82,32 +82,34 @@ def engine_of(name: str, image: str, stated: str | None = None) -> Engine:
         release = read_release(stated)
         if release is None:
             raise ValueError(f'"{stated}" is no release; write it as 0.16.0')
-    else:
-        cached = len(image) <= _MAX_CACHED_LENGTH
-        release = (_release_of if cached else release_of_image)(name, image)
-    return _engine(name, release.text if release else None)
+        return _engine(name, release)
+    return (_cached_in_image if len(image) <= _MAX_CACHED_LENGTH else _in_image)(name, image)
 
 
 _MAX_CACHED_LENGTH = 1024
 """Longest reference of an image that is cached; a longer one is refused anyway."""
 
-_release_of = lru_cache(maxsize=1024)(release_of_image)
+
+def _in_image(name: str, image: str) -> Engine:
+    return _engine(name, release_of_image(name, image))
+
+
+_cached_in_image = lru_cache(maxsize=1024)(_in_image)
 
 
 @lru_cache(maxsize=256)
-def _engine(name: str, text: str | None) -> Engine:
+def _engine(name: str, release: Release | None) -> Engine:
     """Returns what is known of a release of an engine; images of the same release share it."""
-    known = releases(name)
-    if not known:
+    places = _places(name)
+    if not places:
         raise KeyError(name)
-    release = None if text is None else read_release(text)
     if release is None:
-        return Engine(name, None, _nth_table(name, len(known) - 1))
-    position = bisect_right(_places(name), release.order)
+        return Engine(name, None, _nth_table(name, len(places) - 1))
+    position = bisect_right(places, release.order)
     if position == 0:
         return Engine(name, release, _nth_table(name, 0))
     below = _nth_table(name, position - 1)
-    if position == len(known) or below.release.order == release.order:
+    if position == len(places) or places[position - 1] == release.order:
         return Engine(name, release, below)
     return Engine(name, release, below, _nth_table(name, position))
 

@@ -13,7 +13,7 @@ from app.engines.fault import Fault, Wrong
 from app.engines.forms import Form, form, truth
 from app.engines.history import DOTTED_KEYS
 from app.engines.names import MISSING, deprecated, gone_by, in_other_tables, missing, misspelled
-from app.engines.plain import plain_arguments
+from app.engines.plain import plain_arguments, plain_line
 from app.engines.table import STRUCTURED, Flag, Kind, Table, Type
 from app.engines.text import argument_text
 
@@ -53,7 +53,7 @@ class CommandLine(NamedTuple):
     """
 
     words: list[str]
-    keys: dict[str, str]
+    keys: Mapping[str, str]
     faults: list[Fault]
 
 
@@ -97,11 +97,15 @@ def command_line(
     owned = OWNED.get(engine.name, _NONE) if owned is None else owned
     table = engine.table
     plain_flags = plain_arguments(table)
+    names = sorted(config)
+    found = plain_line(table, config, names)
+    if found is not None and owned.keys().isdisjoint(found[1]):
+        return CommandLine(*found, [])
     words: list[str] = []
     faults: list[Fault] = []
     keys: dict[str, str] = {}
     parts: set[str] = set()
-    for key in sorted(config):
+    for key in names:
         value = config[key]
         plain = plain_flags.get(key)
         if plain is None and "_" in key:
@@ -114,7 +118,8 @@ def command_line(
             else:
                 fits = kind is int and value >= 0
             if fits and own not in keys and own not in owned:
-                words += (word, value if kind is str else str(value))
+                words.append(word)
+                words.append(value if kind is str else str(value))
                 keys[own] = key
                 continue
         is_short = len(key) < MAX_CACHED_LENGTH

@@ -6,7 +6,7 @@ The table of the engine's release decides how a value is written (``app.engines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from app.engines.fault import Fault
@@ -55,7 +55,7 @@ class Arguments:
     __slots__ = ("_first_names", "_keys", "_worker", "faults", "words")
 
     def __init__(
-        self, worker: WorkerForm, keys: dict[str, str], words: list[str], faults: list[Fault]
+        self, worker: WorkerForm, keys: Mapping[str, str], words: list[str], faults: list[Fault]
     ) -> None:
         self._worker = worker
         self._keys = keys

@@ -183,15 +183,16 @@ def _folders(backend: BackendForm) -> dict[str, str]:
     variable in ``env`` chooses revision or server. A variable with ``valueFrom`` counts by its
     reference, because its value is not known here.
     """
+    given = variables(backend)
     found: dict[str, str] = {}
-    chosen: dict[str, list[str]] = {}
     for uri in (backend.model_uri, *[adapter.artifact_url for adapter in backend.lora_adapters]):
-        if not is_in_place(uri) and "\0" not in uri:
+        if uri.startswith("pvc://") or "\0" in uri:
+            continue
+        text = uri
+        if given:
             scheme = uri.partition("://")[0] if "://" in uri else "hf"  # the downloader's default
-            if scheme not in chosen:
-                chosen[scheme] = _chosen(_CHOOSING.get(scheme, ()), variables(backend))
-            text = "\0".join([uri, *chosen[scheme]])
-            found[uri] = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+            text = "\0".join([uri, *_chosen(_CHOOSING.get(scheme, ()), given)])
+        found[uri] = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
     return found
 
 
@@ -203,6 +204,8 @@ def _chosen(names: Sequence[str], given: dict[str, Object]) -> list[str]:
     """Returns some variables of ``env`` as text, with those that their values contain."""
     found: dict[str, str] = {}
     left = [name for name in names if name in given]
+    if not left:
+        return []
     while left:
         name = left.pop()
         entry = given[name]

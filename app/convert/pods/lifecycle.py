@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from app.convert.pods.drain import drain_script, follower_drain_script
 from app.convert.pods.inputs import PodInputs
 from app.model.ports import engine_port, engine_scheme
@@ -25,29 +27,37 @@ def engine_lifecycle(inputs: PodInputs, role: Role) -> Object:
     liveness needs a minute of silence. Readiness counts from the first answer on.
     """
     backend = inputs.backend
-    port, scheme = engine_port(backend), engine_scheme(role.worker)
-    health = {"httpGet": {"path": "/health", "port": port, "scheme": scheme}}
-    script = drain_script(
-        port,
-        scheme=scheme.lower(),
-        engine=role.worker.engine,
-        settle_seconds=_SETTLE_SECONDS if is_disaggregated(backend) else 0,
+    return _lifecycle(
+        engine_port(backend),
+        engine_scheme(role.worker),
+        role.worker.engine,
+        _SETTLE_SECONDS if is_disaggregated(backend) else 0,
+        _startup_seconds(inputs),
     )
+
+
+@lru_cache(maxsize=128)
+def _lifecycle(
+    port: int, scheme: str, engine: str, settle_seconds: int, startup_seconds: int
+) -> Object:
+    """Returns the fields of a container; they are shared, so read-only. Few engines differ."""
+    health = {"path": "/health", "port": port, "scheme": scheme}
+    script = drain_script(port, scheme=scheme.lower(), engine=engine, settle_seconds=settle_seconds)
     return {
         "startupProbe": {
-            **health,
+            "httpGet": health,
             "periodSeconds": _STARTUP_PERIOD_SECONDS,
             "timeoutSeconds": 5,
-            "failureThreshold": -(-_startup_seconds(inputs) // _STARTUP_PERIOD_SECONDS),
+            "failureThreshold": -(-startup_seconds // _STARTUP_PERIOD_SECONDS),
         },
         "readinessProbe": {
-            **health,
+            "httpGet": health,
             "periodSeconds": 5,
             "timeoutSeconds": 5,
             "failureThreshold": 3,
         },
         "livenessProbe": {
-            **health,
+            "httpGet": health,
             "periodSeconds": 10,
             "timeoutSeconds": 10,
             "failureThreshold": 6,

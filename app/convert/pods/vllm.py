@@ -39,7 +39,7 @@ working directory: up to 0.20.2, and from 0.21.0 on."""
 
 _RAY_MOVED = release("0.21.0")
 
-_SERVE_FLAGS = ("headless", "api-server-count")
+_HEADLESS, _API_SERVERS = "headless", "api-server-count"
 """Flags on which only ``vllm serve`` acts."""
 
 
@@ -54,7 +54,7 @@ def engine_command(inputs: PodInputs, role: Role) -> list[str]:
     given = arguments(role.worker)
     if role.followers and launcher(role.worker) is Launcher.NODES:
         return [*_serve(inputs, role), *_node(role, "0"), *_ours(inputs, role)]
-    if any(name in given for name in _SERVE_FLAGS):
+    if _HEADLESS in given or _API_SERVERS in given:
         command = _serve(inputs, role)
     else:
         command = ["python3", "-m", "vllm.entrypoints.openai.api_server"]
