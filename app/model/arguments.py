@@ -46,6 +46,7 @@ class Arguments:
 
     Args:
         worker: the worker.
+        first_names: the first name of a flag by each of its other names.
         keys: the key in ``config`` of each flag; of a flag whose parts are set one by one, the
             first of them.
         words: the command line that the engine gets.
@@ -55,11 +56,16 @@ class Arguments:
     __slots__ = ("_first_names", "_keys", "_worker", "faults", "words")
 
     def __init__(
-        self, worker: WorkerForm, keys: Mapping[str, str], words: list[str], faults: list[Fault]
+        self,
+        worker: WorkerForm,
+        first_names: Mapping[str, str],
+        keys: Mapping[str, str],
+        words: list[str],
+        faults: list[Fault],
     ) -> None:
         self._worker = worker
         self._keys = keys
-        self._first_names = engine(worker).table.first_names
+        self._first_names = first_names
         self.words = words
         self.faults = faults
 
@@ -73,7 +79,7 @@ class Arguments:
 
     def get(self, name: str) -> Argument | None:
         """Returns the argument with this name; None if there is none, or if it is ``null``."""
-        key = self._key(name)
+        key = self._keys.get(name) or self._key(name)
         if key is None or "." in key:
             return None
         value = self._worker.config[key]
@@ -111,7 +117,8 @@ def arguments(worker: WorkerForm) -> Arguments:
     """
     config = worker.config
     try:
-        words, keys, faults = command_line(engine(worker), config)
+        of = engine(worker)
+        words, keys, faults = command_line(of, config)
     except RecursionError:
         raise _first_fault(worker) from None
     text = "".join(config)
@@ -119,7 +126,7 @@ def arguments(worker: WorkerForm) -> Arguments:
         raise _first_fault(worker)
     if "\0" in text or "\0" in "".join(words):
         raise _first_fault(worker)
-    return Arguments(worker, keys, words, faults)
+    return Arguments(worker, of.table.first_names, keys, words, faults)
 
 
 def _first_fault(worker: WorkerForm) -> SpecError:

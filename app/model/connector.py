@@ -40,8 +40,9 @@ def connector(backend: BackendForm) -> str | None:
     """
     if not is_disaggregated(backend) or backend.type == SGLANG_DISAGGREGATED:
         return None  # kthena chooses SGLang's own way by the engine of the ModelServer
+    types = [worker.type for worker in backend.workers]
     for kind in KV_ROLES:
-        count = sum(worker.type == kind for worker in backend.workers)
+        count = types.count(kind)
         if count > 1:
             raise _connector_fault(backend, f"found {count} {kind} workers, expected one")
     sides = {role.name: _transfer(backend, role.worker) for role in roles(backend)}

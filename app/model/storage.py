@@ -183,7 +183,7 @@ def _folders(backend: BackendForm) -> dict[str, str]:
     variable in ``env`` chooses revision or server. A variable with ``valueFrom`` counts by its
     reference, because its value is not known here.
     """
-    given = variables(backend)
+    given = variables(backend) if backend.env else {}
     found: dict[str, str] = {}
     for uri in (backend.model_uri, *[adapter.artifact_url for adapter in backend.lora_adapters]):
         if uri.startswith("pvc://") or "\0" in uri:

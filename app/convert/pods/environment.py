@@ -70,8 +70,8 @@ def follower_env(inputs: PodInputs, role: Role) -> list[Object]:
 
 def _added(inputs: PodInputs, ours: list[Object]) -> list[Object]:
     """Returns the user's variables, then those of ours that have other names."""
-    taken = variables(inputs.backend)
-    if taken:
+    if inputs.env:
+        taken = variables(inputs.backend)
         ours = [entry for entry in ours if entry["name"] not in taken]
     return inputs.env + ours
 

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from app.convert.pods.drain import drain_script, follower_drain_script
 from app.convert.pods.inputs import PodInputs
-from app.model.ports import engine_port, engine_scheme
-from app.model.roles import Role, is_disaggregated
+from app.model.ports import engine_scheme
+from app.model.roles import Role
 from app.values.meta import Object
 
 _STARTUP_PERIOD_SECONDS = 10
@@ -26,13 +26,13 @@ def engine_lifecycle(inputs: PodInputs, role: Role) -> Object:
     Until the first answer only the startup probe counts. An engine that is busy answers late, so
     liveness needs a minute of silence. Readiness counts from the first answer on.
     """
-    backend = inputs.backend
+    own = inputs.backend.startup_seconds
     return _lifecycle(
-        engine_port(backend),
+        inputs.port,
         engine_scheme(role.worker),
         role.worker.engine,
-        _SETTLE_SECONDS if is_disaggregated(backend) else 0,
-        _startup_seconds(inputs),
+        _SETTLE_SECONDS if inputs.is_disaggregated else 0,
+        inputs.options.engine_startup_seconds if own is None else own,
     )
 
 
@@ -68,13 +68,8 @@ def _lifecycle(
 
 def follower_lifecycle(inputs: PodInputs) -> Object:
     """Returns the preStop hook of the other pods of a group. They serve nothing to probe."""
-    script = follower_drain_script(engine_port(inputs.backend))
+    script = follower_drain_script(inputs.port)
     return {"lifecycle": _before_stop("python3", script)}
-
-
-def _startup_seconds(inputs: PodInputs) -> int:
-    own = inputs.backend.startup_seconds
-    return inputs.options.engine_startup_seconds if own is None else own
 
 
 def _before_stop(interpreter: str, script: str) -> Object:

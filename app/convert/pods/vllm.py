@@ -95,16 +95,17 @@ def _node(role: Role, rank: str) -> list[str]:
 
 def _ours(inputs: PodInputs, role: Role) -> list[str]:
     """Returns the arguments that we add for the pod that takes the requests."""
-    given, words = arguments(role.worker), []
+    worker = role.worker
+    given, words = arguments(worker), []
     if given.get("served-model-name") is None:
         words += ["--served-model-name", served_model_name(inputs.model, inputs.backend)]
     if (
         inputs.options.kv_events
         and "kv-events-config" not in given
-        and engine(role.worker).has("kv-events-config")
+        and engine(worker).has("kv-events-config")
     ):
         words += ["--kv-events-config", KV_EVENTS]
-    return words + _adapters(inputs, role)
+    return words + _adapters(inputs, role) if inputs.backend.lora_adapters else words
 
 
 def _adapters(inputs: PodInputs, role: Role) -> list[str]:
