@@ -173,6 +173,7 @@ _CHOOSING = {
     "obs": ("ENDPOINT",),
 }
 """By scheme, the variables that choose what a download fetches: revision and server."""
+_CHOOSING_NAMES = frozenset(name for names in _CHOOSING.values() for name in names)
 
 
 @cached_fact
@@ -184,12 +185,13 @@ def _folders(backend: BackendForm) -> dict[str, str]:
     reference, because its value is not known here.
     """
     given = variables(backend) if backend.env else {}
+    is_chosen = not given.keys().isdisjoint(_CHOOSING_NAMES)
     found: dict[str, str] = {}
     for uri in (backend.model_uri, *[adapter.artifact_url for adapter in backend.lora_adapters]):
         if uri.startswith("pvc://") or "\0" in uri:
             continue
         text = uri
-        if given:
+        if is_chosen:
             scheme = uri.partition("://")[0] if "://" in uri else "hf"  # the downloader's default
             text = "\0".join([uri, *_chosen(_CHOOSING.get(scheme, ()), given)])
         found[uri] = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
@@ -204,8 +206,6 @@ def _chosen(names: Sequence[str], given: dict[str, Object]) -> list[str]:
     """Returns some variables of ``env`` as text, with those that their values contain."""
     found: dict[str, str] = {}
     left = [name for name in names if name in given]
-    if not left:
-        return []
     while left:
         name = left.pop()
         entry = given[name]

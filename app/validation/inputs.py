@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from app.apis.modelbooster import Backend, ModelBooster, Spec
+from app.model.arguments import Arguments, arguments
 from app.model.canonical import canonical
 from app.model.forms import BackendForm, Model, WorkerForm
 from app.model.roles import DISAGGREGATED_TYPES, served
 from app.validation.config import config_fault
 from app.validation.context import Context
 from app.validation.subjects import subjects_of
-from app.values.fields import FieldError, Path
+from app.values.fields import FieldError, Path, SpecError
 from app.values.meta import Object
 from app.values.value import value
 
@@ -41,6 +42,7 @@ class RuleInputs:
         served_workers: their workers, each with its backend.
         readable_backends: the served backends that have exactly the workers of their type, all
             with a ``config`` that can be read.
+        arguments: the workers of these, each with its arguments, unless they cannot be written.
         subjects: whether the object has each of ``app.validation.subjects.Subject``.
     """
 
@@ -56,6 +58,7 @@ class RuleInputs:
     served_backends: tuple[BackendForm, ...]
     served_workers: list[tuple[BackendForm, WorkerForm]]
     readable_backends: tuple[BackendForm, ...]
+    arguments: list[tuple[WorkerForm, Arguments]]
     subjects: tuple[bool, ...]
 
     @property
@@ -87,6 +90,7 @@ def rule_inputs(obj: Object, context: Context, *, is_update: bool = False) -> Ru
         all_backends += ((Path("spec.backend"), spec.backend),)
     config_faults = _config_faults(model)
     forms = served(model)
+    readable = tuple([form for form in forms if _is_readable(form, config_faults)])
     return RuleInputs(
         obj=obj,
         booster=booster,
@@ -99,7 +103,8 @@ def rule_inputs(obj: Object, context: Context, *, is_update: bool = False) -> Ru
         backends=backends,
         served_backends=forms,
         served_workers=[(form, worker) for form in forms for worker in form.workers],
-        readable_backends=tuple([form for form in forms if _is_readable(form, config_faults)]),
+        readable_backends=readable,
+        arguments=_arguments(readable),
         subjects=subjects_of(
             [backend for _, backend in all_backends],
             has_policy=spec.autoscaling_policy is not None,
@@ -115,6 +120,17 @@ def _is_readable(form: BackendForm, config_faults: tuple[tuple[Path, str], ...])
     return not unreadable or not any(
         worker.path.child("config") in unreadable for worker in form.workers
     )
+
+
+def _arguments(forms: tuple[BackendForm, ...]) -> list[tuple[WorkerForm, Arguments]]:
+    found = []
+    for form in forms:
+        for worker in form.workers:
+            try:
+                found.append((worker, arguments(worker)))
+            except SpecError:
+                continue  # ``engines.arguments_are_said_once`` reports it
+    return found
 
 
 def _config_faults(model: Model) -> tuple[tuple[Path, str], ...]:

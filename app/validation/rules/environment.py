@@ -8,11 +8,12 @@ Paths refer to ``env`` and ``envFrom`` as the user wrote them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 
 from app.model.environment import unusual_variables, variables
-from app.model.forms import BackendForm, cached_fact
+from app.model.forms import BackendForm, Model, cached_fact
 from app.model.ports import RUNTIME_PORT
+from app.model.roles import served
 from app.validation.inputs import RuleInputs
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 from app.values.meta import Object
@@ -39,7 +40,7 @@ def variables_have_names(inputs: RuleInputs) -> Iterator[FieldError]:
 
 def variables_have_one_source(inputs: RuleInputs) -> Iterator[FieldError]:
     """A variable has a ``value``, or a ``valueFrom`` with exactly one source in it."""
-    for path, entry in _variables(inputs, having=unusual_variables):
+    for path, entry in _variables(inputs, having=_unusual):
         source = entry.get("valueFrom")
         if source is None:
             continue
@@ -134,7 +135,7 @@ _OWN_ADDRESSES = frozenset({"0.0.0.0", "localhost", "::", "::1", "[::]", "[::1]"
 
 def env_files_are_known(inputs: RuleInputs) -> Iterator[str]:
     """Kubernetes 1.34 has env files behind a feature gate; older releases do not have them."""
-    for path, entry in _variables(inputs, having=unusual_variables):
+    for path, entry in _variables(inputs, having=_unusual):
         if "fileKeyRef" in (entry.get("valueFrom") or {}):
             yield (
                 f"{path}.valueFrom.fileKeyRef: pods are refused unless the cluster has the "
@@ -143,32 +144,45 @@ def env_files_are_known(inputs: RuleInputs) -> Iterator[str]:
 
 
 def _variables(
-    inputs: RuleInputs, *, having: Callable[[BackendForm], Collection[object]]
+    inputs: RuleInputs, *, having: Callable[[Model], list[BackendForm]]
 ) -> Iterator[tuple[Path, Object]]:
     """Yields path and content of the ``env`` entries of the backends that have such an entry.
 
     Most backends have none, which is quicker to find out than to check hundreds of entries.
     """
-    for backend in inputs.served_backends:
-        if having(backend):
-            at = backend.path.child("env")
-            for position, entry in enumerate(backend.env):
-                yield at.index(position), entry
+    for backend in having(inputs.model):
+        at = backend.path.child("env")
+        for position, entry in enumerate(backend.env):
+            yield at.index(position), entry
 
 
 @cached_fact
-def _odd_names(backend: BackendForm) -> list[str]:
-    """Returns the names in ``env`` that some Kubernetes releases reject."""
+def _odd_names(model: Model) -> list[BackendForm]:
+    """Returns the backends with a name in ``env`` that some Kubernetes releases reject."""
+    return [backend for backend in served(model) if backend.env and _has_odd_name(backend)]
+
+
+def _has_odd_name(backend: BackendForm) -> bool:
     names = variables(backend)
     if all(map(str.isidentifier, names)) and "".join(names).isascii():
-        return []  # only letters, digits and underscores; hundreds of names are usual
-    return [name for name in names if not is_plain_variable(name)]
+        return False  # only letters, digits and underscores; hundreds of names are usual
+    return not all(map(is_plain_variable, names))
 
 
 @cached_fact
-def _sidecar_variables(backend: BackendForm) -> set[str]:
-    """Returns the names in ``env`` that configure the metrics sidecar."""
-    return variables(backend).keys() & _ALL_SIDECAR_VARIABLES
+def _unusual(model: Model) -> list[BackendForm]:
+    """Returns the backends with variables that do not consist of a name and a value."""
+    return [backend for backend in served(model) if backend.env and unusual_variables(backend)]
+
+
+@cached_fact
+def _sidecar_variables(model: Model) -> list[BackendForm]:
+    """Returns the backends with variables that configure the metrics sidecar."""
+    return [
+        backend
+        for backend in served(model)
+        if backend.env and not variables(backend).keys().isdisjoint(_ALL_SIDECAR_VARIABLES)
+    ]
 
 
 def _sources(inputs: RuleInputs) -> Iterator[tuple[Path, Object]]:

@@ -11,8 +11,8 @@ from app.values.fields import FieldError, invalid
 
 def keys_have_certificates(inputs: RuleInputs) -> Iterator[FieldError]:
     """``ssl-keyfile`` comes with ``ssl-certfile``."""
-    for worker in (worker for form in inputs.readable_backends for worker in form.workers):
-        key = value_of(worker, "ssl-keyfile")
+    for worker, given in inputs.arguments:
+        key = value_of(worker, "ssl-keyfile") if "ssl-keyfile" in given else None
         if key is not None and value_of(worker, "ssl-certfile") is None:
             detail = "the engine ends at once without the certificate; set ssl-certfile as well"
             yield invalid(key.path, key.value, detail)

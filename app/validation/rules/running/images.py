@@ -36,4 +36,5 @@ def moving_tag(image: str) -> str | None:
     _, colon, tag = image.rpartition("/")[2].partition(":")
     if not colon:
         return ""
-    return tag if _MOVING.search(tag.lower()) and not _RELEASE.search(tag) else None
+    # Most tags hold a release, which is found at once.
+    return tag if not _RELEASE.search(tag) and _MOVING.search(tag.lower()) else None
