@@ -46,6 +46,7 @@ class Engine:
         found = self.table.find(name)
         return self.above.find(name) if found is None and self.above else found
 
+    @lru_cache(maxsize=1024)  # noqa: B019 - engines are few and kept anyway
     def has(self, name: str) -> bool:
         """Whether the release is sure to have a flag; the newest is assumed if it is unknown.
 

@@ -46,7 +46,7 @@ def connector(backend: BackendForm) -> str | None:
         if count > 1:
             raise _connector_fault(backend, f"found {count} {kind} workers, expected one")
     sides = {role.name: _transfer(backend, role.worker) for role in roles(backend)}
-    if all(side is None for side in sides.values()):
+    if list(sides.values()) == [None, None]:
         return None
     kinds = []
     for name, side in sides.items():

@@ -131,12 +131,9 @@ def cached_fact(fact: Callable[[_Form], _Fact]) -> Callable[[_Form], _Fact]:
 
     @wraps(fact)
     def known(form: _Form) -> _Fact:
-        found: _Fact = form.facts.get(fact, _UNKNOWN)
-        if found is _UNKNOWN:
+        found: Any = form.facts.get(fact)
+        if found is None and fact not in form.facts:
             found = form.facts[fact] = fact(form)
-        return found
+        return found  # type: ignore[no-any-return]
 
     return known
-
-
-_UNKNOWN: Any = object()

@@ -15,6 +15,9 @@ MAX_MODEL_NAME_LENGTH = 256
 MAX_NAME_LENGTH = 63
 """Longest value of a label and name of a Service; kthena derives both from our names."""
 
+_LONGEST_SUFFIX = "-1000000-prefill-1000000-1000000"
+"""The longest text that kthena appends to the name of a backend, see ``check_name_budget``."""
+
 
 def check_name_budget(model: Model, backend: BackendForm) -> None:
     """Checks that kthena can name the pods of a backend.
@@ -27,6 +30,8 @@ def check_name_budget(model: Model, backend: BackendForm) -> None:
         SpecError: the name is too long.
     """
     name = backend_child_name(model, backend)
+    if len(name) <= MAX_NAME_LENGTH - len(_LONGEST_SUFFIX):
+        return
     for role, limit in _name_limits(backend):
         if len(name) > limit:
             most = max(backend.max_replicas, backend.min_replicas)

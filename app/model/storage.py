@@ -185,7 +185,7 @@ def _folders(backend: BackendForm) -> dict[str, str]:
     reference, because its value is not known here.
     """
     given = variables(backend) if backend.env else {}
-    is_chosen = not given.keys().isdisjoint(_CHOOSING_NAMES)
+    is_chosen = given and not given.keys().isdisjoint(_CHOOSING_NAMES)
     found: dict[str, str] = {}
     for uri in (backend.model_uri, *[adapter.artifact_url for adapter in backend.lora_adapters]):
         if uri.startswith("pvc://") or "\0" in uri:

@@ -57,7 +57,7 @@ def engine_env(inputs: PodInputs, role: Role) -> list[Object]:
     ours = _ours(
         role.name,
         has_v0(engine(worker)),
-        has_ascend(worker),
+        bool(worker.resources) and has_ascend(worker),
         uses_connector(worker, _NIXL),
     )
     return _added(inputs, ours)
