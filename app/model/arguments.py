@@ -74,6 +74,10 @@ class Arguments:
         keys = self._keys
         return name in keys or (name in self._first_names and self._first_names[name] in keys)
 
+    def has_any(self, first_names: frozenset[str]) -> bool:
+        """Whether ``config`` has an entry for one of some flags, given by their first names."""
+        return not first_names.isdisjoint(self._keys)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
 

@@ -105,10 +105,7 @@ def adapter_names(model: Model) -> list[str]:
     Raises:
         SpecError: there are more than a ModelRoute accepts.
     """
-    lists = [backend.lora_adapters for backend in served(model) if backend.lora_adapters]
-    if not lists:
-        return []
-    names = sorted({adapter.name for adapters in lists for adapter in adapters})
+    names = sorted({a.name for backend in served(model) for a in backend.lora_adapters})
     if len(names) > MAX_ADAPTERS:
         path = served(model)[0].path
         path = Path("spec.backends") if path.text.endswith("]") else path.child("loraAdapters")

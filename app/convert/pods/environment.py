@@ -47,6 +47,10 @@ _OURS: dict[str, list[Object]] = {
 They are shared by the children of all models, so read-only.
 """
 
+_OUR_NAMES = frozenset(
+    entry["name"] for entries in (*_OURS.values(), [_NIXL_HOST]) for entry in entries
+)
+
 _ASCEND = "HCCL_"
 """Prefix of the variables of Ascend's communication library."""
 
@@ -72,6 +76,8 @@ def _added(inputs: PodInputs, ours: list[Object]) -> list[Object]:
     """Returns the user's variables, then those of ours that have other names."""
     if inputs.env:
         taken = variables(inputs.backend)
+        if taken.keys().isdisjoint(_OUR_NAMES):
+            return inputs.env + ours
         ours = [entry for entry in ours if entry["name"] not in taken]
     return inputs.env + ours
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.validation.inputs import RuleInputs
-from app.validation.rules.running.given import value_of
+from app.validation.rules.running.given import served_arguments, value_of
 from app.values.fields import FieldError, invalid
 
 
@@ -20,8 +20,8 @@ def keys_have_certificates(inputs: RuleInputs) -> Iterator[FieldError]:
 
 def router_speaks_http(inputs: RuleInputs) -> Iterator[str]:
     """The router sends requests to the engines in plain HTTP."""
-    for _, worker in inputs.served_workers:
-        certificate = value_of(worker, "ssl-certfile")
+    for worker, given in served_arguments(inputs):
+        certificate = value_of(worker, "ssl-certfile") if "ssl-certfile" in given else None
         if certificate is None:
             continue
         yield (

@@ -33,8 +33,8 @@ _MAX_SUGGESTIONS = 20
 _TOOL_CHOICE, _TOOL_PARSER = "enable-auto-tool-choice", "tool-call-parser"
 _COMPILATION = "compilation-config"
 
-_COMBINED = (_TOOL_CHOICE, _COMPILATION, TRANSFER_FLAG)
-"""Flags that may clash with others, or with the release."""
+COMBINED = frozenset({_TOOL_CHOICE, _COMPILATION, TRANSFER_FLAG})
+"""Flags of vLLM, by their first names, that may clash with others or with the release."""
 
 _STRICT_TRANSFER = release("0.33.0")
 """The first table of a vLLM release that rejects ``_OLD_TRANSFER_KEYS``."""
@@ -146,9 +146,8 @@ def _detail(worker: WorkerForm, fault: Fault, *, suggest: bool) -> str:
 def _combinations(worker: WorkerForm) -> list[tuple[FieldError, bool]]:
     """Returns the faults of several arguments together, each with whether it is certain."""
     given = arguments(worker)
-    if worker.engine != "vllm" or not any(map(given.__contains__, _COMBINED)):
-        return []
-    return list(_found_combinations(worker, given))
+    may_clash = worker.engine == "vllm" and given.has_any(COMBINED)
+    return list(_found_combinations(worker, given)) if may_clash else []
 
 
 def _found_combinations(worker: WorkerForm, given: Arguments) -> Iterator[tuple[FieldError, bool]]:

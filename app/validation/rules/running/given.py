@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.model.arguments import Argument, Arguments, arguments
 from app.model.forms import WorkerForm, cached_fact
+from app.validation.inputs import RuleInputs
 
 
 def given(worker: WorkerForm, name: str) -> Argument | None:
@@ -27,6 +28,14 @@ def _readable(worker: WorkerForm) -> Arguments | None:
         return arguments(worker) if worker.config else None
     except ValueError:  # SpecError, or a number that is too large to print
         return None
+
+
+def served_arguments(inputs: RuleInputs) -> list[tuple[WorkerForm, Arguments]]:
+    """Returns the served workers whose arguments can be read, each with them."""
+    if len(inputs.arguments) == len(inputs.served_workers):
+        return inputs.arguments
+    workers = [worker for _, worker in inputs.served_workers]
+    return [(worker, config) for worker in workers if (config := _readable(worker)) is not None]
 
 
 def value_of(worker: WorkerForm, *names: str) -> Argument | None:
