@@ -73,7 +73,7 @@ def _policy_scope(
 ) -> PolicyScope:
     if policy is not None:
         return PolicyScope.MODEL
-    return PolicyScope.BACKEND if any(b.policy for b in backends) else PolicyScope.NONE
+    return PolicyScope.BACKEND if [b for b in backends if b.policy] else PolicyScope.NONE
 
 
 def _backend(

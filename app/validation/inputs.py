@@ -11,7 +11,7 @@ from app.model.forms import BackendForm, Model, WorkerForm
 from app.model.roles import DISAGGREGATED_TYPES, served
 from app.validation.config import config_fault
 from app.validation.context import Context
-from app.validation.subjects import subjects_of
+from app.validation.subjects import EVERY_SUBJECT, subjects_of
 from app.values.fields import FieldError, Path, SpecError
 from app.values.meta import Object
 from app.values.value import value
@@ -105,8 +105,11 @@ def rule_inputs(obj: Object, context: Context, *, is_update: bool = False) -> Ru
         served_workers=[(form, worker) for form in forms for worker in form.workers],
         readable_backends=readable,
         arguments=_arguments(readable),
-        subjects=subjects_of(
-            [backend for _, backend in all_backends],
+        # Some rules look at both forms of backends, and an object with both is rejected anyway.
+        subjects=EVERY_SUBJECT
+        if len(all_backends) > len(backends)
+        else subjects_of(
+            model.backends,
             has_policy=spec.autoscaling_policy is not None,
             has_others=context.lookup is not None,
         ),
@@ -116,10 +119,10 @@ def rule_inputs(obj: Object, context: Context, *, is_update: bool = False) -> Ru
 def _is_readable(form: BackendForm, config_faults: tuple[tuple[Path, str], ...]) -> bool:
     if sorted([worker.type for worker in form.workers]) != _WORKERS[form.type]:
         return False
+    if not config_faults:
+        return True
     unreadable = {path for path, _ in config_faults}
-    return not unreadable or not any(
-        worker.path.child("config") in unreadable for worker in form.workers
-    )
+    return not any(worker.path.child("config") in unreadable for worker in form.workers)
 
 
 def _arguments(forms: tuple[BackendForm, ...]) -> list[tuple[WorkerForm, Arguments]]:

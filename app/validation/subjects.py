@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum, auto
 
-from app.apis.modelbooster import Backend
+from app.model.forms import BackendForm
 from app.model.roles import DISAGGREGATED_TYPES
 
 
@@ -32,8 +32,11 @@ class Subject(Enum):
     """Other objects of the cluster to compare with."""
 
 
+EVERY_SUBJECT = (True,) * len(Subject)
+
+
 def subjects_of(
-    backends: Iterable[Backend], *, has_policy: bool, has_others: bool
+    backends: Iterable[BackendForm], *, has_policy: bool, has_others: bool
 ) -> tuple[bool, ...]:
     """Returns whether an object has each subject, in the order of ``Subject``.
 
@@ -44,17 +47,17 @@ def subjects_of(
     """
     policy = has_policy
     config = nodes = disaggregated = adapters = variables = resources = placement = False
-    for backend in backends:
-        policy = policy or backend.autoscaling_policy is not None
-        disaggregated = disaggregated or backend.type in DISAGGREGATED_TYPES
-        adapters = adapters or bool(backend.lora_adapters)
-        variables = variables or bool(backend.env or backend.env_from)
-        placement = placement or bool(backend.runtime_class_name)
-        for worker in backend.workers:
-            config = config or bool(worker.config)
-            nodes = nodes or (worker.pods or 1) > 1
-            resources = resources or bool(worker.resources)
-            placement = placement or bool(worker.affinity or worker.tolerations)
+    for form in backends:
+        policy = policy or form.policy is not None
+        disaggregated = disaggregated or form.type in DISAGGREGATED_TYPES
+        adapters = adapters or form.lora_adapters != ()
+        variables = variables or form.env != [] or form.env_from != []
+        placement = placement or form.runtime_class_name is not None
+        for worker in form.workers:
+            config = config or worker.config != {}
+            nodes = nodes or worker.pods > 1
+            resources = resources or worker.resources != {}
+            placement = placement or worker.affinity is not None or worker.tolerations != []
     return (
         policy,
         config,

@@ -53,8 +53,8 @@ def subjects(obj: Object, context: Context | None = None) -> set[Subject]:
         ({"backends": [backend(runtimeClassName="x")]}, {Subject.PLACEMENT}),
         # Rules look at both forms, even if only one is in effect.
         (
-            {"backends": [backend()], "backend": backend(loraAdapters=[lora("a")])},
-            {Subject.ADAPTERS},
+            {"backends": [backend()], "backend": backend()},
+            set(Subject),
         ),
     ],
 )
