@@ -98,5 +98,5 @@ def _shape(rules: Table, keys: tuple[str, ...]) -> _Shape | None:
     by_flag = {flag.flag: key for flag, key in zip(flags, keys, strict=True)}
     if len(by_flag) < len(keys):
         return None
-    types = [str if flag.is_text else int for flag in flags]
+    types: list[type] = [str if flag.is_text else int for flag in flags]
     return _Shape(by_flag, [flag.word for flag in flags], types)

@@ -115,7 +115,8 @@ class Model:
 
 
 class _HasFacts(Protocol):
-    facts: Facts
+    @property
+    def facts(self) -> Facts: ...
 
 
 _Form = TypeVar("_Form", bound=_HasFacts)
