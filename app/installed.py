@@ -3,6 +3,9 @@
 Discovery lists the kinds. That is not enough, because a kind of an older release stays until an
 administrator deletes it. The schema of AutoscalingPolicy tells the merged form (profile C) from
 the older one. The schema of its binding tells the two older forms apart (profiles A and B).
+
+v0.2.0, v0.3.0 and v0.4.0 have schemas of the same shape but behave differently. Only the image of
+kthena's controller manager tells them apart, if we may read its Deployment.
 """
 
 from __future__ import annotations
@@ -22,15 +25,23 @@ from app.apis.kinds import (
     MODEL_BOOSTER,
     NETWORKING,
     WORKLOAD,
+    KthenaRelease,
     Profile,
+    read_kthena_release,
 )
 from app.errors import ApiError, Forbidden, NotFound, Unreachable
 from app.kube import Backoff, Kube
 from app.values.meta import Object, Resource
+from app.values.untyped import as_dict, as_list
 
 log = logging.getLogger(__name__)
 
 GROUPS = (WORKLOAD, NETWORKING)
+
+DEPLOYMENT = Resource("apps", "v1", "deployments", "Deployment")
+
+CONTROLLER_MANAGER = "kthena-controller-manager"
+"""Name of kthena's Deployment, and last part of the repository of its image, in every release."""
 
 RETRY_SECONDS = 15.0
 """Longest interval while the release is unknown, or a child is rejected."""
@@ -46,12 +57,14 @@ class Installed:
         missing: paths of the fields that the installed ModelBooster schema lacks. If there are
             any, another CustomResourceDefinition is installed.
         version: ETag of the published schemas; it changes with each of them.
+        release: the release of kthena; None if only its profile is known.
     """
 
     profile: Profile | None
     kinds: tuple[Resource, ...]
     missing: tuple[str, ...] = ()
     version: str = ""
+    release: KthenaRelease | None = None
 
     @property
     def booster_is_ours(self) -> bool:
@@ -112,17 +125,44 @@ def _resolved(schemas: Object, schema: Any) -> Object:
     return found
 
 
+def release_of_manager(deployment: Object) -> KthenaRelease | None:
+    """Returns the release that the image of kthena's controller manager has; None if unknown.
+
+    ``latest``, a digest and an image of one's own tell nothing.
+
+    Args:
+        deployment: the Deployment of the controller manager.
+    """
+    pod = as_dict(as_dict(as_dict(deployment.get("spec")).get("template")).get("spec"))
+    for container in as_list(pod.get("containers")):
+        name, _, _ = str(as_dict(container).get("image") or "").partition("@")
+        path, _, tag = name.rpartition(":")
+        if path.rpartition("/")[2] == CONTROLLER_MANAGER:
+            return read_kthena_release(tag)
+    return None
+
+
 class Detector:
     """Asks the cluster which kthena is installed. Unchanged schemas are not transferred again.
 
     Args:
         kube: the API server.
         fixed: profile from the settings; it overrides the detected one.
+        release: release from the settings; it overrides the detected one.
+        namespace: namespace of kthena's controller manager; ``""`` if it must not be read.
     """
 
-    def __init__(self, kube: Kube, fixed: Profile | None = None) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        fixed: Profile | None = None,
+        release: KthenaRelease | None = None,
+        namespace: str = "",
+    ) -> None:
         self._kube = kube
         self._fixed = fixed
+        self._release = release
+        self._namespace = namespace
         self._etag: str | None = None
         self._schemas: Object = {}
 
@@ -136,7 +176,21 @@ class Detector:
         for group in GROUPS:
             served.update(await self._served(group))
         found = installed_from(served, await self._openapi())
-        return replace(found, profile=self._fixed or found.profile, version=self._etag or "")
+        return replace(
+            found,
+            profile=self._fixed or found.profile,
+            version=self._etag or "",
+            release=self._release or await self._deployed(),
+        )
+
+    async def _deployed(self) -> KthenaRelease | None:
+        if not self._namespace:
+            return None
+        try:
+            found = await self._kube.get(DEPLOYMENT, self._namespace, CONTROLLER_MANAGER)
+        except (NotFound, Forbidden):
+            return None  # the schemas have to do
+        return release_of_manager(found)
 
     async def _served(self, group: str) -> Iterable[str]:
         try:

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def concluded(found: dict[str, Any], faults: list[str], path: Path | None) -> int:
-    """Writes all figures to a file if one is named, and tells broken limits.
+    """Writes all figures to a file if one is named, and prints broken limits.
 
     Returns:
         The exit code: 1 if a limit is broken.

@@ -1,4 +1,4 @@
-"""What is sent: reviews of some sizes, all of them different."""
+"""The reviews that are sent: several sizes, no two alike."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NUMBERS = (
     *("long-prefill-token-threshold", "max-cpu-loras", "max-log-len", "max-logprobs", "max-loras"),
     *("max-num-seqs", "max-parallel-loading-workers", "num-gpu-blocks-override", "seed"),
 )
-"""Flags of every vLLM release that are whole numbers."""
+"""Integer flags that every vLLM release has."""
 
 TEXTS = (
     *("chat-template", "code-revision", "download-dir", "generation-config", "hf-config-path"),
@@ -24,7 +24,7 @@ TEXTS = (
     *("tokenizer", "tokenizer-revision", "tool-call-parser", "tool-parser-plugin", "worker-cls"),
     "worker-extension-cls",
 )
-"""Flags of every vLLM release that are any text."""
+"""Text flags that every vLLM release has."""
 
 RESOURCE = {"group": GROUP, "version": "v1alpha1", "resource": "modelboosters"}
 
@@ -75,13 +75,13 @@ def review(obj: dict[str, Any], chance: random.Random, *, update: bool = False) 
 
 
 def small(chance: random.Random) -> Review:
-    """A usual object; some 1.5 KB."""
+    """A typical object, about 1.5 KB."""
     config = {"port": chance.randint(9000, 9999)}
     return review(booster_object(_name(chance), _backend(chance, "b1", config)), chance)
 
 
 def medium(chance: random.Random) -> Review:
-    """One with env and an adapter, half of them edited; some 2.7 KB."""
+    """An object with env and an adapter, half of them edited; about 2.7 KB."""
     config = {**_numbers(chance), "revision": _name(chance)}
     found = _backend(
         chance, "b1", config, env=_env(chance, 8, 8), loraAdapters=[lora(_name(chance))]
@@ -90,7 +90,7 @@ def medium(chance: random.Random) -> Review:
 
 
 def large(chance: random.Random) -> Review:
-    """Fourteen backends; some 42 KB."""
+    """Fourteen backends, about 42 KB."""
     backends = [
         _backend(
             chance,
@@ -107,7 +107,7 @@ def large(chance: random.Random) -> Review:
 
 
 def denied(chance: random.Random) -> Review:
-    """A small one with a fault."""
+    """A small object with a fault."""
     obj = booster_object(_name(chance), backend("b1", minReplicas=3, maxReplicas=2))
     return review(obj, chance)
 
@@ -121,7 +121,7 @@ SIZES: dict[str, Callable[[random.Random], Review]] = {
 
 
 def corpus(size: str, count: int, seed: str) -> list[Review]:
-    """Returns so many reviews of a size; no two are alike, of other seeds neither."""
+    """Returns a number of reviews of a size; all differ, also between seeds."""
     chance = random.Random(f"{size} {seed}")
     return [SIZES[size](chance) for _ in range(count)]
 

@@ -1,4 +1,4 @@
-"""What disturbances cost: a restart, a change of leader, a storm of events."""
+"""Measures the cost of a restart, a change of leader, and a storm of events."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.builders import booster_object
 from tests.controlplane.plane import ControlPlane
 
 SETTLE_SECONDS = 5.0
-"""How long we wait for writes that should not come."""
+"""How long to wait for writes that should not happen."""
 
 FLAPPING = 4
-"""Writers to the same object; with more the API server is busy with their conflicts."""
+"""Writers to the same object. With more, the API server is busy with their conflicts."""
 
 
 async def restart(plane: ControlPlane, process: Process, kube: Kube) -> dict[str, float]:
-    """B12: what a restart costs."""
+    """B12: the cost of a restart."""
     before = await _conditions(kube)
     process.stop()
     begun = await asyncio.to_thread(audit.now, plane)
@@ -55,7 +55,7 @@ async def _conditions(kube: Kube) -> dict[str, Any]:
 async def failover(
     kubeconfig: Path, log: Path, fleet: Fleet, leader: Process
 ) -> tuple[list[dict[str, Any]], Process]:
-    """B16: from the end of the leader to the next ModelBooster that is served, by the standby.
+    """B16: from the end of the leader to the next ModelBooster that the standby serves.
 
     Returns:
         The seconds by signal, and the process that leads now.
@@ -79,7 +79,7 @@ async def failover(
 async def storm(
     plane: ControlPlane, process: Process, fleet: Fleet, kube: Kube, seconds: float
 ) -> dict[str, float]:
-    """B20: the ModelServing of one ModelBooster changes as often as the API server lets it."""
+    """B20: the ModelServing of one ModelBooster changes as often as the API server allows."""
     await fleet.make([booster_object("storm")])
     await fleet.until_active(["storm"])
     listed = await kube.list(MODEL_SERVING, namespace=NAMESPACE)
@@ -94,7 +94,7 @@ async def storm(
         is_up = first
         while True:
             is_up = not is_up
-            with suppress(ApiError):  # too many at once, for the API server
+            with suppress(ApiError):  # too many at once for the API server
                 await _say(kube, serving, is_up)
                 sent += 1
 
@@ -135,7 +135,7 @@ async def _say(kube: Kube, serving: Object, is_up: bool) -> None:
 
 
 async def touched(plane: ControlPlane, process: Process, kube: Kube) -> dict[str, float]:
-    """B20: every ModelBooster gets a label, so that all of them are looked at again."""
+    """B20: every ModelBooster gets a label, so that each has another pass."""
     names = list(await _conditions(kube))
     begun = await asyncio.to_thread(audit.now, plane)
     cpu = process.cpu_seconds
@@ -160,7 +160,7 @@ async def touched(plane: ControlPlane, process: Process, kube: Kube) -> dict[str
 
 @asynccontextmanager
 async def running(process: Process) -> AsyncIterator[list[Process]]:
-    """Starts a process; ends whatever stands in the list at last, in which others may take over."""
+    """Starts a process; at the end, ends every process in the list, to which callers may add."""
     await asyncio.to_thread(process.start)
     processes = [process]
     try:

@@ -1,11 +1,11 @@
-"""A whole controller, fed from files instead of by an API server: for ``bench.memory``.
+"""A whole controller that reads files instead of an API server, for ``bench.memory``.
 
     python -m bench._fed FOLDER SIZE
 
-The folder holds the objects as a server told them, one line of a watch each, ``<plural>.jsonl``,
-and what it said about itself, ``documents.json``. Prints how much memory the process takes when
-everything is listed and each of SIZE ModelBoosters has had its pass, the most that it ever took,
-and how often it tried to write.
+The folder holds the objects as the server sent them, one line of a watch each, ``<plural>.jsonl``,
+and the discovery documents, ``documents.json``. Prints the memory of the process when everything is
+listed and each of SIZE ModelBoosters has had its pass, its peak memory, and the number of attempted
+writes.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from controller.controller import CLEANUP_SECONDS, Controller
 from controller.reconcile.desired_cache import IDLE_SECONDS
 
 LINES_AT_ONCE = 50
-"""So many come in one piece from a server next door."""
+"""Number of lines that a nearby server sends in one chunk."""
 
 
 class Fed(Kube):
-    """Tells what stands in a folder, and then nothing any more.
+    """Reports the objects of a folder once, and then no changes.
 
     Args:
-        folder: where.
-        size: how many lines of each file are told.
+        folder: with the files.
+        size: number of lines of each file.
     """
 
     def __init__(self, folder: Path, size: int) -> None:
@@ -52,7 +52,7 @@ class Fed(Kube):
         self.told: Counter[str] = Counter()
 
     async def read(self, path: str, *, etag: str | None = None) -> ApiDocument:
-        """Returns what the server said at this path."""
+        """Returns the server's document for this path."""
         if path not in self._documents:
             raise NotFound(404, "NotFound", path)
         return ApiDocument(True, "", self._documents[path])
@@ -60,7 +60,7 @@ class Fed(Kube):
     async def watch(
         self, resource: Resource, *, label_selector: str = "", **options: Any
     ) -> AsyncGenerator[Event, None]:
-        """Yields the objects of a kind, as a list does that is streamed."""
+        """Yields the objects of a kind like a streaming list."""
         selected = "selected" if label_selector else "all"
         path = self._folder / f"{resource.plural}.{selected}.jsonl"
         if path.exists():
@@ -77,7 +77,7 @@ class Fed(Kube):
     async def each(
         self, resource: Resource, take: Callable[[Object], object], **options: Any
     ) -> str:
-        """Hands over nothing: every child has our label."""
+        """Yields nothing, because every child has our label."""
         return "1"
 
     async def _write(
@@ -88,13 +88,13 @@ class Fed(Kube):
 
 
 def mib(field: str) -> float:
-    """Returns what the kernel says of this process's memory."""
+    """Returns the kernel's figures about this process's memory."""
     status = Path("/proc/self/status").read_text()
     return int(status.split(f"{field}:")[1].split()[0]) / 1024
 
 
 async def fed(folder: Path, size: int) -> dict[str, float]:
-    """Runs a controller until it has nothing more to do."""
+    """Runs a controller until it is idle."""
     metrics = Metrics()
     kube = Fed(folder, size)
     controller = Controller(kube, ControllerConfig(), metrics)
@@ -111,7 +111,7 @@ async def fed(folder: Path, size: int) -> dict[str, float]:
 
     while not controller.is_idle or passes() < size:  # noqa: ASYNC110 - nothing tells of its end
         await asyncio.sleep(0.05)
-    await asyncio.sleep(IDLE_SECONDS + CLEANUP_SECONDS + 1)  # what is idle is not kept for long
+    await asyncio.sleep(IDLE_SECONDS + CLEANUP_SECONDS + 1)  # idle objects are not kept for long
     gc.collect()
     found = {"MiB": mib("VmRSS"), "peak MiB": mib("VmHWM"), "passes": passes()}
     for task in (working, following):

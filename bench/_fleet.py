@@ -1,4 +1,4 @@
-"""What the benchmarks of the controller share: its process, a fleet, and who reports it ready."""
+"""Shared by the controller's benchmarks: its process, a fleet, and a serving controller."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Process:
     """The controller's process.
 
     Args:
-        kubeconfig: whom it asks, and as whom.
-        log: where its lines go.
-        port: of its probes; two processes at a time need two.
+        kubeconfig: of the API server and the user.
+        log: file for its log.
+        port: of its probes; two processes need two ports.
     """
 
     def __init__(self, kubeconfig: Path, log: Path, port: int = PORT) -> None:
@@ -72,18 +72,18 @@ class Process:
         return False
 
     def stop(self) -> None:
-        """Ends it as the kubelet would."""
+        """Stops it as the kubelet does."""
         self.send(signal.SIGTERM)
         if self._process:
             self._process.wait(30)
 
     def send(self, number: signal.Signals) -> None:
-        """Sends it a signal, and does not wait for what comes of it."""
+        """Sends a signal without waiting for its effect."""
         if self._process and self._process.poll() is None:
             self._process.send_signal(number)
 
     def longest_answer(self, seconds: float) -> float:
-        """Asks again and again whether it is alive; returns the longest time until the answer."""
+        """Polls the liveness probe; returns the longest response time."""
         longest, until = 0.0, time.monotonic() + seconds
         while (began := time.monotonic()) < until:
             with urlopen(f"http://127.0.0.1:{self._port}/livez") as answer:

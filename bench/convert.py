@@ -1,9 +1,9 @@
-"""What a conversion costs, from the stored object on: its meaning, what children say, children.
+"""Measures a conversion from the stored object: canonical form, drafts of the children, children.
 
-Each column holds the one before it. Admission needs what the children say (drafts); labels, owner
-and revision are for those that are sent. Limits: a typical ModelBooster with two backends takes
-less than 1 ms, one with sixteen less than 10 ms; its meaning takes at most half of the whole.
-Prints a table; ends with 1 if a limit is broken.
+Each column includes the one before it. Admission needs drafts; labels, owner and revision are for
+children that are sent. Limits: a typical ModelBooster with two backends takes less than 1 ms, one
+with sixteen less than 10 ms; the canonical form takes at most half of the whole. Prints a table;
+ends with 1 if a limit is broken.
 
     python -m bench.convert [--seconds 2]
 """
@@ -33,7 +33,7 @@ OPTIONS = Options()
 
 
 def typical(name: str, **fields: object) -> Object:
-    """A backend as people write them: a cache, credentials, resources, some arguments."""
+    """A typical backend: a cache, credentials, resources, some arguments."""
     config = {
         "served-model-name": "qwen3-8b",
         "max-model-len": 32768,
@@ -65,11 +65,11 @@ def cases() -> dict[str, Object]:
 
 
 def median_ms(work: Callable[[], object], seconds: float) -> float:
-    """Returns how long ``work`` takes, as the median over many runs, in milliseconds."""
+    """Returns the median duration of ``work`` over many runs, in milliseconds."""
     times: list[int] = []
     end = time.perf_counter() + seconds
     while len(times) < 5 or time.perf_counter() < end:
-        # The process's own time: what else runs on the machine does not count.
+        # CPU time of the process: other load on the machine does not count.
         begin = time.process_time_ns()
         work()
         times.append(time.process_time_ns() - begin)

@@ -1,4 +1,4 @@
-"""How the cost of a verdict grows: an object of four times the size, at most eight times the CPU.
+"""Measures how validation scales: four times the size may cost at most eight times the CPU.
 
 Work that is linear gives a ratio of 4, quadratic work 16. A ratio holds on any machine, and CPU
 time does not count what other processes do. Prints a table; ends with 1 if a limit is broken.
@@ -19,7 +19,7 @@ from tests.builders import backend, booster_object, policy, worker
 
 FACTOR = 4
 MOST = 8.0
-"""What the larger of two objects may cost, as a multiple of the smaller one."""
+"""Limit for the larger of two objects, as a multiple of the smaller one."""
 
 LONG = 1_000_000
 """Characters of the longer text; the shorter one has a quarter."""
@@ -71,7 +71,7 @@ def shapes() -> Iterator[tuple[str, Build]]:
 
 
 def least_ms(obj: Object, runs: int) -> float:
-    """Returns the CPU time of one verdict, the least of several runs, in milliseconds."""
+    """Returns the CPU time of one validation, the minimum of several runs, in milliseconds."""
     used = []
     for _ in range(runs):
         begin = time.process_time_ns()

@@ -1,12 +1,12 @@
-"""How much memory the controller takes: empty, for each ModelBooster, and when it starts.
+"""Measures the controller's memory: empty, per ModelBooster, and during the start.
 
 Empty: the real process (``model-booster controller``) on a real API server. Where the machine
 allows it the process finds its credentials as in a pod, for with a kubeconfig it loads a library
 that a pod does not.
 
-With many: that process makes the children of one ModelBooster. All that the server then tells of
-them is written down as often as there shall be ModelBoosters, each with names and uids of its own,
-and a whole controller is fed with that (``bench._fed``), has its passes, and finds nothing to do.
+With many: that process creates the children of one ModelBooster. What the server then reports about
+them is written once per ModelBooster of the fleet, with other names and uids. A whole controller
+reads these files (``bench._fed``), makes its passes, and finds nothing to do.
 
     python -m bench.memory [--fleet 1000 5000] [--pods 20000] [--json FILE]
 """
@@ -48,10 +48,10 @@ PORT = 18998
 RUN = "/var/run"
 ACCOUNT = f"{RUN}/secrets/kubernetes.io/serviceaccount"
 CALM_SECONDS = 3
-"""How long nothing more is done before memory is read."""
+"""How long the process must be idle before memory is read."""
 
 SAMPLE = "sample-0000"
-"""Name of the ModelBooster that the others are made after."""
+"""Name of the ModelBooster that the others are copies of."""
 
 DOCUMENTS = (
     f"/apis/{WORKLOAD}/v1alpha1",
@@ -70,7 +70,7 @@ OWN_ROOT = ("unshare", "--user", "--map-root-user", "--mount")
 
 
 def can_be_a_pod() -> bool:
-    """Whether a process may have files of its own under /var/run here."""
+    """Whether a process can have its own files under /var/run on this machine."""
     with suppress(OSError):
         return subprocess.run([*OWN_ROOT, "mount", "-t", "tmpfs", "none", RUN]).returncode == 0
     return False
@@ -86,7 +86,7 @@ class Process:
         self.is_pod = can_be_a_pod()
 
     async def start(self) -> None:
-        """Starts it, and returns when it leads and is calm."""
+        """Starts it; returns when it leads and is idle."""
         process = self._started()
         while not self._leads():
             if process.poll() is not None:
@@ -131,7 +131,7 @@ class Process:
         return any(line.startswith(name) and line.endswith(" 1.0") for line in lines)
 
     def stop(self) -> None:
-        """Ends it as the kubelet would."""
+        """Stops it as the kubelet does."""
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(30)
@@ -145,11 +145,10 @@ class Process:
 
 
 async def sample(plane: ControlPlane, process: Process) -> tuple[float, list[Object], Object]:
-    """Lets the real process make the children of one ModelBooster.
+    """Lets the real process create the children of one ModelBooster.
 
     Returns:
-        The memory that it took before, all objects as the server tells them, what the server says
-        about itself.
+        Its memory before that, all objects as the server sends them, the discovery documents.
     """
     async with connect(str(plane.kubeconfig)) as kube, player(kube):
         fleet = Fleet(kube)
@@ -172,11 +171,11 @@ async def sample(plane: ControlPlane, process: Process) -> tuple[float, list[Obj
 
 
 class Copies:
-    """Writes the sample down again and again.
+    """Writes copies of the sample.
 
     Args:
         objects: the sample.
-        context: what the children of a copy depend on, besides its name.
+        context: what the children of a copy depend on, apart from its name.
     """
 
     def __init__(self, objects: list[Object], context: Context) -> None:
@@ -212,7 +211,7 @@ class Copies:
 
 
 def write_down(folder: Path, objects: list[Object], size: int, pods: int) -> None:
-    """Writes copies of the sample, and pods that nobody here has anything to do with."""
+    """Writes copies of the sample, and unrelated pods."""
     copies = Copies(objects, Context(Options()))
     plurals = {r.kind: r.plural for r in (MODEL_BOOSTER, *CHILDREN)}
     files = {
@@ -221,7 +220,7 @@ def write_down(folder: Path, objects: list[Object], size: int, pods: int) -> Non
     }
     for number in range(size):
         for kind, line in copies.lines(number).items():
-            for file in files[kind]:  # all of ours have the label that we select by
+            for file in files[kind]:  # all of ours have the label of our selector
                 file.write(line)
     for both in files.values():
         for file in both:
@@ -235,7 +234,7 @@ def write_down(folder: Path, objects: list[Object], size: int, pods: int) -> Non
 
 
 def fed(folder: Path, sizes: Iterable[int]) -> list[dict[str, float]]:
-    """Returns what controllers take that are fed with so many of the copies, in the same order."""
+    """Returns the memory of controllers for these numbers of copies, in the same order."""
     programs = [
         subprocess.Popen(
             [sys.executable, "-m", "bench._fed", str(folder), str(size)], stdout=subprocess.PIPE
@@ -276,7 +275,7 @@ def measure(sizes: list[int], pods: int) -> dict[str, Any]:
 
 
 def broken(found: dict[str, Any]) -> list[str]:
-    """Returns the limits that were not kept."""
+    """Returns the limits that are broken."""
     faults = []
     if found["credentials"] == "as in a pod" and found["empty MiB"] > MOST_BASE_MIB:
         faults.append(f"{found['empty MiB']:.0f} MiB with nothing to do")

@@ -1,13 +1,13 @@
-"""What the controller asks of the API server, how long it takes, and what it costs.
+"""Measures the controller's requests to the API server, its latency, CPU time and memory.
 
-A real API server, the real process (``model-booster controller``), and a loop that plays kthena's
-serving controller by reporting every ModelServing Available. Requests are counted in the server's
-audit log, by user; processor time and memory are those of the controller's process. The load runs
-on the same machine, so times say more about the machine than counts do.
+It uses a real API server, the real process (``model-booster controller``), and a loop that plays
+kthena's serving controller and reports every ModelServing Available. Requests are counted in the
+server's audit log by user. The load runs on the same machine, so times depend on the machine more
+than counts do.
 
     python -m bench.reconcile [--fleet 500 2000] [--quick] [--json FILE]
 
-Ends with 1 if a limit on a count is broken; those hold on every machine.
+Ends with 1 if a limit on a count is broken; these limits hold on every machine.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tests.controlplane.plane import ControlPlane
 
 EDITS = 10
 START_SECONDS = 2
-"""After these a leader has looked for what lost our label, which is the last that a start costs."""
+"""After these seconds a leader has searched for children without our label, its last start task."""
 
 
 def many(name: str, count: int, **fields: Any) -> Object:
@@ -58,7 +58,7 @@ SHAPES = {
 
 
 async def requests_to_active(plane: ControlPlane, fleet: Fleet) -> list[dict[str, Any]]:
-    """B6: what one new ModelBooster costs, by shape."""
+    """B6: the cost of one new ModelBooster, by shape."""
     rows = []
     await asyncio.sleep(START_SECONDS)
     for shape, (booster, children) in SHAPES.items():
@@ -66,7 +66,7 @@ async def requests_to_active(plane: ControlPlane, fleet: Fleet) -> list[dict[str
         name = booster["metadata"]["name"]
         await fleet.make([booster])
         await fleet.until_active([name])
-        await asyncio.sleep(1)  # whatever comes late counts too
+        await asyncio.sleep(1)  # late requests count too
         counts = counted(plane, begun)
         rows.append({"shape": shape, "C": children, "allowed": children + 2, **counts})
         await fleet.clear([name])
@@ -74,7 +74,7 @@ async def requests_to_active(plane: ControlPlane, fleet: Fleet) -> list[dict[str
 
 
 async def time_to_children(plane: ControlPlane, fleet: Fleet, rounds: int = 30) -> dict[str, float]:
-    """B7: from the request that creates a ModelBooster to the answer about its last child."""
+    """B7: from the request that creates a ModelBooster to the response for its last child."""
     took = []
     names = [f"t{i}" for i in range(rounds)]
     for name in names:
@@ -151,7 +151,7 @@ async def steady(plane: ControlPlane, process: Process, seconds: float) -> dict[
 
 
 def slope(rows: Sequence[dict[str, float]], what: str) -> float:
-    """B19: how fast something grows with the fleet: 1 means in proportion (log-log slope)."""
+    """B19: growth with the fleet as a log-log slope; 1 means in proportion."""
     x = [math.log(row["size"]) for row in rows]
     y = [math.log(max(row[what] * row["size"], 1e-9)) for row in rows]
     return statistics.linear_regression(x, y).slope
@@ -260,7 +260,7 @@ def show(found: dict[str, Any]) -> None:
 
 
 def broken(found: dict[str, Any]) -> list[str]:
-    """Returns the limits on counts that were not kept; those hold on every machine."""
+    """Returns the limits on counts that are broken; they hold on every machine."""
     faults = [
         ", ".join(f"{row[what]} {what}" for what in ("shape", "writes", "reads", "conflicts"))
         for row in found["B6 requests to Active"]

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from app.apis.kinds import Profile
 from app.cache.timing import DEFAULT_TIMING, Timing
 from app.convert.options import Options
+from app.installed import Detector
+from app.kube import Kube
+from controller.plan.route_shares import READY_SECONDS
 from controller.queue.workers import CONTROLLER_NAME
 from controller.reconcile.conflict_state import CONFLICT_TIMING, ConflictTiming
 
@@ -26,8 +29,11 @@ class ControllerConfig:
         conflict_timing: how often to check whether a conflicting controller is gone.
         poll_seconds: interval between detections of the installed kthena release.
         watch_pods: whether to watch pods, to say why a backend is not ready.
+        touch_pods: whether to annotate pods after their ModelServer was created again.
         rollout_wave_size: number of ModelBoosters that may restart pods concurrently without
             an edit of their spec; 0 for none.
+        route_ready_seconds: how long a backend has to be available before it comes back into the
+            ModelRoute.
     """
 
     options: Options = field(default_factory=Options)
@@ -40,4 +46,11 @@ class ControllerConfig:
     conflict_timing: ConflictTiming = CONFLICT_TIMING
     poll_seconds: float = 60
     watch_pods: bool = True
+    touch_pods: bool = False
     rollout_wave_size: int = 0
+    route_ready_seconds: float = READY_SECONDS
+
+    def detector(self, kube: Kube) -> Detector:
+        """Returns the detector of the installed kthena."""
+        release, namespace = self.options.kthena_release, self.options.kthena_namespace
+        return Detector(kube, self.profile, release, namespace)

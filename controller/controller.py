@@ -10,12 +10,13 @@ from contextlib import suppress
 
 from app.apis.kinds import MODEL_SERVING
 from app.errors import ApiError, Unreachable
-from app.installed import RETRY_SECONDS, Detector, Installed, poll
+from app.installed import RETRY_SECONDS, Installed, poll
 from app.kube import Backoff, Kube
 from app.metrics import Metrics
 from app.schema_monitor import SchemaMonitor
 from app.values.meta import Key
 from controller.cluster.informer_set import InformerSet
+from controller.cluster.pod_touch import PodToucher
 from controller.config import ControllerConfig
 from controller.election.leadership import cause_of
 from controller.gauges import register_gauges
@@ -80,13 +81,14 @@ class Controller:
             self._informers.relist_boosters,
             self._schema_changed,
         )
-        self._detector = Detector(kube, self._config.profile)
+        self._detector = self._config.detector(kube)
         self._installed: Installed | None = None
         self._is_installed_known = asyncio.Event()
         self._stopping = asyncio.Event()
         handlers, cache = self._informers.handlers, self._informers.cache
+        names, rivals = handlers.names, handlers.rivals
         self._desired_states = DesiredStateCache(
-            self._config.options, self._config.profile, handlers.names.other_claims
+            self._config.options, self._config.profile, names.other_claims, rivals.notes
         )
         self._recorder = EventRecorder(kube, self._config.instance)
         conflicts = ConflictGuard(kube, cache, timing=self._config.conflict_timing)
@@ -104,6 +106,9 @@ class Controller:
             waves,
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
             self.schema,
+            names.leaving_routes,
+            PodToucher(kube, cache) if self._config.touch_pods else None,
+            self._config.route_ready_seconds,
         )
         self._workers = Workers(
             self._queue, self._reconciler.reconcile, self._metrics, self._config.resync_seconds
@@ -113,13 +118,8 @@ class Controller:
     async def follow(self) -> None:
         """Keeps the stores up to date, until it is cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(
-                poll(
-                    self._detect,
-                    self._config.poll_seconds,
-                    is_urgent=lambda: any(True for _ in self._reconciler.rejected()),
-                )
-            )
+            polling = poll(self._detect, self._config.poll_seconds, self._has_rejected_children)
+            group.create_task(polling)
             group.create_task(self.schema.run())
             group.create_task(self._clean_up())
             group.create_task(self._informers.run())
@@ -188,6 +188,9 @@ class Controller:
                 raise result
         return not self._stopping.is_set()
 
+    def _has_rejected_children(self) -> bool:
+        return any(True for _ in self._reconciler.rejected())
+
     async def _detect(self) -> Installed:
         """Detects which kthena is installed, and handles a change."""
         rejected = list(self._reconciler.rejected())
@@ -199,12 +202,14 @@ class Controller:
 
     def _installed_changed(self, found: Installed, rejected: list[Key]) -> None:
         log.info(
-            "kthena of profile %s is installed, with %s",
+            "kthena of profile %s is installed, release %s, with %s",
             found.profile or "unknown",
+            found.release or "unknown",
             ", ".join(map(str, found.kinds)) or "no kinds at all",
         )
         is_first = self._installed is None
-        self._installed, self._desired_states.profile = found, found.profile
+        self._installed = found
+        self._desired_states.set_installed(found.profile, found.release)
         self._informers.set_served(found)
         self._is_installed_known.set()
         for key in rejected:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic_settings import NoDecode
 
 from app.apis.core import ResourceRequirements
@@ -14,10 +15,23 @@ from app.values.names import MAX_SUBDOMAIN_LENGTH, SUBDOMAIN
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Delay = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 ObjectName = Annotated[str, Field(max_length=MAX_SUBDOMAIN_LENGTH, pattern=f"^{SUBDOMAIN}$")]
-Names = Annotated[tuple[str, ...], NoDecode]
-"""A comma-separated list."""
-Metadata = dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]]
+
+
+def _split_commas(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _parse_json(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as exc:
+        raise ValueError(f"not JSON: {exc}") from exc
 
 
 def checked_resources(value: Object) -> Object:
@@ -43,3 +57,17 @@ def checked_resources(value: Object) -> Object:
 def _resources() -> TypeAdapter[ResourceRequirements]:
     """Returns the validator of resources; few processes need it, and it takes long to build."""
     return TypeAdapter(ResourceRequirements)
+
+
+_JSON = BeforeValidator(_parse_json)
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+"""A comma-separated list."""
+Metadata = Annotated[
+    dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]], NoDecode, _JSON
+]
+"""Labels and annotations, as JSON."""
+Resources = Annotated[Object, NoDecode, _JSON, AfterValidator(checked_resources)]
+"""The resources of a container, as JSON."""
+Arguments = Annotated[tuple[str, ...], NoDecode, _JSON]
+"""A list of texts, as JSON."""

@@ -6,35 +6,41 @@ prefix is an error, so that a misspelt setting is noticed at the start.
 
 from __future__ import annotations
 
-import json
 import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.apis.kinds import PROFILES, Profile
-from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE, STARTUP_SECONDS, Options
+from app.apis.kinds import PROFILES, Profile, read_kthena_release
+from app.convert.options import (
+    DOWNLOADER_IMAGE,
+    KTHENA_NAMESPACE,
+    MAX_WAITING_REQUESTS,
+    RUNTIME_IMAGE,
+    STARTUP_SECONDS,
+    Options,
+)
 from app.errors import UsageError
 from app.model.annotations import MAX_STARTUP_SECONDS
 from app.model.storage import HOST_PATH_PREFIXES
 from app.values.folders import host_folder
-from app.values.meta import Object
 from controller.election.lease import is_safe as is_safe_lease
+from controller.plan.route_shares import READY_SECONDS
 from modelbooster.setting_types import (
+    Arguments,
+    Delay,
     Metadata,
     Names,
     ObjectName,
     Port,
+    Resources,
     Seconds,
-    checked_resources,
 )
 
 PREFIX = "MODELBOOSTER_"
-
-_JSON_SETTINGS = ("downloader_resources", "downloader_args", "runtime_resources", "state_metadata")
 
 
 class Settings(BaseSettings):
@@ -59,7 +65,7 @@ class Settings(BaseSettings):
 
     namespace: ObjectName = "default"
     """Namespace of the program: of its Lease, its Secret and its Service."""
-    state_metadata: Annotated[Metadata, NoDecode] = {}
+    state_metadata: Metadata = {}
     """Labels and annotations of a Lease or Secret that is recreated after deletion, as JSON."""
     namespaces: Names = ()
     """Namespaces whose ModelBoosters are served; all if empty."""
@@ -70,17 +76,22 @@ class Settings(BaseSettings):
 
     kthena_release: str | None = None
     """kthena release of the children; the installed one if absent."""
+    kthena_namespace: ObjectName = KTHENA_NAMESPACE
+    """Namespace of kthena's controller manager, whose image tells the installed release."""
+    max_waiting_requests: Annotated[int, Field(ge=1)] = MAX_WAITING_REQUESTS
+    """Waiting requests of a pod from which kthena's router sends it no more requests
+    (maxWaitingRequests of its chart); higher autoscaling targets get a warning."""
     downloader_image: Annotated[str, Field(min_length=1)] = DOWNLOADER_IMAGE
     """Image that downloads models and adapters. A change restarts every model."""
     runtime_image: Annotated[str, Field(min_length=1)] = RUNTIME_IMAGE
     """Image of the metrics sidecar. A change restarts every model."""
     image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = ""
     """Pull policy of these two images; Kubernetes decides if empty."""
-    downloader_resources: Annotated[Object, NoDecode] = {}
+    downloader_resources: Resources = {}
     """Resources of the downloaders, as JSON, such as {"requests": {"cpu": "1"}}."""
-    downloader_args: Annotated[tuple[str, ...], NoDecode] = ()
+    downloader_args: Arguments = ()
     """Further arguments of each downloader, as a JSON list."""
-    runtime_resources: Annotated[Object, NoDecode] = {}
+    runtime_resources: Resources = {}
     """Resources of the sidecar, as JSON. A ResourceQuota may require them of every container."""
     engine_startup_seconds: Annotated[int, Field(ge=1, le=MAX_STARTUP_SECONDS)] = STARTUP_SECONDS
     """Seconds that an engine may load its model before Kubernetes restarts it. A ModelBooster can
@@ -122,6 +133,11 @@ class Settings(BaseSettings):
     """Interval after which an unchanged ModelBooster is reconciled again."""
     watch_pods: bool = True
     """Whether pods are watched, so that the status tells why a backend is not ready."""
+    touch_pods: bool = False
+    """Whether pods are annotated after their ModelServer was created again (kthena to v0.2.0)."""
+    route_ready_seconds: Delay = READY_SECONDS
+    """Seconds without a break that a backend which had no ready pod is available before it gets
+    requests again, if another backend gets them meanwhile."""
     rollout_wave_size: Annotated[int, Field(ge=0)] = 0
     """How many ModelBoosters may restart pods at a time without an edit of their spec (after an
     upgrade of the operator, in a takeover from kthena); 0 restarts only annotated ones."""
@@ -139,28 +155,6 @@ class Settings(BaseSettings):
     """Interval between two attempts to acquire or renew the Lease."""
     identity: str = ""
     """Name of this replica; the host name if empty. The Lease adds a random suffix."""
-
-    @field_validator("namespaces", "host_path_prefixes", mode="before")
-    @classmethod
-    def _split_commas(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-
-    @field_validator(*_JSON_SETTINGS, mode="before")
-    @classmethod
-    def _parse_json(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            return json.loads(value)
-        except ValueError as exc:
-            raise ValueError(f"not JSON: {exc}") from exc
-
-    @field_validator("downloader_resources", "runtime_resources")
-    @classmethod
-    def _check_resources(cls, value: Object) -> Object:
-        return checked_resources(value)
 
     @field_validator("host_path_prefixes")
     @classmethod
@@ -212,6 +206,9 @@ class Settings(BaseSettings):
             default_scheduler_name=self.default_scheduler_name,
             kv_events=self.kv_events,
             host_path_prefixes=self.host_path_prefixes,
+            kthena_release=read_kthena_release(self.kthena_release or ""),
+            kthena_namespace=self.kthena_namespace,
+            max_waiting_requests=self.max_waiting_requests,
         )
 
 

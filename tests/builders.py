@@ -44,7 +44,7 @@ def lora(name: str, **fields: Any) -> Object:
 
 def policy(**fields: Any) -> Object:
     """An autoscaling policy with one metric."""
-    metric = {"metricName": "kthena:num_requests_waiting", "targetValue": 10}
+    metric = {"metricName": "kthena:num_requests_waiting", "targetValue": 5}
     return _given({"metrics": [metric]}, fields)
 
 
@@ -61,7 +61,7 @@ def booster_object(
     Args:
         name: its name.
         backends: its ``spec.backends``; ``backend=...`` writes the single form instead.
-        namespace: where it stands; absent if None.
+        namespace: the object's namespace; absent if None.
         metadata: further fields of ``metadata``; they win.
         spec: further fields of ``spec``; they win.
     """

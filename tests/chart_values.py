@@ -31,7 +31,7 @@ class Value(NamedTuple):
 
 
 def values() -> Iterator[Value]:
-    """Yields what stands in values.yaml, but for what is inside something explained as a whole."""
+    """Yields the paths in values.yaml, except those below a path that is explained as a whole."""
     above: list[tuple[int, str]] = []
     comment: list[str] = []
     explained: int | None = None

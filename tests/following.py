@@ -111,7 +111,7 @@ async def following(
 async def uris(
     plane: ControlPlane, namespace: str, since: datetime, *words: str, verb: str = ""
 ) -> list[str]:
-    """What reached the server of the informer's requests, and has all these words in its URI."""
+    """The informer's requests that reached the server and have all these words in the URI."""
     seen = await asyncio.to_thread(audit.requests, plane, since=since, namespace=namespace)
     return [
         r.uri

@@ -1,9 +1,9 @@
-"""What kthena's own admission webhooks ask of the children, release by release.
+"""The rules of kthena's own admission webhooks for the children, by release.
 
-They are not part of the CRDs, so no API server of ours says it. Their rules are few and documented
-by their code; here they stand once more, for children that we make. Left out is what no release
-has ever asked, because its webhook was registered for another group: that v0.1.0 wants the
-scheduler to be volcano, for one.
+The rules are not part of the CRDs, so the API server of the tests does not check them. There are
+few, and kthena's code documents them. This file repeats them for the children that we create. It
+leaves out rules that no release ever enforced, because the webhook was registered for another
+group; for example, v0.1.0 wants the scheduler to be volcano.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TARGETS = {
 
 
 def refusals(children: Sequence[Desired], profile: Profile) -> list[str]:
-    """Returns what kthena's webhooks would refuse if these were created in this order."""
+    """Returns what kthena's webhooks refuse if the objects are created in this order."""
     found: list[str] = []
     there: set[tuple[str, str]] = set()
     for child in children:
@@ -104,7 +104,7 @@ def _serving(obj: Object, bounds: tuple[int, int] | None) -> Iterator[str]:
     spec, template = obj["spec"], obj["spec"]["template"]
     if spec["replicas"] < 0:
         yield "replicas: negative"
-    # What the autoscaler writes is asked the same.
+    # The same rules apply to what the autoscaler writes.
     most = max(spec["replicas"], *(bounds or (0,)))
     counts: dict[str, int] = {}
     for role in template["roles"]:
@@ -175,7 +175,7 @@ def _compiles(pattern: str) -> bool:
 
 
 def booster_refusals(obj: Object) -> list[str]:
-    """Returns what kthena's webhook for ModelBooster says of limits that no child shows."""
+    """Returns the faults of kthena's ModelBooster webhook for limits that no child shows."""
     found = []
     backends = obj["spec"].get("backends") or [obj["spec"]["backend"]]
     for backend in backends:

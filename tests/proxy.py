@@ -1,6 +1,6 @@
 """A fault-injecting reverse proxy in front of the real API server, with request counts.
 
-A test names what shall go wrong by rules; what no rule matches passes unchanged::
+Rules say what goes wrong. A request that no rule matches passes unchanged::
 
     proxy.add(Rule(Answer(503), verb="patch", resource="modelservings", times=2))
     proxy.add(Rule(ResetAfterCommit(), verb="patch", resource="modelroutes"))
@@ -107,7 +107,7 @@ class ResetAfterCommit:
 class CarriedOut:
     """Lets the server process the request even if the client disconnects.
 
-    Nothing is wrong with that: but the audit log then tells how each of them ended.
+    This is not a fault; it makes the audit log say how each request ended.
 
     Args:
         before_seconds: how long the request waits.
@@ -130,8 +130,8 @@ class Silence:
     """Forwards a number of bytes of a watch, then nothing; the connection stays open.
 
     Args:
-        after_bytes: so many.
-        seconds: after how long the connection breaks after all; None: the client must give up.
+        after_bytes: that number.
+        seconds: time until the connection breaks; None: the client must give up.
     """
 
     after_bytes: int = 0
@@ -174,8 +174,8 @@ class Rule:
     Args:
         fault: what goes wrong.
         verb, resource, subresource, name: what the request must ask for; None matches all.
-        skip: so many matching requests pass before the rule acts.
-        times: how often it acts; None is for ever.
+        skip: number of matching requests that pass before the rule acts.
+        times: how often it acts; None is unlimited.
         chance: of each request that it could act on, 0 to 1.
         acted: how often it has acted.
     """
@@ -312,7 +312,7 @@ class Proxy:
         self.url = f"https://{LOOPBACK}:{runner.addresses[0][1]}"
 
     async def _close(self) -> None:
-        if self._committing:  # what is to be carried out is, also if nobody waits for it
+        if self._committing:  # the request is forwarded even if nobody waits for it
             await asyncio.wait(self._committing, timeout=20)
         await self._stack.aclose()
 
@@ -343,7 +343,7 @@ class Proxy:
             data=body or None,
         )
         if isinstance(fault, ResetAfterCommit | CarriedOut):
-            # Also when the client does not wait for it: it is to be carried out.
+            # Forward the request even if the client has disconnected.
             before = fault.before_seconds if isinstance(fault, CarriedOut) else 0
             task = asyncio.create_task(_carried_out(sent, before))
             self._committing.add(task)
@@ -362,7 +362,7 @@ class Proxy:
                     return await self._relay(request, answer, fault)
                 finally:
                     del self._answering[id(request)]
-        except aiohttp.ClientError:  # one of the two ends is gone: so it is for the other
+        except aiohttp.ClientError:  # one side closed its connection, so close the other
             return self._reset(request, call)
 
     async def _relay(
@@ -385,7 +385,7 @@ class Proxy:
             if isinstance(fault, Silence):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(fault.seconds):
-                        await asyncio.Event().wait()  # the client gives up: this is cancelled
+                        await asyncio.Event().wait()  # until the client gives up
             _abort(request)
         return response
 

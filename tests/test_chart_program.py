@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE
+from app.convert.options import (
+    DOWNLOADER_IMAGE,
+    KTHENA_NAMESPACE,
+    MAX_WAITING_REQUESTS,
+    RUNTIME_IMAGE,
+)
 from app.model.storage import HOST_PATH_PREFIXES
 from app.values.meta import Object
 from certs.objects import WEBHOOK_NAMES
@@ -207,7 +212,7 @@ def test_chart_sets_every_setting() -> None:
     given = {name for d in deployments() for name in environment(d)}
     given |= {name for d in deployments("provided-values.yaml") for name in environment(d)}
     left = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} - given
-    # The pod's own address is the right one; the Lease stands where the pod is.
+    # The pod's own address is the right one; the Lease is in the pod's namespace.
     assert left == {
         "MODELBOOSTER_PROBE_HOST",
         "MODELBOOSTER_WEBHOOK_HOST",
@@ -225,6 +230,9 @@ def test_values_reach_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
             assert read.kube_api_qps == 12.5
             assert read.kthena_release == "v0.3.0"
             options = read.options
+            assert options.kthena_release == (0, 3, 0)
+            assert options.kthena_namespace == "kthena"
+            assert options.max_waiting_requests == 20
             assert options.downloader_image == "registry.example.com/downloader:v0.4.0"
             assert options.runtime_image == "registry.example.com/runtime:v0.4.0"
             assert options.image_pull_policy == "Always"
@@ -313,6 +321,12 @@ def test_the_images_of_models_are_pinned() -> None:
     values = yaml.load((CHART / "values.yaml").read_text(), Loader=yaml.CSafeLoader)
     assert values["kthena"]["downloaderImage"] == DOWNLOADER_IMAGE
     assert values["kthena"]["runtimeImage"] == RUNTIME_IMAGE
+
+
+def test_what_the_chart_says_of_kthena_is_what_the_program_assumes() -> None:
+    values = yaml.load((CHART / "values.yaml").read_text(), Loader=yaml.CSafeLoader)
+    assert values["kthena"]["namespace"] == KTHENA_NAMESPACE
+    assert values["kthena"]["maxWaitingRequests"] == MAX_WAITING_REQUESTS
 
 
 def version() -> str:

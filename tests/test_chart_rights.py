@@ -11,8 +11,10 @@ from tests.chart import (
     NAMESPACE,
     VALUES_FILES,
     WEBHOOK,
+    container,
     of_kind,
     one,
+    render,
     rendered,
 )
 
@@ -44,6 +46,7 @@ CONTROL: Rights = {
     ("events.k8s.io", "events"): "create patch",
     ("", "pods"): "list watch",
 }
+KTHENA: Rights = {("apps", "deployments", "kthena-controller-manager"): "get"}
 REGISTRATION = "admissionregistration.k8s.io"
 CERTIFICATES: Rights = {
     (REGISTRATION, "validatingwebhookconfigurations", WEBHOOK): "get list patch watch",
@@ -88,31 +91,56 @@ def limited(to: Rights, *namespaces: str) -> Rights:
 
 
 def test_webhook_may_only_read_and_manage_its_certificates() -> None:
-    assert rights("default-values.yaml", WEBHOOK) == {**LOOKUPS, **CERTIFICATES}
+    assert rights("default-values.yaml", WEBHOOK) == {**LOOKUPS, **KTHENA, **CERTIFICATES}
 
 
 def test_the_controller_may_only_do_its_work() -> None:
-    assert rights("default-values.yaml", CONTROLLER) == {**CONTROL, **LEADING}
+    assert rights("default-values.yaml", CONTROLLER) == {**CONTROL, **KTHENA, **LEADING}
 
 
 def test_namespace_list_limits_the_permissions() -> None:
     webhook = rights("namespaces-values.yaml", WEBHOOK)
-    assert webhook == {**limited(LOOKUPS, "team-a", "team-b"), **CERTIFICATES}
+    assert webhook == {**limited(LOOKUPS, "team-a", "team-b"), **KTHENA, **CERTIFICATES}
     controller = rights("namespaces-values.yaml", CONTROLLER)
-    assert controller == {**limited(CONTROL, "team-a", "team-b"), **LEADING}
+    assert controller == {**limited(CONTROL, "team-a", "team-b"), **KTHENA, **LEADING}
 
 
 @pytest.mark.parametrize(
     "file", ["cert-manager-values.yaml", "cert-manager-issuer-values.yaml", "provided-values.yaml"]
 )
 def test_provided_certificates_need_no_permissions(file: str) -> None:
-    assert rights(file, WEBHOOK) == LOOKUPS
+    assert rights(file, WEBHOOK) == {**LOOKUPS, **KTHENA}
     assert not of_kind(rendered(file), "Secret")
 
 
 def test_disabled_features_remove_their_permissions() -> None:
     wanted = {key: verbs for key, verbs in CONTROL.items() if key[1] != "pods"}
-    assert rights("small-values.yaml", CONTROLLER) == wanted
+    assert rights("small-values.yaml", CONTROLLER) == {**wanted, **KTHENA}
+
+
+def test_a_stated_release_needs_no_right_to_read_it() -> None:
+    rules = [
+        rule
+        for kind in ("ClusterRole", "Role")
+        for role in of_kind(rendered("everything-values.yaml"), kind)
+        for rule in role["rules"]
+    ]
+    assert rules
+    assert not [rule for rule in rules if "deployments" in rule["resources"]]
+
+
+def test_only_touched_pods_may_be_patched() -> None:
+    """The router of kthena up to v0.2.0 needs it; by default nobody may write pods."""
+    objects = render("--set", "controller.touchPods=true")
+    (rule,) = [
+        rule
+        for role in of_kind(objects, "ClusterRole")
+        for rule in role["rules"]
+        if "pods" in rule["resources"]
+    ]
+    assert rule["verbs"] == ["list", "watch", "patch"]
+    env = container(one(objects, "Deployment", CONTROLLER))["env"]
+    assert {"name": "MODELBOOSTER_TOUCH_PODS", "value": "true"} in env
 
 
 @FILES
@@ -140,7 +168,11 @@ def test_users_roles_cover_model_boosters() -> None:
     names = {
         o["metadata"]["name"] for o in of_kind(rendered("namespaces-values.yaml"), "ClusterRole")
     }
-    assert names == {f"{WEBHOOK}-configurations"}
+    assert names == {
+        f"{WEBHOOK}-configurations",
+        f"{WEBHOOK}-kthena",
+        f"{CONTROLLER}-kthena",
+    }
 
 
 def test_every_kind_of_the_code_is_covered() -> None:

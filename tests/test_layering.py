@@ -110,13 +110,15 @@ LAYERS = {
     ),
     # The roof: settings, the command line, and the processes put together from their parts.
     # The defaults of conversion options are written where conversion reads them.
-    # Which lease times are safe is decided where the lease is used.
+    # Which lease times are safe is decided where the lease is used; the same for the damping of
+    # the route.
     "modelbooster.setting_types": Layer(
         ours=("app.apis", "app.values"), others=("pydantic", "pydantic_settings")
     ),
     "modelbooster.settings": Layer(
         ours=(
             *(*VOCABULARY, "app.model", "app.convert", "controller.election.lease"),
+            "controller.plan.route_shares",
             "modelbooster.setting_types",
         ),
         others=("pydantic", "pydantic_settings"),
@@ -148,6 +150,7 @@ PURE = (
     "controller.reconcile.booster_state",
     "controller.reconcile.conflict_state",
     "controller.reconcile.failure",
+    "controller.reconcile.next_pass",
     "controller.reconcile.phases",
     "controller.reconcile.plan_result",
     "controller.reconcile.summary",

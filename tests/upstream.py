@@ -1,4 +1,4 @@
-"""What kthena's own ModelBooster controller makes of a ModelBooster, and how it keeps it so."""
+"""Plays kthena's own ModelBooster controller: the children it creates, and its updates."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RESOURCES = {resource.kind: resource for resource in (MODEL_SERVING, MODEL_SERVE
 
 
 def as_kthena_made(booster: Object) -> list[Object]:
-    """What kthena v0.4.0's own controller makes of a ModelBooster, as far as it differs."""
+    """The children of kthena v0.4.0's own controller, where they differ from ours."""
     name: str = booster["metadata"]["name"]
     meaning = model(name, backend(), metadata={"uid": booster["metadata"]["uid"]})
     children = []
@@ -57,12 +57,12 @@ def as_kthena_made(booster: Object) -> list[Object]:
 class KthenaController(Thread):
     """Plays kthena's own ModelBooster controller for one ModelBooster, until ``stop``.
 
-    As that one does, it compares the revision label of a child with its own, replaces the whole
+    Like that controller, it compares the revision label of a child with its own, replaces the whole
     child by an Update if they differ, and writes the conditions of the ModelBooster.
 
     Args:
         admin: the API server and the namespace.
-        name: the ModelBooster.
+        name: of the ModelBooster.
     """
 
     def __init__(self, admin: Admin, name: str = "m") -> None:
@@ -72,7 +72,7 @@ class KthenaController(Thread):
         self._ended = Event()
 
     def run(self) -> None:
-        """Looks, and puts right, as often as it can."""
+        """Compares and updates as often as it can."""
         while not self._ended.wait(0.02):
             try:
                 self._reconcile()
@@ -81,7 +81,7 @@ class KthenaController(Thread):
                     raise
 
     def stop(self) -> None:
-        """Ends it, and waits until it has ended."""
+        """Stops it and waits until it has ended."""
         self._ended.set()
         self.join()
 

@@ -15,7 +15,9 @@ class Metric(Fields):
     metric_name: str
     """Name of the metric as the engines export it, for example kthena:num_requests_waiting."""
     target_value: Quantity
-    """Target value per pod, greater than 0. Replicas are added above it and removed below it."""
+    """Target value per pod, greater than 0. Replicas are added above it and removed below it. Of
+    prefill and decode, prefill pods count, or decode pods if every metric is about running requests
+    or generated tokens."""
 
 
 class StablePolicy(Fields):

@@ -15,54 +15,10 @@ from app.apis.cel import rules_at
 from app.apis.kinds import MODEL_BOOSTER
 from app.apis.modelbooster import ModelBooster
 from app.apis.schema import Fields
+from app.apis.status import COLUMNS
 from app.values.meta import Object
 
 NAME = str(MODEL_BOOSTER)
-
-COLUMNS: tuple[Object, ...] = (
-    {
-        "name": "Active",
-        "type": "string",
-        "jsonPath": ".status.conditions[?(@.type=='Active')].status",
-        "description": "Whether every backend is ready.",
-    },
-    {
-        "name": "Reason",
-        "type": "string",
-        "jsonPath": ".status.conditions[?(@.type=='Active')].reason",
-        "description": "The reason of the condition Active.",
-    },
-    {
-        "name": "Failed",
-        "type": "string",
-        "jsonPath": ".status.conditions[?(@.type=='Failed')].status",
-        "description": "Whether there is a problem that needs a change by a user.",
-    },
-    {
-        "name": "Initialized",
-        "type": "string",
-        "jsonPath": ".status.conditions[?(@.type=='Initialized')].status",
-        "description": "Whether all child objects are created.",
-        "priority": 1,
-    },
-    {
-        "name": "Setup",
-        "type": "string",
-        "jsonPath": ".status.conditions[?(@.type=='Initialized')].reason",
-        "description": "The reason of the condition Initialized; RolloutHeld if pods keep an "
-        "older template until you allow their restart.",
-        "priority": 1,
-    },
-    {
-        "name": "Model",
-        "type": "string",
-        "jsonPath": ".status.modelName",
-        "description": "The model name that clients send.",
-        "priority": 1,
-    },
-    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-)
-"""Columns of ``kubectl get mb``; those of priority 1 only with ``-o wide``."""
 
 NEVER_ACTED_ON: Object = {"observedGeneration": -1}
 """Default of ``status``. Without it, tools that wait would treat a new object as reconciled."""

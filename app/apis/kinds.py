@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from typing import NamedTuple
 
 from app.values.meta import Resource
 
@@ -47,6 +49,9 @@ REGISTRY_MANAGED_BY = "registry.volcano.sh/managed-by"
 
 DELETION_PROTECTION = f"{WORKLOAD}/deletion-protection"
 
+POD_SERVER = f"{WORKLOAD}/model-server"
+"""Annotation of a pod: uid of the ModelServer after whose creation the pod was changed."""
+
 GROUP_NAME = "modelserving.volcano.sh/group-name"
 
 ROLE = "modelserving.volcano.sh/role"
@@ -80,3 +85,22 @@ PROFILES: dict[str, Profile] = {
 
 DEFAULT_RELEASE = "v0.4.0"
 """The newest release whose child kinds support every field of a ModelBooster."""
+
+_RELEASE = re.compile(r"v?([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})(?![0-9.])", re.ASCII)
+
+
+class KthenaRelease(NamedTuple):
+    """A release of kthena; a candidate such as ``v1.0.0-rc.1`` counts as the release."""
+
+    major: int
+    minor: int
+    patch: int
+
+    def __str__(self) -> str:
+        return f"v{self.major}.{self.minor}.{self.patch}"
+
+
+def read_kthena_release(text: str) -> KthenaRelease | None:
+    """Returns the release that a tag begins with, with or without ``v``; None if there is none."""
+    match = _RELEASE.match(text)
+    return None if match is None else KthenaRelease(*map(int, match.groups()))

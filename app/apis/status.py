@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from app.apis.schema import LIST_BY_NAME, LIST_BY_TYPE, UNIQUE_NAMES, Fields, Int64
+from app.values.meta import Object
 from app.values.names import QUALIFIED_NAME, SUBDOMAIN
 
 
@@ -66,7 +67,8 @@ class BackendStatus(Fields):
     ready: bool | None = None
     """Whether all desired replicas are ready."""
     message: str | None = None
-    """Why the backend is not ready."""
+    """Why the backend is not ready, and why it gets another share of the requests than its
+    routeWeight says."""
 
 
 class Status(Fields):
@@ -82,3 +84,58 @@ class Status(Fields):
         Annotated[list[BackendStatus], Field(json_schema_extra=LIST_BY_NAME), UNIQUE_NAMES] | None
     ) = None
     """Status of each backend, in the order of the spec."""
+    traffic: str | None = None
+    """Which backend gets which share of the requests now, and why another one than its routeWeight
+    says. Absent if no two backends share requests."""
+
+
+COLUMNS: tuple[Object, ...] = (
+    {
+        "name": "Active",
+        "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Active')].status",
+        "description": "Whether every backend is ready.",
+    },
+    {
+        "name": "Reason",
+        "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Active')].reason",
+        "description": "The reason of the condition Active.",
+    },
+    {
+        "name": "Failed",
+        "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Failed')].status",
+        "description": "Whether there is a problem that needs a change by a user.",
+    },
+    {
+        "name": "Traffic",
+        "type": "string",
+        "jsonPath": ".status.traffic",
+        "description": "Which backend gets which share of the requests, if several share them.",
+    },
+    {
+        "name": "Initialized",
+        "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Initialized')].status",
+        "description": "Whether all child objects are created.",
+        "priority": 1,
+    },
+    {
+        "name": "Setup",
+        "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Initialized')].reason",
+        "description": "The reason of the condition Initialized; RolloutHeld if pods keep an "
+        "older template until you allow their restart.",
+        "priority": 1,
+    },
+    {
+        "name": "Model",
+        "type": "string",
+        "jsonPath": ".status.modelName",
+        "description": "The model name that clients send.",
+        "priority": 1,
+    },
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+)
+"""Columns of ``kubectl get mb``; those of priority 1 only with ``-o wide``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from app.apis.kinds import KthenaRelease
 from app.model.storage import HOST_PATH_PREFIXES
 from app.values.meta import Object
 
@@ -12,6 +13,13 @@ RUNTIME_IMAGE = "ghcr.io/volcano-sh/runtime:v0.4.0"
 
 STARTUP_SECONDS = 7200
 """Default of ``engine_startup_seconds``: large models load for more than an hour."""
+
+
+MAX_WAITING_REQUESTS = 10
+"""Default of ``max_waiting_requests``: the default of kthena's chart."""
+
+KTHENA_NAMESPACE = "kthena-system"
+"""Default of ``kthena_namespace``: where kthena's documentation installs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,9 @@ class Options:
         kv_events: whether engines publish KV-cache events, by which the router scores pods.
         host_path_prefixes: directories of nodes that ``hostpath://`` may name, including their
             subdirectories. ``/`` allows every directory; an empty tuple allows none.
+        kthena_release: release of the installed kthena; None if only its profile is known.
+        kthena_namespace: namespace of kthena's controller manager; ``""`` if it is unknown.
+        max_waiting_requests: waiting requests of a pod from which the router sends it no more.
     """
 
     downloader_image: str = DOWNLOADER_IMAGE
@@ -45,3 +56,6 @@ class Options:
     engine_env_from: bool = True
     kv_events: bool = True
     host_path_prefixes: tuple[str, ...] = HOST_PATH_PREFIXES
+    kthena_release: KthenaRelease | None = None
+    kthena_namespace: str = KTHENA_NAMESPACE
+    max_waiting_requests: int = MAX_WAITING_REQUESTS

@@ -36,7 +36,7 @@ class Fault:
     """A fault of one key.
 
     Args:
-        key: as it stands in ``config``.
+        key: as written in ``config``.
         wrong: the kind of fault.
         detail: what is wrong and what to write, as part of a sentence.
         flag: the flag that is, or may be, meant; without dashes, empty if there is none.

@@ -40,7 +40,7 @@ def form(engine: str, flag: Flag, name: str, value: Any) -> Form:
         engine: name of the engine.
         flag: the flag.
         name: the name of it that the user wrote; it may be one that turns a toggle off.
-        value: as it stands in ``config``. ``null`` leaves the flag out.
+        value: as written in ``config``. ``null`` leaves the flag out.
     """
     if value is None:
         return Form([])

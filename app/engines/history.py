@@ -69,7 +69,7 @@ GONE: dict[str, dict[str, Gone]] = {
         "calculate-kv-scales": _gone("0.28.0"),
     }
 }
-"""By engine and flag. What the last table has does not stand here."""
+"""By engine and flag. Flags of the newest table are not listed here."""
 
 CAME: dict[str, dict[str, Release]] = {
     "vllm": {

@@ -108,7 +108,7 @@ class Table:
     """The flags of one release.
 
     Args:
-        data: what stands in its file.
+        data: the contents of its file.
 
     ``first_names`` holds the first name of a flag by each of its other names.
     """

@@ -40,7 +40,7 @@ OWNED = {
 """Flags that we write ourselves, by engine, and what says the same."""
 
 _INNER = re.compile(r"(\.[^.=\s]+)+")
-"""What stands behind the name of a flag, to name a part of its value."""
+"""Suffix after the name of a flag that names a part of its value."""
 
 
 class CommandLine(NamedTuple):
@@ -48,7 +48,7 @@ class CommandLine(NamedTuple):
 
     Args:
         words: the arguments, in the order of the keys.
-        keys: as which key each flag stands there, by its first name; those that are left out too.
+        keys: the key of each flag in ``config``, by its first name; also of flags left out.
         faults: what is wrong, in the order of the keys.
     """
 

@@ -68,6 +68,21 @@ def served_model_name(model: Model, backend: BackendForm) -> str:
     return _given_model_name(backend) or model.name
 
 
+def served_model_names(model: Model, backend: BackendForm) -> frozenset[str]:
+    """Returns all names under which every engine of a backend serves the model.
+
+    Raises:
+        SpecError: as for ``served_model_name``.
+    """
+    found = [frozenset({model.name})]
+    for role in roles(backend):
+        given = arguments(role.worker).get("served-model-name")
+        if given is not None:
+            values = given.value if isinstance(given.value, list) else [given.value]
+            found.append(frozenset(map(argument_text, values)))
+    return frozenset.intersection(*(found[1:] or found)) | {served_model_name(model, backend)}
+
+
 @cached_fact
 def _given_model_name(backend: BackendForm) -> str | None:
     found: str | None = None

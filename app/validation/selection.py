@@ -23,6 +23,7 @@ from app.validation.rules import (
     sources,
 )
 from app.validation.rules.running import encryption, engine_flags, metrics, parallel, sglang
+from app.validation.rules.scaled import readers, targets
 from app.validation.subjects import Subject
 
 _ABOUT: dict[tuple[Subject, ...], tuple[Callable[[RuleInputs], Any], ...]] = {
@@ -37,6 +38,13 @@ _ABOUT: dict[tuple[Subject, ...], tuple[Callable[[RuleInputs], Any], ...]] = {
         scaling.metric_names_differ,
         scaling.metric_targets_are_positive,
         metrics.metrics_are_known,
+        readers.policies_are_read,
+        readers.backends_are_weighed,
+        targets.engines_export_metrics,
+        targets.metrics_go_up_and_down,
+        targets.ranks_are_added_up,
+        targets.targets_are_below_the_limit,
+        targets.one_target_fits_all,
         advice.bounds_have_policy,
     ),
     (Subject.CONFIG,): (

@@ -127,7 +127,7 @@ def _schema_faults(
     *,
     update: bool,
 ) -> tuple[FieldError, ...]:
-    """Returns the faults of the schema, and those of rules that can be told beside them."""
+    """Returns the faults of the schema, and those of the rules that can still be checked."""
 
     def check(repaired: Object) -> tuple[FieldError, ...]:
         inputs = rule_inputs(repaired, context, is_update=update)

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from app.apis.kinds import MODEL_BOOSTER
+from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE
 from app.cache.informer import Changed
 from app.cache.records import Record
 from app.model.ownership import is_booster_reference
@@ -18,7 +18,9 @@ from controller.cluster.indexed_stores import ROUTED_INDEX, IndexedStores
 from controller.cluster.model_names import ModelNames
 from controller.cluster.mutation_cache import MutationCache
 from controller.cluster.own_writes import Expectation, InflightWrite
+from controller.cluster.rival_routes import RivalRoutes
 from controller.cluster.unlabeled import UnlabeledChildren, indexed_owners
+from controller.status.pod_problems import PodProblem
 from controller.status.pod_records import booster_uid, recorded_problem
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,13 @@ class EventHandlers:
         by_kind = {resource.kind: parts for resource, parts in stores.by_resource.items()}
         self.cache = MutationCache(by_kind, stores.pods, self._concurrent_change)
         self.names = ModelNames(
-            list(stores.by_resource[MODEL_BOOSTER].values()), list(stores.other_routes.values())
+            list(stores.by_resource[MODEL_BOOSTER].values()),
+            list(stores.other_routes.values()),
+            list(stores.by_resource[MODEL_ROUTE].values()),
+        )
+        self.rivals = RivalRoutes(
+            list(stores.by_resource[MODEL_BOOSTER].values()),
+            [*stores.by_resource[MODEL_ROUTE].values(), *stores.other_routes.values()],
         )
         self.unlabeled = UnlabeledChildren(stores.booster_key)
 
@@ -53,6 +61,10 @@ class EventHandlers:
         """Handles an event of a ModelBooster or of a child."""
         is_news = self.cache.observe(resource, old, new)
         self.unlabeled.observe(resource, old, new, is_news=is_news)
+        if resource is MODEL_ROUTE:  # also one that we have written ourselves
+            self._enqueue_rivals(old, new, is_first_list=is_first_list)
+        if resource is MODEL_ROUTE and old is not None and new is None:
+            self._name_is_free(old)
         if not is_news:
             return
         if resource is MODEL_BOOSTER:
@@ -64,19 +76,37 @@ class EventHandlers:
         for key in keys:
             self._enqueue(key, is_first_list)
 
+    def _name_is_free(self, route: Record) -> None:
+        """Enqueues ModelBoosters that may wait for the model name of a deleted ModelRoute."""
+        names = [value for index, value in route.entries if index == ROUTED_INDEX]
+        for booster in self.names.boosters(route.key.namespace, names):
+            if booster.key != route.key:
+                self._enqueue(booster.key, False)
+
     def other_route_changed(
         self, old: Record | None, new: Record | None, *, is_first_list: bool
     ) -> None:
         """Handles an event of a ModelRoute without our label: it may claim a model name."""
+        self._enqueue_rivals(old, new, is_first_list=is_first_list)
         for record in filter(None, (old, new)):
-            names = [value for _, value in record.entries]
+            names = [value for index, value in record.entries if index == ROUTED_INDEX]
             for booster in self.names.boosters(record.key.namespace, names):
                 self._enqueue(booster.key, is_first_list)
 
+    def _enqueue_rivals(
+        self, old: Record | None, new: Record | None, *, is_first_list: bool
+    ) -> None:
+        keys = {key for record in (old, new) if record for key in self.rivals.rivals(record)}
+        for key in keys:
+            self._enqueue(key, is_first_list)
+
     def pod_changed(self, old: Record | None, new: Record | None) -> None:
-        """Handles an event of a pod: a change of its problem, a first or a last pod matters."""
+        """Handles an event of a pod.
+
+        These matter: a change of its problem or of its readiness, a first and a last pod.
+        """
         record = new or old
-        before, after = (recorded_problem(each.object if each else None) for each in (old, new))
+        before, after = (_pod_facts(each) for each in (old, new))
         if record is None or (before == after and old is not None and new is not None):
             return
         key = self._stores.booster_key(booster_uid(record.object))
@@ -134,3 +164,9 @@ class EventHandlers:
             if is_booster_reference(ref):
                 # Its owner is gone. A new ModelBooster of that name waits for its deletion.
                 yield Key(record.key.namespace, str(ref.get("name")))
+
+
+def _pod_facts(record: Record | None) -> tuple[PodProblem | None, bool]:
+    """Returns the problem of a pod, and whether it is ready; no pod is like a new one."""
+    pod = None if record is None else record.object
+    return recorded_problem(pod), pod is not None and pod["ready"]

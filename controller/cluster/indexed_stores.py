@@ -7,9 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from app.apis.definition import is_unpruned
-from app.apis.kinds import CHILDREN, MODEL_BOOSTER
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
 from app.cache.store import Store
-from app.lookup import model_name_of_booster, model_name_of_route
+from app.lookup import (
+    adapters_of_booster,
+    adapters_of_route,
+    model_name_of_booster,
+    model_name_of_route,
+)
 from app.model.ownership import owner_uids
 from app.values.meta import IndexFunc, Key, Object, Resource, uid_of
 from controller.status.pod_records import POD, booster_uid
@@ -21,20 +26,23 @@ UID_INDEX = "uid"
 """Index of ModelBoosters: their own uid."""
 
 ROUTED_INDEX = "routed"
-"""Index of ModelBoosters and of other ModelRoutes: the model name that clients request."""
+"""Index of ModelBoosters and of ModelRoutes: the model name that clients request."""
+
+ADAPTER_INDEX = "adapter"
+"""Index of ModelBoosters and of ModelRoutes: the names of their LoRA adapters."""
 
 Conditions = tuple[tuple[str, str], ...]
 """Type and status of every condition of a ModelBooster."""
 
 StoreByNamespace = Mapping[str | None, Store]
-"""Stores of one kind; the key None stands for all namespaces."""
+"""Stores of one kind; the key None means all namespaces."""
 
 
 class IndexedStores:
     """All stores of the controller.
 
     Args:
-        namespaces: one store of each kind for each; None stands for all namespaces.
+        namespaces: one store of each kind for each; None means all namespaces.
         watch_pods: whether pods are stored at all.
     """
 
@@ -87,22 +95,31 @@ class IndexedStores:
                 store.compress_all()
 
 
+_ROUTE_INDEXES: dict[str, IndexFunc] = {
+    ROUTED_INDEX: model_name_of_route,
+    ADAPTER_INDEX: adapters_of_route,
+}
+
+
 def store_of(resource: Resource) -> Store:
     """Returns an empty store for a kind."""
     if resource is POD:  # its records are small already
         return Store({BOOSTER_INDEX: lambda record: [booster_uid(record)]}, max_uncompressed=None)
+    if resource is MODEL_ROUTE:
+        return Store({BOOSTER_INDEX: owner_uids, **_ROUTE_INDEXES})
     if resource is not MODEL_BOOSTER:
         return Store({BOOSTER_INDEX: owner_uids})
     indexes: dict[str, IndexFunc] = {
         UID_INDEX: lambda obj: [uid_of(obj)],
         ROUTED_INDEX: model_name_of_booster,
+        ADAPTER_INDEX: adapters_of_booster,
     }
     return Store(indexes, facts=_conditions, whole=is_unpruned)
 
 
 def store_of_other_routes() -> Store:
     """Returns an empty store for ModelRoutes that the controller has not created."""
-    return Store({ROUTED_INDEX: model_name_of_route})
+    return Store(_ROUTE_INDEXES)
 
 
 def _conditions(booster: Object) -> Conditions:

@@ -10,7 +10,8 @@ from app.cache.store import Store
 from app.lookup import model_name_of_booster
 from app.model.ownership import is_booster_reference
 from app.values.meta import Key, Object, Resource, is_terminating, key_of, owner_references
-from controller.cluster.indexed_stores import ROUTED_INDEX
+from controller.cluster.indexed_stores import ROUTED_INDEX, UID_INDEX
+from controller.status.booster_status import is_settled
 
 Claim = tuple[Resource, Object]
 """An object that routes a model name, and its kind."""
@@ -22,11 +23,47 @@ class ModelNames:
     Args:
         boosters: the stores of ModelBoosters.
         routes: the stores of ModelRoutes that the controller has not created.
+        children: the stores of ModelRoutes that it has created.
     """
 
-    def __init__(self, boosters: Sequence[Store], routes: Sequence[Store]) -> None:
+    def __init__(
+        self, boosters: Sequence[Store], routes: Sequence[Store], children: Sequence[Store] = ()
+    ) -> None:
         self._boosters = boosters
         self._routes = routes
+        self._children = children
+
+    def leaving_routes(self, key: Key, name: str) -> list[str]:
+        """Returns the names of ModelRoutes that still have a model name, but are about to go.
+
+        They are being deleted, their ModelBooster is gone, so the garbage collector deletes them,
+        or it was just renamed. The router of kthena v0.1.0 forgets a name when any ModelRoute with
+        it is deleted, so nobody else may use it before.
+
+        Args:
+            key: key of the ModelBooster that wants the name; its own ModelRoute does not count.
+            name: the model name.
+        """
+        return sorted(
+            record.key.name
+            for record in _routing([*self._children, *self._routes], key.namespace, [name])
+            if record.key != key and self._is_leaving(record.object, name)
+        )
+
+    def _is_leaving(self, route: Object, name: str) -> bool:
+        if is_terminating(route):
+            return True
+        refs = [ref for ref in owner_references(route) if is_booster_reference(ref)]
+        owners = [
+            record.object
+            for store in self._boosters
+            for ref in refs
+            for record in store.by_index(UID_INDEX, str(ref.get("uid")))
+        ]
+        # A renamed owner that cannot be reconciled keeps its ModelRoute: do not wait for that.
+        return bool(refs) and all(
+            name not in model_name_of_booster(owner) and not is_settled(owner) for owner in owners
+        )
 
     def other_claims(self, booster: Object) -> list[Claim]:
         """Returns every other object in the namespace that routes the same model name."""

@@ -34,7 +34,7 @@ class MutationCache:
     """Reads objects as they are after our own writes.
 
     Args:
-        stores: the stores by kind and namespace; namespace None stands for all namespaces.
+        stores: the stores by kind and namespace; namespace None means all namespaces.
         pods: the stores of pod records by namespace; empty if pods are not watched.
         on_concurrent_change: called when a write ends, if ``observe`` held back an event that the
             write did not cause.

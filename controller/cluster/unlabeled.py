@@ -18,6 +18,7 @@ from app.errors import ApiError
 from app.kube import Kube, is_unknown_kind
 from app.model.ownership import owner_uids
 from app.values.meta import Key, Object, Resource, is_terminating, key_of
+from controller.cluster.indexed_stores import BOOSTER_INDEX
 from controller.cluster.own_writes import ObjectRef
 
 LABELED_SELECTOR = f"{SELECTOR}={WORKLOAD}"
@@ -122,4 +123,4 @@ class UnlabeledChildren:
 
 def indexed_owners(child: Record) -> list[str]:
     """Returns the uids of the ModelBoosters that a child may belong to."""
-    return [uid for _, uid in child.entries]
+    return [uid for index, uid in child.entries if index == BOOSTER_INDEX]

@@ -5,6 +5,7 @@ Every action has a ``ref``, which names its child in messages, failures and resu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -161,3 +162,8 @@ class Plan:
 
     def __bool__(self) -> bool:
         return bool(self.actions or self.deletions)
+
+
+def of_kind(resource: Resource, objects: Iterable[Object]) -> dict[str, Object]:
+    """Returns the objects of a kind by name."""
+    return {o["metadata"]["name"]: o for o in objects if o["kind"] == resource.kind}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.apis.kinds import Profile
 from app.apis.reasons import Reason
+from app.convert.scaling_behavior import only_namespace
 from app.errors import InvalidSpec
 from app.model.children import Desired
 from app.model.forms import Model
@@ -44,11 +44,18 @@ def desired_state(booster: Object, context: Context) -> DesiredState:
             [not_supported(b.path.child("type"), b.type, types) for b in unserved(model)],
             Reason.UNSUPPORTED_TYPE,
         )
-    return DesiredState(model, tuple(children), tuple(_notes(model, context.release_profile)))
+    return DesiredState(model, tuple(children), tuple(_notes(model, context)))
 
 
-def _notes(model: Model, profile: Profile) -> list[str]:
-    return [
+def _notes(model: Model, context: Context) -> list[str]:
+    profile = context.release_profile
+    scaled = [backend for backend in served(model) if autoscaled(model, backend, profile)]
+    only = only_namespace(profile, context.options, model.namespace) if scaled else None
+    unread = [
+        "nothing is scaled: the installed kthena reads autoscaling policies only in the namespace "
+        f'of its controller manager, "{only}"'
+    ]
+    return (unread if only and context.profile else []) + [
         f"backend {backend.name} is not scaled: the autoscaler of the installed kthena finds no "
         "pods of a disaggregated backend"
         for backend in served(model)

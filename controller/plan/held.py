@@ -100,6 +100,22 @@ def template_diffs(wanted: Object, live: Object) -> list[FieldDiff]:
     ]
 
 
+def with_live_fields(child: Desired, live: Object, fields: Collection[str]) -> Desired:
+    """Returns a child that keeps some fields of its live spec; the child itself if none differs.
+
+    Args:
+        child: the desired child.
+        live: the live one.
+        fields: names of the fields.
+    """
+    wanted, present = child.object["spec"], live.get("spec") or {}
+    if not any(_differs(wanted.get(field), present.get(field)) for field in fields):
+        return child
+    spec = {key: value for key, value in wanted.items() if key not in fields}
+    spec |= {key: value for key, value in present.items() if key in fields}
+    return _with_spec(child, spec, live)
+
+
 def _held_serving(child: Desired, live: Object) -> Desired:
     template = template_of(live)
     if template is None:
@@ -122,12 +138,7 @@ def _held_server(child: Desired, live: Object) -> Desired:
     """
     if labels_of(live).get(REVISION) == labels_of(child.object)[REVISION]:
         return child
-    wanted, present = child.object["spec"], live.get("spec") or {}
-    if not any(_differs(wanted.get(field), present.get(field)) for field in OF_THE_PODS):
-        return child
-    spec = {key: value for key, value in wanted.items() if key not in OF_THE_PODS}
-    spec |= {key: value for key, value in present.items() if key in OF_THE_PODS}
-    return _with_spec(child, spec, live)
+    return with_live_fields(child, live, OF_THE_PODS)
 
 
 def _differs(wanted: Any, present: Any) -> bool:

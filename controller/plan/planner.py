@@ -7,7 +7,8 @@ version as well if an autoscaler writes the replicas.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from app.apis.kinds import MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING, REGISTRY_MANAGED_BY
 from app.convert.gang import keep_gang_policy
@@ -67,6 +68,26 @@ def make_plan(
     deletes = filter(None, (delete_if_obsolete(model, obj) for obj in live.values()))
     lookups = (DeleteUnlabeled(RESOURCES[kind], name) for kind, name in sorted(unseen))
     return Plan(tuple(actions), (*deletes, *lookups))
+
+
+def wait_for_name(plan: Plan, routes: Collection[str]) -> Plan:
+    """Returns a plan that does not create a ModelRoute while others with its name are about to go.
+
+    Args:
+        plan: the plan.
+        routes: names of those ModelRoutes.
+    """
+    if not routes:
+        return plan
+    actions: list[ChildAction] = []
+    for action in plan.actions:
+        is_new = isinstance(action, Recreate) or (isinstance(action, Apply) and action.live is None)
+        if is_new and action.ref.kind == MODEL_ROUTE.kind:
+            refs = [ChildRef(MODEL_ROUTE.kind, name) for name in routes]
+            actions += (WaitForDeletion(ref, is_ours=True) for ref in refs)
+        else:
+            actions.append(action)
+    return replace(plan, actions=tuple(actions))
 
 
 def action_for(model: Model, child: Desired, live: Object | None) -> ChildAction | None:

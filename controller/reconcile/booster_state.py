@@ -13,6 +13,7 @@ from app.apis.kinds import MODEL_SERVING, REVISION
 from app.model.children import revision
 from app.values.meta import Object, labels_of
 from controller.plan.actions import ChildRef
+from controller.plan.route_shares import RouteState
 from controller.reconcile.conflict_state import ConflictState
 from controller.reconcile.failure import Severity, worst
 from controller.reconcile.plan_result import FailureStreak, PlanResult
@@ -94,6 +95,7 @@ class BoosterState:
             status write last failed; ``""`` if none did.
         schema_event_at: time of the last Event about a replaced CustomResourceDefinition.
         podless_since: since when ModelServings have no pod although they should, by name.
+        route: which backends get requests.
     """
 
     uid: str
@@ -113,6 +115,7 @@ class BoosterState:
     rejected_status_version: str = ""
     schema_event_at: float | None = None
     podless_since: dict[str, float] = field(default_factory=dict)
+    route: RouteState = field(default_factory=RouteState)
 
     def record_result(self, result: PlanResult, now: float) -> FailureStreak:
         """Records the result of a pass; returns how long passes have been failing or waiting."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from app.apis.kinds import Profile
+from app.apis.kinds import KthenaRelease, Profile
 from app.convert.options import Options
 from app.kube.backoff import Clock
 from app.model.annotations import conversion_annotations
+from app.model.forms import Model
 from app.validation import Context
 from app.values.meta import Object
 from controller.cluster.model_names import Claim, OlderClaims
@@ -22,8 +24,8 @@ MAX_ENTRIES = 256
 IDLE_SECONDS = 30.0
 """How long an entry is kept after its last use: most ModelBoosters need no pass for hours."""
 
-_CacheKey = tuple[str, int, Profile | None, tuple[str, ...]]
-"""Uid, generation, profile and annotations: everything that a cached desired state depends on."""
+_CacheKey = tuple[str, int, Profile | None, KthenaRelease | None, tuple[str, ...]]
+"""Everything that a cached desired state depends on: uid, generation, kthena and annotations."""
 
 
 class DesiredStateCache:
@@ -31,8 +33,9 @@ class DesiredStateCache:
 
     Args:
         options: settings of the conversion.
-        profile: profile of the installed kthena; set again when another kthena is installed.
+        profile: profile of the installed kthena.
         other_claims: returns the other objects that clients reach by the name of a ModelBooster.
+        rival_notes: returns what to say of requests that other ModelRoutes get.
         clock: the time, in seconds.
     """
 
@@ -41,11 +44,13 @@ class DesiredStateCache:
         options: Options,
         profile: Profile | None,
         other_claims: Callable[[Object], Iterable[Claim]],
+        rival_notes: Callable[[Model, Profile], tuple[str, ...]] = lambda model, profile: (),
         clock: Clock = time.monotonic,
     ) -> None:
-        self.profile = profile
+        self._profile = profile
         self._options = options
         self._other_claims = other_claims
+        self._rival_notes = rival_notes
         self._clock = clock
         # Least recently used first; with each entry the time of its last use.
         self._entries: OrderedDict[_CacheKey, tuple[DesiredState | None, float]] = OrderedDict()
@@ -62,13 +67,20 @@ class DesiredStateCache:
         """
         older = OlderClaims(booster, self._other_claims(booster))
         if older.objects:  # the spec is invalid, so caching is not worth it
-            return desired_state(booster, Context(self._options, self.profile, older))
+            return desired_state(booster, Context(self._options, self._profile, older))
+        desired = self._from_spec(booster)
+        profile = Context(profile=self._profile).release_profile
+        notes = self._rival_notes(desired.model, profile)
+        return replace(desired, notes=(*desired.notes, *notes)) if notes else desired
+
+    def _from_spec(self, booster: Object) -> DesiredState:
         metadata = booster["metadata"]
         annotations = tuple(conversion_annotations(booster).values())
-        key = (metadata["uid"], metadata["generation"], self.profile, annotations)
+        kthena = self._profile, self._options.kthena_release
+        key = (metadata["uid"], metadata["generation"], *kthena, annotations)
         entry = self._entries.pop(key, None)
         desired = (entry and entry[0]) or desired_state(
-            booster, Context(self._options, self.profile)
+            booster, Context(self._options, self._profile)
         )
         # After a start, every settled ModelBooster gets one pass. It is cached from the second on.
         is_repeated = entry is not None or not is_settled(booster)
@@ -76,6 +88,16 @@ class DesiredStateCache:
         if len(self._entries) > MAX_ENTRIES:
             self._entries.popitem(last=False)
         return desired
+
+    def set_installed(self, profile: Profile | None, release: KthenaRelease | None) -> None:
+        """Uses another kthena from now on.
+
+        Args:
+            profile: its profile; None if it is unknown.
+            release: its release; None if it is unknown.
+        """
+        self._profile = profile
+        self._options = replace(self._options, kthena_release=release)
 
     def clear(self) -> None:
         """Removes all entries: the specs may not have been what users wrote."""

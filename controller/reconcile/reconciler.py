@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 
-from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
-from app.errors import ApiError, ConflictingController, InvalidSpec, NotFound, Unreachable
-from app.kube import min_wait_seconds
+from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
+from app.errors import ApiError, InvalidSpec, NotFound, Unreachable
 from app.kube.backoff import Clock
 from app.schema_monitor import SchemaMonitor
 from app.values.meta import Key, Object, is_terminating, key_of, uid_of
 from controller.cluster.mutation_cache import MutationCache
+from controller.cluster.observed import observed_children
+from controller.cluster.pod_touch import PodToucher
 from controller.cluster.unlabeled import UnlabeledChildren
-from controller.plan.actions import ChildRef, Plan
+from controller.plan.actions import ChildRef, Plan, of_kind
 from controller.plan.desired import DesiredState
+from controller.plan.planner import wait_for_name
+from controller.plan.route_shares import READY_SECONDS, decide_route
+from controller.plan.route_text import traffic
+from controller.plan.server_switch import held_notes, hold_servers
 from controller.queue.result import Result
 from controller.reconcile.booster_state import BoosterState
 from controller.reconcile.executor import PlanExecutor
-from controller.reconcile.failure import Failure, Severity, worst
-from controller.reconcile.plan_result import FAILING_SECONDS, PlanResult
+from controller.reconcile.next_pass import next_pass
+from controller.reconcile.plan_result import PlanResult
 from controller.reconcile.reporter import StatusReporter
 from controller.reconcile.rollout_waves import RolloutWaves
 from controller.reconcile.summary import summarize
@@ -49,6 +55,10 @@ class Reconciler:
         waves: decides which restarts of pods have to wait.
         on_repair: called with the kind of every child that was repaired.
         schema: whether the installed CustomResourceDefinition is ours; None if it is known to be.
+        leaving_routes: returns the ModelRoutes that still have a model name but are about to go,
+            by the key of the ModelBooster that wants it.
+        toucher: makes old routers take up pods again; None if the installed one needs no help.
+        ready_seconds: how long a backend is available before it comes back into the ModelRoute.
         clock: the time, in seconds.
     """
 
@@ -62,6 +72,9 @@ class Reconciler:
         waves: RolloutWaves,
         on_repair: Callable[[str], None] = lambda kind: None,
         schema: SchemaMonitor | None = None,
+        leaving_routes: Callable[[Key, str], Collection[str]] = lambda key, name: (),
+        toucher: PodToucher | None = None,
+        ready_seconds: float = READY_SECONDS,
         clock: Clock = time.monotonic,
     ) -> None:
         self._cache = cache
@@ -72,6 +85,9 @@ class Reconciler:
         self._waves = waves
         self._on_repair = on_repair
         self._schema = schema
+        self._leaving_routes = leaving_routes
+        self._toucher = toucher
+        self._ready_seconds = ready_seconds
         self._clock = clock
         self._states: dict[Key, BoosterState] = {}
 
@@ -97,14 +113,32 @@ class Reconciler:
         except InvalidSpec as exc:
             return await self._report(booster, failing(exc.reason, exc.message), state, error=exc)
         unlabeled = [ChildRef(kind, at.name) for kind, at in self._unlabeled.of(uid_of(booster))]
-        observed = self._observed(booster, desired)
+        observed = observed_children(self._cache, uid_of(booster), desired.children)
+        pods, now = self._cache.pods(booster), self._clock()
+        route = decide_route(
+            desired.model, desired.children, observed, pods, state.route, now, self._ready_seconds
+        )
+        children = hold_servers(route.children, observed)
+        held = held_notes(children, route.children)
+        desired = replace(desired, children=children, notes=(*desired.notes, *held))
         decision = self._waves.decide(booster, desired, observed, unlabeled, state)
-        result = await self._execute(booster, desired, decision.plan, state)
+        leaving = self._leaving_routes(key, desired.model.route_name)
+        plan = wait_for_name(decision.plan, leaving)
+        result = await self._execute(booster, desired, plan, state)
         streak = state.record_result(result, self._clock())
-        backends = self._backends(booster, desired, state)
-        summary = summarize(booster, result, backends, desired.notes, streak)
+        shown = traffic(desired.model, route, self._ready_seconds)
+        if not state.route.is_told and MODEL_ROUTE.kind in {ref.kind for ref in result.changed}:
+            state.route.is_told = True
+            self._reporter.report_traffic(booster, shown.column)
+        backends = self._backends(booster, desired, state, shown.backends)
+        notes = (*desired.notes, *shown.notes)
+        summary = summarize(booster, result, backends, notes, streak)
+        summary = summary and replace(summary, traffic=shown.column)
         summary = summary and with_held_rollout(summary, decision.held_message)
-        error, wait = self._next_pass(result, state)
+        touched = (
+            None if self._toucher is None else await self._toucher.touch(booster, desired.model)
+        )
+        error, wait = next_pass(result, state, self._clock(), [route.wait, touched])
         if summary is None:
             return Result(error, wait)
         return await self._report(
@@ -127,17 +161,6 @@ class Reconciler:
             state = self._states[key] = BoosterState(uid)
         return state
 
-    def _observed(self, booster: Object, desired: DesiredState) -> list[Object]:
-        """Returns all live children, and other objects with the name of a desired child."""
-        found = {ChildRef.of_object(obj): obj for obj in self._cache.children(uid_of(booster))}
-        for child in desired.children:
-            ref = ChildRef.of(child)
-            if ref not in found:
-                live = self._cache.get(child.resource, key_of(child.object))
-                if live is not None:
-                    found[ref] = live
-        return list(found.values())
-
     async def _execute(
         self, booster: Object, desired: DesiredState, plan: Plan, state: BoosterState
     ) -> PlanResult:
@@ -147,7 +170,8 @@ class Reconciler:
         if is_settled(booster):
             result = await self._executor.execute(desired.model, plan, state)
             for ref in (*result.created, *result.changed):  # no edit required these writes
-                self._on_repair(ref.kind)
+                if state.route.is_told or ref.kind != MODEL_ROUTE.kind:
+                    self._on_repair(ref.kind)
             return result
         reports_started: list[asyncio.Task[None]] = []
 
@@ -172,18 +196,18 @@ class Reconciler:
             return  # the pass goes on, and reports again at its end
 
     def _backends(
-        self, booster: Object, desired: DesiredState, state: BoosterState
+        self,
+        booster: Object,
+        desired: DesiredState,
+        state: BoosterState,
+        shares: Mapping[str, str],
     ) -> tuple[BackendReport, ...]:
-        servings = {
-            obj["metadata"]["name"]: obj
-            for obj in self._cache.children(uid_of(booster))
-            if obj["kind"] == MODEL_SERVING.kind
-        }
+        servings = of_kind(MODEL_SERVING, self._cache.children(uid_of(booster)))
         state.drop_observed_generations(servings)
         self._waves.observe(key_of(booster), servings.values())
         bounds = {child.name: child.replica_bounds for child in desired.children}
         pods = list(self._cache.pods(booster))
-        lacking = podless(desired.model, servings, pods) if self._cache.knows_pods(booster) else ()
+        without = podless(desired.model, servings, pods) if self._cache.knows_pods(booster) else ()
         return backend_reports(
             desired.model,
             servings,
@@ -191,7 +215,8 @@ class Reconciler:
             state.written_generations,
             stored_status(booster),
             pods,
-            state.record_podless(lacking, self._clock()),
+            state.record_podless(without, self._clock()),
+            shares,
         )
 
     async def _report(
@@ -215,34 +240,3 @@ class Reconciler:
         if delay is not None:
             wait = delay if wait is None else min(wait, delay)
         return Result(error, wait)
-
-    def _next_pass(
-        self, result: PlanResult, state: BoosterState
-    ) -> tuple[Exception | None, float | None]:
-        """Returns the error to retry for, and when to run the next pass, in seconds."""
-        now = self._clock()
-        if result.failures:
-            # Conflicts are checked on a schedule of their own; any other failure comes first.
-            others = [f for f in result.failures if not isinstance(f.error, ConflictingController)]
-            leading = worst(others or result.failures)
-            if leading.severity is Severity.NAMESPACE_TERMINATING:
-                return None, None
-            return leading.error, min(_retry_seconds(f, state, now) for f in result.failures)
-        if state.waiting_since is None:
-            return None, state.podless_wait(now)
-        # The deletion enqueues the key if the object is watched. Otherwise, and to report that the
-        # wait takes long, run a pass after a while.
-        left = state.waiting_since + FAILING_SECONDS - now
-        return None, left if left > 0 else FAILING_SECONDS
-
-
-def _retry_seconds(failure: Failure, state: BoosterState, now: float) -> float:
-    """Returns after how many seconds a failure may be retried."""
-    if failure.severity is Severity.STALE:
-        return 0
-    if isinstance(failure.error, ConflictingController):
-        return max(0, state.next_conflict_check_at(failure.error) - now)
-    if failure.severity in (Severity.REJECTED, Severity.TERMINAL):
-        retry_at = state.next_retry_at()
-        return 0 if retry_at is None else max(0, retry_at - now)
-    return min_wait_seconds(failure.error, state.failed_passes)

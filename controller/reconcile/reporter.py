@@ -153,6 +153,10 @@ class StatusReporter:
             state.schema_event_at = now
             self._record_event(booster, "Warning", "SchemaReplaced", why)
 
+    def report_traffic(self, booster: Object, shares: str) -> None:
+        """Records the Event about a ModelRoute that follows the readiness of its backends."""
+        self._record_event(booster, "Normal", "TrafficShifted", f"requests go to: {shares}")
+
     def _delay_seconds(self, change: StatusChange, state: BoosterState, now: float) -> float:
         """Returns for how long a status write is delayed; 0 if it is not."""
         if change is StatusChange.NONE:

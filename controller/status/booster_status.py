@@ -41,6 +41,9 @@ def status_of(
         status["backendStatuses"] = [report.as_stored() for report in conditions.backends]
     elif "backendStatuses" in stored:
         status["backendStatuses"] = stored["backendStatuses"]
+    traffic = stored.get("traffic") if conditions.traffic is None else conditions.traffic
+    if traffic:
+        status["traffic"] = traffic
     return status
 
 

@@ -34,12 +34,14 @@ class ConditionSet:
         active: whether every backend can serve; also the value of ``Ready``.
         failed: whether something needs an edit; also the value of ``Stalled`` while it is True.
         backends: status of each backend; None if it was not computed.
+        traffic: shares of the requests, in a few words; None if they were not computed.
     """
 
     initialized: ConditionValue
     active: ConditionValue
     failed: ConditionValue
     backends: tuple[BackendReport, ...] | None = None
+    traffic: str | None = None
 
     @property
     def has_result(self) -> bool:

@@ -1,6 +1,7 @@
 """Records of pods, and the message about the problems of several pods.
 
-Pods explain why a backend is not ready. Whether it is ready is up to its ModelServing.
+Pods explain why a backend is not ready. Whether it is ready is up to its ModelServing; a backend
+whose pods are all unready gets no requests (``controller.status.availability``).
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from sys import intern
 
-from app.apis.kinds import BACKEND_NAME, MODEL_UID
-from app.values.meta import Object, Resource, key_of, labels_of
+from app.apis.kinds import BACKEND_NAME, GROUP_NAME, MODEL_UID, POD_SERVER, ROLE
+from app.values.meta import Object, Resource, annotations_of, is_terminating, key_of, labels_of
 from controller.status.pod_problems import PodProblem, ProblemKind, problem_of, shorten
 
 POD = Resource("", "v1", "pods", "Pod")
 
 MAX_SUMMARY_LENGTH = 512
 """Longest message of a backend, in characters."""
+
+_PAIRED_ROLES = ("prefill", "decode")
 
 _MIN_DETAIL_LENGTH = 20
 """Shortest detail worth adding to a message, in characters."""
@@ -47,7 +50,20 @@ def pod_record(pod: Object, before: Object | None = None) -> Object:
             },
         },
         "problem": problem,
+        "ready": is_ready(pod),
+        # Prefill and decode of one replica belong together.
+        "role": intern(labels.get(ROLE, "")),
+        "created": intern(metadata.get("creationTimestamp") or ""),
+        "server": annotations_of(pod).get(POD_SERVER, ""),
+        "group": labels.get(GROUP_NAME, "") if labels.get(ROLE) in _PAIRED_ROLES else "",
     }
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether a pod is ready and stays; the router sends requests to such pods only."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    is_so = any(c["type"] == "Ready" and c.get("status") == "True" for c in conditions)
+    return is_so and not is_terminating(pod)
 
 
 def recorded_problem(record: Object | None) -> PodProblem | None:

@@ -20,6 +20,8 @@ from app.values.untyped import as_dict
 from controller.status.pod_records import MAX_SUMMARY_LENGTH, backend_name, problem_summary
 from controller.status.podless import advice
 
+NO_SHARES: Mapping[str, str] = {}
+
 AVAILABLE, PROGRESSING, UPDATING = "Available", "Progressing", "UpdateInProgress"
 
 
@@ -41,7 +43,8 @@ class BackendReport:
         ready: whether it can serve.
         replicas: number of replicas.
         ready_replicas: number of ready replicas.
-        message: why it is not ready; ``""`` if it is.
+        message: why it is not ready, and why it gets another share of the requests than it should;
+            ``""`` if it is ready and gets it.
         scaled_to_zero: whether its spec asks for 0 replicas.
         unserved_type: its type, if that is not supported yet; else ``""``.
     """
@@ -78,6 +81,7 @@ def backend_reports(
     stored: Object,
     pods: Iterable[Object] = (),
     podless: Collection[str] = (),
+    shares: Mapping[str, str] = NO_SHARES,
 ) -> tuple[BackendReport, ...]:
     """Returns the status of each backend, in the order of the spec.
 
@@ -90,6 +94,7 @@ def backend_reports(
         stored: the stored status of the ModelBooster.
         pods: the records of its pods.
         podless: names of the ModelServings that have had no pod for long.
+        shares: sentences about the shares of requests that backends get, by name.
     """
     records: dict[str, list[Object]] = {}
     for record in pods:
@@ -108,6 +113,7 @@ def backend_reports(
             records.get(backend.name, ()),
             was_ready=before.get(backend.name, False),
             is_podless=name in podless,
+            share=shares.get(backend.name, ""),
         )
         for backend in model.backends
         for name in (backend_child_name(model, backend),)
@@ -124,6 +130,7 @@ def _report(
     *,
     was_ready: bool,
     is_podless: bool,
+    share: str,
 ) -> BackendReport:
     if backend.type not in SERVED_TYPES:
         message = f"type {backend.type} is not served yet"
@@ -137,6 +144,7 @@ def _report(
     status = as_dict(serving.get("status"))
     min_replicas = None if bounds is None else max(1, bounds[0])
     ready, message = serving_readiness(serving, min_replicas, written, was_ready=was_ready)
+    message = "; ".join(filter(None, (share, message)))
     if ready is not Readiness.YES:
         if is_podless:
             why = advice(serving["metadata"].get("namespace", ""))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.apis.kinds import DEFAULT_RELEASE, PROFILES
+from app.apis.kinds import DEFAULT_RELEASE, PROFILES, read_kthena_release
 from app.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def answer_files(files: tuple[str, ...], kthena: str | None, **choices: Any) -> 
         raise UsageError('name the files to read, or "-" for the standard input')
     settings = read_settings()
     release = kthena or settings.kthena_release or DEFAULT_RELEASE
-    context = Context(options=settings.options, profile=PROFILES[release])
+    options = replace(settings.options, kthena_release=read_kthena_release(release))
+    context = Context(options=options, profile=PROFILES[release])
     return answers(read(files or (STDIN,)), context, note=_print_note, **choices)
 
 

@@ -64,7 +64,9 @@ class ControllerPart:
             resync_seconds=settings.resync_seconds,
             instance=settings.identity or leadership.me,
             watch_pods=settings.watch_pods,
+            touch_pods=settings.touch_pods,
             rollout_wave_size=settings.rollout_wave_size,
+            route_ready_seconds=settings.route_ready_seconds,
         )
         self._kube = kube if settings.leader_election else kube.unguarded()
         self._controller = Controller(self._kube, config, metrics)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import datetime
 
 from app.apis.kinds import Profile
+from app.convert.options import Options
 from app.installed import Detector, Installed, poll
 from app.kube import Kube
 from app.metrics import Metrics
@@ -50,7 +52,10 @@ class WebhookPart:
         self._lookup_cache = LookupCache(
             kube, settings.namespaces, metrics, lambda booster: self._schema.booster_read(booster)
         )
-        self._detector = Detector(kube, settings.profile)
+        options = settings.options
+        self._detector = Detector(
+            kube, settings.profile, options.kthena_release, options.kthena_namespace
+        )
         self._schema = SchemaMonitor(
             kube,
             settings.namespaces,
@@ -60,6 +65,7 @@ class WebhookPart:
         )
         metrics.schema_replaced.set_function(lambda: not self._schema.is_ours)
         self._profile: Profile | None = settings.profile
+        self._options: Options = options
         self.ready = (
             ReadyCheck("certificate", lambda: self._certificate_fault),
             ReadyCheck("informers", self._lookup_cache.fault),
@@ -100,7 +106,7 @@ class WebhookPart:
     def _context(self) -> Context:
         settings = self._settings
         return Context(
-            settings.options,
+            self._options,
             self._profile,
             self._lookup_cache.lookup,
             self._schema.fault(),
@@ -143,5 +149,6 @@ class WebhookPart:
         """Detects which kthena is installed: the last rule converts for that release."""
         found = await self._detector.detect()
         self._profile = found.profile
+        self._options = replace(self._options, kthena_release=found.release)
         self._schema.installed_read(found)
         return found

@@ -1,6 +1,6 @@
 """Prints ``docs/validation.md``: ``make generate`` writes it.
 
-What a rule asks for is its docstring's first sentence, why is the comment beside it in ``RULES``.
+The first sentence of a rule's docstring says what it asks for; the comment in ``RULES`` says why.
 The text is what ``validate`` returns for the rule's case, or what the API server says if it rejects
 the case by itself; tests/e2e/test_answers.py compares both with a real API server.
 """
@@ -122,7 +122,7 @@ def page() -> Iterator[str]:
 
 
 def commented_rules() -> Iterator[tuple[str, Callable[..., Any], str]]:
-    """Yields each rule, with the heading above it, if any, and the comment beside it."""
+    """Yields each rule with the heading above it, if any, and its comment."""
     source = inspect.getsource(lists)
     block = source[source.index("\nRULES:") :].partition("\n)\n")[0]
     by_name = {rule_name(rule): rule for rule in lists.RULES}

@@ -1,7 +1,7 @@
 """One object for each rule, piece of advice and change: what is said of it, and how to fix it.
 
-The YAML beside this file holds them; ``docs/validation.md`` is made of it, and the real kubectl
-prints what stands there.
+The YAML files in this folder hold them. ``docs/validation.md`` is generated from them, and the
+real kubectl prints what they contain.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ from typing import Any
 
 import yaml
 
-from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, PROFILES, Profile
+from app.apis.kinds import (
+    MODEL_BOOSTER,
+    MODEL_ROUTE,
+    PROFILES,
+    Profile,
+    read_kthena_release,
+)
+from app.convert.options import Options
 from app.lookup import INDEXES, FixedIndexer, StoreLookup
 from app.validation import Context, Verdict, validate
 from app.validation.rules import ADVICE, RULES, UPDATE_ADVICE
@@ -40,9 +47,10 @@ class AnswerCase:
         written: the part of the object that matters.
         kubectl: what kubectl prints on its standard error; "" where it cannot be made to.
         before: the part that matters of the object that it replaces; None if there is none.
-        beside: other objects that are there already, ModelBoosters or ModelRoutes.
+        beside: other objects that exist already, ModelBoosters or ModelRoutes.
         release: the kthena release that is installed.
         reading: whether other objects are still being read.
+        kthena_namespace: the namespace of kthena's controller manager; "" if it is unknown.
     """
 
     rule: str
@@ -53,6 +61,7 @@ class AnswerCase:
     beside: tuple[Object, ...] = ()
     release: str = "v0.4.0"
     reading: bool = False
+    kthena_namespace: str = ""
 
     @property
     def object(self) -> Object:
@@ -89,7 +98,11 @@ class AnswerCase:
             for resource in (MODEL_BOOSTER, MODEL_ROUTE)
         }
         lookup = StoreLookup(stores, lambda: not self.reading)
-        return Context(profile=self.profile, lookup=lookup)
+        options = Options(
+            kthena_release=read_kthena_release(self.release),
+            kthena_namespace=self.kthena_namespace,
+        )
+        return Context(options, self.profile, lookup)
 
     @property
     def is_by_definition(self) -> bool:

@@ -1,6 +1,6 @@
 """Inputs that people reported as failing, each with what is right.
 
-A test is named after that. The inputs are beside this file; real child definitions accept what is
+A test is named after that. The inputs are in this folder; real child definitions accept what is
 made of them (tests/component/test_children_server.py).
 """
 

@@ -20,10 +20,13 @@ AGENT = "model-booster/"
 
 
 @asynccontextmanager
-async def running(kubeconfig: Path, namespace: str, **scope: object) -> AsyncIterator[Controller]:
-    """Runs a controller for one namespace, as a leader would, until the block ends."""
+async def running(
+    kubeconfig: Path, namespace: str, *also: str, **scope: object
+) -> AsyncIterator[Controller]:
+    """Runs a controller for some namespaces, as a leader would, until the block ends."""
     async with connect(str(kubeconfig)) as kube:
-        controller = Controller(kube, ControllerConfig(namespaces=(namespace,), **scope))  # type: ignore[arg-type]
+        config = ControllerConfig(namespaces=(namespace, *also), **scope)  # type: ignore[arg-type]
+        controller = Controller(kube, config)
         tasks = [asyncio.create_task(controller.follow()), asyncio.create_task(controller.work())]
         try:
             yield controller

@@ -72,7 +72,7 @@ def admitted(obj: Object, profile: Profile) -> list[Desired] | None:
     return desired_children(verdict.model, profile, context.options)
 
 
-def mended(obj: Object) -> Object:
+def fixed(obj: Object) -> Object:
     """Returns an object without the faults that generated ones mostly have."""
     copied = copy.deepcopy(obj)
     spec = copied["spec"]
@@ -193,7 +193,7 @@ def apply_dry(api: Api, child: Desired) -> Object:
 def test_api_server_accepts_children_and_pods_of_admitted_objects(
     planes: Mapping[Profile, Api], pods: Admin, obj: Object
 ) -> None:
-    for sent in (obj, mended(obj)):
+    for sent in (obj, fixed(obj)):
         kept = pruned(defaulted(sent)).object
         placed = {**kept, "metadata": {**kept["metadata"], "namespace": "default", "uid": UID}}
         made = {profile: admitted(placed, profile) for profile in Profile}

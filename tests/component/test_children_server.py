@@ -104,7 +104,7 @@ def test_applying_children_twice_changes_nothing(cluster: Cluster, case: str) ->
 
 
 def holds(there: object, wanted: object) -> bool:
-    """Whether everything we want stands there; what the schema defaults may stand beside it."""
+    """Whether everything we want is there; defaults of the schema may be there as well."""
     if isinstance(wanted, dict) and isinstance(there, dict):
         return all(key in there and holds(there[key], wanted[key]) for key in wanted)
     if isinstance(wanted, list) and isinstance(there, list):

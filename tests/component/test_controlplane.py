@@ -1,4 +1,4 @@
-"""The control plane that all other tests stand on is real, and does what real ones do."""
+"""The control plane of all tests is real and behaves like a real one."""
 
 from __future__ import annotations
 

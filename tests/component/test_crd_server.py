@@ -50,17 +50,25 @@ def example_object(path: Path, namespace: str) -> Object:
 
 
 def elsewhere(namespace: str) -> Resource:
-    """Returns where a test may put a CRD of its own: a group named after its namespace."""
-    return replace(MODEL_BOOSTER, group=f"{namespace}.example.org")
+    """Returns where a test may put a CRD of its own: a group named after its namespace.
+
+    Its names differ from ours: kubectl, asked for a modelbooster, takes any group that has one.
+    """
+    group = f"{namespace}.example.org"
+    return replace(MODEL_BOOSTER, group=group, plural="boostercopies", kind="BoosterCopy")
 
 
 def moved(resource: Resource) -> Object:
-    """Returns our CRD as one of another group, so that a test may change it."""
+    """Returns our CRD as one of another group and name, so that a test may change it."""
     definition = copy.deepcopy(model_booster_crd())
     definition["metadata"]["name"] = str(resource)
     definition["spec"]["group"] = resource.group
-    for names in ("shortNames", "categories"):
-        del definition["spec"]["names"][names]
+    definition["spec"]["names"] = {
+        "plural": resource.plural,
+        "singular": resource.kind.lower(),
+        "kind": resource.kind,
+        "listKind": f"{resource.kind}List",
+    }
     return definition
 
 
@@ -138,10 +146,12 @@ def test_get_prints_the_columns(admin: Admin, kubectl: Kubectl) -> None:
     admin.patch(MODEL_BOOSTER, "demo", {"status": status}, subresource="status")
     [head, row] = kubectl("get", "mb").stdout.splitlines()
     [wide_head, wide_row] = kubectl("get", "mb", "-o", "wide").stdout.splitlines()
-    assert head.split() == fresh[0].split() == ["NAME", "ACTIVE", "REASON", "FAILED", "AGE"]
+    assert (
+        head.split() == fresh[0].split() == ["NAME", "ACTIVE", "REASON", "FAILED", "TRAFFIC", "AGE"]
+    )
     assert row.split()[:4] == ["demo", "False", "ModelProcessing", "False"]
     assert wide_head.split() == [
-        *("NAME", "ACTIVE", "REASON", "FAILED", "INITIALIZED", "SETUP", "MODEL", "AGE")
+        *("NAME", "ACTIVE", "REASON", "FAILED", "TRAFFIC", "INITIALIZED", "SETUP", "MODEL", "AGE")
     ]
     assert wide_row.split()[4:7] == ["True", "ModelCreating", "chat"]
     assert kubectl("get", "kthena", "-o", "name").stdout.splitlines() == [
@@ -383,10 +393,10 @@ def older(plane: ControlPlane, admin: Admin) -> Iterator[Older]:
     ):
         admin.create(resource, {**obj, **version})
     crds.install(plane.api, [moved(resource)])
-    # The server takes a moment to go by the new schema.
+    # The server takes a moment to use the new schema.
     deadline = time.monotonic() + PATIENCE_SECONDS
     while _is_taken(plane.api, resource.path(admin.namespace), {**version, **_NO_SPEC}):
-        assert time.monotonic() < deadline, "the server still goes by the lenient schema"
+        assert time.monotonic() < deadline, "the server still uses the lenient schema"
     yield Older(admin, resource)
     plane.api.request("DELETE", crds.CRD.path(None, str(resource)))
 

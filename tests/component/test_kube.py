@@ -331,7 +331,7 @@ async def test_missing_server_is_unreachable(plane: ControlPlane, tmp_path: Path
 
 
 def token_file_config(proxy: Proxy, token_file: Path) -> str:
-    """A kubeconfig like that of the proxy, whose token stands in a file of its own."""
+    """A kubeconfig like that of the proxy, with the token in a file of its own."""
     config = yaml.safe_load(proxy.kubeconfig.read_text())
     config["users"][0]["user"] = {"tokenFile": str(token_file)}
     path = token_file.with_suffix(".kubeconfig")

@@ -1,4 +1,4 @@
-"""Control planes start, restart, stand side by side, and never outlive whoever started them."""
+"""Control planes start, restart, run side by side, and end with the process that started them."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def test_a_body_is_rewritten(through: Admin, proxy: Proxy) -> None:
 
 
 def test_a_large_list_is_rewritten_too(through: Admin, proxy: Proxy) -> None:
-    # The server compresses answers of this size for whoever lets it.
+    # The server compresses responses of this size if the client accepts it.
     through.create(CONFIG_MAP, {**config_map("a"), "data": {"k": "v" * 200_000}})
     proxy.add(Rule(Rewrite(lambda body: body.replace(b'"a"', b'"z"')), verb="list"))
     assert "z" in {obj["metadata"]["name"] for obj in through.list(CONFIG_MAP)}

@@ -182,7 +182,7 @@ async def told_until_it_serves(world: World, before: Family) -> None:
 
 
 async def stale(world: World, before: Family) -> None:
-    """The serving controller stands still: what it says is about an older spec than is there."""
+    """The serving controller is stopped: its status is about an older spec."""
     live = await world.until(MODEL_SERVING, "m-b1")
     old = {"observedGeneration": live["metadata"]["generation"] - 1}
     await world.patch(MODEL_SERVING, "m-b1", {"status": old}, subresource="status")
@@ -259,7 +259,7 @@ DISTURBANCES = (
     Disturbance("foreign labels and annotations", foreign_labels, foreign_labels_stay, ()),
     Disturbance("a foreign object of our name", name_taken, left_alone_until_it_goes),
     Disturbance("unavailable again", unavailable, told_until_it_serves, (REPORTED, REPORTED)),
-    # Nothing that we did: what was known of the pods stands until there is news.
+    # We changed nothing: the last known state of the pods counts until there is news.
     Disturbance("stale status", stale, nothing, ()),
     Disturbance("status of an older spec", edited_spec, not_believed_until_it_is_about_the_new),
     Disturbance("conditions wiped", wiped, as_before, (REPORTED,)),

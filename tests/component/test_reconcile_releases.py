@@ -17,10 +17,11 @@ from app.apis.kinds import (
     MODEL_SERVER,
     MODEL_SERVING,
     Profile,
+    read_kthena_release,
 )
 from app.cache.informer import Informer
 from app.cache.store import Store
-from app.installed import Detector, Installed
+from app.installed import CONTROLLER_MANAGER, DEPLOYMENT, Detector, Installed
 from app.kube import connect
 from app.values.meta import Resource
 from controller.reconcile.events import EVENT
@@ -114,6 +115,35 @@ async def test_installed_release_is_reported(bare: ControlPlane, cluster: World)
         assert first.version != second.version
         assert await Detector(kube, Profile.A).detect() != second
         assert (await Detector(kube, Profile.A).detect()).profile is Profile.A
+
+
+async def deploy_manager(cluster: World, tag: str) -> None:
+    """Deploys kthena's controller manager, or changes the tag of its image."""
+    labels = {"app": "kthena"}
+    image = f"ghcr.io/volcano-sh/kthena-controller-manager:{tag}"
+    pod = {"containers": [{"name": "manager", "image": image}]}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    spec = {"selector": {"matchLabels": labels}, "template": template}
+    metadata = {"name": CONTROLLER_MANAGER}
+    kinds = {"apiVersion": DEPLOYMENT.api_version, "kind": DEPLOYMENT.kind}
+    await cluster.put(DEPLOYMENT, {**kinds, "metadata": metadata, "spec": spec})
+
+
+async def test_the_image_tells_releases_of_one_profile_apart(
+    bare: ControlPlane, cluster: World
+) -> None:
+    install(bare, "B")
+    fixed = read_kthena_release("v0.4.0")
+    async with connect(str(bare.kubeconfig)) as kube:
+        detector = Detector(kube, namespace=cluster.namespace)
+        assert (await found(detector, Profile.B)).release is None, "there is no Deployment"
+        for tag, want in (("v0.2.0", (0, 2, 0)), ("v0.3.0", (0, 3, 0)), ("latest", None)):
+            await deploy_manager(cluster, tag)
+            now = await found(detector, Profile.B)
+            assert now.release == want
+        await deploy_manager(cluster, "v0.2.0")
+        assert (await Detector(kube).detect()).release is None, "it is not asked for"
+        assert (await Detector(kube, None, fixed, cluster.namespace).detect()).release == fixed
 
 
 async def test_missing_kthena_is_reported_until_installed(

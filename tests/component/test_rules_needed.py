@@ -495,7 +495,7 @@ def two_routes_claim_a_name(case: AnswerCase, admin: Admin) -> None:
 
 
 def objects_are_taken_away(case: AnswerCase, admin: Admin) -> None:
-    """By whoever applied last, so that two controllers of one name take turns for ever."""
+    """The last writer owns the object, so two controllers with one name overwrite each other."""
     owners = zip((*case.others, case.object), (UID, UID[::-1]), strict=True)
     first, second = (
         next(c.object for c in made(obj, uid=uid) if c.resource == MODEL_SERVING)

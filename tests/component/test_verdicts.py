@@ -30,7 +30,7 @@ HIDES_RULES = frozenset(
         Cause.TYPE_INVALID,
     }
 )
-"""Faults of the schema beside which the server does not even look at the CEL rules."""
+"""Faults of the schema after which the server does not evaluate the CEL rules."""
 
 
 @given(obj=mangled())

@@ -62,7 +62,7 @@ async def test_content(headers: dict[str, str], want: int) -> None:
 
 
 def _with_config(text: str) -> bytes:
-    """A review whose engine argument is this piece of JSON, written as it stands."""
+    """A review whose engine argument is this piece of JSON, unchanged."""
     flag = "chat-template" if text.startswith('"') else "allowed-origins"  # a text, or JSON
     obj = booster_object("demo", backend(workers=[worker(config={flag: "HERE"})]))
     return orjson.dumps(review(obj)).replace(b'"HERE"', text.encode())

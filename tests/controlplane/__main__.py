@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
                 clients.helm(3)
             case "start":
                 return _start(folder)
-            case "run":  # what "start" leaves behind
+            case "run":  # written by "start"
                 return _run(folder)
             case "env":
                 print(f"export KUBECONFIG={folder / 'kubeconfig'}")
@@ -60,7 +60,7 @@ def _start(folder: Path) -> int:
     if (folder / "pid").exists():
         print(f"{folder} is in use; stop it first", file=sys.stderr)
         return 1
-    binaries.find()  # here, where its progress is seen
+    binaries.find()  # here, so that its progress is visible
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with (folder / "run.log").open("wb") as log:
@@ -102,7 +102,7 @@ def _stop(folder: Path) -> int:
         return 1
     try:
         os.kill(pid, signal.SIGTERM)
-    except ProcessLookupError:  # it was killed, and its servers with it
+    except ProcessLookupError:  # it and its servers were killed
         (folder / "pid").unlink()
     deadline = time.monotonic() + WAIT_SECONDS
     while (folder / "pid").exists() and time.monotonic() < deadline:

@@ -22,7 +22,7 @@ class Refused(Exception):
 
     Args:
         status: HTTP status code.
-        body: the Status object, or what came instead of one.
+        body: the Status object, or the text that came instead.
     """
 
     def __init__(self, status: int, body: Object) -> None:
@@ -81,11 +81,11 @@ class Api:
         content_type: str = "application/json",
         params: dict[str, str] | None = None,
     ) -> Object:
-        """Sends one request and returns the object in the answer.
+        """Sends one request and returns the object in the response.
 
         Raises:
-            Refused: the answer is an error.
-            httpx.TransportError: there is no answer.
+            Refused: the response is an error.
+            httpx.TransportError: there is no response.
         """
         response = self.client.request(
             method,

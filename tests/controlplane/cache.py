@@ -1,7 +1,7 @@
-"""Where programs that take long to get are kept: outside the repository, named by their recipe.
+"""Keeps programs that take long to build, outside the repository, named by their recipe.
 
-Every entry is a folder that appears whole or not at all, so a reader needs no lock. Makers hold a
-file lock: of two test runs that need the same entry at once, one makes it and the other waits.
+Every entry is a folder that appears atomically, so readers need no lock. Writers hold a file lock:
+if two test runs need the same entry, one makes it and the other waits.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def root() -> Path:
 
 
 def say(text: str) -> None:
-    """Tells the person who waits; stdout stays free for results."""
+    """Prints progress to stderr; stdout is for results."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -51,11 +51,11 @@ def locked(name: str) -> Iterator[None]:
 
 
 def entry(name: str, make: Callable[[Path], None]) -> Path:
-    """Returns the folder ``name`` of the cache; lets ``make`` fill it if there is none.
+    """Returns the folder ``name`` of the cache; calls ``make`` to fill it if it is missing.
 
     Args:
-        name: names the content; it must change when the content would.
-        make: fills the empty folder it is given. If it raises, nothing is kept.
+        name: must change when the content changes.
+        make: fills the empty folder that it gets. If it raises, nothing is kept.
     """
     path = root() / name
     if path.is_dir():

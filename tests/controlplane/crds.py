@@ -24,7 +24,7 @@ ESTABLISHED_SECONDS = 30
 
 
 def children(profile: str) -> list[Object]:
-    """Returns the CRDs of the kinds that a ModelBooster turns into, of profile A, B or C."""
+    """Returns the CRDs of the children, of profile A, B or C."""
     return [
         yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
         for path in sorted((FOLDER / profile).glob("*.yaml"))
@@ -47,7 +47,7 @@ def install(api: Api, definitions: Iterable[Object]) -> None:
     """Installs CRDs and waits until the server serves their kinds.
 
     Raises:
-        TimeoutError: it does not.
+        TimeoutError: the server does not serve them.
     """
     names = []
     for definition in definitions:

@@ -58,7 +58,7 @@ class Authority:
 
 
 def write_key(key: ec.EllipticCurvePrivateKey, path: Path) -> Path:
-    """Writes a private key, for its owner's eyes only; returns the file."""
+    """Writes a private key, readable only by its owner; returns the file."""
     path.touch(mode=0o600)
     path.write_bytes(
         key.private_bytes(
@@ -72,7 +72,7 @@ def write_key(key: ec.EllipticCurvePrivateKey, path: Path) -> Path:
 
 
 def new_key(path: Path) -> Path:
-    """Makes and writes a private key; returns the file."""
+    """Generates and writes a private key; returns the file."""
     return write_key(ec.generate_private_key(ec.SECP256R1()), path)
 
 

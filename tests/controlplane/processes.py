@@ -1,4 +1,4 @@
-"""Child processes that never outlive this one, however it ends."""
+"""Child processes that end with this one, however it ends."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def launch(
 ) -> subprocess.Popen[bytes]:
     """Starts a program in the background, its output appended to ``log``.
 
-    It has a session of its own, so that Ctrl-C reaches this process alone, which may still need
-    its servers to clean up. The kernel kills the program when the thread that launched it ends:
-    call this from a thread that stays, as the main one does.
+    It has a session of its own, so that Ctrl-C reaches only this process, which may still need
+    its servers to clean up. The kernel kills the program when the thread that launched it ends,
+    so call this from a thread that lives long, such as the main thread.
     """
     parent = os.getpid()
 
     def die_with_parent() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before the kernel knew
+        if os.getppid() != parent:  # it ended before the call
             os._exit(1)
 
     with log.open("ab") as output:
@@ -43,15 +43,15 @@ def launch(
 
 
 def accept_interrupts() -> None:
-    """Makes SIGINT end this process again; for ``preexec_fn`` of a program that a test interrupts.
+    """Restores the default of SIGINT; a ``preexec_fn`` for programs that a test interrupts.
 
-    A shell starts its background jobs with SIGINT ignored, and every child inherits that.
+    A shell starts background jobs with SIGINT ignored, and every child inherits that.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def end(process: subprocess.Popen[bytes], *, grace_seconds: float = 0) -> None:
-    """Ends a program and waits until it is gone.
+    """Stops a program and waits until it has ended.
 
     Args:
         process: the program.

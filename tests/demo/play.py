@@ -59,7 +59,7 @@ def _serve(stage: Stage, admin: Admin, folder: Path) -> None:
     stage.run(f"kubectl get {KINDS}", r"modelserving\S+/qwen-cpu", r"modelroute\S+/qwen ")
     stage.run("kubectl get mb", r"qwen +False +ModelProcessing +False")
     stage.note("kthena's serving controller would now start the engine's pods.")
-    stage.note("The demo stands in for it and reports that they are ready.")
+    stage.note("The demo plays its part and reports that they are ready.")
     admin.serve(MODEL_SERVING, "qwen-cpu")
     stage.run("kubectl wait mb/qwen --for=condition=Ready", "condition met")
     stage.run("kubectl get mb", r"qwen +True +ModelAvailable +False")

@@ -1,6 +1,6 @@
 """What kubectl prints for each rule, word for word: real kubectl, real server, our own webhook.
 
-The cases of the rules stand in ``tests/answers``, beside what ``docs/validation.md`` says of them.
+The cases of the rules are in ``tests/answers``, with what ``docs/validation.md`` says about them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tests.world import Admin
 
 KINDS = {resource.kind: resource for resource in (MODEL_BOOSTER, MODEL_ROUTE)}
 NAMESPACE = "NAMESPACE"
-"""Stands for the test's own in what is expected."""
+"""Placeholder for the test's own namespace in the expected output."""
 
 
 def put_beside(case: AnswerCase, admin: Admin) -> None:
@@ -269,7 +269,7 @@ def test_every_rule_has_a_case_here(name: str) -> None:
 
 
 def test_too_large_object_is_rejected(kubectl: Kubectl) -> None:
-    """By conversion, which no rule foresees: one variable stands in several containers."""
+    """The conversion refuses this, not a rule: one variable is in several containers."""
     said = kubectl("create", "-f", "-", stdin=yaml.safe_dump(TOO_LARGE.object))
     assert (said.stderr, said.stdout, said.code) == (TOO_LARGE.kubectl, "", 1)
 

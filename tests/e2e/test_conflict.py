@@ -1,4 +1,4 @@
-"""Installing beside kthena's own ModelBooster controller: the chart's notes warn of it."""
+"""Installing next to kthena's own ModelBooster controller: the chart's notes warn of it."""
 
 from __future__ import annotations
 

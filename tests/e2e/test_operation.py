@@ -1,4 +1,4 @@
-"""What whoever runs the program relies on: rights, restarts, failover, and what reaches it."""
+"""What operators rely on: rights, restarts, failover, and how the program is reached."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECRET = Resource("", "v1", "secrets", "Secret")
 CONTROLLER = f"system:serviceaccount:{NAMESPACE}:model-booster-controller"
 OURS = f"system:serviceaccount:{NAMESPACE}:"
 BESIDE = {"leases", "events"}
-"""What is written beside the work; it stands outside of every budget."""
+"""Resources whose writes do not count in any budget."""
 
 
 def _is_active(booster: Object) -> bool:
@@ -79,7 +79,7 @@ def test_new_model_booster_costs_its_children_and_two_status_writes(
             f"201 patch modelservers/{name}-b1",
             f"201 patch modelservings/{name}-b1",
         ]
-        # Whoever takes longer than this says so in the status, which is one more write; then the
+        # A pass that takes longer says so in the status, which is one more write; then the
         # machine was busy, and the next one shows it.
         if asked == wanted or seconds < SLOW_SECONDS:
             break

@@ -65,7 +65,7 @@ def test_replaced_crd_is_reported_and_nothing_is_lost(
     crds.install(plane.api, [crds.kthena_booster(release)])
     admin.until(MODEL_BOOSTER, "listed", lambda o: not is_whole(o))
 
-    # From the first moment on, whoever writes, and whatever.
+    # From the first moment on, for every writer and every field.
     labelled = kubectl("label", "mb/listed", "team=x")
     assert SENTENCE in labelled.stderr
     assert REMEDY in labelled.stderr

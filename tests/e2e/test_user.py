@@ -39,14 +39,14 @@ def test_model_booster_from_apply_to_delete(kubectl: Kubectl, admin: Admin) -> N
     for resource, name in CHILDREN:
         assert admin.get(resource, name), resource
     assert _aged(kubectl("get", "modelboosters").stdout) == (
-        "NAME ACTIVE REASON FAILED AGE\nqwen False ModelProcessing False AGE\n"
+        "NAME ACTIVE REASON FAILED TRAFFIC AGE\nqwen False ModelProcessing False AGE\n"
     )
 
     admin.serve(MODEL_SERVING, "qwen-cpu")
     said = kubectl("wait", "mb/qwen", "--for=condition=Ready", "--timeout=30s")
     assert said.stdout == "modelbooster.workload.serving.volcano.sh/qwen condition met\n"
     assert _aged(kubectl("get", "mb", "-o", "wide").stdout) == (
-        "NAME ACTIVE REASON FAILED INITIALIZED SETUP MODEL AGE\n"
+        "NAME ACTIVE REASON FAILED TRAFFIC INITIALIZED SETUP MODEL AGE\n"
         "qwen True ModelAvailable False True ModelCreating qwen AGE\n"
     )
     described = kubectl("describe", "mb", "qwen").stdout
@@ -161,7 +161,7 @@ def test_warning_is_printed_and_the_object_stored(kubectl: Kubectl) -> None:
     assert said.stdout == "modelbooster.workload.serving.volcano.sh/m created\n"
     assert kubectl("wait", "mb/m", "--for=condition=Failed", "--timeout=30s").code == 0
     assert _aged(kubectl("get", "mb", "m").stdout) == (
-        "NAME ACTIVE REASON FAILED AGE\nm False UnsupportedBackendType True AGE\n"
+        "NAME ACTIVE REASON FAILED TRAFFIC AGE\nm False UnsupportedBackendType True AGE\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Row F19: the clock on the wall is set, and nothing that matters goes by it."""
+"""Row F19: a change of the system clock has no effect on what matters."""
 
 from __future__ import annotations
 

@@ -344,7 +344,7 @@ async def test_duplicate_events_are_delivered_once(
         for n in range(1, 11):
             await world.put(CONFIG_MAP, config_map("a", n=str(n)))
             await followed.until(partial(followed.was_told, n))
-        # Whatever is replayed ends with the newest: that is what stands.
+        # Every replay ends with the newest state, and that state counts.
         assert (followed.get("a") or {})["data"] == {"n": "10"}
 
 

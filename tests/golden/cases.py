@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from app.apis.kinds import Profile
+from app.apis.kinds import PROFILES as RELEASES
+from app.apis.kinds import Profile, read_kthena_release
 from app.apis.modelbooster import ModelBooster
 from app.apis.pruning import pruned
 from app.convert import desired_children
@@ -65,9 +66,11 @@ def booster(case: str) -> Object:
 
 
 def children(case: str, profile: Profile) -> list[Object]:
-    """Returns the children of a case's ModelBooster."""
+    """Returns the children of a case's ModelBooster, for the newest release of a profile."""
     model = canonical(ModelBooster.model_validate(booster(case)))
-    return [child.object for child in desired_children(model, profile, Options())]
+    newest = [release for release, of in RELEASES.items() if of is profile][-1]
+    options = Options(kthena_release=read_kthena_release(newest))
+    return [child.object for child in desired_children(model, profile, options)]
 
 
 def files(case: str) -> Iterator[tuple[Path, str]]:

@@ -11,6 +11,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -294,7 +295,7 @@ def connector(children: Children) -> None:
 
 
 def behavior(children: Children) -> None:
-    """The scaling behavior is complete, with panic mode off."""
+    """The scaling behavior is complete, without panic mode, and scales down again."""
     slow = {"percent": 100, "period": "1m0s", "selectPolicy": "Or"}
     panic = {"percent": 0, "period": "0s", "panicThresholdPercent": 200, "panicModeHold": "0s"}
     for policy in of_kind(children, "AutoscalingPolicy"):
@@ -303,7 +304,7 @@ def behavior(children: Children) -> None:
                 "stablePolicy": {**slow, "instances": 4, "stabilizationWindow": "0s"},
                 "panicPolicy": panic,
             },
-            "scaleDown": {**slow, "instances": 0, "stabilizationWindow": "5m0s"},
+            "scaleDown": {**slow, "instances": 1, "percent": 20, "stabilizationWindow": "0s"},
         }
 
 
@@ -317,9 +318,32 @@ def amounts(children: Children) -> None:
 def metrics_port(children: Children) -> None:
     """The autoscaler gets the metrics port if it is not 8100."""
     for binding in of_kind(children, "AutoscalingPolicyBinding"):
+        target = binding["spec"]["scalingConfiguration"]["target"]
+        if target["targetRef"]["name"] == "chat-a100":
+            target["metricEndpoint"]["port"] = 8900
+
+
+def each_by_itself(children: Children) -> None:
+    """A policy of the model scales each backend by itself; v0.1.0 never reads weighed targets."""
+    found = [child for child in children if child["kind"].startswith("AutoscalingPolicy")]
+    for child in found:
+        children.remove(child)
+    for policy, binding in zip(found[::2], found[1::2], strict=True):
         for param in binding["spec"]["optimizerConfiguration"]["params"]:
-            if param["target"]["targetRef"]["name"] == "chat-a100":
-                param["target"]["metricEndpoint"]["port"] = 8900
+            name = param["target"]["targetRef"]["name"]
+            single = {key: value for key, value in param.items() if key != "cost"}
+            spec = {"policyRef": {"name": name}, "scalingConfiguration": single}
+            for child in deepcopy((policy, {**binding, "spec": spec})):
+                child["metadata"]["name"] = name
+                child["metadata"]["labels"][f"{WORKLOAD}/backend-name"] = name.removeprefix("chat-")
+                children.append(child)
+
+
+def entries_asked(children: Children) -> None:
+    """The autoscaler asks entry pods only, not their followers, which have no sidecar."""
+    for binding in of_kind(children, "AutoscalingPolicyBinding"):
+        target = binding["spec"]["scalingConfiguration"]["target"]
+        target["additionalMatchLabels"]["modelserving.volcano.sh/entry"] = "true"
 
 
 def engines_only_read(children: Children) -> None:
@@ -362,7 +386,8 @@ DIFFERENCES: tuple[Difference, ...] = (
     *(scheduler, no_spread, no_gang, no_empty_followers),
     *(entry_labels, names, interpreter, probes, shared_memory, resources, nodes),
     *(sidecar_sees_the_cache, credentials, prefill_sidecar, follower_scheduler),
-    *(no_forced_nodes, drain, selector, connector, behavior, amounts, metrics_port),
+    *(no_forced_nodes, drain, selector, connector, each_by_itself, behavior, amounts),
+    *(metrics_port, entries_asked),
     *(engines_only_read, pull_policy, adapters_as_json, sidecar_timeout, no_service_links),
     *(folders, engine_env_from, nixl_host, no_ascend_variables),
 )

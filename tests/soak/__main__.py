@@ -1,9 +1,9 @@
-"""Random faults for as long as one likes, and the verdict: ``make soak``.
+"""Injects random faults for a given time and reports a verdict: ``make soak``.
 
     python -m tests.soak [--minutes 30] [--seed N] [--report FILE] [--folder DIR]
 
-The same seed draws the same faults and changes; what meets what is up to the machine. Without a
-folder the logs are thrown away if all went well.
+The same seed gives the same faults and changes; their timing depends on the machine. Without a
+folder, the logs are deleted if the soak passes.
 """
 
 from __future__ import annotations

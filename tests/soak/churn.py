@@ -1,4 +1,4 @@
-"""What users and the serving controller do meanwhile, ten times as often as in real life."""
+"""Plays users and the serving controller, ten times as busy as in real clusters."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from tests.controlplane.api import JSON_PATCH, Refused
 from tests.world import NeverSo, World
 
 CHANGES_PER_SECOND = 3.0
-"""Of ModelBoosters: a busy cluster sees one in three seconds."""
+"""Changes of ModelBoosters. A busy cluster has one in three seconds."""
 
 HANDS_PER_SECOND = 1.0
-"""Of children, by hand."""
+"""Manual changes of children."""
 
 POPULATION = 20
 NAMES = tuple(f"m{n}" for n in range(POPULATION + POPULATION // 2))
 
 Trouble = (Refused, httpx.HTTPError, NeverSo)
-"""What becomes of a request that meets a fault, or an object that is gone: try another one."""
+"""Errors of a request that meets a fault or a deleted object; the next change follows."""
 
 
 class Churn:
-    """Makes, edits and deletes ModelBoosters, edits and deletes children, reports on pods.
+    """Creates, edits and deletes ModelBoosters, edits and deletes children, reports pods.
 
     Args:
-        world: where.
-        chance: what everything is drawn from.
-        definition: held while a ModelBooster is written; whoever exchanges its definition holds
-            it as well, because the API server prunes what is written meanwhile.
+        world: the cluster.
+        chance: source of all random choices.
+        definition: lock, held while a ModelBooster is written and while its definition is
+            exchanged, because the API server prunes what is written in between.
         changes_per_second: of ModelBoosters.
         hands_per_second: of children and statuses, by hand.
     """
@@ -58,7 +58,7 @@ class Churn:
         self._hands_per_second = hands_per_second
         self._kept: set[str] = set()
         self._one_at_a_time = asyncio.Lock()
-        """Changing a ModelBooster, and taking labels or owner of a child away."""
+        """Held to change a ModelBooster, or to remove labels or owner of a child."""
         self._busy: set[asyncio.Task[None]] = set()
         self.done: Counter[str] = Counter()
         self.written: dict[str, list[Object]] = defaultdict(list)
@@ -67,7 +67,7 @@ class Churn:
         self.flaps = True
 
     async def users(self) -> None:
-        """Changes ModelBoosters, for ever."""
+        """Changes ModelBoosters until cancelled."""
         while True:
             await asyncio.sleep(self._chance.expovariate(self._changes_per_second))
             try:
@@ -79,7 +79,7 @@ class Churn:
                 self.done["no answer"] += 1
 
     async def hands(self) -> None:
-        """Edits children and statuses as nobody should, for ever."""
+        """Makes wrong edits of children and statuses until cancelled."""
         while True:
             await asyncio.sleep(self._chance.expovariate(self._hands_per_second))
             try:
@@ -89,18 +89,18 @@ class Churn:
                 self.done["meddled in vain"] += 1
 
     async def serving(self) -> None:
-        """Reports on every ModelServing as its controller does, with a bad one now and then."""
+        """Reports the status of every ModelServing as its controller does, sometimes a bad one."""
         while True:
             await asyncio.sleep(1)
             listed: list[Object] = []
             with suppress(*Trouble):
                 listed = await self._world.list(MODEL_SERVING)
             for serving in listed:
-                with suppress(*Trouble):  # it has gone meanwhile
+                with suppress(*Trouble):  # it was deleted
                     await self._report(serving)
 
     async def settle(self) -> None:
-        """Ends what is under way of one's own accord."""
+        """Ends the changes in progress without an error."""
         self.flaps = False
         for task in self._busy:
             task.cancel()
@@ -139,15 +139,15 @@ class Churn:
     async def _write(
         self, write: Callable[[Resource, Object], Awaitable[Object]], booster: Object
     ) -> None:
-        """Writes a ModelBooster, and remembers which specs may be stored from now on."""
+        """Writes a ModelBooster and records which specs may be stored from now on."""
         name = booster["metadata"]["name"]
         try:
             stored = await write(MODEL_BOOSTER, booster)
         except Refused as exc:
-            if exc.status >= 500:  # it may be stored all the same
+            if exc.status >= 500:  # the server may have stored it
                 self.written[name].append(booster["spec"])
             raise
-        except (*Trouble, asyncio.CancelledError):  # at the end, a write may be under way
+        except (*Trouble, asyncio.CancelledError):  # at the end, a write may be in progress
             self.written[name].append(booster["spec"])
             raise
         self.written[name] = [stored["spec"]]
@@ -193,10 +193,10 @@ class Churn:
         return "status wiped"
 
     async def _strip(self, child: Object, what: str) -> None:
-        """Takes labels or owner away; until they are back, the ModelBooster is left alone.
+        """Removes labels or owner; the ModelBooster is not changed until they are back.
 
-        Without owner, a child of a deleted one is nobody's, and rightly stays for ever. Without
-        labels, one that is wanted no more is not seen before its owner goes.
+        A child without an owner rightly stays when its ModelBooster is deleted. A child without
+        labels that is no longer wanted is not found before its owner is deleted.
         """
         metadata, resource = child["metadata"], _resource_of(child)
         (ref,) = metadata["ownerReferences"]
@@ -209,7 +209,7 @@ class Churn:
                 return
             self._kept.add(owner)
             patch = {what: None, "resourceVersion": metadata["resourceVersion"]}
-            with suppress(*Trouble):  # it may have been done all the same
+            with suppress(*Trouble):  # the server may have done it
                 await self._world.patch(resource, metadata["name"], {"metadata": patch})
 
         async def until_back() -> None:
@@ -239,7 +239,7 @@ class Churn:
 
 
 def reported(serving: Object, *, available: bool) -> Object:
-    """Returns the status of a ModelServing whose pods all serve, or do not any more."""
+    """Returns the status of a ModelServing whose pods all serve, or none."""
     replicas = serving["spec"].get("replicas", 1)
     reason = "AllGroupsReady" if available else "GroupProgressing"
     return {

@@ -1,4 +1,4 @@
-"""Does something grow? The slope of samples over time, and how sure it is."""
+"""Detects growth: the slope of samples over time with its confidence interval."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ class Slope:
 
     Args:
         value: the slope itself.
-        low, high: where the true one lies.
+        low, high: the interval.
         level: mean of the samples.
-        minutes: how long was looked, all stretches together.
+        minutes: length of all stretches together.
+        longest: length of the longest stretch in minutes.
+        late: the slope in the last third of the stretches.
     """
 
     value: float
@@ -28,11 +30,16 @@ class Slope:
     high: float
     level: float
     minutes: float
+    longest: float
+    late: float
 
     @property
     def grows(self) -> bool:
-        """Whether there is growth beyond what chance can do."""
-        return self.low > 0
+        """Whether there is growth that chance does not explain, and that goes on to the end.
+
+        Caches fill more and more slowly. A leak is still steep in the last third.
+        """
+        return self.low > 0 and self.late > self.value / 3
 
 
 def slope(stretches: Sequence[Sequence[Point]], questions: int = 1) -> Slope | None:
@@ -54,6 +61,10 @@ def slope(stretches: Sequence[Sequence[Point]], questions: int = 1) -> Slope | N
     if not spread:
         return None
     value = sum(x * y for x, y in centred) / spread
+    ends = [
+        point for stretch in usable for point in _centred(stretch[-max(3, len(stretch) // 3) :])
+    ]
+    late = sum(x * y for x, y in ends) / sum(x * x for x, _ in ends)
     left = [[y - value * x for x, y in _centred(stretch)] for stretch in usable]
     squares = sum(r * r for residuals in left for r in residuals)
     free = len(centred) * _worth(left, squares) - len(usable) - 1
@@ -67,7 +78,9 @@ def slope(stretches: Sequence[Sequence[Point]], questions: int = 1) -> Slope | N
         60 * (value - width),
         60 * (value + width),
         fmean(y for stretch in usable for _, y in stretch),
-        sum(stretch[-1][0] - stretch[0][0] for stretch in usable) / 60,
+        sum(lengths := [(stretch[-1][0] - stretch[0][0]) / 60 for stretch in usable]),
+        max(lengths),
+        60 * late,
     )
 
 
@@ -77,7 +90,7 @@ def _centred(stretch: Sequence[Point]) -> list[Point]:
 
 
 def _worth(left: Sequence[Sequence[float]], squares: float) -> float:
-    """What a sample counts for, 0 to 1: independent ones count in full."""
+    """Weight of a sample, 0 to 1; independent samples have 1."""
     if not squares:
         return 1.0
     products = sum(a * b for residuals in left for a, b in pairwise(residuals))
@@ -86,7 +99,7 @@ def _worth(left: Sequence[Sequence[float]], squares: float) -> float:
 
 
 def lowest(stretch: Sequence[Point], seconds: float) -> list[Point]:
-    """Returns the lowest sample of each so many seconds: load comes and goes, a leak stays."""
+    """Returns the lowest sample per period, because load comes and goes and a leak stays."""
     blocks: dict[int, Point] = {}
     for point in stretch:
         block = int((point[0] - stretch[0][0]) // seconds)
@@ -95,7 +108,7 @@ def lowest(stretch: Sequence[Point], seconds: float) -> list[Point]:
 
 
 def _quantile(free: float, level: float) -> float:
-    """Student's t (Cornish-Fisher, good to a percent from 5 degrees of freedom on)."""
+    """Student's t (Cornish-Fisher; error below 1 % from 5 degrees of freedom on)."""
     z = NormalDist().inv_cdf(level)
     first = (z**3 + z) / (4 * free)
     second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)

@@ -1,18 +1,18 @@
-"""Runs the program as it is, and notes from time to time what it holds.
+"""Runs the unchanged program and records regularly what it holds.
 
-The program itself shows memory and open files; tasks and timers are nobody's business but a
-soak's, and counting them costs a look at every object. So it is done here and not there. What was
-there when the program froze its garbage collector is not counted: it neither comes nor goes.
+The program itself reports memory and open files. Only a soak needs the numbers of tasks and timers,
+so they are counted here. The event loop is asked for them: gc.get_objects in a second thread also
+returns a tuple that is still being built, and then CPython 3.11 fails with a SystemError.
 
-The work queue's entries are read from the program's own metrics and compared with the number of
-ModelBoosters: what counts is how many there are too many.
+The entries of the work queue come from the program's own metrics. The recorded number is the
+entries beyond one per ModelBooster.
 
     python -m tests.soak.observed FILE SECONDS controller --kubeconfig ...
 """
 
 from __future__ import annotations
 
-import gc
+import asyncio
 import json
 import os
 import sys
@@ -31,28 +31,37 @@ from tests.controlplane.ports import LOOPBACK
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-def held() -> dict[str, float]:
-    """Returns what this process holds, by name, and when that was."""
+class Loops(asyncio.DefaultEventLoopPolicy):
+    """Remembers the event loops of the program."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[asyncio.AbstractEventLoop] = []
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Returns a new event loop."""
+        loop = super().new_event_loop()
+        self.made.append(loop)
+        return loop
+
+
+def held(loops: list[asyncio.AbstractEventLoop]) -> dict[str, float]:
+    """Returns what this process holds, by name, and the time."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    found = {
+    return {
         "at": time.monotonic(),
         "resident_kib": pages * PAGE_KIB,
         "open_files": len(os.listdir("/proc/self/fd")),
-        "tasks": 0,
-        "timers": 0,
+        "tasks": sum(len(asyncio.all_tasks(loop)) for loop in loops),
+        "timers": sum(len(vars(loop)["_scheduled"]) for loop in loops),
         "spare_entries": spare_entries(),
     }
-    names = {"Task": "tasks", "TimerHandle": "timers"}
-    for obj in gc.get_objects():
-        if name := names.get(type(obj).__name__):
-            found[name] += 1
-    return found
 
 
 def spare_entries() -> float:
     """Returns how many entries the work queue holds beyond one for each ModelBooster."""
     text = ""
-    with suppress(OSError, HTTPException):  # the probe server starts later and ends earlier
+    with suppress(OSError, HTTPException):  # the probe server starts later and stops earlier
         url = f"http://{LOOPBACK}:{os.environ['MODELBOOSTER_PROBE_PORT']}/metrics"
         with urlopen(url, timeout=2) as answer:
             text = answer.read().decode()
@@ -62,7 +71,7 @@ def spare_entries() -> float:
 def spare_entries_in(text: str) -> float:
     """Returns the same from the text of ``/metrics``.
 
-    A ModelBooster without conditions has had no pass to its end yet, and so has no entry.
+    A ModelBooster without conditions has not had a complete pass yet, and so has no entry.
     """
     entries = boosters = 0.0
     for family in text_string_to_metric_families(text):
@@ -74,21 +83,24 @@ def spare_entries_in(text: str) -> float:
     return max(0.0, entries - boosters)
 
 
-def note(path: Path) -> None:
-    """Writes it to a file, whole or not at all."""
+def note(path: Path, loops: list[asyncio.AbstractEventLoop]) -> None:
+    """Writes the samples to a file atomically."""
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(held()))
+    new.write_text(json.dumps(held(loops)))
     new.replace(path)
 
 
-def note_every(path: Path, seconds: float) -> None:
-    """Does that for as long as the process lives."""
+def note_every(path: Path, seconds: float, loops: list[asyncio.AbstractEventLoop]) -> None:
+    """Records until the process ends."""
     while True:
-        note(path)
+        note(path, loops)
         time.sleep(seconds)
 
 
 if __name__ == "__main__":
     place, pause = Path(sys.argv.pop(1)), float(sys.argv.pop(1))
-    Thread(target=note_every, args=(place, pause), name="observer", daemon=True).start()
+    policy = Loops()
+    asyncio.set_event_loop_policy(policy)
+    about = (place, pause, policy.made)
+    Thread(target=note_every, args=about, name="observer", daemon=True).start()
     main()

@@ -17,11 +17,11 @@ BEGIN, END = "<!-- soak: written by make soak -->", "<!-- soak: end -->"
 
 @dataclass
 class Report:
-    """All that is to be told.
+    """The results of a soak.
 
     Args:
-        seed: what everything by chance was drawn from.
-        minutes: how long there were faults.
+        seed: seed of all random choices.
+        minutes: how long faults were injected.
     """
 
     seed: int
@@ -45,7 +45,7 @@ class Report:
         growth = [
             f"{role}: {HELD[name]} grows by {found.value:.2f} per minute"
             for (role, name), found in self.slopes.items()
-            if found is not None and judged(found) == "GROWS"
+            if found is not None and judged(name, found) == "GROWS"
         ]
         return [*self.wrong, *growth]
 
@@ -80,7 +80,7 @@ class Report:
         ]
 
     def write(self, path: Path) -> None:
-        """Writes it between its marks in a file, or into one of its own."""
+        """Writes the report between its marks in a file, or to a new file."""
         text = "\n".join([BEGIN, "", *self.lines(), "", END])
         old = path.read_text() if path.exists() else ""
         before, begin, rest = old.partition(BEGIN)
@@ -94,10 +94,10 @@ class Report:
 
 def _row(role: str, name: str, found: Slope | None) -> str:
     if found is None:
-        return f"| {role} | {HELD[name]} | | | | {judged(found)} |"
+        return f"| {role} | {HELD[name]} | | | | {judged(name, found)} |"
     return (
         f"| {role} | {HELD[name]} | {found.level:,.1f} | {found.value:+.3f}"
-        f" ({found.low:+.3f} to {found.high:+.3f}) | {found.minutes:.1f} | {judged(found)} |"
+        f" ({found.low:+.3f} to {found.high:+.3f}) | {found.minutes:.1f} | {judged(name, found)} |"
     )
 
 

@@ -1,7 +1,7 @@
-"""The room of a soak: a real API server, a proxy that fails, and the real processes behind it.
+"""The environment of a soak: a real API server, a faulty proxy, and the real processes.
 
-The processes have exactly the chart's rights and are started again whenever they end, as the
-kubelet does. Whatever the test itself does to the cluster goes past the proxy.
+The processes have exactly the chart's rights. They are restarted when they end, as the kubelet
+does. The test itself reaches the API server without the proxy.
 """
 
 from __future__ import annotations
@@ -43,26 +43,26 @@ LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 SECRET = Resource("", "v1", "secrets", "Secret")
 SERVICE = Resource("", "v1", "services", "Service")
 STATE = (LEASE, SECRET, SERVICE)
-"""What else the chart installs that the processes need."""
+"""Other objects of the chart that the processes need."""
 ACCOUNTS = {
     name: User(f"system:serviceaccount:{NAMESPACE}:{name}", ("system:serviceaccounts",), name)
     for name in (CONTROLLER, WEBHOOK)
 }
 RESTART_SECONDS = 1.0
 NOTE_SECONDS = 2.0
-"""How often a process notes what it holds."""
+"""Interval at which a process records what it holds."""
 
 
 @dataclass
 class Replica:
-    """One pod: a process that is started again when it ends.
+    """One pod: a process that is restarted when it ends.
 
     Args:
-        name: its name, with which its identity in the Lease begins.
-        command: what it runs: controller or webhook.
-        kubeconfig: its account's.
+        name: its name, the prefix of its identity in the Lease.
+        command: controller or webhook.
+        kubeconfig: of its service account.
         settings: its environment.
-        folder: where its log and its notes go.
+        folder: for its log and its records.
     """
 
     name: str
@@ -75,17 +75,17 @@ class Replica:
 
     @property
     def log(self) -> Path:
-        """What it said, in all its lives."""
+        """Its log, of all its lives."""
         return self.folder / f"{self.name}.log"
 
     @property
     def notes(self) -> Path:
-        """What it last noted of itself, in this life."""
+        """Its last record, in this life."""
         return self.folder / f"{self.name}.{len(self.ended)}.json"
 
     @property
     def is_ready(self) -> bool:
-        """What its probe says."""
+        """The response of its probe."""
         port = self.settings["MODELBOOSTER_PROBE_PORT"]
         with suppress(httpx.TransportError):
             return httpx.get(f"http://{LOOPBACK}:{port}/readyz", trust_env=False).is_success
@@ -102,12 +102,12 @@ class Replica:
         )
 
     def send(self, number: signal.Signals) -> None:
-        """Sends a signal, if there is anybody to get it."""
+        """Sends a signal if the process runs."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
 
     async def keep(self) -> None:
-        """Starts it again whenever it ends, for ever."""
+        """Restarts the process whenever it ends, until cancelled."""
         while True:
             if self.process is not None and self.process.poll() is not None:
                 self.ended.append(self.process.returncode)
@@ -117,13 +117,13 @@ class Replica:
 
 
 class Room:
-    """All of it.
+    """The control plane, the proxy and the processes.
 
     Args:
         plane: the control plane.
-        proxy: what the processes go through.
-        folder: where files go.
-        chance: of everything that happens by chance.
+        proxy: between the processes and the control plane.
+        folder: for logs and records.
+        chance: source of all random choices.
     """
 
     def __init__(
@@ -136,22 +136,22 @@ class Room:
         self.admin = Admin(plane.api, "default")
         self.world = World(self.admin)
         self.definition = asyncio.Lock()
-        """Held by a user who writes a ModelBooster, and while another definition is installed."""
+        """Held to write a ModelBooster, and while another definition is installed."""
         self.replicas = [*_controllers(self, folder), _webhook(self, folder)]
 
     @property
     def controllers(self) -> list[Replica]:
-        """Those that share the lease."""
+        """The replicas that share the lease."""
         return [replica for replica in self.replicas if replica.command == "controller"]
 
     async def holder(self) -> str:
-        """Returns the replica that holds the lease; ``""`` if none does, or nobody says."""
+        """Returns the replica that holds the lease; ``""`` if none does or it is unknown."""
         lease = await asyncio.to_thread(Admin(self.plane.api, NAMESPACE).get, LEASE, CONTROLLER)
         holder = str((lease or {}).get("spec", {}).get("holderIdentity") or "")
         return holder.rpartition("_")[0]
 
     async def leader(self) -> Replica:
-        """Returns who leads; any of them if nobody does."""
+        """Returns the leader; any controller if there is none."""
         with suppress(Exception):
             holder = await self.holder()
             for replica in self.controllers:
@@ -160,7 +160,7 @@ class Room:
         return self.chance.choice(self.controllers)
 
     def grant(self, *, without: str = "") -> None:
-        """Gives the controller its rights, all or all but those to one kind."""
+        """Grants the controller its rights, without those to one kind if given."""
         role = one(rendered(), "ClusterRole", CONTROLLER)
         rules = [
             {**rule, "resources": left}
@@ -172,7 +172,7 @@ class Room:
 
 @contextmanager
 def open_room(folder: Path, seed: int) -> Iterator[Room]:
-    """Opens a room, its processes ready; ends all of them at the end."""
+    """Starts everything and waits until the processes are ready; stops all at the end."""
     plane = ControlPlane(folder / "plane", users=ACCOUNTS.values())
     with plane, Proxy(plane, folder, seed) as proxy:
         crds.install(plane.api, [*crds.children("B"), crds.model_booster()])
@@ -249,7 +249,7 @@ def _free_port() -> str:
 
 
 def _until_ready(room: Room) -> None:
-    """Waits until each one has begun and one of the controllers leads."""
+    """Waits until every process has started and one controller leads."""
     deadline = time.monotonic() + 60
     while not (all(replica.is_ready for replica in room.replicas) and _leads(room)):
         if time.monotonic() > deadline:

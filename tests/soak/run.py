@@ -31,19 +31,23 @@ from tests.soak.verdict import (
 )
 
 SETTLE_SECONDS = 420.0
-"""One lease and the longest silence that a watch may keep."""
+"""The lease duration plus the longest time a watch may be silent."""
+
+DEADLY_SHARE = 0.4
+"""The part of the time in which processes are killed. In the rest each one lives long enough to
+fill its caches, after which a leak can be told from them."""
 
 DETAILS_SECONDS = 15.0
-"""Details of a status wait up to ten seconds for company."""
+"""Details of a status wait up to ten seconds, to be written together."""
 
 
 def soak(minutes: float, seed: int, folder: Path) -> Report:
-    """Runs one, and returns what came of it.
+    """Runs a soak and returns its report.
 
     Args:
-        minutes: how long there are faults.
-        seed: what everything by chance is drawn from.
-        folder: where logs and the server's files go; it must not exist.
+        minutes: how long faults are injected.
+        seed: seed of all random choices.
+        folder: for logs and the server's files; it must not exist.
     """
     folder.mkdir(parents=True)
     report = Report(seed, minutes)
@@ -54,7 +58,7 @@ def soak(minutes: float, seed: int, folder: Path) -> Report:
 
 async def _in(room: Room, report: Report) -> None:
     seconds = 60 * report.minutes
-    # The proxy's server complains of every connection that it breaks.
+    # The proxy's server logs every connection that it breaks.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     churn = Churn(room.world, random.Random(room.chance.random()), room.definition)
     samples = Samples(room, *(_sampling(report.minutes)))
@@ -67,12 +71,12 @@ async def _in(room: Room, report: Report) -> None:
     changing = [asyncio.create_task(work) for work in (churn.users(), churn.hands())]
     faulty = [asyncio.create_task(lane.run()) for lane in lanes]
 
-    await _unless_one_ends(seconds / 2, [*always, *changing, *faulty])
-    # From now on no process is ended on purpose: in its long life a leak would show.
+    await _unless_one_ends(DEADLY_SHARE * seconds, [*always, *changing, *faulty])
+    # From now on no process is stopped on purpose, so that a leak shows.
     for lane in lanes:
         lane.spares_lives = True
-    await _unless_one_ends(seconds / 2, [*always, *changing, *faulty])
-    # The calm after the faults is another load: all watches are there at once.
+    await _unless_one_ends((1 - DEADLY_SHARE) * seconds, [*always, *changing, *faulty])
+    # The calm after the faults is a different load: all watches are open at once.
     report.slopes = samples.slopes()
     for lane in lanes:
         lane.end()
@@ -106,7 +110,7 @@ def _sampling(minutes: float) -> tuple[float, float]:
 
 
 async def _mend(room: Room) -> None:
-    """Makes good what the faults have left behind."""
+    """Repairs what the faults left behind."""
     room.proxy.clear()
     await asyncio.to_thread(room.grant)
     await restore_kinds(room)
@@ -116,7 +120,7 @@ async def _mend(room: Room) -> None:
 
 
 async def _unless_one_ends(seconds: float, tasks: list[asyncio.Task[None]]) -> None:
-    """Waits, and raises what one of the tasks raises meanwhile: they should go on."""
+    """Waits, and raises the exception of any task that ends early."""
     done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()

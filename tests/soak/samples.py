@@ -1,4 +1,4 @@
-"""What the processes hold, sampled over their lives."""
+"""Samples of what the processes hold."""
 
 from __future__ import annotations
 
@@ -23,22 +23,28 @@ HELD = {
 ROLES = ("leader", "other", "webhook")
 
 BLOCK_SECONDS = 30.0
-"""Of each so many seconds the lowest sample counts."""
+"""The lowest sample of each period counts; length of a period in seconds."""
 
 WARM_SHARE = 0.4
 """The part of a life in which memory may still grow: caches and arenas fill more and more slowly,
 and a straight line through that curve looks like a leak. A leak goes on in the rest."""
 
+RESOLUTION = {"resident_kib": 2048.0, "open_files": 10.0, "timers": 20.0}
+"""The smallest rise of a value that counts, by name. Python takes memory in arenas of 1 MiB, so the
+resident memory of a process rises in steps. A leak makes at least two steps in one stretch. A
+process has up to 10 files more while all its watches are open than while the server is away, and 20
+timers more while many ModelBoosters wait for a retry."""
+
 LEAST_MINUTES = 5.0
-"""Of a shorter stretch, nothing can be said of growth."""
+"""Shorter stretches say nothing about growth."""
 
 
 class Samples:
-    """Takes up what every process notes of itself.
+    """Collects the records of every process.
 
     Args:
-        room: where they run.
-        every_seconds: how often.
+        room: the environment of the soak.
+        every_seconds: interval.
         warm_seconds: how long a process may take to fill its caches after each change of role.
     """
 
@@ -53,7 +59,7 @@ class Samples:
         self._seen: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Samples, for ever."""
+        """Samples until cancelled."""
         holder = ""
         while True:
             with suppress(*Trouble):
@@ -64,7 +70,7 @@ class Samples:
             await asyncio.sleep(self._every_seconds)
 
     def _take(self, replica: Replica, role: str) -> None:
-        """Takes what a process has noted since last time."""
+        """Collects what a process has recorded since the last call."""
         if not replica.notes.exists():
             return
         noted = json.loads(replica.notes.read_text())
@@ -80,7 +86,7 @@ class Samples:
                 held[name].append((noted["at"], noted[name]))
 
     def write(self, path: Path) -> None:
-        """Writes all of them, for whoever wants to look closer."""
+        """Writes all samples to a file, for a closer look."""
         named = {" ".join(map(str, whose)): held for whose, held in self._points.items()}
         path.write_text(json.dumps(named))
 
@@ -95,7 +101,7 @@ class Samples:
         return max(points, default=(0.0, 0.0))[1]
 
     def slopes(self) -> dict[tuple[str, str], Slope | None]:
-        """Returns the growth by role and by what is held; None where too little was seen."""
+        """Returns the growth by role and by what is held; None if there are too few samples."""
         return {(role, name): self._slope(role, name) for role in ROLES for name in HELD}
 
     def _slope(self, role: str, name: str) -> Slope | None:
@@ -111,10 +117,13 @@ class Samples:
         return slope(stretches, questions=len(ROLES) * len(HELD))
 
 
-def judged(found: Slope | None) -> str:
-    """Returns what a slope says of growth, in one word or a few."""
+def judged(name: str, found: Slope | None) -> str:
+    """Returns what the slope of a value says about growth, in a few words."""
     if found is None or found.minutes < LEAST_MINUTES:
         return "too short to tell"
     if isinf(found.low):
         return "too uneven to tell"
-    return "GROWS" if found.grows else "none"
+    if not found.grows:
+        return "none"
+    small = found.value * found.longest < RESOLUTION.get(name, 0)
+    return "too little to tell" if small else "GROWS"

@@ -1,4 +1,4 @@
-"""Growth is seen, and chance is not taken for it."""
+"""Growth is detected, and random noise is not."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from prometheus_client import generate_latest
 from app.metrics import Metrics
 from tests.soak.growth import Point, lowest, slope
 from tests.soak.observed import spare_entries_in
+from tests.soak.samples import judged
 
 
 def samples(seed: int, per_minute: float, *, keeps: float = 0.0, level: float = 100) -> list[Point]:
@@ -39,6 +40,27 @@ def test_restart_does_not_hide_a_leak() -> None:
     assert found is not None
     assert found.low < 1.0 < found.high
     assert found.minutes == pytest.approx(19.83, abs=0.01)
+
+
+def test_caches_that_fill_are_not_a_leak() -> None:
+    filling = [(30.0 * n, 110_000.0 + 10_000 * (1 - 0.8**n)) for n in range(24)]
+    assert judged("resident_kib", slope([filling])) == "none"
+
+
+@pytest.mark.parametrize("keeps", [0.0, 0.5])
+def test_leak_with_noise_is_found(keeps: float) -> None:
+    found = [slope([samples(seed, 1.0, keeps=keeps)]) for seed in range(100)]
+    assert sum(each is not None and each.grows for each in found) >= 95
+
+
+def test_one_arena_is_not_a_leak() -> None:
+    step = [(30.0 * n, 110_000.0 + 1024 * (n > 15)) for n in range(20)]
+    little = [(30.0 * n, 110_000.0 + 100 * n) for n in range(20)]
+    leak = [(30.0 * n, 110_000.0 + 512 * n) for n in range(20)]
+    assert judged("resident_kib", slope([step])) != "GROWS"
+    assert judged("resident_kib", slope([little])) == "too little to tell"
+    assert judged("resident_kib", slope([leak])) == "GROWS"
+    assert judged("tasks", slope([[(30.0 * n, 12.0 + n) for n in range(20)]])) == "GROWS"
 
 
 def test_constant_value_does_not_grow() -> None:

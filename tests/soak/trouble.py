@@ -39,13 +39,13 @@ WATCHED_CRDS = (BOOSTER_CRD, *(f"{kind.plural}.{kind.group}" for kind in CHILDRE
 
 @dataclass(frozen=True)
 class Incident:
-    """Something that goes wrong, and is right again when ``act`` returns.
+    """A fault that is over when ``act`` returns.
 
     Args:
         row: of the fault table.
-        name: what goes wrong.
-        act: lets it go wrong.
-        ends_a_life: whether a controller ends by it, or may.
+        name: the fault.
+        act: injects it.
+        ends_a_life: whether a controller process may end.
     """
 
     row: str
@@ -66,11 +66,11 @@ def weather(
     """Returns an act that lets the proxy do something to a share of all requests for a while.
 
     Args:
-        make: makes the fault.
-        verb, resource: of which requests.
-        share: of these, 0 to 1.
-        cut: whether the watches are broken first, so that they meet the fault on their return.
-        seconds: for how long.
+        make: returns the fault.
+        verb, resource: of the requests that are affected.
+        share: of these requests, 0 to 1.
+        cut: whether to break the watches first, so that they meet the fault when they reconnect.
+        seconds: duration.
     """
 
     async def act(room: Room, chance: random.Random) -> None:
@@ -154,7 +154,7 @@ def restart_server(least: float, most: float) -> Callable[[Room, random.Random],
         await asyncio.to_thread(room.plane.stop_apiserver)
         await asyncio.sleep(chance.uniform(least, most))
         await asyncio.to_thread(room.plane.start_apiserver)
-        await asyncio.to_thread(room.plane.restart_controllers)  # it may be long in coming back
+        await asyncio.to_thread(room.plane.restart_controllers)  # the restart may take long
 
     return act
 
@@ -172,7 +172,7 @@ async def _remove_a_kind(room: Room, chance: random.Random) -> None:
 
 
 async def restore_kinds(room: Room) -> None:
-    """Sees to it that all kinds are served; one that is being removed must be gone before."""
+    """Installs all definitions again; waits until one that is being removed is gone."""
     definitions = [d for d in crds.children("B") if d["metadata"]["name"] == ROUTE_CRD]
     async with asyncio.timeout(60):
         while True:
@@ -181,7 +181,7 @@ async def restore_kinds(room: Room) -> None:
                 live = await asyncio.to_thread(_found, room, path)
                 if live is None or "deletionTimestamp" not in live["metadata"]:
                     await asyncio.to_thread(crds.install, room.plane.api, definitions)
-                    # Else its garbage is not collected for half a minute, or not at all.
+                    # Otherwise its garbage is collected after half a minute, or never.
                     await asyncio.to_thread(room.plane.restart_controllers)
                     return
             await asyncio.sleep(0.2)
@@ -190,7 +190,7 @@ async def restore_kinds(room: Room) -> None:
 async def _exchange_the_definition(room: Room, chance: random.Random) -> None:
     """Installs kthena's own ModelBooster definition for a while, as an upgrade of kthena does.
 
-    Users write nothing meanwhile: whatever a user writes then, the API server prunes.
+    No user writes during this time, because the API server would prune it.
     """
     release = chance.choice(["v0.4.0", "v1.0.0"])
     async with room.definition:
@@ -282,8 +282,8 @@ async def _label_the_lease(room: Room, chance: random.Random) -> None:
 CLUSTER: tuple[Incident, ...] = (
     Incident("F01", "API server restarted", restart_server(0, 2)),
     Incident("F01", "API server away for 10 s", restart_server(8, 12), ends_a_life=True),
-    Incident("F20", "leader stands still", stand_still(1, 4)),
-    Incident("F20", "leader stands still for long", stand_still(12, 18), ends_a_life=True),
+    Incident("F20", "leader is frozen", stand_still(1, 4)),
+    Incident("F20", "leader is frozen for long", stand_still(12, 18), ends_a_life=True),
     Incident("F23", "Lease edited", _label_the_lease),
     Incident("F23", "Lease taken by somebody else", _rob, ends_a_life=True),
     Incident("F23", "Lease deleted", delete_state(LEASE, CONTROLLER), ends_a_life=True),
@@ -299,13 +299,13 @@ CLUSTER: tuple[Incident, ...] = (
 
 
 class Misfortune:
-    """Lets incidents of a table happen, one after the other.
+    """Runs the incidents of a table, one after the other.
 
     Args:
-        room: to whom.
-        table: what can happen.
-        pause: seconds between two, from and to.
-        happened: where they are counted.
+        room: the environment of the soak.
+        table: the incidents.
+        pause: shortest and longest pause between two, in seconds.
+        happened: counts them.
     """
 
     def __init__(

@@ -24,17 +24,17 @@ from tests.world import World
 
 OPTIONS = Options()
 TELL_SECONDS = 30.0
-"""How often whoever waits is told for what."""
+"""Interval between two lines that say what the soak waits for."""
 
 STATE = {"Initialized": "True", "Active": "True", "Failed": "False", "Ready": "True"}
-"""Of a ModelBooster whose pods all serve."""
+"""The conditions of a ModelBooster whose pods all serve."""
 
 Name = tuple[str, str]
 """Kind and name."""
 
 
 async def until_right(world: World, seconds: float) -> tuple[float, list[str]]:
-    """Waits until nothing is wrong; returns the seconds it took and the remaining problems."""
+    """Waits until no problem remains; returns the seconds and the remaining problems."""
     began = time.monotonic()
     told = 0.0
     while True:
@@ -67,11 +67,11 @@ async def faults(world: World) -> list[str]:
 
 
 async def lost_specs(world: World, written: Mapping[str, Sequence[Object]]) -> list[str]:
-    """Returns the ModelBoosters whose stored spec is none that a user wrote.
+    """Returns the ModelBoosters whose stored spec is not one that a user wrote.
 
     Args:
-        world: where they are.
-        written: by name, the specs that may be stored.
+        world: the cluster.
+        written: the specs that may be stored, by name.
     """
     boosters = {obj["metadata"]["name"]: obj["spec"] for obj in await world.list(MODEL_BOOSTER)}
     return [
@@ -82,7 +82,7 @@ async def lost_specs(world: World, written: Mapping[str, Sequence[Object]]) -> l
 
 
 def _told(obj: Object) -> Object:
-    """What tells how an object came to be as it is."""
+    """The parts of an object that show its history."""
     metadata = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
     return {
         "metadata": metadata,
@@ -91,7 +91,7 @@ def _told(obj: Object) -> Object:
 
 
 def _of_booster(booster: Object, live: dict[Name, Object]) -> Iterator[str]:
-    """Yields what is wrong with one, and takes its children out of ``live``."""
+    """Yields the problems of a ModelBooster; removes its children from ``live``."""
     name = booster["metadata"]["name"]
     if "deletionTimestamp" in booster["metadata"]:
         yield f"{name} is still being deleted"
@@ -129,7 +129,7 @@ def _of_child(child: Desired, obj: Object, uid: str) -> Iterator[str]:
 
 
 def _differences(wanted: Any, live: Any, path: str) -> Iterator[str]:
-    """Yields where what is wanted does not stand; what stands there besides is nobody's matter."""
+    """Yields the paths where the object differs from what is wanted; extra fields are allowed."""
     if isinstance(wanted, dict) and isinstance(live, dict):
         for key, value in wanted.items():
             yield from _differences(value, live.get(key), f"{path}.{key}")
@@ -141,7 +141,7 @@ def _differences(wanted: Any, live: Any, path: str) -> Iterator[str]:
 
 
 def requests(room: Room) -> list[audit.Request]:
-    """Returns all that the controllers asked of the server, the lease and Events left out."""
+    """Returns all requests of the controllers, without the Lease and Events."""
     return [
         request
         for request in audit.requests(room.plane, user=ACCOUNTS[CONTROLLER].name)
@@ -158,7 +158,7 @@ async def quiet_for(room: Room, seconds: float) -> list[str]:
 
 
 def unexpected_ends(room: Room) -> list[str]:
-    """Returns the ends of processes that no fault explains, and what they called a bug."""
+    """Returns the process ends that no fault explains, and the lines that report a bug."""
     found = []
     for replica in room.replicas:
         said = replica.log.read_text()
@@ -183,5 +183,5 @@ def _had_begun(replica: Replica, life: int) -> bool:
 
 
 def codes(asked: list[audit.Request]) -> Counter[str]:
-    """Returns how many requests were answered how."""
+    """Returns the number of requests by status code."""
     return Counter(f"{request.verb} {request.code}" for request in asked if request.is_write)

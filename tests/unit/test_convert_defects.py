@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from app.apis.kinds import Profile
+from app.apis.kinds import ENTRY, Profile
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
+from app.convert.scaling_metrics import asked_role
 from app.model.canonical import canonical
 from app.model.children import Desired
 from app.values.fields import SpecError
@@ -293,15 +294,73 @@ def test_d14b_autoscaler_scrapes_the_runtime_port() -> None:
     assert target_of(own, Profile.C)["metricSources"][METRIC]["pod"]["port"] == 9100
 
 
-def test_d14c_no_selector_excludes_disaggregated_pods() -> None:
+def test_d14c_prefill_pods_are_asked() -> None:
     own = disaggregated(**SCALED)
 
     assert made(own, profile=Profile.A) == made(disaggregated(), profile=Profile.A)
-    assert target_of(own, Profile.B)["metricEndpoint"] == {}
+    selector = {"matchLabels": {"modelserving.volcano.sh/role": "prefill"}}
+    assert target_of(own, Profile.B)["metricEndpoint"] == {"labelSelector": selector}
     assert target_of(own, Profile.C)["metricSources"][METRIC]["pod"] == {
         "uri": "/metrics",
         "port": 8100,
+        "labelSelector": selector,
     }
+
+
+def _metric_targets(*backends: Object, profile: Profile, **spec: Any) -> list[str]:
+    found = specs("AutoscalingPolicy", *backends, profile=profile, **spec)
+    return [metric["targetValue"] for each in found for metric in each["metrics"]]
+
+
+@pytest.mark.parametrize("profile", list(Profile))
+def test_d40_a_target_is_per_pod(profile: Profile) -> None:
+    """kthena divides the sum over all pods that it asks by the target: these are the replicas."""
+    one, pair = worker(replicas=1), worker(replicas=2)
+    for own, want in ((one, "5"), (pair, "10"), (worker(replicas=3, pods=2), "15")):
+        found = _metric_targets(backend(**SCALED, workers=[own]), profile=profile)
+        assert found == [want]
+    # With v0.1.0 each by itself; else one target cannot be right for both, and the webhook warns.
+    both = ["5", "10"] if profile is Profile.A else ["5"]
+    backends = [
+        backend(name, minReplicas=1, maxReplicas=2, scalingCost=1, workers=[own])
+        for name, own in (("a", one), ("b", pair))
+    ]
+    spec = {"autoscalingPolicy": policy()}
+    assert _metric_targets(*backends, profile=profile, **spec) == both
+    assert set(_metric_targets(backends[1], profile=profile, **spec)) == {"10"}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "role"),
+    [
+        (["kthena:num_requests_waiting"], "prefill"),
+        (["vllm:time_to_first_token_seconds"], "prefill"),
+        (["sglang:num_queue_reqs"], "prefill"),
+        (["http_requests_total"], "prefill"),
+        (["vllm:num_requests_running"], "decode"),
+        (["sglang:num_running_reqs"], "decode"),
+        (["vllm:kv_cache_usage_perc"], "decode"),
+        (["sglang:token_usage"], "decode"),
+        (["kthena:time_per_output_token_seconds"], "decode"),
+        (["vllm:inter_token_latency_seconds"], "decode"),
+        (["vllm:e2e_request_latency_seconds"], "decode"),
+        (["sglang:gen_throughput"], "decode"),
+        (["vllm:num_requests_running", "kthena:num_requests_waiting"], "prefill"),
+        (["vllm:num_requests_running", "vllm:kv_cache_usage_perc"], "decode"),
+    ],
+)
+def test_d40_one_role_is_asked(metrics: list[str], role: str) -> None:
+    wanted = [{"metricName": name, "targetValue": 1} for name in metrics]
+    own = disaggregated(**{**SCALED, "autoscalingPolicy": {"metrics": wanted}})
+    labels = target_of(own, Profile.B)["metricEndpoint"]["labelSelector"]["matchLabels"]
+    assert labels == {"modelserving.volcano.sh/role": role}
+    assert asked_role(model("m", backend()).backends[0], metrics) == "leader"
+
+
+def test_d41_followers_are_not_asked() -> None:
+    """Those of v0.1.0 have the label of the role too, but no sidecar to answer."""
+    labels = target_of(backend(**SCALED), Profile.A)["additionalMatchLabels"]
+    assert labels == {"modelserving.volcano.sh/role": "leader", ENTRY: "true"}
 
 
 def test_d15_downloaders_get_all_of_env() -> None:
@@ -342,13 +401,26 @@ def test_d19_cost_expansion_rate_is_always_set(given: int | None, want: int) -> 
     own = backend(minReplicas=1, maxReplicas=2, scalingCost=1)
     spec = {"autoscalingPolicy": policy(), "costExpansionRatePercent": given}
     parts = {
-        Profile.A: ("AutoscalingPolicyBinding", "optimizerConfiguration"),
         Profile.B: ("AutoscalingPolicyBinding", "heterogeneousTarget"),
         Profile.C: ("AutoscalingPolicy", "heterogeneousTarget"),
     }
     for profile, (kind, part) in parts.items():
         (bound,) = specs(kind, own, profile=profile, **spec)
         assert bound[part]["costExpansionRatePercent"] == want
+
+
+def test_d42_policy_of_the_model_scales_each_backend_with_v010() -> None:
+    """Its autoscaler accepts weighed targets, but never reads them."""
+    own = {"minReplicas": 1, "maxReplicas": 2, "scalingCost": 1}
+    backends = backend("a", **own), backend("b", **own)
+    found = specs(
+        "AutoscalingPolicyBinding", *backends, profile=Profile.A, autoscalingPolicy=policy()
+    )
+    assert [binding["policyRef"]["name"] for binding in found] == ["demo-a", "demo-b"]
+    for binding in found:
+        name = binding["policyRef"]["name"]
+        assert binding["scalingConfiguration"]["target"]["targetRef"]["name"] == name
+        assert "cost" not in binding["scalingConfiguration"]
 
 
 def test_d29_new_image_changes_the_children() -> None:

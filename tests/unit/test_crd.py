@@ -222,6 +222,7 @@ def test_names_and_columns() -> None:
         ("Active", ".status.conditions[?(@.type=='Active')].status", 0),
         ("Reason", ".status.conditions[?(@.type=='Active')].reason", 0),
         ("Failed", ".status.conditions[?(@.type=='Failed')].status", 0),
+        ("Traffic", ".status.traffic", 0),
         ("Initialized", ".status.conditions[?(@.type=='Initialized')].status", 1),
         ("Setup", ".status.conditions[?(@.type=='Initialized')].reason", 1),
         ("Model", ".status.modelName", 1),

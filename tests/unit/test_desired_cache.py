@@ -28,7 +28,7 @@ def stored(name: str = "m", generation: int = 1, **spec: Any) -> Object:
 
 
 def new_cache(*, clock: Clock | None = None) -> DesiredStateCache:
-    return DesiredStateCache(Options(), Profile.B, lambda booster: (), clock or Clock())
+    return DesiredStateCache(Options(), Profile.B, lambda booster: (), clock=clock or Clock())
 
 
 def test_computed_once_per_generation_and_profile() -> None:
@@ -36,9 +36,9 @@ def test_computed_once_per_generation_and_profile() -> None:
     first = cache.get(stored())
     assert cache.get(stored()) is first
     assert cache.get(stored(generation=2)) is not first
-    cache.profile = Profile.C
+    cache.set_installed(Profile.C, None)
     assert cache.get(stored()) is not first
-    cache.profile = Profile.B
+    cache.set_installed(Profile.B, None)
     assert cache.get(stored()) is first
 
 
@@ -96,7 +96,7 @@ def test_model_name_of_an_older_booster_is_refused_until_it_is_gone() -> None:
     younger = stored()
     younger["metadata"]["creationTimestamp"] = "2026-01-02T00:00:00Z"
     rivals = [(MODEL_BOOSTER, elder)]
-    cache = DesiredStateCache(Options(), Profile.B, lambda booster: rivals, Clock())
+    cache = DesiredStateCache(Options(), Profile.B, lambda booster: rivals, clock=Clock())
     with pytest.raises(InvalidSpec, match="already routed"):
         cache.get(younger)
     rivals.clear()
@@ -110,7 +110,9 @@ def test_model_name_of_an_older_route_is_refused_of_a_younger_one_is_not() -> No
     }
     booster = stored()
     booster["metadata"]["creationTimestamp"] = "2026-01-02T00:00:00Z"
-    cache = DesiredStateCache(Options(), Profile.B, lambda booster: [(MODEL_ROUTE, route)], Clock())
+    cache = DesiredStateCache(
+        Options(), Profile.B, lambda booster: [(MODEL_ROUTE, route)], clock=Clock()
+    )
     route["metadata"]["creationTimestamp"] = "2026-01-03T00:00:00Z"
     assert cache.get(booster).children
     route["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"

@@ -1,4 +1,4 @@
-"""The tables themselves: what they hold, and that they reach whoever installs the program."""
+"""The tables themselves: what they hold, and that the installed package includes them."""
 
 from __future__ import annotations
 

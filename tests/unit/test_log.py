@@ -1,4 +1,4 @@
-"""Lines that a collector can read, whatever is logged, and whoever does not read them."""
+"""A collector can parse every log line, whatever is logged, and a slow reader blocks nobody."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def pair(prefill: Object | None = None, decode: Object | None = None) -> Backend
 
 
 def fault(ask: Callable[[], object]) -> tuple[str, str]:
-    """Where the fault stands, and what is said about it."""
+    """The path of the fault and its message."""
     with pytest.raises(SpecError) as caught:
         ask()
     return str(caught.value.fault.path), caught.value.fault.message

@@ -1,4 +1,4 @@
-"""docs/operations.md against the code: whoever is paged finds every word that they may see."""
+"""docs/operations.md explains every reason, metric and log line of the code."""
 
 from __future__ import annotations
 

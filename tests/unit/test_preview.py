@@ -82,7 +82,7 @@ def test_the_same(diff: Diff) -> None:
 
 
 def test_a_stored_object_and_the_file_it_came_from(diff: Diff) -> None:
-    """The uid stands in selectors and labels; that the file has none is no difference."""
+    """Selectors and labels contain the uid; a file without a uid is not a difference."""
     stored = {**OLD, "metadata": {**OLD["metadata"], "uid": "u-1", "generation": 3}}
     assert diff([stored], [OLD])[1].endswith("nothing changes\n")
 

@@ -19,7 +19,7 @@ from app.apis.kinds import (
     MODEL_ROUTE,
     Profile,
 )
-from app.installed import installed_from
+from app.installed import installed_from, release_of_manager
 from app.values.meta import Object, Resource
 from tests.controlplane.crds import kthena_booster
 
@@ -71,6 +71,27 @@ LEFT_OVER = schemas_of("B", AUTOSCALING_POLICY_BINDING)
 )
 def test_profile(served: Collection[str], schemas: Object, want: Profile | None) -> None:
     assert installed_from(served, schemas).profile is want
+
+
+@pytest.mark.parametrize(
+    ("image", "want"),
+    [
+        pytest.param("ghcr.io/volcano-sh/kthena-controller-manager:v0.4.0", "v0.4.0", id="tag"),
+        pytest.param("mirror:5000/x/kthena-controller-manager:0.2.0", "v0.2.0", id="mirror, no v"),
+        pytest.param("kthena-controller-manager:v1.0.0-rc.1", "v1.0.0", id="candidate"),
+        pytest.param("kthena-controller-manager:v0.3.0-arm64@sha256:1", "v0.3.0", id="and digest"),
+        pytest.param("ghcr.io/volcano-sh/kthena-controller-manager:latest", None, id="latest"),
+        pytest.param("ghcr.io/volcano-sh/kthena-controller-manager@sha256:1", None, id="digest"),
+        pytest.param("localhost:5000/kthena-controller-manager", None, id="a port, no tag"),
+        pytest.param("ghcr.io/other/proxy:v0.4.0", None, id="another image"),
+        pytest.param(None, None, id="no image"),
+    ],
+)
+def test_release_of_the_controller_manager(image: str | None, want: str | None) -> None:
+    pod = {"containers": [{"name": "proxy", "image": "envoy:v9.9.9"}, {"image": image}]}
+    found = release_of_manager({"spec": {"template": {"spec": pod}}})
+    assert (found and str(found)) == want
+    assert release_of_manager({}) is None
 
 
 @pytest.mark.parametrize("served", [EVERYTHING, WITHOUT_BINDINGS, []], ids=len)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.apis.kinds import MODEL_ROUTE, MODEL_SERVING, Profile
+from app.apis.kinds import AUTOSCALING_POLICY, MODEL_ROUTE, MODEL_SERVING, Profile
 from app.convert.options import Options
 from app.validation import Context
 from app.values.meta import Object
@@ -58,8 +58,11 @@ def decide(
 
 
 def applied(decision: RolloutDecision, observed: list[Object]) -> list[Object]:
-    """The children after a plan that deletes nothing."""
+    """The children after a plan. It deletes a policy of the model that v0.1.0 never read."""
     found = {(o["kind"], o["metadata"]["name"]): o for o in observed}
+    for deletion in decision.plan.deletions:
+        assert deletion.ref.kind.startswith(AUTOSCALING_POLICY.kind)
+        del found[deletion.ref]
     for action in decision.plan.actions:
         assert isinstance(action, Apply)
         body = deepcopy(action.body)

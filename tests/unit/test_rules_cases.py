@@ -32,6 +32,8 @@ def test_case_has_only_its_own_warning(name: str) -> None:
     for case in cases(name):
         assert case.verdict().faults == ()
         words = {text.partition(": ")[2] or text for text in case.said()}
+        if case.rule == "changes.endpoints_change":  # an edit of config restarts pods as well
+            words = {text for text in words if "will be replaced, because of config" not in text}
         assert len(words) == 1, case.rule
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.validation import Context, validate, validate_and_convert
 from app.values.meta import Object
-from tests.builders import backend, booster_object
+from tests.builders import backend, booster_object, worker
 
 
 def _faults(**fields: object) -> list[tuple[str, str]]:
@@ -137,3 +137,68 @@ def test_names_of_other_clients_are_told_with_the_right_ones() -> None:
     assert _warnings(modelURI=uri, env=both) == []
     (text,) = _warnings(modelURI=uri, env=_env("ACCESS_KEY", "SECRET_KEY", "AWS_ENDPOINT_URL_S3"))
     assert text.endswith("write AWS_ENDPOINT_URL_S3 as ENDPOINT")
+
+
+_VLLM, _OLD, _SGLANG = (
+    "vllm/vllm-openai:v0.16.0",
+    "vllm/vllm-openai:v0.9.2",
+    "lmsysorg/sglang:v0.5.23",
+)
+
+
+@pytest.mark.parametrize(
+    ("image", "config", "where"),
+    [
+        (_VLLM, {"runner": "pooling"}, "runner"),
+        (_VLLM, {"convert": "embed"}, "convert"),
+        (_VLLM, {"convert": "classify"}, "convert"),
+        (_VLLM, {"pooler-config": {"pooling_type": "MEAN"}}, "pooler-config"),
+        (_OLD, {"task": "embed"}, "task"),
+        (_OLD, {"task": "embedding"}, "task"),
+        (_OLD, {"task": "score"}, "task"),
+        (_OLD, {"task": "transcription"}, "task"),
+        (_OLD, {"override_pooler_config": {"pooling_type": "MEAN"}}, "override_pooler_config"),
+        (_SGLANG, {"is-embedding": True}, "is-embedding"),
+        (_SGLANG, {"is-embedding": False}, None),
+        (_SGLANG, {}, None),
+        (_VLLM, {"runner": "generate"}, None),
+        (_VLLM, {"runner": "auto", "convert": "none"}, None),
+        (_VLLM, {"runner": "generate", "pooler-config": {"pooling_type": "MEAN"}}, None),
+        (_VLLM, {"pooler-config": None}, None),
+        (_OLD, {"task": "generate"}, None),
+        (_OLD, {"task": "auto"}, None),
+        (_VLLM, {"max-model-len": 4096}, None),
+    ],
+)
+def test_tasks_that_the_router_does_not_know(image: str, config: Object, where: str | None) -> None:
+    kind = "SGLang" if image is _SGLANG else "vLLM"
+    found = _warnings(type=kind, workers=[worker(image=image, config=config)])
+    told = [text for text in found if "/v1/embeddings" in text]
+    assert len(told) == (where is not None)
+    assert all(text.startswith(f"spec.backends[0].workers[0].config.{where}: ") for text in told)
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("hf://Qwen/Qwen3-Embedding-0.6B", True),
+        ("hf://Qwen/Qwen3-Reranker-8B", True),
+        ("hf://BAAI/bge-m3", True),
+        ("hf://Alibaba-NLP/gte-Qwen2-7B-instruct", True),
+        ("hf://intfloat/multilingual-e5-large", True),
+        ("hf://sentence-transformers/all-MiniLM-L6-v2", True),
+        ("hf://nomic-ai/nomic-embed-text-v1.5", True),
+        ("ms://jinaai/jina-embeddings-v3", True),
+        ("hf://openai/whisper-large-v3", True),
+        ("s3://models/bge/large", True),
+        ("hf://Qwen/Qwen3-8B", False),
+        ("hf://google/gemma-3-4b-it", False),
+        ("hf://owner/embedded-assistant", False),
+        ("hf://owner/model-e50", False),
+    ],
+)
+def test_families_that_the_router_does_not_know(uri: str, told: bool) -> None:
+    found = [text for text in _warnings(modelURI=uri) if "/v1/embeddings" in text]
+    assert [text.partition(": ")[0] for text in found] == ["spec.backends[0].modelURI"] * told
+    stated = worker(image=_VLLM, config={"runner": "generate"})
+    assert not [t for t in _warnings(modelURI=uri, workers=[stated]) if "/v1/embeddings" in t]

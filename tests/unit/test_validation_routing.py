@@ -12,6 +12,7 @@ from app.apis.kinds import (
     MODEL_ROUTE,
     MODEL_SERVER,
     MODEL_SERVING,
+    Profile,
 )
 from app.lookup import INDEXES, FixedIndexer, StoreLookup
 from app.validation import Context, Verdict, validate
@@ -261,12 +262,71 @@ def test_only_routes_without_model_booster_count() -> None:
     assert [str(fault) for fault in verdict.faults] == [want]
 
 
-def test_warning_does_not_reveal_the_other_namespace() -> None:
-    verdict = _judge(OURS, _lookup(_named("secret", "demo", namespace="tenant")))
-    assert verdict.faults == ()
-    assert verdict.warnings == (
-        'modelName "demo" is also routed in another namespace; requests may reach either',
-    )
+@pytest.mark.parametrize(
+    ("profile", "rule"),
+    [
+        (Profile.A, "the one written last"),
+        (Profile.B, "the older one"),
+        (Profile.C, "the older one"),
+        (None, "one of them"),
+    ],
+)
+def test_warning_does_not_reveal_the_other_namespace(profile: Profile | None, rule: str) -> None:
+    lookup = _lookup(_named("secret", "demo", namespace="tenant"))
+    for old in (None, OURS):  # the one that comes second, and an edit of the first
+        verdict = validate(OURS, Context(profile=profile, lookup=lookup), old=old)
+        assert verdict.faults == ()
+        assert verdict.warnings == (
+            'modelName "demo" is also routed in another namespace; kthena\'s router sends all '
+            f"requests to {rule}, so choose another name",
+        )
+
+
+_SQL = backend("x", loraAdapters=[lora("sql")])
+_IN_TENANT: Object = {"namespace": "tenant"}
+
+
+@pytest.mark.parametrize(
+    ("ours", "other", "want"),
+    [
+        pytest.param(
+            booster_object("demo", _SQL, namespace="default"),
+            booster_object("secret", _SQL, **_IN_TENANT),
+            'spec.backends[0].loraAdapters[0].name: "sql" is also routed in another namespace, '
+            "and requests reach only one of the two; choose another name",
+            id="adapter and adapter",
+        ),
+        pytest.param(
+            booster_object("demo", _SQL, namespace="default"),
+            booster_object("sql", **_IN_TENANT),
+            'spec.backends[0].loraAdapters[0].name: "sql" is also routed in another namespace, '
+            "and requests reach only one of the two; choose another name",
+            id="adapter and model",
+        ),
+        pytest.param(
+            booster_object("sql", namespace="default"),
+            booster_object("secret", _SQL, **_IN_TENANT),
+            'modelName "sql" is the name of an adapter in another namespace; kthena\'s router '
+            "looks among models first, so choose another name",
+            id="model and adapter",
+        ),
+        pytest.param(
+            booster_object("demo", _SQL, namespace="default"),
+            booster_object("secret", backend("x", loraAdapters=[lora("py")]), **_IN_TENANT),
+            None,
+            id="other names",
+        ),
+    ],
+)
+def test_names_are_one_space_for_all_namespaces(
+    ours: Object, other: Object, want: str | None
+) -> None:
+    route = _object("by-hand", modelName="x", loraAdapters=["sql"])
+    route["metadata"]["namespace"] = "tenant"
+    assert _judge(ours, _lookup(other)).warnings == ((want,) if want else ())
+    if want and "sql" in str(other["spec"]["backends"]):
+        by_hand = _lookup(routes=(MODEL_ROUTE, [route]))
+        assert _judge(ours, by_hand).warnings == (want,), "a ModelRoute of somebody's own"
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_without_metrics_there_is_nothing_to_scale_by(config: Object) -> None:
 
 
 def test_metrics_of_the_server_remain_without_those_of_the_engine() -> None:
-    verdict = _verdict(OFF[0], **_policy("http_requests_total"))
+    verdict = _verdict(OFF[0], **_policy("process_resident_memory_bytes"))
     assert verdict.faults == ()
     assert len(verdict.warnings) == 1
 

@@ -302,13 +302,52 @@ OLD = booster_object("m", backend("a"), backend("b"))
                 ),
                 backend("b"),
             ),
-            ['pods of backend "a" will be replaced, because of loraAdapters, image, config'],
+            [
+                'pods of backend "a" will be replaced, because of loraAdapters, image, config',
+                'backend "a" changes its port from 8000 to 8001: nobody answers until its new pod '
+                "has loaded the model; a second backend loses no request",
+            ],
             id="other pods",
+        ),
+        pytest.param(
+            booster_object(
+                "m",
+                backend("a"),
+                backend("b", replicas=3, workers=[worker(config={"served-model-name": "chat"})]),
+            ),
+            [
+                'pods of backend "b" will be replaced, because of config',
+                'backend "b" changes its served name from m to chat: requests to old pods fail '
+                "once the first new one is ready; a second backend loses no request",
+            ],
+            id="another served name of several replicas",
         ),
     ],
 )
 def test_update_warnings(new: Object, want: list[str]) -> None:
     assert list(_warnings(new, OLD)) == want
+
+
+def test_a_served_name_that_old_pods_know_too_cuts_nobody_off() -> None:
+    def named(*names: str) -> Object:
+        config = {"served-model-name": [*names]}
+        return booster_object("m", backend("a", workers=[worker(config=config)]))
+
+    assert len(_warnings(named("m", "chat"), named("m"))) == 1  # the pods restart
+    assert len(_warnings(named("chat", "m"), named("m", "chat"))) == 1
+    assert len(_warnings(named("chat"), named("m"))) == 2
+
+
+def test_a_new_connector_is_warned_of() -> None:
+    def with_connector(name: str) -> Object:
+        config = {"kv-transfer-config": {"kv_connector": name, "kv_role": "kv_both"}}
+        kinds = ("prefill", "decode")
+        return booster_object(
+            "m", disaggregated(workers=[worker(kind, config=config) for kind in kinds])
+        )
+
+    *_, last = _warnings(with_connector("LMCacheConnectorV1"), with_connector("NixlConnector"))
+    assert last.startswith('backend "pd" changes its connector from nixl to lmcache: nobody')
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
     python -m tests.upgrade.record [COMMIT]
 
 It renders the inputs of that commit with the code of that commit, in a temporary worktree, and
-writes ``children.json.gz`` beside this file. Without a commit, that of the present file is used
+writes ``children.json.gz`` to this folder. Without a commit, that of the present file is used
 again.
 """
 

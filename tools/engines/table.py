@@ -94,7 +94,7 @@ def _kind(action: str, nargs: Any) -> str:
 
 
 def _negates(name: str, names: list[str]) -> bool:
-    """Whether a name turns a toggle off: ``no-x``, or ``disable-y`` beside ``enable-y``."""
+    """Whether a name turns a toggle off: ``no-x``, or ``disable-y`` if ``enable-y`` exists."""
     swapped = {"enable": "disable", "disable": "enable"}
     first, _, rest = name.partition("-")
     positive = f"{swapped.get(first, first)}-{rest}" if first in swapped else rest

@@ -19,8 +19,9 @@ from app.validation.rules import (
     shape,
     sources,
 )
-from app.validation.rules.models import addresses, credentials
+from app.validation.rules.models import addresses, credentials, tasks
 from app.validation.rules.running import encryption, engine_flags, images, metrics, parallel, sglang
+from app.validation.rules.scaled import readers, targets
 
 RULES: tuple[Rule, ...] = (
     # Shape: the CRD has the same rules.
@@ -130,9 +131,17 @@ ADVICE: tuple[Advice, ...] = (
     environment.old_servers_know_the_names,
     environment.env_files_are_known,
     encryption.router_speaks_http,
+    tasks.tasks_are_routed,
     advice.connectors_are_known,
     advice.autoscaler_finds_pods,  # what will not scale
+    readers.policies_are_read,
+    readers.backends_are_weighed,
     metrics.metrics_are_known,
+    targets.engines_export_metrics,
+    targets.metrics_go_up_and_down,
+    targets.ranks_are_added_up,
+    targets.targets_are_below_the_limit,
+    targets.one_target_fits_all,
     metrics.engines_report_metrics,
     advice.somebody_wakes_it,
     advice.bounds_have_policy,
@@ -152,4 +161,5 @@ UPDATE_ADVICE: tuple[UpdateAdvice, ...] = (
     changes.gangs_are_resized,
     changes.policies_change_level,
     changes.pods_are_restarted,
+    changes.endpoints_change,
 )

@@ -63,6 +63,11 @@ def somebody_wakes_it(inputs: RuleInputs) -> Iterator[str]:
             )
         elif not inputs.has_model_policy:
             yield f"{form.path}: with 0 replicas nothing serves requests"
+        elif inputs.context.profile is Profile.A:
+            yield (
+                f"{form.path}.minReplicas: the installed kthena v0.1.0 scales each backend by "
+                "itself and adds no replica to 0, so it stays there; write 1 or more"
+            )
 
 
 def bounds_have_policy(inputs: RuleInputs) -> Iterator[str]:

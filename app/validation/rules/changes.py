@@ -6,11 +6,15 @@ No field is immutable: every update is carried out, if necessary by deleting and
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from app.convert.core_v1 import omit_empty, resources_of
+from app.model.connector import connector
 from app.model.environment import variables
 from app.model.forms import BackendForm, Model, PolicyScope, WorkerForm
+from app.model.names import served_model_name, served_model_names
+from app.model.ports import engine_port
 from app.values.fields import SpecError
 from app.values.meta import Object
 
@@ -78,6 +82,44 @@ def pods_are_restarted(old: Model, new: Model) -> Iterator[str]:
                 named = ", ".join(fields[:4]) + (" and others" if len(fields) > 4 else "")
                 why = _why_adapters_restart(was) if fields == ["loraAdapters"] else ""
                 yield f'pods of backend "{is_now.name}" will be replaced, because of {named}{why}'
+
+
+def endpoints_change(old: Model, new: Model) -> Iterator[str]:
+    """The router sends one port, name and connector to old and new pods of a backend.
+
+    The controller changes them with the first new pod (``controller.plan.server_switch``).
+    """
+    for was, is_now in _same_backends(old, new):
+        if was.type != is_now.type:
+            continue
+        with suppress(SpecError):  # stored before this rule existed
+            changed = list(_changed_endpoints(old, was, new, is_now))
+            if changed:
+                yield (
+                    f'backend "{is_now.name}" changes its {" and ".join(changed)}: '
+                    f"{_who_answers(is_now)}; a second backend loses no request"
+                )
+
+
+def _changed_endpoints(
+    old: Model, was: BackendForm, new: Model, is_now: BackendForm
+) -> Iterator[str]:
+    name = served_model_name(new, is_now)
+    old_name = name if name in served_model_names(old, was) else served_model_name(old, was)
+    for what, before, after in (
+        ("port", engine_port(was), engine_port(is_now)),
+        ("served name", old_name, name),
+        ("connector", connector(was), connector(is_now)),
+    ):
+        if before != after:
+            yield f"{what} from {before or 'none'} to {after or 'none'}"
+
+
+def _who_answers(backend: BackendForm) -> str:
+    """Returns for how long requests fail while a backend changes its port, name or connector."""
+    if max(backend.min_replicas, backend.max_replicas) > 1:
+        return "requests to old pods fail once the first new one is ready"
+    return "nobody answers until its new pod has loaded the model"
 
 
 def _why_adapters_restart(was: BackendForm) -> str:

@@ -6,7 +6,7 @@ stored objects the older one keeps a name. An update may not take a name that is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from app.apis.kinds import (
     AUTOSCALING_POLICY,
@@ -15,6 +15,7 @@ from app.apis.kinds import (
     MODEL_ROUTE,
     MODEL_SERVER,
     MODEL_SERVING,
+    Profile,
 )
 from app.model.names import backend_child_name
 from app.model.ownership import is_booster_reference, is_ours
@@ -73,13 +74,15 @@ def generated_names_are_free(inputs: RuleInputs) -> Iterator[FieldError]:
     lookup, model = _ready_lookup(inputs), inputs.model
     if lookup is None:
         return
-    if inputs.has_model_policy:
+    profile = inputs.context.release_profile
+    if inputs.has_model_policy and profile is not Profile.A:
         at = Path("metadata.name")
         yield from _name_conflicts(inputs, lookup, _POLICY_CHILDREN, model.name, at, model.name)
     for form, _ in inputs.backends:
         if form.type not in SERVED_TYPES:
             continue
-        kinds = _BACKEND_CHILDREN + (() if form.policy is None else _POLICY_CHILDREN)
+        alone = form.policy is not None or (inputs.has_model_policy and profile is Profile.A)
+        kinds = _BACKEND_CHILDREN + (_POLICY_CHILDREN if alone else ())
         name, at = backend_child_name(model, form), form.path.child("name")
         yield from _name_conflicts(inputs, lookup, kinds, name, at, form.name)
 
@@ -121,37 +124,65 @@ def _owner_of_existing(inputs: RuleInputs, lookup: Lookup, kind: Resource, key: 
 def model_name_is_free_elsewhere(inputs: RuleInputs) -> Iterator[str]:
     """Routers serve all namespaces. The warning does not reveal the other namespace."""
     lookup, model = _ready_lookup(inputs), inputs.model
-    if lookup is not None and any(
-        key_of(other).namespace != model.namespace for other in _routing(inputs, lookup)
-    ):
+    if lookup is None:
+        return
+    if _is_elsewhere(inputs, _routing(inputs, lookup)):
         yield (
-            f'modelName "{model.route_name}" is also routed in another namespace; '
-            "requests may reach either"
+            f'modelName "{model.route_name}" is also routed in another namespace; kthena\'s router '
+            f"sends all requests to {preferred_route(inputs.context.profile)}, so choose another "
+            "name"
+        )
+    elif _is_elsewhere(inputs, _adapting(lookup, model.route_name)):
+        yield (
+            f'modelName "{model.route_name}" is the name of an adapter in another namespace; '
+            "kthena's router looks among models first, so choose another name"
         )
 
 
 def lora_names_are_free(inputs: RuleInputs) -> Iterator[str]:
-    """The router looks up a name among models first, then among adapters."""
+    """The router looks up a name among models first, then among adapters, of all namespaces."""
     lookup, model = _ready_lookup(inputs), inputs.model
     if lookup is None:
         return
     for form, _ in inputs.backends:
         for position, adapter in enumerate(form.lora_adapters):
-            names = sorted(
-                {
-                    key_of(other).name
-                    for kind in (MODEL_BOOSTER, MODEL_ROUTE)
-                    for found in (lookup.routing, lookup.adapting)
-                    for other in found(kind, adapter.name)
-                    if _is_other(inputs, other) and key_of(other).namespace == model.namespace
-                }
-            )
-            if names:
-                at = form.path.child("loraAdapters").index(position).child("name")
+            others = [
+                other
+                for kind in (MODEL_BOOSTER, MODEL_ROUTE)
+                for found in (lookup.routing, lookup.adapting)
+                for other in found(kind, adapter.name)
+                if _is_other(inputs, other)
+            ]
+            if not others:
+                continue
+            at = form.path.child("loraAdapters").index(position).child("name")
+            here = sorted({o.name for o in map(key_of, others) if o.namespace == model.namespace})
+            if here:
                 yield (
                     f'{at}: "{adapter.name}" is already routed by ModelRoute '
-                    f'"{model.namespace}/{names[0]}"; requests may reach either'
+                    f'"{model.namespace}/{here[0]}"; requests may reach either'
                 )
+            else:
+                yield (
+                    f'{at}: "{adapter.name}" is also routed in another namespace, and requests '
+                    "reach only one of the two; choose another name"
+                )
+
+
+def preferred_route(profile: Profile | None) -> str:
+    """Returns which of several ModelRoutes with one model name gets the requests."""
+    if profile is None:
+        return "one of them"
+    return "the one written last" if profile is Profile.A else "the older one"
+
+
+def _is_elsewhere(inputs: RuleInputs, others: Iterable[Object]) -> bool:
+    return any(key_of(other).namespace != inputs.model.namespace for other in others)
+
+
+def _adapting(lookup: Lookup, name: str) -> Iterator[Object]:
+    for kind in (MODEL_BOOSTER, MODEL_ROUTE):
+        yield from lookup.adapting(kind, name)
 
 
 def names_were_compared(inputs: RuleInputs) -> Iterator[str]:
@@ -170,7 +201,7 @@ def _ready_lookup(inputs: RuleInputs) -> Lookup | None:
 
 
 def _routing(inputs: RuleInputs, lookup: Lookup) -> Iterator[Object]:
-    """Yields the other objects that route our model; a ModelBooster stands for its own route."""
+    """Yields the other objects that route our model; a ModelBooster counts as its own route."""
     name = inputs.model.route_name
     yield from (b for b in lookup.routing(MODEL_BOOSTER, name) if _takes_precedence(inputs, b))
     for route in lookup.routing(MODEL_ROUTE, name):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.convert.autoscaling import metric_name, metric_target
+from app.convert.scaling_metrics import metric_name, metric_target
 from app.model.forms import PolicyScope
 from app.validation.inputs import RuleInputs
 from app.validation.rules.facts import fault_of

@@ -87,6 +87,10 @@ Without it Helm would refuse the next upgrade, because the object "exists and ca
 {{- with .Values.kthena }}
 - name: MODELBOOSTER_KTHENA_RELEASE
   value: {{ .release | quote }}
+- name: MODELBOOSTER_KTHENA_NAMESPACE
+  value: {{ .namespace | quote }}
+- name: MODELBOOSTER_MAX_WAITING_REQUESTS
+  value: {{ .maxWaitingRequests | int64 | quote }}
 - name: MODELBOOSTER_DOWNLOADER_IMAGE
   value: {{ .downloaderImage | quote }}
 - name: MODELBOOSTER_RUNTIME_IMAGE

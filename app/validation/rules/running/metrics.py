@@ -18,11 +18,16 @@ _ENGINE_PREFIXES = ("kthena:", "vllm:", "sglang:")
 _OTHER_PREFIXES = ("http_", "process_", "python_")
 """Beginnings of the names of the other metrics that the engines serve."""
 
-_NAMES = (
+_OF_SIDECAR = (
     "kthena:e2e_request_latency_seconds",
     "kthena:num_requests_waiting",
     "kthena:time_per_output_token_seconds",
     "kthena:time_to_first_token_seconds",
+)
+"""All metrics that the sidecar adds to those of the engines, in every release of kthena."""
+
+_NAMES = (
+    *_OF_SIDECAR,
     "sglang:gen_throughput",
     "sglang:num_queue_reqs",
     "sglang:num_running_reqs",
@@ -76,6 +81,9 @@ def metrics_are_known(inputs: RuleInputs) -> Iterator[str]:
             if not name.startswith((*_ENGINE_PREFIXES, *_OTHER_PREFIXES)):
                 advice = _hint(name) or f"; names begin with {' or '.join(_ENGINE_PREFIXES)}"
                 yield f'{at}: no engine reports "{name}", so the autoscaler never acts{advice}'
+            elif name.startswith("kthena:") and name not in _OF_SIDECAR:
+                advice = _hint(name) or f"; there are {', '.join(_OF_SIDECAR)}"
+                yield f'{at}: the sidecar never exports "{name}"{advice}'
             elif name.startswith(_ENGINE_PREFIXES) and name not in _NAMES and (hint := _hint(name)):
                 yield f'{at}: "{name}" may be misspelled{hint}'
 
