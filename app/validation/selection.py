@@ -22,6 +22,7 @@ from app.validation.rules import (
     shape,
     sources,
 )
+from app.validation.rules.models import credentials
 from app.validation.rules.running import encryption, engine_flags, metrics, parallel, sglang
 from app.validation.rules.scaled import readers, targets
 from app.validation.subjects import Subject
@@ -93,6 +94,7 @@ _ABOUT: dict[tuple[Subject, ...], tuple[Callable[[RuleInputs], Any], ...]] = {
         placement.pod_affinity_is_sound,
         placement.runtime_class_is_a_name,
     ),
+    (Subject.OBJECT_STORAGE,): (credentials.object_storage_has_keys,),
     (Subject.OTHERS,): (
         others.route_is_ours,
         others.model_name_is_free,

@@ -28,9 +28,14 @@ class Subject(Enum):
     """``resources`` of a worker."""
     PLACEMENT = auto()
     """A toleration, an affinity or a ``runtimeClassName``."""
+    OBJECT_STORAGE = auto()
+    """A model or adapter in object storage."""
     OTHERS = auto()
     """Other objects of the cluster to compare with."""
 
+
+OBJECT_STORAGE = ("s3://", "obs://")
+"""What addresses in object storage begin with."""
 
 EVERY_SUBJECT = (True,) * len(Subject)
 
@@ -47,12 +52,16 @@ def subjects_of(
     """
     policy = has_policy
     config = nodes = disaggregated = adapters = variables = resources = placement = False
+    storage = False
     for form in backends:
         policy = policy or form.policy is not None
         disaggregated = disaggregated or form.type in DISAGGREGATED_TYPES
         adapters = adapters or form.lora_adapters != ()
         variables = variables or form.env != [] or form.env_from != []
         placement = placement or form.runtime_class_name is not None
+        storage = storage or form.model_uri.startswith(OBJECT_STORAGE)
+        for adapter in form.lora_adapters:
+            storage = storage or adapter.artifact_url.startswith(OBJECT_STORAGE)
         for worker in form.workers:
             config = config or worker.config != {}
             nodes = nodes or worker.pods > 1
@@ -67,5 +76,6 @@ def subjects_of(
         variables,
         resources,
         placement,
+        storage,
         has_others,
     )

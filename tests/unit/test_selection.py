@@ -51,6 +51,11 @@ def subjects(obj: Object, context: Context | None = None) -> set[Subject]:
             {Subject.PLACEMENT},
         ),
         ({"backends": [backend(runtimeClassName="x")]}, {Subject.PLACEMENT}),
+        ({"backends": [backend(modelURI="s3://bucket/x")]}, {Subject.OBJECT_STORAGE}),
+        (
+            {"backends": [backend(loraAdapters=[lora("a", artifactURL="obs://bucket/x")])]},
+            {Subject.ADAPTERS, Subject.OBJECT_STORAGE},
+        ),
         # Rules look at both forms, even if only one is in effect.
         (
             {"backends": [backend()], "backend": backend()},

@@ -12,6 +12,7 @@ from app.model.environment import variables
 from app.model.forms import BackendForm
 from app.validation.inputs import RuleInputs
 from app.validation.rules.models.addresses import addresses
+from app.validation.subjects import OBJECT_STORAGE
 
 GATED_OWNERS = ("meta-llama/", "google/gemma", "mistralai/", "CohereLabs/", "black-forest-labs/")
 """Prefixes of Hugging Face repositories in which most models require a token."""
@@ -54,7 +55,7 @@ def gated_models_have_tokens(inputs: RuleInputs) -> Iterator[str]:
 def object_storage_has_keys(inputs: RuleInputs) -> Iterator[str]:
     """The downloader needs ACCESS_KEY and SECRET_KEY; it uses no role of a node or pod."""
     for form in inputs.served_backends:
-        stored = [uri for uri in addresses(form) if uri.startswith(("s3://", "obs://"))]
+        stored = [uri for uri in addresses(form) if uri.startswith(OBJECT_STORAGE)]
         if not stored:
             continue
         given = variables(form)
