@@ -243,6 +243,7 @@ def _imports(
             yield node.lineno, "importlib"
 
 
+@cache
 def _is_module(root: Path, name: str) -> bool:
     path = root / Path(*name.split("."))
     return path.with_suffix(".py").is_file() or path.is_dir()
