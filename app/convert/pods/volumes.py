@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.convert.pods.inputs import WEIGHTS, PodInputs
 from app.model.arguments import arguments
+from app.model.environment import literal_values
 from app.model.roles import Role
 from app.model.storage import SHARED_MEMORY_PATH, Cache, is_in_place
 from app.values.meta import Object
@@ -38,5 +39,5 @@ def engine_mounts(inputs: PodInputs, role: Role) -> list[Object]:
 
 def _is_named(folder: str, inputs: PodInputs, role: Role) -> bool:
     """Whether a variable or an argument of the user contains the path ``folder``."""
-    values = [entry.get("value") or "" for entry in inputs.env] if inputs.env else []
+    values = literal_values(inputs.backend) if inputs.env else []
     return folder in "\0".join([*values, *arguments(role.worker).words])  # no path has a NUL

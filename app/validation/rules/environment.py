@@ -193,5 +193,8 @@ def _sources(inputs: RuleInputs) -> Iterator[tuple[Path, Object]]:
 
 def _prefixed(inputs: RuleInputs) -> Iterator[tuple[Path, Object]]:
     """Yields path and content of the ``envFrom`` entries with a prefix, which few have."""
-    if any(source.get("prefix") for b in inputs.served_backends for source in b.env_from):
-        yield from ((path, source) for path, source in _sources(inputs) if source.get("prefix"))
+    for backend in inputs.served_backends:
+        if backend.env_from:
+            for position, source in enumerate(backend.env_from):
+                if source.get("prefix"):
+                    yield backend.path.child("envFrom").index(position), source
