@@ -9,9 +9,9 @@ from app.cache.timing import DEFAULT_TIMING, Timing
 from app.convert.options import Options
 from app.installed import Detector
 from app.kube import Kube
-from controller.plan.route_shares import READY_SECONDS
 from controller.queue.workers import CONTROLLER_NAME
 from controller.reconcile.conflict_state import CONFLICT_TIMING, ConflictTiming
+from controller.timing import READY_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)

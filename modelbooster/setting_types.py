@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
@@ -11,8 +12,6 @@ from pydantic_settings import NoDecode
 from app.apis.core import ResourceRequirements
 from app.values.meta import Object
 from app.values.names import MAX_SUBDOMAIN_LENGTH, SUBDOMAIN
-
-_RESOURCES = TypeAdapter(ResourceRequirements)
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -42,7 +41,7 @@ def checked_resources(value: Object) -> Object:
         ValueError: they are not resources as in core/v1.
     """
     try:
-        known: object = _RESOURCES.validate_python(value)
+        known: object = _resources().validate_python(value)
     except ValidationError as exc:
         loc = [str(part) for part in exc.errors()[0]["loc"]]
         if loc[0] == "claims" or len(loc) < 2:
@@ -52,6 +51,12 @@ def checked_resources(value: Object) -> Object:
     if known != value:
         raise ValueError("holds something besides limits, requests and claims")
     return value
+
+
+@cache
+def _resources() -> TypeAdapter[ResourceRequirements]:
+    """Returns the validator of resources; few processes need it, and it takes long to build."""
+    return TypeAdapter(ResourceRequirements)
 
 
 _JSON = BeforeValidator(_parse_json)

@@ -7,7 +7,6 @@ prefix is an error, so that a misspelt setting is noticed at the start.
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -25,9 +24,9 @@ from app.convert.options import (
 )
 from app.errors import UsageError
 from app.model.annotations import MAX_STARTUP_SECONDS
-from app.model.storage import HOST_PATH_PREFIXES, host_folder
-from controller.election.lease import is_safe as is_safe_lease
-from controller.plan.route_shares import READY_SECONDS
+from app.model.storage import HOST_PATH_PREFIXES
+from app.values.folders import host_folder
+from controller.timing import READY_SECONDS, is_safe_lease
 from modelbooster.setting_types import (
     Arguments,
     Delay,
@@ -236,6 +235,8 @@ def _variable(field: str) -> str:
 
 
 def _suggestion(name: str, known: set[str]) -> str:
+    from difflib import get_close_matches
+
     # Compared without the prefix, which makes all names similar.
     rest = [setting.removeprefix(PREFIX) for setting in known]
     near = get_close_matches(name.upper().removeprefix(PREFIX), rest, n=1, cutoff=0.5)
@@ -243,6 +244,5 @@ def _suggestion(name: str, known: set[str]) -> str:
 
 
 def _describe(error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    location = error["loc"]
-    return f"{_variable(location[0])}={error['input']!r}: {message}" if location else message
+    text = str(error["msg"]).removeprefix("Value error, ")
+    return f"{_variable(error['loc'][0])}={error['input']!r}: {text}" if error["loc"] else text

@@ -110,15 +110,13 @@ LAYERS = {
     ),
     # The roof: settings, the command line, and the processes put together from their parts.
     # The defaults of conversion options are written where conversion reads them.
-    # Which lease times are safe is decided where the lease is used; the same for the damping of
-    # the route.
+    # Which lease times are safe, and the damping of the route, are in controller.timing.
     "modelbooster.setting_types": Layer(
         ours=("app.apis", "app.values"), others=("pydantic", "pydantic_settings")
     ),
     "modelbooster.settings": Layer(
         ours=(
-            *(*VOCABULARY, "app.model", "app.convert", "controller.election.lease"),
-            "controller.plan.route_shares",
+            *(*VOCABULARY, "app.model", "app.convert", "controller.timing"),
             "modelbooster.setting_types",
         ),
         others=("pydantic", "pydantic_settings"),
@@ -155,6 +153,7 @@ PURE = (
     "controller.reconcile.plan_result",
     "controller.reconcile.summary",
     "controller.election.lease",
+    "controller.timing",
     "controller.reconcile.rollout_waves",
     "controller.cluster.model_names",
     "controller.cluster.mutation_cache",
@@ -244,6 +243,7 @@ def _imports(
             yield node.lineno, "importlib"
 
 
+@cache
 def _is_module(root: Path, name: str) -> bool:
     path = root / Path(*name.split("."))
     return path.with_suffix(".py").is_file() or path.is_dir()

@@ -237,7 +237,9 @@ def shown_warnings(warnings: tuple[str, ...]) -> list[str]:
 
 
 def _one_line(text: str) -> str:
-    printable = "".join(char if char.isprintable() else " " for char in text[:MAX_WARNING_BYTES])
+    printable = text[:MAX_WARNING_BYTES]
+    if not printable.isprintable():
+        printable = "".join(char if char.isprintable() else " " for char in printable)
     whole = printable.encode()
     if len(whole) <= MAX_WARNING_BYTES and len(text) <= MAX_WARNING_BYTES:
         return printable

@@ -46,7 +46,7 @@ def env_of(backend: BackendForm, profile: Profile) -> list[Object]:
             not know ``fileKeyRef``.
     """
     entries = backend.env
-    if unusual := unusual_variables(backend):
+    if entries and (unusual := unusual_variables(backend)):
         entries = list(entries)
         for position, entry in unusual:
             entries[position] = _variable(entry, backend, position, profile)
@@ -91,6 +91,8 @@ def resources_of(resources: Object, above: Path) -> Object:
         SpecError: an amount is not a quantity.
     """
     written: Object = {}
+    if not resources:
+        return written
     for part in ("limits", "requests"):
         if amounts := resources.get(part):
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from app.engines.history import CAME, GONE
 from app.engines.image import release_of_image
@@ -39,13 +39,14 @@ class Engine:
     @property
     def exact(self) -> bool:
         """Whether the table is that of the release itself."""
-        return self.release is not None and self.release == self.table.release
+        return self.release is not None and self.release.order == self.table.release.order
 
     def flag(self, name: str) -> Flag | None:
         """Returns the flag that has a name, without dashes; the older table comes first."""
         found = self.table.find(name)
         return self.above.find(name) if found is None and self.above else found
 
+    @lru_cache(maxsize=1024)  # noqa: B019 - engines are few and kept anyway
     def has(self, name: str) -> bool:
         """Whether the release is sure to have a flag; the newest is assumed if it is unknown.
 
@@ -82,30 +83,45 @@ def engine_of(name: str, image: str, stated: str | None = None) -> Engine:
         release = read_release(stated)
         if release is None:
             raise ValueError(f'"{stated}" is no release; write it as 0.16.0')
-    else:
-        cached = len(image) <= _MAX_CACHED_LENGTH
-        release = (_release_of if cached else release_of_image)(name, image)
-    return _engine(name, release)
+        return _engine(name, release)
+    return (_cached_in_image if len(image) <= _MAX_CACHED_LENGTH else _in_image)(name, image)
 
 
 _MAX_CACHED_LENGTH = 1024
 """Longest reference of an image that is cached; a longer one is refused anyway."""
 
-_release_of = lru_cache(maxsize=1024)(release_of_image)
+
+def _in_image(name: str, image: str) -> Engine:
+    return _engine(name, release_of_image(name, image))
+
+
+_cached_in_image = lru_cache(maxsize=1024)(_in_image)
 
 
 @lru_cache(maxsize=256)
 def _engine(name: str, release: Release | None) -> Engine:
     """Returns what is known of a release of an engine; images of the same release share it."""
-    known = releases(name)
-    if not known:
+    places = _places(name)
+    if not places:
         raise KeyError(name)
     if release is None:
-        return Engine(name, None, table(name, known[-1]))
-    position = bisect_right(known, release)
+        return Engine(name, None, _nth_table(name, len(places) - 1))
+    position = bisect_right(places, release.order)
     if position == 0:
-        return Engine(name, release, table(name, known[0]))
-    below = table(name, known[position - 1])
-    if position == len(known) or below.release == release:
+        return Engine(name, release, _nth_table(name, 0))
+    below = _nth_table(name, position - 1)
+    if position == len(places) or places[position - 1] == release.order:
         return Engine(name, release, below)
-    return Engine(name, release, below, table(name, known[position]))
+    return Engine(name, release, below, _nth_table(name, position))
+
+
+@cache
+def _places(name: str) -> list[tuple[tuple[int, ...], int, int]]:
+    """Returns the order of the releases with a table, to search in."""
+    return [release.order for release in releases(name)]
+
+
+@cache
+def _nth_table(name: str, position: int) -> Table:
+    """Returns a table by its place among those of the engine, which is quick to look up."""
+    return table(name, releases(name)[position])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
-from app.engines.release import Release, read_release
+from app.engines.release import Release, plain_release, read_release
 
 _NAMES = {
     "vllm": re.compile(r"vllm-(openai|cpu-release-repo|tpu)(-[a-z0-9-]+)?", re.ASCII),
     "sglang": re.compile(r"sglang", re.ASCII),
 }
 """Last parts of the repositories that the engines' own projects publish, and of their mirrors."""
+
+_USUAL_NAMES = {"vllm": "vllm-openai", "sglang": "sglang"}
+"""The most frequent of them."""
 
 _ASCEND = re.compile(r"vllm-ascend(-[a-z0-9-]+)?", re.ASCII)
 """A plugin for vLLM that is released under the number of the vLLM that it needs."""
@@ -41,14 +44,18 @@ def release_of_image(engine: str, image: str) -> Release | None:
     path, colon, tag = name.rpartition(":")
     if not colon or "/" in tag:
         return None
-    for inner, number in _INNER.findall(tag):
+    last = path.rpartition("/")[2]
+    if last == _USUAL_NAMES.get(engine) and (found := plain_release(tag)) is not None:
+        return found
+    for inner, number in _INNER.findall(tag) if engine in tag else ():
         if inner == engine:
             return read_release(number)
-    last = path.rpartition("/")[2]
-    ascend = engine == "vllm" and _ASCEND.fullmatch(last) is not None
     known = _NAMES.get(engine)
-    if not ascend and (known is None or known.fullmatch(last) is None):
-        return None
+    ascend = False
+    if known is None or known.fullmatch(last) is None:
+        ascend = engine == "vllm" and _ASCEND.fullmatch(last) is not None
+        if not ascend:
+            return None
     match = _TAG.fullmatch(tag)
     if match is None:
         return None

@@ -7,7 +7,7 @@ asked for, and a flag is built when it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -101,21 +101,26 @@ class Flag:
     deprecated: bool = False
 
 
+_RESTRICTIONS = frozenset({"choices", "deprecated"})
+
+
 class Table:
     """The flags of one release.
 
     Args:
         data: the contents of its file.
+
+    ``first_names`` holds the first name of a flag by each of its other names.
     """
 
-    __slots__ = ("_built", "_flags", "_others", "engine", "release")
+    __slots__ = ("_built", "_flags", "engine", "first_names", "release")
 
     def __init__(self, data: dict[str, Any]) -> None:
         self.engine: str = data["engine"]
         self.release: Release = release(data["release"])
         self._flags: dict[str, list[Any]] = data["flags"]
         self._built: dict[str, Flag] = {}
-        self._others: dict[str, str] = {
+        self.first_names: dict[str, str] = {
             other: name
             for name, entry in self._flags.items()
             if len(entry) > 2
@@ -124,10 +129,10 @@ class Table:
         }
         for name, entry in self._flags.items():
             if entry[0] == Kind.TOGGLE:
-                self._others.setdefault(f"no-{name}", name)
+                self.first_names.setdefault(f"no-{name}", name)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._flags or name in self._others
+        return name in self._flags or name in self.first_names
 
     def __iter__(self) -> Iterator[Flag]:
         return map(self._flag, self._flags)
@@ -135,15 +140,21 @@ class Table:
     def __len__(self) -> int:
         return len(self._flags)
 
-    @property
-    def first_names(self) -> Mapping[str, str]:
-        """The first name of a flag by each of its other names."""
-        return self._others
-
     def names(self) -> Iterator[str]:
         """Yields every name of every flag, without dashes."""
         yield from self._flags
-        yield from self._others
+        yield from self.first_names
+
+    def unrestricted(self, of: Type) -> Iterator[str]:
+        """Yields the flags of one word of a type that no list of choices restricts.
+
+        Deprecated flags are not among them.
+        """
+        wanted = [Kind.VALUE, of]
+        for name, entry in self._flags.items():
+            more = entry[2] if len(entry) > 2 else ()
+            if entry[:2] == wanted and _RESTRICTIONS.isdisjoint(more):
+                yield name
 
     def short(self, name: str) -> Flag | None:
         """Returns the flag that has a name with one dash, as ``-tp``; given without it."""
@@ -151,7 +162,7 @@ class Table:
 
     def find(self, name: str) -> Flag | None:
         """Returns the flag that has a name, whichever of its names that is."""
-        own = name if name in self._flags else self._others.get(name)
+        own = name if name in self._flags else self.first_names.get(name)
         return None if own is None else self._flag(own)
 
     def _flag(self, name: str) -> Flag:

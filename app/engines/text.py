@@ -18,7 +18,10 @@ def argument_text(value: Any) -> str:
         return str(value)
     if kind is float:
         return _decimal(value)
-    return json.dumps(_numbers(value), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return _JSON.encode(_numbers(value))
+
+
+_JSON = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
 
 def literal_text(value: Any) -> str:

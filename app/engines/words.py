@@ -13,7 +13,7 @@ from app.engines.fault import Fault, Wrong
 from app.engines.forms import Form, form, truth
 from app.engines.history import DOTTED_KEYS
 from app.engines.names import MISSING, deprecated, gone_by, in_other_tables, missing, misspelled
-from app.engines.plain import plain_argument
+from app.engines.plain import plain_arguments, plain_line
 from app.engines.table import STRUCTURED, Flag, Kind, Table, Type
 from app.engines.text import argument_text
 
@@ -53,7 +53,7 @@ class CommandLine(NamedTuple):
     """
 
     words: list[str]
-    keys: dict[str, str]
+    keys: Mapping[str, str]
     faults: list[Fault]
 
 
@@ -72,6 +72,8 @@ class _Entry(NamedTuple):
     flag: str
     part: str
 
+
+_NONE: Mapping[str, str] = {}
 
 MAX_CACHED_LENGTH = 256
 """Longest key or value of an entry that is cached, in characters."""
@@ -92,22 +94,35 @@ def command_line(
         config: flags by name, without dashes; ``max_model_len`` and ``max-model-len`` are one.
         owned: flags that the user must not write, with what says the same; ``OWNED`` if None.
     """
-    owned = OWNED.get(engine.name, {}) if owned is None else owned
+    owned = OWNED.get(engine.name, _NONE) if owned is None else owned
     table = engine.table
+    plain_flags = plain_arguments(table)
+    names = sorted(config)
+    found = plain_line(table, config, names)
+    if found is not None and owned.keys().isdisjoint(found[1]):
+        return CommandLine(*found, [])
     words: list[str] = []
     faults: list[Fault] = []
     keys: dict[str, str] = {}
     parts: set[str] = set()
-    for key in sorted(config):
-        value, is_short = config[key], len(key) < MAX_CACHED_LENGTH
-        plain = plain_argument(table, key) if is_short else None
-        if plain is not None and plain.takes(value):
-            own = plain.flag
-            if own not in keys and own not in owned:
-                words += (plain.word, str(value))
+    for key in names:
+        value = config[key]
+        plain = plain_flags.get(key)
+        if plain is None and "_" in key:
+            plain = plain_flags.get(key.replace("_", "-"))
+        if plain is not None:
+            own, word, is_text = plain
+            kind = type(value)
+            if kind is str:
+                fits = is_text and value != "" and value[0] != "-"
+            else:
+                fits = kind is int and value >= 0
+            if fits and own not in keys and own not in owned:
+                words.append(word)
+                words.append(value if kind is str else str(value))
                 keys[own] = key
-                parts.add(own)
                 continue
+        is_short = len(key) < MAX_CACHED_LENGTH
         if type(value) is str:
             is_short = is_short and len(value) < MAX_CACHED_LENGTH
         if is_short and type(value) in _SCALARS:
@@ -122,7 +137,8 @@ def command_line(
             faults.append(Fault(key, Wrong.OWNED, owned[own], own))
         if own in keys:
             # Several parts of one value are fine.
-            if not entry.part or own in parts or f"{own}{entry.part}" in parts:
+            whole = not entry.part or "." not in keys[own]
+            if whole or own in parts or f"{own}{entry.part}" in parts:
                 detail = f"means the same as {keys[own]}, and the engine takes only the last one"
                 faults.append(Fault(key, Wrong.TWICE, detail, own))
         else:

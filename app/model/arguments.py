@@ -6,7 +6,7 @@ The table of the engine's release decides how a value is written (``app.engines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from app.engines.fault import Fault
@@ -46,6 +46,7 @@ class Arguments:
 
     Args:
         worker: the worker.
+        first_names: the first name of a flag by each of its other names.
         keys: the key in ``config`` of each flag; of a flag whose parts are set one by one, the
             first of them.
         words: the command line that the engine gets.
@@ -55,27 +56,38 @@ class Arguments:
     __slots__ = ("_first_names", "_keys", "_worker", "faults", "words")
 
     def __init__(
-        self, worker: WorkerForm, keys: dict[str, str], words: list[str], faults: list[Fault]
+        self,
+        worker: WorkerForm,
+        first_names: Mapping[str, str],
+        keys: Mapping[str, str],
+        words: list[str],
+        faults: list[Fault],
     ) -> None:
         self._worker = worker
         self._keys = keys
-        self._first_names = engine(worker).table.first_names
+        self._first_names = first_names
         self.words = words
         self.faults = faults
 
     def __contains__(self, name: str) -> bool:
         """Whether ``config`` has an entry for a flag; ``null`` is one as well."""
-        return self._key(name) is not None
+        keys = self._keys
+        return name in keys or (name in self._first_names and self._first_names[name] in keys)
+
+    def has_any(self, first_names: frozenset[str]) -> bool:
+        """Whether ``config`` has an entry for one of some flags, given by their first names."""
+        return not first_names.isdisjoint(self._keys)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
 
     def get(self, name: str) -> Argument | None:
         """Returns the argument with this name; None if there is none, or if it is ``null``."""
-        key = self._key(name)
-        if key is None or self._worker.config[key] is None or "." in key:
+        key = self._keys.get(name) or self._key(name)
+        if key is None or "." in key:
             return None
-        return Argument(self._worker, key, argument_text(self._worker.config[key]))
+        value = self._worker.config[key]
+        return None if value is None else Argument(self._worker, key, argument_text(value))
 
     def parts(self, name: str) -> dict[str, Argument]:
         """Returns the arguments that set parts of a flag's value, by the names of the parts.
@@ -94,9 +106,10 @@ class Arguments:
     def _key(self, name: str) -> str | None:
         """Returns the key of a flag, whichever of its names is given: they differ by release."""
         keys = self._keys
-        if not keys or name in keys:
-            return keys.get(name)
-        return keys.get(self._first_names[name]) if name in self._first_names else None
+        key = keys.get(name)
+        if key is None and keys and name in self._first_names:
+            return keys.get(self._first_names[name])
+        return key
 
 
 @cached_fact
@@ -108,7 +121,8 @@ def arguments(worker: WorkerForm) -> Arguments:
     """
     config = worker.config
     try:
-        words, keys, faults = command_line(engine(worker), config)
+        of = engine(worker)
+        words, keys, faults = command_line(of, config)
     except RecursionError:
         raise _first_fault(worker) from None
     text = "".join(config)
@@ -116,7 +130,7 @@ def arguments(worker: WorkerForm) -> Arguments:
         raise _first_fault(worker)
     if "\0" in text or "\0" in "".join(words):
         raise _first_fault(worker)
-    return Arguments(worker, keys, words, faults)
+    return Arguments(worker, of.table.first_names, keys, words, faults)
 
 
 def _first_fault(worker: WorkerForm) -> SpecError:

@@ -31,9 +31,9 @@ def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-s
         default_scheduler_name: scheduler of the pods if the user does not set one.
     """
     spec = booster.spec or Spec()
-    annotations = booster.metadata.annotations or {}
-    stated = RELEASES.values(annotations)
-    startup = STARTUP_SECONDS.values(annotations)
+    annotations = booster.metadata.annotations
+    stated = RELEASES.values(annotations) if annotations else {}
+    startup = STARTUP_SECONDS.values(annotations) if annotations else {}
     several = spec.backends is not None
     listed = spec.backends or ([spec.backend] if spec.backend else [])
     own_policy = None if several else spec.autoscaling_policy
@@ -43,8 +43,8 @@ def canonical(booster: ModelBooster, *, default_scheduler_name: str = "default-s
                 backend,
                 Path(f"spec.backends[{position}]" if several else "spec.backend"),
                 own_policy,
-                stated.get(backend.name) or stated.get(""),
-                startup.get(backend.name) or startup.get(""),
+                (stated.get(backend.name) or stated.get("")) if stated else None,
+                (startup.get(backend.name) or startup.get("")) if startup else None,
                 default_scheduler_name=default_scheduler_name,
             )
             for position, backend in enumerate(listed)
@@ -73,7 +73,7 @@ def _policy_scope(
 ) -> PolicyScope:
     if policy is not None:
         return PolicyScope.MODEL
-    return PolicyScope.BACKEND if any(b.policy for b in backends) else PolicyScope.NONE
+    return PolicyScope.BACKEND if [b for b in backends if b.policy] else PolicyScope.NONE
 
 
 def _backend(

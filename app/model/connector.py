@@ -29,6 +29,7 @@ TRANSFER_FLAG = "kv-transfer-config"
 KV_ROLES = {"prefill": ("kv_producer", "kv_both"), "decode": ("kv_consumer", "kv_both")}
 
 
+@cached_fact
 def connector(backend: BackendForm) -> str | None:
     """Returns the connector that transfers the KV cache, as a ModelServer names it.
 
@@ -39,12 +40,13 @@ def connector(backend: BackendForm) -> str | None:
     """
     if not is_disaggregated(backend) or backend.type == SGLANG_DISAGGREGATED:
         return None  # kthena chooses SGLang's own way by the engine of the ModelServer
+    types = [worker.type for worker in backend.workers]
     for kind in KV_ROLES:
-        count = sum(worker.type == kind for worker in backend.workers)
+        count = types.count(kind)
         if count > 1:
             raise _connector_fault(backend, f"found {count} {kind} workers, expected one")
     sides = {role.name: _transfer(backend, role.worker) for role in roles(backend)}
-    if all(side is None for side in sides.values()):
+    if list(sides.values()) == [None, None]:
         return None
     kinds = []
     for name, side in sides.items():
@@ -81,6 +83,8 @@ def transfer_config(worker: WorkerForm) -> dict[str, Any] | None:
             as well, says that ``config`` cannot be written as arguments.
     """
     given = arguments(worker)
+    if TRANSFER_FLAG not in given:
+        return None
     parts = given.parts(TRANSFER_FLAG)
     if parts:
         return {name: argument.value for name, argument in parts.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from app.engines.engine import Engine, engine_of
 from app.engines.release import release
 from app.model.forms import WorkerForm, cached_fact
@@ -23,6 +25,7 @@ RAY_GONE = release("0.18.0")
 """The first vLLM release whose official images have no Ray."""
 
 
+@lru_cache(maxsize=256)
 def has_v0(of: Engine) -> bool:
     """Returns whether VLLM_USE_V1 means something to an engine."""
     return of.name == "vllm" and of.release is not None and of.release < V0_GONE

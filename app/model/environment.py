@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from app.model.forms import BackendForm, cached_fact
 from app.values.meta import Object
 
@@ -10,6 +12,16 @@ from app.values.meta import Object
 def variables(backend: BackendForm) -> dict[str, Object]:
     """Returns the entries of ``env`` by name; names are unique."""
     return {entry["name"]: entry for entry in backend.env}
+
+
+_VALUE = itemgetter("value")
+
+
+def literal_values(backend: BackendForm) -> list[str]:
+    """Returns the values of ``env``; ``""`` for a variable that has none."""
+    if unusual_variables(backend):
+        return [entry.get("value") or "" for entry in backend.env]
+    return list(map(_VALUE, backend.env))
 
 
 @cached_fact

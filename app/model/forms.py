@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import field
 from enum import StrEnum
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from app.apis.autoscaling import AutoscalingPolicySpec
 from app.apis.modelbooster import LoraAdapter
@@ -114,24 +114,27 @@ class Model:
         return self.policy is not None or backend.policy is not None
 
 
-_Form = TypeVar("_Form", WorkerForm, BackendForm, Model)
+class _HasFacts(Protocol):
+    @property
+    def facts(self) -> Facts: ...
+
+
+_Form = TypeVar("_Form", bound=_HasFacts)
 
 _Fact = TypeVar("_Fact")
 
 
 def cached_fact(fact: Callable[[_Form], _Fact]) -> Callable[[_Form], _Fact]:
-    """Caches the result of a function on its form.
+    """Caches the result of a function on its only argument, a form.
 
     Many rules and every converter need the same few facts. The result is shared: do not change it.
     """
 
     @wraps(fact)
     def known(form: _Form) -> _Fact:
-        facts = form.facts
-        if fact in facts:
-            found: _Fact = facts[fact]
-            return found
-        answer = facts[fact] = fact(form)
-        return answer
+        found: Any = form.facts.get(fact)
+        if found is None and fact not in form.facts:
+            found = form.facts[fact] = fact(form)
+        return found  # type: ignore[no-any-return]
 
     return known

@@ -15,6 +15,9 @@ MAX_MODEL_NAME_LENGTH = 256
 MAX_NAME_LENGTH = 63
 """Longest value of a label and name of a Service; kthena derives both from our names."""
 
+_LONGEST_SUFFIX = "-1000000-prefill-1000000-1000000"
+"""The longest text that kthena appends to the name of a backend, see ``check_name_budget``."""
+
 
 def check_name_budget(model: Model, backend: BackendForm) -> None:
     """Checks that kthena can name the pods of a backend.
@@ -27,17 +30,29 @@ def check_name_budget(model: Model, backend: BackendForm) -> None:
         SpecError: the name is too long.
     """
     name = backend_child_name(model, backend)
-    most = max(backend.max_replicas, backend.min_replicas)
-    for role in roles(backend):
-        limit = MAX_NAME_LENGTH - len(
-            f"-{most}-{role.name}-{role.worker.replicas}-{role.followers}"
-        )
+    if len(name) <= MAX_NAME_LENGTH - len(_LONGEST_SUFFIX):
+        return
+    for role, limit in _name_limits(backend):
         if len(name) > limit:
+            most = max(backend.max_replicas, backend.min_replicas)
             detail = (
                 f'generated name "{name}" has {len(name)} characters, at most {limit} are allowed '
-                f'for this backend (role "{role.name}", up to {most} replicas)'
+                f'for this backend (role "{role}", up to {most} replicas)'
             )
             raise SpecError(invalid(backend.path.child("name"), backend.name, detail))
+
+
+@cached_fact
+def _name_limits(backend: BackendForm) -> list[tuple[str, int]]:
+    """Returns how long the name of the children may be for each role, by its name."""
+    most = max(backend.max_replicas, backend.min_replicas)
+    return [
+        (
+            role.name,
+            MAX_NAME_LENGTH - len(f"-{most}-{role.name}-{role.worker.replicas}-{role.followers}"),
+        )
+        for role in roles(backend)
+    ]
 
 
 def served_model_name(model: Model, backend: BackendForm) -> str:
@@ -105,8 +120,7 @@ def adapter_names(model: Model) -> list[str]:
     Raises:
         SpecError: there are more than a ModelRoute accepts.
     """
-    lists = [backend.lora_adapters for backend in served(model) if backend.lora_adapters]
-    names = sorted({adapter.name for adapters in lists for adapter in adapters})
+    names = sorted({a.name for backend in served(model) for a in backend.lora_adapters})
     if len(names) > MAX_ADAPTERS:
         path = served(model)[0].path
         path = Path("spec.backends") if path.text.endswith("]") else path.child("loraAdapters")

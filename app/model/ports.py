@@ -72,8 +72,8 @@ def runtime_port(backend: BackendForm) -> int:
     Raises:
         SpecError: it is not in 1..65535, or it equals the port of the engine in the same pod.
     """
-    text = env_value(backend, "RUNTIME_PORT", "")
-    given = bool(_DIGITS.fullmatch(text))
+    text = env_value(backend, "RUNTIME_PORT", "") if backend.env else ""
+    given = text != "" and _DIGITS.fullmatch(text) is not None
     port = int(text) if given else RUNTIME_PORT
     if not 1 <= port <= 65535:
         raise SpecError(

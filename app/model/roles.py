@@ -138,19 +138,22 @@ def devices(worker: WorkerForm) -> int | None:
 @cached_fact
 def has_ascend(worker: WorkerForm) -> bool:
     """Returns whether the pods of a worker request devices of Huawei's Ascend."""
-    requested = _extended(worker.resources)
-    return any(amount for name, amount in requested.items() if name.startswith(_ASCEND))
+    if not worker.resources:
+        return False
+    amounts = _requested(worker.resources)
+    return any(name.startswith(_ASCEND) and parse_quantity(amounts[name]) for name in amounts)
+
+
+def _requested(resources: Object) -> Object:
+    """Returns the amounts as written. The limits count; requests only without a limit."""
+    return {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
 
 
 def _extended(resources: Object) -> dict[str, Decimal]:
-    """Returns the amounts of the extended resources, whose names have a domain.
-
-    The limits count; the requests count for resources without a limit.
-    """
-    amounts = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
+    """Returns the amounts of the extended resources, whose names have a domain."""
     return {
         name: parse_quantity(amount) or Decimal(0)
-        for name, amount in amounts.items()
+        for name, amount in _requested(resources).items()
         if "/" in name
     }
 

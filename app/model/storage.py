@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import posixpath
 import re
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 
 from app.model.environment import variables
 from app.model.forms import BackendForm, cached_fact
 from app.values.fields import Path, SpecError, forbidden, invalid
+from app.values.folders import absolute, host_folder, is_below, is_below_any
 from app.values.meta import Object
 from app.values.names import is_subdomain
 from app.values.value import value
@@ -56,18 +55,6 @@ _SETTING = "kthena.hostPathPrefixes of the Helm chart, MODELBOOSTER_HOST_PATH_PR
 """The setting that allows more folders; error messages name it."""
 
 
-@lru_cache(maxsize=256)
-def host_folder(path: str) -> str:
-    """Returns an absolute path in normalized form.
-
-    Raises:
-        ValueError: it is not absolute, or it has a ``..`` segment.
-    """
-    if not path.startswith("/") or ".." in path.split("/"):
-        raise ValueError(f"{path!r} must be an absolute path without '..' segments")
-    return _absolute(path)
-
-
 def cache_of(backend: BackendForm, allowed_prefixes: Sequence[str] | None = None) -> Cache:
     """Returns the cache of a backend; without ``cacheURI``, a cache that lives as long as the pod.
 
@@ -80,15 +67,18 @@ def cache_of(backend: BackendForm, allowed_prefixes: Sequence[str] | None = None
         SpecError: ``cacheURI`` does not name a folder or claim that can be mounted.
     """
     cache = _cache(backend)
-    if allowed_prefixes is not None and "hostPath" in cache.volume:
+    if (
+        allowed_prefixes is not None
+        and "hostPath" in cache.volume
+        and not is_below_any(cache.path, allowed_prefixes)
+    ):
         prefixes = [host_folder(prefix) for prefix in allowed_prefixes]
-        if not any(_is_below(cache.path, prefix) for prefix in prefixes):
-            refused = "is not allowed here, and no other is"
-            if prefixes:
-                listed = " or ".join(filter(None, [", ".join(prefixes[:-1]), prefixes[-1]]))
-                refused = f"is not below {listed}, the ones allowed here"
-            detail = f"host path {cache.path} {refused} ({_SETTING})"
-            raise SpecError(forbidden(backend.path.child("cacheURI"), detail))
+        refused = "is not allowed here, and no other is"
+        if prefixes:
+            listed = " or ".join(filter(None, [", ".join(prefixes[:-1]), prefixes[-1]]))
+            refused = f"is not below {listed}, the ones allowed here"
+        detail = f"host path {cache.path} {refused} ({_SETTING})"
+        raise SpecError(forbidden(backend.path.child("cacheURI"), detail))
     return cache
 
 
@@ -139,7 +129,7 @@ def _host_path(uri: str, rest: str, path: Path) -> str:
     written = rest.partition("://")[0]
     if ".." in written.split("/"):
         raise SpecError(invalid(path, uri, "hostpath:// must not contain '..' path segments"))
-    folder = _absolute(written)
+    folder = absolute(written)
     if folder == "/":
         raise SpecError(invalid(path, uri, "hostpath:// must name a folder below /"))
     if "\0" in folder or folder == SHARED_MEMORY_PATH:
@@ -153,8 +143,8 @@ def model_path(backend: BackendForm, cache: Cache) -> str:
     Raises:
         SpecError: the model is on a claim that the pod does not mount.
     """
-    if _is_fetched(backend.model_uri):
-        return f"{cache.path}/{_folder(backend.model_uri, backend)}"
+    if folder := _folders(backend).get(backend.model_uri):
+        return f"{cache.path}/{folder}"
     return _place(backend, cache, backend.model_uri, backend.path.child("modelURI"))
 
 
@@ -165,19 +155,15 @@ def adapter_path(backend: BackendForm, cache: Cache, position: int) -> str:
         SpecError: the adapter is on a claim that the pod does not mount.
     """
     uri = backend.lora_adapters[position].artifact_url
-    if _is_fetched(uri):
-        return f"{cache.path}/{_folder(uri, backend)}"
-    path = backend.path.child("loraAdapters").index(position).child("artifactURL")
-    return _place(backend, cache, uri, path)
+    if folder := _folders(backend).get(uri):
+        return f"{cache.path}/{folder}"
+    at = backend.path.child("loraAdapters").index(position)
+    return _place(backend, cache, uri, at.child("artifactURL"))
 
 
 def is_in_place(uri: str) -> bool:
     """Returns whether a source is used in place, without a download."""
     return uri.startswith("pvc://")
-
-
-def _is_fetched(uri: str) -> bool:
-    return not is_in_place(uri) and "\0" not in uri
 
 
 _CHOOSING = {
@@ -187,28 +173,39 @@ _CHOOSING = {
     "obs": ("ENDPOINT",),
 }
 """By scheme, the variables that choose what a download fetches: revision and server."""
+_CHOOSING_NAMES = frozenset(name for names in _CHOOSING.values() for name in names)
 
 
-def _folder(uri: str, backend: BackendForm) -> str:
-    """Returns the folder in a cache for the download of a source.
+@cached_fact
+def _folders(backend: BackendForm) -> dict[str, str]:
+    """Returns the folder in a cache for each source that a backend downloads, by its URI.
 
     Two downloads that fetch different files never share one. It is the hash of the URI alone if no
     variable in ``env`` chooses revision or server. A variable with ``valueFrom`` counts by its
     reference, because its value is not known here.
     """
-    scheme = uri.partition("://")[0] if "://" in uri else "hf"  # the downloader's default
-    text = "\0".join([uri, *_chosen(_CHOOSING.get(scheme, ()), backend)])
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    given = variables(backend) if backend.env else {}
+    is_chosen = given and not given.keys().isdisjoint(_CHOOSING_NAMES)
+    found: dict[str, str] = {}
+    for uri in (backend.model_uri, *[adapter.artifact_url for adapter in backend.lora_adapters]):
+        if uri.startswith("pvc://") or "\0" in uri:
+            continue
+        text = uri
+        if is_chosen:
+            scheme = uri.partition("://")[0] if "://" in uri else "hf"  # the downloader's default
+            text = "\0".join([uri, *_chosen(_CHOOSING.get(scheme, ()), given)])
+        found[uri] = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return found
 
 
 _EXPANDED = re.compile(r"\$\(([^)]*)\)")
 """A variable in the value of another one, which Kubernetes replaces."""
 
 
-def _chosen(names: Iterable[str], backend: BackendForm) -> list[str]:
-    """Returns the given variables of ``env`` as text, with those that their values contain."""
-    given, found = variables(backend), dict[str, str]()
-    left = list(given.keys() & names)
+def _chosen(names: Sequence[str], given: dict[str, Object]) -> list[str]:
+    """Returns some variables of ``env`` as text, with those that their values contain."""
+    found: dict[str, str] = {}
+    left = [name for name in names if name in given]
     while left:
         name = left.pop()
         entry = given[name]
@@ -234,17 +231,9 @@ def _place(backend: BackendForm, cache: Cache, uri: str, path: Path) -> str:
     source = uri.removeprefix("pvc://")
     if ".." in source.split("/"):
         raise SpecError(invalid(path, uri, f"pvc:// {field} must not contain '..' path segments"))
-    source = _absolute(source)
-    if not _is_below(source, cache.path):
+    source = absolute(source)
+    if not is_below(source, cache.path):
         mounted = f"folder {cache.folder} of claim" if cache.folder else "claim"
         detail = f"{source} does not lie in {cache.path}, where {mounted} {cache.claim} is mounted"
         raise SpecError(invalid(path, uri, detail))
     return source
-
-
-def _absolute(path: str) -> str:
-    return posixpath.normpath("/" + path.strip("/"))
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")

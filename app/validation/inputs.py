@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from app.apis.modelbooster import Backend, ModelBooster, Spec
+from app.model.arguments import Arguments, arguments
 from app.model.canonical import canonical
 from app.model.forms import BackendForm, Model, WorkerForm
 from app.model.roles import DISAGGREGATED_TYPES, served
 from app.validation.config import config_fault
 from app.validation.context import Context
-from app.values.fields import FieldError, Path
+from app.validation.subjects import EVERY_SUBJECT, subjects_of
+from app.values.fields import FieldError, Path, SpecError
 from app.values.meta import Object
 from app.values.value import value
 
@@ -40,6 +42,8 @@ class RuleInputs:
         served_workers: their workers, each with its backend.
         readable_backends: the served backends that have exactly the workers of their type, all
             with a ``config`` that can be read.
+        arguments: the workers of these, each with its arguments, unless they cannot be written.
+        subjects: whether the object has each of ``app.validation.subjects.Subject``.
     """
 
     obj: Object
@@ -54,6 +58,8 @@ class RuleInputs:
     served_backends: tuple[BackendForm, ...]
     served_workers: list[tuple[BackendForm, WorkerForm]]
     readable_backends: tuple[BackendForm, ...]
+    arguments: list[tuple[WorkerForm, Arguments]]
+    subjects: tuple[bool, ...]
 
     @property
     def has_model_policy(self) -> bool:
@@ -79,11 +85,12 @@ def rule_inputs(obj: Object, context: Context, *, is_update: bool = False) -> Ru
     backends = tuple(
         zip(model.backends, single if spec.backends is None else spec.backends, strict=True)
     )
-    all_backends = tuple((form.path, backend) for form, backend in backends)
+    all_backends = tuple([(form.path, backend) for form, backend in backends])
     if spec.backends is not None and spec.backend is not None:
         all_backends += ((Path("spec.backend"), spec.backend),)
-    config_faults = tuple(_config_faults(model))
+    config_faults = _config_faults(model)
     forms = served(model)
+    readable = tuple([form for form in forms if _is_readable(form, config_faults)])
     return RuleInputs(
         obj=obj,
         booster=booster,
@@ -96,23 +103,48 @@ def rule_inputs(obj: Object, context: Context, *, is_update: bool = False) -> Ru
         backends=backends,
         served_backends=forms,
         served_workers=[(form, worker) for form in forms for worker in form.workers],
-        readable_backends=tuple(form for form in forms if _is_readable(form, config_faults)),
+        readable_backends=readable,
+        arguments=_arguments(readable),
+        # Some rules look at both forms of backends, and an object with both is rejected anyway.
+        subjects=EVERY_SUBJECT
+        if len(all_backends) > len(backends)
+        else subjects_of(
+            model.backends,
+            has_policy=spec.autoscaling_policy is not None,
+            has_others=context.lookup is not None,
+        ),
     )
 
 
 def _is_readable(form: BackendForm, config_faults: tuple[tuple[Path, str], ...]) -> bool:
-    if sorted(worker.type for worker in form.workers) != _WORKERS[form.type]:
+    if sorted([worker.type for worker in form.workers]) != _WORKERS[form.type]:
         return False
+    if not config_faults:
+        return True
     unreadable = {path for path, _ in config_faults}
     return not any(worker.path.child("config") in unreadable for worker in form.workers)
 
 
-def _config_faults(model: Model) -> Iterator[tuple[Path, str]]:
-    for backend in model.backends:
-        for worker in backend.workers:
-            fault = config_fault(worker.config)
-            if fault is not None:
-                yield worker.path.child("config"), fault
+def _arguments(forms: tuple[BackendForm, ...]) -> list[tuple[WorkerForm, Arguments]]:
+    found = []
+    for form in forms:
+        for worker in form.workers:
+            try:
+                found.append((worker, arguments(worker)))
+            except SpecError:
+                continue  # ``engines.arguments_are_said_once`` reports it
+    return found
+
+
+def _config_faults(model: Model) -> tuple[tuple[Path, str], ...]:
+    workers = [worker for backend in model.backends for worker in backend.workers if worker.config]
+    return tuple(
+        [
+            (worker.path.child("config"), fault)
+            for worker in workers
+            if (fault := config_fault(worker.config)) is not None
+        ]
+    )
 
 
 Rule = Callable[[RuleInputs], Iterator[FieldError]]

@@ -18,6 +18,7 @@ from app.validation.context import Context
 from app.validation.inputs import Rule, RuleInputs, rule_inputs
 from app.validation.partial import faults_beside
 from app.validation.rules import ADMISSION_ONLY, ADVICE, CONTROLLER_RULES, RULES, UPDATE_ADVICE
+from app.validation.selection import Selection
 from app.validation.unchanged import is_unchanged
 from app.values.fields import Cause, FieldError, Path, SpecError
 from app.values.meta import Object
@@ -25,6 +26,11 @@ from app.values.untyped import as_dict
 
 MAX_FAULTS = 20
 """Faults reported at once, so that they fit on a screen."""
+
+
+_RULES = Selection(RULES)
+_CONTROLLER_RULES = Selection(CONTROLLER_RULES)
+_ADVICE = Selection(ADVICE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +64,10 @@ def validate(obj: Object, context: Context, *, old: Object | None = None) -> Ver
             they do not block an update. Neither do faults that the controller ignores, if the value
             at fault is unchanged. The verdict warns of those.
     """
-    return _verdict(obj, context, RULES, old)
+    return _verdict(obj, context, _RULES, old)
 
 
-def _verdict(obj: Object, context: Context, rules: tuple[Rule, ...], old: Object | None) -> Verdict:
+def _verdict(obj: Object, context: Context, rules: Selection[Rule], old: Object | None) -> Verdict:
     if as_dict(obj.get("metadata")).get("deletionTimestamp"):
         return Verdict(None)
     inputs, faults, children = _check(obj, context, rules, update=old is not None)
@@ -87,7 +93,7 @@ def validate_and_convert(obj: Object, context: Context) -> tuple[Model, list[Des
         InvalidSpec: the object breaks a rule of the controller or cannot be converted; holds every
             fault.
     """
-    verdict = _verdict(obj, context, CONTROLLER_RULES, None)
+    verdict = _verdict(obj, context, _CONTROLLER_RULES, None)
     model = verdict.model
     if verdict.faults or model is None:
         raise InvalidSpec(verdict.faults)
@@ -95,14 +101,14 @@ def validate_and_convert(obj: Object, context: Context) -> tuple[Model, list[Des
 
 
 def _check(
-    obj: Object, context: Context, rules: tuple[Rule, ...], *, update: bool
+    obj: Object, context: Context, rules: Selection[Rule], *, update: bool
 ) -> tuple[RuleInputs | None, tuple[FieldError, ...], list[Draft]]:
     """Returns the inputs of the rules (None if the schema rejects the object), faults, children."""
     try:
         inputs = rule_inputs(obj, context, is_update=update)
     except ValidationError as exc:
         return None, _schema_faults(obj, context, rules, exc, update=update), []
-    found = [fault for rule in rules for fault in rule(inputs)]
+    found = _found(rules, inputs)
     if found:
         return inputs, tuple(dict.fromkeys(found)), []
     try:
@@ -116,7 +122,7 @@ def _check(
 def _schema_faults(
     obj: Object,
     context: Context,
-    rules: tuple[Rule, ...],
+    rules: Selection[Rule],
     refusal: ValidationError,
     *,
     update: bool,
@@ -125,10 +131,14 @@ def _schema_faults(
 
     def check(repaired: Object) -> tuple[FieldError, ...]:
         inputs = rule_inputs(repaired, context, is_update=update)
-        return tuple(fault for rule in rules for fault in rule(inputs))
+        return tuple(_found(rules, inputs))
 
     found = tuple(schema_faults(obj, refusal))
     return (*found, *dict.fromkeys(faults_beside(obj, found, check)))
+
+
+def _found(rules: Selection[Rule], inputs: RuleInputs) -> list[FieldError]:
+    return [fault for rule in rules.about(inputs.subjects) for fault in rule(inputs)]
 
 
 def _ignored_faults(inputs: RuleInputs) -> list[FieldError]:
@@ -143,7 +153,7 @@ def _warnings(inputs: RuleInputs, old: Object | None) -> list[str]:
         before = _model_of(old, inputs.context)
         if before is not None:
             found = [text for change in UPDATE_ADVICE for text in change(before, inputs.model)]
-    return found + [text for piece in ADVICE for text in piece(inputs)]
+    return found + [text for piece in _ADVICE.about(inputs.subjects) for text in piece(inputs)]
 
 
 def _model_of(old: Object, context: Context) -> Model | None:

@@ -23,7 +23,6 @@ from app.values.meta import Object
 from controller.election.leadership import Leadership, cause_of
 from controller.election.lease import (
     LEASE,
-    MAX_JITTER,
     LeaseAction,
     ObservedLease,
     held_lease,
@@ -31,6 +30,7 @@ from controller.election.lease import (
     next_action,
     released_lease,
 )
+from controller.timing import MAX_JITTER
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,7 @@ from math import ceil
 
 from app.errors import UsageError
 from app.values.meta import Key, Object, Resource
-
-MAX_JITTER = 1.2
-"""Longest pause between two attempts, as a multiple of ``retry_seconds``."""
+from controller.timing import is_safe_lease
 
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
@@ -45,7 +43,7 @@ class LeaseTiming:
     waits_if_absent: bool = False
 
     def __post_init__(self) -> None:
-        if not is_safe(self.lease_seconds, self.renew_seconds, self.retry_seconds):
+        if not is_safe_lease(self.lease_seconds, self.renew_seconds, self.retry_seconds):
             raise UsageError(
                 "the lease must last longer than its renewal may take, and that longer than 1.2"
                 f" times the pause between two tries: {self}"
@@ -58,11 +56,6 @@ class LeaseTiming:
     def renewal_seconds_left(self, renewed_at: float, now: float) -> float:
         """Returns the seconds until a leader that renewed at this time must stop writing."""
         return renewed_at + self.renew_seconds - now
-
-
-def is_safe(lease_seconds: float, renew_seconds: float, retry_seconds: float) -> bool:
-    """Returns whether a leader stops before another replica starts; for the arguments see above."""
-    return lease_seconds > renew_seconds > MAX_JITTER * retry_seconds > 0
 
 
 class LeaseAction(StrEnum):

@@ -29,9 +29,7 @@ from app.values.meta import Object
 from app.values.untyped import as_dict, as_list
 from controller.plan.actions import of_kind
 from controller.status.availability import Lack, lacking
-
-READY_SECONDS = 10.0
-"""Default of ``ready_seconds``."""
+from controller.timing import READY_SECONDS
 
 SETTLE_SECONDS = 1.0
 """How long a backend is unavailable before it leaves the route, so that changes share a write."""

@@ -23,7 +23,7 @@ from controller.cluster.unlabeled import UnlabeledChildren
 from controller.plan.actions import ChildRef, Plan, of_kind
 from controller.plan.desired import DesiredState
 from controller.plan.planner import wait_for_name
-from controller.plan.route_shares import READY_SECONDS, decide_route
+from controller.plan.route_shares import decide_route
 from controller.plan.route_text import traffic
 from controller.plan.server_switch import held_notes, hold_servers
 from controller.queue.result import Result
@@ -38,6 +38,7 @@ from controller.status.booster_status import is_settled, stored_status
 from controller.status.conditions import ConditionSet, failing, reconciling, with_held_rollout
 from controller.status.podless import podless
 from controller.status.readiness import BackendReport, backend_reports
+from controller.timing import READY_SECONDS
 
 SLOW_SECONDS = 2.0
 """After this time the first pass for an edit reports that it is in progress."""

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 import click
 
 from app.errors import OperatorError, UsageError
-from app.version import program_version
 from modelbooster.cli.crd import crd
 from modelbooster.cli.engine import engine
 from modelbooster.cli.options import REFUSED, USAGE
@@ -24,11 +23,26 @@ from modelbooster.cli.render import render
 from modelbooster.cli.validate import validate
 
 
+def _print_version(context: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from app.version import program_version  # which takes a quarter of the start to load
+
+        click.echo(f"model-booster, version {program_version()}")
+        context.exit()
+
+
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
     commands=[validate, render, crd, engine, webhook, controller, run],
 )
-@click.version_option(program_version(), prog_name="model-booster")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """Serve language models on Kubernetes, each from one ModelBooster object."""
 

@@ -7,7 +7,7 @@ import pytest
 from app.apis.kinds import Profile
 from app.convert.options import Options
 from app.validation import Context, validate
-from tests.golden.cases import CASES, FOLDER, PROFILES, booster, files
+from tests.golden.cases import CASES, FOLDER, PROFILES, booster, children, files, kept
 
 UNROUTED = {("sglang-disaggregated", Profile.A): ["spec.backends[0].type"]}
 """Faults of a case for a release of kthena that cannot route it."""
@@ -19,6 +19,13 @@ def test_there_are_enough_cases() -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_children(case: str) -> None:
+    for profile in PROFILES:
+        assert children(case, profile) == kept(case, profile)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_files_are_those_that_make_golden_writes(case: str) -> None:
     there = {p: p.read_text() for p in (FOLDER / case).glob("*.yaml") if p.name != "input.yaml"}
 
     assert dict(files(case)) == there

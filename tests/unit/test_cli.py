@@ -146,7 +146,7 @@ def test_render_prints_the_children_in_their_order(run: Run) -> None:
     scaled = backend("b", minReplicas=1, maxReplicas=3, autoscalingPolicy=policy())
     code, out, err = run("render", stdin=[booster_object("m", backend("a"), scaled)])
     assert (code, err) == (0, "")
-    children = list(yaml.safe_load_all(out))
+    children = list(yaml.load_all(out, Loader=yaml.CSafeLoader))
     assert [(c["kind"], c["metadata"]["name"]) for c in children] == [
         ("AutoscalingPolicy", "m-b"),
         ("AutoscalingPolicyBinding", "m-b"),
@@ -165,21 +165,26 @@ def test_render_prints_the_children_in_their_order(run: Run) -> None:
 
 def test_render_keeps_the_uid_that_a_stored_object_has(run: Run) -> None:
     _, out, _ = run("render", stdin=[booster_object("m", metadata={"uid": "u-1"})])
-    assert {c["metadata"]["ownerReferences"][0]["uid"] for c in yaml.safe_load_all(out)} == {"u-1"}
+    assert {
+        c["metadata"]["ownerReferences"][0]["uid"]
+        for c in yaml.load_all(out, Loader=yaml.CSafeLoader)
+    } == {"u-1"}
 
 
 def test_render_as_json_says_the_same(run: Run) -> None:
     stdin = [booster_object("m")]
     _, as_yaml, _ = run("render", stdin=stdin)
     _, as_json, _ = run("render", "-o", "json", stdin=stdin)
-    assert [json.loads(line) for line in as_json.splitlines()] == list(yaml.safe_load_all(as_yaml))
+    assert [json.loads(line) for line in as_json.splitlines()] == list(
+        yaml.load_all(as_yaml, Loader=yaml.CSafeLoader)
+    )
 
 
 def test_render_leaves_out_what_is_refused_and_says_so_elsewhere(run: Run) -> None:
     code, out, err = run("render", stdin=[BAD, booster_object("good")])
     assert code == 1
     assert {c["metadata"]["labels"]["workload.serving.volcano.sh/model-name"]
-            for c in yaml.safe_load_all(out)} == {"good"}  # fmt: skip
+            for c in yaml.load_all(out, Loader=yaml.CSafeLoader)} == {"good"}  # fmt: skip
     assert err.startswith('stdin:2: The ModelBooster "bad" is invalid: ')
 
 
@@ -208,7 +213,7 @@ def test_the_webhooks_default_is_set(run: Run) -> None:
 def test_every_release_can_be_named(run: Run, release: str) -> None:
     scaled = backend(minReplicas=1, maxReplicas=3, autoscalingPolicy=policy())
     code, out, _ = run("render", "--kthena", release, stdin=[booster_object("m", scaled)])
-    kinds = {c["kind"] for c in yaml.safe_load_all(out)}
+    kinds = {c["kind"] for c in yaml.load_all(out, Loader=yaml.CSafeLoader)}
     assert code == 0
     assert ("AutoscalingPolicyBinding" in kinds) == (release != "v1.0.0")
 
@@ -250,7 +255,7 @@ def test_a_misspelt_setting_ends_with_2(run: Run, monkeypatch: pytest.MonkeyPatc
 def test_crd_prints_the_one_that_the_chart_installs(run: Run) -> None:
     code, out, err = run("crd")
     assert (code, err) == (0, "")
-    crd = yaml.safe_load(out)
+    crd = yaml.load(out, Loader=yaml.CSafeLoader)
     assert (crd["kind"], crd["metadata"]["name"]) == (
         "CustomResourceDefinition",
         "modelboosters.workload.serving.volcano.sh",

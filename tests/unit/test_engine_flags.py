@@ -10,7 +10,9 @@ import pytest
 from app.apis.kinds import PROFILES, Profile
 from app.convert import desired_children
 from app.convert.options import Options
+from app.engines.table import releases, table
 from app.validation import Context, Verdict, validate, validate_and_convert
+from app.validation.rules.running.engine_flags import COMBINED
 from app.values.meta import Object
 from tests.builders import (
     backend,
@@ -327,3 +329,9 @@ def test_every_profile_gets_the_same_command(profile: Profile) -> None:
     assert command(role["entryTemplate"]["spec"])[:3] == [
         *("python3", "-m", "vllm.entrypoints.openai.api_server")
     ]
+
+
+def test_combined_flags_are_named_first_by_every_table() -> None:
+    for release in releases("vllm"):
+        names = table("vllm", release).first_names
+        assert COMBINED.isdisjoint(names), release

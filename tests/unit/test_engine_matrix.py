@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import pytest
 
@@ -12,9 +13,14 @@ from tools.engines.matrix import BEGIN, END, PAGE, differences, with_row
 LINE = Line("case", True, ["vllm", "serve", "/m", "--seed", "1"], {"seed": 1})
 
 
+@cache
+def lines_of(engine: str, release: str) -> list[Line]:
+    return list(command_lines(engine, release))
+
+
 @pytest.mark.parametrize(("engine", "release"), [("vllm", "0.9.2"), ("sglang", "0.5.23")])
 def test_inputs_give_command_lines(engine: str, release: str) -> None:
-    lines = list(command_lines(engine, release))
+    lines = lines_of(engine, release)
 
     assert any(line.by_image for line in lines)
     assert {line.words[0] for line in lines} <= {"python3", "vllm"}
@@ -22,7 +28,7 @@ def test_inputs_give_command_lines(engine: str, release: str) -> None:
 
 
 def test_shells_are_run() -> None:
-    sources = {line.source: line.words for line in command_lines("vllm", "0.9.2")}
+    sources = {line.source: line.words for line in lines_of("vllm", "0.9.2")}
     (words,) = [words for at, words in sources.items() if "cases/nodes/" in at]
 
     assert words[:3] == ["python3", "-m", "vllm.entrypoints.openai.api_server"]

@@ -8,9 +8,11 @@ import pytest
 
 from app.engines.engine import engine_of
 from app.engines.fault import Fault, Wrong
-from app.engines.names import suggestion
-from app.engines.plain import plain_argument
-from app.engines.words import command_line
+from app.engines.names import _nearest, suggestion
+from app.engines.words import _cached_entry, command_line
+
+TEXT_CACHES = (_cached_entry, _nearest)
+"""The caches whose keys are texts of users."""
 
 
 def faults(release: str, config: dict[str, Any], engine: str = "vllm") -> list[Fault]:
@@ -236,9 +238,9 @@ def test_keys_are_known_by_the_first_name_of_their_flag() -> None:
 
 def test_long_keys_are_not_kept() -> None:
     key = "x" * 1000
-    before = plain_argument.cache_info().currsize
+    before = [cache.cache_info().currsize for cache in TEXT_CACHES]
 
     (fault,) = assumed({key: 1})
 
     assert suggestion(engine_of("vllm", "own:latest").table, fault) == ""
-    assert plain_argument.cache_info().currsize == before
+    assert [cache.cache_info().currsize for cache in TEXT_CACHES] == before

@@ -94,6 +94,7 @@ def test_what_to_use_instead_exists_where_the_flag_is_gone(name: str) -> None:
             assert word.partition(".")[0] in after
 
 
+@pytest.mark.slow
 def test_a_wheel_has_the_tables(tmp_path: Path) -> None:
     for name in ("app", "certs", "controller", "webhook"):
         shutil.copytree(ROOT / name, tmp_path / name)

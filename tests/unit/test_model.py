@@ -16,8 +16,9 @@ from app.model.forms import BackendForm
 from app.model.names import adapter_names, check_name_budget, served_model_name
 from app.model.ports import engine_port, runtime_port
 from app.model.roles import autoscaled, devices, has_ascend, roles, served, unserved
-from app.model.storage import adapter_path, cache_of, host_folder, model_path
+from app.model.storage import adapter_path, cache_of, model_path
 from app.values.fields import SpecError
+from app.values.folders import host_folder
 from app.values.meta import Object
 from tests.builders import backend, disaggregated, lora, model, policy, worker
 

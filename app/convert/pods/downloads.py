@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from app.convert.core_v1 import resources_of
 from app.convert.pods.inputs import PodInputs
-from app.convert.pods.volumes import weights_mount
+from app.model.forms import cached_fact
 from app.model.storage import is_in_place
 from app.values.fields import Path
 from app.values.meta import Object
 
 
+@cached_fact
 def downloads(inputs: PodInputs) -> Object:
     """Returns ``initContainers``: one for the model and one per adapter.
 
@@ -31,7 +32,7 @@ def downloads(inputs: PodInputs) -> Object:
             **({"env": inputs.env} if inputs.env else {}),
             **inputs.env_from,
             "resources": resources_of(options.downloader_resources, _SETTING_PATH),
-            "volumeMounts": [weights_mount(inputs.cache)],
+            "volumeMounts": [inputs.mount],
         }
         for name, source, folder in wanted
         if not is_in_place(source)

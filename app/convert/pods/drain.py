@@ -173,7 +173,6 @@ ENTRY_ADDRESS soon has no address, although the first pod still serves. Then the
 which listens on the engine's port, of all addresses to which this pod is connected (state 01)."""
 
 
-@lru_cache(maxsize=256)
 def drain_script(
     port: int,
     *,
@@ -193,16 +192,27 @@ def drain_script(
         engine: ``vllm`` or ``sglang``, which have other metrics.
         settle_seconds: how long the engine must have been without requests.
     """
+    before, after = _around_port(scheme, engine, settle_seconds)
+    return f"{before}{port}{after}"
+
+
+@lru_cache(maxsize=16)
+def _around_port(scheme: str, engine: str, settle_seconds: int) -> tuple[str, str]:
+    """Returns the script before and after the port of the engine, which differs most often."""
     running, waiting = REQUEST_METRICS[engine]
-    return _DRAIN.format(
-        url=f"{scheme}://localhost:{port}",
+    before, _, after = _DRAIN.format(
+        url=f"{scheme}://localhost:{_PORT}",
         running=running,
         waiting=waiting,
         settle=settle_seconds,
         blind=BLIND_SECONDS,
         interval=_INTERVAL_SECONDS,
         patience=GRACE_SECONDS - _STOP_SECONDS,
-    )
+    ).partition(_PORT)
+    return before, after
+
+
+_PORT = "<port>"
 
 
 @lru_cache(maxsize=256)

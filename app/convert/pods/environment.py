@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from app.convert.pods.inputs import PodInputs
 from app.model.connector import uses_connector
 from app.model.engine import engine, has_v0
@@ -32,6 +34,7 @@ _OFFLINE = {"name": "HF_HUB_OFFLINE", "value": "1"}
 _INTERFACES = ("GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME", "HCCL_SOCKET_IFNAME")
 _NIXL_HOST = _field("VLLM_NIXL_SIDE_CHANNEL_HOST", "status.podIP")
 """Where other pods reach NIXL of this one; vLLM's default is localhost."""
+_NIXL = "NixlConnector"
 
 _OURS: dict[str, list[Object]] = {
     "leader": _COMMON,
@@ -44,27 +47,51 @@ _OURS: dict[str, list[Object]] = {
 They are shared by the children of all models, so read-only.
 """
 
+_OUR_NAMES = frozenset(
+    entry["name"] for entries in (*_OURS.values(), [_NIXL_HOST]) for entry in entries
+)
+
 _ASCEND = "HCCL_"
 """Prefix of the variables of Ascend's communication library."""
 
 
 def engine_env(inputs: PodInputs, role: Role) -> list[Object]:
     """Returns the user's variables, then ours. The user's value wins if both set a variable."""
-    taken = variables(inputs.backend)
-    ours = _OURS[role.name]
-    if not has_v0(engine(role.worker)):
-        ours = [entry for entry in ours if entry is not _V1]
-    if not has_ascend(role.worker):
-        ours = [entry for entry in ours if not entry["name"].startswith(_ASCEND)]
-    ours = [*ours, *_transfer_env(role)]
-    return inputs.env + [entry for entry in ours if entry["name"] not in taken]
+    worker = role.worker
+    ours = _ours(
+        role.name,
+        has_v0(engine(worker)),
+        bool(worker.resources) and has_ascend(worker),
+        uses_connector(worker, _NIXL),
+    )
+    return _added(inputs, ours)
 
 
 def follower_env(inputs: PodInputs, role: Role) -> list[Object]:
     """Returns the variables of the other pods of a group: the user's, and those that they need."""
-    taken = variables(inputs.backend)
-    return inputs.env + [entry for entry in _transfer_env(role) if entry["name"] not in taken]
+    return _added(inputs, [_NIXL_HOST] if uses_connector(role.worker, _NIXL) else [])
 
 
-def _transfer_env(role: Role) -> list[Object]:
-    return [_NIXL_HOST] if uses_connector(role.worker, "NixlConnector") else []
+def _added(inputs: PodInputs, ours: list[Object]) -> list[Object]:
+    """Returns the user's variables, then those of ours that have other names."""
+    if inputs.env:
+        taken = variables(inputs.backend)
+        if taken.keys().isdisjoint(_OUR_NAMES):
+            return inputs.env + ours
+        ours = [entry for entry in ours if entry["name"] not in taken]
+    return inputs.env + ours
+
+
+@lru_cache(maxsize=64)
+def _ours(role: str, v0: bool, ascend: bool, nixl: bool) -> list[Object]:
+    """Returns the variables that we add for an engine; the list is shared, so read-only.
+
+    Args:
+        role: the name of its role.
+        v0: whether it may have the V0 engine.
+        ascend: whether its pods have devices of Ascend.
+        nixl: whether it transfers its cache with NIXL.
+    """
+    ours = [entry for entry in _OURS[role] if v0 or entry is not _V1]
+    ours = [entry for entry in ours if ascend or not entry["name"].startswith(_ASCEND)]
+    return [*ours, _NIXL_HOST] if nixl else ours

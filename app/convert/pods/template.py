@@ -9,12 +9,12 @@ from app.convert.pods.drain import FOLLOWER_GRACE_SECONDS, GRACE_SECONDS
 from app.convert.pods.environment import engine_env, follower_env
 from app.convert.pods.inputs import PodInputs
 from app.convert.pods.lifecycle import engine_lifecycle, follower_lifecycle
-from app.convert.pods.volumes import engine_mounts, volumes, weights_mount
+from app.convert.pods.volumes import engine_mounts, volumes
 from app.model.children import pod_labels
 from app.model.environment import env_value
 from app.model.forms import WorkerForm
-from app.model.ports import engine_port, engine_scheme, runtime_port
-from app.model.roles import Role, is_disaggregated
+from app.model.ports import engine_scheme
+from app.model.roles import Role
 from app.values.fields import Path, SpecError, required
 from app.values.meta import Object
 
@@ -74,13 +74,16 @@ def follower_pod(inputs: PodInputs, role: Role) -> Object:
 def _sidecar(inputs: PodInputs, role: Role, env: list[Object]) -> Object:
     """Returns the sidecar container, which serves the engine's metrics and loads adapters."""
     model, backend, options = inputs.model, inputs.backend, inputs.options
-    port = runtime_port(backend)
-    engine = f"{engine_scheme(role.worker).lower()}://localhost:{engine_port(backend)}"
+    port = inputs.sidecar_port
+    engine = f"{engine_scheme(role.worker).lower()}://localhost:{inputs.port}"
     # The sidecar tells the types of vLLM apart, and has one name for SGLang.
     name = "sglang" if role.worker.engine == "sglang" else backend.type.lower()
+    metrics = "/metrics"
+    if inputs.env:
+        engine = env_value(backend, "RUNTIME_URL", engine)
+        metrics = env_value(backend, "RUNTIME_METRICS_PATH", metrics)
     args = ["--port", str(port), "--engine", name]
-    args += ["--engine-base-url", env_value(backend, "RUNTIME_URL", engine)]
-    args += ["--engine-metrics-path", env_value(backend, "RUNTIME_METRICS_PATH", "/metrics")]
+    args += ["--engine-base-url", engine, "--engine-metrics-path", metrics]
     args += ["--pod", "$(POD_NAME).$(NAMESPACE)", "--model", model.name]
     return {
         "name": "runtime",
@@ -90,16 +93,16 @@ def _sidecar(inputs: PodInputs, role: Role, env: list[Object]) -> Object:
         "env": env,
         **inputs.env_from,
         "args": args,
-        **({} if is_disaggregated(backend) else {"readinessProbe": _sidecar_readiness(port)}),
+        **({} if inputs.is_disaggregated else {"readinessProbe": _sidecar_readiness(port)}),
         "resources": resources_of(options.runtime_resources, _RUNTIME_SETTING),
-        "volumeMounts": [weights_mount(inputs.cache)],
+        "volumeMounts": [inputs.mount],
     }
 
 
 def _engine(inputs: PodInputs, role: Role, env: list[Object]) -> Object:
     named: Object = {"name": "engine", "image": engine_image(role.worker)}
-    if is_disaggregated(inputs.backend):
-        named |= {"name": "vllm", "ports": [{"containerPort": engine_port(inputs.backend)}]}
+    if inputs.is_disaggregated:
+        named |= {"name": "vllm", "ports": [{"containerPort": inputs.port}]}
     return {
         **named,
         "command": engine_command(inputs, role),

@@ -7,13 +7,13 @@ Kubernetes replaces ``$(NAME)`` with the container's variable; ``$$(NAME)`` is t
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 
 from app.convert.pods.adapters import adapter_switch, check_adapters
 from app.convert.pods.inputs import PodInputs
 from app.engines.release import release
-from app.engines.text import argument_text
 from app.model.arguments import arguments
 from app.model.engine import engine
 from app.model.names import served_model_name
@@ -24,6 +24,8 @@ KV_EVENTS = (
     '"endpoint":"tcp://*:5557"}'
 )
 """Publishes which prefixes an engine has cached; the router scores pods by them."""
+
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 _OPEN = re.compile(r"\$\$|\$\(")
 """What Kubernetes expands in a command: ``$$`` is a dollar sign, ``$(`` begins a name."""
@@ -37,7 +39,7 @@ working directory: up to 0.20.2, and from 0.21.0 on."""
 
 _RAY_MOVED = release("0.21.0")
 
-_SERVE_FLAGS = ("headless", "api-server-count")
+_HEADLESS, _API_SERVERS = "headless", "api-server-count"
 """Flags on which only ``vllm serve`` acts."""
 
 
@@ -52,7 +54,7 @@ def engine_command(inputs: PodInputs, role: Role) -> list[str]:
     given = arguments(role.worker)
     if role.followers and launcher(role.worker) is Launcher.NODES:
         return [*_serve(inputs, role), *_node(role, "0"), *_ours(inputs, role)]
-    if any(name in given for name in _SERVE_FLAGS):
+    if _HEADLESS in given or _API_SERVERS in given:
         command = _serve(inputs, role)
     else:
         command = ["python3", "-m", "vllm.entrypoints.openai.api_server"]
@@ -93,16 +95,17 @@ def _node(role: Role, rank: str) -> list[str]:
 
 def _ours(inputs: PodInputs, role: Role) -> list[str]:
     """Returns the arguments that we add for the pod that takes the requests."""
-    given, words = arguments(role.worker), []
+    worker = role.worker
+    given, words = arguments(worker), []
     if given.get("served-model-name") is None:
         words += ["--served-model-name", served_model_name(inputs.model, inputs.backend)]
     if (
         inputs.options.kv_events
         and "kv-events-config" not in given
-        and engine(role.worker).has("kv-events-config")
+        and engine(worker).has("kv-events-config")
     ):
         words += ["--kv-events-config", KV_EVENTS]
-    return words + _adapters(inputs, role)
+    return words + _adapters(inputs, role) if inputs.backend.lora_adapters else words
 
 
 def _adapters(inputs: PodInputs, role: Role) -> list[str]:
@@ -112,7 +115,7 @@ def _adapters(inputs: PodInputs, role: Role) -> list[str]:
     check_adapters(inputs.backend, role.worker)
     # Every release reads this form, whatever characters name and path contain.
     modules = [
-        argument_text({"name": adapter.name, "path": path})
+        f'{{"name":{_JSON.encode(adapter.name)},"path":{_JSON.encode(path)}}}'
         for adapter, path in zip(adapters, inputs.adapter_paths, strict=True)
     ]
     return [*adapter_switch(inputs.backend, role.worker), "--lora-modules", *modules]

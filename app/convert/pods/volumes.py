@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from app.convert.pods.inputs import PodInputs
+from app.convert.pods.inputs import WEIGHTS, PodInputs
 from app.model.arguments import arguments
+from app.model.environment import literal_values
 from app.model.roles import Role
 from app.model.storage import SHARED_MEMORY_PATH, Cache, is_in_place
 from app.values.meta import Object
 
-_WEIGHTS = "weights"
 _SHARED_MEMORY = "dshm"
 """Engine processes share tensors through it; the default of 64 MiB is too small."""
 
@@ -16,15 +16,9 @@ _SHARED_MEMORY = "dshm"
 def volumes(cache: Cache) -> list[Object]:
     """Returns the volumes of a pod."""
     return [
-        {"name": _WEIGHTS, **cache.volume},
+        {"name": WEIGHTS, **cache.volume},
         {"name": _SHARED_MEMORY, "emptyDir": {"medium": "Memory"}},
     ]
-
-
-def weights_mount(cache: Cache) -> Object:
-    """Returns the writable mount of the cache."""
-    folder = {"subPath": cache.folder} if cache.folder else {}
-    return {"name": _WEIGHTS, "mountPath": cache.path, **folder}
 
 
 def engine_mounts(inputs: PodInputs, role: Role) -> list[Object]:
@@ -37,14 +31,13 @@ def engine_mounts(inputs: PodInputs, role: Role) -> list[Object]:
     Raises:
         SpecError: ``config`` cannot be written as arguments.
     """
-    cache = inputs.cache
-    weights = weights_mount(cache)
-    if is_in_place(inputs.backend.model_uri) or not _is_named(cache.path, inputs, role):
-        weights["readOnly"] = True
+    weights = inputs.mount
+    if is_in_place(inputs.backend.model_uri) or not _is_named(inputs.cache.path, inputs, role):
+        weights = {**weights, "readOnly": True}
     return [weights, {"name": _SHARED_MEMORY, "mountPath": SHARED_MEMORY_PATH}]
 
 
 def _is_named(folder: str, inputs: PodInputs, role: Role) -> bool:
     """Whether a variable or an argument of the user contains the path ``folder``."""
-    values = [entry.get("value") or "" for entry in inputs.env]
+    values = literal_values(inputs.backend) if inputs.env else []
     return folder in "\0".join([*values, *arguments(role.worker).words])  # no path has a NUL

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 
 from app.convert.core_v1 import quantity_of
 from app.model.forms import Model, cached_fact
@@ -33,16 +34,29 @@ def resource_names_are_known(inputs: RuleInputs) -> Iterator[FieldError]:
     Extended resources have names such as nvidia.com/gpu.
     """
     for path, name, _ in _amounts(inputs.model):
-        faults = list(qualified_faults(name))
-        for fault in faults:
-            yield invalid(path, name, fault)
-        if faults:
+        if name in _STANDARD:
             continue
-        if "/" not in name:
-            if name not in _STANDARD and not _is_huge(name):
-                yield invalid(path, name, "must be a standard resource for containers")
-        elif not _is_native(name) and not _is_extended(name):
-            yield invalid(path, name, "doesn't follow extended resource name standard")
+        details = (_cached_name_faults if len(name) < _MAX_CACHED else _name_faults)(name)
+        for detail in details:
+            yield invalid(path, name, detail)
+
+
+def _name_faults(name: str) -> list[str]:
+    """Returns what is wrong with the name of a resource."""
+    faults = list(qualified_faults(name))
+    if faults or (_is_huge(name) and "/" not in name):
+        return faults
+    if "/" not in name:
+        return ["must be a standard resource for containers"]
+    if not _is_native(name) and not _is_extended(name):
+        return ["doesn't follow extended resource name standard"]
+    return []
+
+
+_MAX_CACHED = 256
+"""Longest name that is cached, in characters; the names of devices are short, and few."""
+
+_cached_name_faults = lru_cache(maxsize=256)(_name_faults)
 
 
 def amounts_are_possible(inputs: RuleInputs) -> Iterator[FieldError]:

@@ -8,15 +8,16 @@ Paths refer to ``env`` and ``envFrom`` as the user wrote them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 
 from app.model.environment import unusual_variables, variables
-from app.model.forms import BackendForm, cached_fact
+from app.model.forms import BackendForm, Model, cached_fact
 from app.model.ports import RUNTIME_PORT
+from app.model.roles import served
 from app.validation.inputs import RuleInputs
 from app.values.fields import FieldError, Path, forbidden, invalid, required
 from app.values.meta import Object
-from app.values.names import is_plain_variable, subdomain_faults, variable_faults
+from app.values.names import is_plain_variable, is_subdomain, subdomain_faults, variable_faults
 
 _SIDECAR_VARIABLES = ("RUNTIME_URL", "RUNTIME_METRICS_PATH")
 """Variables that become arguments of the metrics sidecar."""
@@ -32,15 +33,14 @@ def variables_have_names(inputs: RuleInputs) -> Iterator[FieldError]:
             yield required(at, "")
         for fault in variable_faults(name):
             yield invalid(at, name, fault)
-    for path, source in _sources(inputs):
-        prefix = source.get("prefix") or ""
-        for fault in variable_faults(prefix):
-            yield invalid(path.child("prefix"), prefix, fault)
+    for path, source in _prefixed(inputs):
+        for fault in variable_faults(source["prefix"]):
+            yield invalid(path.child("prefix"), source["prefix"], fault)
 
 
 def variables_have_one_source(inputs: RuleInputs) -> Iterator[FieldError]:
     """A variable has a ``value``, or a ``valueFrom`` with exactly one source in it."""
-    for path, entry in _variables(inputs, having=unusual_variables):
+    for path, entry in _variables(inputs, having=_unusual):
         source = entry.get("valueFrom")
         if source is None:
             continue
@@ -67,12 +67,12 @@ def env_from_names_one_object(inputs: RuleInputs) -> Iterator[FieldError]:
         elif len(named) > 1:
             yield invalid(path, "", "may not have more than one field specified at a time")
         for kind in named:
-            at, name = path.child(kind, "name"), source[kind].get("name") or ""
+            name = source[kind].get("name") or ""
             if not name:
-                yield required(at, "")
-            else:
+                yield required(path.child(kind, "name"), "")
+            elif not is_subdomain(name):
                 for fault in subdomain_faults(name):
-                    yield invalid(at, name, fault)
+                    yield invalid(path.child(kind, "name"), name, fault)
 
 
 def sidecar_finds_its_engine(inputs: RuleInputs) -> Iterator[FieldError]:
@@ -107,9 +107,9 @@ def old_servers_know_the_names(inputs: RuleInputs) -> Iterator[str]:
     for path, entry in _variables(inputs, having=_odd_names):
         if not is_plain_variable(entry["name"]):
             yield f'{path}.name: pods with "{entry["name"]}" are refused by Kubernetes before 1.32'
-    for path, source in _sources(inputs):
-        prefix = source.get("prefix") or ""
-        if prefix and not is_plain_variable(prefix):
+    for path, source in _prefixed(inputs):
+        prefix = source["prefix"]
+        if not is_plain_variable(prefix):
             yield f'{path}.prefix: pods with "{prefix}" are refused by Kubernetes before 1.32'
 
 
@@ -135,7 +135,7 @@ _OWN_ADDRESSES = frozenset({"0.0.0.0", "localhost", "::", "::1", "[::]", "[::1]"
 
 def env_files_are_known(inputs: RuleInputs) -> Iterator[str]:
     """Kubernetes 1.34 has env files behind a feature gate; older releases do not have them."""
-    for path, entry in _variables(inputs, having=unusual_variables):
+    for path, entry in _variables(inputs, having=_unusual):
         if "fileKeyRef" in (entry.get("valueFrom") or {}):
             yield (
                 f"{path}.valueFrom.fileKeyRef: pods are refused unless the cluster has the "
@@ -144,35 +144,57 @@ def env_files_are_known(inputs: RuleInputs) -> Iterator[str]:
 
 
 def _variables(
-    inputs: RuleInputs, *, having: Callable[[BackendForm], Collection[object]]
+    inputs: RuleInputs, *, having: Callable[[Model], list[BackendForm]]
 ) -> Iterator[tuple[Path, Object]]:
     """Yields path and content of the ``env`` entries of the backends that have such an entry.
 
     Most backends have none, which is quicker to find out than to check hundreds of entries.
     """
-    for backend in inputs.served_backends:
-        if having(backend):
-            at = backend.path.child("env")
-            for position, entry in enumerate(backend.env):
-                yield at.index(position), entry
+    for backend in having(inputs.model):
+        at = backend.path.child("env")
+        for position, entry in enumerate(backend.env):
+            yield at.index(position), entry
 
 
 @cached_fact
-def _odd_names(backend: BackendForm) -> list[str]:
-    """Returns the names in ``env`` that some Kubernetes releases reject."""
+def _odd_names(model: Model) -> list[BackendForm]:
+    """Returns the backends with a name in ``env`` that some Kubernetes releases reject."""
+    return [backend for backend in served(model) if backend.env and _has_odd_name(backend)]
+
+
+def _has_odd_name(backend: BackendForm) -> bool:
     names = variables(backend)
     if all(map(str.isidentifier, names)) and "".join(names).isascii():
-        return []  # only letters, digits and underscores; hundreds of names are usual
-    return [name for name in names if not is_plain_variable(name)]
+        return False  # only letters, digits and underscores; hundreds of names are usual
+    return not all(map(is_plain_variable, names))
 
 
 @cached_fact
-def _sidecar_variables(backend: BackendForm) -> set[str]:
-    """Returns the names in ``env`` that configure the metrics sidecar."""
-    return variables(backend).keys() & _ALL_SIDECAR_VARIABLES
+def _unusual(model: Model) -> list[BackendForm]:
+    """Returns the backends with variables that do not consist of a name and a value."""
+    return [backend for backend in served(model) if backend.env and unusual_variables(backend)]
+
+
+@cached_fact
+def _sidecar_variables(model: Model) -> list[BackendForm]:
+    """Returns the backends with variables that configure the metrics sidecar."""
+    return [
+        backend
+        for backend in served(model)
+        if backend.env and not variables(backend).keys().isdisjoint(_ALL_SIDECAR_VARIABLES)
+    ]
 
 
 def _sources(inputs: RuleInputs) -> Iterator[tuple[Path, Object]]:
     for backend in inputs.served_backends:
         for position, source in enumerate(backend.env_from):
             yield backend.path.child("envFrom").index(position), source
+
+
+def _prefixed(inputs: RuleInputs) -> Iterator[tuple[Path, Object]]:
+    """Yields path and content of the ``envFrom`` entries with a prefix, which few have."""
+    for backend in inputs.served_backends:
+        if backend.env_from:
+            for position, source in enumerate(backend.env_from):
+                if source.get("prefix"):
+                    yield backend.path.child("envFrom").index(position), source

@@ -18,8 +18,10 @@ _REVISIONS = {"hf": "HF_REVISION", "ms": "MS_REVISION"}
 
 _HUBS = {"hf": "Hugging Face", "ms": "ModelScope"}
 
-_SEGMENT = r"[\w.-]+"
+_SEGMENT = r"[.-]*\w[\w.-]*"
 _REPOSITORY = re.compile(f"{_SEGMENT}/{_SEGMENT}")
+_USUAL = re.compile(f"(?:hf|ms)://{_SEGMENT}/{_SEGMENT}")
+"""The address of a repository, as most are."""
 _HOST = re.compile(r"(https?://)?(www\.)?(huggingface\.co|hf\.co|modelscope\.(cn|ai))/(models/)?")
 """What the address of a repository's page begins with."""
 
@@ -35,7 +37,7 @@ def addresses_have_their_form(inputs: RuleInputs) -> Iterator[FieldError]:
     """
     for form in inputs.served_backends:
         for position, uri in enumerate(addresses(form)):
-            detail = _fault_of(uri)
+            detail = None if _USUAL.fullmatch(uri) else _fault_of(uri)
             if detail is not None:
                 yield invalid(_path(form, position), uri, detail)
 
@@ -68,9 +70,7 @@ def _fault_of(uri: str) -> str | None:
 
 
 def _is_repository(rest: str) -> bool:
-    if _REPOSITORY.fullmatch(rest) is None:
-        return False
-    return not any(part.strip(".-") == "" for part in rest.split("/"))
+    return _REPOSITORY.fullmatch(rest) is not None
 
 
 def _hub_fault(scheme: str, rest: str) -> str:

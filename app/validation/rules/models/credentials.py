@@ -12,9 +12,12 @@ from app.model.environment import variables
 from app.model.forms import BackendForm
 from app.validation.inputs import RuleInputs
 from app.validation.rules.models.addresses import addresses
+from app.validation.subjects import OBJECT_STORAGE
 
 GATED_OWNERS = ("meta-llama/", "google/gemma", "mistralai/", "CohereLabs/", "black-forest-labs/")
 """Prefixes of Hugging Face repositories in which most models require a token."""
+
+_GATED = tuple(f"hf://{owner}" for owner in GATED_OWNERS)
 
 HUB_VARIABLES = ("HF_AUTH_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """The downloader passes on the first; the hub's own library reads the others by itself."""
@@ -39,30 +42,28 @@ _OTHER_NAMES = {
 def gated_models_have_tokens(inputs: RuleInputs) -> Iterator[str]:
     """A download without permission fails only after all retries."""
     for form, _ in inputs.backends:
-        if form.env_from or not variables(form).keys().isdisjoint(HUB_VARIABLES):
+        gated = [uri for uri in addresses(form) if uri.startswith(_GATED)]
+        if not gated or form.env_from:
             continue
-        for uri in addresses(form):
-            model = uri.removeprefix("hf://")
-            if model != uri and model.startswith(GATED_OWNERS):
-                yield (
-                    f"{form.path}.env: {model} may ask for a token; "
-                    f"set {HUB_VARIABLES[0]} if the download fails"
-                )
-                break
+        if variables(form).keys().isdisjoint(HUB_VARIABLES):
+            yield (
+                f"{form.path}.env: {gated[0].removeprefix('hf://')} may ask for a token; "
+                f"set {HUB_VARIABLES[0]} if the download fails"
+            )
 
 
 def object_storage_has_keys(inputs: RuleInputs) -> Iterator[str]:
     """The downloader needs ACCESS_KEY and SECRET_KEY; it uses no role of a node or pod."""
     for form in inputs.served_backends:
-        uri = next((uri for uri in addresses(form) if uri.startswith(("s3://", "obs://"))), None)
-        if uri is None:
+        stored = [uri for uri in addresses(form) if uri.startswith(OBJECT_STORAGE)]
+        if not stored:
             continue
         given = variables(form)
         missing = [name for name in STORE_VARIABLES if name not in given]
         renamed = _renamed(form)
         if missing and not form.env_from:
             advice = f"set {' and '.join(missing)} in env, or in a Secret of envFrom"
-            scheme = uri.partition("://")[0]
+            scheme = stored[0].partition("://")[0]
             yield (
                 f"{form.path}.env: {scheme}:// needs keys, a role of the node or service account "
                 f"is not used; {advice}"

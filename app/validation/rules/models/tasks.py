@@ -21,7 +21,14 @@ _GENERATES = {"runner": frozenset({"generate", "draft"}), "task": frozenset({"ge
 
 _POOLERS = ("pooler-config", "override-pooler-config")
 
-_FLAGS = frozenset({*_TEXTS, *_POOLERS, "is-embedding"})
+_KEYS = frozenset(
+    key.replace("?", separator, 1).replace("?", last)
+    for flag in (*_TEXTS, *_POOLERS, "is-embedding")
+    for key in (flag.replace("-", "?"),)
+    for separator in "-_"
+    for last in "-_"
+)
+"""The keys of the flags that say what a model does, with dashes or underscores."""
 
 _FAMILIES = re.compile(
     r"(?:^|[^a-z0-9])(?:all-minilm|bge|colbert|e5|embed|embeddings?|gte|rerank|reranker|"
@@ -45,7 +52,7 @@ def tasks_are_routed(inputs: RuleInputs) -> Iterator[str]:
 
 def _of_config(form: BackendForm) -> Path | None:
     for worker in form.workers:
-        if not any(key.replace("_", "-") in _FLAGS for key in worker.config):
+        if _KEYS.isdisjoint(worker.config):
             continue
         if worker.engine == "sglang":
             found = switch_of(worker, "is-embedding")

@@ -13,13 +13,13 @@ from app.engines.fault import Fault, Wrong
 from app.engines.names import LABELS, suggestion
 from app.engines.release import release
 from app.model.annotations import BACKEND_ANNOTATIONS, ENGINE_RELEASE
-from app.model.arguments import arguments
+from app.model.arguments import Arguments, arguments
 from app.model.connector import KV_ROLES, TRANSFER_FLAG, transfer_config
 from app.model.engine import RAY_GONE, engine
 from app.model.forms import WorkerForm, cached_fact
 from app.model.roles import EXECUTOR_BACKEND, Launcher, launcher
 from app.validation.inputs import RuleInputs
-from app.values.fields import FieldError, SpecError, forbidden, invalid, required
+from app.values.fields import FieldError, forbidden, invalid, required
 
 _VALUE_FAULTS = frozenset({Wrong.FORM, Wrong.TYPE, Wrong.CHOICE})
 """Faults of the value; the others are faults of the key."""
@@ -32,6 +32,9 @@ _MAX_SUGGESTIONS = 20
 
 _TOOL_CHOICE, _TOOL_PARSER = "enable-auto-tool-choice", "tool-call-parser"
 _COMPILATION = "compilation-config"
+
+COMBINED = frozenset({_TOOL_CHOICE, _COMPILATION, TRANSFER_FLAG})
+"""Flags of vLLM, by their first names, that may clash with others or with the release."""
 
 _STRICT_TRANSFER = release("0.33.0")
 """The first table of a vLLM release that rejects ``_OLD_TRANSFER_KEYS``."""
@@ -53,8 +56,8 @@ def annotations_are_valid(inputs: RuleInputs) -> Iterator[FieldError]:
 def arguments_fit_engine(inputs: RuleInputs) -> Iterator[FieldError]:
     """The engine's release has every flag of ``config``, and can read its value."""
     found = 0
-    for worker in _workers(inputs):
-        for fault in _faults(worker):
+    for worker, given in inputs.arguments:
+        for fault in _faults(worker, given):
             if fault.certain and fault.wrong is not Wrong.DEPRECATED:
                 found += 1
                 yield _field_error(worker, fault, suggest=found <= _MAX_SUGGESTIONS)
@@ -62,7 +65,7 @@ def arguments_fit_engine(inputs: RuleInputs) -> Iterator[FieldError]:
 
 def arguments_fit_together(inputs: RuleInputs) -> Iterator[FieldError]:
     """No arguments are combined with which the engine exits at once."""
-    for worker in _workers(inputs):
+    for worker, _ in inputs.arguments:
         for fault, is_certain in _combinations(worker):
             if is_certain:
                 yield fault
@@ -71,8 +74,8 @@ def arguments_fit_together(inputs: RuleInputs) -> Iterator[FieldError]:
 def arguments_are_current(inputs: RuleInputs) -> Iterator[str]:
     """An engine that is newer than we know may reject an argument; a deprecated one will go."""
     found = 0
-    for worker in _workers(inputs):
-        for fault in _faults(worker):
+    for worker, given in inputs.arguments:
+        for fault in _faults(worker, given):
             if not fault.certain or fault.wrong is Wrong.DEPRECATED:
                 found += 1
                 detail = _detail(worker, fault, suggest=found <= _MAX_SUGGESTIONS)
@@ -84,7 +87,7 @@ def arguments_are_current(inputs: RuleInputs) -> Iterator[str]:
 
 def releases_are_known(inputs: RuleInputs) -> Iterator[str]:
     """The form of arguments depends on the release, which a tag of one's own does not tell."""
-    unknown = [worker for worker in _workers(inputs) if engine(worker).assumed]
+    unknown = [worker for worker, _ in inputs.arguments if engine(worker).release is None]
     if not unknown:
         return
     worker = unknown[0]
@@ -99,12 +102,12 @@ def releases_are_known(inputs: RuleInputs) -> Iterator[str]:
 
 def several_nodes_can_start(inputs: RuleInputs) -> Iterator[str]:
     """Official vLLM images have no Ray since 0.18.0; other images may have it or not."""
-    for worker in _workers(inputs):
+    for worker, given in inputs.arguments:
         if worker.pods == 1 or launcher(worker) is not Launcher.RAY:
             continue
         of = engine(worker).release
         path = worker.path.child("config", EXECUTOR_BACKEND)
-        if of is None and EXECUTOR_BACKEND not in arguments(worker):
+        if of is None and EXECUTOR_BACKEND not in given:
             yield (
                 f"{path}: {worker.image} tells no release, so its {worker.pods} pods are started "
                 "with Ray; set mp if the image has no Ray, ray if it has"
@@ -113,20 +116,9 @@ def several_nodes_can_start(inputs: RuleInputs) -> Iterator[str]:
             yield f"{path}: official vLLM images have no Ray since {RAY_GONE}; mp needs none"
 
 
-def _workers(inputs: RuleInputs) -> Iterator[WorkerForm]:
-    """Yields the workers whose ``config`` can be written as arguments."""
-    for form in inputs.readable_backends:
-        for worker in form.workers:
-            try:
-                arguments(worker)
-            except SpecError:
-                continue
-            yield worker
-
-
-def _faults(worker: WorkerForm) -> list[Fault]:
+def _faults(worker: WorkerForm, given: Arguments) -> list[Fault]:
     """Returns what is wrong with the arguments, without what other rules report."""
-    faults = arguments(worker).faults
+    faults = given.faults
     if not faults:
         return faults
     elsewhere = _CHECKED_ELSEWHERE | ({TRANSFER_FLAG} if worker.type in KV_ROLES else set())
@@ -153,14 +145,12 @@ def _detail(worker: WorkerForm, fault: Fault, *, suggest: bool) -> str:
 @cached_fact
 def _combinations(worker: WorkerForm) -> list[tuple[FieldError, bool]]:
     """Returns the faults of several arguments together, each with whether it is certain."""
-    return list(_found_combinations(worker)) if worker.config else []
-
-
-def _found_combinations(worker: WorkerForm) -> Iterator[tuple[FieldError, bool]]:
     given = arguments(worker)
-    of = engine(worker)
-    if of.name != "vllm":
-        return
+    may_clash = worker.engine == "vllm" and given.has_any(COMBINED)
+    return list(_found_combinations(worker, given)) if may_clash else []
+
+
+def _found_combinations(worker: WorkerForm, given: Arguments) -> Iterator[tuple[FieldError, bool]]:
     choice = given.get(_TOOL_CHOICE)
     if choice and choice.text in ("true", "") and given.get(_TOOL_PARSER) is None:
         detail = f"{_TOOL_CHOICE} needs the parser of the model's tool calls, for instance hermes"

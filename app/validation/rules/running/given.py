@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from app.model.arguments import Argument, arguments
-from app.model.forms import WorkerForm
+from app.model.arguments import Argument, Arguments, arguments
+from app.model.forms import WorkerForm, cached_fact
+from app.validation.inputs import RuleInputs
 
 
 def given(worker: WorkerForm, name: str) -> Argument | None:
@@ -11,18 +12,39 @@ def given(worker: WorkerForm, name: str) -> Argument | None:
 
     Another rule reports why it cannot be read. A stored object may have such an old fault.
     """
-    if not worker.config:
+    config = _readable(worker)
+    if config is None or name not in config:
         return None
     try:
-        return arguments(worker).get(name)
+        return config.get(name)
+    except ValueError:  # a number that is too large to print
+        return None
+
+
+@cached_fact
+def _readable(worker: WorkerForm) -> Arguments | None:
+    """Returns the arguments of a worker; None if it has none, or if they cannot be read."""
+    try:
+        return arguments(worker) if worker.config else None
     except ValueError:  # SpecError, or a number that is too large to print
         return None
 
 
+def served_arguments(inputs: RuleInputs) -> list[tuple[WorkerForm, Arguments]]:
+    """Returns the served workers whose arguments can be read, each with them."""
+    if len(inputs.arguments) == len(inputs.served_workers):
+        return inputs.arguments
+    workers = [worker for _, worker in inputs.served_workers]
+    return [(worker, config) for worker in workers if (config := _readable(worker)) is not None]
+
+
 def value_of(worker: WorkerForm, *names: str) -> Argument | None:
     """Returns the first of some arguments that has a value; ``null`` and ``""`` are none."""
+    config = _readable(worker)
+    if config is None:
+        return None
     for name in names:
-        found = given(worker, name)
+        found = given(worker, name) if name in config else None
         if found is not None and found.value not in (None, ""):
             return found
     return None
@@ -45,5 +67,7 @@ def switch_of(worker: WorkerForm, name: str) -> tuple[Argument, bool] | None:
 def whole(worker: WorkerForm, *names: str) -> int | None:
     """Returns the first of some arguments that is a whole number, as text or as number."""
     found = value_of(worker, *names)
-    text = found.text if found else ""
+    if found is None:
+        return None
+    text = found.text
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from app.validation.inputs import RuleInputs
 
-_MOVING = frozenset(
-    {"latest", "nightly", "main", "master", "dev", "devel", "edge", "stable", "canary", "release"}
+_MOVING = re.compile(
+    r"(?:^|[-_.])"
+    r"(?:latest|nightly|main|master|dev|devel|edge|stable|canary|release)"
+    r"(?=[-_.]|\Z)"
 )
 """Words of tags that are given to another image from time to time."""
 
@@ -34,5 +36,5 @@ def moving_tag(image: str) -> str | None:
     _, colon, tag = image.rpartition("/")[2].partition(":")
     if not colon:
         return ""
-    words = re.split(r"[-_.]", tag.lower())
-    return tag if not _MOVING.isdisjoint(words) and not _RELEASE.search(tag) else None
+    # Most tags hold a release, which is found at once.
+    return tag if not _RELEASE.search(tag) and _MOVING.search(tag.lower()) else None

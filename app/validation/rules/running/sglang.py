@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from app.apis.kinds import Profile
 from app.model.roles import SGLANG_DISAGGREGATED
 from app.validation.inputs import RuleInputs
-from app.validation.rules.running.given import value_of
+from app.validation.rules.running.given import served_arguments, value_of
 from app.values.fields import FieldError, forbidden, invalid
 
 BOOTSTRAP_PORT = "8998"
@@ -55,7 +55,7 @@ def sglang_roles_need_a_release(inputs: RuleInputs) -> Iterator[str]:
 
 def engines_listen_for_other_pods(inputs: RuleInputs) -> Iterator[str]:
     """Probes and requests come from other addresses than localhost."""
-    for _, worker in inputs.served_workers:
-        host = value_of(worker, "host")
+    for worker, given in served_arguments(inputs):
+        host = value_of(worker, "host") if "host" in given else None
         if host is not None and (host.text in ("localhost", "::1") or host.text.startswith("127.")):
             yield f"{host.path}: nothing outside the pod reaches {host.text}; leave host out"
