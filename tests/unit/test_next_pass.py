@@ -52,3 +52,15 @@ def test_a_serving_without_pods_is_looked_at_again() -> None:
     state.record_podless(["m-a"], NOW)
     assert next_pass(PlanResult(), state, NOW, [None])[1] == PODLESS_SECONDS
     assert next_pass(PlanResult(), state, NOW, [1.0])[1] == 1
+
+
+def test_a_rejected_child_does_not_delay_what_is_due() -> None:
+    state, result = BoosterState("u"), PlanResult(failures=[REJECTED])
+    state.record_rejection(
+        {"kind": ROUTE.kind, "metadata": {"name": ROUTE.name}, "spec": {}},
+        REJECTED.error,
+        1,
+        NOW + 100,
+    )
+    assert next_pass(result, state, NOW, [0.5]) == (REJECTED.error, 0.5)
+    assert next_pass(result, state, NOW, [None]) == (REJECTED.error, 100)

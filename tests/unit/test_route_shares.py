@@ -14,7 +14,8 @@ from app.model.forms import Model
 from app.values.meta import Object
 from controller.plan.route_shares import RouteDecision, RouteState, decide_route
 from controller.plan.route_text import traffic
-from tests.builders import backend, disaggregated, lora, model
+from controller.status.availability import Lack
+from tests.builders import backend, disaggregated, lora, model, policy
 
 READY = 10.0
 
@@ -42,6 +43,7 @@ class Route:
         self.live: Object | None = None
         self.writes = 0
         self.decision = RouteDecision(())
+        self.ready_seconds = READY
 
     def at(self, now: float, *available: str) -> str:
         """Returns the weights of the first rule after a pass at this time."""
@@ -50,7 +52,9 @@ class Route:
     def seen(self, now: float, servings: Iterable[Object], pods: Iterable[Object] = ()) -> str:
         children = tuple(desired_children(self.model, Profile.B, Options()))
         observed = [*servings, *([] if self.live is None else [self.live])]
-        self.decision = decide_route(self.model, children, observed, pods, self.state, now, READY)
+        self.decision = decide_route(
+            self.model, children, observed, pods, self.state, now, self.ready_seconds
+        )
         route = next(c for c in self.decision.children if c.resource is MODEL_ROUTE).object
         if self.live is None or self.live["spec"] != route["spec"]:
             self.writes += 1
@@ -112,6 +116,31 @@ STEPS = {
             (62, "ab", "a=95 b=5"),
         ],
         1,
+    ),
+    "a second interruption has its own time": (
+        two(),
+        [
+            (0, "ab", "a=95 b=5"),
+            (60, "a", "a=95 b=5"),
+            (60.5, "ab", "a=95 b=5"),
+            (90, "a", "a=95 b=5"),
+            (91, "a", "a=95 b=0"),
+        ],
+        2,
+    ),
+    "a second loss of all has its own time": (
+        two(),
+        [
+            (0, "ab", "a=95 b=5"),
+            (5, "a", "a=95 b=5"),
+            (6, "a", "a=95 b=0"),
+            (20, "", "a=95 b=0"),
+            (29, "a", "a=95 b=0"),
+            (40, "", "a=95 b=0"),
+            (49, "", "a=95 b=0"),
+            (50, "", "a=95 b=5"),
+        ],
+        3,
     ),
     "down and up": (
         two(),
@@ -182,6 +211,28 @@ def test_a_restart_after_each_step_writes_nothing(
         before = route.at(now, *who)
         route.restart()
         assert route.at(now, *who) == before
+
+
+def test_without_damping_each_change_is_written_at_once() -> None:
+    route = Route(two())
+    route.ready_seconds = 0
+    seen = [route.at(now, *who) for now, who in ((0, "ab"), (1, "a"), (2, "ab"), (3, ""), (4, "b"))]
+    assert seen == ["a=95 b=5", "a=95 b=0", "a=95 b=5", "a=95 b=5", "a=0 b=5"]
+
+
+def test_an_autoscaled_backend_has_the_replicas_of_its_serving() -> None:
+    bounds = {"minReplicas": 0, "maxReplicas": 3, "autoscalingPolicy": policy()}
+    route = Route(model("demo", backend("a"), backend("b", **bounds)))
+    route.at(0, "a", "b")
+    seen = route.seen(5, [serving("demo-a", 1), serving("demo-b", 1, replicas=0)])
+    assert seen == "a=100 b=0"
+    assert route.decision.lacks == {"demo-b": Lack.REPLICAS}
+
+
+def test_a_serving_that_is_being_deleted_answers_nobody() -> None:
+    going = serving("demo-b", 1)
+    going["metadata"]["deletionTimestamp"] = "2026-11-29T10:00:00Z"
+    assert Route(two()).seen(0, [serving("demo-a", 1), going]) == "a=95 b=0"
 
 
 def test_a_wait_is_asked_for() -> None:

@@ -134,6 +134,22 @@ def test_without_old_pods_or_an_old_server_nothing_is_held(kind: str) -> None:
     assert hold_servers(NEW, observed) == tuple(NEW)
 
 
+def test_a_serving_that_is_being_deleted_has_no_old_pods() -> None:
+    serving, *others = live(OLD, **DONE)
+    metadata = {**serving["metadata"], "deletionTimestamp": "2026-11-29T10:00:00Z"}
+    assert hold_servers(NEW, [{**serving, "metadata": metadata}, *others]) == tuple(NEW)
+
+
+def test_a_server_that_we_have_not_written_is_not_held() -> None:
+    """It may be kthena's own, with other fields for the same pods."""
+    observed = live(OLD, **DONE)
+    mine = of_kind(MODEL_SERVER, observed)["demo-a"]
+    labels = {k: v for k, v in mine["metadata"]["labels"].items() if k != REVISION}
+    other = {**mine, "metadata": {**mine["metadata"], "labels": labels}}
+    observed = [other if obj is mine else obj for obj in observed]
+    assert hold_servers(NEW, observed) == tuple(NEW)
+
+
 def test_without_replicas_nothing_is_held() -> None:
     observed = live(children(replicas=0))
     assert hold_servers(children(replicas=0, port=9000), observed) == tuple(
