@@ -223,7 +223,8 @@ def test_without_damping_each_change_is_written_at_once() -> None:
 def test_an_autoscaled_backend_has_the_replicas_of_its_serving() -> None:
     bounds = {"minReplicas": 0, "maxReplicas": 3, "autoscalingPolicy": policy()}
     route = Route(model("demo", backend("a"), backend("b", **bounds)))
-    route.at(0, "a", "b")
+    scaled_up = [serving("demo-a", 1), serving("demo-b", 1, replicas=2)]
+    assert route.seen(0, scaled_up) == "a=100 b=100"
     seen = route.seen(5, [serving("demo-a", 1), serving("demo-b", 1, replicas=0)])
     assert seen == "a=100 b=0"
     assert route.decision.lacks == {"demo-b": Lack.REPLICAS}
