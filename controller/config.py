@@ -29,7 +29,8 @@ class ControllerConfig:
         conflict_timing: how often to check whether a conflicting controller is gone.
         poll_seconds: interval between detections of the installed kthena release.
         watch_pods: whether to watch pods, to say why a backend is not ready.
-        touch_pods: whether to annotate pods after their ModelServer was created again.
+        touch_pods: whether to annotate pods after their ModelServer was created again, unless the
+            installed release does not need it.
         rollout_wave_size: number of ModelBoosters that may restart pods concurrently without
             an edit of their spec; 0 for none.
         route_ready_seconds: how long a backend has to be available before it comes back into the

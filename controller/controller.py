@@ -16,7 +16,7 @@ from app.metrics import Metrics
 from app.schema_monitor import SchemaMonitor
 from app.values.meta import Key
 from controller.cluster.informer_set import InformerSet
-from controller.cluster.pod_touch import PodToucher
+from controller.cluster.pod_touch import PodToucher, log_setting
 from controller.config import ControllerConfig
 from controller.election.leadership import cause_of
 from controller.gauges import register_gauges
@@ -104,10 +104,10 @@ class Controller:
             PlanExecutor(kube, cache, handlers.unlabeled, conflicts),
             StatusReporter(kube, cache, self._recorder.record, conflicts, self.schema.check_soon),
             waves,
+            PodToucher(kube, cache, self._config.touch_pods, lambda: self._installed),
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
             self.schema,
             names.leaving_routes,
-            PodToucher(kube, cache) if self._config.touch_pods else None,
             self._config.route_ready_seconds,
         )
         self._workers = Workers(
@@ -118,8 +118,8 @@ class Controller:
     async def follow(self) -> None:
         """Keeps the stores up to date, until it is cancelled."""
         async with asyncio.TaskGroup() as group:
-            polling = poll(self._detect, self._config.poll_seconds, self._has_rejected_children)
-            group.create_task(polling)
+            is_urgent = self._reconciler.has_rejected
+            group.create_task(poll(self._detect, self._config.poll_seconds, is_urgent))
             group.create_task(self.schema.run())
             group.create_task(self._clean_up())
             group.create_task(self._informers.run())
@@ -188,9 +188,6 @@ class Controller:
                 raise result
         return not self._stopping.is_set()
 
-    def _has_rejected_children(self) -> bool:
-        return any(True for _ in self._reconciler.rejected())
-
     async def _detect(self) -> Installed:
         """Detects which kthena is installed, and handles a change."""
         rejected = list(self._reconciler.rejected())
@@ -207,6 +204,7 @@ class Controller:
             found.release or "unknown",
             ", ".join(map(str, found.kinds)) or "no kinds at all",
         )
+        log_setting(found, may_patch=self._config.touch_pods)
         is_first = self._installed is None
         self._installed = found
         self._desired_states.set_installed(found.profile, found.release)

@@ -132,7 +132,8 @@ class Settings(BaseSettings):
     watch_pods: bool = True
     """Whether pods are watched, so that the status tells why a backend is not ready."""
     touch_pods: bool = False
-    """Whether pods are annotated after their ModelServer was created again (kthena to v0.2.0)."""
+    """Whether pods are annotated after their ModelServer was created again, if kthena is not known
+    to be v0.3.0 or later."""
     route_ready_seconds: Delay = READY_SECONDS
     """Seconds without a break that a backend which had no ready pod is available before it gets
     requests again, if another backend gets them meanwhile."""

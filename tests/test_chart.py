@@ -227,6 +227,11 @@ def test_invalid_value_is_rejected(value: str) -> None:
             "serviceMonitor.enabled=true needs metrics.enabled=true",
             id="a monitor of nothing",
         ),
+        pytest.param(
+            ["controller.touchPods=true", "controller.watchPods=false"],
+            "controller.touchPods=true needs controller.watchPods=true",
+            id="annotations for pods that are not seen",
+        ),
     ],
 )
 def test_contradicting_values_are_rejected(values: list[str], why: str) -> None:

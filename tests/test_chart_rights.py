@@ -129,16 +129,24 @@ def test_a_stated_release_needs_no_right_to_read_it() -> None:
     assert not [rule for rule in rules if "deployments" in rule["resources"]]
 
 
-def test_only_touched_pods_may_be_patched() -> None:
+@pytest.mark.parametrize(
+    ("release", "verbs"),
+    [
+        ("", ["list", "watch", "patch"]),
+        ("v0.2.0", ["list", "watch", "patch"]),
+        ("v0.3.0", ["list", "watch"]),
+    ],
+)
+def test_only_touched_pods_may_be_patched(release: str, verbs: list[str]) -> None:
     """The router of kthena up to v0.2.0 needs it; by default nobody may write pods."""
-    objects = render("--set", "controller.touchPods=true")
+    objects = render("--set", f"controller.touchPods=true,kthena.release={release}")
     (rule,) = [
         rule
         for role in of_kind(objects, "ClusterRole")
         for rule in role["rules"]
         if "pods" in rule["resources"]
     ]
-    assert rule["verbs"] == ["list", "watch", "patch"]
+    assert rule["verbs"] == verbs
     env = container(one(objects, "Deployment", CONTROLLER))["env"]
     assert {"name": "MODELBOOSTER_TOUCH_PODS", "value": "true"} in env
 

@@ -62,9 +62,7 @@ def metric_target(metric: Metric, path: Path, pods: int = 1) -> str:
     if value is None or value <= 0:
         detail = "metric target value must be greater than 0 and not equal to infinity"
         raise SpecError(invalid(path.child("targetValue"), metric.target_value, detail))
-    if pods == 1:
-        return canonical_quantity(metric.target_value)
-    return canonical_quantity(format(value * pods, "f"))
+    return canonical_quantity(metric.target_value, pods)
 
 
 def asked_role(backend: BackendForm, metrics: Iterable[str]) -> str:

@@ -103,7 +103,8 @@ class EventHandlers:
     def pod_changed(self, old: Record | None, new: Record | None) -> None:
         """Handles an event of a pod.
 
-        These matter: a change of its problem or of its readiness, a first and a last pod.
+        These matter: a change of its problem, its readiness or its annotation, a first and a last
+        pod.
         """
         record = new or old
         before, after = (_pod_facts(each) for each in (old, new))
@@ -166,7 +167,9 @@ class EventHandlers:
                 yield Key(record.key.namespace, str(ref.get("name")))
 
 
-def _pod_facts(record: Record | None) -> tuple[PodProblem | None, bool]:
-    """Returns the problem of a pod, and whether it is ready; no pod is like a new one."""
-    pod = None if record is None else record.object
-    return recorded_problem(pod), pod is not None and pod["ready"]
+def _pod_facts(record: Record | None) -> tuple[PodProblem | None, bool, str]:
+    """Returns what a pass reads of a pod: its problem, readiness and annotation."""
+    if record is None:
+        return None, False, ""
+    pod = record.object
+    return recorded_problem(pod), pod["ready"], pod["server"]

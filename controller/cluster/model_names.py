@@ -36,9 +36,9 @@ class ModelNames:
     def leaving_routes(self, key: Key, name: str) -> list[str]:
         """Returns the names of ModelRoutes that still have a model name, but are about to go.
 
-        They are being deleted, their ModelBooster is gone, so the garbage collector deletes them,
-        or it was just renamed. The router of kthena v0.1.0 forgets a name when any ModelRoute with
-        it is deleted, so nobody else may use it before.
+        They are being deleted; their ModelBooster is gone or being deleted, so the garbage
+        collector deletes them; or it was just renamed. The router of kthena v0.1.0 forgets a name
+        when any ModelRoute with it is deleted, so nobody else may use it before.
 
         Args:
             key: key of the ModelBooster that wants the name; its own ModelRoute does not count.
@@ -62,7 +62,9 @@ class ModelNames:
         ]
         # A renamed owner that cannot be reconciled keeps its ModelRoute: do not wait for that.
         return bool(refs) and all(
-            name not in model_name_of_booster(owner) and not is_settled(owner) for owner in owners
+            is_terminating(owner)
+            or (name not in model_name_of_booster(owner) and not is_settled(owner))
+            for owner in owners
         )
 
     def other_claims(self, booster: Object) -> list[Claim]:

@@ -53,7 +53,7 @@ def _notes(model: Model, context: Context) -> list[str]:
     only = only_namespace(profile, context.options, model.namespace) if scaled else None
     unread = [
         "nothing is scaled: the installed kthena reads autoscaling policies only in the namespace "
-        f'of its controller manager, "{only}"'
+        f'of its controller manager, "{only}" (kthena.namespace of the chart)'
     ]
     return (unread if only and context.profile else []) + [
         f"backend {backend.name} is not scaled: the autoscaler of the installed kthena finds no "

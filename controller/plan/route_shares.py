@@ -9,7 +9,7 @@ request in any release; a rule of only zeros is refused, and is never written.
 Damping, so that a change of readiness costs at most one write:
 
 * A backend leaves the route ``SETTLE_SECONDS`` after it became unavailable. Several changes share
-  a write, and a shorter interruption costs none.
+  a write, and a shorter interruption costs none. One with 0 replicas leaves at once.
 * A backend comes back after it has been available for ``ready_seconds`` without a break, so one
   that crashes again and again stays out. It comes back at once if no other one is available.
 * If the last available backend is lost, the route stays as it is for ``ready_seconds``.
@@ -59,6 +59,18 @@ class RouteState:
     lost_since: float | None = None
     is_told: bool = True
 
+    def tell(self, *, is_written: bool, is_pending: bool) -> bool:
+        """Returns whether to tell the last decision in an Event, which then counts as told.
+
+        Args:
+            is_written: whether this pass has changed the stored route.
+            is_pending: whether a write of the route failed, or has to wait.
+        """
+        if self.is_told or is_pending:
+            return False
+        self.is_told = True
+        return is_written
+
 
 @dataclass(frozen=True, slots=True)
 class RouteDecision:
@@ -103,11 +115,13 @@ def decide_route(
         ready_seconds: how long a backend is available before it comes back.
     """
     route = next((child for child in children if child.resource is MODEL_ROUTE), None)
+    names = (
+        frozenset() if route is None else frozenset(_weights(route.object["spec"], positive=True))
+    )
     if route is None or not _has_choice(route.object["spec"]):
-        state.names, state.out, state.is_told = None, _NOBODY, True
-        state.pending_since = state.lost_since = None
+        state.names, state.out, state.is_told = names, _NOBODY, True
+        state.available_since, state.pending_since, state.lost_since = {}, None, None
         return RouteDecision(children)
-    names = frozenset(_weights(route.object["spec"], positive=True))
     observed = [*observed]
     live = of_kind(MODEL_ROUTE, observed).get(route.name)
     stored = None if live is None else _weights(as_dict(live.get("spec")))
@@ -117,7 +131,8 @@ def decide_route(
     lacks = lacking(model, children, of_kind(MODEL_SERVING, observed), pods)
     there = names - lacks.keys()
     state.available_since = {name: state.available_since.get(name, now) for name in there}
-    out, waits = _out(names, there, state, now, ready_seconds)
+    empty = {name for name, lack in lacks.items() if lack is Lack.REPLICAS}
+    out, waits = _out(names, there, empty, state, now, ready_seconds)
     if out != state.out & names and state.names is not None:
         state.is_told = False
     state.names, state.out = names, out
@@ -150,6 +165,7 @@ def _rule_with_zeros(rule: Object, out: Collection[str]) -> Object:
 def _out(
     names: frozenset[str],
     available: frozenset[str],
+    empty: Collection[str],
     state: RouteState,
     now: float,
     ready_seconds: float,
@@ -171,7 +187,7 @@ def _out(
             if left > 0:
                 out |= {name}
                 waits.append(left)
-    leaving = out & ((state.names or _NOBODY) - before)
+    leaving = (out & ((state.names or _NOBODY) - before)).difference(empty)
     if not leaving:
         state.pending_since = None
         return out, waits

@@ -46,23 +46,25 @@ def hold_servers(children: Iterable[Desired], observed: Iterable[Object]) -> tup
     return tuple(found)
 
 
-def held_notes(held: Iterable[Desired], desired: Iterable[Desired]) -> tuple[str, ...]:
-    """Returns a sentence about each ModelServer that keeps some fields, for the condition Active.
+def held_notes(held: Iterable[Desired], desired: Iterable[Desired]) -> dict[str, str]:
+    """Returns a sentence about each ModelServer that keeps some fields, by its name.
+
+    The sentences are for the condition ``Active``.
 
     Args:
         held: the children that ``hold_servers`` returned.
         desired: the children that it got, in the same order.
     """
-    found = []
+    found = {}
     for child, wanted in zip(held, desired, strict=True):
         if child is not wanted:
             old, new = child.object["spec"], wanted.object["spec"]
             fields = ", ".join(name for name in SWITCHED if old.get(name) != new.get(name))
-            found.append(
+            found[child.name] = (
                 f'ModelServer "{child.name}" keeps {fields} until the first replica with the new '
                 "pod template is available"
             )
-    return tuple(found)
+    return found
 
 
 def _is_edited(desired: Desired, live: Object) -> bool:
@@ -95,10 +97,12 @@ def _is_switched(serving: Object) -> bool:
     if _count(status, "observedGeneration") < serving["metadata"].get("generation", 0):
         return False
     available, updated = _count(status, "availableReplicas"), _count(status, "updatedReplicas")
+    if not updated:  # all old ones may be available, before the first is replaced
+        return False
     if serving_readiness(serving, None, 0, was_ready=False)[0] is Readiness.YES:
         return True
     is_complete = updated >= _count(status, "replicas")
-    return updated > 0 and available > (0 if is_complete else _count(status, "currentReplicas"))
+    return available > (0 if is_complete else _count(status, "currentReplicas"))
 
 
 def _count(status: Object, field: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from app.apis.kinds import MODEL_SERVING, REVISION
+from app.apis.kinds import MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING, REVISION
 from app.model.children import revision
 from app.values.meta import Object, labels_of
 from controller.plan.actions import ChildRef
@@ -17,6 +17,7 @@ from controller.plan.route_shares import RouteState
 from controller.reconcile.conflict_state import ConflictState
 from controller.reconcile.failure import Severity, worst
 from controller.reconcile.plan_result import FailureStreak, PlanResult
+from controller.status.forgotten_pods import PodTouch
 from controller.status.podless import PODLESS_SECONDS
 
 MAX_REPAIRS = 5
@@ -96,6 +97,8 @@ class BoosterState:
         schema_event_at: time of the last Event about a replaced CustomResourceDefinition.
         podless_since: since when ModelServings have no pod although they should, by name.
         route: which backends get requests.
+        held_servers: ModelServers that kept some fields in the last pass, until a new pod is there.
+        touches: annotations for the router that pods need, by uid of the pod.
     """
 
     uid: str
@@ -116,6 +119,8 @@ class BoosterState:
     schema_event_at: float | None = None
     podless_since: dict[str, float] = field(default_factory=dict)
     route: RouteState = field(default_factory=RouteState)
+    held_servers: frozenset[str] = frozenset()
+    touches: dict[str, PodTouch] = field(default_factory=dict)
 
     def record_result(self, result: PlanResult, now: float) -> FailureStreak:
         """Records the result of a pass; returns how long passes have been failing or waiting."""
@@ -166,6 +171,15 @@ class BoosterState:
         repairs = self.repairs[ref] = RepairCount.next(self.repairs.get(ref), digest, now)
         if repairs.is_conflict and ref not in self.conflicts:
             self.conflicts[ref] = ConflictState(digest)
+
+    def is_repair(self, ref: ChildRef) -> bool:
+        """Whether a write of a child, which no edit required, undoes a change by another client.
+
+        A ModelRoute also follows what is available, and a ModelServer its new pods.
+        """
+        if ref.kind == MODEL_ROUTE.kind:
+            return self.route.is_told
+        return ref.kind != MODEL_SERVER.kind or ref.name not in self.held_servers
 
     def conflict(self, child: Object) -> ConflictState | None:
         """Returns the conflict over a child; None if there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from app.values.meta import Resource
 from controller.plan.actions import ChildRef, WaitForDeletion
 from controller.reconcile.failure import Failure
 
@@ -31,6 +32,15 @@ class PlanResult:
     deleted: list[ChildRef] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     waiting: list[WaitForDeletion] = field(default_factory=list)
+
+    def has_changed(self, resource: Resource) -> bool:
+        """Whether an existing child of a kind was applied."""
+        return any(ref.kind == resource.kind for ref in self.changed)
+
+    def is_pending(self, resource: Resource) -> bool:
+        """Whether a child of a kind failed, or has to wait."""
+        refs = [failure.child for failure in self.failures] + [wait.ref for wait in self.waiting]
+        return any(ref.kind == resource.kind for ref in refs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,11 +54,11 @@ class Reconciler:
         executor: writes children.
         reporter: writes the status.
         waves: decides which restarts of pods have to wait.
+        toucher: makes old routers take up pods again.
         on_repair: called with the kind of every child that was repaired.
         schema: whether the installed CustomResourceDefinition is ours; None if it is known to be.
         leaving_routes: returns the ModelRoutes that still have a model name but are about to go,
             by the key of the ModelBooster that wants it.
-        toucher: makes old routers take up pods again; None if the installed one needs no help.
         ready_seconds: how long a backend is available before it comes back into the ModelRoute.
         clock: the time, in seconds.
     """
@@ -71,10 +71,10 @@ class Reconciler:
         executor: PlanExecutor,
         reporter: StatusReporter,
         waves: RolloutWaves,
+        toucher: PodToucher,
         on_repair: Callable[[str], None] = lambda kind: None,
         schema: SchemaMonitor | None = None,
         leaving_routes: Callable[[Key, str], Collection[str]] = lambda key, name: (),
-        toucher: PodToucher | None = None,
         ready_seconds: float = READY_SECONDS,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -121,24 +121,24 @@ class Reconciler:
         )
         children = hold_servers(route.children, observed)
         held = held_notes(children, route.children)
-        desired = replace(desired, children=children, notes=(*desired.notes, *held))
+        desired = replace(desired, children=children, notes=(*desired.notes, *held.values()))
         decision = self._waves.decide(booster, desired, observed, unlabeled, state)
         leaving = self._leaving_routes(key, desired.model.route_name)
         plan = wait_for_name(decision.plan, leaving)
         result = await self._execute(booster, desired, plan, state)
+        state.held_servers = frozenset(held)
         streak = state.record_result(result, self._clock())
         shown = traffic(desired.model, route, self._ready_seconds)
-        if not state.route.is_told and MODEL_ROUTE.kind in {ref.kind for ref in result.changed}:
-            state.route.is_told = True
+        if state.route.tell(
+            is_written=result.has_changed(MODEL_ROUTE), is_pending=result.is_pending(MODEL_ROUTE)
+        ):
             self._reporter.report_traffic(booster, shown.column)
         backends = self._backends(booster, desired, state, shown.backends)
-        notes = (*desired.notes, *shown.notes)
+        touched, unfound = await self._toucher.touch(booster, desired.model, state.touches)
+        notes = (*desired.notes, *shown.notes, *unfound)
         summary = summarize(booster, result, backends, notes, streak)
         summary = summary and replace(summary, traffic=shown.column)
         summary = summary and with_held_rollout(summary, decision.held_message)
-        touched = (
-            None if self._toucher is None else await self._toucher.touch(booster, desired.model)
-        )
         error, wait = next_pass(result, state, self._clock(), [route.wait, touched])
         if summary is None:
             return Result(error, wait)
@@ -149,6 +149,10 @@ class Reconciler:
     def rejected(self) -> Iterable[Key]:
         """Returns the keys of ModelBoosters with children that the API server rejected."""
         return [key for key, state in self._states.items() if state.rejections]
+
+    def has_rejected(self) -> bool:
+        """Whether the API server rejected a child."""
+        return any(state.rejections for state in self._states.values())
 
     def forget_rejections(self, key: Key) -> None:
         """Lets the next pass send the rejected children of a ModelBooster again."""
@@ -171,7 +175,7 @@ class Reconciler:
         if is_settled(booster):
             result = await self._executor.execute(desired.model, plan, state)
             for ref in (*result.created, *result.changed):  # no edit required these writes
-                if state.route.is_told or ref.kind != MODEL_ROUTE.kind:
+                if state.is_repair(ref):
                     self._on_repair(ref.kind)
             return result
         reports_started: list[asyncio.Task[None]] = []

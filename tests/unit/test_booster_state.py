@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.apis.kinds import MODEL_ROUTE
 from app.errors import ApiError, ChildRefused, Conflict
 from app.values.meta import Object
 from controller.plan.actions import ChildRef, WaitForDeletion
@@ -112,3 +113,28 @@ def test_servings_without_pods_are_told_after_a_while() -> None:
     assert state.record_podless(["m-a", "m-b"], 150) == {"m-b"}  # the first had a pod meanwhile
     assert state.record_podless([], 151) == set()
     assert state.podless_wait(151) is None
+
+
+def test_writes_that_follow_pods_are_no_repairs() -> None:
+    state = BoosterState("u", held_servers=frozenset({"m-a"}))
+    server, other = ChildRef("ModelServer", "m-a"), ChildRef("ModelServer", "m-b")
+    serving = ChildRef("ModelServing", "m-a")
+    assert [state.is_repair(ref) for ref in (server, other, serving, ROUTE)] == [False, *[True] * 3]
+    state.route.is_told = False
+    assert not state.is_repair(ROUTE)
+
+
+@pytest.mark.parametrize(
+    ("result", "changed", "pending"),
+    [
+        (PlanResult(), False, False),
+        (PlanResult(created=[ROUTE]), False, False),
+        (PlanResult(changed=[ROUTE]), True, False),
+        (BUSY, False, True),
+        (WAITING, False, True),
+        (PlanResult(changed=[ChildRef("ModelServer", "m")]), False, False),
+    ],
+)
+def test_what_a_result_says_of_a_kind(result: PlanResult, changed: bool, pending: bool) -> None:
+    assert result.has_changed(MODEL_ROUTE) is changed
+    assert result.is_pending(MODEL_ROUTE) is pending

@@ -215,9 +215,32 @@ def test_a_backend_that_goes_to_zero_replicas_leaves_while_its_pods_end(replicas
     route = Route(model("demo", backend("a"), backend("b", replicas=replicas)))
     route.at(0, "a", "b")
     zero = {**serving("demo-b", 1), "spec": {"replicas": replicas}}
-    route.seen(5, [serving("demo-a", 1), zero])
     want = "a=100 b=100" if replicas else "a=100 b=0"
-    assert route.seen(6, [serving("demo-a", 1), zero]) == want
+    assert route.seen(5, [serving("demo-a", 1), zero]) == want  # with the edit, not a second later
+    assert route.decision.wait is None
+
+
+def test_a_backend_at_zero_replicas_does_not_shorten_the_time_of_another() -> None:
+    route = Route(three())
+    route.at(0, "a", "b", "c")
+    servings = [serving("demo-a", 1), serving("demo-b", 1, 0), serving("demo-c", 0)]
+    edited = model("demo", backend("a"), backend("b", replicas=0), backend("c"))
+    route.model = edited
+    assert route.seen(5, servings) == "a=100 b=0 c=100"
+    assert route.decision.wait == 1
+    assert route.seen(6, servings) == "a=100 b=0 c=0"
+
+
+def test_what_is_told_of_a_decision() -> None:
+    """An Event belongs to a write; a decision that no write follows is not told later."""
+    state = RouteState()
+    assert not state.tell(is_written=True, is_pending=False)
+    state.is_told = False
+    assert not state.tell(is_written=False, is_pending=True)  # the write failed, and is repeated
+    assert state.tell(is_written=True, is_pending=False)
+    state.is_told = False
+    assert not state.tell(is_written=False, is_pending=False)  # the stored route has it already
+    assert state.is_told
 
 
 def test_a_weight_of_the_user_that_is_zero_stays_and_one_that_is_raised_counts_at_once() -> None:
@@ -225,6 +248,26 @@ def test_a_weight_of_the_user_that_is_zero_stays_and_one_that_is_raised_counts_a
     assert route.at(0, "a", "b", "c") == "a=100 b=100 c=0"
     route.model = model("demo", *(backend(n) for n in "ab"), backend("c", routeWeight=7))
     assert route.at(1, "a", "b", "c") == "a=100 b=100 c=7"
+
+
+def test_the_first_weight_of_a_canary_counts_at_once_if_it_is_available() -> None:
+    """Before that edit the route had nothing to choose."""
+    route = Route(model("demo", backend("a"), backend("b", routeWeight=0)))
+    route.at(0, "a", "b")
+    route.model = two()
+    assert route.at(60, "a", "b") == "a=95 b=5"
+    assert route.decision.wait is None
+
+
+def test_a_backend_that_restarts_while_there_is_no_choice_is_not_old() -> None:
+    route = Route(two())
+    route.at(0, "a", "b")
+    route.model = model("demo", backend("a"), backend("b", routeWeight=0))
+    route.at(60, "a")
+    route.model = two()
+    assert route.at(70, "a") == "a=95 b=0"
+    assert route.at(80, "a", "b") == "a=95 b=0"
+    assert route.decision.wait == READY
 
 
 def test_an_edited_weight_is_written_while_a_backend_is_out() -> None:

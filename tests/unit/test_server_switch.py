@@ -23,7 +23,7 @@ def children(replicas: int = 3, **config: Any) -> list[Desired]:
     return desired_children(model("demo", of), Profile.B, Options())
 
 
-def live(of: list[Desired], seen: int = 2, **status: int) -> list[Object]:
+def live(of: list[Desired], seen: int = 2, **status: Any) -> list[Object]:
     """Returns the children as stored, the ModelServing with a status of that generation."""
     found = [child.object for child in of]
     serving = of_kind(MODEL_SERVING, found)["demo-a"]
@@ -42,7 +42,7 @@ def server(of: list[Desired] | tuple[Desired, ...]) -> Object:
 OLD, NEW = children(), children(port=9000)
 
 
-def after_the_write(**status: int) -> list[Object]:
+def after_the_write(**status: Any) -> list[Object]:
     """The ModelServing has the new template; the ModelServer is as before."""
     seen = status.pop("seen", 2)
     others = [obj for obj in live(OLD) if obj["kind"] != MODEL_SERVING.kind]
@@ -58,6 +58,17 @@ def after_the_write(**status: int) -> list[Object]:
             after_the_write(replicas=3, updatedReplicas=0, currentReplicas=3, availableReplicas=2),
             8000,
             id="an old one ends",
+        ),
+        pytest.param(
+            after_the_write(
+                replicas=3,
+                updatedReplicas=0,
+                currentReplicas=3,
+                availableReplicas=3,
+                conditions=[{"type": "Available", "status": "True"}],
+            ),
+            8000,
+            id="the change is seen, and the old ones are still there",
         ),
         pytest.param(
             after_the_write(replicas=3, updatedReplicas=1, currentReplicas=2, availableReplicas=2),
@@ -91,7 +102,7 @@ def test_the_port_follows_the_first_new_replica(observed: list[Object], port: in
         'ModelServer "demo-a" keeps workloadPort until the first replica with the new pod template '
         "is available"
     )
-    assert held_notes(held, NEW) == ((note,) if port == 8000 else ())
+    assert held_notes(held, NEW) == ({"demo-a": note} if port == 8000 else {})
 
 
 def test_the_served_name_is_held_too() -> None:

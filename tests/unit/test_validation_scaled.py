@@ -72,6 +72,8 @@ def test_policies_that_nobody_reads(
     own = by("kthena:num_requests_waiting")
     found = warnings(own, release=release, profile=profile, namespace=namespace)
     assert ["nothing scales in this namespace" in text for text in found] == [True] * (not read)
+    # The setting may be wrong: only the chart knows where kthena is.
+    assert all("(kthena.namespace of the chart)" in text for text in found)
     unscaled = warnings(backend(), release=release, profile=profile, namespace=namespace)
     assert unscaled == []
     hidden = {"kthena_namespace": ""}
@@ -114,6 +116,10 @@ def test_targets_and_the_limit_of_the_router(
     found = warnings(by(name, target), options={"max_waiting_requests": limit})
     want = f"{METRIC}.targetValue: {target} is hardly exceeded: once {limit} requests wait"
     assert [text.startswith(want) for text in found] == [True] * warned
+    example = {1: "500m", 10: "5"}.get(limit, "")
+    assert all(
+        text.endswith(f"write a target below {limit}, for example {example}") for text in found
+    )
 
 
 V9, V10, V11, V12, V16 = (
@@ -139,8 +145,8 @@ SGLANG = "lmsysorg/sglang:v0.5.23"
         ("sglang:num_running_reqs", V16, 'the engines of backend "b1" do not export'),
         ("kthena:generation_tokens_total", V16, 'the sidecar never exports "kthena:generation'),
         ("kthena:num_requests_running", V16, 'the sidecar never exports "kthena:num_requests'),
-        ("vllm:prompt_tokens_total", V16, "vllm:prompt_tokens_total counts up for ever"),
-        ("http_requests_total", V16, "http_requests_total counts up for ever"),
+        ("vllm:prompt_tokens_total", V16, "vllm:prompt_tokens_total counts up forever"),
+        ("http_requests_total", V16, "http_requests_total counts up forever"),
         ("vllm:iteration_tokens_total", V16, ""),
         ("vllm:e2e_request_latency_seconds_sum", V16, "is a part of a histogram"),
         ("vllm:e2e_request_latency_seconds_bucket", V16, "is a part of a histogram"),
@@ -222,5 +228,6 @@ def test_status_says_that_nobody_reads_the_policy(release: str, namespace: str, 
     options = Options(kthena_release=read_kthena_release(release))
     (note,) = desired_state(stored, Context(options, PROFILES[release])).notes or ("",)
     assert note.startswith("nothing is scaled: ") is told
+    assert ("(kthena.namespace of the chart)" in note) is told
     plain = stored_object("m", metadata={"namespace": namespace})
     assert desired_state(plain, Context(options, PROFILES[release])).notes == ()

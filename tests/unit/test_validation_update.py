@@ -304,8 +304,9 @@ OLD = booster_object("m", backend("a"), backend("b"))
             ),
             [
                 'pods of backend "a" will be replaced, because of loraAdapters, image, config',
-                'backend "a" changes its port from 8000 to 8001: nobody answers until its new pod '
-                "has loaded the model; a second backend loses no request",
+                'backend "a" changes its port from 8000 to 8001: requests fail until its new '
+                "pod has loaded the model; to lose none, add a second backend with the new value, "
+                "and remove this one later",
             ],
             id="other pods",
         ),
@@ -318,7 +319,8 @@ OLD = booster_object("m", backend("a"), backend("b"))
             [
                 'pods of backend "b" will be replaced, because of config',
                 'backend "b" changes its served name from m to chat: requests to old pods fail '
-                "once the first new one is ready; a second backend loses no request",
+                "once the first new one is ready; to lose none, add a second backend with the new "
+                "value, and remove this one later",
             ],
             id="another served name of several replicas",
         ),
@@ -347,7 +349,7 @@ def test_a_new_connector_is_warned_of() -> None:
         )
 
     *_, last = _warnings(with_connector("LMCacheConnectorV1"), with_connector("NixlConnector"))
-    assert last.startswith('backend "pd" changes its connector from nixl to lmcache: nobody')
+    assert last.startswith('backend "pd" changes its connector from nixl to lmcache: requests fail')
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,8 @@ def endpoints_change(old: Model, new: Model) -> Iterator[str]:
             if changed:
                 yield (
                     f'backend "{is_now.name}" changes its {" and ".join(changed)}: '
-                    f"{_who_answers(is_now)}; a second backend loses no request"
+                    f"{_what_fails(is_now)}; to lose none, add a second backend with the new "
+                    "value, and remove this one later"
                 )
 
 
@@ -115,11 +116,11 @@ def _changed_endpoints(
             yield f"{what} from {before or 'none'} to {after or 'none'}"
 
 
-def _who_answers(backend: BackendForm) -> str:
-    """Returns for how long requests fail while a backend changes its port, name or connector."""
+def _what_fails(backend: BackendForm) -> str:
+    """Returns which requests fail while a backend changes its port, name or connector."""
     if max(backend.min_replicas, backend.max_replicas) > 1:
         return "requests to old pods fail once the first new one is ready"
-    return "nobody answers until its new pod has loaded the model"
+    return "requests fail until its new pod has loaded the model"
 
 
 def _why_adapters_restart(was: BackendForm) -> str:

@@ -56,7 +56,7 @@ def targets_are_below_the_limit(inputs: RuleInputs) -> Iterator[str]:
                 yield (
                     f"{each.target_at(position)}: {metric.target_value} is hardly exceeded: once "
                     f"{limit} requests wait at every pod (maxWaitingRequests), kthena's router "
-                    f"answers 400; write a target below {limit}, for example {max(limit // 2, 1)}"
+                    f"answers 400; write a target below {limit}, for example {limit // 2 or '500m'}"
                 )
 
 
@@ -73,7 +73,7 @@ def metrics_go_up_and_down(inputs: RuleInputs) -> Iterator[str]:
                 )
             elif name.endswith(_COUNTER) and not name.endswith(_HISTOGRAMS):
                 yield (
-                    f"{each.name_at(position)}: {name} counts up for ever, so the autoscaler only "
+                    f"{each.name_at(position)}: {name} counts up forever, so the autoscaler only "
                     "adds replicas; use a metric that goes down too, such as "
                     "kthena:num_requests_waiting"
                 )
