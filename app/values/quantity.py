@@ -56,7 +56,7 @@ def canonical_quantity(value: object) -> str:
         ValueError: ``value`` is not a quantity.
     """
     text = _text_of(value)
-    written = None if text is None else _canonical(text)
+    written = None if text is None else _canonical(text, times)
     if written is None:
         raise ValueError(f"{value!r} is not a quantity")
     return written
@@ -82,10 +82,17 @@ def _number(text: str) -> Decimal | None:
 
 
 @lru_cache(maxsize=1024)
-def _canonical(text: str) -> str | None:
+def _canonical(text: str, times: int) -> str | None:
     amount = _read(text)
-    if amount is None or not amount.digits:
-        return None if amount is None else "0"
+    if amount is None:
+        return None
+    if times != 1:
+        digits = amount.digits * times
+        if amount.binary:
+            digits = min(digits, _LARGEST_BINARY * 10**-amount.exponent)
+        amount = replace(amount, digits=digits)
+    if not amount.digits:
+        return "0"
     return ("-" if amount.negative else "") + (_in_1024s(amount) or _in_thousands(amount))
 
 
