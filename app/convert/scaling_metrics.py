@@ -15,9 +15,6 @@ from app.model.roles import is_disaggregated
 from app.values.fields import Path, SpecError, invalid, required
 from app.values.quantity import canonical_quantity, parse_quantity
 
-_LONG = 50
-"""Longest target that is written with all its digits, in characters."""
-
 LEADER, PREFILL, DECODE = "leader", "prefill", "decode"
 
 _OF_DECODE = (
@@ -65,12 +62,7 @@ def metric_target(metric: Metric, path: Path, pods: int = 1) -> str:
     if value is None or value <= 0:
         detail = "metric target value must be greater than 0 and not equal to infinity"
         raise SpecError(invalid(path.child("targetValue"), metric.target_value, detail))
-    if pods == 1:
-        return canonical_quantity(metric.target_value)
-    text = format(value * pods, "f")
-    if len(text) > _LONG:
-        text = format(value * pods, "e").replace("e+", "e")
-    return canonical_quantity(text)
+    return canonical_quantity(metric.target_value, pods)
 
 
 def asked_role(backend: BackendForm, metrics: Iterable[str]) -> str:

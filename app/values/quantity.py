@@ -9,7 +9,7 @@ and restart every pod.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 
@@ -49,8 +49,12 @@ def parse_quantity(value: object) -> Decimal | None:
     return None if text is None else _number(text)
 
 
-def canonical_quantity(value: object) -> str:
+def canonical_quantity(value: object, times: int = 1) -> str:
     """Returns the form that a Go client writes: ``500m`` for 0.5, ``1Gi`` for ``1024Mi``.
+
+    Args:
+        value: the quantity.
+        times: what it is multiplied by, exactly.
 
     Raises:
         ValueError: ``value`` is not a quantity.

@@ -64,6 +64,24 @@ def test_canonical_form(written: object, want: str) -> None:
     assert canonical_quantity(written) == want
 
 
+@pytest.mark.parametrize(
+    ("written", "times", "want"),
+    [
+        (5, 2, "10"),
+        ("1500m", 2, "3"),
+        ("0.1n", 3, "3n"),  # rounded up before it counts more than once, as it is without it
+        ("1Ki", 2, "2Ki"),
+        ("1.5Gi", 2, "3Gi"),
+        ("8Ei", 2, "9223372036854775807"),
+        ("1e400", 2, "20e399"),
+        ("9" * 40, 2, "1" + "9" * 39 + "8"),
+        (0, 3, "0"),
+    ],
+)
+def test_multiple(written: object, times: int, want: str) -> None:
+    assert canonical_quantity(written, times) == want
+
+
 def test_more_than_any_suffix_says_is_not_cut() -> None:
     """Go prints 1 for this: it has no suffix for 10^21."""
     assert canonical_quantity("1000E") == "1e21"
