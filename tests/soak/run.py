@@ -82,7 +82,10 @@ async def _in(room: Room, report: Report) -> None:
         lane.end()
     await asyncio.gather(*faulty)
     await _cancel(changing)
-    await _mend(room)
+    await _repair(room)
+    if report.minutes < 10:
+        # A watch that is still silent would be so for longer than a short soak waits.
+        room.proxy.hang_up()
     await churn.settle()
 
     print("the last fault is over", flush=True)
@@ -109,7 +112,7 @@ def _sampling(minutes: float) -> tuple[float, float]:
     return (10.0, 240.0) if minutes >= 10 else (2.0, 15.0)
 
 
-async def _mend(room: Room) -> None:
+async def _repair(room: Room) -> None:
     """Repairs what the faults left behind."""
     room.proxy.clear()
     await asyncio.to_thread(room.grant)
