@@ -22,9 +22,8 @@ def policies_are_read(inputs: RuleInputs) -> Iterator[str]:
     for each in scaled(inputs):
         yield (
             f"{each.path}: nothing scales in this namespace, because the installed kthena reads "
-            f'policies only in the namespace of its controller manager, "{only}" '
-            "(kthena.namespace of the chart); create the ModelBooster there, or upgrade kthena to "
-            f"{READS_ALL_NAMESPACES}"
+            f'policies only in its own, "{only}" (kthena.namespace of the chart); create the '
+            f"ModelBooster there, or upgrade kthena to {READS_ALL_NAMESPACES}"
         )
 
 
