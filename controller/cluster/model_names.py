@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE
 from app.cache.records import Record
 from app.cache.store import Store
-from app.lookup import model_name_of_booster
+from app.lookup import model_name_of_booster, model_name_of_route
 from app.model.ownership import is_booster_reference
 from app.values.meta import Key, Object, Resource, is_terminating, key_of, owner_references
 from controller.cluster.indexed_stores import ROUTED_INDEX, UID_INDEX
@@ -38,19 +38,27 @@ class ModelNames:
 
         They are being deleted; their ModelBooster is gone or being deleted, so the garbage
         collector deletes them; or it was just renamed. The router of kthena v0.1.0 forgets a name
-        when any ModelRoute with it is deleted, so nobody else may use it before.
+        when any ModelRoute with it is deleted, so nobody else may use it before. If two
+        ModelBoosters swap their names, the first one by key does not wait for the other.
 
         Args:
             key: key of the ModelBooster that wants the name; its own ModelRoute does not count.
             name: the model name.
         """
+        routes = _routing([*self._children, *self._routes], key.namespace, [name])
+        others = [record for record in routes if record.key != key]
+        if not others:
+            return []
+        own = next((route for store in self._children if (route := store.get(key))), {})
+        given_up = set(model_name_of_route(own)) - {name}
         return sorted(
             record.key.name
-            for record in _routing([*self._children, *self._routes], key.namespace, [name])
-            if record.key != key and self._is_leaving(record.object, name)
+            for record in others
+            if self._is_leaving(record.object, name, key, given_up)
         )
 
-    def _is_leaving(self, route: Object, name: str) -> bool:
+    def _is_leaving(self, route: Object, name: str, key: Key, given_up: set[str]) -> bool:
+        """Whether a ModelRoute with a name goes soon, without waiting for our own to go first."""
         if is_terminating(route):
             return True
         refs = [ref for ref in owner_references(route) if is_booster_reference(ref)]
@@ -63,7 +71,11 @@ class ModelNames:
         # A renamed owner that cannot be reconciled keeps its ModelRoute: do not wait for that.
         return bool(refs) and all(
             is_terminating(owner)
-            or (name not in model_name_of_booster(owner) and not is_settled(owner))
+            or (
+                name not in model_name_of_booster(owner)
+                and not is_settled(owner)
+                and (key > key_of(owner) or given_up.isdisjoint(model_name_of_booster(owner)))
+            )
             for owner in owners
         )
 

@@ -55,7 +55,8 @@ class RivalRoutes:
         rule = "the one written last" if profile is Profile.A else "the older one"
         return tuple(
             f"requests for {each} reach another ModelRoute of the cluster instead: of several with "
-            f"a name kthena's router uses {rule}, and models before adapters; choose another name"
+            f"the same name, kthena's router uses {rule}, and a model rather than an adapter; "
+            "choose another name"
             for each in lost
         )
 

@@ -8,7 +8,6 @@ version as well if an autoscaler writes the replicas.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 
 from app.apis.kinds import MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING, REGISTRY_MANAGED_BY
 from app.convert.gang import keep_gang_policy
@@ -73,6 +72,8 @@ def make_plan(
 def wait_for_name(plan: Plan, routes: Collection[str]) -> Plan:
     """Returns a plan that does not create a ModelRoute while others with its name are about to go.
 
+    A ModelRoute with an earlier name stays until then, and so do the backends that it names.
+
     Args:
         plan: the plan.
         routes: names of those ModelRoutes.
@@ -80,14 +81,17 @@ def wait_for_name(plan: Plan, routes: Collection[str]) -> Plan:
     if not routes:
         return plan
     actions: list[ChildAction] = []
+    deletions = plan.deletions
     for action in plan.actions:
+        if isinstance(action, Recreate) and action.ref.kind == MODEL_ROUTE.kind:
+            deletions = ()
         is_new = isinstance(action, Recreate) or (isinstance(action, Apply) and action.live is None)
         if is_new and action.ref.kind == MODEL_ROUTE.kind:
             refs = [ChildRef(MODEL_ROUTE.kind, name) for name in routes]
             actions += (WaitForDeletion(ref, is_ours=True) for ref in refs)
         else:
             actions.append(action)
-    return replace(plan, actions=tuple(actions))
+    return Plan(tuple(actions), deletions)
 
 
 def action_for(model: Model, child: Desired, live: Object | None) -> ChildAction | None:

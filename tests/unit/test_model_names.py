@@ -60,3 +60,17 @@ def test_routes_that_leave(stored: Object, its_owner: Object | None, leaves: boo
     assert names.leaving_routes(Key("default", "old"), "qwen") == []
     assert names.leaving_routes(Key("tenant", "new"), "qwen") == []
     assert names.leaving_routes(Key("default", "new"), "other") == []
+
+
+def test_two_models_that_swap_their_names_do_not_wait_for_each_other() -> None:
+    boosters, routes = store_of(MODEL_BOOSTER), store_of(MODEL_ROUTE)
+    for key, has, wants in (("a", "one", "two"), ("b", "two", "one"), ("c", "three", "one")):
+        metadata = {"uid": f"u-{key}", "generation": 2, "resourceVersion": "1"}
+        boosters.put(stored_object(key, name=wants, metadata=metadata))
+        own = route(owner=f"u-{key}")
+        own["metadata"] |= {"name": key, "uid": f"r-{key}"}
+        routes.put({**own, "spec": {"modelName": has}})
+    names = ModelNames([boosters], [store_of_other_routes()], [routes])
+    assert names.leaving_routes(Key("default", "a"), "two") == []
+    assert names.leaving_routes(Key("default", "b"), "one") == ["a"]
+    assert names.leaving_routes(Key("default", "c"), "one") == ["a"]

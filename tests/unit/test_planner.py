@@ -32,7 +32,7 @@ from controller.plan.actions import (
     TakeOver,
     WaitForDeletion,
 )
-from controller.plan.planner import action_for, apply_over, make_plan
+from controller.plan.planner import action_for, apply_over, make_plan, wait_for_name
 from tests.builders import UID, backend, model, policy, worker
 
 OTHER = "99999999-2222-4333-8444-555555555555"
@@ -350,3 +350,30 @@ def test_action_types() -> None:
     live = as_stored(server, label(REGISTRY_MANAGED_BY, None))
     assert action_for(of, server, live) == TakeOver(server)
     assert server.resource is MODEL_SERVER
+
+
+def test_a_route_waits_until_its_name_is_free() -> None:
+    of = model("m", backend("a"))
+    made = make_plan(of, children(of), [])
+    assert wait_for_name(made, []) is made
+    waiting = wait_for_name(made, ["x", "y"])
+    assert [a for a in waiting.actions if isinstance(a, WaitForDeletion)] == [
+        WaitForDeletion(ChildRef("ModelRoute", name), is_ours=True) for name in ("x", "y")
+    ]
+    others = [a for a in made.actions if a.ref.kind != "ModelRoute"]
+    assert [a for a in waiting.actions if not isinstance(a, WaitForDeletion)] == others
+
+
+def test_a_renamed_route_that_waits_keeps_its_backends() -> None:
+    """Its targets would be gone before it."""
+    before = model("m", backend("a"), backend("b"))
+    observed = [as_stored(c) for c in children(before)]
+    after = model("m", backend("a"), name="other")
+    plan = make_plan(after, children(after), observed)
+    assert len(plan.deletions) == 2
+    waiting = wait_for_name(plan, ["x"])
+    assert waiting.deletions == ()
+    assert [str(a.ref) for a in waiting.actions] == ['ModelRoute "x"']
+    # Without a ModelRoute there is nothing to keep.
+    plan = make_plan(after, children(after), [o for o in observed if o["kind"] != "ModelRoute"])
+    assert wait_for_name(plan, ["x"]).deletions == plan.deletions != ()
