@@ -435,7 +435,8 @@ def theirs(case: str) -> Children:
 @cache
 def ours(case: str) -> str:
     model = canonical(ModelBooster.model_validate(booster(case)))
-    children = [child.object for child in desired_children(model, Profile.A, OPTIONS)]
+    made = [child.object for child in desired_children(model, Profile.A, OPTIONS)]
+    children = deepcopy(made)  # children share parts with those of later conversions
     for child in children:
         child["metadata"]["labels"].pop(f"{WORKLOAD}/revision")
     for pod in pods(children):
