@@ -190,6 +190,7 @@ def apply_dry(api: Api, child: Desired) -> Object:
 
 @given(obj=BOOSTERS)
 @examples(80)
+@pytest.mark.slow
 def test_api_server_accepts_children_and_pods_of_admitted_objects(
     planes: Mapping[Profile, Api], pods: Admin, obj: Object
 ) -> None:

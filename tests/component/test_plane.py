@@ -56,6 +56,7 @@ def eventually(right: Callable[[], bool], seconds: float = 60) -> bool:
     return right()
 
 
+@pytest.mark.slow
 def test_two_control_planes_run_and_one_restarts(tmp_path: Path) -> None:
     bob = User("bob", ("makers",), "bobs-token")
     with ControlPlane(tmp_path / "a", users=[bob]) as a, ControlPlane(tmp_path / "b") as b:

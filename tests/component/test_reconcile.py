@@ -90,6 +90,7 @@ async def test_a_new_model_becomes_active_in_five_writes(world: World, plane: Co
     assert [line for line in asked(plane, world.namespace) if " get " in line] == []
 
 
+@pytest.mark.slow
 async def test_restart_writes_nothing(
     active: Controller, world: World, plane: ControlPlane, kubeconfig: Path
 ) -> None:
@@ -104,6 +105,7 @@ async def test_restart_writes_nothing(
 
 
 @pytest.mark.fault("F47")
+@pytest.mark.slow
 async def test_restart_with_other_images_updates_the_servings_once_allowed(
     world: World, plane: ControlPlane, kubeconfig: Path
 ) -> None:

@@ -94,6 +94,7 @@ async def test_lost_response_costs_a_retry_and_no_duplicate(
     ids=["ModelServing", "ModelRoute", "status"],
 )
 @pytest.mark.usefixtures("controller")
+@pytest.mark.slow
 async def test_conflicts_do_not_count_as_failures(
     resource: Resource, subresource: str | None, world: World, proxy: Proxy
 ) -> None:
@@ -127,6 +128,7 @@ async def test_busy_server_is_retried(world: World, proxy: Proxy) -> None:
 
 @pytest.mark.fault("F08")
 @pytest.mark.usefixtures("controller")
+@pytest.mark.slow
 async def test_permanently_busy_server_is_reported_until_it_recovers(
     world: World, proxy: Proxy
 ) -> None:

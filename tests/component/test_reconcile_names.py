@@ -41,6 +41,7 @@ async def until_a_second_later(obj: Object) -> None:
 
 
 @pytest.mark.parametrize("profile", [Profile.A, Profile.B])
+@pytest.mark.slow
 async def test_status_says_that_another_route_wins(
     world: World, tenant: World, kubeconfig: Path, profile: Profile
 ) -> None:

@@ -147,6 +147,7 @@ def our_pod(name: str, uid: str, backend: str = "b1") -> Object:
     return pod_object(name, **labels)
 
 
+@pytest.mark.slow
 async def test_status_reports_pod_problems_until_they_end(
     kubeconfig: Path, world: World, plane: ControlPlane
 ) -> None:
@@ -195,6 +196,7 @@ async def test_status_reports_pod_problems_until_they_end(
         )
 
 
+@pytest.mark.slow
 async def test_ready_backend_reports_no_pod_problems(kubeconfig: Path, world: World) -> None:
     async with running(kubeconfig, world.namespace):
         await world.put(MODEL_BOOSTER, booster_object("m"))
@@ -302,6 +304,7 @@ async def test_missing_pod_permission_is_tolerated(proxy: Proxy, world: World) -
     assert refused.acted
 
 
+@pytest.mark.slow
 async def test_no_pods_at_all_is_reported_with_where_to_look(
     kubeconfig: Path, world: World
 ) -> None:

@@ -69,6 +69,7 @@ async def made_anew(world: World, server: str) -> Object:
         (False, None, False),
     ],
 )
+@pytest.mark.slow
 async def test_pods_are_touched_once_after_their_server_was_made_anew(
     touch: bool,
     release: KthenaRelease | None,
@@ -102,6 +103,7 @@ async def test_pods_are_touched_once_after_their_server_was_made_anew(
     assert POD_SERVER not in annotations_of(await world.until(POD, pods[1]))
 
 
+@pytest.mark.slow
 async def test_forgotten_pods_are_reported(
     kubeconfig: Path, world: World, plane: ControlPlane, caplog: pytest.LogCaptureFixture
 ) -> None:

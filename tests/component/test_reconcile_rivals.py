@@ -41,6 +41,7 @@ async def warned(world: World, reason: str = "ConflictingController") -> list[Ob
     return found(await world.until_listed(EVENT, found))
 
 
+@pytest.mark.slow
 async def test_no_write_loop_with_kthenas_controller(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:
@@ -126,6 +127,7 @@ async def test_only_a_label_is_probed_while_the_other_controller_runs(
     assert probed["metadata"]["generation"] == before["metadata"]["generation"]
 
 
+@pytest.mark.slow
 async def test_reverted_status_is_abandoned_and_reported(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:

@@ -225,6 +225,7 @@ async def test_flapping_canary_costs_one_write(
         assert written(plane, world.namespace, begun).count(ROUTE_WRITE) == 1
 
 
+@pytest.mark.slow
 async def test_churn_writes_at_most_once_per_change(
     kubeconfig: Path, world: World, plane: ControlPlane
 ) -> None:
@@ -267,6 +268,7 @@ async def test_edited_weights_are_restored_while_a_backend_is_out(
         await until_weights(world, "stable=60 next=0")
 
 
+@pytest.mark.slow
 async def test_restart_of_the_controller_writes_nothing(
     kubeconfig: Path, world: World, plane: ControlPlane
 ) -> None:
@@ -284,6 +286,7 @@ async def test_restart_of_the_controller_writes_nothing(
     assert written(plane, world.namespace, begun) == []
 
 
+@pytest.mark.slow
 async def test_adapter_without_a_backend_is_reported(kubeconfig: Path, world: World) -> None:
     both = (backend("a"), backend("b", loraAdapters=[lora("sql")]))
     async with running(kubeconfig, world.namespace, route_ready_seconds=QUICK):
@@ -302,6 +305,7 @@ async def test_adapter_without_a_backend_is_reported(kubeconfig: Path, world: Wo
         assert "sql" not in condition(booster, "Active")["message"]
 
 
+@pytest.mark.slow
 async def test_pods_that_hang_have_no_share(kubeconfig: Path, world: World) -> None:
     """The serving controller does not notice a pod that runs on but is not ready; the router does.
 
@@ -347,6 +351,7 @@ async def test_pods_that_hang_have_no_share(kubeconfig: Path, world: World) -> N
 
 
 @pytest.mark.parametrize("replicas", [1, 3])
+@pytest.mark.slow
 async def test_port_changes_with_the_first_new_replica(
     replicas: int, kubeconfig: Path, world: World, plane: ControlPlane
 ) -> None:

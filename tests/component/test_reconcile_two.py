@@ -109,9 +109,8 @@ async def test_former_leader_stops_writing(
 
 @pytest.mark.fault("F22")
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize(
-    ("all_steps", "rounds"), [(500, 1), pytest.param(10_000, 4, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("all_steps", "rounds"), [(500, 1), (10_000, 4)])
+@pytest.mark.slow
 async def test_two_concurrent_controllers_converge(
     plane: ControlPlane, world: World, tmp_path: Path, all_steps: int, rounds: int
 ) -> None:

@@ -81,6 +81,7 @@ async def edit_backend(world: World, name: str, number: int, **fields: Any) -> N
     await world.put(MODEL_BOOSTER, booster)
 
 
+@pytest.mark.slow
 async def test_upgrade_changes_no_template_of_any_golden_case(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:

@@ -67,6 +67,7 @@ async def test_new_children_are_written_in_dependency_order(
     assert_in_order(plane, world.namespace)
 
 
+@pytest.mark.slow
 async def test_deleted_children_are_recreated_in_dependency_order(
     plane: ControlPlane, world: World, kubeconfig: Path
 ) -> None:
@@ -89,6 +90,7 @@ async def test_deleted_children_are_recreated_in_dependency_order(
 
 
 @pytest.mark.parametrize("fault", [Answer(503), Answer(409)], ids=["503", "409"])
+@pytest.mark.slow
 async def test_serving_waits_for_a_server_with_a_failed_write(
     plane: ControlPlane, world: World, proxy: Proxy, fault: Answer
 ) -> None:

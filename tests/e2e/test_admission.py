@@ -20,6 +20,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 PROTECTION = "workload.serving.volcano.sh/deletion-protection"
 
 
+@pytest.mark.slow
 def test_old_faults_do_not_block_edits_and_new_ones_do(
     kubectl: Kubectl, plane: ControlPlane, admin: Admin
 ) -> None:

@@ -32,6 +32,7 @@ def _left(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_demo_runs_to_the_end(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "KEEP": ""}
     done = subprocess.run(
@@ -51,6 +52,7 @@ PIPE_BYTES = 4096
 """The smallest pipe buffer, less than the demo prints: it cannot end before it is read."""
 
 
+@pytest.mark.slow
 def test_interrupted_demo_leaves_no_processes(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "KEEP": ""}
     process = subprocess.Popen(

@@ -65,6 +65,7 @@ def _has_no_pods(installation: Installation, component: str) -> bool:
 
 
 @pytest.mark.parametrize("major", [3, 4])
+@pytest.mark.slow
 def test_missing_namespace_fails_before_anything_is_created(
     own_plane: ControlPlane, major: int
 ) -> None:
@@ -84,6 +85,7 @@ def test_missing_namespace_fails_before_anything_is_created(
     assert offline.returncode == 0, offline.stderr
 
 
+@pytest.mark.slow
 def test_installation_limited_to_a_namespace(
     own_plane: ControlPlane,
 ) -> None:

@@ -9,6 +9,7 @@ import time
 from datetime import datetime
 from functools import partial
 
+import pytest
 import yaml
 
 from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
@@ -124,6 +125,7 @@ def test_new_leader_writes_nothing(
     assert str(first) == "200 patch modelroutes/m"
 
 
+@pytest.mark.slow
 def test_restarted_process_catches_up(installation: Installation, admin: Admin) -> None:
     for pod in installation.kubelet.pods("controller").values():
         assert pod.process is not None

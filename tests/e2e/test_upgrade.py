@@ -75,6 +75,7 @@ def _holder(lease: Object) -> str:
     return str(lease["spec"].get("holderIdentity", "")).partition("_")[0]
 
 
+@pytest.mark.slow
 def test_upgrade_of_the_operator_replaces_no_pod(models: Models, tmp_path: Path) -> None:
     before = pod_uids(models)
     assert len(before) > len(earlier.cases())

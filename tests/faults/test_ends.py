@@ -35,6 +35,7 @@ def programs() -> Iterator[ExitStack]:
 
 @pytest.mark.fault("F25")
 @pytest.mark.parametrize(("resource", "name"), CHILDREN, ids=["first", "second", "third"])
+@pytest.mark.slow
 def test_sigterm_in_the_middle_of_a_pass(
     resource: object,
     name: str,

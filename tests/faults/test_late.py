@@ -97,6 +97,7 @@ async def test_child_deleted_before_a_late_create_response_is_recreated(
 
 
 @pytest.mark.fault("F09")
+@pytest.mark.slow
 async def test_edit_before_a_late_read_response_is_reverted(
     controller: Controller, world: World, proxy: Proxy
 ) -> None:

@@ -58,6 +58,7 @@ def children_of(booster: Object) -> list[Object]:
 
 
 @pytest.mark.fault("F14")
+@pytest.mark.slow
 async def test_children_arrive_before_their_model_booster(
     controller: Controller, proxy: Proxy, world: World, plane: ControlPlane
 ) -> None:
@@ -139,6 +140,7 @@ async def test_child_loses_its_label_before_its_creation_is_seen(
 
 
 @pytest.mark.fault("F14")
+@pytest.mark.slow
 async def test_model_booster_deleted_before_its_children_are_seen(
     controller: Controller, proxy: Proxy, world: World, plane: ControlPlane
 ) -> None:
