@@ -59,6 +59,7 @@ def test_rendering_is_deterministic(case: str) -> None:
 
 
 @EVERY
+@pytest.mark.slow
 def test_shared_parts_render_without_yaml_anchors(case: str) -> None:
     """Containers may share one object; YAML must not show that by anchors."""
     assert not re.search(r"[-:] [&*]id[0-9]+", to_yaml(all_children(case)))

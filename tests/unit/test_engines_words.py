@@ -15,10 +15,12 @@ from app.engines.table import Flag, Table, Type, releases, table
 from app.engines.words import command_line
 from tests.engine_parsers import read_back
 from tests.engine_values import meant, values_of
-from tests.sizes import examples
+from tests.sizes import IN_FULL
 
 TABLES = [table(engine, release) for engine in ENGINES for release in releases(engine)]
 AT_A_TIME = 20
+EXAMPLES = settings().max_examples // (1 if IN_FULL else 20)
+"""Values for each flag: 1 in ``make test-unit``, 5 in ``make test``, 100 in ``make test-all``."""
 BATCHES = [
     pytest.param(
         one, list(one)[start : start + AT_A_TIME], id=f"{one.engine}-{one.release}-{start}"
@@ -36,7 +38,7 @@ def _same(flag: Flag, got: Any, want: Any) -> bool:
 
 @pytest.mark.parametrize(("one", "flags"), BATCHES)
 @settings(
-    max_examples=examples(15).max_examples,
+    max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     # A failing example holds a few flags only; making it smaller takes minutes.

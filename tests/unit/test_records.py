@@ -42,7 +42,9 @@ def test_what_was_packed_comes_back(objects: list[Object]) -> None:
     assert [compressor.decompress(each) for each in packed] == objects
 
 
-@pytest.mark.parametrize("size", [1_000, 8_192, 20_000, 3_000_000])
+@pytest.mark.parametrize(
+    "size", [1_000, 8_192, 20_000, pytest.param(3_000_000, marks=pytest.mark.slow)]
+)
 def test_objects_that_are_larger_than_what_is_remembered_of_the_first(size: int) -> None:
     compressor = Compressor()
     first = {"spec": "".join(chr(33 + i * i % 89) for i in range(size))}
