@@ -14,7 +14,6 @@ RUNTIME_IMAGE = "ghcr.io/volcano-sh/runtime:v0.4.0"
 STARTUP_SECONDS = 7200
 """Default of ``engine_startup_seconds``: large models load for more than an hour."""
 
-
 MAX_WAITING_REQUESTS = 10
 """Default of ``max_waiting_requests``: the default of kthena's chart."""
 

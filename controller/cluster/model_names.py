@@ -38,7 +38,7 @@ class ModelNames:
 
         They are being deleted; their ModelBooster is gone or being deleted, so the garbage
         collector deletes them; or it was just renamed. The router of kthena v0.1.0 forgets a name
-        when any ModelRoute with it is deleted, so nobody else may use it before. If two
+        when any ModelRoute with it is deleted, so no other one may use it before. If two
         ModelBoosters swap their names, the first one by key does not wait for the other.
 
         Args:

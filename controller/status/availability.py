@@ -65,14 +65,14 @@ def _lack(
 ) -> Lack | None:
     if _replicas(desired, serving) == 0:
         return Lack.REPLICAS
-    nobody = Lack.PAIR if is_disaggregated(backend) else Lack.POD
+    lack = Lack.PAIR if is_disaggregated(backend) else Lack.POD
     if serving is None or is_terminating(serving):
-        return nobody
+        return lack
     available = as_dict(serving.get("status")).get("availableReplicas")
     if not isinstance(available, int) or available < 1:
-        return nobody
+        return lack
     ready = _has_ready_pair(records) if is_disaggregated(backend) else _has_ready_pod(records)
-    return nobody if ready is False else None
+    return lack if ready is False else None
 
 
 def _replicas(desired: Desired | None, serving: Object | None) -> int | None:
