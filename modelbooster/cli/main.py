@@ -3,8 +3,8 @@
 Exit codes: 0 everything was accepted or rendered; 1 an object was refused or the command failed;
 2 wrong arguments or settings. Results go to stdout, everything else to stderr.
 
-``crd``, ``validate``, ``render`` and ``engine`` need no cluster. Commands import what they need
-when they run, because loading the Kubernetes client takes longer than these commands.
+The commands are in ``commands.py``; those in ``files`` need no cluster. Commands import what they
+need when they run, because loading the Kubernetes client takes longer than these commands.
 """
 
 from __future__ import annotations
@@ -15,12 +15,8 @@ from collections.abc import Sequence
 import click
 
 from app.errors import OperatorError, UsageError
-from modelbooster.cli.crd import crd
-from modelbooster.cli.engine import engine
+from modelbooster.cli.commands import CommandTable
 from modelbooster.cli.options import REFUSED, USAGE
-from modelbooster.cli.processes import controller, run, webhook
-from modelbooster.cli.render import render
-from modelbooster.cli.validate import validate
 
 
 def _print_version(context: click.Context, _option: click.Parameter, value: bool) -> None:
@@ -31,10 +27,7 @@ def _print_version(context: click.Context, _option: click.Parameter, value: bool
         context.exit()
 
 
-@click.group(
-    context_settings={"help_option_names": ["-h", "--help"]},
-    commands=[validate, render, crd, engine, webhook, controller, run],
-)
+@click.group(cls=CommandTable, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
     is_flag=True,

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
 from app.apis.kinds import PROFILES
 from app.values.meta import Object
-from modelbooster.cli.main import main
+from modelbooster.cli.commands import COMMANDS
+from modelbooster.cli.main import cli, main
 from modelbooster.offline.dialect import to_yaml
 from tests.builders import backend, booster_object, policy
 
@@ -269,3 +271,12 @@ def test_every_example_is_valid_and_the_others_are_refused(run: Run) -> None:
     first = str(ROOT / "examples" / "one-backend.yaml")
     for path in (ROOT / "examples" / "refused").iterdir():
         assert run("validate", first, str(path))[0] == 1, path
+
+
+def test_list_of_commands_says_what_each_says_of_itself() -> None:
+    context = click.Context(cli)
+    for entry in COMMANDS:
+        command = cli.get_command(context, entry.name)
+        assert command is not None, entry.name
+        said = (command.help or "").split("\n\n")[0].replace("\n", " ")
+        assert (command.name, said) == (entry.name, entry.summary)

@@ -18,7 +18,9 @@ from modelbooster.cli.options import REFUSED
 )
 @click.option("--release", help="Release of the engine, if IMAGE does not tell it.")
 def engine(image: str, flag: str | None, name: str | None, release: str | None) -> None:
-    """Print the flags of the engine in an image, or what is known of one of them."""
+    """Print the flags of the engine in an image.
+
+    With FLAG, print what is known of that flag."""
     from app.engines import shown
     from app.engines.engine import engine_of
     from app.engines.image import engine_of_image
