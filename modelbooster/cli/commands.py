@@ -5,71 +5,54 @@ A command is imported when it runs, so that ``--help`` and ``--version`` load no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING
-
 import click
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Where a command is.
-
-    Args:
-        name: the word that users type.
-        module: its module, below ``modelbooster.cli``; the command is its attribute ``name``,
-            with an underscore for each dash.
-        summary: the first sentence of its help, for the list of commands.
-    """
-
-    name: str
-    module: str
-    summary: str
-
-
-COMMANDS = (
-    Entry("validate", "files.validate", "Print what the webhook would answer, without a cluster."),
-    Entry("render", "files.render", "Print the children, without a cluster."),
-    Entry("crd", "files.crd", "Print the CustomResourceDefinition."),
-    Entry("engine", "files.engine", "Print the flags of the engine in an image."),
-    Entry("webhook", "processes", "Serve the admission webhook of ModelBoosters."),
-    Entry("controller", "processes", "Reconcile ModelBoosters and their children."),
-    Entry("run", "processes", "Run webhook and controller in one process, for development."),
-)
+SUMMARIES = {
+    "validate": "Print what the webhook would answer, without a cluster.",
+    "render": "Print the children, without a cluster.",
+    "crd": "Print the CustomResourceDefinition.",
+    "engine": "Print the flags of the engine in an image.",
+    "webhook": "Serve the admission webhook of ModelBoosters.",
+    "controller": "Reconcile ModelBoosters and their children.",
+    "run": "Run webhook and controller in one process, for development.",
+}
+"""The first sentence of each command's help, for the list of commands. A test compares them."""
 
 
 class CommandTable(click.Group):
-    """A group whose commands are imported when they are used.
-
-    Args:
-        entries: its commands, in order.
-        attrs: the other arguments of ``click.Group``.
-    """
-
-    def __init__(self, *, entries: Sequence[Entry] = COMMANDS, **attrs: object) -> None:
-        super().__init__(**attrs)  # type: ignore[arg-type]  # click's own arguments
-        self.entries = {entry.name: entry for entry in entries}
+    """A group whose commands are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Returns the names of the commands, in the order of the table."""
-        return list(self.entries)
+        return list(SUMMARIES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports a command; None if there is none of that name."""
-        entry = self.entries.get(cmd_name)
-        if entry is None:
-            return None
-        module: ModuleType = import_module(f"modelbooster.cli.{entry.module}")
-        command = getattr(module, cmd_name.replace("-", "_"))
-        assert isinstance(command, click.Command)  # noqa: S101  # narrows the type
-        return command
+        return _load(cmd_name) if cmd_name in SUMMARIES else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list of commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(entry.name, entry.summary) for entry in self.entries.values()])
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
+def _load(name: str) -> click.Command:
+    command: click.Command
+    match name:
+        case "validate":
+            from modelbooster.cli.files.validate import validate as command
+        case "render":
+            from modelbooster.cli.files.render import render as command
+        case "crd":
+            from modelbooster.cli.files.crd import crd as command
+        case "engine":
+            from modelbooster.cli.files.engine import engine as command
+        case "webhook":
+            from modelbooster.cli.processes import webhook as command
+        case "controller":
+            from modelbooster.cli.processes import controller as command
+        case "run":
+            from modelbooster.cli.processes import run as command
+        case _:
+            raise AssertionError(f"{name} is not loaded")
+    return command

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 import click
 
@@ -14,7 +13,7 @@ _kubeconfig = click.option(
 )
 
 
-def _process_command(name: str, help_text: str) -> Callable[..., None]:
+def _process_command(name: str, help_text: str) -> click.Command:
     """Returns the command that runs one process until it is told to end."""
 
     @click.command(name, help=help_text)

@@ -20,7 +20,8 @@ from modelbooster.cli.options import REFUSED
 def engine(image: str, flag: str | None, name: str | None, release: str | None) -> None:
     """Print the flags of the engine in an image.
 
-    With FLAG, print what is known of that flag."""
+    With FLAG, print what is known of that flag.
+    """
     from app.engines import shown
     from app.engines.engine import engine_of
     from app.engines.image import engine_of_image
