@@ -50,8 +50,10 @@ async def test_first_file_of_kubeconfig_chooses_as_in_kubectl(
     assert (first.context, first.namespace, first.scope) == ("one", "one", "one")
     command = [clients.kubectl(), "config", "current-context"]
     environment = {"KUBECONFIG": named, "HOME": str(tmp_path)}
-    said = await asyncio.to_thread(subprocess.check_output, command, env=environment, text=True)
-    assert said == "one\n"
+    done = await asyncio.to_thread(
+        subprocess.run, command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stdout == "one\n"
     assert (await _seen(Access(context="two"))).namespace == "two"
     assert (await _seen(Access(context="two", namespace="x"))).namespace == "x"
     everywhere = await _seen(Access(namespace="x", all_namespaces=True))
@@ -76,7 +78,7 @@ async def test_no_cluster_is_one_sentence(
     plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", "/missing/config")
-    with pytest.raises(NoCluster, match="^no cluster is configured: .* --kubeconfig$"):
+    with pytest.raises(NoCluster, match=r"^no cluster is configured: .* --kubeconfig$"):
         await _seen(Access())
 
     path = _config(plane, tmp_path, "plain", None)
