@@ -134,6 +134,13 @@ LAYERS = {
         ),
         others=("yaml", "orjson"),
     ),
+    # What is wrong with an installation: certificates and Leases are judged as their owners do.
+    "modelbooster.checkup": Layer(
+        ours=(
+            *(*MEANING, "app.kube", "app.cache", "app.installed", "certs"),
+            "controller.election.lease",
+        )
+    ),
     "modelbooster.parts": Layer(ours=PARTS, others=("starlette",)),
     "modelbooster.process": Layer(ours=PARTS, others=("uvloop",)),
     "modelbooster.cli": Layer(ours=PARTS, others=("click",)),
@@ -174,6 +181,9 @@ PURE = (
     "certs.pki",
     "certs.policy",
     "modelbooster.offline.dialect",
+    "modelbooster.checkup.checks",
+    "modelbooster.checkup.report",
+    "modelbooster.checkup.table",
 )
 """Modules that compute values from values: they do not wait, log or ask for the time."""
 
