@@ -98,22 +98,34 @@ class Installation:
         """Namespace of the operator; the documented one if it is not installed."""
         return next((c.namespace for c in self.components), OPERATOR_NAMESPACE)
 
-    def upgrade(self, *values: str) -> str:
-        """Returns the command that writes the objects of the chart again.
+    def restore(self) -> str:
+        """Returns the command that writes all objects of the chart again.
 
-        Args:
-            values: values of the chart to change, as ``name=value``.
+        ``helm upgrade`` does not suffice: Helm 4 refuses it if somebody else has changed a field,
+        unless a flag is set that Helm 3 does not know.
         """
-        release = next((c.release for c in self.components if c.release), "model-booster")
-        sets = "".join(f" --set {value}" for value in values)
+        release = self._release
         if not self.components:
             return (
                 f"helm upgrade --install {release} charts/model-booster -n {self.namespace}"
-                f" --create-namespace{sets}"
+                " --create-namespace"
             )
         return (
-            f"helm upgrade {release} charts/model-booster -n {self.namespace} --reuse-values{sets}"
+            f"helm get manifest {release} -n {self.namespace} | kubectl apply --server-side "
+            "--force-conflicts --field-manager=helm -f -"
         )
+
+    def change(self, *values: str) -> str:
+        """Returns the command that changes values of the chart, each ``name=value``."""
+        sets = " ".join(f"--set {value}" for value in values)
+        return (
+            f"helm upgrade {self._release} charts/model-booster -n {self.namespace}"
+            f" --reuse-values {sets}"
+        )
+
+    @property
+    def _release(self) -> str:
+        return next((c.release for c in self.components if c.release), "model-booster")
 
     def _first(self, component: str) -> Component | None:
         return next((c for c in self.components if c.component == component), None)

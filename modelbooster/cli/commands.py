@@ -13,6 +13,7 @@ SUMMARIES = {
     "crd": "Print the CustomResourceDefinition.",
     "engine": "Print the flags of the engine in an image.",
     "doctor": "Check the installation, and print how to fix what is wrong.",
+    "migrate": "Print what a takeover from kthena's own controller would change.",
     "webhook": "Serve the admission webhook of ModelBoosters.",
     "controller": "Reconcile ModelBoosters and their children.",
     "run": "Run webhook and controller in one process, for development.",
@@ -50,6 +51,8 @@ def _load(name: str) -> click.Command:
             from modelbooster.cli.files.engine import engine as command
         case "doctor":
             from modelbooster.cli.cluster.doctor import doctor as command
+        case "migrate":
+            from modelbooster.cli.cluster.migrate import migrate as command
         case "webhook":
             from modelbooster.cli.processes import webhook as command
         case "controller":

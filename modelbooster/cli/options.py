@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from app.errors import UsageError
 
 if TYPE_CHECKING:
     from modelbooster.offline.answers import Answer
+    from modelbooster.offline.documents import Document
 
 REFUSED = 1
 """Exit code: an object was refused, or the command failed."""
@@ -48,18 +50,26 @@ def answer_files(files: tuple[str, ...], kthena: str | None, **choices: Any) -> 
     Raises:
         UsageError: a file or setting cannot be read, or there is no input.
     """
-    from app.validation import Context
-    from modelbooster.offline.answers import answers
     from modelbooster.offline.documents import STDIN, read
-    from modelbooster.settings import read_settings
 
     if not files and sys.stdin.isatty():
         raise UsageError('name the files to read, or "-" for the standard input')
+    return answer_documents(read(files or (STDIN,)), kthena, **choices)
+
+
+def answer_documents(
+    documents: Iterable[Document], kthena: str | None, **choices: Any
+) -> list[Answer]:
+    """Returns what the webhook would answer to objects; see ``answer_files``."""
+    from app.validation import Context
+    from modelbooster.offline.answers import answers
+    from modelbooster.settings import read_settings
+
     settings = read_settings()
     release = kthena or settings.kthena_release or DEFAULT_RELEASE
     options = replace(settings.options, kthena_release=read_kthena_release(release))
     context = Context(options=options, profile=PROFILES[release])
-    return answers(read(files or (STDIN,)), context, note=_print_note, **choices)
+    return answers(documents, context, note=_print_note, **choices)
 
 
 def exit_code(answers: list[Answer]) -> int:

@@ -6,6 +6,7 @@ would, and asks again.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -18,6 +19,10 @@ import pytest
 from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE
 from app.values.meta import Object
 from certs.objects import MUTATING, VALIDATING
+from modelbooster.checkup.finding import Result
+from modelbooster.checkup.read import read_facts
+from modelbooster.checkup.table import check_all
+from modelbooster.observe.access import Access, open_cluster
 from tests.builders import backend, booster_object, worker
 from tests.conftest import Ran
 from tests.controlplane import clients, crds
@@ -29,6 +34,10 @@ from tests.e2e.kubelet import PROGRAM
 from tests.world import Admin
 
 HOOKS = f"{RELEASE}-webhook"
+RESTORE = (
+    "helm get manifest model-booster -n model-booster-system | "
+    "kubectl apply --server-side --force-conflicts --field-manager=helm -f -"
+)
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 
 
@@ -70,6 +79,19 @@ class Doctor:
         assert ran.code == any(check["status"] == "failed" for check in found.values())
         return found
 
+    def look(self) -> dict[str, Object]:
+        """Returns the same results without another process, to wait for a state."""
+
+        async def look() -> list[Result]:
+            async with open_cluster(Access(str(self._kubeconfig))) as cluster:
+                return check_all(
+                    await read_facts(
+                        cluster.kube, server="", namespace=cluster.namespace, program="0.1.0"
+                    )
+                )
+
+        return {result.check: result.summary() for result in asyncio.run(look())}
+
     def cure(self, remedy: list[str]) -> str:
         """Runs the commands as the administrator, in the folder of the program."""
         said = ""
@@ -100,16 +122,22 @@ def api(plane: ControlPlane) -> Api:
     return plane.api
 
 
-def until(doctor: Doctor, check: str, status: str = "ok", *args: str) -> Object:
+def until(doctor: Doctor, check: str, status: str = "ok") -> Object:
     """Asks until a check has a status; returns its result."""
     found: list[Object] = []
 
     def has_status() -> bool:
-        found.append(doctor.results(*args)[check])
+        found.append(doctor.look()[check])
         return bool(found[-1]["status"] == status)
 
     eventually(has_status)
     return found[-1]
+
+
+def upgrade(installation: Installation, value: str) -> None:
+    """As a user who changes a value of the chart."""
+    release = (*("upgrade", RELEASE, "charts/model-booster"), *("--namespace", NAMESPACE))
+    installation.helm(*release, "--reuse-values", "--set", value)
 
 
 def patch(api: Api, path: str, body: Any) -> None:
@@ -118,6 +146,7 @@ def patch(api: Api, path: str, body: Any) -> None:
 
 
 def test_a_healthy_installation(doctor: Doctor) -> None:
+    until(doctor, "webhook-endpoints")
     results = doctor.results()
 
     assert {name: r for name, r in results.items() if r["status"] != "ok"} == {}
@@ -178,9 +207,7 @@ def test_operator_without_rights(doctor: Doctor, api: Api) -> None:
         "modelservers.networking.serving.volcano.sh, model-booster-controller may not "
         "get/list/watch/create/patch/delete modelroutes.networking.serving.volcano.sh"
     )
-    assert found["remedy"] == [
-        "helm upgrade model-booster charts/model-booster -n model-booster-system --reuse-values"
-    ]
+    assert found["remedy"] == [RESTORE]
     doctor.cure(found["remedy"])
     until(doctor, "operator-rights")
 
@@ -235,9 +262,8 @@ def test_no_webhook_registered(doctor: Doctor, api: Api) -> None:
         until(doctor, check)
 
 
-def test_failure_policy_that_ignores(doctor: Doctor, api: Api) -> None:
-    hooks = [{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}]
-    patch(api, VALIDATING.path(None, HOOKS), hooks)
+def test_failure_policy_that_ignores(doctor: Doctor, installation: Installation) -> None:
+    upgrade(installation, "webhook.failurePolicy=Ignore")
 
     found = doctor.results()["webhook-config"]
 
@@ -313,7 +339,7 @@ def test_service_that_selects_no_pod(doctor: Doctor, api: Api) -> None:
 
     found = until(doctor, "webhook-endpoints", "failed")
 
-    assert found["remedy"][-1].startswith("helm upgrade model-booster ")
+    assert found["remedy"][-1] == RESTORE
     doctor.cure(found["remedy"])
     until(doctor, "webhook-endpoints")
 
@@ -332,22 +358,15 @@ def test_no_leader(doctor: Doctor, api: Api) -> None:
     doctor.cure([f"kubectl -n {NAMESPACE} scale deployment/{RELEASE}-controller --replicas=2"])
 
 
-def test_other_version(doctor: Doctor, api: Api) -> None:
-    image = [
-        {
-            "op": "replace",
-            "path": "/spec/template/spec/containers/0/image",
-            "value": "model-booster:9.9.9",
-        }
-    ]
-    patch(api, f"{DEPLOYMENTS}/{RELEASE}-controller", image)
+def test_other_version(doctor: Doctor, installation: Installation) -> None:
+    upgrade(installation, "image.tag=9.9.9")
 
     found = doctor.results()["version"]
 
     assert (found["status"], found["message"]) == (
         "warning",
         "this program has version 0.1.0, but model-booster-controller has 9.9.9, "
-        "model-booster-webhook has 0.1.0",
+        "model-booster-webhook has 9.9.9",
     )
     doctor.cure(found["remedy"])
     until(doctor, "version")
@@ -487,12 +506,9 @@ def test_more_devices_than_a_node_has(doctor: Doctor, admin: Admin, api: Api) ->
         offer(api, "gpu-1", 8)
 
 
-def test_release_in_the_settings_differs(
-    doctor: Doctor, installation: Installation, api: Api
-) -> None:
+def test_release_in_the_settings_differs(doctor: Doctor, installation: Installation) -> None:
     """As after an upgrade of kthena that nobody told the operator of."""
-    release = (*("upgrade", RELEASE, "charts/model-booster"), *("--namespace", NAMESPACE))
-    installation.helm(*release, "--reuse-values", "--set", "kthena.release=v0.2.0")
+    upgrade(installation, "kthena.release=v0.2.0")
 
     found = until(doctor, "kthena-release", "failed")
 

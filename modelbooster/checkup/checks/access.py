@@ -57,7 +57,7 @@ def operator_rights(facts: Facts) -> Finding:
         for who, rights in denied.items()
         for text in _grouped(rights, with_place=True)
     ]
-    return failed(listed(texts, 2), installation.upgrade())
+    return failed(listed(texts, 2), installation.restore())
 
 
 def _grouped(rights: Iterable[Right], *, with_place: bool = False) -> Iterator[str]:

@@ -137,7 +137,7 @@ def _issue(facts: Facts) -> tuple[str, ...]:
 def _rewrite(facts: Facts, webhook: Component | None) -> tuple[str, ...]:
     """Returns the command after which the webhook writes authority and bundle again."""
     if webhook is None:
-        return (installation_in(facts.deployments.items).upgrade(),)
+        return (installation_in(facts.deployments.items).restore(),)
     if is_provided(webhook):
         return _issue(facts)
     return (f"kubectl -n {webhook.namespace} rollout restart deployment/{webhook.name}",)

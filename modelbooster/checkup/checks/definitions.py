@@ -92,13 +92,13 @@ def kthena_release(facts: Facts) -> Finding:
             return warning(
                 "the exact release of kthena is not known: no image tag of its controller manager"
                 " tells it",
-                installation_in(facts.deployments.items).upgrade("kthena.release=v0.4.0"),
+                installation_in(facts.deployments.items).change("kthena.release=v0.4.0"),
                 note="with the release that you have installed",
             )
         return ok(f"kthena {found.release}, read from its controller manager")
     if found.release is not None and str(found.release) != stated:
         return failed(
             f"kthena.release is {stated}, but kthena {found.release} is installed",
-            installation_in(facts.deployments.items).upgrade("kthena.release="),
+            installation_in(facts.deployments.items).change("kthena.release="),
         )
     return ok(f"kthena {stated}, as the settings of the operator say")

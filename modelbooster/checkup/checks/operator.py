@@ -36,7 +36,7 @@ def deployments(facts: Facts) -> Finding:
         return failed(
             f"the {' and the '.join(absent)} of model-booster "
             f"{'is' if len(absent) == 1 else 'are'} not installed",
-            installation.upgrade(),
+            installation.restore(),
         )
     texts, remedies, is_down = [], [], False
     for component in installation.components:
@@ -68,7 +68,7 @@ def versions(facts: Facts) -> Finding:
     texts = listed(f"{name} has {version or 'no version'}" for name, version in found.items())
     return warning(
         f"this program has version {facts.program}, but {texts}",
-        installation.upgrade(f"image.tag={facts.program}"),
+        installation.change(f"image.tag={facts.program}"),
         note="or install the version of model-booster here that runs in the cluster",
     )
 

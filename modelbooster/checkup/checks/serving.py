@@ -67,7 +67,7 @@ def downloader_image(facts: Facts) -> Finding:
         return warning(
             f"the tag of {listed(moving.values())} moves: pods that start later may run another "
             "program",
-            installation.upgrade(*(f"kthena.{name}={_fixed(moving[name])}" for name in moving)),
+            installation.change(*(f"kthena.{name}={_fixed(moving[name])}" for name in moving)),
             note="a change restarts the pods of every model",
         )
     return ok(listed(images.values()))

@@ -67,15 +67,15 @@ def webhook_registration(facts: Facts) -> Finding:
         return failed(
             "no ValidatingWebhookConfiguration asks model-booster: ModelBoosters are stored "
             "unchecked",
-            installation.upgrade(),
+            installation.restore(),
         )
     if not any(map(calls_us, facts.mutating.items)):
-        return warning("no MutatingWebhookConfiguration asks model-booster", installation.upgrade())
+        return warning("no MutatingWebhookConfiguration asks model-booster", installation.restore())
     if hooks[_VALIDATE].content.get("failurePolicy") != "Fail":
         return warning(
             "failurePolicy is Ignore: while the webhook does not answer, ModelBoosters are stored"
             " unchecked",
-            installation.upgrade("webhook.failurePolicy=Fail"),
+            installation.change("webhook.failurePolicy=Fail"),
         )
     return ok(f"{count(len(hooks), 'webhook')} registered, failurePolicy Fail")
 
@@ -90,7 +90,7 @@ def webhook_endpoints(facts: Facts) -> Finding:
         return skipped("no webhook is registered")
     namespace, name = where
     if facts.services.first is None:
-        return failed(f"the Service {namespace}/{name} does not exist", installation.upgrade())
+        return failed(f"the Service {namespace}/{name} does not exist", installation.restore())
     ready = {
         address
         for piece in facts.endpoints.items
@@ -102,7 +102,7 @@ def webhook_endpoints(facts: Facts) -> Finding:
         return failed(
             f"the Service {namespace}/{name} has no ready endpoint",
             f"kubectl -n {namespace} get pods -l app.kubernetes.io/component=webhook",
-            installation.upgrade(),
+            installation.restore(),
             note="if the pods are ready, the selector of the Service was changed: helm restores it",
         )
     return ok(f"the Service {namespace}/{name} has {count(len(ready), 'ready endpoint')}")
@@ -171,7 +171,7 @@ def _unexpected(facts: Facts, installation: Installation, otherwise: str) -> Fin
     if any(probe.outcome is Outcome.FORBIDDEN for probe in probes):
         place = probes[0].namespace
         return without_right(f"create {MODEL_BOOSTER} in namespace {place}")
-    restart = installation.upgrade()
+    restart = installation.restore()
     if webhook := installation.webhook:
         restart = f"kubectl -n {webhook.namespace} rollout restart deployment/{webhook.name}"
     for probe in probes:
@@ -180,7 +180,7 @@ def _unexpected(facts: Facts, installation: Installation, otherwise: str) -> Fin
     for probe in probes:
         if probe.outcome is Outcome.ERROR:
             return failed(f"the API server answers with an error: {one_line(probe.message)}")
-    return failed(one_line(otherwise), installation.upgrade())
+    return failed(one_line(otherwise), installation.restore())
 
 
 def _removals(facts: Facts, hooks: list[Hook]) -> Iterator[str]:
