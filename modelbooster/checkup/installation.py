@@ -99,33 +99,30 @@ class Installation:
         return next((c.namespace for c in self.components), OPERATOR_NAMESPACE)
 
     def restore(self) -> str:
-        """Returns the command that writes all objects of the chart again.
-
-        ``helm upgrade`` does not suffice: Helm 4 refuses it if somebody else has changed a field,
-        unless a flag is set that Helm 3 does not know.
-        """
-        release = self._release
+        """Returns the command that writes all objects of the chart again."""
         if not self.components:
-            return (
-                f"helm upgrade --install {release} charts/model-booster -n {self.namespace}"
-                " --create-namespace"
-            )
-        return (
-            f"helm get manifest {release} -n {self.namespace} | kubectl apply --server-side "
-            "--force-conflicts --field-manager=helm -f -"
-        )
+            return f"helm upgrade --install {self._chart} --create-namespace"
+        return f"helm upgrade {self._chart} --reuse-values{self._force}"
 
     def change(self, *values: str) -> str:
         """Returns the command that changes values of the chart, each ``name=value``."""
-        sets = " ".join(f"--set {value}" for value in values)
-        return (
-            f"helm upgrade {self._release} charts/model-booster -n {self.namespace}"
-            f" --reuse-values {sets}"
-        )
+        sets = "".join(f" --set {value}" for value in values)
+        return f"helm upgrade {self._chart} --reuse-values{sets}{self._force}"
 
     @property
-    def _release(self) -> str:
-        return next((c.release for c in self.components if c.release), "model-booster")
+    def _chart(self) -> str:
+        release = next((c.release for c in self.components if c.release), "model-booster")
+        return f"{release} charts/model-booster -n {self.namespace}"
+
+    @property
+    def _force(self) -> str:
+        """Helm 4 refuses to write fields that somebody else has changed; Helm 3 lacks the flag."""
+        managers = [
+            (entry.get("manager"), entry.get("operation"))
+            for component in self.components
+            for entry in component.deployment["metadata"].get("managedFields") or ()
+        ]
+        return " --force-conflicts" if ("helm", "Apply") in managers else ""
 
     def _first(self, component: str) -> Component | None:
         return next((c for c in self.components if c.component == component), None)

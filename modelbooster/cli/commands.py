@@ -12,6 +12,7 @@ SUMMARIES = {
     "render": "Print the children, without a cluster.",
     "crd": "Print the CustomResourceDefinition.",
     "engine": "Print the flags of the engine in an image.",
+    "status": "Show how ModelBoosters are doing, and why one does not serve.",
     "doctor": "Check the installation, and print how to fix what is wrong.",
     "migrate": "Print what a takeover from kthena's own controller would change.",
     "webhook": "Serve the admission webhook of ModelBoosters.",
@@ -49,6 +50,8 @@ def _load(name: str) -> click.Command:
             from modelbooster.cli.files.crd import crd as command
         case "engine":
             from modelbooster.cli.files.engine import engine as command
+        case "status":
+            from modelbooster.cli.cluster.status import status as command
         case "doctor":
             from modelbooster.cli.cluster.doctor import doctor as command
         case "migrate":
