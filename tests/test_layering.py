@@ -141,6 +141,10 @@ LAYERS = {
             "controller.election.lease",
         )
     ),
+    # A page for people without a terminal; its connections are limited as those of the webhook.
+    "modelbooster.dashboard": Layer(
+        ours=(*MEANING, "modelbooster.observe", "webhook"), others=("starlette", "orjson")
+    ),
     "modelbooster.parts": Layer(ours=PARTS, others=("starlette",)),
     "modelbooster.process": Layer(ours=PARTS, others=("uvloop",)),
     "modelbooster.cli": Layer(ours=PARTS, others=("click",)),
@@ -184,6 +188,7 @@ PURE = (
     "modelbooster.checkup.checks",
     "modelbooster.checkup.report",
     "modelbooster.checkup.table",
+    "modelbooster.dashboard.fleet",
 )
 """Modules that compute values from values: they do not wait, log or ask for the time."""
 

@@ -14,6 +14,7 @@ SUMMARIES = {
     "engine": "Print the flags of the engine in an image.",
     "status": "Show how ModelBoosters are doing, and why one does not serve.",
     "doctor": "Check the installation, and print how to fix what is wrong.",
+    "dashboard": "Serve a page that shows how all ModelBoosters are doing.",
     "migrate": "Print what a takeover from kthena's own controller would change.",
     "webhook": "Serve the admission webhook of ModelBoosters.",
     "controller": "Reconcile ModelBoosters and their children.",
@@ -54,6 +55,8 @@ def _load(name: str) -> click.Command:
             from modelbooster.cli.cluster.status import status as command
         case "doctor":
             from modelbooster.cli.cluster.doctor import doctor as command
+        case "dashboard":
+            from modelbooster.cli.cluster.dashboard import dashboard as command
         case "migrate":
             from modelbooster.cli.cluster.migrate import migrate as command
         case "webhook":

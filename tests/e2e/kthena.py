@@ -65,7 +65,7 @@ def run_pods(api: Api, namespace: str, name: str) -> None:
         found = api.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
         status = found.get("status", {})
         observed = status.get("observedGeneration") == found["metadata"]["generation"]
-        return observed and status.get("availableReplicas") == found["spec"]["replicas"]
+        return bool(observed and status.get("availableReplicas") == found["spec"]["replicas"])
 
     eventually(is_available)
 

@@ -30,9 +30,6 @@ RESTART_SECONDS = 1.0
 """Shortest time between two starts of a pod's process."""
 
 TOKEN_SECONDS = 24 * 3600
-POD_ADDRESS = "192.0.2.1"
-"""Address that pods report, so that Services have endpoints. Loopback addresses are not allowed
-there. Nobody connects to it: the API server calls the cluster IP."""
 PROGRAM = Path(sys.executable).with_name("model-booster")
 
 KubeconfigFor = Callable[[str, Path, str], Path]
@@ -197,8 +194,6 @@ class Pod:
         ready = "True" if self._ready else "False"
         return {
             "phase": "Running",
-            "podIP": POD_ADDRESS,
-            "podIPs": [{"ip": POD_ADDRESS}],
             "startTime": self._started,
             "conditions": [
                 {"type": kind, "status": ready, "lastTransitionTime": now}

@@ -34,17 +34,17 @@ from tests.e2e.kubelet import PROGRAM
 from tests.world import Admin
 
 HOOKS = f"{RELEASE}-webhook"
-RESTORE = (
-    "helm get manifest model-booster -n model-booster-system | "
-    "kubectl apply --server-side --force-conflicts --field-manager=helm -f -"
-)
+UPGRADE = "helm upgrade model-booster charts/model-booster -n model-booster-system --reuse-values"
+RESTORE = f"{UPGRADE} --force-conflicts"
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def served(installation: Installation) -> Iterator[None]:
     with kthena(installation.plane.api):
+        reachable(installation.plane.api)
         yield
+        reachable(installation.plane.api, ready=False)
 
 
 class Doctor:
@@ -134,10 +134,25 @@ def until(doctor: Doctor, check: str, status: str = "ok") -> Object:
     return found[-1]
 
 
+def reachable(api: Api, *, ready: bool = True) -> None:
+    """Plays the EndpointSlice controller, which leaves out pods without a node, as all are here."""
+    path = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
+    name = "played"
+    if not ready:
+        api.request("DELETE", f"{path}/{name}")
+        return
+    body = {
+        "metadata": {"name": name, "labels": {"kubernetes.io/service-name": HOOKS}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["192.0.2.1"], "conditions": {"ready": True}}],
+    }
+    api.request("POST", path, body)
+
+
 def upgrade(installation: Installation, value: str) -> None:
     """As a user who changes a value of the chart."""
     release = (*("upgrade", RELEASE, "charts/model-booster"), *("--namespace", NAMESPACE))
-    installation.helm(*release, "--reuse-values", "--set", value)
+    installation.helm(*release, "--reuse-values", "--force-conflicts", "--set", value)
 
 
 def patch(api: Api, path: str, body: Any) -> None:
@@ -146,7 +161,6 @@ def patch(api: Api, path: str, body: Any) -> None:
 
 
 def test_a_healthy_installation(doctor: Doctor) -> None:
-    until(doctor, "webhook-endpoints")
     results = doctor.results()
 
     assert {name: r for name, r in results.items() if r["status"] != "ok"} == {}
@@ -269,10 +283,7 @@ def test_failure_policy_that_ignores(doctor: Doctor, installation: Installation)
 
     assert (found["status"], found["remedy"]) == (
         "warning",
-        [
-            "helm upgrade model-booster charts/model-booster -n model-booster-system "
-            "--reuse-values --set webhook.failurePolicy=Fail"
-        ],
+        [f"{UPGRADE} --set webhook.failurePolicy=Fail --force-conflicts"],
     )
     assert found["message"].startswith("failurePolicy is Ignore: ")
     doctor.cure(found["remedy"])
@@ -280,7 +291,9 @@ def test_failure_policy_that_ignores(doctor: Doctor, installation: Installation)
 
 
 def test_webhook_that_does_not_run(doctor: Doctor, api: Api) -> None:
+    until(doctor, "deployments")
     patch(api, f"{DEPLOYMENTS}/{HOOKS}", {"spec": {"replicas": 0}})
+    reachable(api, ready=False)
 
     until(doctor, "webhook-endpoints", "failed")
     until(doctor, "webhook-admits", "failed")
@@ -300,6 +313,7 @@ def test_webhook_that_does_not_run(doctor: Doctor, api: Api) -> None:
         "kubectl -n model-booster-system scale deployment/model-booster-webhook --replicas=1"
     ]
     doctor.cure(results["deployments"]["remedy"])
+    reachable(api)
     for check in ("deployments", "webhook-endpoints", "webhook-admits", "webhook-refuses"):
         until(doctor, check)
 
@@ -335,12 +349,16 @@ def test_ca_bundle_of_somebody_else(doctor: Doctor, installation: Installation, 
 
 def test_service_that_selects_no_pod(doctor: Doctor, api: Api) -> None:
     path = f"/api/v1/namespaces/{NAMESPACE}/services/{HOOKS}"
+    selector = api.request("GET", path)["spec"]["selector"]
     patch(api, path, {"spec": {"selector": {"app.kubernetes.io/component": "gone"}}})
+    reachable(api, ready=False)
 
     found = until(doctor, "webhook-endpoints", "failed")
 
     assert found["remedy"][-1] == RESTORE
     doctor.cure(found["remedy"])
+    assert api.request("GET", path)["spec"]["selector"] == selector
+    reachable(api)
     until(doctor, "webhook-endpoints")
 
 

@@ -92,9 +92,7 @@ def test_missing_child_is_created(tmp_path: Path) -> None:
     found = booster_of(result)
     assert result.exit_code == 0
     assert found["verdict"] == "changes"
-    assert found["children"] == [
-        {"verb": "create", "kind": "ModelRoute", "name": "a", "edits": []}
-    ]
+    assert found["children"] == [{"verb": "create", "kind": "ModelRoute", "name": "a", "edits": []}]
 
 
 def test_invalid_model_needs_an_edit(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def leader(facts: Facts) -> Finding:
     lease = facts.leases.first
     remedy = f"kubectl -n {controller.namespace} logs deployment/{controller.name} --tail=50"
     restart = f"kubectl -n {controller.namespace} rollout restart deployment/{controller.name}"
-    holder = holder_of(lease)
+    holder = holder_of(lease).partition("_")[0]  # the pod; a random suffix follows
     if not holder:
         if available(controller.deployment)[1] == 0:
             return failed(f"no controller holds the Lease {name}", _start(controller, 0))
