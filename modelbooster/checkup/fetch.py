@@ -24,7 +24,7 @@ async def list_anywhere(
     scopes = (None, fallback) if fallback else (None,)
     for namespace in scopes:
         try:
-            found = await _listed(
+            found = await list_patiently(
                 kube, resource, namespace=namespace, label_selector=labels, field_selector=fields
             )
         except Forbidden:
@@ -39,7 +39,7 @@ async def list_anywhere(
 async def list_in(kube: Kube, resource: Resource, namespace: str, labels: str) -> Seen:
     """Lists the objects of a namespace that have labels."""
     try:
-        found = await _listed(kube, resource, namespace=namespace, label_selector=labels)
+        found = await list_patiently(kube, resource, namespace=namespace, label_selector=labels)
     except Forbidden:
         return Seen(lacks=f"list {resource} in namespace {namespace}")
     return Seen(tuple(found.items))
@@ -55,7 +55,8 @@ async def get_one(kube: Kube, resource: Resource, namespace: str, name: str) -> 
         return Seen(lacks=f"get {resource} {name} in namespace {namespace}")
 
 
-async def _listed(kube: Kube, resource: Resource, **choices: Any) -> ObjectList:
+async def list_patiently(kube: Kube, resource: Resource, **choices: Any) -> ObjectList:
+    """Lists objects as ``Kube.list``, and waits while the API server asks to."""
     for attempt in range(1, TRIES + 1):
         try:
             return await kube.list(resource, **choices)

@@ -46,7 +46,7 @@ def _model(standing: Standing, overview: Overview) -> Object:
         "state": str(verdict.state),
         "tone": _TONES.get(verdict.state, BUSY),
         "ready": ready_backends(booster),
-        "reason": booster_reason(booster),
+        "reason": _reason(standing),
         "since": _since(age_seconds(booster, overview.now), overview.now),
         "traffic": str(status_of(booster).get("traffic") or ""),
         "explanations": [{"why": e.why, "todo": e.todo} for e in verdict.explanations],
@@ -61,6 +61,13 @@ def _model(standing: Standing, overview: Overview) -> Object:
         "tree": [_row(row, overview.now) for row in tree[1:]],
         "download": _download(standing),
     }
+
+
+def _reason(standing: Standing) -> str:
+    """Returns why the ModelBooster does not serve; the reason of its conditions otherwise."""
+    if standing.verdict.explanations:
+        return standing.verdict.explanations[0].why
+    return booster_reason(standing.family.booster)
 
 
 def _backends(booster: Object) -> list[Object]:

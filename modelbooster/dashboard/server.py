@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -39,9 +40,9 @@ def listen(address: str, port: int) -> socket.socket:
     try:
         return socket.create_server((address, port), family=family)
     except OSError as exc:
+        why = os.strerror(exc.errno) if exc.errno else str(exc)
         raise UsageError(
-            f"{address} port {port} cannot be listened on: {exc.strerror or exc}; choose another "
-            "with --port"
+            f"{address} port {port} cannot be listened on: {why}; choose another with --port"
         ) from exc
 
 

@@ -28,6 +28,7 @@ def kthena(api: Api, release: str = "v0.4.0") -> Iterator[None]:
     finally:
         api.request("DELETE", f"/api/v1/namespaces/{SYSTEM}")
         api.request("DELETE", "/api/v1/nodes/gpu-1")
+        eventually(lambda: not exists(api, f"/api/v1/namespaces/{SYSTEM}"))
 
 
 def offer(api: Api, node: str, devices: int) -> None:
@@ -77,3 +78,14 @@ def ensure(api: Api, path: str, body: Object) -> None:
     except Refused as exc:
         if exc.reason != "AlreadyExists":
             raise
+
+
+def exists(api: Api, path: str) -> bool:
+    """Whether there is an object."""
+    try:
+        api.request("GET", path)
+    except Refused as exc:
+        if exc.status != 404:
+            raise
+        return False
+    return True

@@ -339,3 +339,10 @@ def test_summary() -> None:
         "note": "",
     }
     assert yaml.safe_load(yaml.safe_dump(summary)) == summary
+
+
+def test_page_lists_every_check() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
+    _, _, table = page.partition("## Checks")
+    listed = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert listed == [check.name for check in CHECKS]
