@@ -24,7 +24,7 @@ def facts(**changes: Any) -> Facts:
     healthy = Facts(
         now=NOW,
         program="0.1.0",
-        server="prod",
+        server="context prod",
         version="v1.34.1",
         user="admin",
         namespace="default",

@@ -99,7 +99,7 @@ class Facts:
     Args:
         now: the time.
         program: version of this program.
-        server: address of the API server and name of the context, as a user knows them.
+        server: how the user chose the cluster, for example ``context prod``.
         version: version of Kubernetes.
         user: the user's name; ``""`` if the API server does not tell it.
         namespace: the user's namespace.

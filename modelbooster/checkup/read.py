@@ -44,7 +44,7 @@ async def read_facts(kube: Kube, *, server: str, namespace: str, program: str) -
 
     Args:
         kube: the API server.
-        server: its address, as a user knows it.
+        server: how the user chose the cluster, for example ``context prod``.
         namespace: the user's namespace.
         program: version of this program.
 

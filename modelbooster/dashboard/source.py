@@ -16,6 +16,9 @@ from app.values.meta import Object
 READ_SECONDS = 2.0
 """Shortest pause between two readings."""
 
+REST = 2.0
+"""The pause after a reading is at least so many times as long as the reading took."""
+
 
 class Snapshot(NamedTuple):
     """The body of an answer, and its ETag."""
@@ -42,14 +45,16 @@ class Source:
         self._lock = asyncio.Lock()
         self._fleet: Object = {"context": "", "readAt": "", "notes": [], "models": []}
         self._snapshot = _snapshot(self._fleet, "")
-        self._read_at: float | None = None
+        self._next_at: float | None = None
 
     async def current(self) -> Snapshot:
         """Returns the fleet; with an error and the last state if the cluster does not answer."""
         async with self._lock:
-            if self._read_at is None or self._clock() - self._read_at >= READ_SECONDS:
+            begin = self._clock()
+            if self._next_at is None or begin >= self._next_at:
                 self._snapshot = await self._next()
-                self._read_at = self._clock()
+                end = self._clock()
+                self._next_at = end + max(READ_SECONDS, REST * (end - begin))
             return self._snapshot
 
     async def _next(self) -> Snapshot:

@@ -105,7 +105,7 @@ def of_kthena(request: pytest.FixtureRequest) -> Iterator[tuple[ControlPlane, st
 async def test_models_of_kthena_before_the_takeover(of_kthena: tuple[ControlPlane, str]) -> None:
     plane, release = of_kthena
     admin = Admin(plane.api, "default")
-    names = []
+    names: list[str] = []
     for path in sorted((EXAMPLES / release).glob("*.yaml")):
         for obj in yaml.safe_load_all(path.read_text()):
             if obj and obj["kind"] == MODEL_BOOSTER.kind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from copy import deepcopy
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from app.apis.kinds import CHILDREN, KthenaRelease, Profile
+from app.errors import Unreachable
 from app.installed import Installed
 from app.values.meta import Object
 from certs.pki import new_authority, new_leaf
@@ -22,10 +24,11 @@ from modelbooster.checkup.finding import Finding, Result, Status
 from modelbooster.checkup.report import report_summary, report_text
 from modelbooster.checkup.table import CHECKS, check_all, has_failed
 from modelbooster.cli.output import Screen
+from modelbooster.dashboard.source import Source
+from tests import screens
 from tests.builders import backend, stored_object, worker
 from tests.checkup import AUTHORITY, NAMESPACE, NOW, deployment, facts, hook, kthena, lease, secret
 
-SCREENS = Path(__file__).parents[1] / "screens"
 OTHER = new_authority("other", NOW, timedelta(days=365))
 
 
@@ -314,8 +317,7 @@ def sick() -> list[Result]:
 def test_screen(name: str, width: int) -> None:
     results = check_all(facts()) if name == "healthy" else sick()
     screen = report_text(results, width, Screen(width).style)
-    file = SCREENS / f"doctor-{name}-{width}.txt"
-    assert screen == file.read_text()
+    screens.check(f"doctor-{name}-{width}", screen)
     commands = [line for line in screen.splitlines() if line.lstrip().startswith("$ ")]
     assert all(len(line) <= width for line in screen.splitlines() if line not in commands)
 
@@ -334,7 +336,7 @@ def test_summary() -> None:
     assert summary["checks"][0] == {
         "check": "api-server",
         "status": "ok",
-        "message": "Kubernetes v1.34.1 at prod, as admin",
+        "message": "Kubernetes v1.34.1, context prod, user admin",
         "remedy": [],
         "note": "",
     }
@@ -346,3 +348,32 @@ def test_page_lists_every_check() -> None:
     _, _, table = page.partition("## Checks")
     listed = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
     assert listed == [check.name for check in CHECKS]
+
+
+async def _read(source: Source) -> bytes:
+    return (await source.current()).body
+
+
+@pytest.mark.anyio
+async def test_dashboard_reads_seldom_and_keeps_the_last_state() -> None:
+    now, taken, answers = [0.0], [0.0], [{"models": [1]}, Unreachable("gone"), {"models": [2]}]
+
+    async def read() -> Object:
+        now[0] += taken[0]
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    source = Source(read, clock=lambda: now[0])
+    first = await source.current()
+    assert await source.current() is first, "several pages share one reading"
+    now[0] += 2
+    away = json.loads(await _read(source))
+    assert (away["models"], away["error"]) == ([1], "gone")
+    now[0] += 2
+    taken[0] = 10.0
+    assert json.loads(await _read(source)) == {"models": [2], "error": ""}
+    now[0] += 19
+    assert json.loads(await _read(source))["models"] == [2], "a slow cluster is asked less often"
+    assert not answers

@@ -15,6 +15,7 @@ from app.convert import desired_children
 from app.convert.options import Options
 from app.values.meta import Object
 from modelbooster.cli.main import cli
+from tests import screens
 from tests.builders import UID, backend, booster_object, model, stored_object
 from tests.upstream import as_kthena_made
 
@@ -65,6 +66,7 @@ def test_model_of_kthena_waits_for_a_restart(tmp_path: Path) -> None:
 
     text = check(tmp_path, objects)
     assert text.exit_code == 1
+    screens.check("migrate-check", check(tmp_path, objects, "-o", "wide").stdout)
     assert text.stdout.startswith(
         "ModelBooster default/a (form of kthena v0.1.0): is taken over; its pods restart once, "
         "after you allow it\n  change ModelServing a-b1 ("

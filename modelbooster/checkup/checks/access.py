@@ -19,12 +19,12 @@ _ROLE = "model-booster-user"
 
 def api_server(facts: Facts) -> Finding:
     """The API server answers, and is new enough."""
-    where = f"Kubernetes {facts.version} at {facts.server}"
+    where = f"Kubernetes {facts.version}, {facts.server}"
     match = _VERSION.match(facts.version)
     if match and tuple(map(int, match.groups())) < MINIMUM:
         least = ".".join(map(str, MINIMUM))
         return failed(f"{where}: {least} or later is needed", note="upgrade the cluster")
-    return ok(f"{where}, as {facts.user}" if facts.user else where)
+    return ok(f"{where}, user {facts.user}" if facts.user else where)
 
 
 def your_rights(facts: Facts) -> Finding:

@@ -55,7 +55,7 @@ async def _examine(cluster: Cluster) -> list[Result]:
 
     facts = await read_facts(
         cluster.kube,
-        server=cluster.context or "this pod's API server",
+        server=f"context {cluster.context}" if cluster.context else "the cluster of this pod",
         namespace=cluster.namespace,
         program=program_version(),
     )
