@@ -13,9 +13,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.answers.__main__ import page
+from tools.cli_reference import page as cli_page
 
 ROOT = Path(__file__).parents[1]
 VALIDATION = ROOT / "docs/validation.md"
+CLI_PAGE = ROOT / "docs/cli.md"
 CHART_CRD = ROOT / "charts/model-booster/templates/crds.yaml"
 
 
@@ -30,6 +32,11 @@ def test_chart_crd_matches_the_types() -> None:
 
 def test_refusals_page_matches_the_rules() -> None:
     assert VALIDATION.read_text() == "".join(page()), 'run "make generate"'
+
+
+def test_cli_page_matches_the_commands() -> None:
+    text = CLI_PAGE.read_text()
+    assert text == cli_page(text), 'run "make generate"'
 
 
 def declared(*extras: str) -> list[Requirement]:
