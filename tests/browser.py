@@ -14,6 +14,8 @@ from playwright.async_api import BrowserContext, Page, async_playwright
 
 from tests.commands import PROGRAM
 
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+
 _URL = re.compile(r"http://127\.0\.0\.1:\d+/")
 
 
@@ -51,8 +53,8 @@ class Seen:
 
 @asynccontextmanager
 async def browser() -> AsyncIterator[BrowserContext]:
-    """A browser without any state. Debian's Chromium: ``apt-get install chromium``."""
-    program = shutil.which("chromium")
+    """A browser without any state; on Debian ``apt-get install chromium`` installs it."""
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     assert program, "install a browser for this test: apt-get install chromium"
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(

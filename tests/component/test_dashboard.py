@@ -280,6 +280,21 @@ def test_only_reads_and_only_for_its_own_name(url: str) -> None:
             assert client.get(path).status_code == 404
 
 
+def test_another_name_has_to_be_allowed(kubeconfig: Path) -> None:
+    options = ("--allow-host", "fleet.example")
+    with dashboard(kubeconfig, *options) as (url, _), httpx.Client(trust_env=False) as client:
+        for host, status in (("fleet.example", 200), ("FLEET.example:80", 200), ("x", 421)):
+            assert client.get(url, headers={"Host": host}).status_code == status
+
+
+def test_there_is_no_login(kubeconfig: Path) -> None:
+    said = run(kubeconfig, "dashboard", "--address", "192.0.2.1")
+    assert said.code == 2
+    assert said.stderr.startswith(
+        "Warning: everybody who reaches 192.0.2.1 port 8765 can see the fleet; there is no login\n"
+    )
+
+
 def test_a_port_that_is_taken(url: str, kubeconfig: Path) -> None:
     port = urlsplit(url).port
     said = run(kubeconfig, "dashboard", "--port", str(port))
