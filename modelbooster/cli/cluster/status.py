@@ -38,11 +38,14 @@ def status(name: str | None, selector: str, watch: bool, output: str, **options:
 
     async def show(cluster: Cluster) -> None:
         from modelbooster.observe.overview import read_overview
+        from modelbooster.observe.reading import where
 
         shown = ""
         while True:
             overview = await read_overview(cluster, selector, name or "")
             text = _text(overview, output, cluster.all_namespaces, one=bool(name))
+            if not overview.standings:
+                click.echo(f"There is no ModelBooster {where(cluster)}.", err=True)
             if text != shown:
                 _print(text, overview, redraw=watch and bool(screen_of().width))
             shown = text
@@ -58,8 +61,6 @@ def status(name: str | None, selector: str, watch: bool, output: str, **options:
 def _print(text: str, overview: Overview, *, redraw: bool) -> None:
     for note in overview.notes:
         click.echo(f"Note: {note}", err=True)
-    if not overview.standings and not text:
-        click.echo("There is no ModelBooster.", err=True)
     click.echo((_HOME + _CLEAR_BELOW if redraw else "") + text, nl=False, color=True)
 
 
