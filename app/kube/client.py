@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
 
 import orjson
 
+from app.errors import ApiError
 from app.kube.access import Credentials
 from app.kube.backoff import TokenBucket
 from app.kube.connection import Response
-from app.kube.objects import json_of, of_kind, path_of, path_to
+from app.kube.objects import ObjectList, json_of, of_kind, path_of, path_to
 from app.kube.reader import Reader
 from app.kube.request import REQUEST_SECONDS, Request
 from app.kube.transport import Guard, Observe, Transport
 from app.values.meta import Object, Resource
 from app.version import program_version
+
+MAX_TRIES = 10
+"""How often a list is sent, as in client-go."""
 
 FIELD_MANAGER = "model-booster-controller"
 """Field manager of our fields in ``managedFields``."""
@@ -169,6 +176,25 @@ class Kube(Reader):
         return json_of(await self._transport.send(request, self._guard))
 
 
+class PatientKube(Kube):
+    """The same client, whose ``list`` is sent again while the API server asks to wait (429).
+
+    The first list of a kind gets that answer after the API server or the kind's definition is new,
+    until its cache is filled. client-go waits as well. Informers have their own backoff.
+    """
+
+    async def list(self, resource: Resource, **choices: Any) -> ObjectList:
+        """Returns all objects of a kind; the arguments are those of ``Reader.list``."""
+        for tries_left in reversed(range(MAX_TRIES)):
+            try:
+                return await super().list(resource, **choices)
+            except ApiError as exc:
+                if exc.status != HTTPStatus.TOO_MANY_REQUESTS or not tries_left:
+                    raise
+                await asyncio.sleep(exc.retry_after_seconds or 1.0)
+        raise AssertionError("unreachable")
+
+
 @asynccontextmanager
 async def connect(
     kubeconfig: str | None = None,
@@ -179,6 +205,7 @@ async def connect(
     observe: Observe | None = None,
     context: str | None = None,
     headers: Mapping[str, str] | None = None,
+    patient: bool = False,
 ) -> AsyncIterator[Kube]:
     """Opens a client of the API server.
 
@@ -191,6 +218,7 @@ async def connect(
         observe: called with every response.
         context: name of a context in the kubeconfig; None for its current one.
         headers: of every request, such as ``Impersonate-User``.
+        patient: whether lists wait while the API server asks to, see ``PatientKube``.
 
     Raises:
         UsageError: there are no usable credentials.
@@ -201,4 +229,4 @@ async def connect(
     async with Transport(
         credentials, user_agent, bucket=bucket, observe=observe, headers=headers
     ) as transport:
-        yield Kube(transport, guard)
+        yield PatientKube(transport, guard) if patient else Kube(transport, guard)

@@ -9,7 +9,6 @@ from app.errors import NotFound
 from app.kube import Kube
 from app.values.meta import Object, Resource
 from modelbooster.checkup.facts import Facts
-from modelbooster.checkup.fetch import list_patiently
 from modelbooster.checkup.finding import Result
 from modelbooster.checkup.table import CHECKS
 
@@ -49,7 +48,7 @@ async def read_for_takeover(kube: Kube, facts: Facts, namespace: str | None) -> 
 
 async def _read(kube: Kube, resource: Resource, namespace: str | None) -> list[Object]:
     try:
-        found = await list_patiently(kube, resource, namespace=namespace)
+        found = await kube.list(resource, namespace=namespace)
     except NotFound:
         return []
     # Items of a list have neither kind nor version.

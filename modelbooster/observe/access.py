@@ -78,7 +78,10 @@ async def open_cluster(access: Access) -> AsyncIterator[Cluster]:
     chosen = _choose(access)
     try:
         async with connect(
-            chosen.paths, context=chosen.context or None, headers=_headers(access)
+            chosen.paths,
+            context=chosen.context or None,
+            headers=_headers(access),
+            patient=True,
         ) as kube:
             yield Cluster(kube, chosen.namespace, access.all_namespaces, chosen.context)
     except Unreachable as exc:

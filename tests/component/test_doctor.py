@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -59,14 +60,14 @@ def test_remedy_with_helm_3(tmp_path: Path) -> None:
         role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/model-booster-webhook"
         plane.api.request("PATCH", role, {"rules": []}, content_type=MERGE_PATCH)
 
-        def check(name: str) -> dict[str, object]:
+        def check(name: str) -> dict[str, Any]:
             said = run(plane.kubeconfig, "doctor", "-o", "json")
             (found,) = [c for c in json.loads(said.stdout)["checks"] if c["check"] == name]
             return dict(found)
 
         broken = check("webhook-config")
         assert broken["status"] == check("operator-rights")["status"] == "failed"
-        (command,) = broken["remedy"]  # type: ignore[misc]
+        (command,) = broken["remedy"]
         assert command == (
             "helm upgrade model-booster charts/model-booster -n model-booster-system --reuse-values"
         )

@@ -356,7 +356,8 @@ async def _read(source: Source) -> bytes:
 
 @pytest.mark.anyio
 async def test_dashboard_reads_seldom_and_keeps_the_last_state() -> None:
-    now, taken, answers = [0.0], [0.0], [{"models": [1]}, Unreachable("gone"), {"models": [2]}]
+    now, taken = [0.0], [0.0]
+    answers: list[Object | Exception] = [{"models": [1]}, Unreachable("gone"), {"models": [2]}]
 
     async def read() -> Object:
         now[0] += taken[0]
