@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,19 @@ from tests.controlplane import clients, crds
 from tests.controlplane.api import MERGE_PATCH
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import HELM_ARGUMENTS, ROOT
-from tests.world import Admin
 
 
-def test_nothing_is_installed_but_the_definitions(kubeconfig: Path, admin: Admin) -> None:
-    said = run(kubeconfig, "doctor", "-o", "yaml")
+@pytest.fixture
+def bare() -> Iterator[ControlPlane]:
+    """A control plane of its own: on the shared one, other tests leave objects."""
+    with ControlPlane() as plane:
+        crds.install(plane.api, [*crds.children("B"), crds.model_booster()])
+        plane.start_controllers()
+        yield plane
+
+
+def test_nothing_is_installed_but_the_definitions(bare: ControlPlane) -> None:
+    said = run(bare.kubeconfig, "doctor", "-o", "yaml")
 
     assert (said.code, said.stderr) == (1, "")
     found = {check["check"]: check for check in yaml.safe_load(said.stdout)["checks"]}
@@ -36,9 +45,9 @@ def test_nothing_is_installed_but_the_definitions(kubeconfig: Path, admin: Admin
     assert found["webhook-config"]["remedy"] == found["deployments"]["remedy"]
     assert found["modelbooster-crd"]["status"] == "ok"
     for columns in (80, 200):
-        screen, code = run_in_terminal(kubeconfig, "doctor", columns=columns, NO_COLOR="1")
+        screen, code = run_in_terminal(bare.kubeconfig, "doctor", columns=columns, NO_COLOR="1")
         assert code == 1
-        screens.check(f"doctor-nothing-{columns}", screen, NAMESPACE=admin.namespace)
+        screens.check(f"doctor-nothing-{columns}", screen)
 
 
 def test_remedy_with_helm_3(tmp_path: Path) -> None:
