@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from app.catalog.devices import AMD, NVIDIA, device
+from app.catalog.devices import NVIDIA, device
 from app.catalog.fields import ENGINE_NAMES, EngineName
 from app.catalog.schema import ModelFacts
 from app.catalog.serving import Profile, Variant
@@ -72,11 +72,11 @@ class Template:
 def engines_of(template: Template, profile: Profile) -> tuple[EngineName, ...]:
     """Returns the engines that can serve a template with a profile.
 
-    SGLang has an image for NVIDIA's and AMD's devices only, and the connectors are those of vLLM.
+    The image of SGLang is for NVIDIA's devices, and the connectors are those of vLLM.
     """
     found = profile.engines or tuple(e for e in ENGINE_NAMES if e in template.model.engines)
     only_vllm = template.variant is not None and template.variant.connector is not None
-    if only_vllm or device(profile.device).resource not in (NVIDIA, AMD):
+    if only_vllm or device(profile.device).resource != NVIDIA:
         return tuple(e for e in found if e == "vllm")
     return found
 
