@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from app.catalog.architecture import Attention, Sliding, State, Weights
-from app.catalog.fields import Count, EngineName, Facts, Positive
-from app.catalog.serving import Profile, Served, Variant
+from app.catalog.facts.architecture import Attention, Sliding, State, Weights
+from app.catalog.facts.fields import Count, EngineName, Facts, Positive
+from app.catalog.facts.serving import Profile, Served, Variant
 
 Modality = Literal["text", "image", "audio", "video"]
 
@@ -34,6 +34,8 @@ class ModelFacts(Facts):
     """Name of the template: vendor and model, as folder and file."""
     title: str
     """Name for people, for example "Qwen3 32B"."""
+    short_name: Annotated[str | None, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")] = None
+    """Default name of ModelBoosters. Defaults to the model's name with dashes for dots."""
     repository: str
     """Repository on Hugging Face: owner and name."""
     revision: str = "main"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from app.catalog.devices import CPU, device_names, find_device
-from app.catalog.fields import Bytes, EngineName, Facts, Positive
+from app.catalog.facts.fields import Bytes, EngineName, Facts, Positive
 
 _RELEASE_PATTERN = r"^\d+\.\d+\.\d+(\.post\d+|\.\d+)?$"
 
@@ -90,6 +90,8 @@ class Variant(Facts):
 
     suffix: Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$")]
     """End of the name, for example ``NPU`` or ``PD-Disaggregated-NixlConnector``."""
+    short_suffix: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    """End of the default name of ModelBoosters, for example ``npu`` or ``nixl``."""
     title: str
     """What the list of templates says of it, for example "on Ascend NPUs"."""
     connector: Connector | None = None

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from app.catalog.fields import Bytes, Facts, Positive
+from app.catalog.facts.fields import Bytes, Facts, Positive
 
 Precision = Literal["bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4"]
 """Number format of most weights."""
