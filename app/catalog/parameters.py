@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from app.catalog.facts.fields import EngineName, Facts
 from app.catalog.facts.types import type_text
@@ -225,8 +224,8 @@ def _faults(exc: ValidationError) -> Iterator[str]:
         yield f"{'.'.join([place, *inner])}: {_detail(error, given, '' if inner else place)}"
 
 
-def _detail(error: ErrorDetails, given: str, name: str) -> str:
-    match error["type"]:
+def _detail(error: Mapping[str, object], given: str, name: str) -> str:
+    match str(error["type"]):
         case "missing":
             return "is missing"
         case "extra_forbidden":
@@ -234,4 +233,4 @@ def _detail(error: ErrorDetails, given: str, name: str) -> str:
         case kind if name and (kind.endswith("_type") or kind == "literal_error"):
             of = _TYPES[name]
             return f"{given} must be {_ARTICLES.get(of, '')}{of}"
-    return f"{given} must be {error['msg'].removeprefix('Input should be ')}"
+    return f"{given} must be {str(error['msg']).removeprefix('Input should be ')}"
