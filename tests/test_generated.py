@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from app.catalog import files
 from tests.answers.__main__ import page
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +31,10 @@ def test_chart_crd_matches_the_types() -> None:
 
 def test_refusals_page_matches_the_rules() -> None:
     assert VALIDATION.read_text() == "".join(page()), 'run "make generate"'
+
+
+def test_index_of_the_catalogue_matches_its_files() -> None:
+    assert files.INDEX.read_text() == files.index_of(files.read_models()), 'run "make generate"'
 
 
 def declared(*extras: str) -> list[Requirement]:

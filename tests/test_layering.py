@@ -65,6 +65,9 @@ LAYERS = {
     "app.apis": Layer(ours=("app.values",), others=("pydantic", "typing_extensions")),
     # What the engines themselves accept; it knows nothing of ModelBoosters.
     "app.engines": Layer(),
+    # The catalogue: models as data, the memory that they need, and ModelBoosters made of templates.
+    # yaml: its files, read by ``make generate`` and by the tests; the program reads their index.
+    "app.catalog": Layer(ours=(*VOCABULARY, "app.engines"), others=("pydantic", "yaml")),
     # orjson: the revision of a child is a hash of its spec, computed in every pass and review.
     "app.model": Layer(ours=(*VOCABULARY, "app.engines"), others=("orjson",)),
     "app.convert": Layer(ours=(*VOCABULARY, "app.engines", "app.model")),

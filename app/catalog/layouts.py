@@ -1,0 +1,60 @@
+"""The layout of an engine's memory for a profile of a template."""
+
+from __future__ import annotations
+
+from app.catalog.devices import CPU, device
+from app.catalog.facts.fields import EngineName
+from app.catalog.facts.serving import Profile
+from app.catalog.memory import BATCHED_TOKENS, SEQUENCES, Layout
+from app.catalog.templates import Template
+from app.engines.release import Release, release
+
+UTILIZATION: dict[EngineName, float] = {"vllm": 0.9, "sglang": 0.85}
+"""The part of the memory that templates give to an engine: ``gpu-memory-utilization`` of vLLM, for
+everything, and ``mem-fraction-static`` of SGLang, for weights and KV cache."""
+
+EVENTS_KEEP_WINDOWS = release("0.21.0")
+"""The first vLLM release that frees windows although it publishes KV-cache events.
+
+Before it, ``--kv-events-config`` turns the hybrid KV cache manager off: layers with a window keep
+every token, and models with a state do not start (https://github.com/vllm-project/vllm/issues/49537).
+"""
+
+_FP8 = "fp8"
+
+
+def layout_of(
+    template: Template,
+    profile: Profile,
+    engine: EngineName,
+    of: Release,
+    *,
+    events: bool = True,
+) -> Layout:
+    """Returns the layout for a profile, with the arguments that templates write.
+
+    Args:
+        template: the template.
+        profile: one of its profiles, or one made for another device.
+        engine: the engine.
+        of: its release.
+        events: whether the engine publishes KV-cache events, as the operator tells it.
+    """
+    connector = template.variant is not None and template.variant.connector is not None
+    keeps = engine == "vllm" and (connector or (events and of < EVENTS_KEEP_WINDOWS))
+    given = profile.arguments.get(engine, {})
+    on_cpu = profile.device == CPU
+    fp8 = str(given.get("kv-cache-dtype", "")).startswith(_FP8)
+    return Layout(
+        device_memory=profile.memory or device(profile.device).memory,
+        context=profile.context,
+        concurrency=profile.concurrency,
+        tensor=profile.tensor_size,
+        pipeline=profile.pipeline_size,
+        utilization=1.0 if on_cpu else UTILIZATION[engine],
+        static=engine == "sglang",
+        kv_element_bytes=1 if fp8 else 2,
+        frees_windows=not keeps,
+        batched_tokens=BATCHED_TOKENS,
+        sequences=SEQUENCES,
+    )
