@@ -128,6 +128,15 @@ LAYERS = {
     # Files and YAML belong to the command line.
     # Which pods wait for a rollout is decided in one place, for the controller and for files.
     "modelbooster.offline": Layer(ours=(*MEANING, "controller.plan"), others=("yaml", "orjson")),
+    # What looks at a cluster for the command line: yaml reads kubeconfigs.
+    # What the controller says of pods and plans is decided in one place.
+    "modelbooster.observe": Layer(
+        ours=(
+            *(*MEANING, "app.kube", "app.installed", "controller.plan", "controller.status"),
+            *("modelbooster.offline",),
+        ),
+        others=("yaml", "orjson"),
+    ),
     "modelbooster.parts": Layer(ours=PARTS, others=("starlette",)),
     "modelbooster.process": Layer(ours=PARTS, others=("uvloop",)),
     "modelbooster.cli": Layer(ours=PARTS, others=("click",)),

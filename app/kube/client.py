@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import orjson
@@ -151,6 +151,8 @@ async def connect(
     burst: int = 0,
     guard: Guard | None = None,
     observe: Observe | None = None,
+    context: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Kube]:
     """Opens a client of the API server.
 
@@ -161,12 +163,16 @@ async def connect(
         burst: requests above that rate that are sent at once.
         guard: called before every write.
         observe: called with every response.
+        context: name of a context in the kubeconfig; None for its current one.
+        headers: of every request, such as ``Impersonate-User``.
 
     Raises:
         UsageError: there are no usable credentials.
     """
     bucket = TokenBucket(qps, burst) if qps > 0 else None
-    credentials = Credentials(kubeconfig)
+    credentials = Credentials(kubeconfig, context)
     user_agent = f"model-booster/{program_version()}"
-    async with Transport(credentials, user_agent, bucket=bucket, observe=observe) as transport:
+    async with Transport(
+        credentials, user_agent, bucket=bucket, observe=observe, headers=headers
+    ) as transport:
         yield Kube(transport, guard)
