@@ -1,7 +1,8 @@
 """Commands that start an engine, as people publish them in documentation, issues and scripts.
 
 Each is written as it was found, with its comments, variables and continued lines; only addresses of
-machines and tokens are replaced. ``source`` says where the like of it was found.
+machines and tokens are replaced, and a flag is left out that no known release has beside the
+others. ``source`` says where the like of it was found.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ class Published(NamedTuple):
         devices: resource and number of devices of a pod; empty for a CPU.
         pods: pods of one engine.
         model_uri: what the user states because the model is a folder of their machine.
-        stated: the release that the user states because no table has all flags.
     """
 
     name: str
@@ -30,7 +30,6 @@ class Published(NamedTuple):
     devices: str = "nvidia.com/gpu=1"
     pods: int = 1
     model_uri: str | None = None
-    stated: str | None = None
 
 
 _DOCS, _RECIPES, _ISSUES = "documentation of vLLM", "recipes of vLLM", "issues of vLLM"
@@ -91,8 +90,11 @@ vllm/vllm-openai:v0.10.2 \
     Published(
         "gpt-oss in one line of docker",
         _RECIPES,
-        "docker run --gpus all \\\n    -p 8000:8000 \\\n    --ipc=host \\\n    vllm/vllm-openai \\\n"
-        "    --model openai/gpt-oss-20b",
+        r"""docker run --gpus all \
+    -p 8000:8000 \
+    --ipc=host \
+    vllm/vllm-openai \
+    --model openai/gpt-oss-20b""",
         NEWEST,
     ),
     Published(
@@ -239,7 +241,8 @@ vllm serve zai-org/GLM-4.7  \
     Published(
         "two devices and ModelScope",
         _SCRIPTS,
-        r"""CUDA_VISIBLE_DEVICES=0,1 VLLM_USE_MODELSCOPE=true vllm serve Qwen/Qwen3-4B-Instruct-2507 \
+        r"""CUDA_VISIBLE_DEVICES=0,1 VLLM_USE_MODELSCOPE=true \
+  vllm serve Qwen/Qwen3-4B-Instruct-2507 \
   --port 8000 \
   --trust-remote-code \
   --served-model-name Qwen3-4B-Instruct-2507 \
@@ -636,7 +639,6 @@ python3 -m sglang.launch_server \
     --attention-backend ascend \
     --device npu \
     --watchdog-timeout 9000 \
-    --cuda-graph-bs 8 16 24 28 32 \
     --mem-fraction-static 0.68 \
     --max-running-requests 128 \
     --context-length 8188 \
@@ -656,7 +658,6 @@ python3 -m sglang.launch_server \
 """,
         "0.5.23",
         "huawei.com/ascend-1980=16",
-        stated="0.5.4",
     ),
     Published(
         "SGLang with a key, in nerdctl",

@@ -137,6 +137,14 @@ LAYERS = {
         ),
         others=("yaml", "orjson"),
     ),
+    # Commands that start engines, read as data.
+    "modelbooster.commandline": Layer(
+        ours=("app.values", "app.errors", "app.apis", "app.engines", "app.model")
+    ),
+    # ModelBoosters made of templates, and put into a cluster.
+    "modelbooster.authoring": Layer(
+        ours=("app.values", "app.errors", "app.apis", "app.engines", "app.catalog", "app.kube")
+    ),
     "modelbooster.parts": Layer(ours=PARTS, others=("starlette",)),
     "modelbooster.process": Layer(ours=PARTS, others=("uvloop",)),
     "modelbooster.cli": Layer(ours=PARTS, others=("click",)),
@@ -176,6 +184,7 @@ PURE = (
     "certs.objects",
     "certs.pki",
     "certs.policy",
+    "modelbooster.commandline",
     "modelbooster.offline.dialect",
 )
 """Modules that compute values from values: they do not wait, log or ask for the time."""

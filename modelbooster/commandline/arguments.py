@@ -6,17 +6,15 @@ the checks follows argparse: a whole name, a short name, the only flag that a na
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.engines.engine import Engine
 from app.engines.names import in_other_tables, missing, suggestion
-from app.engines.table import STRUCTURED, Flag, Kind, Type
-from app.engines.text import argument_text
+from app.engines.table import Flag, Kind
 from modelbooster.commandline.shell import is_known, unknown_in
+from modelbooster.commandline.values import part_value_of, value_of
 
 _NEGATIVE = re.compile(r"-\d+(\.\d+)?", re.ASCII)
 _LEVEL = re.compile(r"O(\d)?", re.ASCII)
@@ -113,7 +111,9 @@ def _flag(engine: Engine, word: str, reading: Reading) -> _Found | None:
         if short is not None:
             return short
     name = name.replace("_", "-")
-    flag = engine.flag(name) or _abbreviated(engine, name, reading)
+    flag = engine.flag(name)
+    if flag is None and (full := _whole_name(engine, name, reading)):
+        name, flag = full, engine.table.find(full)
     if flag is None:
         flag = in_other_tables(engine.table, name)
         if flag is not None:
@@ -147,16 +147,16 @@ def _short(engine: Engine, name: str, part: str, value: str | None) -> _Found | 
     return None
 
 
-def _abbreviated(engine: Engine, name: str, reading: Reading) -> Flag | None:
-    """Returns the only flag that a name begins, as argparse does."""
+def _whole_name(engine: Engine, name: str, reading: Reading) -> str:
+    """Returns the only flag that a name begins, as argparse does; empty if there are several."""
     table = engine.table
-    meant = {table.first_names.get(one, one) for one in table.names() if one.startswith(name)}
-    if len(meant) != 1:
-        return None
-    (only,) = meant
+    longer = [one for one in table.names() if one.startswith(name)]
+    if len({table.first_names.get(one, one) for one in longer}) != 1:
+        return ""
+    full = min(longer, key=len)
     if name not in ("tp", "pp", "dp", "ep"):
-        reading.notes.append(f"--{name} is short for --{only}")
-    return table.find(only)
+        reading.notes.append(f"--{name} is short for --{full}")
+    return full
 
 
 def _most(found: _Found, words: list[str]) -> int:
@@ -178,7 +178,7 @@ def _keep(reading: Reading, found: _Found, words: list[str]) -> None:
     flag, config = found.flag, reading.config
     if found.part:
         if words:
-            config[f"{flag.name}{found.part}"] = _scalar(words[0])
+            config[f"{flag.name}{found.part}"] = part_value_of(words[0])
         else:
             reading.faults.append(f"--{found.name}{found.part}: needs a value")
         return
@@ -186,19 +186,19 @@ def _keep(reading: Reading, found: _Found, words: list[str]) -> None:
         case Kind.SWITCH | Kind.TOGGLE:
             _keep_switch(reading, found, words)
         case Kind.OPTIONAL:
-            config[flag.name] = _value(flag, words[0]) if words else True
+            config[flag.name] = value_of(flag, words[0]) if words else True
         case Kind.VALUE | Kind.APPEND if not words:
             reading.faults.append(f"--{found.name}: needs a value")
         case Kind.VALUE:
             if flag.name in config:
                 reading.notes.append(f"--{found.name} is given twice, and the last one counts")
-            config[flag.name] = _value(flag, words[0])
+            config[flag.name] = value_of(flag, words[0])
         case Kind.APPEND:
-            config.setdefault(flag.name, []).append(_value(flag, words[0]))
+            config.setdefault(flag.name, []).append(value_of(flag, words[0]))
         case Kind.LIST | Kind.ADAPTERS:
             if flag.name in config:
                 reading.notes.append(f"--{found.name} is given twice, and the last one counts")
-            config[flag.name] = [_value(flag, word) for word in words]
+            config[flag.name] = [value_of(flag, word) for word in words]
 
 
 def _keep_switch(reading: Reading, found: _Found, words: list[str]) -> None:
@@ -213,46 +213,3 @@ def _keep_switch(reading: Reading, found: _Found, words: list[str]) -> None:
             return
         reading.notes.append(f"--{found.name} is a switch; the word {words[0]} after it is dropped")
     reading.config[flag.name] = on
-
-
-def _value(flag: Flag, word: str) -> Any:
-    """Returns a word as the value of a flag, in the type that YAML shows best."""
-    kind = flag.type
-    if flag.kind is Kind.ADAPTERS or kind in STRUCTURED or (kind is Type.MIXED and word[:1] == "{"):
-        return _structure(word)
-    if kind in (Type.INTEGER, Type.SIZE, Type.SIZE_OR_AUTO, Type.BINARY_SIZE):
-        return int(word) if word.lstrip("-").isdecimal() and str(int(word)) == word else word
-    if kind is Type.NUMBER:
-        return _number(word)
-    return word
-
-
-def _number(word: str) -> Any:
-    try:
-        number = float(word)
-        text = argument_text(number)
-        return (int(number) if number.is_integer() else number) if float(text) == number else word
-    except (ValueError, OverflowError):
-        return word
-
-
-def _structure(word: str) -> Any:
-    for read in (json.loads, ast.literal_eval):
-        try:
-            found = read(word)
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            continue
-        if isinstance(found, dict | list):
-            return found
-    return word
-
-
-def _scalar(word: str) -> Any:
-    """Returns the value of a part; the engine reads JSON where it can."""
-    try:
-        found = json.loads(word)
-    except (ValueError, RecursionError):
-        return word
-    if isinstance(found, dict | list):
-        return found
-    return found if found is not None and argument_text(found) == word else word

@@ -60,7 +60,9 @@ def carry(
         notes.append(f"--host {shown(str(host))} is left out: requests come from other pods")
     port = config.pop("port", None)
     if port not in (None, 8000, _PORTS[launch.engine]):
-        notes.append(f"--port {shown(str(port))} is left out: the engine listens on 8000 in its own pod")
+        notes.append(
+            f"--port {shown(str(port))} is left out: the engine listens on 8000 in its own pod"
+        )
     if "download-dir" in config:
         notes.append("--download-dir is left out: cacheURI says where downloads are kept (--cache)")
         del config["download-dir"]

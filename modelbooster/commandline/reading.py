@@ -11,12 +11,19 @@ from app.engines.names import LABELS
 from app.engines.table import releases
 from app.engines.words import command_line
 from app.errors import UsageError
+from modelbooster.commandline import hardware
 from modelbooster.commandline.arguments import Reading, read_arguments
 from modelbooster.commandline.program import Launch
 from modelbooster.commandline.shell import is_known, shown, unknown_in
 
 _BAD_VALUES = frozenset({Wrong.FORM, Wrong.TYPE, Wrong.CHOICE})
-_IMAGES = {"vllm": "vllm/vllm-openai", "sglang": "lmsysorg/sglang"}
+_IMAGES = {
+    ("vllm", "amd.com/gpu"): "vllm/vllm-openai-rocm",
+    ("vllm", hardware.CPU): "vllm/vllm-openai-cpu",
+    ("vllm", ""): "vllm/vllm-openai",
+    ("sglang", ""): "lmsysorg/sglang",
+}
+"""Images of the engines, by engine and resource; ``""`` for all other resources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +69,12 @@ def read_launch(launch: Launch, choices: Choices) -> tuple[Engine, str, Reading,
     if choices.release or launch.release:
         release = choices.release or launch.release
         engine = _engine(launch.engine, "", release)
-        image = f"{_IMAGES[launch.engine]}:v{release}"
-        return engine, image, _accepted(engine, launch.words), []
-    return _newest(launch)
+        reading = _accepted(engine, launch.words)
+        return engine, _image(launch, reading, choices, release), reading, []
+    return _newest(launch, choices)
 
 
-def _newest(launch: Launch) -> tuple[Engine, str, Reading, list[str]]:
+def _newest(launch: Launch, choices: Choices) -> tuple[Engine, str, Reading, list[str]]:
     """Returns the newest release that takes all flags; a command on a machine names none."""
     first: Reading | None = None
     label = LABELS[launch.engine]
@@ -77,7 +84,7 @@ def _newest(launch: Launch) -> tuple[Engine, str, Reading, list[str]]:
         reading = _checked(engine, launch.words)
         first = first or reading
         if not reading.faults:
-            image = f"{_IMAGES[launch.engine]}:v{release}"
+            image = _image(launch, reading, choices, str(release))
             why = (
                 "the newest release known"
                 if release == newest
@@ -90,6 +97,13 @@ def _newest(launch: Launch) -> tuple[Engine, str, Reading, list[str]]:
     assert first is not None  # noqa: S101 - every engine has a table
     hint = "if your release is another one, state it: --engine-release X.Y.Z"
     raise UsageError("\n".join([*first.faults, hint]))
+
+
+def _image(launch: Launch, reading: Reading, choices: Choices, release: str | None) -> str:
+    """Returns the image of a release for the devices of a command that names none."""
+    resource = choices.resource or hardware.resource_of(launch, reading.config)
+    found = _IMAGES.get((launch.engine, resource)) or _IMAGES[launch.engine, ""]
+    return f"{found}:v{release}"
 
 
 def _names(reading: Reading) -> str:
