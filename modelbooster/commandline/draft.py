@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 from app.apis.kinds import MODEL_BOOSTER
@@ -163,7 +162,7 @@ def _size(
     limits = resource_limits(launch.container)
     resource = choices.resource or hardware.resource_of(launch, config)
     if resource != hardware.CPU:
-        limits[resource] = str(ceil(devices / pods))
+        limits[resource] = str(-(-devices // pods))
     visible = hardware.visible_devices(launch)
     if visible is not None and visible < devices and pods == 1:
         notes.append(f"the command shows {visible} devices to an engine that needs {devices}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from math import ceil, prod
+from math import prod
 from typing import Any
 
 from modelbooster.commandline.program import Launch
@@ -86,7 +86,7 @@ def pods_of_engine(config: Mapping[str, Any], devices: int) -> int:
     if nodes > 1 or config.get("distributed-executor-backend") != "ray":
         return nodes
     stages = _whole(config, "pipeline-parallel-size")
-    return max(stages, ceil(devices / MAX_DEVICES_PER_POD))
+    return max(stages, -(-devices // MAX_DEVICES_PER_POD))
 
 
 def visible_devices(launch: Launch) -> int | None:

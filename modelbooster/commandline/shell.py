@@ -19,6 +19,8 @@ _REF, _QUOTED_REF, _END = "\ue000", "\ue001", "\ue002"
 _UNKNOWN, _UNKNOWN_END = "\ue003", "\ue004"
 """Private characters around a variable in a word, if its value is not known."""
 
+_PRIVATE = re.compile("[\x00\ue000-\ue0ff]")
+
 _OPERATORS = "();<>|&"
 _HIDDEN = {character: chr(0xE010 + at) for at, character in enumerate(_OPERATORS)}
 """Operators inside quotes are text; shlex would not tell them from operators."""
@@ -85,7 +87,7 @@ def read_commands(text: str, variables: Mapping[str, str] | None = None) -> list
     Raises:
         UsageError: a quote is not closed.
     """
-    scanned, references = _scanned(_PROMPT.sub("", text))
+    scanned, references = _scanned(_PROMPT.sub("", _PRIVATE.sub("", text)))
     lexer = shlex.shlex(scanned, posix=True, punctuation_chars=_OPERATORS)
     lexer.whitespace_split = True
     lexer.commenters = ""
