@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from app.catalog.build import model_from
 from app.catalog.devices import NVIDIA, device
 from app.catalog.facts.fields import ENGINE_NAMES, EngineName
 from app.catalog.facts.serving import Profile, Variant
@@ -96,7 +97,7 @@ def _index() -> dict[str, dict[str, Any]]:
 
 @cache
 def _model(name: str) -> ModelFacts:
-    return ModelFacts.model_validate_json(json.dumps(_index()[name]))
+    return model_from(_index()[name])
 
 
 @cache
