@@ -7,9 +7,9 @@ newest one of which ``app.engines`` has a table, where the project publishes an 
 from __future__ import annotations
 
 from app.catalog.devices import AMD, ASCEND, CPU, NVIDIA, device
-from app.catalog.fields import EngineName
+from app.catalog.facts.fields import EngineName
+from app.catalog.facts.serving import Profile
 from app.catalog.schema import ModelFacts
-from app.catalog.serving import Profile
 from app.engines.image import release_of_image
 from app.engines.release import Release
 

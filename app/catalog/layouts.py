@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from app.catalog.devices import CPU, device
-from app.catalog.fields import EngineName
+from app.catalog.facts.fields import EngineName
+from app.catalog.facts.serving import Profile
 from app.catalog.memory import BATCHED_TOKENS, SEQUENCES, Layout
-from app.catalog.serving import Profile
 from app.catalog.templates import Template
 from app.engines.release import Release, release
 

@@ -6,6 +6,7 @@ A template is a model, or a variant of one. A model is built when it is first as
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,10 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from app.catalog.build import model_from
 from app.catalog.devices import NVIDIA, device
-from app.catalog.fields import ENGINE_NAMES, EngineName
+from app.catalog.facts.fields import ENGINE_NAMES, EngineName
+from app.catalog.facts.serving import Profile, Variant
 from app.catalog.schema import ModelFacts
-from app.catalog.serving import Profile, Variant
 from app.engines.names import LABELS
 from app.errors import UsageError
 
@@ -43,6 +45,13 @@ class Template:
     def name(self) -> str:
         """Vendor and model, and the suffix of the variant: ``Qwen/Qwen3-32B-NPU``."""
         return self.model.name + (f"-{self.variant.suffix}" if self.variant else "")
+
+    @property
+    def short_name(self) -> str:
+        """Default name of a ModelBooster, a label: ``llama-3-2-1b-instruct``."""
+        name = self.model.short_name or self.model.name.partition("/")[2]
+        suffix = f"-{self.variant.short_suffix}" if self.variant else ""
+        return re.sub(r"[^a-z0-9]+", "-", f"{name}{suffix}".lower()).strip("-")
 
     @property
     def description(self) -> str:
@@ -88,7 +97,7 @@ def _index() -> dict[str, dict[str, Any]]:
 
 @cache
 def _model(name: str) -> ModelFacts:
-    return ModelFacts.model_validate_json(json.dumps(_index()[name]))
+    return model_from(_index()[name])
 
 
 @cache
