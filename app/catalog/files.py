@@ -19,14 +19,12 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel, to_snake
 
 from app.catalog.checks import problems
+from app.catalog.index import PATH
 from app.catalog.schema import ModelFacts
 from app.errors import OperatorError
 
 FOLDER = Path(__file__).parent / "models"
 """The files, a folder for each vendor."""
-
-INDEX = Path(__file__).parent / "index.json"
-"""The index, made by ``make generate``."""
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]i?B)", re.ASCII)
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)([MBT])", re.ASCII)
@@ -137,7 +135,7 @@ def index_of(models: list[ModelFacts]) -> str:
 
 def main() -> None:
     """Writes the index."""
-    INDEX.write_text(index_of(read_models()))
+    PATH.write_text(index_of(read_models()))
 
 
 if __name__ == "__main__":
