@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from app.catalog import files
+from app.catalog import files, index
 from tests.answers.__main__ import page
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +34,7 @@ def test_refusals_page_matches_the_rules() -> None:
 
 
 def test_index_of_the_catalogue_matches_its_files() -> None:
-    assert files.INDEX.read_text() == files.index_of(files.read_models()), 'run "make generate"'
+    assert index.PATH.read_text() == files.index_of(files.read_models()), 'run "make generate"'
 
 
 def declared(*extras: str) -> list[Requirement]:

@@ -74,7 +74,10 @@ LAYERS = {
     "app.lookup": Layer(ours=(*VOCABULARY, "app.model")),
     # re2: users' patterns are checked by the engine that the router runs, in linear time.
     "app.validation": Layer(
-        ours=(*VOCABULARY, "app.engines", "app.model", "app.convert", "app.lookup"),
+        ours=(
+            *(*VOCABULARY, "app.engines", "app.model", "app.convert", "app.lookup"),
+            "app.catalog",  # the memory that known models need
+        ),
         others=("pydantic", "re2"),
     ),
     "app.defaults": Layer(ours=(*VOCABULARY, "app.model")),

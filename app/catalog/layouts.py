@@ -7,18 +7,12 @@ from app.catalog.facts.fields import EngineName
 from app.catalog.facts.serving import Profile
 from app.catalog.memory import BATCHED_TOKENS, SEQUENCES, Layout
 from app.catalog.templates import Template
-from app.engines.release import Release, release
+from app.engines.history import HYBRID_EVENTS
+from app.engines.release import Release
 
 UTILIZATION: dict[EngineName, float] = {"vllm": 0.9, "sglang": 0.85}
 """The part of the memory that templates give to an engine: ``gpu-memory-utilization`` of vLLM, for
 everything, and ``mem-fraction-static`` of SGLang, for weights and KV cache."""
-
-EVENTS_KEEP_WINDOWS = release("0.21.0")
-"""The first vLLM release that frees windows although it publishes KV-cache events.
-
-Before it, ``--kv-events-config`` turns the hybrid KV cache manager off: layers with a window keep
-every token, and models with a state do not start (https://github.com/vllm-project/vllm/issues/49537).
-"""
 
 _FP8 = "fp8"
 
@@ -41,7 +35,7 @@ def layout_of(
         events: whether the engine publishes KV-cache events, as the operator tells it.
     """
     connector = template.variant is not None and template.variant.connector is not None
-    keeps = engine == "vllm" and (connector or (events and of < EVENTS_KEEP_WINDOWS))
+    keeps = engine == "vllm" and (connector or (events and of < HYBRID_EVENTS))
     given = profile.arguments.get(engine, {})
     on_cpu = profile.device == CPU
     fp8 = str(given.get("kv-cache-dtype", "")).startswith(_FP8)

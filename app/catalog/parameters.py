@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-from app.catalog.facts.fields import EngineName, Facts
+from app.catalog.facts.fields import EngineName
 from app.catalog.facts.types import type_text
 from app.errors import UsageError
 from app.values.meta import Object
@@ -36,7 +37,19 @@ Whole = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-class Adapter(Facts):
+class _Strict(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class Adapter(_Strict):
     """One LoRA adapter."""
 
     name: str
@@ -45,10 +58,8 @@ class Adapter(Facts):
     """Where it is, as ``modelURI``."""
 
 
-class Values(Facts):
+class Values(_Strict):
     """The values of one template; None where nothing is given."""
-
-    model_config = ConfigDict(validate_by_name=True)
 
     name: Annotated[str | None, Default("the short name of the model")] = None
     """Name of the ModelBooster, and the model name for clients unless modelName is set."""

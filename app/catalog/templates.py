@@ -5,23 +5,20 @@ A template is a model, or a variant of one. A model is built when it is first as
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from pathlib import Path
-from typing import Any
 
+from app.catalog.build import model_from
 from app.catalog.devices import NVIDIA, device
 from app.catalog.facts.fields import ENGINE_NAMES, EngineName
 from app.catalog.facts.serving import Profile, Variant
+from app.catalog.index import index, model_name
 from app.catalog.schema import ModelFacts
 from app.engines.names import LABELS
 from app.errors import UsageError
-
-_INDEX = Path(__file__).parent / "index.json"
 
 
 class UnknownTemplate(UsageError):
@@ -90,29 +87,19 @@ def engines_of(template: Template, profile: Profile) -> tuple[EngineName, ...]:
 
 
 @cache
-def _index() -> dict[str, dict[str, Any]]:
-    return json.loads(_INDEX.read_bytes())  # type: ignore[no-any-return]
-
-
-@cache
 def _model(name: str) -> ModelFacts:
-    return ModelFacts.model_validate_json(json.dumps(_index()[name]))
+    return model_from(index()[name])
 
 
 @cache
 def _names() -> dict[str, tuple[str, int | None]]:
     """Returns the model of each template, and the place of the variant in it."""
     found: dict[str, tuple[str, int | None]] = {}
-    for model, content in _index().items():
+    for model, content in index().items():
         found[model] = (model, None)
         for place, variant in enumerate(content.get("variants", ())):
             found[f"{model}-{variant['suffix']}"] = (model, place)
     return dict(sorted(found.items(), key=lambda item: item[0].encode()))
-
-
-@cache
-def _repositories() -> dict[str, str]:
-    return {content["repository"].lower(): name for name, content in _index().items()}
 
 
 def template_names() -> tuple[str, ...]:
@@ -155,9 +142,6 @@ def _nearest(name: str) -> str:
 
 
 def model_of_repository(repository: str) -> ModelFacts | None:
-    """Returns the model of a repository of Hugging Face, whatever its case; None if unknown.
-
-    The cost for an unknown repository is one look into a dict.
-    """
-    name = _repositories().get(repository.lower())
+    """Returns the model of a repository of Hugging Face, whatever its case; None if unknown."""
+    name = model_name(repository)
     return None if name is None else _model(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.catalog.choosing.offers import Offer
 from app.catalog.devices import CPU, device
@@ -124,9 +124,13 @@ def _engines(
 
 
 def _with(profile: Profile, context: int | None, concurrency: int | None) -> Profile:
-    change = {"context": context, "concurrency": concurrency}
-    given = {key: value for key, value in change.items() if value is not None}
-    return profile.model_copy(update=given) if given else profile
+    if context is None and concurrency is None:
+        return profile
+    return replace(
+        profile,
+        context=context or profile.context,
+        concurrency=concurrency or profile.concurrency,
+    )
 
 
 def _memory(template: Template, profile: Profile, engine: EngineName) -> Breakdown:
@@ -185,13 +189,11 @@ def _made(
     lengths = [context] if context else list(_lengths(min(_CONTEXT, model.context)))
     for devices in sizes:
         for length in lengths:
-            yield Profile.model_construct(
+            yield Profile(
                 device=offer.device.name,
                 devices=devices,
-                pods=1,
                 context=min(length, model.context),
                 concurrency=concurrency or 1,
-                arguments={},
             )
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from app.catalog.devices import CPU
 from app.catalog.facts.serving import Connector
 from app.catalog.images import release_in
-from app.catalog.layouts import EVENTS_KEEP_WINDOWS, UTILIZATION, layout_of
+from app.catalog.layouts import UTILIZATION, layout_of
 from app.catalog.memory import SEQUENCES, memory_of
 from app.catalog.rendering.plan import Plan
+from app.engines.history import HYBRID_EVENTS
 from app.engines.image import release_of_image
 from app.values.meta import Object
 
@@ -121,5 +122,5 @@ def _cpu_cache(plan: Plan) -> int:
 def _events_end_the_engine(plan: Plan) -> bool:
     """Returns whether the engine cannot start if it publishes KV-cache events."""
     of = release_of_image(plan.engine, plan.image)
-    old = of is not None and of < EVENTS_KEEP_WINDOWS
+    old = of is not None and of < HYBRID_EVENTS
     return plan.engine == "vllm" and old and plan.template.model.state is not None

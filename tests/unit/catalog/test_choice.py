@@ -61,7 +61,7 @@ def test_the_smallest_devices_are_chosen() -> None:
 
 
 def test_nothing_fits_says_what_is_missing_and_the_way_out() -> None:
-    with pytest.raises(NothingFits, match="GiB of weights.*it needs for example 8 x NVIDIA H200"):
+    with pytest.raises(NothingFits, match=r"GiB of weights.*it needs for example 8 x NVIDIA H200"):
         choose(R1, [parse_gpu("8xh100")])
 
 
