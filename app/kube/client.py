@@ -9,6 +9,7 @@ import orjson
 
 from app.kube.access import Credentials
 from app.kube.backoff import TokenBucket
+from app.kube.connection import Response
 from app.kube.objects import json_of, of_kind, path_of, path_to
 from app.kube.reader import Reader
 from app.kube.request import REQUEST_SECONDS, Request
@@ -157,6 +158,24 @@ class Kube(Reader):
         if uid is not None:
             options["preconditions"] = {"uid": uid}
         await self._write("DELETE", path_to(resource, namespace, name), options, {})
+
+    async def exchange(
+        self, method: str, path: str, body: bytes | None, *, seconds: float
+    ) -> Response:
+        """Sends JSON through a proxy of the API server; returns the response, whatever its status.
+
+        Args:
+            method: HTTP method.
+            path: path below the server's address, such as ``.../services/NAME:PORT/proxy/v1/models``.
+            body: JSON; None for none.
+            seconds: limit of the request.
+
+        Raises:
+            Unreachable: there is no complete response.
+        """
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        request = Request(method=method, path=path, body=body, headers=headers, seconds=seconds)
+        return await self._transport.send(request, self._guard)
 
     async def _write(
         self,

@@ -15,6 +15,7 @@ SUMMARIES = {
     "render": "Print the children, without a cluster.",
     "crd": "Print the CustomResourceDefinition.",
     "engine": "Print the flags of the engine in an image.",
+    "status": "Show how ModelBoosters are doing, and why one does not serve.",
     "webhook": "Serve the admission webhook of ModelBoosters.",
     "controller": "Reconcile ModelBoosters and their children.",
     "run": "Run webhook and controller in one process, for development.",
@@ -56,6 +57,8 @@ def _load(name: str) -> click.Command:
             from modelbooster.cli.files.crd import crd as command
         case "engine":
             from modelbooster.cli.files.engine import engine as command
+        case "status":
+            from modelbooster.cli.cluster.status import status as command
         case "webhook":
             from modelbooster.cli.processes import webhook as command
         case "controller":

@@ -48,12 +48,12 @@ async def test_first_file_of_kubeconfig_chooses_as_in_kubectl(
 
     first = await _seen(Access())
     assert (first.context, first.namespace, first.scope) == ("one", "one", "one")
-    command = [clients.kubectl(), "config", "current-context"]
+    command = [str(clients.kubectl()), "config", "current-context"]
     environment = {"KUBECONFIG": named, "HOME": str(tmp_path)}
-    done = await asyncio.to_thread(
-        subprocess.run, command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    said = await asyncio.to_thread(
+        lambda: subprocess.check_output(command, env=environment, text=True)
     )
-    assert done.stdout == "one\n"
+    assert said == "one\n"
     assert (await _seen(Access(context="two"))).namespace == "two"
     assert (await _seen(Access(context="two", namespace="x"))).namespace == "x"
     everywhere = await _seen(Access(namespace="x", all_namespaces=True))
