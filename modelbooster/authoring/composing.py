@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple, cast
 
 from app.catalog.choosing.choice import Choice, choose
@@ -102,7 +103,7 @@ def _named(template: Template, values: Values, engine: EngineName | None) -> Cho
             f"{profile.name}; {served} does"
         )
     context = values.max_model_len
-    wanted = profile.model_copy(update={"context": context}) if context else profile
+    wanted = replace(profile, context=context) if context else profile
     breakdown = _memory(template, wanted, chosen)
     return Choice(wanted, chosen, breakdown, "the profile that --set names")
 

@@ -19,11 +19,12 @@ from modelbooster.cli.catalog.options import (
     print_note,
     read_text,
 )
-from modelbooster.cli.cluster_options import cluster_options
+from modelbooster.cli.cluster_options import cluster_options, with_cluster
 from modelbooster.cli.options import kthena_option
 
 if TYPE_CHECKING:
     from app.values.meta import Object
+    from modelbooster.observe.access import Cluster
 
 _RULE = "=" * 16
 _QUESTION = "Do you want to apply these resources to the cluster? [y/N]: "
@@ -56,11 +57,12 @@ def manifest(
 
     Asks before it applies the object, unless --yes is given.
     """
-    booster = _rendered(name_of_template, values_file, sets, name, kthena, cluster["namespace"])
+    booster = _rendered(name_of_template, values_file, sets, name, kthena, cluster)
+    if dry_run:
+        check_booster(booster, kthena, cluster["namespace"])
     print_note("Generated YAML:" if output == "yaml" else "Generated JSON:")
     print_note(_RULE)
     if dry_run:
-        check_booster(booster, kthena, cluster["namespace"])
         print_booster(booster, output)
         print_note(_RULE)
         print_note("Dry run mode: not applying to cluster")
@@ -80,7 +82,7 @@ def _rendered(
     sets: tuple[str, ...],
     name: str | None,
     kthena: str | None,
-    namespace: str | None,
+    cluster: dict[str, Any],
 ) -> Object:
     from app.catalog.parameters import check_values
     from app.catalog.settings import read_values
@@ -92,7 +94,7 @@ def _rendered(
     except UsageError as exc:
         raise UsageError(f"failed to load template values: {exc}") from None
     values |= {"name": name} if name else {}
-    values.setdefault("namespace", namespace or "default")
+    values.setdefault("namespace", cluster["namespace"] or _namespace_of_context(cluster))
     try:
         booster = compose(found, check_values(values), None, kthena=kthena).booster
     except UsageError as exc:
@@ -100,6 +102,19 @@ def _rendered(
     for line in advice_lines(booster):
         print_note(line)
     return booster
+
+
+def _namespace_of_context(options: dict[str, Any]) -> str:
+    """Returns the namespace of the kubeconfig's context; ``default`` without one."""
+    from modelbooster.observe.access import DEFAULT_NAMESPACE, NoCluster
+
+    async def work(cluster: Cluster) -> str:
+        return cluster.namespace
+
+    try:
+        return with_cluster(options, work)
+    except NoCluster:
+        return DEFAULT_NAMESPACE
 
 
 class _stdout_to_stderr:

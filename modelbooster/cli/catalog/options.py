@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+_SOURCE = "\N{NULL}create"
+"""Stands for the file in messages, which have none here."""
+
 FORMATS = ("yaml", "json", "name")
 
 
@@ -48,13 +51,13 @@ def check_booster(booster: Object, kthena: str | None, namespace: str | None) ->
     from modelbooster.offline.documents import Document
 
     (answer,) = answers(
-        [Document("create", booster)],
+        [Document(_SOURCE, booster)],
         context_for(kthena),
         namespace=namespace or "default",
         note=print_note,
         strict=True,
     )
-    click.echo(answer.problems(), nl=False, err=True)
+    click.echo(answer.problems().replace(f"{_SOURCE}: ", ""), nl=False, err=True)
     if not answer.allowed:
         sys.exit(REFUSED)
 

@@ -43,8 +43,10 @@ def print_template(name: str, output: str | None) -> None:
     if output in (None, "yaml"):
         click.echo(template_text(template), nl=False)
     elif output == "json":
-        facts = template.model.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        click.echo(json.dumps(facts, indent=4, ensure_ascii=False))
+        from modelbooster.offline.dialect import parse
+
+        (facts,) = parse(template.path, template_text(template).encode())
+        click.echo(json.dumps(facts.value, indent=4, ensure_ascii=False))
     else:
         _print_list([template], str(output))
 
