@@ -140,6 +140,12 @@ def _files(launch: Launch, config: dict[str, Any], notes: list[str]) -> None:
     mounts = mounts_of(launch.container)
     for key, value in list(config.items()):
         words = value if isinstance(value, list) else [value]
+        for name, part in value.items() if isinstance(value, dict) else ():
+            if isinstance(part, str) and _PATH.match(part):
+                notes.append(
+                    f"--{key}: {name} is {shown(part)}, a path that pods may not have; name a "
+                    "repository, or put it into the image"
+                )
         for word in words:
             if not isinstance(word, str) or key in _NO_PATHS or not _is_file(word):
                 continue

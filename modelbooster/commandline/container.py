@@ -98,10 +98,21 @@ def container_of(command: Command) -> Container | None:
     for at, word in enumerate(words):
         if word.rpartition("/")[2] not in PROGRAMS:
             continue
+        start = _after_global_options(words, at + 1)
         for verb in (["run"], ["container", "run"]):
-            if words[at + 1 : at + 1 + len(verb)] == verb:
-                return _read(word.rpartition("/")[2], words[at + 1 + len(verb) :], command)
+            if words[start : start + len(verb)] == verb:
+                return _read(word.rpartition("/")[2], words[start + len(verb) :], command)
     return None
+
+
+_GLOBAL_SWITCHES = frozenset({"-D", "--debug", "--tls", "--tlsverify", "-r", "--remote"})
+
+
+def _after_global_options(words: list[str], at: int) -> int:
+    """Returns the place of the verb: ``nerdctl --namespace k8s.io run``."""
+    while at < len(words) and words[at].startswith("-"):
+        at += 1 if "=" in words[at] or words[at] in _GLOBAL_SWITCHES else 2
+    return at
 
 
 def _read(program: str, words: list[str], command: Command) -> Container:

@@ -156,6 +156,7 @@ def _launch(
         base = word.rpartition("/")[2]
         engine, used = _engine_at(words, at)
         if engine:
+            container = container or _apptainer(words[:at])
             return Launch(engine, words[at + used :], variables, container, "", left_out)
         if base in _SHELLS and depth < _MAX_DEPTH:
             script = _script(words[at + 1 :])
@@ -169,8 +170,23 @@ def _launch(
                 return nested[0] if nested else None
         if match := _ASSIGNMENT.fullmatch(word):
             variables[match[1]] = match[2]
-        elif not word.startswith("-") and is_known(word) and base not in _HARMLESS:
+        elif _is_program(words, at) and base not in _HARMLESS:
             left_out.append(word)
+    return None
+
+
+def _is_program(words: list[str], at: int) -> bool:
+    """Returns whether a word may name a program around the engine: no option, and no value."""
+    word = words[at]
+    after_option = at > 0 and words[at - 1].startswith("-")
+    return not (word.startswith("-") or after_option or "://" in word) and is_known(word)
+
+
+def _apptainer(words: list[str]) -> Container | None:
+    """Returns the container of ``apptainer exec docker://IMAGE``; None if there is none."""
+    for word in words:
+        if word.startswith("docker://"):
+            return Container("apptainer", word.removeprefix("docker://"), [])
     return None
 
 

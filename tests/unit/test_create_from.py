@@ -322,6 +322,62 @@ def test_the_command_may_come_from_standard_input(
     assert '"seed": 1' in out
 
 
+@pytest.mark.parametrize(
+    ("text", "image"),
+    [
+        ("nerdctl --namespace k8s.io run vllm/vllm-openai:v0.10.2 --model a/b", "v0.10.2"),
+        ("docker -H tcp://host:2375 container run vllm/vllm-openai:v0.11.2 --model a/b", "v0.11.2"),
+        ("apptainer exec --nv docker://vllm/vllm-openai:v0.16.0 vllm serve a/b", "v0.16.0"),
+        (
+            "numactl -N 0 uv run --with vllm==0.13.0 python -m vllm.entrypoints.openai.api_server "
+            "--model a/b",
+            "v0.13.0",
+        ),
+        (
+            "docker run -itd --rm -p8000:8000 -eA=b --gpus=all vllm/vllm-openai:v0.9.2 serve a/b",
+            "v0.9.2",
+        ),
+        (
+            "docker run --entrypoint=/bin/bash vllm/vllm-openai:v0.18.0 -lc 'vllm serve a/b'",
+            "v0.18.0",
+        ),
+        ('docker exec -it c bash -c "MODEL=a/b; vllm serve $MODEL"', "v0.33.0"),
+    ],
+)
+def test_containers_and_programs_around_are_read(text: str, image: str) -> None:
+    found = made(text)
+    assert found.booster["spec"]["backends"][0]["modelURI"] == "hf://a/b"
+    assert worker_of(found)["image"] == f"vllm/vllm-openai:{image}"
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("numactl -N 0 vllm serve a/b", "left out around the engine: numactl"),
+        ("CUDA_VISIBLE_DEVICES=0,1 vllm serve a/b", "shows 2 devices, but its engine uses 1"),
+        (
+            "CUDA_VISIBLE_DEVICES=0 vllm serve a/b -tp 2",
+            "shows 1 devices to an engine that needs 2",
+        ),
+        ("HF_HUB_OFFLINE=1 vllm serve a/b", "HF_HUB_OFFLINE is left out: pods download the model"),
+        ("VLLM_HOST_IP=1.2.3.4 vllm serve a/b", "VLLM_HOST_IP is left out"),
+        ("vllm serve a/b --chat-template ./x.jinja", "--chat-template ./x.jinja is left out"),
+        ("vllm serve a/b --lora-modules x=/srv/x", "adapters left out: x"),
+        ("vllm serve a/b --download-dir /srv", "--download-dir is left out"),
+        ("docker run -v /srv:/srv vllm/vllm-openai:v0.10.2 --model a/b", "/srv (as /srv) is not"),
+        ("docker run --net host vllm/vllm-openai:v0.10.2 --model a/b", "--net left out"),
+        ("docker run -e X=$X vllm/vllm-openai:v0.10.2 --model a/b", "X is left out: its value"),
+        ("vllm serve a/b --dtype auto --dtype half", "--dtype is given twice"),
+        (
+            'vllm serve a/b --speculative-config \'{"model": "/srv/draft"}\'',
+            "--speculative-config: model is /srv/draft",
+        ),
+    ],
+)
+def test_what_is_left_out_is_told(text: str, want: str) -> None:
+    assert want in "\n".join(made(text).notes)
+
+
 def test_ray_is_kept_where_the_image_has_it() -> None:
     text = (
         "docker run --gpus all vllm/vllm-openai:v0.10.2 --model a/b "
@@ -348,3 +404,11 @@ def test_a_wrong_call_is_explained(
     code, out, err = create(*args)
     assert (code, out) == (2, "")
     assert want in err
+
+
+def test_every_option_is_on_the_page() -> None:
+    from modelbooster.cli.catalog.create import create as command
+
+    page = (Path(__file__).parents[2] / "docs/create.md").read_text()
+    names = [opt for param in command.params for opt in param.opts if opt.startswith("--")]
+    assert [name for name in names if name not in page] == []
