@@ -51,7 +51,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("profiles/0/tensor", 3, "tensor 3 x pipeline 1 must be devices x pods, 2"),
         ("profiles/0/context", 50000, "context 50000 is more than 40960"),
         ("profiles/1/device", "h100-80gb", "profiles: h100-80gb-x2 occurs twice"),
-        ("sources/0/facts", ["gated"], "sources: none for license, weights"),
+        ("sources/0/facts", ["gated"], "sources: none for license"),
         ("name", "Qwen/Qwen4", "must be"),
     ],
 )
