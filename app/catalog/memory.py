@@ -148,9 +148,10 @@ class Breakdown:
         """Returns the sum for people, a line for each part."""
         of, each = self.layout, _requests(self.layout)
         rest = f"room for {self.kv_tokens:,} tokens" if self.kv_available > 0 else "no room"
+        where = "the device" if of.devices == 1 else f"each of {of.devices} devices"
         sign = "" if self.fits else f"; {gib(self.missing)} missing"
         return [
-            f"weights    {gib(self.weights):>10}  of each of {of.devices} device(s)",
+            f"weights    {gib(self.weights):>10}  on {where}",
             f"KV cache   {gib(self.kv_needed):>10}  {each}",
             f"overhead   {gib(self.overhead):>10}  activations, buffers, graphs",
             f"usable     {gib(self.usable):>10}  {of.utilization:g} of {gib(of.device_memory)}",
