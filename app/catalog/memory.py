@@ -147,7 +147,9 @@ class Breakdown:
 
     def lines(self) -> list[str]:
         """Returns the sum for people, a line for each part."""
-        of, each = self.layout, _requests(self.layout)
+        of = self.layout
+        plural = "s" if of.concurrency != 1 else ""
+        each = f"{of.concurrency:,} request{plural} of {of.context:,} tokens"
         rest = f"room for {self.kv_tokens:,} tokens" if self.kv_available > 0 else "no room"
         where = "the device" if of.devices == 1 else f"each of {of.devices} devices"
         sign = "" if self.fits else f"; {gib(self.missing)} missing"
@@ -158,11 +160,6 @@ class Breakdown:
             f"usable     {gib(self.usable):>10}  {of.utilization:g} of {gib(of.device_memory)}",
             f"left       {gib(self.kv_available):>10}  for the KV cache: {rest}{sign}",
         ]
-
-
-def _requests(layout: Layout) -> str:
-    plural = "s" if layout.concurrency != 1 else ""
-    return f"{layout.concurrency:,} request{plural} of {layout.context:,} tokens"
 
 
 def gib(amount: float) -> str:
