@@ -14,9 +14,11 @@ from packaging.utils import canonicalize_name
 
 from app.catalog import files, index
 from tests.answers.__main__ import page
+from tools.catalog.page import page as catalog_page
 
 ROOT = Path(__file__).parents[1]
 VALIDATION = ROOT / "docs/validation.md"
+CATALOG = ROOT / "docs/catalogue.md"
 CHART_CRD = ROOT / "charts/model-booster/templates/crds.yaml"
 
 
@@ -35,6 +37,10 @@ def test_refusals_page_matches_the_rules() -> None:
 
 def test_index_of_the_catalogue_matches_its_files() -> None:
     assert index.PATH.read_text() == files.index_of(files.read_models()), 'run "make generate"'
+
+
+def test_page_of_the_catalogue_matches_it() -> None:
+    assert CATALOG.read_text() == "\n".join(catalog_page()) + "\n", 'run "make generate"'
 
 
 def declared(*extras: str) -> list[Requirement]:

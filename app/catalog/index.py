@@ -28,3 +28,9 @@ def model_name(repository: str) -> str | None:
     None if the catalogue does not know it; that costs one look into a dict.
     """
     return _names().get(repository.lower())
+
+
+def is_gated(repository: str) -> bool | None:
+    """Returns whether a repository of Hugging Face needs a token; None if it is not known."""
+    name = model_name(repository)
+    return None if name is None else bool(index()[name]["gated"])

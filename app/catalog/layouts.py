@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.catalog.devices import CPU, device
 from app.catalog.facts.fields import EngineName
 from app.catalog.facts.serving import Profile
-from app.catalog.memory import BATCHED_TOKENS, SEQUENCES, Layout
+from app.catalog.memory import BATCHED_TOKENS, GIB, SEQUENCES, Layout
 from app.catalog.templates import Template
 from app.engines.history import HYBRID_EVENTS
 from app.engines.release import Release
@@ -15,6 +15,15 @@ UTILIZATION: dict[EngineName, float] = {"vllm": 0.9, "sglang": 0.85}
 everything, and ``mem-fraction-static`` of SGLang, for weights and KV cache."""
 
 _FP8 = "fp8"
+
+
+def batched_tokens(device_memory: int) -> int:
+    """Returns the prompt tokens of one step, if the engine is not told another number.
+
+    It is twice as many on devices with 160 GiB or more (``EngineArgs.get_batch_defaults`` of vLLM
+    0.33.0).
+    """
+    return BATCHED_TOKENS * (2 if device_memory >= 160 * GIB else 1)
 
 
 def layout_of(
@@ -39,8 +48,9 @@ def layout_of(
     given = profile.arguments.get(engine, {})
     on_cpu = profile.device == CPU
     fp8 = str(given.get("kv-cache-dtype", "")).startswith(_FP8)
+    memory = profile.memory or device(profile.device).memory
     return Layout(
-        device_memory=profile.memory or device(profile.device).memory,
+        device_memory=memory,
         context=profile.context,
         concurrency=profile.concurrency,
         tensor=profile.tensor_size,
@@ -49,6 +59,6 @@ def layout_of(
         static=engine == "sglang",
         kv_element_bytes=1 if fp8 else 2,
         frees_windows=not keeps,
-        batched_tokens=BATCHED_TOKENS,
+        batched_tokens=batched_tokens(memory),
         sequences=SEQUENCES,
     )

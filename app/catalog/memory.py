@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from app.catalog.facts.architecture import Sliding
 from app.catalog.schema import ModelFacts
 
 GIB = 2**30
@@ -146,21 +147,19 @@ class Breakdown:
 
     def lines(self) -> list[str]:
         """Returns the sum for people, a line for each part."""
-        of, each = self.layout, _requests(self.layout)
+        of = self.layout
+        plural = "s" if of.concurrency != 1 else ""
+        each = f"{of.concurrency:,} request{plural} of {of.context:,} tokens"
         rest = f"room for {self.kv_tokens:,} tokens" if self.kv_available > 0 else "no room"
+        where = "the device" if of.devices == 1 else f"each of {of.devices} devices"
         sign = "" if self.fits else f"; {gib(self.missing)} missing"
         return [
-            f"weights    {gib(self.weights):>10}  of each of {of.devices} device(s)",
+            f"weights    {gib(self.weights):>10}  on {where}",
             f"KV cache   {gib(self.kv_needed):>10}  {each}",
             f"overhead   {gib(self.overhead):>10}  activations, buffers, graphs",
             f"usable     {gib(self.usable):>10}  {of.utilization:g} of {gib(of.device_memory)}",
             f"left       {gib(self.kv_available):>10}  for the KV cache: {rest}{sign}",
         ]
-
-
-def _requests(layout: Layout) -> str:
-    plural = "s" if layout.concurrency != 1 else ""
-    return f"{layout.concurrency:,} request{plural} of {layout.context:,} tokens"
 
 
 def gib(amount: float) -> str:
@@ -190,39 +189,43 @@ def memory_of(model: ModelFacts, layout: Layout) -> Breakdown:
         layout=layout,
         weights=weights,
         overhead=overhead,
-        kv_token=max(1, int(_token_layer(model, layout) * model.kv_layers * stage)),
+        kv_token=max(1, int(_token(model, layout) * stage)),
         kv_request=max(1, int(_request(model, layout) * stage)),
         usable=usable,
         kv_available=available,
     )
 
 
-def _token_layer(model: ModelFacts, layout: Layout) -> int:
-    """Returns the bytes that one layer keeps of one token on one device."""
+def _token(model: ModelFacts, layout: Layout) -> int:
+    """Returns the bytes that all layers keep of one token, if no layer gives anything back."""
+    windowed = (model.kv_layers - model.full_layers) * _token_layer(model, layout, model.sliding)
+    return windowed + model.full_layers * _token_layer(model, layout)
+
+
+def _token_layer(model: ModelFacts, layout: Layout, sliding: Sliding | None = None) -> int:
+    """Returns the bytes that one layer, with a window or without, keeps of one token."""
     of = model.attention
     if of.latent_size is not None and of.rope_size is not None:
         elements = of.latent_size + of.rope_size
     else:
-        heads = max(1, ceil((of.kv_heads or 1) / layout.tensor))
-        elements = 2 * heads * (of.head_size or 0)
+        kv_heads = (sliding and sliding.kv_heads) or of.kv_heads or 1
+        head_size = (sliding and sliding.head_size) or of.head_size or 0
+        elements = 2 * max(1, ceil(kv_heads / layout.tensor)) * head_size
     return elements * layout.kv_element_bytes + (of.index_bytes or 0)
 
 
 def _request(model: ModelFacts, layout: Layout) -> int:
     """Returns the bytes that all layers keep of one request on one device."""
-    each = _token_layer(model, layout)
     context = _blocks(layout.context)
-    windowed = model.sliding.layers if model.sliding else 0
-    full = model.kv_layers - windowed
-    needed = full * context * each
+    needed = model.full_layers * context * _token_layer(model, layout)
     if model.sliding is not None:
-        seen = context
+        windowed, seen = model.sliding.layers, context
         if layout.frees_windows:
             # Layers share blocks in groups as large as the smaller kind; the last one is padded.
-            group = min(full, windowed) or windowed
+            group = min(model.full_layers, windowed) or windowed
             windowed = ceil(windowed / group) * group
             seen = min(context, _blocks(model.sliding.window - 1 + layout.batched_tokens) + BLOCK)
-        needed += windowed * seen * each
+        needed += windowed * seen * _token_layer(model, layout, model.sliding)
     if model.state is not None:
         needed += model.state.layers * ceil(model.state.bytes / layout.tensor)
     return needed

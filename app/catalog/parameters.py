@@ -224,7 +224,7 @@ def _nearest(name: str) -> str:
     return f"; did you mean {by_case[near[0]]}?" if near else "; see describe template"
 
 
-_ARTICLES = {"whole number": "a ", "number": "a ", "list": "a ", "object": "a "}
+_ARTICLES = {"whole number": "a ", "number": "a ", "list": "a ", "object": "an "}
 
 
 def _faults(exc: ValidationError) -> Iterator[str]:

@@ -76,3 +76,8 @@ class ModelFacts:
         """Layers that keep keys and values."""
         states = self.state.layers if self.state else 0
         return self.attention.layers or self.layers - states
+
+    @property
+    def full_layers(self) -> int:
+        """Layers that keep keys and values of the whole context."""
+        return self.kv_layers - (self.sliding.layers if self.sliding else 0)

@@ -53,6 +53,10 @@ class Sliding:
     """Tokens that such a layer keeps at most."""
     layers: int
     """How many layers are of this kind."""
+    kv_heads: int | None = None
+    """Heads of keys and values in these layers. Defaults to those of ``attention``."""
+    head_size: int | None = None
+    """Elements of one head in these layers. Defaults to those of ``attention``."""
 
 
 @facts

@@ -56,8 +56,8 @@ def test_another_device_gets_a_profile_that_fits() -> None:
 
 
 def test_the_smallest_devices_are_chosen() -> None:
-    offers = [parse_gpu("8xh200"), parse_gpu("4xl40s")]
-    assert choose(find_template("gemma-3-27b-it"), offers).profile.device == "l40s-48gb"
+    offers = [parse_gpu("8xh200"), parse_gpu("2xl4")]
+    assert choose(find_template("Qwen3-8B"), offers).profile.device == "l4-24gb"
 
 
 def test_nothing_fits_says_what_is_missing_and_the_way_out() -> None:

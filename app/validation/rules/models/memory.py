@@ -41,7 +41,8 @@ _STATIC = 0.9
 """What SGLang takes by default for weights and KV cache, at most."""
 
 _LARGE, _MANY = 70 * 2**30, 1024
-"""vLLM runs that many sequences on devices with that memory, except on A100."""
+"""vLLM runs that many sequences on devices with that memory, except on A100
+(``EngineArgs.get_batch_defaults`` of 0.33.0)."""
 
 _SHORTEST = 2048
 """A shorter context is no way out."""
@@ -118,6 +119,7 @@ def _too_large(
 def _layout(
     inputs: RuleInputs, form: BackendForm, worker: WorkerForm, model: ModelFacts, there: Placed
 ) -> Layout:
+    from app.catalog.layouts import batched_tokens
     from app.catalog.memory import BLOCK, SEQUENCES, Layout
 
     of = engine(worker)
@@ -141,6 +143,8 @@ def _layout(
         static=not vllm,
         kv_element_bytes=1 if cache_type is not None and cache_type.text.startswith("fp8") else 2,
         frees_windows=not keeps,
+        batched_tokens=whole(worker, "max-num-batched-tokens", "chunked-prefill-size")
+        or batched_tokens(there.memory if there.known else 0),
         sequences=whole(worker, "max-num-seqs", "max-running-requests")
         or (_MANY if many else SEQUENCES),
     )
