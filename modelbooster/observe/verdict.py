@@ -150,7 +150,7 @@ def _unhandled(booster: Object, now: datetime) -> Explanation | None:
 
 _REMEDIES: dict[str, str] = {
     Reason.VALIDATION_FAILED: "correct that field: kubectl edit modelbooster {name}",
-    Reason.UNSUPPORTED_TYPE: "use the type vLLM, vLLMDisaggregated or SGLang",
+    Reason.UNSUPPORTED_TYPE: "use vLLM, vLLMDisaggregated, SGLang or SGLangDisaggregated",
     Reason.NAME_CONFLICT: "delete the other object, or rename this ModelBooster or its backend",
     Reason.CONFLICTING: "let only one of the two controllers write it: model-booster doctor",
     "KindUnavailable:": "install kthena's CustomResourceDefinitions",
