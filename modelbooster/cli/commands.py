@@ -9,8 +9,6 @@ import click
 
 SUMMARIES = {
     "create": "Make a ModelBooster of a model's name, or of a command.",
-    "get": "Print the templates of the catalogue.",
-    "describe": "Print all that is known of a template.",
     "validate": "Print what the webhook would answer, without a cluster.",
     "render": "Print the children, without a cluster.",
     "crd": "Print the CustomResourceDefinition.",
@@ -52,10 +50,6 @@ def _load(name: str) -> click.Command:
     match name:
         case "create":
             from modelbooster.cli.catalog.create import create as command
-        case "get":
-            from modelbooster.cli.catalog.get import get as command
-        case "describe":
-            from modelbooster.cli.catalog.get import describe as command
         case "validate":
             from modelbooster.cli.files.validate import validate as command
         case "render":

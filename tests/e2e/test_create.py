@@ -48,7 +48,7 @@ def _engine(serving: Object) -> Object:
     return containers["engine"]
 
 
-def test_a_model_in_one_line_is_served(program: Program, kubectl: Kubectl, admin: Admin) -> None:
+def test_a_model_in_one_line_is_served(program: Program, admin: Admin) -> None:
     said = program("create", "gpt-oss-20b", "--apply")
     assert (said.stdout, said.code) == (f"{KIND}/gpt-oss-20b created\n", 0), said.stderr
     assert "openai/gpt-oss-20b on 1 x NVIDIA H100 80 GB with vLLM" in said.stderr
@@ -56,7 +56,7 @@ def test_a_model_in_one_line_is_served(program: Program, kubectl: Kubectl, admin
     serving = admin.until(MODEL_SERVING, "gpt-oss-20b-vllm")
     assert _engine(serving)["resources"]["limits"] == {"nvidia.com/gpu": "1"}
     admin.serve(MODEL_SERVING, "gpt-oss-20b-vllm")
-    said = kubectl("wait", "mb/gpt-oss-20b", "--for=condition=Active", "--timeout=30s")
+    said = program("wait", "gpt-oss-20b", "--timeout", "30s")
     assert said.code == 0, said.stderr
     route = admin.until(MODEL_ROUTE, "gpt-oss-20b")
     assert route["spec"]["modelName"] == "gpt-oss-20b"

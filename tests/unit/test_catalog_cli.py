@@ -242,12 +242,3 @@ def test_applying_without_a_cluster_is_a_failure_with_a_sentence(run: Run) -> No
     code, out, err = run("create", "Qwen3-32B", "--gpu", "h100", "--apply")
     assert (code, out) == (1, "")
     assert err.splitlines()[-1].startswith("Error: no cluster is configured")
-
-
-@pytest.mark.parametrize(
-    "args", [("get",), ("get", "pods"), ("get", "template"), ("describe", "template")]
-)
-def test_a_wrong_call_is_explained(run: Run, args: tuple[str, ...]) -> None:
-    code, out, err = run(*args)
-    assert (code, out) == (2, "")
-    assert err
