@@ -90,7 +90,12 @@ def _rendered(
 
     found = template_of(template)
     try:
-        values = read_values({file: read_text(file) for file in files}, sets)
+        texts = {file: read_text(file) for file in files}
+    except UsageError as exc:
+        detail = f"failed to read values file: {exc}"
+        raise UsageError(f"failed to load template values: {detail}") from None
+    try:
+        values = read_values(texts, sets)
     except UsageError as exc:
         raise UsageError(f"failed to load template values: {exc}") from None
     values |= {"name": name} if name else {}

@@ -41,7 +41,7 @@ def read_text(name: str) -> str:
             return file.read()
     except (OSError, UnicodeDecodeError) as exc:
         reason = getattr(exc, "strerror", None) or "it is not UTF-8"
-        raise UsageError(f"failed to read values file: {name}: {reason}") from exc
+        raise UsageError(f"{name}: {reason}") from exc
 
 
 def check_booster(booster: Object, kthena: str | None, namespace: str | None) -> None:
