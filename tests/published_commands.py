@@ -145,8 +145,7 @@ vllm serve openai/gpt-oss-120b \
 vllm serve moonshotai/Kimi-K2-Instruct --trust-remote-code --tokenizer-mode auto """
         "--tensor-parallel-size 8 --pipeline-parallel-size 2 --dtype bfloat16 --quantization fp8 "
         "--max-model-len 2048 --max-num-seqs 1 --max-num-batched-tokens 1024 "
-        "--enable-chunked-prefill --disable-log-requests --kv-cache-dtype fp8 "
-        "--distributed-executor-backend ray",
+        "--enable-chunked-prefill --disable-log-requests --kv-cache-dtype fp8",
         NEWEST,
         "nvidia.com/gpu=8",
         2,

@@ -9,6 +9,7 @@ from typing import Any
 from app.engines.engine import Engine
 from app.errors import UsageError
 from app.model.engine import RAY_GONE
+from app.model.roles import EXECUTOR_BACKEND
 from app.values.meta import Object
 from modelbooster.commandline.left_out import mounts_of
 from modelbooster.commandline.program import Launch
@@ -22,7 +23,7 @@ _NO_PATHS = frozenset({"root-path", "fastapi-root-path", "middleware"})
 _IMAGE_FILES = "examples/"
 """Folder of the templates in vLLM's images, relative to the working directory."""
 
-_SILENT = frozenset({"node-rank", "master-addr", "master-port", "headless", "nnodes"}) | {
+_SILENT = frozenset({"node-rank", "master-addr", "master-port", "headless"}) | {
     *("dist-init-addr", "enable-metrics", "dist-timeout")
 }
 """Arguments that the operator writes itself."""
@@ -70,6 +71,7 @@ def carry(
         notes.append("--uds is left out: requests reach the engine on its TCP port")
         del config["uds"]
     _executor(launch, engine, config, notes, pods)
+    config.pop("nnodes", None)
     env = _secrets(launch.engine, config, secrets)
     _files(launch, config, notes)
     return env
@@ -108,13 +110,21 @@ def _check(engine: str, config: Mapping[str, Any]) -> None:
 def _executor(
     launch: Launch, engine: Engine, config: dict[str, Any], notes: list[str], pods: int
 ) -> None:
-    """Leaves Ray out where the official image has none."""
-    key = "distributed-executor-backend"
+    """Says how the pods of one engine find each other, and leaves Ray out where there is none."""
+    if launch.engine != "vllm":
+        return
+    if config.pop("nnodes", 1) != 1 and pods > 1:
+        config.setdefault(EXECUTOR_BACKEND, "mp")
     official = launch.container is None or "vllm-openai" in launch.container.image
-    if config.get(key) == "ray" and official and engine.at_least(RAY_GONE):
-        del config[key]
+    if not (official and engine.at_least(RAY_GONE)):
+        return
+    if config.get(EXECUTOR_BACKEND) == "ray":
+        del config[EXECUTOR_BACKEND]
         how = "vLLM connects the pods by itself" if pods > 1 else "one pod needs no Ray"
-        notes.append(f"--{key} ray is left out: the image has no Ray, and {how}")
+        notes.append(f"--{EXECUTOR_BACKEND} ray is left out: the image has no Ray, and {how}")
+    if pods > 1:
+        # If nothing tells the release of the image, conversion would start Ray.
+        config.setdefault(EXECUTOR_BACKEND, "mp")
 
 
 def _secrets(engine: str, config: dict[str, Any], secrets: SecretKeys) -> list[Object]:

@@ -156,11 +156,14 @@ def _size(
 ) -> tuple[int, dict[str, str]]:
     """Returns the pods of one engine, and the limits of each."""
     devices = hardware.devices_of_engine(launch.engine, config)
-    pods = choices.pods or hardware.pods_of_engine(config, devices)
-    if pods > 1 and choices.pods is None and "nnodes" not in config:
-        notes.append(f"Ray over several machines becomes {pods} pods; --pods states another number")
-    limits = resource_limits(launch.container)
     resource = choices.resource or hardware.resource_of(launch, config)
+    pods = choices.pods or hardware.pods_of_engine(launch, config, resource, devices)
+    if pods > 1 and choices.pods is None and "nnodes" not in config:
+        notes.append(
+            f"{devices} devices over several machines become {pods} pods; --pods states another "
+            "number"
+        )
+    limits = resource_limits(launch.container)
     if resource != hardware.CPU:
         limits[resource] = str(-(-devices // pods))
     visible = hardware.visible_devices(launch)

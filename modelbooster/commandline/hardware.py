@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
+from app.model.roles import EXECUTOR_BACKEND
 from modelbooster.commandline.program import Launch
 
 NVIDIA = "nvidia.com/gpu"
+AMD = "amd.com/gpu"
 CPU = "cpu"
 
 _BY_IMAGE = (
-    (re.compile(r"rocm", re.ASCII), "amd.com/gpu"),
+    (re.compile(r"rocm", re.ASCII), AMD),
     (re.compile(r"ascend|cann", re.ASCII), "huawei.com/ascend-1980"),
     (re.compile(r"gaudi|habana|hpu", re.ASCII), "habana.ai/gaudi"),
     (re.compile(r"vllm-tpu|sglang.*tpu", re.ASCII), "google.com/tpu"),
@@ -21,15 +23,15 @@ _BY_IMAGE = (
     (re.compile(r"cpu|xeon", re.ASCII), CPU),
 )
 _BY_DEVICE = (
-    (re.compile(r"/dev/kfd"), "amd.com/gpu"),
+    (re.compile(r"/dev/kfd"), AMD),
     (re.compile(r"/dev/davinci"), "huawei.com/ascend-1980"),
     (re.compile(r"nvidia\.com/gpu"), NVIDIA),
 )
 VISIBLE = {
     "CUDA_VISIBLE_DEVICES": NVIDIA,
     "NVIDIA_VISIBLE_DEVICES": NVIDIA,
-    "HIP_VISIBLE_DEVICES": "amd.com/gpu",
-    "ROCR_VISIBLE_DEVICES": "amd.com/gpu",
+    "HIP_VISIBLE_DEVICES": AMD,
+    "ROCR_VISIBLE_DEVICES": AMD,
     "ASCEND_RT_VISIBLE_DEVICES": "huawei.com/ascend-1980",
     "ASCEND_VISIBLE_DEVICES": "huawei.com/ascend-1980",
     "HABANA_VISIBLE_DEVICES": "habana.ai/gaudi",
@@ -77,13 +79,17 @@ def devices_of_engine(engine: str, config: Mapping[str, Any]) -> int:
     return prod((tensor, pipeline, context, ranks))
 
 
-def pods_of_engine(config: Mapping[str, Any], devices: int) -> int:
+def pods_of_engine(launch: Launch, config: Mapping[str, Any], resource: str, devices: int) -> int:
     """Returns over how many machines the command spreads one engine.
 
-    ``--nnodes`` says it. With Ray, each stage of a pipeline usually has a machine.
+    ``--nnodes`` says it. With Ray, which vLLM also uses for more devices than a machine has, each
+    stage of a pipeline usually has a machine.
     """
     nodes = _whole(config, "nnodes")
-    if nodes > 1 or config.get("distributed-executor-backend") != "ray":
+    if nodes > 1 or launch.engine != "vllm":
+        return nodes
+    many = devices > MAX_DEVICES_PER_POD and resource in (NVIDIA, AMD)
+    if config.get(EXECUTOR_BACKEND) != "ray" and not many:
         return nodes
     stages = _whole(config, "pipeline-parallel-size")
     return max(stages, -(-devices // MAX_DEVICES_PER_POD))

@@ -309,14 +309,25 @@ def test_what_is_left_out_is_told(text: str, want: str) -> None:
     assert want in "\n".join(made(text).notes)
 
 
-def test_ray_is_kept_where_the_image_has_it() -> None:
-    text = (
-        "docker run --gpus all vllm/vllm-openai:v0.10.2 --model a/b "
-        "--tensor-parallel-size 8 --pipeline-parallel-size 2 --distributed-executor-backend ray"
-    )
-    worker = worker_of(made(text))
-    assert worker["pods"] == 2
-    assert worker["config"]["distributed-executor-backend"] == "ray"
+@pytest.mark.parametrize(
+    ("image", "words", "pods", "executor"),
+    [
+        ("vllm/vllm-openai:v0.10.2", "-tp 8 -pp 2 --distributed-executor-backend ray", 2, "ray"),
+        ("vllm/vllm-openai:latest", "-tp 8 -pp 2 --distributed-executor-backend ray", 2, "mp"),
+        ("vllm/vllm-openai:latest", "-tp 16 --nnodes 2 --node-rank 0", 2, "mp"),
+        ("vllm/vllm-openai:v0.33.0", "-tp 16", 2, "mp"),
+        ("vllm/vllm-openai:v0.33.0", "-tp 2 --distributed-executor-backend ray", 1, None),
+        ("me/vllm:mine", "-tp 8 -pp 2 --distributed-executor-backend ray", 2, "ray"),
+        ("vllm/vllm-openai:v0.33.0", "-tp 2 --distributed-executor-backend mp", 1, "mp"),
+    ],
+)
+def test_pods_of_one_engine_find_each_other(
+    image: str, words: str, pods: int, executor: str | None
+) -> None:
+    worker = worker_of(made(f"docker run --gpus all {image} vllm serve a/b {words}"))
+    assert worker["pods"] == pods
+    assert worker["config"].get("distributed-executor-backend") == executor
+    assert "nnodes" not in worker["config"]
 
 
 @pytest.mark.parametrize(

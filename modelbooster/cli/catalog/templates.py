@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from app.catalog.templates import Template
 
 _RULE = "=" * 17
+_INDENT = "    "
+_WIDTH = 100
+"""Width of paragraphs that do not go to a terminal."""
 
 
 def print_templates(output: str) -> None:
@@ -113,35 +117,39 @@ def _yaml_list(to_yaml: Any, rows: list[dict[str, str]]) -> str:
 
 
 def _profiles(template: Template, screen: Screen) -> str:
-    from app.catalog.memory import gib
-    from modelbooster.authoring.composing import devices_text, memory_of_profile
+    """Returns a table of the profiles, with the memory of one device."""
+    from app.catalog.memory import GIB
+    from modelbooster.authoring.composing import memory_of_profile
 
-    columns = [Column("NAME"), Column("DEVICES"), Column("CONTEXT"), Column("REQUESTS")]
-    columns += [Column("ENGINES"), Column("WEIGHTS"), Column("KV CACHE"), Column("USABLE")]
+    columns = [Column("NAME"), Column("CONTEXT"), Column("REQUESTS"), Column("ENGINES")]
+    columns.append(Column("WEIGHTS + KV CACHE"))
     rows = []
     for profile in template.profiles:
         engines, memory = memory_of_profile(template, profile)
+        parts = [f"{part / GIB:.1f}" for part in (memory.weights, memory.kv_needed)]
         rows.append(
             [
                 profile.name,
-                devices_text(profile),
                 str(profile.context),
                 str(profile.concurrency),
                 ",".join(engines),
-                gib(memory.weights),
-                gib(memory.kv_needed),
-                gib(memory.usable),
+                f"{' + '.join(parts)} of {memory.usable / GIB:.1f} GiB",
             ]
         )
     return table(columns, rows, screen)
 
 
 def _parameters(screen: Screen) -> str:
+    """Returns the parameters, each with its meaning in the next lines."""
     from app.catalog.parameters import PARAMETERS
 
-    columns = [Column("NAME"), Column("TYPE", "end"), Column("DEFAULT", "end"), Column("", "end")]
-    rows = [[one.name, one.type, one.default, one.meaning] for one in PARAMETERS]
-    return table(columns, rows, screen, header=False)
+    width = (screen.width or _WIDTH) - len(_INDENT)
+    text = ""
+    for one in PARAMETERS:
+        default = f"; default: {one.default}" if one.default else ""
+        text += f"{one.name} ({one.type}{default})\n"
+        text += fill(one.meaning, width, initial_indent=_INDENT, subsequent_indent=_INDENT) + "\n"
+    return text
 
 
 def _indented(text: str) -> str:
