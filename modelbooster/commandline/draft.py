@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from app.apis.kinds import MODEL_BOOSTER
+from app.apis.kinds import MODEL_BOOSTER, PROFILES, Profile
 from app.apis.schema import SERVED_NAME_PATTERN
 from app.engines.engine import Engine
 from app.engines.image import release_of_image
@@ -81,6 +81,7 @@ def draft(text: str, choices: Choices, read_file: Callable[[str], str]) -> Draft
             "each pod downloads the model when it starts; --cache hostpath:///var/cache/models or "
             "--cache pvc://CLAIM keeps it"
         )
+    form = PROFILES[choices.kthena] if choices.kthena else Profile.A
     worker = {"type": "server", "image": image, "replicas": 1, "pods": pods}
     backend = {
         "name": launch.engine,
@@ -88,8 +89,7 @@ def draft(text: str, choices: Choices, read_file: Callable[[str], str]) -> Draft
         "modelURI": source.uri,
         **({"cacheURI": choices.cache_uri} if choices.cache_uri else {}),
         **({"env": env} if env else {}),
-        "minReplicas": 1,
-        "maxReplicas": 1,
+        **({"replicas": 1} if form is Profile.C else {"minReplicas": 1, "maxReplicas": 1}),
         **({"loraAdapters": adapters} if adapters else {}),
         "workers": [
             worker
@@ -107,7 +107,10 @@ def draft(text: str, choices: Choices, read_file: Callable[[str], str]) -> Draft
         "apiVersion": MODEL_BOOSTER.api_version,
         "kind": MODEL_BOOSTER.kind,
         "metadata": metadata,
-        "spec": {**({"name": client_name} if client_name != name else {}), "backends": [backend]},
+        "spec": {
+            **({"name": client_name} if client_name != name else {}),
+            **({"backends": [backend]} if form is Profile.A else {"backend": backend}),
+        },
     }
     return Draft(booster, notes, secrets)
 

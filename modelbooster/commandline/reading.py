@@ -39,6 +39,7 @@ class Choices:
         cache_uri: where pods keep downloads.
         resource: the extended resource that counts the devices.
         pods: pods of one engine.
+        kthena: kthena release whose own schema shall accept the object as well.
     """
 
     name: str | None = None
@@ -49,6 +50,7 @@ class Choices:
     cache_uri: str | None = None
     resource: str | None = None
     pods: int | None = None
+    kthena: str | None = None
 
 
 def read_launch(launch: Launch, choices: Choices) -> tuple[Engine, str, Reading, list[str]]:

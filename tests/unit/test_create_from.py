@@ -240,6 +240,21 @@ def test_what_the_user_states_wins() -> None:
     assert found.booster["spec"]["backends"][0]["cacheURI"] == "pvc://models"
 
 
+@pytest.mark.parametrize(
+    ("kthena", "form"),
+    [
+        ("v0.1.0", ("backends", ["maxReplicas", "minReplicas"])),
+        ("v0.4.0", ("backend", ["maxReplicas", "minReplicas"])),
+        ("v1.0.0", ("backend", ["replicas"])),
+    ],
+)
+def test_kthena_decides_the_form(kthena: str, form: tuple[str, list[str]]) -> None:
+    spec = made("vllm serve a/b", kthena=kthena).booster["spec"]
+    (field,) = (name for name in spec if name.startswith("backend"))
+    backend = spec[field][0] if field == "backends" else spec[field]
+    assert (field, sorted(name for name in backend if "eplicas" in name)) == form
+
+
 def test_the_command_may_come_from_standard_input(
     create: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:

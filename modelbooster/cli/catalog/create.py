@@ -110,7 +110,9 @@ def create(
         )
     if command is not None:
         _refuse({"--engine": engine, "--set": sets, "-f": files}, "with --from the command says it")
-        booster = _from_command(command, name, gpu, cluster["namespace"], about)
+        booster = _from_command(
+            command, name, gpu, cluster["namespace"], {**about, "kthena": kthena}
+        )
     else:
         _refuse({_flag(key): value for key, value in about.items()}, "is an option of --from")
         booster = _from_catalog(str(model), gpu, engine, sets, files, name, kthena, cluster)
@@ -165,6 +167,7 @@ def _from_command(
             cache_uri=about["cache"],
             resource=gpu[0] if gpu else None,
             pods=about["pods"],
+            kthena=about["kthena"],
         ),
         read_text,
     )
