@@ -32,6 +32,7 @@ _POWERS = {"K": 1, "M": 2, "G": 3, "B": 3, "T": 4}
 _AMOUNTS = frozenset({"bytes", "memory", "index_bytes"})
 _COUNTS = frozenset({"parameters", "active_parameters"})
 
+
 _READER = TypeAdapter(ModelFacts)
 
 
@@ -46,7 +47,7 @@ def read_model(path: Path) -> ModelFacts:
         CatalogError: the file is no YAML, breaks the schema, or does not have the model's name.
     """
     try:
-        content: Any = yaml.safe_load(path.read_bytes())
+        content: Any = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
     except yaml.YAMLError as exc:
         raise CatalogError(f"{path}: {exc}") from None
     try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.catalog.devices import CPU, device
 from app.catalog.facts.fields import EngineName
 from app.catalog.facts.serving import Profile
-from app.catalog.memory import BATCHED_TOKENS, GIB, SEQUENCES, Layout
+from app.catalog.memory import BATCHED_TOKENS, GIB, SEQUENCES, Layout, memory_of
 from app.catalog.templates import Template
 from app.engines.history import HYBRID_EVENTS
 from app.engines.release import Release
@@ -36,6 +38,9 @@ def layout_of(
 ) -> Layout:
     """Returns the layout for a profile, with the arguments that templates write.
 
+    SGLang keeps more of layers with a window than vLLM. Fewer requests of a profile fit then, and
+    the layout has as many as do, but at least one.
+
     Args:
         template: the template.
         profile: one of its profiles, or one made for another device.
@@ -44,12 +49,14 @@ def layout_of(
         events: whether the engine publishes KV-cache events, as the operator tells it.
     """
     connector = template.variant is not None and template.variant.connector is not None
-    keeps = engine == "vllm" and (connector or (events and of < HYBRID_EVENTS))
+    # SGLang 0.5.23 reserves room for all tokens in layers with a window (Gemma 2 and 3), or for 0.8
+    # of them (``swa-full-tokens-ratio``).
+    keeps = engine == "sglang" or connector or (events and of < HYBRID_EVENTS)
     given = profile.arguments.get(engine, {})
     on_cpu = profile.device == CPU
     fp8 = str(given.get("kv-cache-dtype", "")).startswith(_FP8)
     memory = profile.memory or device(profile.device).memory
-    return Layout(
+    layout = Layout(
         device_memory=memory,
         context=profile.context,
         concurrency=profile.concurrency,
@@ -62,3 +69,7 @@ def layout_of(
         batched_tokens=batched_tokens(memory),
         sequences=SEQUENCES,
     )
+    if engine == "sglang" and template.model.sliding is not None:
+        most = int(memory_of(template.model, layout).requests)
+        return replace(layout, concurrency=max(1, min(profile.concurrency, most)))
+    return layout

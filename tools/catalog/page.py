@@ -66,7 +66,8 @@ For example {example} with vLLM:
 
 Layers with a sliding window save memory only if the engine gives back what is out of sight. vLLM before 0.21.0 does not do so while
 it publishes KV-cache events, which the operator turns on (`kv-events-config: null` turns it off). Models with layers that have a
-state do not even start there; the webhook warns of that. Prefill and decode in pods of their own keep every token, too.
+state do not even start there; the webhook warns of that. Prefill and decode in pods of their own keep every token, too. SGLang reserves
+room for all tokens in such layers, or for 0.8 of them (`swa-full-tokens-ratio`), so fewer requests of a profile fit.
 
 ### Compared with logs
 
@@ -283,7 +284,7 @@ def _profiles(template: Template) -> Iterator[tuple[str, ...]]:
                 template.name.partition("/")[2],
                 profile.name,
                 f"{profile.context:,}",
-                str(profile.concurrency),
+                str(found.layout.concurrency),
                 LABELS[engine],
                 gib(found.weights),
                 gib(found.kv_needed),

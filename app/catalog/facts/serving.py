@@ -41,7 +41,8 @@ class Profile:
     context: int
     """Most tokens of one request (``max-model-len``)."""
     concurrency: int
-    """Requests of that length that fit into the KV cache at the same time."""
+    """Requests of that length that fit into the KV cache at the same time. With SGLang it may be
+    fewer, if the model has layers with a window."""
     engines: tuple[EngineName, ...] | None = None
     """Engines for which the profile is meant. Defaults to all that serve the model."""
     memory: Bytes | None = None

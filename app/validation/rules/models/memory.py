@@ -142,7 +142,7 @@ def _layout(
         utilization=_utilization(worker),
         static=not vllm,
         kv_element_bytes=1 if cache_type is not None and cache_type.text.startswith("fp8") else 2,
-        frees_windows=not keeps,
+        frees_windows=vllm and not keeps,
         batched_tokens=whole(worker, "max-num-batched-tokens", "chunked-prefill-size")
         or batched_tokens(there.memory if there.known else 0),
         sequences=whole(worker, "max-num-seqs", "max-running-requests")
