@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from app.errors import OperatorError
+from app.errors import ApiError, OperatorError
 from app.kube import Response
 from app.values.meta import Object, Resource
 from app.values.untyped import as_dict, as_list
@@ -131,13 +131,25 @@ async def ask(
         response = await _send(cluster, hop, COMPLETION, {**base, "prompt": prompt}, seconds)
     body = _parsed(response)
     if response.status != 200:
-        raise HopFailed(why_failed(response.status, body, hop, model))
+        is_idle = response.status == 404 and await _exists(cluster, hop)
+        raise HopFailed(why_failed(response.status, body, hop, model, is_idle=is_idle))
     first = as_dict(next(iter(as_list(as_dict(body).get("choices"))), {}))
     if not first:
         raise HopFailed(f"{hop} answered 200, but not as an OpenAI API: {_short(body)}")
     message = as_dict(first.get("message"))
     answer = message.get("content") or message.get("reasoning_content") or first.get("text")
     return Answer(str(answer or ""), as_dict(body))
+
+
+async def _exists(cluster: Cluster, hop: Hop) -> bool:
+    """Whether a Service exists: the API server answers 404 as well if it has no endpoints."""
+    if not hop.is_router:
+        return False
+    try:
+        await cluster.kube.get(SERVICE, hop.namespace, hop.name)
+    except ApiError:
+        return False
+    return True
 
 
 async def _send(cluster: Cluster, hop: Hop, path: str, body: Object, seconds: float) -> Response:
@@ -153,7 +165,7 @@ def _parsed(response: Response) -> Any:
         return response.body.decode(errors="replace").strip()
 
 
-def why_failed(status: int, body: Any, hop: Hop, model: str) -> str:
+def why_failed(status: int, body: Any, hop: Hop, model: str, *, is_idle: bool = False) -> str:
     """Returns which hop failed and what to do, from a response that is not 200.
 
     Args:
@@ -161,10 +173,11 @@ def why_failed(status: int, body: Any, hop: Hop, model: str) -> str:
         body: the parsed response, or its text.
         hop: what the request was sent to.
         model: the name of the model in the request.
+        is_idle: whether the Service exists although the API server answered 404.
     """
     content = as_dict(body)
     if content.get("kind") == "Status":
-        return _of_api_server(status, str(content.get("message", "")), hop)
+        return _of_api_server(status, str(content.get("message", "")), hop, is_idle=is_idle)
     text = _short(content.get("error") or content.get("message") or body)
     if hop.is_router and isinstance(body, str):
         return _of_router(status, body, model)
@@ -173,7 +186,7 @@ def why_failed(status: int, body: Any, hop: Hop, model: str) -> str:
     return f"the engine answered {status}: {text}"
 
 
-def _of_api_server(status: int, message: str, hop: Hop) -> str:
+def _of_api_server(status: int, message: str, hop: Hop, *, is_idle: bool) -> str:
     what = "services" if hop.is_router else "pods"
     instead = "; or ask a pod itself with --pod" if hop.is_router else ""
     if status == 403:
@@ -181,12 +194,12 @@ def _of_api_server(status: int, message: str, hop: Hop) -> str:
             f"the API server does not let you through to {hop}: {message}; ask for the right to "
             f"create {what}/proxy{instead}"
         )
+    if is_idle or "no endpoints available" in message:
+        return f"no pod of the {hop} is ready: see kubectl get pods -n {hop.namespace}{instead}"
     if status == 404:
         return (
             f"{hop} does not exist: install kthena's router, or name yours with --router{instead}"
         )
-    if "no endpoints available" in message:
-        return f"no pod of the {hop} is ready: see kubectl get pods -n {hop.namespace}{instead}"
     return f"the API server cannot reach {hop}: {message}"
 
 
