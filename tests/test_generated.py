@@ -15,7 +15,6 @@ from packaging.utils import canonicalize_name
 from app.catalog import files, index
 from tests.answers.__main__ import page
 from tools.catalog.page import page as catalog_page
-
 from tools.cli_reference import page as cli_page
 
 ROOT = Path(__file__).parents[1]
@@ -44,6 +43,8 @@ def test_index_of_the_catalogue_matches_its_files() -> None:
 
 def test_page_of_the_catalogue_matches_it() -> None:
     assert CATALOG.read_text() == "\n".join(catalog_page()) + "\n", 'run "make generate"'
+
+
 def test_cli_page_matches_the_commands() -> None:
     text = CLI_PAGE.read_text()
     assert text == cli_page(text), 'run "make generate"'

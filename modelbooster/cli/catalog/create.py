@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.errors import ApiError, UsageError
+from modelbooster.cli.catalog.command_or_manifest import CommandOrManifest, ModelArgument
 from modelbooster.cli.catalog.options import (
     FORMATS,
     apply_to_cluster,
@@ -26,29 +27,8 @@ if TYPE_CHECKING:
     from modelbooster.observe.access import Cluster
 
 
-class _Create(click.Command):
-    """``create MODEL``, ``create --from COMMAND``, and ``create manifest`` of kthena's own tool."""
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        """Hands over to ``create manifest`` if that is called."""
-        if args[:1] == ["manifest"]:
-            from modelbooster.cli.catalog.manifest import manifest
-
-            context: click.Context = manifest.make_context(
-                "create manifest", args[1:], parent, **extra
-            )
-            return context
-        return super().make_context(info_name, args, parent, **extra)
-
-
-@click.command(cls=_Create)
-@click.argument("model", required=False)
+@click.command(cls=CommandOrManifest, no_args_is_help=False)
+@click.argument("model", cls=ModelArgument, required=False)
 @click.option(
     "--from",
     "command",
