@@ -166,7 +166,7 @@ class Kube(Reader):
 
         Args:
             method: HTTP method.
-            path: path below the server's address, such as ``.../services/NAME:PORT/proxy/v1/models``.
+            path: path below the server's address: ``.../services/NAME:PORT/proxy/v1/models``.
             body: JSON; None for none.
             seconds: limit of the request.
 

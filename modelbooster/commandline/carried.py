@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.engines.engine import Engine
+from app.engines.text import argument_text
 from app.errors import UsageError
 from app.model.engine import RAY_GONE
 from app.model.roles import EXECUTOR_BACKEND
 from app.values.meta import Object
 from modelbooster.commandline.left_out import mounts_of
 from modelbooster.commandline.program import Launch
-from modelbooster.commandline.secrets import SecretKeys, looks_secret
+from modelbooster.commandline.secrets import SecretKeys, looks_secret, without_secrets
 from modelbooster.commandline.shell import shown
 from modelbooster.commandline.sources import host_path
 
@@ -132,16 +133,18 @@ def _secrets(engine: str, config: dict[str, Any], secrets: SecretKeys) -> list[O
     known = _KEYS[engine]
     env: list[Object] = []
     for key, value in list(config.items()):
-        first = value[0] if isinstance(value, list) and value else value
-        if not isinstance(first, str) or not (key in known or looks_secret(first)):
+        first = value[0] if isinstance(value, list) and len(value) == 1 else value
+        text = argument_text(first)
+        if not (key in known or looks_secret(text)):
             continue
-        name = known.get(key) or key.upper().replace("-", "_").replace(".", "_")
+        name = known.get(key) or re.sub(r"\W", "_", key.upper())
         env.append(secrets.variable(name))
         if name in _READ_BY_ENGINE:
             del config[key]
         else:
             # Kubernetes replaces it in the command of the container.
-            config[key] = f"$({name})"
+            variable = f"$({name})"
+            config[key] = variable if key in known else without_secrets(text, variable)
     return env
 
 

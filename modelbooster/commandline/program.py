@@ -170,7 +170,7 @@ def _launch(
                 return nested[0] if nested else None
         if match := _ASSIGNMENT.fullmatch(word):
             variables[match[1]] = match[2]
-        elif _is_program(words, at) and base not in _HARMLESS:
+        elif not left_out and _is_program(words, at) and base not in _HARMLESS:
             left_out.append(word)
     return None
 

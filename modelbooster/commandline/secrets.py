@@ -13,7 +13,8 @@ _NAME = re.compile(
     re.ASCII,
 )
 _VALUE = re.compile(
-    r"hf_[A-Za-z0-9]{20,}|(?:sk|ghp|gho|glpat|nvapi)[-_][A-Za-z0-9_-]{16,}|AKIA[A-Z0-9]{12,}",
+    r"(?<![\w-])(?:hf_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{12,}"
+    r"|(?:sk|ghp|gho|glpat|nvapi)[-_][A-Za-z0-9_-]{16,})(?![\w-])",
     re.ASCII,
 )
 _CREDENTIALS = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
@@ -27,8 +28,13 @@ def is_secret(name: str, value: str | None) -> bool:
 
 
 def looks_secret(value: str) -> bool:
-    """Returns whether a value is a token of a well-known form, or a URL with a password."""
-    return _VALUE.fullmatch(value) is not None or _CREDENTIALS.search(value) is not None
+    """Returns whether a value holds a token of a well-known form, or a URL with a password."""
+    return _VALUE.search(value) is not None or _CREDENTIALS.search(value) is not None
+
+
+def without_secrets(value: str, instead: str) -> str:
+    """Returns a text with another one in place of its secrets."""
+    return instead if _CREDENTIALS.search(value) else _VALUE.sub(instead, value)
 
 
 @dataclass(slots=True)

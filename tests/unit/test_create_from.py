@@ -61,6 +61,11 @@ SECRETS = {
     "in a proxy's address": "docker run -e "
     "HTTPS_PROXY=http://user:hf_abcdefghijklmnopqrstuvwxyz@proxy:3128 "
     "vllm/vllm-openai:v0.10.2 --model Qwen/Qwen3-8B",
+    "inside of a variable": "docker run -e "
+    'CFG=\'{"t": "hf_abcdefghijklmnopqrstuvwxyz"}\' vllm/vllm-openai:v0.10.2 --model '
+    "Qwen/Qwen3-8B",
+    "inside of an object": "vllm serve Qwen/Qwen3-8B --additional-config "
+    '\'{"token": "hf_abcdefghijklmnopqrstuvwxyz"}\'',
     "in an argument": "vllm serve Qwen/Qwen3-8B --root-path hf_abcdefghijklmnopqrstuvwxyz",
 }
 
@@ -83,6 +88,21 @@ def test_a_secret_in_a_refused_command_is_not_printed(create: Callable[..., Ran]
     assert (code, out) == (2, "")
     assert "abcdefghijklm" not in err
     assert "--dtypo: vLLM 0.33.0 has no such flag; did you mean dtype?" in err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "vllm serve a/b hf_abcdefghijklmnopqrstuvwxyz",
+        "docker run -e HF_TOKEN=hf_abcdefghijklmnopqrstuvwxyz --gpu all image",
+        "vllm serve --port hf_abcdefghijklmnopqrstuvwxyz a/b",
+        "HF_TOKEN=hf_abcdefghijklmnopqrstuvwxyz vllm serve 'a/b",
+        "vllm serve a/b --dtype hf_abcdefghijklmnopqrstuvwxyz",
+    ],
+)
+def test_no_message_holds_a_secret(create: Callable[..., Ran], text: str) -> None:
+    _, out, err = create("--from", text)
+    assert "abcdefghijklm" not in out + err
 
 
 def test_an_unknown_flag_names_the_release_and_the_nearest(create: Callable[..., Ran]) -> None:
