@@ -157,6 +157,28 @@ def test_nodes_decide_the_profile(run: Run, add_node: Callable[..., None]) -> No
 
 
 @pytest.mark.parametrize(
+    ("major", "memory", "want"),
+    [("8", "24576", "counts as NVIDIA "), ("7", "24576", "counts as NVIDIA T4"), ("8", "900", "")],
+)
+def test_the_memory_of_an_unknown_product_counts(
+    run: Run, add_node: Callable[..., None], major: str, memory: str, want: str
+) -> None:
+    labels = {
+        "nvidia.com/gpu.product": "NVIDIA-GeForce-RTX-3090",
+        "nvidia.com/gpu.memory": memory,
+        "nvidia.com/gpu.compute.major": major,
+    }
+    add_node("desk", {"nvidia.com/gpu": "4"}, labels)
+
+    code, _, err = run("create", "Qwen/Qwen3-8B")
+
+    told = "NVIDIA-GeForce-RTX-3090 is not known; by its memory it " + want
+    assert (told in err) == bool(want), err
+    # Devices without bfloat16 serve nothing here.
+    assert code == (1 if major == "7" else 0), err
+
+
+@pytest.mark.parametrize(
     ("resource", "labels", "template", "device"),
     [
         (
@@ -190,7 +212,7 @@ def test_nodes_of_other_vendors_are_known(
     ("resource", "want"),
     [
         (None, "the cluster has no nodes"),
-        ("nvidia.com/gpu", "nodes offer nvidia.com/gpu without the label nvidia.com/gpu.product"),
+        ("nvidia.com/gpu", "nodes offer nvidia.com/gpu, but their labels nvidia.com/gpu.product"),
         ("habana.ai/gaudi", "nodes offer habana.ai/gaudi, which tells no device"),
         ("cpu", "no node offers an accelerator"),
     ],

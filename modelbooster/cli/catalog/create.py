@@ -213,6 +213,8 @@ def _offers_of_cluster(template: Template, options: dict[str, Any]) -> list[Offe
             raise
         offers, note = [], "you may not list the nodes of the cluster"
     if offers:
+        if note:
+            print_note(note)
         return offers
     print_note(f"{note}; the first profile of the template is taken, --gpu chooses another one")
     return None
