@@ -51,7 +51,8 @@ def warnings(uri: str = "hf://Qwen/Qwen3-32B", kind: str = "vLLM", **fields: Any
 )
 def test_what_does_not_fit_is_warned_of(fields: dict[str, Any]) -> None:
     (text,) = warnings(**fields)
-    assert "of weights" in text
+    assert "does not fit: weights" in text
+    assert len(text) <= 240
     assert "; set " in text or "; use larger devices" in text
 
 

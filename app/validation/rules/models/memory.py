@@ -109,8 +109,8 @@ def _too_large(
     if found.fits:
         return None
     return (
-        f"{model.repository} needs {gib(found.weights)} of weights, {gib(found.kv_needed)} of KV "
-        f"cache ({layout.context:,} tokens) and about {gib(found.overhead)} more per device; "
+        f"does not fit: weights {gib(found.weights)}, KV cache {gib(found.kv_needed)} "
+        f"({layout.context:,} tokens), about {gib(found.overhead)} more per device; "
         f"{LABELS[worker.engine]} may use {gib(found.usable)} ({there.title}); "
         f"{_way_out(model, worker, found)}"
     )
@@ -178,7 +178,6 @@ def _way_out(model: ModelFacts, worker: WorkerForm, found: Breakdown) -> str:
         if tensor <= layout.tensor or model.attention.heads % tensor:
             continue
         if memory_of(model, replace(layout, tensor=tensor)).fits:
-            total = tensor * layout.pipeline
-            ways.append(f"{name} to {tensor} on {total} devices")
+            ways.append(f"{name} to {tensor}")
             break
     return f"set {', or '.join(ways)}" if ways else "use larger devices, or a quantized model"
