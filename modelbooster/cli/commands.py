@@ -15,6 +15,7 @@ SUMMARIES = {
     "webhook": "Serve the admission webhook of ModelBoosters.",
     "controller": "Reconcile ModelBoosters and their children.",
     "run": "Run webhook and controller in one process, for development.",
+    "completion": "Print the completion script of a shell.",
 }
 """The first sentence of each command's help, for the list of commands. A test compares them."""
 
@@ -53,6 +54,8 @@ def _load(name: str) -> click.Command:
             from modelbooster.cli.processes import controller as command
         case "run":
             from modelbooster.cli.processes import run as command
+        case "completion":
+            from modelbooster.cli.completion import completion as command
         case _:
             raise AssertionError(f"{name} is not loaded")
     return command

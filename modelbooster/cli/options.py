@@ -20,7 +20,9 @@ REFUSED = 1
 USAGE = 2
 """Exit code: wrong arguments or settings."""
 
-files_argument = click.argument("files", nargs=-1, metavar="[FILE...|-]")
+files_argument = click.argument(
+    "files", nargs=-1, metavar="[FILE...|-]", type=click.Path(allow_dash=True)
+)
 kthena_option = click.option(
     "--kthena",
     metavar="RELEASE",
