@@ -38,8 +38,6 @@ NVIDIA_PRODUCT = "nvidia.com/gpu.product"
 NVIDIA_MEMORY = "nvidia.com/gpu.memory"
 """Node label of the same: MiB of each device, or of each MIG instance."""
 
-NVIDIA_COUNT = "nvidia.com/gpu.count"
-
 AMD_PRODUCT = "amd.com/gpu.product-name"
 """Node label of AMD's node labeller."""
 

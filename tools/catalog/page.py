@@ -91,7 +91,9 @@ _PARAMETERS = """\
 `true` is a truth value, `[a, b]` a list, and quotes make a text. `config.seed=1` sets a part of an object, `loraAdapters[0].name=a` a part of a list, and a
 backslash hides a dot or comma. `0`, `false` and `""` are values; `null` is none. An unknown name is an error that names the nearest one.
 
-The names are those of kthena's templates, with ours added.
+The names are those of kthena's templates, with ours added. Some defaults differ on purpose: `owner` and `annotationName` are absent; `backendName` is
+the engine, which leaves room for the names of pods; there is one replica and no autoscaling until `minReplicas` is below `maxReplicas`;
+`targetValue` is 5, because kthena's router refuses requests from 10 waiting on; NPU and prefill/decode twins have names of their own.
 """
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.apis.kinds import MODEL_BOOSTER, PROFILES
-from app.catalog.devices import ASCEND, CPU, NVIDIA, NVIDIA_PRODUCT
+from app.catalog.devices import AMD, AMD_PRODUCT, ASCEND, CPU, NVIDIA, NVIDIA_PRODUCT
 from app.catalog.facts.fields import EngineName
 from app.catalog.facts.serving import Connector, Profile
 from app.catalog.parameters import Values, ValuesError, check_values
@@ -21,6 +21,9 @@ CACHE = "hostpath:///mnt/cache"
 
 TOKEN_SECRET = "hugging-face"  # noqa: S105 - the name of a Secret
 """Default of ``tokenSecret`` for gated models."""
+
+_LABELS = {NVIDIA: NVIDIA_PRODUCT, AMD: AMD_PRODUCT}
+"""The node label that names the product, by the resource of the devices."""
 
 _TYPES: dict[EngineName, str] = {"vllm": "vLLM", "sglang": "SGLang"}
 
@@ -195,13 +198,15 @@ def _affinity(plan: Plan) -> Object | None:
     """Returns an affinity to nodes with the device of the profile, if it is asked for."""
     if not plan.values.require_device:
         return None
-    if plan.device.resource != NVIDIA:
+    label = _LABELS.get(plan.device.resource)
+    if label is None:
         what = "NPUs" if plan.device.resource == ASCEND else plan.device.title
         raise ValuesError(f"requireDevice: no node label tells {what} apart; leave it out")
+    shared = ("", "-SHARED") if label == NVIDIA_PRODUCT else ("",)
     wanted = {
-        "key": NVIDIA_PRODUCT,
+        "key": label,
         "operator": "In",
-        "values": [p + s for p in plan.device.products for s in ("", "-SHARED")],
+        "values": [product + suffix for product in plan.device.products for suffix in shared],
     }
     terms = {"nodeSelectorTerms": [{"matchExpressions": [wanted]}]}
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}

@@ -45,13 +45,15 @@ def warnings(uri: str = "hf://Qwen/Qwen3-32B", kind: str = "vLLM", **fields: Any
         {"resources": {"limits": {"huawei.com/ascend-1980": 1}}},
         {"affinity": on(PRODUCT, "NVIDIA-L4"), "kind": "SGLang"},
         {"affinity": H100, "config": {"max_model_len": "32768", "kv-cache-dtype": "auto"}},
+        {"affinity": H100, "config": {"max-model-len": 32768, "dtype": "bfloat16"}},
         {"uri": "hf://deepseek-ai/DeepSeek-R1"},  # on no device that there is
         {"uri": "hf://qwen/qwen3-32b", "affinity": H100},
     ],
 )
 def test_what_does_not_fit_is_warned_of(fields: dict[str, Any]) -> None:
     (text,) = warnings(**fields)
-    assert "of weights" in text
+    assert "does not fit: weights" in text
+    assert len(text) <= 240
     assert "; set " in text or "; use larger devices" in text
 
 
@@ -64,6 +66,7 @@ def test_what_does_not_fit_is_warned_of(fields: dict[str, Any]) -> None:
         {"affinity": H100, "config": {"max-model-len": "auto"}},
         {"affinity": H100, "config": {"max-model-len": 16384, "max-num-seqs": 64}},
         {"affinity": H100, "config": {"max-model-len": 32768, "quantization": "fp8"}},
+        {"affinity": H100, "config": {"max-model-len": 32768, "data-parallel-size": 2}},
         {
             "affinity": H100,
             "config": {"tensor-parallel-size": 2},

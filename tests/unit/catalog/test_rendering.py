@@ -103,6 +103,16 @@ def test_prefill_and_decode() -> None:
     assert workers[1]["config"]["kv-transfer-config"]["kv_connector"] == "NixlConnector"
 
 
+@pytest.mark.parametrize(
+    ("profile", "label"),
+    [("h100-80gb-x4", "nvidia.com/gpu.product"), ("mi300x-192gb-x1", "amd.com/gpu.product-name")],
+)
+def test_pods_can_require_the_device(profile: str, label: str) -> None:
+    worker = worker_of(made("Llama-3.3-70B-Instruct", profile=profile, requireDevice=True))
+    required = worker["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert required["nodeSelectorTerms"][0]["matchExpressions"][0]["key"] == label
+
+
 def test_twins_have_names_of_their_own() -> None:
     assert made("Qwen/Qwen3-32B-NPU")["metadata"]["name"] == "qwen3-32b-npu"
     assert "huawei.com/ascend-1980" in worker_of(made("Qwen/Qwen3-32B-NPU"))["resources"]["limits"]

@@ -32,7 +32,10 @@ _OTHER_SIZES = (
     *("quantization", "load-format", "cpu-offload-gb", "hf-overrides", "dtype"),
     *("data-parallel-size", "data-parallel-size-local", "dp-size"),
 )
-"""Arguments that change how much memory the weights need on a device."""
+"""Arguments that may change how much memory the weights need on a device."""
+
+_SAME_SIZE = frozenset({"auto", "bfloat16", "safetensors", "fastsafetensors", "mistral", "1"})
+"""Values of them that do not."""
 
 _MORE_UTILIZATION = release("0.33.0")
 """The first table of vLLM in which ``gpu-memory-utilization`` is 0.92, not 0.9, by default."""
@@ -52,7 +55,7 @@ def models_fit_their_devices(inputs: RuleInputs) -> Iterator[str]:
     """An engine that lacks memory ends after the whole model was downloaded and loaded."""
     for form, worker in inputs.served_workers:
         model = _known(form)
-        if model is None or not worker.resources or value_of(worker, *_OTHER_SIZES) is not None:
+        if model is None or not worker.resources or _has_another_size(worker):
             continue
         if found := _too_large(inputs, form, worker, model):
             yield f"{worker.path}: {found}"
@@ -71,6 +74,11 @@ def states_are_not_published(inputs: RuleInputs) -> Iterator[str]:
                 f"{model.repository} with KV-cache events, because it has layers with a state; "
                 f"set {_EVENTS}: null, or use {HYBRID_EVENTS} or later"
             )
+
+
+def _has_another_size(worker: WorkerForm) -> bool:
+    given_sizes = [value_of(worker, name) for name in _OTHER_SIZES]
+    return any(size is not None and size.text not in _SAME_SIZE for size in given_sizes)
 
 
 def _known(form: BackendForm) -> ModelFacts | None:
@@ -109,8 +117,8 @@ def _too_large(
     if found.fits:
         return None
     return (
-        f"{model.repository} needs {gib(found.weights)} of weights, {gib(found.kv_needed)} of KV "
-        f"cache ({layout.context:,} tokens) and about {gib(found.overhead)} more per device; "
+        f"does not fit: weights {gib(found.weights)}, KV cache {gib(found.kv_needed)} "
+        f"({layout.context:,} tokens), about {gib(found.overhead)} more per device; "
         f"{LABELS[worker.engine]} may use {gib(found.usable)} ({there.title}); "
         f"{_way_out(model, worker, found)}"
     )
@@ -178,7 +186,6 @@ def _way_out(model: ModelFacts, worker: WorkerForm, found: Breakdown) -> str:
         if tensor <= layout.tensor or model.attention.heads % tensor:
             continue
         if memory_of(model, replace(layout, tensor=tensor)).fits:
-            total = tensor * layout.pipeline
-            ways.append(f"{name} to {tensor} on {total} devices")
+            ways.append(f"{name} to {tensor}")
             break
     return f"set {', or '.join(ways)}" if ways else "use larger devices, or a quantized model"
