@@ -17,7 +17,7 @@ from tests.conftest import Ran
 PROGRAM = str(Path(sys.executable).with_name("model-booster"))
 PATIENCE_SECONDS = 100
 
-_AGE = re.compile(r"\b(?:\d+[ydhms]){1,2}\b( {2,})?")
+_AGE = re.compile(r"(?<!\[)\b(?:\d+[ydhms]){1,2}\b( {2,})?")
 
 
 def run(kubeconfig: Path | str, *args: str, stdin: str = "", **environment: str) -> Ran:

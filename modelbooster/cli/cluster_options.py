@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +11,9 @@ import click
 
 if TYPE_CHECKING:
     from modelbooster.observe.access import Cluster
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as that of a shell: 128 and the number of the signal."""
 
 _Result = TypeVar("_Result")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -62,4 +66,7 @@ def with_cluster(options: dict[str, Any], work: Callable[[Cluster], Awaitable[_R
         async with open_cluster(access) as cluster:
             return await work(cluster)
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -206,6 +206,9 @@ def _heads(names: Sequence[str], most: int) -> Iterable[int]:
 def _without_middle(name: str, most: int, head: int, screen: Screen) -> str:
     if len(name) <= most:
         return name
+    kind = name.find("/") + 1
+    if most - kind > _MIN_WIDTHS["middle"]:
+        head = max(head, kind)  # the kind stays whole, as in ModelServing/NAME
     tail = most - 1 - head
     return name[:head] + screen.symbol("ellipsis") + name[len(name) - tail :]
 

@@ -198,7 +198,7 @@ async def test_chat_with_a_router_that_is_not_ready_or_not_allowed(
     )
     assert (await _chat(kubeconfig, PROMPT, "--router", "x")).code == 2
     asleep = await _chat(kubeconfig, PROMPT, "--pod")
-    assert asleep.stderr == "Error: no engine of qwen is ready: see model-booster status qwen\n"
+    assert asleep.stderr == "Error: qwen has no pods: see model-booster status qwen\n"
 
 
 async def test_chat_with_an_engine_itself(

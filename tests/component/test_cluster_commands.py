@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from app.values.meta import Object
 from modelbooster.offline.dialect import to_yaml
 from tests import audit
 from tests.builders import backend, booster_object
-from tests.commands import aged, run
+from tests.commands import PROGRAM, aged, run
 from tests.component.running import DEPLOYING, is_in, running
 from tests.conftest import Ran
 from tests.controlplane.plane import ControlPlane
@@ -33,7 +35,7 @@ from tests.played_pods import (
     waiting,
 )
 from tests.screens import check
-from tests.world import Admin
+from tests.world import PATIENCE_SECONDS, Admin
 
 pytestmark = pytest.mark.anyio
 
@@ -303,6 +305,47 @@ async def test_status_quotes_the_last_words_of_an_engine(
         "Failed core proc(s): {}\n"
     )
     check("status-crash", await commands.out("status", "qwen"))
+
+
+@pytest.mark.parametrize(
+    ("command", "before", "after"),
+    [
+        (["status", "-w"], b"qwen is not active", b"qwen is active"),
+        (["get", "mb", "-w"], b"qwen   Initialized", b"qwen   Active"),
+        (["wait", "qwen", "--for", "failed"], b"qwen: ModelProcessing", b"qwen: ModelAvailable"),
+    ],
+    ids=["status", "get", "wait"],
+)
+async def test_changes_are_shown_until_ctrl_c(
+    served: None,
+    commands: Commands,
+    admin: Admin,
+    kubeconfig: Path,
+    command: list[str],
+    before: bytes,
+    after: bytes,
+) -> None:
+    await commands.deploy(booster_object("qwen"))
+    process = await asyncio.create_subprocess_exec(
+        PROGRAM,
+        *command,
+        env={"PATH": os.environ["PATH"], "KUBECONFIG": str(kubeconfig)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        seen = b""
+        while before not in seen:
+            seen += await process.stdout.readline()
+        await asyncio.to_thread(admin.serve, MODEL_SERVING, "qwen-b1")
+        while after not in seen:
+            seen += await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest = await process.stdout.read()
+        assert await process.wait() == 130
+    assert b"Aborted" not in rest
+    assert b"Traceback" not in rest
 
 
 async def test_status_of_a_user_without_rights_shows_the_rest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,14 +39,18 @@ def status(name: str | None, selector: str, watch: bool, output: str, **options:
 
     async def show(cluster: Cluster) -> None:
         from modelbooster.observe.overview import read_overview
+        from modelbooster.observe.reading import where
 
-        shown = ""
+        is_live = watch and screen_of().width is not None
+        before: object = None
         while True:
             overview = await read_overview(cluster, selector, name or "")
-            text = _text(overview, output, cluster.all_namespaces, one=bool(name))
-            if text != shown:
-                _print(text, overview, redraw=watch and bool(screen_of().width))
-            shown = text
+            now = [standing.summary() for standing in overview.standings]
+            # Ages change all the time; they are news only on a screen that is drawn again.
+            if is_live or now != before:
+                text = _text(overview, output, cluster.all_namespaces, one=bool(name))
+                _print(text, overview, where(cluster), is_live=is_live)
+            before = now
             if not watch:
                 return
             await asyncio.sleep(WATCH_SECONDS)
@@ -55,12 +60,18 @@ def status(name: str | None, selector: str, watch: bool, output: str, **options:
     with_cluster(options, show)
 
 
-def _print(text: str, overview: Overview, *, redraw: bool) -> None:
+def _print(text: str, overview: Overview, place: str, *, is_live: bool) -> None:
     for note in overview.notes:
         click.echo(f"Note: {note}", err=True)
-    if not overview.standings and not text:
-        click.echo("There is no ModelBooster.", err=True)
-    click.echo((_HOME + _CLEAR_BELOW if redraw else "") + text, nl=False, color=True)
+    if not overview.standings:
+        click.echo(f"There is no ModelBooster {place}.", err=True)
+    if is_live:
+        rows = shutil.get_terminal_size().lines - 1
+        lines = text.splitlines()
+        if len(lines) > rows:
+            lines = [*lines[: rows - 1], f"and {len(lines) - rows + 1} more lines"]
+        text = _HOME + _CLEAR_BELOW + "".join(line + "\n" for line in lines)
+    click.echo(text, nl=False, color=True)
 
 
 def _text(overview: Overview, output: str, all_namespaces: bool, *, one: bool) -> str:

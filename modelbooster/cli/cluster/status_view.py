@@ -70,7 +70,11 @@ def headline(standing: Standing, screen: Screen, *, with_namespace: bool) -> lis
     state = screen.style(str(verdict.state), _TONES.get(verdict.state, "busy"))
     since = "" if verdict.seconds is None else f" for {age(verdict.seconds)}"
     reason = f" ({verdict.reason})" if verdict.reason else ""
-    lines = [f"{screen.style(name, 'strong')} is {state}{since}{reason}"]
+    left = 10_000 if screen.width is None else screen.width
+    if len(f"{name} is {verdict.state}{since}{reason}") > left:
+        reason = ""  # the tree has it too
+    gap = "\n  " if len(f"{name} is {verdict.state}{since}{reason}") > left else " "
+    lines = f"{screen.style(name, 'strong')}{gap}is {state}{since}{reason}".split("\n")
     for found in verdict.explanations:
         lines += _wrapped("why: ", found.why, screen)
         if found.todo:

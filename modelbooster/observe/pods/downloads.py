@@ -122,6 +122,12 @@ _NETWORK = (
 )
 
 _REFUSALS: tuple[tuple[str, str, str], ...] = (
+    # Its text speaks of gated repositories too, so it comes first.
+    (
+        r"(?P<code>40[14]) Client Error(?s:.)*Repository Not Found|RepositoryNotFoundError",
+        "the hub has no repository {repository} that this token may see ({code})",
+        "check the spelling of modelURI; for a private repository " + _TOKEN,
+    ),
     (
         r"(?P<code>40[13]) Client Error(?s:.)*(?:gated repo|Access to model \S+ is restricted)",
         "the model is gated and the hub refused the download ({code})",
@@ -136,11 +142,6 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
         r"Invalid (?:user token|username or password|credentials)|token seems invalid",
         "the hub does not know the token (401)",
         "create a new token, and put it into HF_AUTH_TOKEN",
-    ),
-    (
-        r"(?P<code>40[14]) Client Error(?s:.)*Repository Not Found|RepositoryNotFoundError",
-        "the hub has no repository {repository} that this token may see ({code})",
-        "check the spelling of modelURI; for a private repository " + _TOKEN,
     ),
     (
         r"Revision Not Found|RevisionNotFoundError|Invalid rev id",
