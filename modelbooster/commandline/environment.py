@@ -47,6 +47,8 @@ def entries(launch: Launch, engine: Engine, secrets: SecretKeys, notes: list[str
         elif name in _OFFLINE:
             if value not in ("0", "false"):
                 notes.append(f"{name} is left out: pods download the model before they start")
+        elif name == "HF_HUB_ENABLE_HF_TRANSFER":
+            notes.append(f"{name} is left out: without its package it ends the download of pods")
         elif name in _ADDRESSES or (name in _MACHINE and not launch.container):
             notes.append(f"{name} is left out: it is about the machine of the command")
         elif name == "VLLM_USE_V1" and engine.release and engine.release >= _V0_GONE:

@@ -326,6 +326,7 @@ def test_containers_and_programs_around_are_read(text: str, image: str) -> None:
             "shows 1 devices to an engine that needs 2",
         ),
         ("HF_HUB_OFFLINE=1 vllm serve a/b", "HF_HUB_OFFLINE is left out: pods download the model"),
+        ("HF_HUB_ENABLE_HF_TRANSFER=1 vllm serve a/b", "HF_HUB_ENABLE_HF_TRANSFER is left out"),
         ("VLLM_HOST_IP=1.2.3.4 vllm serve a/b", "VLLM_HOST_IP is left out"),
         ("vllm serve a/b --chat-template ./x.jinja", "--chat-template ./x.jinja is left out"),
         ("vllm serve a/b --lora-modules x=/srv/x", "adapters left out: x"),
