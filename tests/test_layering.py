@@ -65,13 +65,19 @@ LAYERS = {
     "app.apis": Layer(ours=("app.values",), others=("pydantic", "typing_extensions")),
     # What the engines themselves accept; it knows nothing of ModelBoosters.
     "app.engines": Layer(),
+    # The catalogue: models as data, the memory that they need, and ModelBoosters made of templates.
+    # yaml: its files, read by ``make generate`` and by the tests; the program reads their index.
+    "app.catalog": Layer(ours=(*VOCABULARY, "app.engines"), others=("pydantic", "yaml")),
     # orjson: the revision of a child is a hash of its spec, computed in every pass and review.
     "app.model": Layer(ours=(*VOCABULARY, "app.engines"), others=("orjson",)),
     "app.convert": Layer(ours=(*VOCABULARY, "app.engines", "app.model")),
     "app.lookup": Layer(ours=(*VOCABULARY, "app.model")),
     # re2: users' patterns are checked by the engine that the router runs, in linear time.
     "app.validation": Layer(
-        ours=(*VOCABULARY, "app.engines", "app.model", "app.convert", "app.lookup"),
+        ours=(
+            *(*VOCABULARY, "app.engines", "app.model", "app.convert", "app.lookup"),
+            "app.catalog",  # the memory that known models need
+        ),
         others=("pydantic", "re2"),
     ),
     "app.defaults": Layer(ours=(*VOCABULARY, "app.model")),
@@ -145,6 +151,14 @@ LAYERS = {
     "modelbooster.dashboard": Layer(
         ours=(*MEANING, "modelbooster.observe", "webhook"), others=("starlette", "orjson")
     ),
+    # Commands that start engines, read as data.
+    "modelbooster.commandline": Layer(
+        ours=("app.values", "app.errors", "app.apis", "app.engines", "app.model")
+    ),
+    # ModelBoosters made of templates, and put into a cluster.
+    "modelbooster.authoring": Layer(
+        ours=("app.values", "app.errors", "app.apis", "app.engines", "app.catalog", "app.kube")
+    ),
     "modelbooster.parts": Layer(ours=PARTS, others=("starlette",)),
     "modelbooster.process": Layer(ours=PARTS, others=("uvloop",)),
     "modelbooster.cli": Layer(ours=PARTS, others=("click",)),
@@ -184,6 +198,7 @@ PURE = (
     "certs.objects",
     "certs.pki",
     "certs.policy",
+    "modelbooster.commandline",
     "modelbooster.offline.dialect",
     "modelbooster.checkup.checks",
     "modelbooster.checkup.report",

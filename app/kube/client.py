@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from http import HTTPStatus
-from typing import Any
 
 import orjson
 
-from app.errors import ApiError
 from app.kube.access import Credentials
 from app.kube.backoff import TokenBucket
 from app.kube.connection import Response
-from app.kube.objects import ObjectList, json_of, of_kind, path_of, path_to
+from app.kube.objects import json_of, of_kind, path_of, path_to
 from app.kube.reader import Reader
 from app.kube.request import REQUEST_SECONDS, Request
+from app.kube.responses import warnings_in
 from app.kube.transport import Guard, Observe, Transport
 from app.values.meta import Object, Resource
 from app.version import program_version
-
-MAX_TRIES = 10
-"""How often a list is sent, as in client-go."""
 
 FIELD_MANAGER = "model-booster-controller"
 """Field manager of our fields in ``managedFields``."""
@@ -88,6 +82,40 @@ class Kube(Reader):
         response = await self._write("PATCH", path, obj, query, "application/apply-patch+yaml")
         return of_kind(resource.kind, response)
 
+    async def apply_as(
+        self,
+        manager: str,
+        resource: Resource,
+        obj: Object,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> tuple[Object, list[str]]:
+        """Applies an object for a user; returns what is stored, and the warnings of admission.
+
+        Args:
+            manager: the field manager.
+            resource: the kind.
+            obj: the object.
+            force: whether to take over fields of other managers; ``Conflict`` otherwise.
+            dry_run: whether to store nothing.
+        """
+        query = {"fieldManager": manager, "fieldValidation": "Strict"}
+        query |= {"force": "true"} if force else {}
+        query |= {"dryRun": "All"} if dry_run else {}
+        request = Request(
+            method="PATCH",
+            path=path_of(resource, obj),
+            query=query,
+            body=orjson.dumps(obj),
+            headers={"Content-Type": "application/apply-patch+yaml"},
+            seconds=self._seconds,
+            is_urgent=self._is_urgent,
+        )
+        response = await self._transport.send(request, self._guard)
+        stored = of_kind(resource.kind, json_of(response))
+        return stored, warnings_in(response.headers.get("warning", ""))
+
     async def merge_patch(
         self,
         resource: Resource,
@@ -145,7 +173,7 @@ class Kube(Reader):
 
         Args:
             method: HTTP method.
-            path: path below the server's address, such as ``.../services/NAME:PORT/proxy/v1/models``.
+            path: path below the server's address: ``.../services/NAME:PORT/proxy/v1/models``.
             body: JSON; None for none.
             seconds: limit of the request.
 
@@ -176,25 +204,6 @@ class Kube(Reader):
         return json_of(await self._transport.send(request, self._guard))
 
 
-class PatientKube(Kube):
-    """The same client, whose ``list`` is sent again while the API server asks to wait (429).
-
-    The first list of a kind gets that answer after the API server or the kind's definition is new,
-    until its cache is filled. client-go waits as well. Informers have their own backoff.
-    """
-
-    async def list(self, resource: Resource, **choices: Any) -> ObjectList:
-        """Returns all objects of a kind; the arguments are those of ``Reader.list``."""
-        for tries_left in reversed(range(MAX_TRIES)):
-            try:
-                return await super().list(resource, **choices)
-            except ApiError as exc:
-                if exc.status != HTTPStatus.TOO_MANY_REQUESTS or not tries_left:
-                    raise
-                await asyncio.sleep(exc.retry_after_seconds or 1.0)
-        raise AssertionError("unreachable")
-
-
 @asynccontextmanager
 async def connect(
     kubeconfig: str | None = None,
@@ -205,7 +214,7 @@ async def connect(
     observe: Observe | None = None,
     context: str | None = None,
     headers: Mapping[str, str] | None = None,
-    patient: bool = False,
+    client: type[Kube] = Kube,
 ) -> AsyncIterator[Kube]:
     """Opens a client of the API server.
 
@@ -218,7 +227,7 @@ async def connect(
         observe: called with every response.
         context: name of a context in the kubeconfig; None for its current one.
         headers: of every request, such as ``Impersonate-User``.
-        patient: whether lists wait while the API server asks to, see ``PatientKube``.
+        client: the class of the client.
 
     Raises:
         UsageError: there are no usable credentials.
@@ -229,4 +238,4 @@ async def connect(
     async with Transport(
         credentials, user_agent, bucket=bucket, observe=observe, headers=headers
     ) as transport:
-        yield PatientKube(transport, guard) if patient else Kube(transport, guard)
+        yield client(transport, guard)

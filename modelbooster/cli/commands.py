@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 SUMMARIES = {
+    "create": "Make a ModelBooster of a model's name, or of a command.",
     "validate": "Print what the webhook would answer, without a cluster.",
     "render": "Print the children, without a cluster.",
     "crd": "Print the CustomResourceDefinition.",
@@ -51,6 +52,8 @@ class CommandTable(click.Group):
 def _load(name: str) -> click.Command:
     command: click.Command
     match name:
+        case "create":
+            from modelbooster.cli.catalog.create import create as command
         case "validate":
             from modelbooster.cli.files.validate import validate as command
         case "render":

@@ -13,6 +13,7 @@ from app.apis.kinds import DEFAULT_RELEASE, PROFILES, read_kthena_release
 from app.errors import UsageError
 
 if TYPE_CHECKING:
+    from app.validation import Context
     from modelbooster.offline.answers import Answer
     from modelbooster.offline.documents import Document
 
@@ -63,15 +64,27 @@ def answer_documents(
     documents: Iterable[Document], kthena: str | None, **choices: Any
 ) -> list[Answer]:
     """Returns what the webhook would answer to objects; see ``answer_files``."""
-    from app.validation import Context
     from modelbooster.offline.answers import answers
+
+    return answers(documents, context_for(kthena), note=_print_note, **choices)
+
+
+def context_for(kthena: str | None) -> Context:
+    """Returns what answers depend on besides documents: settings and kthena release.
+
+    Args:
+        kthena: kthena release; if None the one in the settings, else the default.
+
+    Raises:
+        UsageError: a setting cannot be read.
+    """
+    from app.validation import Context
     from modelbooster.settings import read_settings
 
     settings = read_settings()
     release = kthena or settings.kthena_release or DEFAULT_RELEASE
     options = replace(settings.options, kthena_release=read_kthena_release(release))
-    context = Context(options=options, profile=PROFILES[release])
-    return answers(documents, context, note=_print_note, **choices)
+    return Context(options=options, profile=PROFILES[release])
 
 
 def exit_code(answers: list[Answer]) -> int:
