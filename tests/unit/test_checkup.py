@@ -283,6 +283,11 @@ def test_controllers_of_kthena(container: Object, value: str, is_on: bool, off: 
     )
 
 
+def test_lease_without_a_time_is_no_error() -> None:
+    seen = facts(leases=Seen(({"spec": {"holderIdentity": "pod_1"}},)))
+    assert found("leader", seen).message.startswith("pod holds the Lease ")
+
+
 def test_all_profiles_have_a_release() -> None:
     for profile in Profile:
         seen = facts(installed=Installed(profile, CHILDREN))

@@ -92,9 +92,8 @@ def leader(facts: Facts) -> Finding:
             return failed(f"no controller holds the Lease {name}", _start(controller, 0))
         return failed(f"no controller holds the Lease {name}", remedy, restart)
     spec = as_dict((lease or {}).get("spec"))
-    renewed = datetime.fromisoformat(str(spec.get("renewTime")).replace("Z", "+00:00"))
     lasts = timedelta(seconds=int(spec.get("leaseDurationSeconds") or 0))
-    silent = facts.now - renewed
+    silent = facts.now - _time(spec.get("renewTime"), facts.now)
     if silent > lasts + SKEW:
         return failed(
             f"{holder} has not renewed the Lease {name} for {int(silent.total_seconds())} s",
@@ -129,6 +128,14 @@ def installations(facts: Facts) -> Finding:
             note="add it to watchNamespaces of the chart, or choose another namespace with -n",
         )
     return ok(f"one controller serves {places}" if len(controllers) == 1 else "no two overlap")
+
+
+def _time(text: object, otherwise: datetime) -> datetime:
+    """Returns a time of the API server."""
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return otherwise
 
 
 def _rivals(controllers: list[Component]) -> Iterator[tuple[Component, Component]]:
