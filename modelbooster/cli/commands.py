@@ -1,11 +1,15 @@
 """The commands of the command line, in the order in which ``--help`` lists them.
 
-A command is imported when it runs, so that ``--help`` and ``--version`` load no other code.
+A command is imported when it runs, so that ``--help`` and ``--version`` load no other code, not
+even click.
 """
 
 from __future__ import annotations
 
-import click
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
 
 SUMMARIES = {
     "validate": "Print what the webhook would answer, without a cluster.",
@@ -18,25 +22,27 @@ SUMMARIES = {
 }
 """The first sentence of each command's help, for the list of commands. A test compares them."""
 
+_HELP = """\
+Usage: model-booster [OPTIONS] COMMAND [ARGS]...
 
-class CommandTable(click.Group):
-    """A group whose commands are imported when they are used."""
+  Serve language models on Kubernetes, each from one ModelBooster object.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Returns the names of the commands, in the order of the table."""
-        return list(SUMMARIES)
+Options:
+  --version   Show the version and exit.
+  -h, --help  Show this message and exit.
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports a command; None if there is none of that name."""
-        return _load(cmd_name) if cmd_name in SUMMARIES else None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the list of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(SUMMARIES.items()))
+Commands:
+"""
 
 
-def _load(name: str) -> click.Command:
+def overview() -> str:
+    """Returns the help of the program: its options and its commands."""
+    width = max(map(len, SUMMARIES)) + 2
+    return _HELP + "".join(f"  {name:{width}}{text}\n" for name, text in SUMMARIES.items())
+
+
+def load(name: str) -> click.Command:
+    """Imports a command."""
     command: click.Command
     match name:
         case "validate":

@@ -15,8 +15,24 @@ from collections.abc import Sequence
 import click
 
 from app.errors import OperatorError, UsageError
-from modelbooster.cli.commands import CommandTable
+from modelbooster.cli.commands import SUMMARIES, load, overview
 from modelbooster.cli.options import REFUSED, USAGE
+
+
+class CommandTable(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the names of the commands, in the order of the table."""
+        return list(SUMMARIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports a command; None if there is none of that name."""
+        return load(cmd_name) if cmd_name in SUMMARIES else None
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the same help as ``--help`` does without importing click."""
+        formatter.write(overview())
 
 
 def _print_version(context: click.Context, _option: click.Parameter, value: bool) -> None:

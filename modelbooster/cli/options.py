@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from app.apis.kinds import DEFAULT_RELEASE, PROFILES, read_kthena_release
 from app.errors import UsageError
 
 if TYPE_CHECKING:
+    from app.convert.options import Options
     from modelbooster.offline.answers import Answer
 
 REFUSED = 1
@@ -51,15 +53,30 @@ def answer_files(files: tuple[str, ...], kthena: str | None, **choices: Any) -> 
     from app.validation import Context
     from modelbooster.offline.answers import answers
     from modelbooster.offline.documents import STDIN, read
-    from modelbooster.settings import read_settings
 
     if not files and sys.stdin.isatty():
         raise UsageError('name the files to read, or "-" for the standard input')
-    settings = read_settings()
-    release = kthena or settings.kthena_release or DEFAULT_RELEASE
-    options = replace(settings.options, kthena_release=read_kthena_release(release))
+    release, options = conversion_settings()
+    release = kthena or release or DEFAULT_RELEASE
+    options = replace(options, kthena_release=read_kthena_release(release))
     context = Context(options=options, profile=PROFILES[release])
     return answers(read(files or (STDIN,)), context, note=_print_note, **choices)
+
+
+def conversion_settings() -> tuple[str | None, Options]:
+    """Returns the kthena release and the conversion options that the environment sets.
+
+    Raises:
+        UsageError: a variable is unknown or invalid.
+    """
+    from app.convert.options import SETTING_PREFIX, Options
+
+    if not any(name.upper().startswith(SETTING_PREFIX) for name in os.environ):
+        return None, Options()  # the types of all settings take long to build
+    from modelbooster.settings import read_settings
+
+    settings = read_settings()
+    return settings.kthena_release, settings.options
 
 
 def exit_code(answers: list[Answer]) -> int:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from app.errors import UsageError
 from app.values.meta import Object
-from modelbooster.offline.dialect import parse
+from modelbooster.offline.yaml_reader import parse
 
 STDIN = "-"
 SUFFIXES = (".yaml", ".yml", ".json")

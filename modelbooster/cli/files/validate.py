@@ -29,9 +29,12 @@ def validate(
 
     All documents of one call form one cluster, so clashes between them are found.
     """
-    from modelbooster.offline.dialect import to_json
-
     answers = answer_files(files, kthena, strict=strict, namespace=namespace)
-    for answer in answers:
-        click.echo(to_json(answer.summary()) if output == "json" else answer.text(), nl=False)
+    if output == "json":
+        from modelbooster.offline.dialect import to_json
+
+        text = "".join(to_json(answer.summary()) for answer in answers)
+    else:
+        text = "".join(answer.text() for answer in answers)
+    click.echo(text, nl=False)
     sys.exit(exit_code(answers))
