@@ -85,4 +85,4 @@ def exit_code(answers: list[Answer]) -> int:
 
 
 def _print_note(text: str) -> None:
-    click.echo(text, err=True)
+    click.echo(" ".join(text.splitlines()), err=True)  # names can have any character

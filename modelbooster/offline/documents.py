@@ -5,17 +5,37 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from app.errors import UsageError
 from app.values.meta import Object
+from modelbooster.offline.input_error import InputError
 from modelbooster.offline.yaml_reader import parse
 
 STDIN = "-"
+STDIN_NAME = "stdin"
+"""Name of the standard input in messages."""
 SUFFIXES = (".yaml", ".yml", ".json")
 """Suffixes of the files that are read in a folder, like kubectl."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an object is.
+
+    Args:
+        file: path of the file as given; ``""`` for standard input and other sources.
+        line: first line of the document, counted from 1.
+        content: content of the file.
+        within: path of the object in the document if that is a List, such as ``items[3]``.
+    """
+
+    file: str = ""
+    line: int = 1
+    content: bytes = field(default=b"", repr=False)
+    within: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +45,12 @@ class Document:
     Args:
         source: file and first line, such as ``file.yaml:12``.
         object: the object as JSON.
+        origin: the same in parts.
     """
 
     source: str
     object: Object
+    origin: Origin = Origin()
 
     def __str__(self) -> str:
         metadata = self.object.get("metadata")
@@ -48,7 +70,7 @@ def read(names: Iterable[str]) -> Iterator[Document]:
     for name in names:
         path = Path(name)
         if name == STDIN:
-            yield from _objects("stdin", sys.stdin.buffer.read())
+            yield from _objects(STDIN_NAME, sys.stdin.buffer.read())
         elif path.is_dir():
             files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
             if not files:
@@ -62,7 +84,7 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as exc:
-        raise UsageError(f"{path}: {exc.strerror or exc}") from exc
+        raise InputError(str(path), exc.strerror or str(exc)) from exc
 
 
 def _objects(name: str, content: bytes) -> Iterator[Document]:
@@ -80,7 +102,8 @@ def _json_objects(name: str, content: bytes) -> list[Document]:
         at = len(text) - len(text.lstrip())
         while at < len(text):
             value, end = decoder.raw_decode(text, at)
-            found += _flat(Document(f"{name}:{text.count(chr(10), 0, at) + 1}", value))
+            line = text.count("\n", 0, at) + 1
+            found += _flat(Document(f"{name}:{line}", value, _origin(name, line, content)))
             at = end + len(text[end:]) - len(text[end:].lstrip())
     except ValueError:
         return []  # a YAML flow mapping may begin like JSON
@@ -93,16 +116,26 @@ def _no_number(text: str) -> NoReturn:
 
 def _yaml_objects(name: str, content: bytes) -> Iterator[Document]:
     for parsed in parse(name, content):
-        yield from _flat(Document(f"{name}:{parsed.line}", parsed.value))
+        origin = _origin(name, parsed.line, content)
+        yield from _flat(Document(f"{name}:{parsed.line}", parsed.value, origin))
+
+
+def _origin(name: str, line: int, content: bytes) -> Origin:
+    return Origin("" if name == STDIN_NAME else name, line, content)
 
 
 def _flat(document: Document) -> Iterator[Document]:
     obj: Any = document.object
     if not isinstance(obj, dict) or not isinstance(obj.get("kind"), str):
-        raise UsageError(f"{document.source}: this is no Kubernetes object: it has no kind")
+        file = document.origin.file or STDIN_NAME
+        why = "this is no Kubernetes object: it has no kind"
+        raise InputError(file, why, document.origin.line)
     items = obj.get("items")
     if obj["kind"].endswith("List") and isinstance(items, list):
-        for item in items:
-            yield from _flat(Document(document.source, item))
+        origin = document.origin
+        before = f"{origin.within}." if origin.within else ""
+        for position, item in enumerate(items):
+            within = replace(origin, within=f"{before}items[{position}]")
+            yield from _flat(Document(document.source, item, within))
     else:
         yield document

@@ -25,8 +25,8 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from app.errors import UsageError
 from app.values.meta import Object
+from modelbooster.offline.input_error import InputError
 from modelbooster.offline.scalars import meaning, plain_type
 
 _TAG = "tag:yaml.org,2002:"
@@ -48,19 +48,19 @@ def parse(name: str, content: bytes) -> Iterator[Parsed]:
         content: content of the file.
 
     Raises:
-        UsageError: the content is not YAML, or cannot be expressed in JSON.
+        InputError: the content is not YAML, or cannot be expressed in JSON.
     """
     try:
         # Parse the whole file first, so that no object of a broken file is used.
         documents = [*_documents(CParser(content))]
     except yaml.MarkedYAMLError as exc:
         said = ", ".join(part for part in (exc.context, exc.problem) if part)
-        raise UsageError(f"{name}{_position(exc.problem_mark)}: {said}") from exc
+        raise _input_error(name, said, exc.problem_mark) from exc
     except yaml.YAMLError as exc:
-        raise UsageError(f"{name}: {exc}") from exc
+        raise InputError(name, str(exc)) from exc
     for document in documents:
         if isinstance(document, _FaultError):
-            raise UsageError(f"{name}{_position(document.mark)}: {document}")
+            raise _input_error(name, str(document), document.mark)
         if document.value is not None:
             yield document
 
@@ -238,5 +238,5 @@ def _is_merge(event: Any) -> bool:
 _MERGE_TAG = _TAG + "merge"
 
 
-def _position(mark: Any) -> str:
-    return f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+def _input_error(name: str, why: str, mark: Any) -> InputError:
+    return InputError(name, why, mark.line + 1, mark.column + 1) if mark else InputError(name, why)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from modelbooster.cli.options import (
+    USAGE,
     answer_files,
     exit_code,
     files_argument,
@@ -15,10 +17,22 @@ from modelbooster.cli.options import (
     strict_option,
 )
 
+if TYPE_CHECKING:
+    from modelbooster.offline.reports.findings import Checked
+
+REPORTS = ("github", "sarif", "junit")
+
 
 @click.command()
 @files_argument
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json", *REPORTS]),
+    default="text",
+    show_default=True,
+    help="Format of the answers; github, sarif and junit are reports for CI.",
+)
 @kthena_option
 @strict_option
 @namespace_option
@@ -29,6 +43,8 @@ def validate(
 
     All documents of one call form one cluster, so clashes between them are found.
     """
+    if output in REPORTS:
+        _report(files, output, kthena, strict=strict, namespace=namespace)
     answers = answer_files(files, kthena, strict=strict, namespace=namespace)
     if output == "json":
         from modelbooster.offline.dialect import to_json
@@ -38,3 +54,35 @@ def validate(
         text = "".join(answer.text() for answer in answers)
     click.echo(text, nl=False)
     sys.exit(exit_code(answers))
+
+
+def _report(
+    files: tuple[str, ...], output: str, kthena: str | None, *, strict: bool, namespace: str
+) -> None:
+    """Prints a report, also about input that cannot be read, and exits."""
+    from modelbooster.offline.input_error import InputError
+    from modelbooster.offline.reports.findings import checked, repository_root, unreadable
+
+    root = repository_root()
+    try:
+        answers = answer_files(files, kthena, strict=strict, namespace=namespace)
+    except InputError as exc:
+        click.echo(_written([unreadable(exc, root)], output), nl=False)
+        click.echo(f"Error: {' '.join(str(exc).splitlines())}", err=True)
+        sys.exit(USAGE)
+    click.echo(_written(checked(answers, root), output), nl=False)
+    sys.exit(exit_code(answers))
+
+
+def _written(documents: list[Checked], output: str) -> str:
+    from app.version import program_version
+    from modelbooster.offline.dialect import to_json
+    from modelbooster.offline.reports.github import github
+    from modelbooster.offline.reports.junit import junit
+    from modelbooster.offline.reports.sarif import sarif
+
+    if output == "github":
+        return github(documents)
+    if output == "junit":
+        return junit(documents)
+    return to_json(sarif(documents, program_version()))
