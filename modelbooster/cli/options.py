@@ -39,12 +39,15 @@ namespace_option = click.option(
 )
 
 
-def answer_files(files: tuple[str, ...], kthena: str | None, **choices: Any) -> list[Answer]:
+def answer_files(
+    files: tuple[str, ...], kthena: str | None, *, mixed: bool = False, **choices: Any
+) -> list[Answer]:
     """Returns what the webhook would answer to the ModelBoosters in files.
 
     Args:
         files: paths, or ``-`` for standard input; standard input if empty.
         kthena: kthena release; if None the one in the settings, else the default.
+        mixed: whether files without a ModelBooster are left out, whatever they contain.
         choices: the other arguments of ``offline.answers.answers``.
 
     Raises:
@@ -52,7 +55,7 @@ def answer_files(files: tuple[str, ...], kthena: str | None, **choices: Any) -> 
     """
     from app.validation import Context
     from modelbooster.offline.answers import answers
-    from modelbooster.offline.documents import STDIN, read
+    from modelbooster.offline.documents import STDIN, read, read_mixed
 
     if not files and sys.stdin.isatty():
         raise UsageError('name the files to read, or "-" for the standard input')
@@ -60,7 +63,9 @@ def answer_files(files: tuple[str, ...], kthena: str | None, **choices: Any) -> 
     release = kthena or release or DEFAULT_RELEASE
     options = replace(options, kthena_release=read_kthena_release(release))
     context = Context(options=options, profile=PROFILES[release])
-    return answers(read(files or (STDIN,)), context, note=_print_note, **choices)
+    names = files or (STDIN,)
+    documents = read_mixed(names, _print_note) if mixed else read(names)
+    return answers(documents, context, note=_print_note, **choices)
 
 
 def conversion_settings() -> tuple[str | None, Options]:

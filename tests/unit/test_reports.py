@@ -1,4 +1,4 @@
-"""The reports for CI: GitHub's annotations, SARIF and JUnit, with the line of the field at fault."""
+"""The reports for CI: GitHub's annotations, SARIF, JUnit; with the line of the field at fault."""
 
 from __future__ import annotations
 
@@ -165,3 +165,29 @@ def test_json_has_lines_as_well(run: Run) -> None:
     text = '{\n"apiVersion": "workload.serving.volcano.sh/v1alpha1", "kind": "ModelBooster",\n'
     text += '"metadata": {"name": "m"},\n"spec": {\n"backends": []}}\n'
     assert "file=m.yaml,line=5," in run("github", m=text)[1]
+
+
+def test_mixed_files_may_be_anything_if_they_have_no_model_booster(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    chart = tmp_path / "chart"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("name: x\n")
+    template = chart / "templates/m.yaml"
+    template.write_text("{{ if x }}\nkind: ModelBooster\n")
+    (tmp_path / "values.yaml").write_text("a: {{ b\n")
+    (tmp_path / "models.yaml").write_text(f"just: values\n---\n{FAULTY}")
+    files = [str(tmp_path / "values.yaml"), str(template), str(tmp_path / "models.yaml")]
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["validate", *arguments, *files])
+        captured = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, captured.out, captured.err
+
+    code, out, err = run("--mixed")
+    assert (code, out.count("is valid"), out.count("is invalid")) == (1, 1, 1)
+    left_out = "a template of a Helm chart: left out; check what helm template prints"
+    assert err == f"{template}: {left_out}\n"
+    assert run()[0] == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,19 +33,22 @@ REPORTS = ("github", "sarif", "junit")
     show_default=True,
     help="Format of the answers; github, sarif and junit are reports for CI.",
 )
+@click.option(
+    "--mixed",
+    is_flag=True,
+    help="Leave out files without a ModelBooster, whatever they contain, and templates of Helm.",
+)
 @kthena_option
 @strict_option
 @namespace_option
-def validate(
-    files: tuple[str, ...], output: str, kthena: str | None, strict: bool, namespace: str
-) -> None:
+def validate(files: tuple[str, ...], output: str, kthena: str | None, **choices: Any) -> None:
     """Print what the webhook would answer, without a cluster.
 
     All documents of one call form one cluster, so clashes between them are found.
     """
     if output in REPORTS:
-        _report(files, output, kthena, strict=strict, namespace=namespace)
-    answers = answer_files(files, kthena, strict=strict, namespace=namespace)
+        _report(files, output, kthena, **choices)
+    answers = answer_files(files, kthena, **choices)
     if output == "json":
         from modelbooster.offline.dialect import to_json
 
@@ -56,16 +59,14 @@ def validate(
     sys.exit(exit_code(answers))
 
 
-def _report(
-    files: tuple[str, ...], output: str, kthena: str | None, *, strict: bool, namespace: str
-) -> None:
+def _report(files: tuple[str, ...], output: str, kthena: str | None, **choices: Any) -> None:
     """Prints a report, also about input that cannot be read, and exits."""
     from modelbooster.offline.input_error import InputError
     from modelbooster.offline.reports.findings import checked, repository_root, unreadable
 
     root = repository_root()
     try:
-        answers = answer_files(files, kthena, strict=strict, namespace=namespace)
+        answers = answer_files(files, kthena, **choices)
     except InputError as exc:
         click.echo(_written([unreadable(exc, root)], output), nl=False)
         click.echo(f"Error: {' '.join(str(exc).splitlines())}", err=True)
