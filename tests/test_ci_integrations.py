@@ -133,13 +133,13 @@ def test_pre_commit_runs_the_hook_in_an_environment_of_its_own(
     git("add", "--all", where=repository)
 
     check = (tools / "pre-commit", "run", "--all-files", "--color=never")
-    home = {"PRE_COMMIT_HOME": str(tmp_path / "home")}
-    told = run(*check, where=repository, code=1, **home).stdout
+    home = str(tmp_path / "home")
+    told = run(*check, where=repository, code=1, PRE_COMMIT_HOME=home).stdout
     assert 'models/faulty.yaml:1: The ModelBooster "upside-down" is invalid: ' in told
     assert told.count(FAULT) == 1
     assert 'rendered/helm.yaml:3: ModelBooster "large" is valid' in told
     git("rm", "--quiet", "models/faulty.yaml", where=repository)
-    assert "Passed" in run(*check, where=repository, **home).stdout
+    assert "Passed" in run(*check, where=repository, PRE_COMMIT_HOME=home).stdout
 
 
 @pytest.mark.slow
@@ -170,10 +170,9 @@ class Runner:
             "PATH": path,
         }
 
-    def run(self, step: str, *, code: int = 0, **inputs: str) -> str:
+    def run(self, step: str, inputs: dict[str, str], *, code: int = 0) -> str:
         """Runs one step with these inputs, and returns its output."""
-        given = {name: each["default"] for name, each in self._action["inputs"].items()}
-        given |= {name.replace("_", "-"): text for name, text in inputs.items()}
+        given = {name: each["default"] for name, each in self._action["inputs"].items()} | inputs
         values = {f"inputs.{name}": text for name, text in given.items()}
         values["github.action_path"] = str(ROOT)
         [found] = [each for each in self._action["runs"]["steps"] if each["name"] == step]
@@ -196,9 +195,9 @@ def test_the_action_annotates_the_files_of_a_repository(
     temporary = tmp_path / "with a blank"
     temporary.mkdir()
     runner = Runner(repository, temporary, programs)
-    runner.run("Install model-booster", python=sys.executable)
+    runner.run("Install model-booster", {"python": sys.executable})
 
-    told = runner.run("Validate", code=1, sarif_file="report.sarif").splitlines()
+    told = runner.run("Validate", {"sarif-file": "report.sarif"}, code=1).splitlines()
     assert [line for line in told if line.startswith("::error")] == [
         line for line in told if line.startswith(ANNOTATION)
     ]
@@ -206,16 +205,17 @@ def test_the_action_annotates_the_files_of_a_repository(
     [result] = json.loads((repository / "report.sarif").read_text())["runs"][0]["results"]
     assert FAULT in result["message"]["text"]
 
-    fine = runner.run("Validate", files="rendered\nmodels/chat.yaml", kthena="v0.4.0")
+    fine = runner.run("Validate", {"files": "rendered\nmodels/chat.yaml", "kthena": "v0.4.0"})
     assert fine == ""
     built = {"kustomizations": "kustomize/production\n", "charts": "helm"}
-    assert runner.run("Validate", files="models/chat.yaml", **built) == ""
+    built["files"] = "models/chat.yaml"
+    assert runner.run("Validate", built) == ""
     values = repository / "helm/values.yaml"
     values.write_text(values.read_text().replace("replicas: 2", "replicas: -1"))
-    assert "::error " in runner.run("Validate", code=1, files="models/chat.yaml", **built)
-    assert "no YAML or JSON file" in runner.run("Validate", files="nothing")
+    assert "::error " in runner.run("Validate", built, code=1)
+    assert "no YAML or JSON file" in runner.run("Validate", {"files": "nothing"})
     evil = "$(touch evil); `touch evil`\n'; touch evil #"
-    runner.run("Validate", files=evil, strict="true")
+    runner.run("Validate", {"files": evil, "strict": "true"})
     assert not (repository / "evil").exists()
 
 
