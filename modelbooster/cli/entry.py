@@ -12,7 +12,7 @@ import gc
 import os.path
 import sys
 
-from modelbooster.cli.commands import overview
+from modelbooster.cli.commands import overview, program_name
 from modelbooster.cli.garbage import collect_rarely
 
 
@@ -22,13 +22,21 @@ def run() -> None:
     collect_rarely()
     try:
         if sys.argv[1:] in (["--help"], ["-h"]):
-            print(overview(), end="")
+            print(overview(program_name(sys.argv[0])), end="")
         else:
             from modelbooster.cli.main import main
 
             main()
     finally:
         gc.freeze()  # so that the exit does not search all modules for garbage
+
+
+def complete() -> None:
+    """Completes a command line of kubectl: the program ``kubectl_complete-model_booster``."""
+    sys.path.insert(0, packages_folder())
+    from modelbooster.cli.plugin import complete_for_kubectl
+
+    complete_for_kubectl()
 
 
 def packages_folder() -> str:

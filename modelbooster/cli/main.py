@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import click
 
 from app.errors import OperatorError, UsageError
-from modelbooster.cli.commands import SUMMARIES, load, overview
+from modelbooster.cli.commands import SUMMARIES, load, overview, program_name
 from modelbooster.cli.options import REFUSED, USAGE
 
 
@@ -32,7 +32,7 @@ class CommandTable(click.Group):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the same help as ``--help`` does without importing click."""
-        formatter.write(overview())
+        formatter.write(overview(ctx.command_path))
 
 
 def _print_version(context: click.Context, _option: click.Parameter, value: bool) -> None:
@@ -63,7 +63,7 @@ def main(args: Sequence[str] | None = None) -> None:
         args: arguments after the program name; those of this process if None.
     """
     try:
-        cli(args=args, prog_name="model-booster")
+        cli(args=args, prog_name=program_name(sys.argv[0]))
     except OperatorError as exc:
         click.echo(f"Error: {exc}", err=True)
         sys.exit(USAGE if isinstance(exc, UsageError) else REFUSED)

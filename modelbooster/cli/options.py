@@ -14,6 +14,7 @@ from app.errors import UsageError
 
 if TYPE_CHECKING:
     from app.convert.options import Options
+    from app.validation import Context
     from modelbooster.offline.answers import Answer
 
 REFUSED = 1
@@ -22,7 +23,9 @@ REFUSED = 1
 USAGE = 2
 """Exit code: wrong arguments or settings."""
 
-files_argument = click.argument("files", nargs=-1, metavar="[FILE...|-]")
+files_argument = click.argument(
+    "files", nargs=-1, metavar="[FILE...|-]", type=click.Path(allow_dash=True)
+)
 kthena_option = click.option(
     "--kthena",
     metavar="RELEASE",
@@ -53,22 +56,34 @@ def answer_files(
     Raises:
         UsageError: a file or setting cannot be read, or there is no input.
     """
-    from app.validation import Context
     from modelbooster.offline.answers import answers
     from modelbooster.offline.documents import STDIN, read, read_mixed
 
     if not files and sys.stdin.isatty():
         raise UsageError('name the files to read, or "-" for the standard input')
-    release, options = conversion_settings()
-    release = kthena or release or DEFAULT_RELEASE
-    options = replace(options, kthena_release=read_kthena_release(release))
-    context = Context(options=options, profile=PROFILES[release])
     names = files or (STDIN,)
     documents = read_mixed(names, _print_note) if mixed else read(names)
-    return answers(documents, context, note=_print_note, **choices)
+    return answers(documents, context_for(kthena), note=_print_note, **choices)
 
 
-def conversion_settings() -> tuple[str | None, Options]:
+def context_for(kthena: str | None) -> Context:
+    """Returns what answers depend on besides documents: settings and kthena release.
+
+    Args:
+        kthena: kthena release; if None the one in the settings, else the default.
+
+    Raises:
+        UsageError: a setting cannot be read.
+    """
+    from app.validation import Context
+
+    release, options = _conversion_settings()
+    release = kthena or release or DEFAULT_RELEASE
+    options = replace(options, kthena_release=read_kthena_release(release))
+    return Context(options=options, profile=PROFILES[release])
+
+
+def _conversion_settings() -> tuple[str | None, Options]:
     """Returns the kthena release and the conversion options that the environment sets.
 
     Raises:
