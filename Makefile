@@ -61,6 +61,10 @@ type: install ## Check the types.
 control-plane: install ## Find or build etcd, kube-apiserver and the rest that tests and demo run (first time: 5 to 8 minutes).
 	@$(PYTHON) -m tests.controlplane prepare
 
+.PHONY: browser
+browser: install ## Find or install the browser that shows the dashboard in tests.
+	@$(PYTHON) -m tests.browser
+
 .PHONY: test-unit
 test-unit: install ## Run the tests of pure code, with few generated examples (seconds).
 	$(PYTEST) -n $(UNIT_WORKERS) --dist worksteal -m 'not slow' --hypothesis-profile=quick $(UNIT) $(PYTEST_ARGS)
@@ -78,11 +82,11 @@ test-pythons: ## Run lint, type and test-unit under each of PYTHONS="/path/to/py
 	done
 
 .PHONY: test
-test: lint type control-plane ## Run what a change must pass, without the slow tests (minutes).
+test: lint type control-plane browser ## Run what a change must pass, without the slow tests (minutes).
 	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not slow' $(PYTEST_ARGS)
 
 .PHONY: test-all
-test-all: lint type control-plane ## Run everything: the slow tests too, at full length, and every fault of the table.
+test-all: lint type control-plane browser ## Run everything: the slow tests too, at full length, and every fault of the table.
 	TESTS_IN_FULL=1 $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --every-fault $(PYTEST_ARGS)
 
 .PHONY: golden
