@@ -100,16 +100,12 @@ def test_krew_accepts_and_installs_the_plugin(tmp_path: Path) -> None:
     run(sys.executable, "-m", "tools.krew", tmp_path, "https://github.com/team/booster")
     environment = {**os.environ, "GOBIN": str(tools), "KREW_ROOT": str(root)}
     manifest = tmp_path / "model-booster.yaml"
+    options = [f"--manifest={manifest}", f"--archive={tmp_path / krew.ARCHIVE}"]
     for command in (
         ["go", "install", f"sigs.k8s.io/krew/cmd/krew@{KREW}"],
         ["go", "install", f"sigs.k8s.io/krew/cmd/validate-krew-manifest@{KREW}"],
-        [tools / "validate-krew-manifest", "-manifest", manifest, "-skip-install"],
-        [
-            tools / "krew",
-            "install",
-            f"--manifest={manifest}",
-            f"--archive={tmp_path / krew.ARCHIVE}",
-        ],
+        [str(tools / "validate-krew-manifest"), "-manifest", str(manifest), "-skip-install"],
+        [str(tools / "krew"), "install", *options],
     ):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
