@@ -133,6 +133,12 @@ krew: install ## Make archive and manifest of the krew plugin in build/krew: HOM
 	@[ -n "$(HOMEPAGE)" ] || { echo 'name the repository: make krew HOMEPAGE=https://github.com/OWNER/NAME' >&2; exit 1; }
 	$(PYTHON) -m tools.krew build/krew $(HOMEPAGE)
 
+.PHONY: wheel
+wheel: install ## Build the wheel in build/wheel.
+	@rm -rf build/lib build/wheel
+	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@ls build/wheel/*.whl
+
 .PHONY: demo
 demo: control-plane ## Show the life of a ModelBooster on a real API server; KEEP=1 leaves the server running.
 	@KEEP=$(KEEP) $(PYTHON) -m tests.demo
