@@ -85,7 +85,9 @@ async def test_screens_of_a_fleet(fleet: None, kubeconfig: Path, columns: int) -
     check(f"status-{columns}-colour", await screen("status"))
     listed = await screen("get", "mb")
     assert max(map(len, listed.splitlines())) <= columns
-    check(f"get-{columns}", listed)
+    wide = await screen("get", "mb", "-o", "wide")
+    assert max(map(len, wide.splitlines())) <= columns
+    check(f"get-{columns}", f"{listed}\n{wide}")
     check(f"describe-{columns}", (await screen("describe", "gemma")).partition("Status:\n")[2])
 
 
