@@ -11,11 +11,16 @@ SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo pyt
 UV_VERSION := 0.13.8
 CRD := charts/model-booster/templates/crds.yaml
 VALIDATION := docs/validation.md
+CATALOG := docs/catalogue.md
+CATALOG_INDEX := app/catalog/index.json
+CLI_PAGE := docs/cli.md
 CODE := app webhook controller certs modelbooster tests tools $(wildcard bench)
-# Test processes at a time; each starts a control plane of its own (0.5 GB).
-WORKERS ?= 2
+# Test processes at a time. In test and test-all each starts a control plane of its own (0.5 GB) and
+# waits for it most of the time, so there are more of them than cores.
+WORKERS ?= 3
+UNIT_WORKERS ?= 2
 PYTEST_ARGS ?=
-PYTEST := $(PYTHON) -m pytest -n $(WORKERS)
+PYTEST := $(PYTHON) -m pytest
 UNIT := tests/unit tests/golden tests/test_layering.py
 # Tests start many Python processes; without cached bytecode each compiles every module again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -58,7 +63,7 @@ control-plane: install ## Find or build etcd, kube-apiserver and the rest that t
 
 .PHONY: test-unit
 test-unit: install ## Run the tests of pure code, with few generated examples (seconds).
-	$(PYTEST) --dist worksteal -m 'not slow' --hypothesis-profile=quick $(UNIT) $(PYTEST_ARGS)
+	$(PYTEST) -n $(UNIT_WORKERS) --dist worksteal -m 'not slow' --hypothesis-profile=quick $(UNIT) $(PYTEST_ARGS)
 
 # The Python versions to test; each has its own virtual environment.
 PYTHONS ?= $(wildcard $(foreach minor,11 12 13,$(HOME)/.pyenv/versions/3.$(minor).*/bin/python))
@@ -74,11 +79,11 @@ test-pythons: ## Run lint, type and test-unit under each of PYTHONS="/path/to/py
 
 .PHONY: test
 test: lint type control-plane ## Run what a change must pass, without the slow tests (minutes).
-	$(PYTEST) --dist loadfile --no-loadscope-reorder -m 'not slow' $(PYTEST_ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not slow' $(PYTEST_ARGS)
 
 .PHONY: test-all
 test-all: lint type control-plane ## Run everything: the slow tests too, at full length, and every fault of the table.
-	TESTS_IN_FULL=1 $(PYTEST) --dist loadfile --no-loadscope-reorder --every-fault $(PYTEST_ARGS)
+	TESTS_IN_FULL=1 $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --every-fault $(PYTEST_ARGS)
 
 .PHONY: golden
 golden: install ## Rewrite the golden files; review the diff before you commit it.
@@ -88,6 +93,8 @@ golden: install ## Rewrite the golden files; review the diff before you commit i
 generate: install ## Write the files that are generated from the code.
 	@$(PYTHON) -m modelbooster crd --chart > $(CRD).new && mv $(CRD).new $(CRD)
 	@$(PYTHON) -m tests.answers $(VALIDATION)
+	@$(PYTHON) -m tools.catalog $(CATALOG)
+	@$(PYTHON) -m tools.cli_reference $(CLI_PAGE)
 
 RELEASE ?=
 ENGINE_PYTHON ?= python3.12
@@ -105,7 +112,7 @@ engine-matrix: install ## Let the real parsers of RELEASES="vllm-0.16.0 ..." (de
 
 .PHONY: verify
 verify: generate ## Fail if a generated file is not up to date.
-	@git diff --exit-code -- $(CRD) $(VALIDATION) || { echo 'commit what "make generate" wrote' >&2; exit 1; }
+	@git diff --exit-code -- $(CRD) $(VALIDATION) $(CATALOG) $(CATALOG_INDEX) $(CLI_PAGE) || { echo 'commit what "make generate" wrote' >&2; exit 1; }
 
 .PHONY: chart
 chart: install ## Check the Helm chart with the real helm.
@@ -114,6 +121,13 @@ chart: install ## Check the Helm chart with the real helm.
 .PHONY: image
 image: ## Build the image model-booster:dev (DOCKER=podman for another builder).
 	$(or $(DOCKER),docker) build --tag model-booster:dev .
+
+HOMEPAGE ?=
+
+.PHONY: krew
+krew: install ## Make archive and manifest of the krew plugin in build/krew: HOMEPAGE=https://github.com/OWNER/NAME.
+	@[ -n "$(HOMEPAGE)" ] || { echo 'name the repository: make krew HOMEPAGE=https://github.com/OWNER/NAME' >&2; exit 1; }
+	$(PYTHON) -m tools.krew build/krew $(HOMEPAGE)
 
 .PHONY: demo
 demo: control-plane ## Show the life of a ModelBooster on a real API server; KEEP=1 leaves the server running.

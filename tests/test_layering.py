@@ -65,13 +65,19 @@ LAYERS = {
     "app.apis": Layer(ours=("app.values",), others=("pydantic", "typing_extensions")),
     # What the engines themselves accept; it knows nothing of ModelBoosters.
     "app.engines": Layer(),
+    # The catalogue: models as data, the memory that they need, and ModelBoosters made of templates.
+    # yaml: its files, read by ``make generate`` and by the tests; the program reads their index.
+    "app.catalog": Layer(ours=(*VOCABULARY, "app.engines"), others=("pydantic", "yaml")),
     # orjson: the revision of a child is a hash of its spec, computed in every pass and review.
     "app.model": Layer(ours=(*VOCABULARY, "app.engines"), others=("orjson",)),
     "app.convert": Layer(ours=(*VOCABULARY, "app.engines", "app.model")),
     "app.lookup": Layer(ours=(*VOCABULARY, "app.model")),
     # re2: users' patterns are checked by the engine that the router runs, in linear time.
     "app.validation": Layer(
-        ours=(*VOCABULARY, "app.engines", "app.model", "app.convert", "app.lookup"),
+        ours=(
+            *(*VOCABULARY, "app.engines", "app.model", "app.convert", "app.lookup"),
+            "app.catalog",  # the memory that known models need
+        ),
         others=("pydantic", "re2"),
     ),
     "app.defaults": Layer(ours=(*VOCABULARY, "app.model")),
@@ -134,6 +140,14 @@ LAYERS = {
         ),
         others=("yaml", "orjson"),
     ),
+    # Commands that start engines, read as data.
+    "modelbooster.commandline": Layer(
+        ours=("app.values", "app.errors", "app.apis", "app.engines", "app.model")
+    ),
+    # ModelBoosters made of templates, and put into a cluster.
+    "modelbooster.authoring": Layer(
+        ours=("app.values", "app.errors", "app.apis", "app.engines", "app.catalog", "app.kube")
+    ),
     "modelbooster.parts": Layer(ours=PARTS, others=("starlette",)),
     "modelbooster.process": Layer(ours=PARTS, others=("uvloop",)),
     "modelbooster.cli": Layer(ours=PARTS, others=("click",)),
@@ -173,6 +187,7 @@ PURE = (
     "certs.objects",
     "certs.pki",
     "certs.policy",
+    "modelbooster.commandline",
     "modelbooster.offline.dialect",
 )
 """Modules that compute values from values: they do not wait, log or ask for the time."""
@@ -193,15 +208,15 @@ def faults(root: Path, pattern: str = "*.py") -> list[str]:
 def _faults_of(path: Path, root: Path) -> Iterator[str]:
     module = _module(path, root)
     layer_name = _longest(module, LAYERS)
-    tree = _parsed(path.read_text())
+    text = path.read_text()
     if layer_name is None:
         # Packages themselves (app/__init__.py) are empty.
-        if path.name != "__init__.py" or tree.body:
+        if path.name != "__init__.py" or ast.parse(text).body:
             yield f"{module} is in no layer"
         return
     layer = LAYERS[layer_name]
     pure = _longest(module, PURE) is not None
-    for line, imported in _imports(tree, module, path.name == "__init__.py", root):
+    for line, imported in _imports(text, module, path.name == "__init__.py", root):
         top = imported.partition(".")[0]
         if top in PARTS:
             if _longest(imported, (layer_name, *layer.ours)) is None:
@@ -216,8 +231,14 @@ def _faults_of(path: Path, root: Path) -> Iterator[str]:
 
 
 @cache
-def _parsed(text: str) -> ast.Module:
-    return ast.parse(text)
+def _import_nodes(text: str) -> list[ast.Import | ast.ImportFrom | ast.Name]:
+    """Returns the import statements of a file, and every call of ``__import__``."""
+    return [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        or (isinstance(node, ast.Name) and node.id == "__import__")
+    ]
 
 
 def _module(path: Path, root: Path) -> str:
@@ -231,11 +252,9 @@ def _longest(module: str, names: tuple[str, ...] | dict[str, Layer]) -> str | No
     return max(holding, key=len, default=None)
 
 
-def _imports(
-    tree: ast.Module, module: str, is_package: bool, root: Path
-) -> Iterator[tuple[int, str]]:
+def _imports(text: str, module: str, is_package: bool, root: Path) -> Iterator[tuple[int, str]]:
     """Yields line and full name of every module that is imported, wherever it is."""
-    for node in ast.walk(tree):
+    for node in _import_nodes(text):
         if isinstance(node, ast.Import):
             for name in node.names:
                 yield node.lineno, name.name
@@ -248,7 +267,7 @@ def _imports(
             for name in node.names:
                 inner = f"{base}.{name.name}"
                 yield node.lineno, inner if _is_module(root, inner) else base
-        elif isinstance(node, ast.Name) and node.id == "__import__":
+        else:
             yield node.lineno, "importlib"
 
 
@@ -270,7 +289,7 @@ def cycles(root: Path) -> list[str]:
             module, is_package = _module(path, root), path.name == "__init__.py"
             if is_package:
                 folders.add(module)
-            for _, name in _imports(_parsed(path.read_text()), module, is_package, root):
+            for _, name in _imports(path.read_text(), module, is_package, root):
                 if name.partition(".")[0] in PARTS:
                     imported[module].add(name)
     found = []

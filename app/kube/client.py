@@ -13,6 +13,7 @@ from app.kube.connection import Response
 from app.kube.objects import json_of, of_kind, path_of, path_to
 from app.kube.reader import Reader
 from app.kube.request import REQUEST_SECONDS, Request
+from app.kube.responses import warnings_in
 from app.kube.transport import Guard, Observe, Transport
 from app.values.meta import Object, Resource
 from app.version import program_version
@@ -74,6 +75,40 @@ class Kube(Reader):
         response = await self._write("PATCH", path, obj, query, "application/apply-patch+yaml")
         return of_kind(resource.kind, response)
 
+    async def apply_as(
+        self,
+        manager: str,
+        resource: Resource,
+        obj: Object,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> tuple[Object, list[str]]:
+        """Applies an object for a user; returns what is stored, and the warnings of admission.
+
+        Args:
+            manager: the field manager.
+            resource: the kind.
+            obj: the object.
+            force: whether to take over fields of other managers; ``Conflict`` otherwise.
+            dry_run: whether to store nothing.
+        """
+        query = {"fieldManager": manager, "fieldValidation": "Strict"}
+        query |= {"force": "true"} if force else {}
+        query |= {"dryRun": "All"} if dry_run else {}
+        request = Request(
+            method="PATCH",
+            path=path_of(resource, obj),
+            query=query,
+            body=orjson.dumps(obj),
+            headers={"Content-Type": "application/apply-patch+yaml"},
+            seconds=self._seconds,
+            is_urgent=self._is_urgent,
+        )
+        response = await self._transport.send(request, self._guard)
+        stored = of_kind(resource.kind, json_of(response))
+        return stored, warnings_in(response.headers.get("warning", ""))
+
     async def merge_patch(
         self,
         resource: Resource,
@@ -131,7 +166,7 @@ class Kube(Reader):
 
         Args:
             method: HTTP method.
-            path: path below the server's address, such as ``.../services/NAME:PORT/proxy/v1/models``.
+            path: path below the server's address: ``.../services/NAME:PORT/proxy/v1/models``.
             body: JSON; None for none.
             seconds: limit of the request.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 SUMMARIES = {
+    "create": "Make a ModelBooster of a model's name, or of a command.",
     "validate": "Print what the webhook would answer, without a cluster.",
     "render": "Print the children, without a cluster.",
     "crd": "Print the CustomResourceDefinition.",
@@ -23,6 +24,7 @@ SUMMARIES = {
     "webhook": "Serve the admission webhook of ModelBoosters.",
     "controller": "Reconcile ModelBoosters and their children.",
     "run": "Run webhook and controller in one process, for development.",
+    "completion": "Print the completion script of a shell.",
 }
 """The first sentence of each command's help, for the list of commands. A test compares them."""
 
@@ -47,6 +49,8 @@ class CommandTable(click.Group):
 def _load(name: str) -> click.Command:
     command: click.Command
     match name:
+        case "create":
+            from modelbooster.cli.catalog.create import create as command
         case "validate":
             from modelbooster.cli.files.validate import validate as command
         case "render":
@@ -77,6 +81,8 @@ def _load(name: str) -> click.Command:
             from modelbooster.cli.processes import controller as command
         case "run":
             from modelbooster.cli.processes import run as command
+        case "completion":
+            from modelbooster.cli.completion import completion as command
         case _:
             raise AssertionError(f"{name} is not loaded")
     return command

@@ -7,9 +7,11 @@ in its name. Profiles with the same children share a file.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import orjson
 import yaml
 
 from app.apis.kinds import PROFILES as RELEASES
@@ -61,7 +63,7 @@ _Dumper.add_representer(str, _text)
 
 def booster(case: str) -> Object:
     """Returns the ModelBooster of a case, as the API server would store it."""
-    written = yaml.load((FOLDER / case / "input.yaml").read_text(), Loader=yaml.CSafeLoader)
+    (written,) = _read(FOLDER / case / "input.yaml")
     return pruned(written).object
 
 
@@ -93,4 +95,16 @@ def files(case: str) -> Iterator[tuple[Path, str]]:
 def kept(case: str, profile: Profile) -> list[Object]:
     """Returns the children that the files of a case contain for a profile."""
     (path,) = (p for p in (FOLDER / case).glob("*.yaml") if profile in p.stem.removeprefix("input"))
-    return list(yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader))
+    return _read(path)
+
+
+def _read(path: Path) -> list[Object]:
+    """Returns the documents of a file; each call returns new objects, which a test may change."""
+    documents: list[Object] = orjson.loads(_as_json(path))
+    return documents
+
+
+@cache
+def _as_json(path: Path) -> bytes:
+    """Many tests read each file, and JSON is read 50 times faster than YAML."""
+    return orjson.dumps(list(yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader)))

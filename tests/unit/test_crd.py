@@ -236,12 +236,12 @@ def test_client_side_apply_has_room_for_it() -> None:
 
 def test_no_list_stands_in_it_twice() -> None:
     # Else its YAML has anchors.
-    text = yaml.safe_dump(model_booster_crd())
+    text = yaml.dump(model_booster_crd(), Dumper=yaml.CSafeDumper)
     assert "&id" not in text
 
 
 def test_chart_template_is_switched_by_values() -> None:
-    document = yaml.safe_dump(model_booster_crd(), sort_keys=False)
+    document = yaml.dump(model_booster_crd(), Dumper=yaml.CSafeDumper, sort_keys=False)
     lines = chart_template(document).splitlines()
     switches = [line for line in lines if "{{" in line]
     assert switches == [
@@ -255,7 +255,7 @@ def test_chart_template_is_switched_by_values() -> None:
     kept = "\n".join(line for line in lines if "{{" not in line)
     annotations = {"helm.sh/resource-policy": "keep"}
     crd = model_booster_crd()
-    assert yaml.safe_load(kept) == {
+    assert yaml.load(kept, Loader=yaml.CSafeLoader) == {
         **crd,
         "metadata": {**crd["metadata"], "annotations": annotations},
     }

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.apis.kinds import PROFILES, Profile
+from app.apis.kinds import MODEL_SERVING, PROFILES, Profile
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
-from app.model.children import MAX_BYTES, Desired
+from app.model.children import MAX_BYTES, Desired, size_bound
 from app.validation import Context, validate, validate_and_convert
 from app.validation.inputs import rule_inputs
 from app.validation.rules import RULES
@@ -125,6 +125,45 @@ def test_child_may_have_at_most_a_mebibyte(write: Any) -> None:
     assert MAX_BYTES - (longest - shorter) < longest <= MAX_BYTES
     _, (fault,) = whole_conversion(write(too_long), Profile.B)
     assert f"at most {MAX_BYTES} fit" in fault.message
+
+
+def config(length: int) -> Object:
+    return booster_object(
+        "demo", backend("b1", workers=[worker(config={"hf-overrides": {"a": '"' * length}})])
+    )
+
+
+def claims(length: int) -> Object:
+    entries = [{"secretRef": {"name": "x" * 200}}] * (length // 200)
+    return booster_object("demo", backend("b1", envFrom=entries))
+
+
+def everything(length: int) -> Object:
+    part = length // 40
+    both = [
+        worker(kind, config={"hf-overrides": {"a": "\\" * part}}) for kind in ("prefill", "decode")
+    ]
+    return environment(
+        part,
+        type="vLLMDisaggregated",
+        workers=both,
+        loraAdapters=[lora(f"a{n}", artifactURL=f"hf://a/{n}" + "x" * part) for n in range(3)],
+    )
+
+
+@pytest.mark.parametrize(
+    "write", [environment, scaled, adapter, affinity, config, claims, everything]
+)
+@pytest.mark.parametrize("length", [1, 1000, 20_000, 60_000])
+def test_no_model_serving_exceeds_its_bound(write: Any, length: int) -> None:
+    """Conversion measures a ModelServing only if the bound allows one that is too large."""
+    model = canonical(ModelBooster.model_validate(write(length)))
+    for profile in Profile:
+        for child in desired_children(model, profile, OPTIONS):
+            if child.resource == MODEL_SERVING:
+                # What does not come from the user is far smaller than the share for it.
+                size = len(orjson.dumps(child.object["spec"])) - 32 * 1024
+                assert size < size_bound(model.backends[0]) - 256 * 1024
 
 
 @pytest.mark.parametrize("profile", sorted(set(PROFILES.values())))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from modelbooster.cli.cluster.get import TEMPLATE_KINDS
 from modelbooster.cli.cluster_options import cluster_options, with_cluster
 from modelbooster.cli.output import age
 
@@ -34,6 +35,11 @@ def describe(words: tuple[str, ...], **options: Any) -> None:
     if len(words) > 2:
         raise UsageError(f"describe takes a kind and one name, not {len(words)} words")
     *kinds, name = words
+    if kinds and kinds[0] in TEMPLATE_KINDS:
+        from modelbooster.cli.catalog.templates import describe_template
+
+        describe_template(name)
+        return
     shown = kind_named(kinds[0]) if kinds else MODEL_BOOSTERS
     if shown is None:
         raise UsageError(

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from modelbooster.observe.kinds import ShownKind
 
 
+TEMPLATE_KINDS = ("templates", "template")
+"""What is in the catalogue, not in the cluster."""
+
+
 @click.command()
 @click.argument("kind", required=False)
 @click.argument("name", required=False)
@@ -39,6 +43,9 @@ def get(
     model-routes (mroute), autoscaling-policies (asp) or autoscaling-policy-bindings (aspb), or
     templates, which need no cluster. NAME selects the objects whose name contains it.
     """
+    if kind in TEMPLATE_KINDS:
+        _print_templates(name, output)
+        return
     from app.errors import UsageError
     from modelbooster.observe.kinds import MODEL_BOOSTERS, kind_named, kind_names
 
@@ -69,6 +76,16 @@ def get(
                 click.echo(_text([obj], choice, output, cluster, header=False), nl=False)
 
     with_cluster(options, show)
+
+
+def _print_templates(name: str | None, output: str | None) -> None:
+    """Prints templates of the catalogue, which need no cluster."""
+    from modelbooster.cli.catalog.templates import print_template, print_templates
+
+    if name is None:
+        print_templates(output or "table")
+    else:
+        print_template(name, output)
 
 
 def _nothing(kind: ShownKind, cluster: Cluster, name: str | None) -> str:
