@@ -83,6 +83,9 @@ async def test_screens_of_a_fleet(fleet: None, kubeconfig: Path, columns: int) -
     assert max(map(len, plain.splitlines())) <= columns
     check(f"status-{columns}", plain)
     check(f"status-{columns}-colour", await screen("status"))
+    ascii_only = await screen("status", NO_COLOR="1", PYTHONIOENCODING="ascii")
+    assert ascii_only.isascii()
+    check(f"status-{columns}-ascii", ascii_only)
     listed = await screen("get", "mb")
     assert max(map(len, listed.splitlines())) <= columns
     wide = await screen("get", "mb", "-o", "wide")
