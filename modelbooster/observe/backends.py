@@ -66,9 +66,8 @@ def _backend(entry: Object, serving: Object | None, pods: Sequence[PodReport]) -
                 f"the engine of pod {pod.name} starts and loads the model",
                 f"wait; model-booster logs {_owner(serving)} -f shows how far it is",
             )
-    if serving_status(serving) == "Updating":
-        return Explanation(f"an update is rolled out: {reported}", "wait")
-    return Explanation(reported, "wait" if waiting else "")
+    is_moving = waiting or serving_status(serving) in ("Updating", "Progressing")
+    return Explanation(reported, "wait" if is_moving else "")
 
 
 def worst_problem(pods: Sequence[PodReport]) -> Explanation | None:
