@@ -162,6 +162,39 @@ lock: ## Pin the dependencies again, with hashes (LOCK_ARGS=--upgrade takes the 
 	  --custom-compile-command 'make lock' pyproject.toml -o requirements.txt
 	build/lock/bin/uv pip compile --quiet $(LOCK_ARGS) --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command 'make lock' --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	build/lock/bin/uv pip compile --quiet $(LOCK_ARGS) --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command 'make lock' tools/supply/requirements.in -o tools/supply/requirements.txt
+
+# The programs that look at our supply chain have an environment of their own: nothing that we ship or test imports them.
+SUPPLY := build/supply/bin
+SBOM := build/sbom.cdx.json
+
+build/supply/installed: tools/supply/requirements.txt
+	@rm -rf build/supply && $(SYSTEM_PYTHON) -m venv build/supply
+	@$(SUPPLY)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
+
+# What the image contains of Python: the step of the Dockerfile. Without pip, as in the image.
+build/environment/installed: requirements.txt build/supply/installed
+	@rm -rf build/environment && $(SYSTEM_PYTHON) -m venv --without-pip build/environment
+	@$(SUPPLY)/python -m pip --python build/environment/bin/python install --quiet --disable-pip-version-check \
+	  --no-compile --require-hashes --no-deps -r $<
+	@touch $@
+
+$(SBOM): build/environment/installed pyproject.toml
+	@$(SUPPLY)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --spec-version 1.6 \
+	  --output-reproducible --output-file $@ build/environment/bin/python
+
+.PHONY: sbom
+sbom: $(SBOM) ## Write the SBOM of the image's environment (CycloneDX) to build/sbom.cdx.json.
+
+.PHONY: licenses
+licenses: $(SBOM) ## List the licence of each package in the image; fail on one that we do not allow.
+	@$(SUPPLY)/python -m tools.supply.licenses $(SBOM)
+
+.PHONY: audit
+audit: build/supply/installed ## Fail if a package in the image has a known vulnerability (asks the package index).
+	@$(SUPPLY)/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements.txt
 
 .PHONY: clean
 clean: ## Remove what the targets made here (not the cache of built programs outside).
