@@ -11,7 +11,7 @@ SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo pyt
 UV_VERSION := 0.13.8
 CRD := charts/model-booster/templates/crds.yaml
 VALIDATION := docs/validation.md
-CODE := app webhook controller certs modelbooster tests tools $(wildcard bench)
+CODE := app webhook controller certs modelbooster downloader tests tools $(wildcard bench)
 # Test processes at a time. In test and test-all each starts a control plane of its own (0.5 GB) and
 # waits for it most of the time, so there are more of them than cores.
 WORKERS ?= 3
@@ -139,7 +139,10 @@ lock: ## Pin the dependencies again, with hashes (LOCK_ARGS=--upgrade takes the 
 	build/lock/bin/uv pip compile --quiet $(LOCK_ARGS) --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command 'make lock' pyproject.toml -o requirements.txt
 	build/lock/bin/uv pip compile --quiet $(LOCK_ARGS) --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  --custom-compile-command 'make lock' --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	  --custom-compile-command 'make lock' --extra dev --extra downloader -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(SYSTEM_PYTHON) -c 'import sys, tomllib; print(*tomllib.load(sys.stdin.buffer)["project"]["optional-dependencies"]["downloader"], sep="\n")' < pyproject.toml \
+	  | build/lock/bin/uv pip compile --quiet $(LOCK_ARGS) --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command 'make lock' -c requirements-dev.txt - -o requirements-downloader.txt
 
 .PHONY: clean
 clean: ## Remove what the targets made here (not the cache of built programs outside).
