@@ -6,6 +6,7 @@ breaks, and memory stays small. Authorization headers go only to the host that t
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 import threading
@@ -93,6 +94,12 @@ class Http:
         if ca_file:
             try:
                 context.load_verify_locations(ca_file)
+                # SSL_CERT_FILE replaces the usual ones; a mirror may redirect to a public host.
+                usual = ssl.get_default_verify_paths()
+                if os.path.exists(usual.openssl_cafile):
+                    context.load_verify_locations(usual.openssl_cafile)
+                if os.path.isdir(usual.openssl_capath):
+                    context.load_verify_locations(capath=usual.openssl_capath)
             except (OSError, ssl.SSLError) as exc:
                 raise DownloadError(
                     Reason.TLS,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from downloader.http_client import Http
-from downloader.settings import Settings
+from downloader.settings import CA_NAMES, Settings
 from downloader.sources.base import Source
 from downloader.sources.hugging_face import HuggingFace
 from downloader.sources.local import LocalFolder
@@ -19,6 +21,10 @@ def source_of(settings: Settings) -> Source:
     """
     if settings.scheme == "pvc":
         return LocalFolder(settings)
+    if settings.ca_file:
+        # Each client knows only some of the names.
+        for name in CA_NAMES:
+            os.environ.setdefault(name, settings.ca_file)
     http = Http(settings.workers, settings.ca_file)
     if settings.scheme == "hf":
         return HuggingFace(settings, http)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from urllib.parse import quote_plus, urlsplit
 
@@ -12,6 +13,11 @@ from downloader.sources.base import Listing, RemoteFile, listing_of
 from downloader.sources.web import WebSource
 
 _PUBLIC = "https://modelscope.cn"
+_CLIENT = {
+    "MODELSCOPE_API_MAX_RETRIES": "1",
+    "MODELSCOPE_REPO_TREE_PAGE_MAX_ATTEMPTS": "2",
+    "MODELSCOPE_LOG_LEVEL": "ERROR",
+}
 
 
 class ModelScope(WebSource):
@@ -46,6 +52,9 @@ class ModelScope(WebSource):
             DownloadError: ModelScope refuses, by its reason.
             TransientError: it cannot be reached, or has an error of its own.
         """
+        # The downloader tries again by itself, and logs in its own form.
+        for name, value in _CLIENT.items():
+            os.environ.setdefault(name, value)
         from modelscope_hub import HubApi
         from modelscope_hub.config import HubConfig
         from modelscope_hub.errors import APIError, HubError, NetworkError, ServerError

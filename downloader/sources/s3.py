@@ -179,7 +179,7 @@ class Bucket(WebSource):
             return tls_error(host, exc)
         if isinstance(exc, errors.NoCredentialsError | errors.PartialCredentialsError):
             return self._explained("AccessDenied", text)
-        if isinstance(exc, errors.HTTPClientError):
+        if isinstance(exc, errors.HTTPClientError | errors.ConnectionError):
             return TransientError(f"{host}: {text}")
         return DownloadError(Reason.NO_CREDENTIALS, f"{host}: {text}", _KEYS)
 
