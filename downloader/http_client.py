@@ -6,9 +6,7 @@ breaks, and memory stays small. Authorization headers go only to the host that t
 
 from __future__ import annotations
 
-import os
 import re
-import ssl
 import threading
 from collections.abc import Mapping
 from urllib.parse import urljoin, urlsplit
@@ -18,6 +16,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, LocationValueError, SSLError
 
 from downloader.errors import DownloadError, Reason, TransientError, without_secrets
+from downloader.tls import short_text, tls_context, tls_error
 
 TIMEOUT = urllib3.Timeout(connect=15, read=60)
 """Seconds to connect, and of silence between two pieces."""
@@ -66,7 +65,7 @@ class HttpReader:
                 self._skip -= len(piece)
             return self._response.read1(most, decode_content=False)
         except (HTTPError, OSError, ValueError) as exc:
-            raise TransientError(f"{self._host}: {_short(exc)}") from exc
+            raise TransientError(f"{self._host}: {short_text(exc)}") from exc
 
     def close(self) -> None:
         """Keeps the connection for the next request if the body was read, and closes it if not."""
@@ -90,22 +89,7 @@ class Http:
     """
 
     def __init__(self, workers: int, ca_file: str = "") -> None:
-        context = ssl.create_default_context()
-        if ca_file:
-            try:
-                context.load_verify_locations(ca_file)
-                # SSL_CERT_FILE replaces the usual ones; a mirror may redirect to a public host.
-                usual = ssl.get_default_verify_paths()
-                if os.path.exists(usual.openssl_cafile):
-                    context.load_verify_locations(usual.openssl_cafile)
-                if os.path.isdir(usual.openssl_capath):
-                    context.load_verify_locations(capath=usual.openssl_capath)
-            except (OSError, ssl.SSLError) as exc:
-                raise DownloadError(
-                    Reason.TLS,
-                    f"cannot read certificate authorities from {ca_file}: {exc}",
-                    "mount the ConfigMap with the CA in PEM form there",
-                ) from exc
+        context = tls_context(ca_file)
         self._options = {
             "maxsize": workers,
             "num_pools": 16,
@@ -155,7 +139,7 @@ class Http:
                     Reason.BAD_ENDPOINT, f"bad address {without_secrets(url)}: {exc}"
                 ) from exc
             except (HTTPError, OSError) as exc:
-                raise TransientError(f"{host}: {_short(exc)}") from exc
+                raise TransientError(f"{host}: {short_text(exc)}") from exc
             if response.status not in _REDIRECTS:
                 return _checked(response, host), url
             location = response.headers.get("Location", "")
@@ -235,18 +219,3 @@ def _checked(response: urllib3.BaseHTTPResponse, host: str) -> urllib3.BaseHTTPR
 def _origin(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme, parts.netloc.rpartition("@")[2]
-
-
-def _short(exc: BaseException) -> str:
-    text = without_secrets(str(exc)) or type(exc).__name__
-    return text.rpartition(": ")[2] if len(text) > 200 else text
-
-
-def tls_error(host: str, exc: BaseException) -> DownloadError:
-    """Returns the failure for a certificate that is not trusted."""
-    cause = _short(exc).rpartition("] ")[2] or _short(exc)
-    return DownloadError(
-        Reason.TLS,
-        f"the certificate of {host} is not trusted: {cause}",
-        "mount its CA from a ConfigMap, and set SSL_CERT_FILE to that file",
-    )

@@ -37,9 +37,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """
     args = list(sys.argv[1:] if args is None else args)
     if args[:1] and args[0] in ("list", "verify", "gc"):
-        from downloader import cache_commands
+        from downloader.cache import commands
 
-        sys.exit(cache_commands.run(args))
+        sys.exit(commands.run(args))
     given = _parser().parse_args(args)
     termination = os.environ.get("MODELBOOSTER_TERMINATION_LOG", TERMINATION_LOG)
     output = Output(given.source, is_json=given.progress == "json", termination=termination)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
+from downloader.cache.uses import record_use
 from downloader.errors import DownloadError, Reason, disk_error
 from downloader.install import install, kept_files
 from downloader.manifest import faults, read_manifest
@@ -18,7 +19,6 @@ from downloader.sources.base import Listing, RemoteFile, Source
 from downloader.transfer.journal import Journal, read_journal
 from downloader.transfer.task import FileTask
 from downloader.transfer.workers import Stop, Workers, with_retries
-from downloader.uses import record_use
 
 LINE_SECONDS = 10.0
 

@@ -140,7 +140,7 @@ LAYERS = {
     "downloader.sources": Layer(
         ours=(
             *("downloader.errors", "downloader.paths", "downloader.settings"),
-            "downloader.http_client",
+            *("downloader.http_client", "downloader.tls"),
         ),
         others=("boto3", "botocore", "huggingface_hub", "modelscope_hub"),
     ),

@@ -128,8 +128,8 @@ class Waiting:
             DownloadError: the folder cannot be written to.
         """
         try:
-            os.makedirs(self._place.work, exist_ok=True)
             while not self._is_whole():
+                os.makedirs(self._place.work, exist_ok=True)
                 if turn := self._try():
                     if self._is_whole():  # another one finished in between
                         turn.__exit__()

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from urllib.parse import quote_plus, urlsplit
 
 from downloader.errors import DownloadError, Reason, TransientError, without_secrets
-from downloader.http_client import Http, Refused, tls_error
+from downloader.http_client import Http, Refused
 from downloader.settings import Settings
 from downloader.sources.base import Listing, RemoteFile, listing_of
 from downloader.sources.web import WebSource
+from downloader.tls import tls_error
 
 _PUBLIC = "https://modelscope.cn"
 _CLIENT = {

@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from downloader.errors import DownloadError, Reason, TransientError, without_secrets
-from downloader.http_client import Http, Refused, tls_error
+from downloader.http_client import Http, Refused
 from downloader.settings import Settings
 from downloader.sources.base import Listing, RemoteFile, listing_of
 from downloader.sources.web import WebSource
+from downloader.tls import tls_error
 
 _ADDRESS_SECONDS = 3600
 _DENIED = frozenset({"AccessDenied", "403", "Forbidden", "AllAccessDisabled"})

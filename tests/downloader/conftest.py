@@ -101,11 +101,11 @@ class Here:
         name: str = "m",
         workers: int = 4,
         refresh: bool = False,
-        **limits: int,
+        limits: tuple[int, int] = (1000, 10**15),
     ) -> Path:
         """Downloads into a folder of the cache, and returns the folder."""
         given = {**self.hub.environment(), **(env or {})}
-        settings = settings_of(source, workers, config, given, **limits)
+        settings = settings_of(source, workers, config, given, *limits)
         place = place_of(str(self.cache / name))
         Run(settings, place, Output(source, is_json=False), refresh=refresh).run()
         return Path(place.target)

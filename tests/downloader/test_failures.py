@@ -40,7 +40,7 @@ def limited_files(hub: Hub) -> None:
 
 
 def huge(hub: Hub) -> None:
-    hub.faults.extra = {"huge.bin": 10**16}
+    hub.faults.extra = {"huge.bin": 10**17}
 
 
 def empty(hub: Hub) -> None:

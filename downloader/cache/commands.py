@@ -10,10 +10,10 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from downloader.cleanup import models_of, remove, verdicts
+from downloader.cache.cleanup import models_of, remove, verdicts
+from downloader.cache.uses import Pods, pods_of
 from downloader.manifest import faults, read_manifest
 from downloader.sizes import size_text
-from downloader.uses import Pods, pods_of
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from downloader.paths import Place
@@ -94,7 +95,7 @@ def pods_of(data: Mapping[str, Any]) -> Pods:
         names.add(pod["metadata"]["name"])
         for container in pod["spec"].get("initContainers", []):
             args = [*container.get("command", []), *container.get("args", [])]
-            for flag, value in zip(args, [*args[1:], ""], strict=True):
+            for flag, value in zip_longest(args, args[1:], fillvalue=""):
                 if flag in ("--output-dir", "-o"):
                     folders.add(value.rstrip("/").rpartition("/")[2])
                 elif flag.startswith("--output-dir="):

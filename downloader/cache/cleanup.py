@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from downloader.cache.uses import Pods, uses_of
 from downloader.manifest import Manifest, read_manifest
 from downloader.paths import WORK
-from downloader.uses import Pods, uses_of
 
 
 @dataclass(frozen=True)
