@@ -114,8 +114,9 @@ chart: install ## Check the Helm chart with the real helm.
 	$(PYTHON) -m pytest tests/test_chart*.py $(PYTEST_ARGS)
 
 .PHONY: image
-image: ## Build the image model-booster:dev (DOCKER=podman for another builder).
+image: ## Build the images model-booster:dev and model-booster-downloader:dev (DOCKER=podman for another builder).
 	$(or $(DOCKER),docker) build --tag model-booster:dev .
+	$(or $(DOCKER),docker) build --tag model-booster-downloader:dev --target downloader .
 
 .PHONY: demo
 demo: control-plane ## Show the life of a ModelBooster on a real API server; KEEP=1 leaves the server running.

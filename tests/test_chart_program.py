@@ -383,8 +383,12 @@ def test_image_contains_what_the_chart_runs() -> None:
         if line.startswith("!")
     }
     assert {package.rstrip("*") for package in packages} <= let_in
-    (command,) = project["project"]["scripts"]
-    assert f'ENTRYPOINT ["{command}"]' in dockerfile
+    for command in project["project"]["scripts"]:
+        assert f'ENTRYPOINT ["{command}"]' in dockerfile
+    # What is built without a target is the operator, without the downloader and its packages.
+    operator = dockerfile.partition("AS build")[2].partition("\nFROM ")[0]
+    assert "COPY downloader" not in operator
+    assert dockerfile.rpartition("\nFROM ")[2].count("/opt/downloader") == 0
     for deployment in deployments():
         context = deployment["spec"]["template"]["spec"]["securityContext"]
         assert f"USER {context['runAsUser']}:{context['runAsGroup']}\n" in dockerfile
