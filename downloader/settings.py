@@ -20,7 +20,7 @@ MAX_WORKERS = 64
 MAX_FILES = 100_000
 MAX_BYTES = 20_000 * GIB
 
-_NAMES = {
+NAMES = {
     "hf_token": ("HF_AUTH_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN"),
     "hf_endpoint": ("HF_ENDPOINT",),
     "hf_revision": ("HF_REVISION",),
@@ -55,7 +55,7 @@ class Settings:
     Args:
         source: URI of the model as written.
         workers: requests at a time.
-        values: configuration by key; keys of ``_NAMES``.
+        values: configuration by key; keys of ``NAMES``.
         max_files: most files that a source may list.
         max_bytes: most bytes that a source may list.
         ca_file: file with additional certificate authorities.
@@ -116,7 +116,7 @@ def settings_of(
     """
     given = _config(config)
     values = {}
-    for key, names in _NAMES.items():
+    for key, names in NAMES.items():
         candidates = (given.get(key), *(environment.get(name) for name in names))
         values[key] = next((text.strip() for text in candidates if text and text.strip()), "")
     if not values["endpoint"]:
@@ -135,7 +135,7 @@ def _config(text: str | None) -> dict[str, str]:
     except ValueError:
         data = None
     if not isinstance(data, dict):
-        step = f'write an object with some of {", ".join(_NAMES)}, such as {{"hf_token": "…"}}'
+        step = f'write an object with some of {", ".join(NAMES)}, such as {{"hf_token": "…"}}'
         raise DownloadError(Reason.USAGE, "Invalid configuration JSON format.", step)
     return {str(key): str(value) for key, value in data.items() if value is not None}
 

@@ -199,18 +199,18 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("source", [URI, f"ms://{NAME}"])
 def test_a_private_mirror_is_trusted_by_a_ca_file(
-    downloader: Downloader, cache: Path, tmp_path: Path, source: str
+    downloader: Downloader, here: Here, cache: Path, tmp_path: Path, source: str
 ) -> None:
     ca, key = certificate(tmp_path)
     with Hub(dict(FILES), (ca, key)) as hub:
-        args = ("-s", source, "-o", cache / "m")
-        refused = downloader(*args, env=hub.environment())
-        trusted = downloader(*args, env={**hub.environment(), "SSL_CERT_FILE": str(ca)})
+        with pytest.raises(DownloadError) as refused:
+            here(source, env=hub.environment())
+        env = {**hub.environment(), "SSL_CERT_FILE": str(ca)}
+        trusted = downloader("-s", source, "-o", cache / "m", env=env)
 
-    assert refused.code == 1
-    assert refused.ended["reason"] == "TLS"
-    assert "is not trusted" in refused.err
-    assert "set SSL_CERT_FILE to that file" in refused.err
+    assert refused.value.reason == "TLS"
+    assert "is not trusted" in refused.value.message
+    assert refused.value.step.endswith("set SSL_CERT_FILE to that file")
     assert trusted.code == 0
     assert contents(cache / "m") == FILES
 

@@ -56,7 +56,7 @@ def run(forks: subprocess.Popen[str], cache: Path, kill_after: float | None = No
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kills", [12, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_model_is_whole_or_away_after_every_kill(
     forks: subprocess.Popen[str], hub: Hub, cache: Path, tmp_path: Path, kills: int
 ) -> None:

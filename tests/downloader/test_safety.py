@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,11 +16,12 @@ from downloader.hashes import file_digest, new_hasher
 from downloader.paths import check_names
 from downloader.progress.meter import Meter, Progress
 from downloader.progress.output import progress_text
+from downloader.settings import NAMES as NAMES_OF_VALUES
 from downloader.settings import settings_of
 from downloader.sizes import size_text, time_text
 from downloader.sources.base import Listing, RemoteFile
 from downloader.transfer.journal import Journal, Known, read_journal
-from tests.downloader.conftest import FILES, URI, Here, contents
+from tests.downloader.conftest import FILES, URI, Here, Result, contents
 from tests.downloader.hub import Hub
 
 NAMES = [
@@ -113,6 +117,47 @@ def test_a_folder_of_a_volume_is_copied(here: Here, tmp_path: Path) -> None:
     (source / "b.bin").symlink_to("/etc/hostname")
     with pytest.raises(DownloadError, match="is a link that leads out of"):
         here(f"pvc:/{source}", refresh=True)
+
+
+class Code:
+    """A pickle that creates a file when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (str(self._path), "w")
+
+
+def test_no_pickle_is_loaded(
+    fetch: Callable[..., Result], cache: Path, hub: Hub, tmp_path: Path
+) -> None:
+    """ModelScope's client loads its cookies, a pickle, unless it is given a token."""
+    cookies = tmp_path / "home/credentials/cookies"
+    cookies.parent.mkdir(parents=True)
+    cookies.write_bytes(pickle.dumps(Code(tmp_path / "ran")))
+    hub.files = {"model.pt": pickle.dumps(Code(tmp_path / "ran"))}
+
+    result = fetch(source="ms://org/model", env={"MODELSCOPE_HOME": str(tmp_path / "home")})
+
+    assert result.code == 0
+    assert contents(cache / "m") == hub.files
+    assert not (tmp_path / "ran").exists()
+
+
+PAGE = (Path(__file__).parents[2] / "docs/downloads.md").read_text()
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_the_page_explains_every_reason(reason: Reason) -> None:
+    assert f"`{reason}`" in PAGE.partition("## What each failure means")[2]
+
+
+@pytest.mark.parametrize(
+    "name", sorted(itertools.chain(*NAMES_OF_VALUES.values(), NAMES_OF_VALUES))
+)
+def test_the_page_names_every_variable(name: str) -> None:
+    assert f"`{name}`" in PAGE
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_answers_that_break_go_on_where_they_were(here: Here, hub: Hub, cut: int
     assert hub.requests.total() <= 2 + len(body) // cut + 1
 
 
-@pytest.mark.parametrize("size", [20, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [8, pytest.param(300, marks=pytest.mark.slow)])
 def test_a_file_cut_at_every_byte_is_whole(here: Here, hub: Hub, size: int) -> None:
     body = FILES["tokenizer/vocab.json"][:size]
     hub.files = {"a.safetensors": body}
