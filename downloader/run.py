@@ -47,7 +47,7 @@ class Run:
         self._refresh = refresh
         self._stop = Stop()
         self._meter: Meter | None = None
-        self._damage: list[str] = []
+        self._damaged: tuple[int, int] | None = None
 
     def run(self) -> None:
         """Returns when the model is whole.
@@ -80,14 +80,21 @@ class Run:
         )
 
     def _is_whole(self) -> bool:
+        try:
+            state = os.stat(self._place.manifest)
+        except OSError:
+            return False
+        written = (state.st_ino, state.st_mtime_ns)
+        if self._refresh or written == self._damaged:
+            return False  # who repairs it writes a new manifest; files need not be hashed till then
         manifest = read_manifest(self._place.target)
-        if manifest is None or manifest.request != self._settings.request or self._refresh:
+        if manifest is None or manifest.request != self._settings.request:
             return False
         found = faults(self._place.target, manifest.files)
-        if found and found != self._damage:
+        if found:
             shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if found[3:] else "")
             self._output.note(f"{self._place.target} is damaged: {shown}")
-        self._damage = found
+            self._damaged = written
         return not found
 
     def _download(self, turn: Turn) -> None:
@@ -97,6 +104,8 @@ class Run:
         listing = with_retries(source.listing, self._stop.event, f"listing {self._settings.source}")
         self._check(listing)
         known = read_journal(f"{self._place.work}/journal", listing)
+        if os.path.isdir(self._place.target) and os.listdir(self._place.target):
+            self._output.note(f"checking what is in {self._place.target}")
         kept = kept_files(self._place, self._settings.request, listing, source, self._stop.event)
         complete = {file.path: file for file in kept}
         tasks = []

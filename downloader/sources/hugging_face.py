@@ -57,11 +57,12 @@ class HuggingFace(WebSource):
             TransientError: it cannot be reached, or has an error of its own.
         """
         os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-        # It would read a token file and answer from a cache of an earlier run.
+        # Backends set it for their engines.
         os.environ.pop("HF_HUB_OFFLINE", None)
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, get_token
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+        self._token = self._token or get_token() or ""  # of HF_TOKEN_PATH
         api = HfApi(endpoint=self._endpoint, token=self._token or False)
         try:
             info = api.model_info(

@@ -21,6 +21,9 @@ from downloader.settings import CA_NAMES, settings_of
 from downloader.transfer import workers
 from tests.downloader.hub import NAME, Hub
 
+# Before the Hub's client is loaded: it would find a token of the developer.
+os.environ["HF_TOKEN_PATH"] = "/no/token"
+
 ROOT = Path(__file__).parents[2]
 URI = f"hf://{NAME}"
 
@@ -62,6 +65,7 @@ class Downloader:
             "PYTHONPATH": str(ROOT),
             "MODELBOOSTER_TERMINATION_LOG": str(log),
             "NO_PROXY": "*",
+            "HF_TOKEN_PATH": "/no/token",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         return {**kept, **ours, **(extra or {})}
@@ -114,7 +118,7 @@ class Here:
 @pytest.fixture
 def here(hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     monkeypatch.setattr(workers, "FIRST_WAIT", 0.001)
-    for name in (*PROXIES, *CA_NAMES):
+    for name in (*PROXIES, *CA_NAMES, "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     return Here(hub, cache)
 

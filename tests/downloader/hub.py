@@ -46,6 +46,7 @@ class Faults:
         wrong_bytes: number of answers with a changed first byte.
         redirect: whether files are at ``/cdn/``, behind a redirect that drops the token.
         expire: number of answers of ``/cdn/`` with 403, as if the link were too old.
+        moved: whether everything is behind a permanent redirect, like a mirror that moved.
         extra: additional entries of the listing, by path.
         headers: headers of failing answers.
     """
@@ -62,6 +63,7 @@ class Faults:
     wrong_bytes: int = 0
     redirect: bool = False
     expire: int = 0
+    moved: bool = False
     extra: dict[str, int] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -134,7 +136,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
-        path = unquote(parts.path)
+        path = unquote(parts.path).removeprefix("/moved")
+        if self.hub.faults.moved and not self.path.startswith("/moved"):
+            self._answer(308, {}, {"Location": f"/moved{self.path}"})
+            return
         with self.hub.lock:
             self.hub.requests[path] += 1
         if path.startswith("/cdn/"):

@@ -140,6 +140,15 @@ def test_each_usual_name_of_a_token_works(here: Here, hub: Hub, name: str) -> No
     assert contents(here(env={name: TOKEN})) == FILES
 
 
+def test_a_token_in_a_file_works(
+    fetch: Callable[..., Result], hub: Hub, cache: Path, tmp_path: Path
+) -> None:
+    hub.faults.needs_token = True
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    assert fetch(env={"HF_TOKEN_PATH": str(tmp_path / "token")}).code == 0
+    assert contents(cache / "m") == FILES
+
+
 def test_the_configuration_wins_over_the_environment(here: Here, hub: Hub) -> None:
     hub.faults.needs_token = True
     assert contents(here(env=BAD, config=f'{{"hf_token": "{TOKEN}"}}')) == FILES

@@ -14,7 +14,7 @@ from downloader.errors import DownloadError, Reason
 from downloader.hashes import file_digest
 from downloader.paths import place_of
 from tests.downloader.conftest import FILES, URI, Here, contents
-from tests.downloader.hub import COMMIT, Hub
+from tests.downloader.hub import COMMIT, TOKEN, Hub
 
 LARGE = "model-00001.safetensors"
 
@@ -244,6 +244,11 @@ def test_links_that_expire_are_asked_for_again(here: Here, hub: Hub) -> None:
 def test_a_mirror_without_sizes_is_asked_file_by_file(here: Here, hub: Hub) -> None:
     hub.faults.no_sizes = True
     assert contents(here()) == FILES
+
+
+def test_a_mirror_that_moved_is_followed(here: Here, hub: Hub) -> None:
+    hub.faults.moved = hub.faults.needs_token = True
+    assert contents(here(env={"HF_TOKEN": TOKEN})) == FILES
 
 
 def test_files_of_several_segments_are_shared_by_threads(
