@@ -11,6 +11,9 @@ SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo pyt
 UV_VERSION := 0.13.8
 CRD := charts/model-booster/templates/crds.yaml
 VALIDATION := docs/validation.md
+CATALOG := docs/catalogue.md
+CATALOG_INDEX := app/catalog/index.json
+CLI_PAGE := docs/cli.md
 CODE := app webhook controller certs modelbooster downloader tests tools $(wildcard bench)
 # Test processes at a time. In test and test-all each starts a control plane of its own (0.5 GB) and
 # waits for it most of the time, so there are more of them than cores.
@@ -90,6 +93,8 @@ golden: install ## Rewrite the golden files; review the diff before you commit i
 generate: install ## Write the files that are generated from the code.
 	@$(PYTHON) -m modelbooster crd --chart > $(CRD).new && mv $(CRD).new $(CRD)
 	@$(PYTHON) -m tests.answers $(VALIDATION)
+	@$(PYTHON) -m tools.catalog $(CATALOG)
+	@$(PYTHON) -m tools.cli_reference $(CLI_PAGE)
 
 RELEASE ?=
 ENGINE_PYTHON ?= python3.12
@@ -107,7 +112,7 @@ engine-matrix: install ## Let the real parsers of RELEASES="vllm-0.16.0 ..." (de
 
 .PHONY: verify
 verify: generate ## Fail if a generated file is not up to date.
-	@git diff --exit-code -- $(CRD) $(VALIDATION) || { echo 'commit what "make generate" wrote' >&2; exit 1; }
+	@git diff --exit-code -- $(CRD) $(VALIDATION) $(CATALOG) $(CATALOG_INDEX) $(CLI_PAGE) || { echo 'commit what "make generate" wrote' >&2; exit 1; }
 
 .PHONY: chart
 chart: install ## Check the Helm chart with the real helm.
@@ -117,6 +122,13 @@ chart: install ## Check the Helm chart with the real helm.
 image: ## Build the images model-booster:dev and model-booster-downloader:dev (DOCKER=podman for another builder).
 	$(or $(DOCKER),docker) build --tag model-booster:dev .
 	$(or $(DOCKER),docker) build --tag model-booster-downloader:dev --target downloader .
+
+HOMEPAGE ?=
+
+.PHONY: krew
+krew: install ## Make archive and manifest of the krew plugin in build/krew: HOMEPAGE=https://github.com/OWNER/NAME.
+	@[ -n "$(HOMEPAGE)" ] || { echo 'name the repository: make krew HOMEPAGE=https://github.com/OWNER/NAME' >&2; exit 1; }
+	$(PYTHON) -m tools.krew build/krew $(HOMEPAGE)
 
 .PHONY: demo
 demo: control-plane ## Show the life of a ModelBooster on a real API server; KEEP=1 leaves the server running.
