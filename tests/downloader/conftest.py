@@ -17,7 +17,7 @@ import pytest
 from downloader.paths import place_of
 from downloader.progress.output import Output
 from downloader.run import Run
-from downloader.settings import CA_NAMES, settings_of
+from downloader.settings import CA_NAMES, MAX_BYTES, MAX_FILES, settings_of
 from downloader.transfer import workers
 from tests.downloader.hub import NAME, Hub
 
@@ -105,7 +105,7 @@ class Here:
         name: str = "m",
         workers: int = 4,
         refresh: bool = False,
-        limits: tuple[int, int] = (1000, 10**15),
+        limits: tuple[int, int] = (MAX_FILES, MAX_BYTES),
     ) -> Path:
         """Downloads into a folder of the cache, and returns the folder."""
         given = {**self.hub.environment(), **(env or {})}
