@@ -120,15 +120,13 @@ LAYERS = {
     # The roof: settings, the command line, and the processes put together from their parts.
     # The defaults of conversion options are written where conversion reads them.
     # Which lease times are safe, and the damping of the route, are in controller.timing.
-    "modelbooster.setting_types": Layer(
-        ours=("app.apis", "app.values"), others=("pydantic", "pydantic_settings")
-    ),
+    "modelbooster.setting_types": Layer(ours=("app.apis", "app.values"), others=("pydantic",)),
     "modelbooster.settings": Layer(
         ours=(
             *(*VOCABULARY, "app.model", "app.convert", "controller.timing"),
             "modelbooster.setting_types",
         ),
-        others=("pydantic", "pydantic_settings"),
+        others=("pydantic",),
     ),
     "modelbooster.probes": Layer(ours=("app.metrics",), others=("starlette", "prometheus_client")),
     # Files and YAML belong to the command line.
@@ -154,6 +152,8 @@ LAYERS = {
     "modelbooster.parts": Layer(ours=OPERATOR, others=("starlette",)),
     "modelbooster.process": Layer(ours=OPERATOR, others=("uvloop",)),
     "modelbooster.cli": Layer(ours=OPERATOR, others=("click",)),
+    # It starts the programs, of which the downloader is one.
+    "modelbooster.cli.entry": Layer(ours=("modelbooster.cli", "downloader.main")),
     "modelbooster.__main__": Layer(ours=("modelbooster.cli",)),
     # A program of its own, in an image of its own; it shares no code with the operator, so that
     # neither image needs the packages of the other.
@@ -204,6 +204,8 @@ PURE = (
     "certs.policy",
     "modelbooster.commandline",
     "modelbooster.offline.dialect",
+    "modelbooster.offline.scalars",
+    "modelbooster.offline.yaml_reader",
 )
 """Modules that compute values from values: they do not wait, log or ask for the time."""
 
