@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# huggingface_hub 2.4.0: snapshot_download compares sizes only; a mirror's wrong bytes are a success,
-#.
+# huggingface_hub 2.4.0: snapshot_download compares sizes only, so wrong bytes of a mirror are a success. A folder that
+# holds nothing but lost+found is one too when the server answers 500.
 # Seen: wrong bytes: success / server 500, lost+found: success
 set -euo pipefail
 export PIP_ROOT_USER_ACTION=ignore HF_HUB_DISABLE_XET=1 HF_HUB_DISABLE_TELEMETRY=1 NO_PROXY='*'

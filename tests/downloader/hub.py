@@ -85,6 +85,7 @@ class Hub:
         self.requests: Counter[str] = Counter()
         self.sent = 0
         self.cdn_authorizations: list[str | None] = []
+        self.logins: set[str] = set()
         self.lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -200,8 +201,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _scope(self, name: str, query: dict[str, list[str]], *, is_listing: bool) -> None:
         faults, revision = self.hub.faults, query["Revision"][0]
-        authorization = self.headers.get("Authorization")
-        if faults.needs_token and authorization != f"Bearer {TOKEN}":
+        with self.hub.lock:
+            self.hub.logins.update(self.headers.get_all("Authorization", []))
+            self.hub.logins.update(self.headers.get_all("Cookie", []))
+        is_known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
+        # A saved login of ModelScope's client is a cookie.
+        is_known |= f"m_session_id={TOKEN}" in self.headers.get("Cookie", "")
+        if faults.needs_token and not is_known:
             self._answer(401, {"Code": 401, "Message": "token", "Success": False})
         elif name != NAME:
             message = {"Code": 10010205001, "Message": "no model", "Success": False}
