@@ -28,7 +28,7 @@ from tests.chart_values import README, values, with_table
 
 VALUES: Object = yaml.load((CHART / "values.yaml").read_text(), Loader=yaml.CSafeLoader)
 SCHEMA: Object = json.loads((CHART / "values.schema.json").read_text())
-OTHERS_KINDS = {"Issuer", "Certificate", "ServiceMonitor"}
+OTHERS_KINDS = {"Issuer", "Certificate", "ServiceMonitor", "PodMonitor"}
 """Kinds of other projects; the checker has Kubernetes' own schemas only."""
 
 MAJORS = pytest.mark.parametrize("major", [3, 4], ids=["helm 3", "helm 4"])
@@ -85,7 +85,7 @@ def test_every_object_is_labelled_and_in_its_namespace(file: str) -> None:
         if file == "everything-values.yaml":
             assert labels["team"] == "platform"
         if obj["kind"] not in cluster_wide:
-            assert obj["metadata"]["namespace"] in (NAMESPACE, "team-a", "team-b")
+            assert obj["metadata"]["namespace"] in (NAMESPACE, "team-a", "team-b", "leases")
 
 
 def test_names_fit_with_the_longest_release_name() -> None:
@@ -113,7 +113,11 @@ def leaves(value: Any, path: str = "") -> Iterator[str]:
 
 
 FREE = {
-    *(f"{part}.{name}" for part in ("webhook", "controller") for name in ("resources", "strategy")),
+    *(
+        f"{part}.{name}"
+        for part in ("webhook", "controller")
+        for name in ("resources", "strategy", "nodeSelector")
+    ),
     "podSecurityContext",
     "securityContext",
     "networkPolicy.metricsNamespaceSelector",
@@ -184,6 +188,16 @@ def test_unknown_key_is_rejected(path: str) -> None:
         "networkPolicy.apiServerCIDRs={10.0.0.1}",
         "controller.workers=0",
         "controller.podDisruptionBudget.maxUnavailable=0",
+        "controller.podDisruptionBudget.minAvailable=0",
+        "controller.livenessProbe.periodSeconds=0",
+        "controller.hostAliases={10.0.0.1}",
+        "webhook.revisionHistoryLimit=-1",
+        "webhook.dnsPolicy=host",
+        "global.commonLabels=a",
+        "services.ipFamilies={ipv4}",
+        "services.ipFamilyPolicy=Dual",
+        "serviceMonitor.scrapeTimeout=10",
+        "leaderElection.namespace=Leases",
         "leaderElection.leaseSeconds=0",
     ],
 )
@@ -226,6 +240,11 @@ def test_invalid_value_is_rejected(value: str) -> None:
             ["serviceMonitor.enabled=true", "metrics.enabled=false"],
             "serviceMonitor.enabled=true needs metrics.enabled=true",
             id="a monitor of nothing",
+        ),
+        pytest.param(
+            ["serviceMonitor.enabled=true", "podMonitor.enabled=true"],
+            "every pod would be scraped twice",
+            id="two monitors",
         ),
         pytest.param(
             ["controller.touchPods=true", "controller.watchPods=false"],

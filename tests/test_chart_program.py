@@ -212,12 +212,12 @@ def test_chart_sets_every_setting() -> None:
     given = {name for d in deployments() for name in environment(d)}
     given |= {name for d in deployments("provided-values.yaml") for name in environment(d)}
     left = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} - given
-    # The pod's own address is the right one; the Lease is in the pod's namespace.
+    # The processes listen on all addresses of the pod.
     assert left == {
         "MODELBOOSTER_PROBE_HOST",
         "MODELBOOSTER_WEBHOOK_HOST",
         "MODELBOOSTER_RESYNC_SECONDS",
-        "MODELBOOSTER_LEASE_NAMESPACE",
+        "MODELBOOSTER_WEBHOOK_URL_HOST",
     }
 
 

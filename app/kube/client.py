@@ -54,10 +54,11 @@ class Kube(Reader):
         """
         return Kube(self._transport, None, seconds, is_urgent=is_urgent)
 
-    async def create(self, resource: Resource, obj: Object) -> Object:
-        """Creates an object; ``Conflict`` if the name is taken."""
+    async def create(self, resource: Resource, obj: Object, *, dry_run: bool = False) -> Object:
+        """Creates an object; ``Conflict`` if the name is taken. A dry run stores nothing."""
         path = path_to(resource, obj["metadata"].get("namespace"))
-        response = await self._write("POST", path, obj, {"fieldManager": FIELD_MANAGER})
+        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
+        response = await self._write("POST", path, obj, query)
         return of_kind(resource.kind, response)
 
     async def replace(self, resource: Resource, obj: Object) -> Object:

@@ -12,6 +12,7 @@ SUMMARIES = {
     "render": "Print the children, without a cluster.",
     "crd": "Print the CustomResourceDefinition.",
     "engine": "Print the flags of the engine in an image.",
+    "check-webhook": "Check with dry runs that the API server calls the webhook.",
     "webhook": "Serve the admission webhook of ModelBoosters.",
     "controller": "Reconcile ModelBoosters and their children.",
     "run": "Run webhook and controller in one process, for development.",
@@ -47,6 +48,8 @@ def _load(name: str) -> click.Command:
             from modelbooster.cli.files.crd import crd as command
         case "engine":
             from modelbooster.cli.files.engine import engine as command
+        case "check-webhook":
+            from modelbooster.cli.cluster.check_webhook import check_webhook as command
         case "webhook":
             from modelbooster.cli.processes import webhook as command
         case "controller":

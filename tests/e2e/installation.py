@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.controlplane import clients
+from tests.controlplane.api import Refused
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.kubelet import Kubelet
 
@@ -58,19 +60,30 @@ class Installation:
 
     def install(self) -> None:
         """Installs the chart and waits until both Deployments are available."""
+        self._create_namespace()
         values = [f"--set={name}={value}" for name, value in self._values.items()]
         self.helm(*HELM_ARGUMENTS, *values, "--wait", "--timeout", "90s")
         # Which else looks for kinds whose garbage to collect only twice a minute.
         self.plane.restart_controllers()
 
-    def helm(self, *arguments: str) -> str:
-        """Runs helm; returns what it printed.
+    def _create_namespace(self) -> None:
+        """Creates the namespace as secured clusters do, unless it exists."""
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        body = {"metadata": {"name": NAMESPACE, "labels": labels}}
+        try:
+            self.plane.api.request("POST", "/api/v1/namespaces", body)
+        except Refused as exc:
+            if exc.status != HTTPStatus.CONFLICT:
+                raise
+
+    def helm(self, *arguments: str, major: int = 4) -> str:
+        """Runs helm of a major version; returns what it printed.
 
         Raises:
             AssertionError: it failed; the text has what it and our processes said.
         """
         done = subprocess.run(
-            [clients.helm(), *arguments],
+            [clients.helm(major), *arguments],
             cwd=ROOT,
             env=self._environment,
             text=True,
