@@ -11,6 +11,7 @@ SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo pyt
 UV_VERSION := 0.13.8
 CRD := charts/model-booster/templates/crds.yaml
 VALIDATION := docs/validation.md
+GENERATED := $(CRD) $(VALIDATION) charts/model-booster/README.md docs/install.md deploy
 CODE := app webhook controller certs modelbooster tests tools $(wildcard bench)
 # Test processes at a time. In test and test-all each starts a control plane of its own (0.5 GB) and
 # waits for it most of the time, so there are more of them than cores.
@@ -90,6 +91,8 @@ golden: install ## Rewrite the golden files; review the diff before you commit i
 generate: install ## Write the files that are generated from the code.
 	@$(PYTHON) -m modelbooster crd --chart > $(CRD).new && mv $(CRD).new $(CRD)
 	@$(PYTHON) -m tests.answers $(VALIDATION)
+	@$(PYTHON) -m tests.chart_values
+	@$(PYTHON) -m tests.manifests
 
 RELEASE ?=
 ENGINE_PYTHON ?= python3.12
@@ -107,7 +110,7 @@ engine-matrix: install ## Let the real parsers of RELEASES="vllm-0.16.0 ..." (de
 
 .PHONY: verify
 verify: generate ## Fail if a generated file is not up to date.
-	@git diff --exit-code -- $(CRD) $(VALIDATION) || { echo 'commit what "make generate" wrote' >&2; exit 1; }
+	@git diff --exit-code -- $(GENERATED) || { echo 'commit what "make generate" wrote' >&2; exit 1; }
 
 .PHONY: chart
 chart: install ## Check the Helm chart with the real helm.

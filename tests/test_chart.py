@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -24,7 +25,7 @@ from tests.chart import (
     render,
     rendered,
 )
-from tests.chart_values import README, values, with_table
+from tests.chart_values import PAGES, values, with_table
 
 VALUES: Object = yaml.load((CHART / "values.yaml").read_text(), Loader=yaml.CSafeLoader)
 SCHEMA: Object = json.loads((CHART / "values.schema.json").read_text())
@@ -375,6 +376,7 @@ def test_every_value_has_a_description() -> None:
         assert path.startswith(explained), f"{path} is not in the table of values"
 
 
-def test_readme_table_matches_the_values() -> None:
-    text = README.read_text()
-    assert text == with_table(text), 'run "python -m tests.chart_values"'
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_match_the_values(page: Path) -> None:
+    text = page.read_text()
+    assert text == with_table(text), 'run "make generate"'
