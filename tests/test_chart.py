@@ -121,7 +121,6 @@ FREE = {
     ),
     "podSecurityContext",
     "securityContext",
-    "networkPolicy.metricsNamespaceSelector",
 }
 """Values that are Kubernetes' own objects, handed through."""
 
@@ -193,6 +192,10 @@ def test_unknown_key_is_rejected(path: str) -> None:
         "controller.livenessProbe.periodSeconds=0",
         "controller.hostAliases={10.0.0.1}",
         "webhook.revisionHistoryLimit=-1",
+        "webhook.url=http://webhook.example.com",
+        "webhook.url=https://webhook.example.com/path",
+        "webhook.metricsPort=80",
+        "networkPolicy.apiServerPorts={0}",
         "webhook.dnsPolicy=host",
         "global.commonLabels=a",
         "services.ipFamilies={ipv4}",
@@ -241,6 +244,16 @@ def test_invalid_value_is_rejected(value: str) -> None:
             ["serviceMonitor.enabled=true", "metrics.enabled=false"],
             "serviceMonitor.enabled=true needs metrics.enabled=true",
             id="a monitor of nothing",
+        ),
+        pytest.param(
+            ["webhook.port=8080"],
+            "webhook.port and the port for metrics are both 8080",
+            id="one port for two servers",
+        ),
+        pytest.param(
+            ["webhook.hostNetwork=true", "webhook.port=10250"],
+            "cannot use port 10250: it is the kubelet's",
+            id="port of the kubelet",
         ),
         pytest.param(
             ["serviceMonitor.enabled=true", "podMonitor.enabled=true"],
@@ -304,8 +317,6 @@ def test_services_and_policies_select_the_pods_of_their_component() -> None:
             one(rendered(), "Service", f"{name}-metrics")["spec"]["selector"].items()
             <= labels.items()
         )
-        policy = one(rendered(), "NetworkPolicy", name)["spec"]["podSelector"]["matchLabels"]
-        assert policy.items() <= labels.items()
     service = one(rendered(), "Service", WEBHOOK)["spec"]
     webhook = one(deployments(), "Deployment", WEBHOOK)
     assert service["selector"] == webhook["spec"]["selector"]["matchLabels"]
@@ -314,24 +325,6 @@ def test_services_and_policies_select_the_pods_of_their_component() -> None:
     assert service["ports"] == [
         {"name": "https", "port": 443, "targetPort": "https", "protocol": "TCP"}
     ]
-
-
-def test_network_policies_allow_only_needed_traffic() -> None:
-    webhook = one(rendered(), "NetworkPolicy", WEBHOOK)["spec"]
-    controller = one(rendered(), "NetworkPolicy", CONTROLLER)["spec"]
-    metrics = {
-        "ports": [{"port": "http", "protocol": "TCP"}],
-        "from": [{"namespaceSelector": {"matchLabels": {"metrics": "enabled"}}}],
-    }
-    assert webhook["ingress"] == [{"ports": [{"port": "https", "protocol": "TCP"}]}, metrics]
-    assert controller["ingress"] == [metrics]
-    for policy in (webhook, controller):
-        assert policy["policyTypes"] == ["Ingress", "Egress"]
-        assert {p["port"] for rule in policy["egress"] for p in rule["ports"]} == {443, 6443, 53}
-    named = one(rendered("everything-values.yaml"), "NetworkPolicy", "booster-webhook")["spec"]
-    server = [{"ipBlock": {"cidr": "192.0.2.10/32"}}, {"ipBlock": {"cidr": "2001:db8::10/128"}}]
-    assert named["ingress"][0]["from"] == server
-    assert named["egress"][0]["to"] == server
 
 
 def test_fields_written_by_the_program_are_not_rendered() -> None:

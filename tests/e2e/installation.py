@@ -44,14 +44,20 @@ class Installation:
         plane: where to install; it runs, kube-controller-manager included.
         folder: where logs and kubeconfigs go.
         values: more values for the chart, ``controller.replicaCount`` for instance.
+        pod_security: the Pod Security standard that the namespace enforces.
     """
 
     def __init__(
-        self, plane: ControlPlane, folder: Path, values: Mapping[str, object] | None = None
+        self,
+        plane: ControlPlane,
+        folder: Path,
+        values: Mapping[str, object] | None = None,
+        pod_security: str = "restricted",
     ) -> None:
         self.plane = plane
         self.kubelet = Kubelet(plane.api, plane.kubeconfig_for, NAMESPACE, folder)
         self._values = values or {}
+        self._pod_security = pod_security
         self._environment = {
             "KUBECONFIG": str(plane.kubeconfig),
             "HOME": str(folder),
@@ -68,7 +74,7 @@ class Installation:
 
     def _create_namespace(self) -> None:
         """Creates the namespace as secured clusters do, unless it exists."""
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        labels = {"pod-security.kubernetes.io/enforce": self._pod_security}
         body = {"metadata": {"name": NAMESPACE, "labels": labels}}
         try:
             self.plane.api.request("POST", "/api/v1/namespaces", body)

@@ -135,7 +135,9 @@ class Kubelet:
         )
         environment["MODELBOOSTER_PROBE_HOST"] = LOOPBACK
         service = environment.get("MODELBOOSTER_WEBHOOK_SERVICE")
-        if service:
+        if spec.get("hostNetwork"):  # this machine is the node
+            environment["MODELBOOSTER_WEBHOOK_HOST"] = LOOPBACK
+        elif service:
             found = self._api.request("GET", f"{self._path}/services/{service}")["spec"]
             environment["MODELBOOSTER_WEBHOOK_HOST"] = found["clusterIP"]
             environment["MODELBOOSTER_WEBHOOK_PORT"] = str(found["ports"][0]["port"])

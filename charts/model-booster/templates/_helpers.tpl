@@ -111,8 +111,6 @@ Without it Helm would refuse the next upgrade, because the object "exists and ca
   value: {{ .Values.logLevel | quote }}
 - name: MODELBOOSTER_LOG_FORMAT
   value: {{ .Values.logFormat | quote }}
-- name: MODELBOOSTER_PROBE_PORT
-  value: {{ .Values.metrics.port | quote }}
 - name: MODELBOOSTER_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
 - name: MODELBOOSTER_NAMESPACES
@@ -155,12 +153,23 @@ Without it Helm would refuse the next upgrade, because the object "exists and ca
 
 {{/* Of the values of a component. */}}
 {{- define "model-booster.strategy" -}}
-{{- with .strategy }}
-{{- toYaml . }}
+{{- if .strategy }}
+{{- toYaml .strategy }}
 {{- else -}}
 type: RollingUpdate
-rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
+rollingUpdate: {{ .hostNetwork | default false | ternary "{maxUnavailable: 1, maxSurge: 0}" "{maxUnavailable: 0, maxSurge: 1}" }}
 {{- end }}
+{{- end }}
+
+{{/* Of (list $ "webhook"): the port for metrics and probes. */}}
+{{- define "model-booster.metricsPort" -}}
+{{- $root := index . 0 -}}
+{{ (index $root.Values (index . 1)).metricsPort | default $root.Values.metrics.port | int64 }}
+{{- end }}
+
+{{/* The host of `webhook.url`, without port and brackets. */}}
+{{- define "model-booster.urlHost" -}}
+{{ (urlParse .Values.webhook.url).hostname }}
 {{- end }}
 
 {{/* Of the values of a component. Liveness never looks at the API server: its outage must not restart us. */}}
@@ -181,7 +190,10 @@ readinessProbe:
 {{- $values := index (index . 0).Values (index . 1) -}}
 # Links would add variables named MODELBOOSTER_..., and an unknown one is an error at start.
 enableServiceLinks: false
-{{- with $values.dnsPolicy }}
+{{- if $values.hostNetwork }}
+hostNetwork: true
+{{- end }}
+{{- with $values.dnsPolicy | default ($values.hostNetwork | default false | ternary "ClusterFirstWithHostNet" "") }}
 dnsPolicy: {{ . }}
 {{- end }}
 {{- with $values.dnsConfig }}
