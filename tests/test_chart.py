@@ -29,7 +29,7 @@ from tests.chart_values import PAGES, values, with_table
 
 VALUES: Object = yaml.load((CHART / "values.yaml").read_text(), Loader=yaml.CSafeLoader)
 SCHEMA: Object = json.loads((CHART / "values.schema.json").read_text())
-OTHERS_KINDS = {"Issuer", "Certificate", "ServiceMonitor", "PodMonitor"}
+OTHERS_KINDS = {"Issuer", "Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule"}
 """Kinds of other projects; the checker has Kubernetes' own schemas only."""
 
 MAJORS = pytest.mark.parametrize("major", [3, 4], ids=["helm 3", "helm 4"])

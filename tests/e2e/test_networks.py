@@ -1,4 +1,4 @@
-"""The API server calls the webhook by a URL, in the network of the node; policies know its ports."""
+"""The API server calls the webhook by a URL, in the node's network; policies know its ports."""
 
 from __future__ import annotations
 
