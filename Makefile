@@ -11,7 +11,7 @@ SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo pyt
 UV_VERSION := 0.13.8
 CRD := charts/model-booster/templates/crds.yaml
 VALIDATION := docs/validation.md
-GENERATED := $(CRD) $(VALIDATION) charts/model-booster/README.md docs/install.md deploy
+GENERATED := $(CRD) $(VALIDATION) charts/model-booster/README.md docs/install.md charts/model-booster/files deploy
 CODE := app webhook controller certs modelbooster tests tools $(wildcard bench)
 # Test processes at a time. In test and test-all each starts a control plane of its own (0.5 GB) and
 # waits for it most of the time, so there are more of them than cores.
@@ -92,6 +92,7 @@ generate: install ## Write the files that are generated from the code.
 	@$(PYTHON) -m modelbooster crd --chart > $(CRD).new && mv $(CRD).new $(CRD)
 	@$(PYTHON) -m tests.answers $(VALIDATION)
 	@$(PYTHON) -m tests.chart_values
+	@$(PYTHON) -m tests.dashboard
 	@$(PYTHON) -m tests.manifests
 
 RELEASE ?=

@@ -114,6 +114,7 @@ def leaves(value: Any, path: str = "") -> Iterator[str]:
 
 
 FREE = {
+    "grafanaDashboard.labels",
     *(
         f"{part}.{name}"
         for part in ("webhook", "controller")

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import yaml
 
+from app.metrics import Metrics
 from app.values.meta import Object
 from tests.chart import CHART, of_kind, render, rendered
 from tests.controlplane.promtool import promtool
+from tests.dashboard import COLUMNS, FILE, dashboard, queries, text
 
 CASES = Path(__file__).parent / "alerts" / "cases.yaml"
 OPERATIONS = (CHART.parents[1] / "docs" / "operations.md").read_text()
@@ -82,6 +84,46 @@ def test_alerts_have_their_options() -> None:
         r for r in rules("--set=prometheusRule.certificateDays=3") if "Cert" in r["alert"]
     ]
     assert "< 3 * 86400" in by_days["expr"]
+
+
+# The dashboard.
+
+
+def test_dashboard_in_the_chart_is_up_to_date() -> None:
+    assert FILE.read_text() == text(), 'run "make generate"'
+
+
+def test_dashboard_is_a_config_map_for_the_sidecar() -> None:
+    (found,) = of_kind(rendered("everything-values.yaml"), "ConfigMap")[:1]
+    assert found["metadata"]["name"] == "booster-dashboard"
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert found["metadata"]["annotations"] == {"grafana_folder": "Platform"}
+    assert json.loads(found["data"]["model-booster.json"]) == dashboard()
+    assert not of_kind(rendered(), "ConfigMap")
+
+
+def test_queries_name_metrics_that_exist() -> None:
+    registry = Metrics("test")
+    registry.follow_objects(dict)
+    known = {metric.name for metric in registry.registry.collect()}
+    for _, query in queries():
+        for name in re.findall(r"([a-z_]+)\{", query):
+            base = re.sub(r"_(total|bucket)$", "", name)
+            assert base in known, name
+
+
+def test_panels_do_not_overlap() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard()["panels"]:
+        at = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert at["x"] + at["w"] <= COLUMNS
+        taken |= cells
 
 
 def test_no_leader_is_expected_without_leader_election() -> None:
