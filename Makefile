@@ -11,7 +11,10 @@ SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo pyt
 UV_VERSION := 0.13.8
 CRD := charts/model-booster/templates/crds.yaml
 VALIDATION := docs/validation.md
-GENERATED := $(CRD) $(VALIDATION) charts/model-booster/README.md docs/install.md charts/model-booster/files deploy
+CATALOG := docs/catalogue.md
+CATALOG_INDEX := app/catalog/index.json
+CLI_PAGE := docs/cli.md
+GENERATED := $(CRD) $(VALIDATION) $(CATALOG) $(CATALOG_INDEX) $(CLI_PAGE) charts/model-booster/README.md docs/install.md charts/model-booster/files deploy
 CODE := app webhook controller certs modelbooster tests tools $(wildcard bench)
 # Test processes at a time. In test and test-all each starts a control plane of its own (0.5 GB) and
 # waits for it most of the time, so there are more of them than cores.
@@ -91,6 +94,8 @@ golden: install ## Rewrite the golden files; review the diff before you commit i
 generate: install ## Write the files that are generated from the code.
 	@$(PYTHON) -m modelbooster crd --chart > $(CRD).new && mv $(CRD).new $(CRD)
 	@$(PYTHON) -m tests.answers $(VALIDATION)
+	@$(PYTHON) -m tools.catalog $(CATALOG)
+	@$(PYTHON) -m tools.cli_reference $(CLI_PAGE)
 	@$(PYTHON) -m tests.chart_values
 	@$(PYTHON) -m tests.dashboard
 	@$(PYTHON) -m tests.manifests
@@ -120,6 +125,13 @@ chart: install ## Check the Helm chart with the real helm.
 .PHONY: image
 image: ## Build the image model-booster:dev (DOCKER=podman for another builder).
 	$(or $(DOCKER),docker) build --tag model-booster:dev .
+
+HOMEPAGE ?=
+
+.PHONY: krew
+krew: install ## Make archive and manifest of the krew plugin in build/krew: HOMEPAGE=https://github.com/OWNER/NAME.
+	@[ -n "$(HOMEPAGE)" ] || { echo 'name the repository: make krew HOMEPAGE=https://github.com/OWNER/NAME' >&2; exit 1; }
+	$(PYTHON) -m tools.krew build/krew $(HOMEPAGE)
 
 .PHONY: demo
 demo: control-plane ## Show the life of a ModelBooster on a real API server; KEEP=1 leaves the server running.

@@ -12,10 +12,15 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from app.catalog import files, index
 from tests.answers.__main__ import page
+from tools.catalog.page import page as catalog_page
+from tools.cli_reference import page as cli_page
 
 ROOT = Path(__file__).parents[1]
 VALIDATION = ROOT / "docs/validation.md"
+CATALOG = ROOT / "docs/catalogue.md"
+CLI_PAGE = ROOT / "docs/cli.md"
 CHART_CRD = ROOT / "charts/model-booster/templates/crds.yaml"
 
 
@@ -30,6 +35,19 @@ def test_chart_crd_matches_the_types() -> None:
 
 def test_refusals_page_matches_the_rules() -> None:
     assert VALIDATION.read_text() == "".join(page()), 'run "make generate"'
+
+
+def test_index_of_the_catalogue_matches_its_files() -> None:
+    assert index.PATH.read_text() == files.index_of(files.read_models()), 'run "make generate"'
+
+
+def test_page_of_the_catalogue_matches_it() -> None:
+    assert CATALOG.read_text() == "\n".join(catalog_page()) + "\n", 'run "make generate"'
+
+
+def test_cli_page_matches_the_commands() -> None:
+    text = CLI_PAGE.read_text()
+    assert text == cli_page(text), 'run "make generate"'
 
 
 def declared(*extras: str) -> list[Requirement]:

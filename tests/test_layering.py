@@ -65,13 +65,19 @@ LAYERS = {
     "app.apis": Layer(ours=("app.values",), others=("pydantic", "typing_extensions")),
     # What the engines themselves accept; it knows nothing of ModelBoosters.
     "app.engines": Layer(),
+    # The catalogue: models as data, the memory that they need, and ModelBoosters made of templates.
+    # yaml: its files, read by ``make generate`` and by the tests; the program reads their index.
+    "app.catalog": Layer(ours=(*VOCABULARY, "app.engines"), others=("pydantic", "yaml")),
     # orjson: the revision of a child is a hash of its spec, computed in every pass and review.
     "app.model": Layer(ours=(*VOCABULARY, "app.engines"), others=("orjson",)),
     "app.convert": Layer(ours=(*VOCABULARY, "app.engines", "app.model")),
     "app.lookup": Layer(ours=(*VOCABULARY, "app.model")),
     # re2: users' patterns are checked by the engine that the router runs, in linear time.
     "app.validation": Layer(
-        ours=(*VOCABULARY, "app.engines", "app.model", "app.convert", "app.lookup"),
+        ours=(
+            *(*VOCABULARY, "app.engines", "app.model", "app.convert", "app.lookup"),
+            "app.catalog",  # the memory that known models need
+        ),
         others=("pydantic", "re2"),
     ),
     "app.defaults": Layer(ours=(*VOCABULARY, "app.model")),
@@ -126,6 +132,23 @@ LAYERS = {
     # Files and YAML belong to the command line.
     # Which pods wait for a rollout is decided in one place, for the controller and for files.
     "modelbooster.offline": Layer(ours=(*MEANING, "controller.plan"), others=("yaml", "orjson")),
+    # What looks at a cluster for the command line: yaml reads kubeconfigs.
+    # What the controller says of pods and plans is decided in one place.
+    "modelbooster.observe": Layer(
+        ours=(
+            *(*MEANING, "app.kube", "app.installed", "controller.plan", "controller.status"),
+            *("modelbooster.offline",),
+        ),
+        others=("yaml", "orjson"),
+    ),
+    # Commands that start engines, read as data.
+    "modelbooster.commandline": Layer(
+        ours=("app.values", "app.errors", "app.apis", "app.engines", "app.model")
+    ),
+    # ModelBoosters made of templates, and put into a cluster.
+    "modelbooster.authoring": Layer(
+        ours=("app.values", "app.errors", "app.apis", "app.engines", "app.catalog", "app.kube")
+    ),
     "modelbooster.parts": Layer(ours=PARTS, others=("starlette",)),
     "modelbooster.process": Layer(ours=PARTS, others=("uvloop",)),
     "modelbooster.cli": Layer(ours=PARTS, others=("click",)),
@@ -165,6 +188,7 @@ PURE = (
     "certs.objects",
     "certs.pki",
     "certs.policy",
+    "modelbooster.commandline",
     "modelbooster.offline.dialect",
 )
 """Modules that compute values from values: they do not wait, log or ask for the time."""

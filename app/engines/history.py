@@ -92,3 +92,11 @@ DOTTED_KEYS = {"vllm": release("0.9.1")}
 
 vLLM 0.9.0 knows such keys as well, but makes dashes of the underscores behind the dot.
 """
+
+HYBRID_EVENTS = release("0.21.0")
+"""The first vLLM release whose hybrid KV cache manager works with ``kv-events-config``.
+
+Before it, that flag turns the manager off: layers with a sliding window keep every token, and
+models with layers that have a state do not start
+(https://github.com/vllm-project/vllm/issues/49537).
+"""

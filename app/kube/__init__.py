@@ -2,6 +2,7 @@
 
 from app.kube.backoff import Backoff, TokenBucket, min_wait_seconds
 from app.kube.client import FIELD_MANAGER, Kube, connect
+from app.kube.connection import Response
 from app.kube.jsonpatch import equality_tests
 from app.kube.objects import ApiDocument, Event, ObjectList
 from app.kube.responses import is_too_large_version, is_unknown_kind
@@ -13,6 +14,7 @@ __all__ = [
     "Event",
     "Kube",
     "ObjectList",
+    "Response",
     "TokenBucket",
     "connect",
     "equality_tests",

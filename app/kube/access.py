@@ -57,10 +57,12 @@ class Credentials:
     Args:
         kubeconfig: path of a kubeconfig. None for the pod's service account if there is one, then
             the files named by ``KUBECONFIG``, then ``~/.kube/config``.
+        context: name of a context in the kubeconfig; None for its current one.
     """
 
-    def __init__(self, kubeconfig: str | None = None) -> None:
+    def __init__(self, kubeconfig: str | None = None, context: str | None = None) -> None:
         self._kubeconfig = kubeconfig
+        self._context = context
         self._lock = asyncio.Lock()
         self._load: Callable[[], Awaitable[_Source]] | None = None
         self._tls_inputs: tuple[object, ...] = ()
@@ -98,7 +100,7 @@ class Credentials:
     async def _read(self, *, anew: bool) -> Access:
         try:
             if self._load is None or anew:
-                self._load = _loader(self._kubeconfig)
+                self._load = _loader(self._kubeconfig, self._context)
             source = await self._load()
             inputs = source.tls_inputs()
             if self._access is None or inputs != self._tls_inputs:
@@ -150,10 +152,10 @@ class _Source:
         return context
 
 
-def _loader(kubeconfig: str | None) -> Callable[[], Awaitable[_Source]]:
+def _loader(kubeconfig: str | None, context: str | None) -> Callable[[], Awaitable[_Source]]:
     if kubeconfig is None and HOST in os.environ and (SERVICE_ACCOUNT / "token").is_file():
         return _from_pod
-    return _from_kubeconfig(kubeconfig)
+    return _from_kubeconfig(kubeconfig, context)
 
 
 async def _from_pod() -> _Source:
@@ -165,7 +167,9 @@ async def _from_pod() -> _Source:
     )
 
 
-def _from_kubeconfig(kubeconfig: str | None) -> Callable[[], Awaitable[_Source]]:
+def _from_kubeconfig(
+    kubeconfig: str | None, context: str | None
+) -> Callable[[], Awaitable[_Source]]:
     from kubernetes_asyncio.client import Configuration
     from kubernetes_asyncio.config import ConfigException, kube_config
 
@@ -178,7 +182,7 @@ def _from_kubeconfig(kubeconfig: str | None) -> Callable[[], Awaitable[_Source]]
         try:
             if loader is None:
                 loader = await kube_config.load_kube_config(
-                    path, client_configuration=configuration, persist_config=False
+                    path, context, client_configuration=configuration, persist_config=False
                 )
             else:  # reads token files, and runs the plugin if its credential has expired
                 await loader.load_and_set(configuration)

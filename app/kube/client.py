@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import orjson
 
 from app.kube.access import Credentials
 from app.kube.backoff import TokenBucket
+from app.kube.connection import Response
 from app.kube.objects import json_of, of_kind, path_of, path_to
 from app.kube.reader import Reader
 from app.kube.request import REQUEST_SECONDS, Request
+from app.kube.responses import warnings_in
 from app.kube.transport import Guard, Observe, Transport
 from app.values.meta import Object, Resource
 from app.version import program_version
@@ -74,6 +76,40 @@ class Kube(Reader):
         response = await self._write("PATCH", path, obj, query, "application/apply-patch+yaml")
         return of_kind(resource.kind, response)
 
+    async def apply_as(
+        self,
+        manager: str,
+        resource: Resource,
+        obj: Object,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> tuple[Object, list[str]]:
+        """Applies an object for a user; returns what is stored, and the warnings of admission.
+
+        Args:
+            manager: the field manager.
+            resource: the kind.
+            obj: the object.
+            force: whether to take over fields of other managers; ``Conflict`` otherwise.
+            dry_run: whether to store nothing.
+        """
+        query = {"fieldManager": manager, "fieldValidation": "Strict"}
+        query |= {"force": "true"} if force else {}
+        query |= {"dryRun": "All"} if dry_run else {}
+        request = Request(
+            method="PATCH",
+            path=path_of(resource, obj),
+            query=query,
+            body=orjson.dumps(obj),
+            headers={"Content-Type": "application/apply-patch+yaml"},
+            seconds=self._seconds,
+            is_urgent=self._is_urgent,
+        )
+        response = await self._transport.send(request, self._guard)
+        stored = of_kind(resource.kind, json_of(response))
+        return stored, warnings_in(response.headers.get("warning", ""))
+
     async def merge_patch(
         self,
         resource: Resource,
@@ -124,6 +160,24 @@ class Kube(Reader):
             options["preconditions"] = {"uid": uid}
         await self._write("DELETE", path_to(resource, namespace, name), options, {})
 
+    async def exchange(
+        self, method: str, path: str, body: bytes | None, *, seconds: float
+    ) -> Response:
+        """Sends JSON through a proxy of the API server; returns the response, whatever its status.
+
+        Args:
+            method: HTTP method.
+            path: path below the server's address: ``.../services/NAME:PORT/proxy/v1/models``.
+            body: JSON; None for none.
+            seconds: limit of the request.
+
+        Raises:
+            Unreachable: there is no complete response.
+        """
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        request = Request(method=method, path=path, body=body, headers=headers, seconds=seconds)
+        return await self._transport.send(request, self._guard)
+
     async def _write(
         self,
         method: str,
@@ -152,6 +206,8 @@ async def connect(
     burst: int = 0,
     guard: Guard | None = None,
     observe: Observe | None = None,
+    context: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Kube]:
     """Opens a client of the API server.
 
@@ -162,12 +218,16 @@ async def connect(
         burst: requests above that rate that are sent at once.
         guard: called before every write.
         observe: called with every response.
+        context: name of a context in the kubeconfig; None for its current one.
+        headers: of every request, such as ``Impersonate-User``.
 
     Raises:
         UsageError: there are no usable credentials.
     """
     bucket = TokenBucket(qps, burst) if qps > 0 else None
-    credentials = Credentials(kubeconfig)
+    credentials = Credentials(kubeconfig, context)
     user_agent = f"model-booster/{program_version()}"
-    async with Transport(credentials, user_agent, bucket=bucket, observe=observe) as transport:
+    async with Transport(
+        credentials, user_agent, bucket=bucket, observe=observe, headers=headers
+    ) as transport:
         yield Kube(transport, guard)

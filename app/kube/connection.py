@@ -140,8 +140,10 @@ class Connection(asyncio.Protocol):
         self._pieces = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header."""
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        """Takes a header; the values of a repeated one are joined, as RFC 9110 says."""
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        before = self._headers.get(key)
+        self._headers[key] = text if before is None else f"{before}, {text}"
 
     def on_headers_complete(self) -> None:
         """Begins the body; 1xx responses have none."""

@@ -6,7 +6,7 @@ Callers retry.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
 from app.kube.list_parser import ListParser
@@ -211,6 +211,23 @@ class Reader:
         if response.status == 304:
             return ApiDocument(False, etag or "", {})
         return ApiDocument(True, response.headers.get("etag", ""), json_of(response))
+
+    async def stream(
+        self, path: str, query: Mapping[str, str], *, seconds: float
+    ) -> AsyncGenerator[bytes, None]:
+        """Yields the pieces of a response that is no JSON, such as the log of a container.
+
+        Args:
+            path: path below the server's address.
+            query: parameters. Those with an empty value are left out.
+            seconds: limit of the whole request.
+        """
+        request = Request(
+            method="GET", path=path, query=query, headers={"Accept": "*/*"}, seconds=seconds
+        )
+        async with aclosing(self._transport.stream(request)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def _get(self, path: str) -> Object:
         request = Request(method="GET", path=path, seconds=self._seconds, is_urgent=self._is_urgent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -72,6 +73,15 @@ def error_from_event(status: Object) -> ApiError:
     seconds = details.get("retryAfterSeconds")
     pause = retry_after_seconds(str(seconds)) if isinstance(seconds, int) else None
     return _error(code if isinstance(code, int) else 500, status, pause)
+
+
+def warnings_in(header: str) -> list[str]:
+    """Returns the texts of a ``Warning`` header, as admission webhooks cause it (RFC 7234)."""
+    return [_ESCAPED.sub(r"\1", text) for text in _WARNING.findall(header)]
+
+
+_WARNING = re.compile(r'\b299 \S+ "((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(.)")
 
 
 def is_too_large_version(error: ApiError) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
@@ -55,6 +55,7 @@ class Transport:
         user_agent: value of the ``User-Agent`` header.
         bucket: limits the rate of all requests that are not urgent; None for no limit.
         observe: called with every response.
+        headers: of every request, in addition to the usual ones.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Transport:
         *,
         bucket: TokenBucket | None = None,
         observe: Observe | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._credentials = credentials
         self._bucket = bucket
@@ -73,6 +75,7 @@ class Transport:
             "Accept": "application/json",
             # Decompression costs more than it saves in a local network.
             "Accept-Encoding": "identity",
+            **(headers or {}),
         }
         self._refused_at: float | None = None
         self._exit = AsyncExitStack()

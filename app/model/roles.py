@@ -136,6 +136,12 @@ def devices(worker: WorkerForm) -> int | None:
 
 
 @cached_fact
+def device_resources(worker: WorkerForm) -> tuple[str, ...]:
+    """Returns the names of the resources that are known to count accelerators of a worker."""
+    return tuple([name for name in _extended(worker.resources) if _DEVICES.fullmatch(name)])
+
+
+@cached_fact
 def has_ascend(worker: WorkerForm) -> bool:
     """Returns whether the pods of a worker request devices of Huawei's Ascend."""
     if not worker.resources:

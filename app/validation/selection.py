@@ -22,7 +22,7 @@ from app.validation.rules import (
     shape,
     sources,
 )
-from app.validation.rules.models import credentials
+from app.validation.rules.models import credentials, memory
 from app.validation.rules.running import encryption, engine_flags, metrics, parallel, sglang
 from app.validation.rules.scaled import readers, targets
 from app.validation.subjects import Subject
@@ -87,6 +87,7 @@ _ABOUT: dict[tuple[Subject, ...], tuple[Callable[[RuleInputs], Any], ...]] = {
         amounts.huge_pages_have_company,
         amounts.claims_are_absent,
         parallel.devices_fit_parallelism,
+        memory.models_fit_their_devices,
     ),
     (Subject.PLACEMENT,): (
         placement.tolerations_are_sound,

@@ -8,14 +8,24 @@ from __future__ import annotations
 import click
 
 SUMMARIES = {
+    "create": "Make a ModelBooster of a model's name, or of a command.",
     "validate": "Print what the webhook would answer, without a cluster.",
     "render": "Print the children, without a cluster.",
     "crd": "Print the CustomResourceDefinition.",
     "engine": "Print the flags of the engine in an image.",
+    "get": "Print ModelBoosters, their children, or templates of the catalogue.",
+    "describe": "Print everything about a ModelBooster, a child of one, or a template.",
+    "status": "Show how ModelBoosters are doing, and why one does not serve.",
+    "wait": "Wait until a ModelBooster is active, or has another state.",
+    "diff": "Print what applying files would change in the cluster, and which pods restart.",
+    "logs": "Print the logs of the pods of a ModelBooster.",
+    "chat": "Send one prompt to a served model and print its answer.",
+    "curl": "Send one prompt to a served model and print the response as JSON.",
     "check-webhook": "Check with dry runs that the API server calls the webhook.",
     "webhook": "Serve the admission webhook of ModelBoosters.",
     "controller": "Reconcile ModelBoosters and their children.",
     "run": "Run webhook and controller in one process, for development.",
+    "completion": "Print the completion script of a shell.",
 }
 """The first sentence of each command's help, for the list of commands. A test compares them."""
 
@@ -40,6 +50,8 @@ class CommandTable(click.Group):
 def _load(name: str) -> click.Command:
     command: click.Command
     match name:
+        case "create":
+            from modelbooster.cli.catalog.create import create as command
         case "validate":
             from modelbooster.cli.files.validate import validate as command
         case "render":
@@ -48,6 +60,22 @@ def _load(name: str) -> click.Command:
             from modelbooster.cli.files.crd import crd as command
         case "engine":
             from modelbooster.cli.files.engine import engine as command
+        case "get":
+            from modelbooster.cli.cluster.get import get as command
+        case "describe":
+            from modelbooster.cli.cluster.describe import describe as command
+        case "status":
+            from modelbooster.cli.cluster.status import status as command
+        case "wait":
+            from modelbooster.cli.cluster.wait import wait as command
+        case "diff":
+            from modelbooster.cli.cluster.diff import diff as command
+        case "logs":
+            from modelbooster.cli.cluster.logs import logs as command
+        case "chat":
+            from modelbooster.cli.cluster.chat import chat as command
+        case "curl":
+            from modelbooster.cli.cluster.chat import curl as command
         case "check-webhook":
             from modelbooster.cli.cluster.check_webhook import check_webhook as command
         case "webhook":
@@ -56,6 +84,8 @@ def _load(name: str) -> click.Command:
             from modelbooster.cli.processes import controller as command
         case "run":
             from modelbooster.cli.processes import run as command
+        case "completion":
+            from modelbooster.cli.completion import completion as command
         case _:
             raise AssertionError(f"{name} is not loaded")
     return command

@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from app.errors import OperatorError, UsageError
 from modelbooster.cli.commands import CommandTable
 from modelbooster.cli.options import REFUSED, USAGE
+
+PLUGIN = "kubectl-model_booster"
+"""The name by which kubectl finds the program as ``kubectl model-booster``."""
 
 
 def _print_version(context: click.Context, _option: click.Parameter, value: bool) -> None:
@@ -40,6 +44,11 @@ def cli() -> None:
     """Serve language models on Kubernetes, each from one ModelBooster object."""
 
 
+def _program_name() -> str:
+    """Returns what the user typed, for help and usage: the program, or kubectl and its plugin."""
+    return "kubectl model-booster" if Path(sys.argv[0]).name == PLUGIN else "model-booster"
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Runs the command line and exits the process. Known errors are printed without a traceback.
 
@@ -47,7 +56,7 @@ def main(args: Sequence[str] | None = None) -> None:
         args: arguments after the program name; those of this process if None.
     """
     try:
-        cli(args=args, prog_name="model-booster")
+        cli(args=args, prog_name=_program_name())
     except OperatorError as exc:
         click.echo(f"Error: {exc}", err=True)
         sys.exit(USAGE if isinstance(exc, UsageError) else REFUSED)

@@ -12,6 +12,7 @@ from app.apis.kinds import DEFAULT_RELEASE, PROFILES, read_kthena_release
 from app.errors import UsageError
 
 if TYPE_CHECKING:
+    from app.validation import Context
     from modelbooster.offline.answers import Answer
 
 REFUSED = 1
@@ -20,7 +21,9 @@ REFUSED = 1
 USAGE = 2
 """Exit code: wrong arguments or settings."""
 
-files_argument = click.argument("files", nargs=-1, metavar="[FILE...|-]")
+files_argument = click.argument(
+    "files", nargs=-1, metavar="[FILE...|-]", type=click.Path(allow_dash=True)
+)
 kthena_option = click.option(
     "--kthena",
     metavar="RELEASE",
@@ -48,18 +51,30 @@ def answer_files(files: tuple[str, ...], kthena: str | None, **choices: Any) -> 
     Raises:
         UsageError: a file or setting cannot be read, or there is no input.
     """
-    from app.validation import Context
     from modelbooster.offline.answers import answers
     from modelbooster.offline.documents import STDIN, read
-    from modelbooster.settings import read_settings
 
     if not files and sys.stdin.isatty():
         raise UsageError('name the files to read, or "-" for the standard input')
+    return answers(read(files or (STDIN,)), context_for(kthena), note=_print_note, **choices)
+
+
+def context_for(kthena: str | None) -> Context:
+    """Returns what answers depend on besides documents: settings and kthena release.
+
+    Args:
+        kthena: kthena release; if None the one in the settings, else the default.
+
+    Raises:
+        UsageError: a setting cannot be read.
+    """
+    from app.validation import Context
+    from modelbooster.settings import read_settings
+
     settings = read_settings()
     release = kthena or settings.kthena_release or DEFAULT_RELEASE
     options = replace(settings.options, kthena_release=read_kthena_release(release))
-    context = Context(options=options, profile=PROFILES[release])
-    return answers(read(files or (STDIN,)), context, note=_print_note, **choices)
+    return Context(options=options, profile=PROFILES[release])
 
 
 def exit_code(answers: list[Answer]) -> int:

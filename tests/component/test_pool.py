@@ -94,6 +94,11 @@ async def peer(*script: list[bytes]) -> AsyncIterator[tuple[Peer, ConnectionPool
             id="after a 100 Continue",
         ),
         pytest.param(
+            [SHORT.replace(b"\r\n\r\n", b"\r\nWarning: a\r\nWarning: b\r\n\r\n")],
+            Response(200, b"ok", {"content-length": "2", "warning": "a, b"}),
+            id="with a repeated header",
+        ),
+        pytest.param(
             [b"HTTP/1.1 304 Not Modified\r\nEtag: x\r\n\r\n"],
             Response(304, b"", {"etag": "x"}),
             id="without a body",

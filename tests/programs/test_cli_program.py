@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    "args", [["crd"], ["validate"], ["render"], ["--help"]], ids=lambda args: args[0]
+    "args",
+    [["crd"], ["validate"], ["render"], ["create", "--from", "vllm serve a/b"], ["--help"]],
+    ids=lambda args: args[0],
 )
 def test_cluster_modules_are_not_loaded_without_need(args: list[str]) -> None:
     program = (

@@ -20,6 +20,7 @@ from app.kube.responses import (
     is_too_large_version,
     is_unknown_kind,
     retry_after_seconds,
+    warnings_in,
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -185,3 +186,17 @@ def test_a_line_that_no_event_can_be_is_not_read(pieces: list[bytes]) -> None:
     cutter = Lines(max_bytes=10)
     with pytest.raises(Garbled, match="longer than 10 bytes"):
         list(map(cutter.feed, pieces))
+
+
+@pytest.mark.parametrize(
+    ("header", "want"),
+    [
+        ("", []),
+        ('299 - "one"', ["one"]),
+        ('299 - "a, \\"b\\"", 299 kube "c \\\\ d"', ['a, "b"', "c \\ d"]),
+        ('199 - "another code"', []),
+        ("299 - broken", []),
+    ],
+)
+def test_warnings_of_admission_are_read(header: str, want: list[str]) -> None:
+    assert warnings_in(header) == want

@@ -19,7 +19,7 @@ from app.validation.rules import (
     shape,
     sources,
 )
-from app.validation.rules.models import addresses, credentials, tasks
+from app.validation.rules.models import addresses, credentials, memory, tasks
 from app.validation.rules.running import encryption, engine_flags, images, metrics, parallel, sglang
 from app.validation.rules.scaled import readers, targets
 
@@ -120,6 +120,8 @@ ADVICE: tuple[Advice, ...] = (
     others.model_name_is_free_elsewhere,
     others.lora_names_are_free,
     parallel.devices_fit_parallelism,  # what will not start
+    memory.models_fit_their_devices,
+    memory.states_are_not_published,
     engine_flags.releases_are_known,
     engine_flags.arguments_are_current,
     engine_flags.several_nodes_can_start,

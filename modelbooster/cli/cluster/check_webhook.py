@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from modelbooster.cli.cluster_options import cluster_options, with_cluster
+
+if TYPE_CHECKING:
+    from modelbooster.observe.access import Cluster
+
 
 @click.command("check-webhook")
-@click.option("-n", "--namespace", default="default", show_default=True, help="Of the dry runs.")
-@click.option("--kubeconfig", metavar="PATH", help="Access to the cluster, as for the processes.")
-def check_webhook(namespace: str, kubeconfig: str | None) -> None:
+@cluster_options
+def check_webhook(**options: Any) -> None:
     """Check with dry runs that the API server calls the webhook.
 
     A dry run of a valid ModelBooster must be accepted, and one of an invalid ModelBooster rejected.
     Nothing is stored. Needs the right to create ModelBoosters in the namespace.
     """
-    from app.kube import connect
     from modelbooster.webhook_check import refusal
 
-    async def run() -> str:
-        async with connect(kubeconfig) as kube:
-            return await refusal(kube, namespace)
+    async def work(cluster: Cluster) -> str:
+        return await refusal(cluster.kube, cluster.namespace)
 
-    said = asyncio.run(run())
+    said = with_cluster({**options, "all_namespaces": False}, work)
     click.echo("A valid ModelBooster is accepted, an invalid one is rejected:")
     click.echo(said)

@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @files_argument
-@click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["yaml", "json"]),
+    default="yaml",
+    show_default=True,
+    help="Form of the output.",
+)
 @click.option(
     "--diff",
     nargs=2,

@@ -18,7 +18,14 @@ from modelbooster.cli.options import (
 
 @click.command()
 @files_argument
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the output.",
+)
 @kthena_option
 @strict_option
 @namespace_option

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.catalog.index import is_gated
 from app.model.environment import variables
 from app.model.forms import BackendForm
 from app.validation.inputs import RuleInputs
@@ -17,7 +18,7 @@ from app.validation.subjects import OBJECT_STORAGE
 GATED_OWNERS = ("meta-llama/", "google/gemma", "mistralai/", "CohereLabs/", "black-forest-labs/")
 """Prefixes of Hugging Face repositories in which most models require a token."""
 
-_GATED = tuple(f"hf://{owner}" for owner in GATED_OWNERS)
+_HUB = "hf://"
 
 HUB_VARIABLES = ("HF_AUTH_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """The downloader passes on the first; the hub's own library reads the others by itself."""
@@ -42,7 +43,7 @@ _OTHER_NAMES = {
 def gated_models_have_tokens(inputs: RuleInputs) -> Iterator[str]:
     """A download without permission fails only after all retries."""
     for form, _ in inputs.backends:
-        gated = [uri for uri in addresses(form) if uri.startswith(_GATED)]
+        gated = [uri for uri in addresses(form) if _is_gated(uri)]
         if not gated or form.env_from:
             continue
         if variables(form).keys().isdisjoint(HUB_VARIABLES):
@@ -50,6 +51,15 @@ def gated_models_have_tokens(inputs: RuleInputs) -> Iterator[str]:
                 f"{form.path}.env: {gated[0].removeprefix('hf://')} may ask for a token; "
                 f"set {HUB_VARIABLES[0]} if the download fails"
             )
+
+
+def _is_gated(uri: str) -> bool:
+    """Returns whether a download may need a token; the catalogue knows, or the owner tells."""
+    if not uri.startswith(_HUB):
+        return False
+    repository = uri.removeprefix(_HUB)
+    known = is_gated(repository)
+    return repository.startswith(GATED_OWNERS) if known is None else known
 
 
 def object_storage_has_keys(inputs: RuleInputs) -> Iterator[str]:

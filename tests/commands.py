@@ -1,0 +1,91 @@
+"""Runs the program as a user does: with a kubeconfig, in a pipe or in a terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from fcntl import ioctl
+from pathlib import Path
+
+from tests.conftest import Ran
+
+PROGRAM = str(Path(sys.executable).with_name("model-booster"))
+PATIENCE_SECONDS = 100
+
+_AGE = re.compile(r"(?<!\[)\b(?:\d+[ydhms]){1,2}\b( {2,})?")
+
+
+def run(kubeconfig: Path | str, *args: str, stdin: str = "", **environment: str) -> Ran:
+    """Runs the program with its output in pipes.
+
+    Args:
+        kubeconfig: its ``KUBECONFIG``.
+        args: its arguments.
+        stdin: its standard input.
+        environment: further variables.
+    """
+    done = subprocess.run(
+        [PROGRAM, *args],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env=_environment(kubeconfig, environment),
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    return Ran(done.stdout, done.stderr, done.returncode)
+
+
+def run_in_terminal(
+    kubeconfig: Path | str, *args: str, columns: int, **environment: str
+) -> tuple[str, int]:
+    """Runs the program in a terminal; returns what it shows and its exit code.
+
+    Args:
+        kubeconfig: its ``KUBECONFIG``.
+        args: its arguments.
+        columns: width of the terminal.
+        environment: further variables.
+    """
+    ours, theirs = pty.openpty()
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    variables = _environment(kubeconfig, {"TERM": "xterm-256color", **environment})
+    process = subprocess.Popen(
+        [PROGRAM, *args], stdin=theirs, stdout=theirs, stderr=theirs, env=variables
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # the program has closed its end
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(ours)
+    return shown.decode().replace("\r\n", "\n"), process.wait(PATIENCE_SECONDS)
+
+
+def aged(text: str) -> str:
+    """Returns an output with every age the same; columns keep their width."""
+
+    def same(match: re.Match[str]) -> str:
+        return "9s".ljust(len(match[0])) if match[1] else "9s"
+
+    return _AGE.sub(same, text)
+
+
+def _environment(kubeconfig: Path | str, more: dict[str, str]) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "LANG": "C.UTF-8",
+        "KUBECONFIG": str(kubeconfig),
+        **more,
+    }
