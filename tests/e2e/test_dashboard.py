@@ -94,7 +94,7 @@ def asked(tmp_path: Path, series: Series, expressions: list[str]) -> str:
     case = {"interval": "1m", "input_series": [*promtool_series(series)], "promql_expr_test": tests}
     path = tmp_path / "cases.yaml"
     path.write_text(yaml.safe_dump({"evaluation_interval": "1m", "tests": [case]}))
-    command = [promtool(), "test", "rules", path]
+    command = [str(promtool()), "test", "rules", str(path)]
     done = subprocess.run(command, text=True, capture_output=True, check=False, timeout=120)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
