@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import pytest
 
+from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
+from tests.argocd import health
+from tests.builders import booster_object
 from tests.conftest import Kubectl
-from tests.e2e.installation import NAMESPACE, RELEASE, Installation
+from tests.e2e.installation import NAMESPACE, RELEASE, Installation, eventually
+from tests.world import Admin
 
 
 def manifest(installation: Installation) -> str:
@@ -56,3 +60,20 @@ def test_sync_takes_nothing_from_the_operator(installation: Installation, kubect
         synced = kubectl("apply", *how, "-f", "-", stdin=rendered)
         assert synced.code == 0, synced.stderr
         assert written() == before
+
+
+def test_argo_cd_follows_a_model_to_its_health(installation: Installation, admin: Admin) -> None:
+    def seen(name: str = "m") -> str:
+        return health(admin.until(MODEL_BOOSTER, name))["status"]
+
+    admin.create(MODEL_BOOSTER, booster_object("m", namespace=admin.namespace))
+    assert seen() == "Progressing"
+    admin.until(MODEL_SERVING, "m-b1")
+    admin.serve(MODEL_SERVING, "m-b1")
+    eventually(lambda: seen() == "Healthy")
+
+    # A type that is reserved for later does not begin to work by waiting.
+    reserved = booster_object("reserved", namespace=admin.namespace)
+    reserved["spec"]["backends"][0]["type"] = "MindIE"
+    admin.create(MODEL_BOOSTER, reserved)
+    eventually(lambda: seen("reserved") == "Degraded")
