@@ -15,7 +15,7 @@ CATALOG := docs/catalogue.md
 CATALOG_INDEX := app/catalog/index.json
 CLI_PAGE := docs/cli.md
 GENERATED := $(CRD) $(VALIDATION) $(CATALOG) $(CATALOG_INDEX) $(CLI_PAGE) charts/model-booster/README.md docs/install.md charts/model-booster/files deploy
-CODE := app webhook controller certs modelbooster tests tools $(wildcard bench)
+CODE := app webhook controller certs modelbooster tests tools setup.py $(wildcard bench)
 # Test processes at a time. In test and test-all each starts a control plane of its own (0.5 GB) and
 # waits for it most of the time, so there are more of them than cores.
 WORKERS ?= 3
@@ -35,7 +35,7 @@ install: $(VENV)/installed ## Create the virtual environment .venv with everythi
 
 # The lock file lists every package, so pip must not resolve: pip 23.0 to 23.2 looks for the newest release of an extra
 # (name[extra]) even if that name is pinned. `pip check` then shows that the lock file is complete.
-$(VENV)/installed: requirements-dev.txt pyproject.toml
+$(VENV)/installed: requirements-dev.txt pyproject.toml setup.py
 	@$(SYSTEM_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or later is needed, and "$(SYSTEM_PYTHON)" is not: make install SYSTEM_PYTHON=/path/to/python3.11' >&2; exit 1; }
 	@[ -x $(PYTHON) ] || $(SYSTEM_PYTHON) -m venv $(VENV) || { echo 'the module venv does not work (on Debian: apt-get install python3-venv)' >&2; rm -rf $(VENV); exit 1; }
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt

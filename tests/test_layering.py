@@ -117,15 +117,13 @@ LAYERS = {
     # The roof: settings, the command line, and the processes put together from their parts.
     # The defaults of conversion options are written where conversion reads them.
     # Which lease times are safe, and the damping of the route, are in controller.timing.
-    "modelbooster.setting_types": Layer(
-        ours=("app.apis", "app.values"), others=("pydantic", "pydantic_settings")
-    ),
+    "modelbooster.setting_types": Layer(ours=("app.apis", "app.values"), others=("pydantic",)),
     "modelbooster.settings": Layer(
         ours=(
             *(*VOCABULARY, "app.model", "app.convert", "controller.timing"),
             "modelbooster.setting_types",
         ),
-        others=("pydantic", "pydantic_settings"),
+        others=("pydantic",),
     ),
     "modelbooster.probes": Layer(ours=("app.metrics",), others=("starlette", "prometheus_client")),
     "modelbooster.webhook_check": Layer(ours=(*VOCABULARY, "app.kube")),
@@ -190,6 +188,8 @@ PURE = (
     "certs.policy",
     "modelbooster.commandline",
     "modelbooster.offline.dialect",
+    "modelbooster.offline.scalars",
+    "modelbooster.offline.yaml_reader",
 )
 """Modules that compute values from values: they do not wait, log or ask for the time."""
 
