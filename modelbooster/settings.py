@@ -79,8 +79,7 @@ class Settings(BaseModel):
     kthena_namespace: ObjectName = KTHENA_NAMESPACE
     """Namespace of kthena's controller manager, whose image tells the installed release."""
     max_waiting_requests: Annotated[int, Field(ge=1)] = MAX_WAITING_REQUESTS
-    """Waiting requests of a pod from which kthena's router sends it no more requests
-    (maxWaitingRequests of its chart); higher autoscaling targets get a warning."""
+    """maxWaitingRequests of kthena's chart; higher autoscaling targets get a warning."""
     downloader_image: Annotated[str, Field(min_length=1)] = DOWNLOADER_IMAGE
     """Image that downloads models and adapters. A change restarts every model."""
     runtime_image: Annotated[str, Field(min_length=1)] = RUNTIME_IMAGE
@@ -94,8 +93,7 @@ class Settings(BaseModel):
     runtime_resources: Resources = {}
     """Resources of the sidecar, as JSON. A ResourceQuota may require them of every container."""
     engine_startup_seconds: Annotated[int, Field(ge=1, le=MAX_STARTUP_SECONDS)] = STARTUP_SECONDS
-    """Seconds that an engine may load its model before Kubernetes restarts it. A ModelBooster can
-    set its own with the annotation startup-seconds."""
+    """Seconds that an engine may load its model; the annotation startup-seconds overrides it."""
     engine_env_from: bool = True
     """Whether engines get envFrom too, not only downloaders and sidecar; env takes precedence."""
     default_scheduler_name: Annotated[str, Field(min_length=1)] = "default-scheduler"
