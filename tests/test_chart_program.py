@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from base64 import b64decode
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ from tests.chart import (
     render,
     rendered,
 )
+from tests.test_layering import PARTS
 from webhook.limiter import BODY_BUDGET_BYTES
 
 ROOT = CHART.parents[1]
@@ -374,16 +376,21 @@ def test_examples_of_the_chart_are_valid() -> None:
 def test_image_contains_what_the_chart_runs() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    copied = {line.split()[1] for line in dockerfile.splitlines() if line.startswith("COPY ")}
-    packages = project["tool"]["setuptools"]["packages"]["find"]["include"]
-    assert {package.rstrip("*") for package in packages} <= copied
-    let_in = {
+    copied = {
+        name
+        for line in dockerfile.splitlines()
+        if line.startswith("COPY ") and "--from=" not in line
+        for name in line.split()[1:-1]
+    }
+    assert {*PARTS, "setup.py", "pyproject.toml"} <= copied
+    let_in = [
         line.removeprefix("!")
         for line in (ROOT / ".dockerignore").read_text().splitlines()
         if line.startswith("!")
-    }
-    assert {package.rstrip("*") for package in packages} <= let_in
-    (command,) = project["project"]["scripts"]
+    ]
+    assert [name for name in copied if not any(fnmatch(name, one) for one in let_in)] == []
+    command = "model-booster"
+    assert command in project["project"]["scripts"]
     assert f'ENTRYPOINT ["{command}"]' in dockerfile
     for deployment in deployments():
         context = deployment["spec"]["template"]["spec"]["securityContext"]

@@ -139,6 +139,17 @@ LAYERS = {
         ),
         others=("yaml", "orjson"),
     ),
+    # What is wrong with an installation: certificates and Leases are judged as their owners do.
+    "modelbooster.checkup": Layer(
+        ours=(
+            *(*MEANING, "app.kube", "app.cache", "app.installed", "certs"),
+            "controller.election.lease",
+        )
+    ),
+    # A page for people without a terminal; its connections are limited as those of the webhook.
+    "modelbooster.dashboard": Layer(
+        ours=(*MEANING, "modelbooster.observe", "webhook"), others=("starlette", "orjson")
+    ),
     # Commands that start engines, read as data.
     "modelbooster.commandline": Layer(
         ours=("app.values", "app.errors", "app.apis", "app.engines", "app.model")
@@ -188,6 +199,10 @@ PURE = (
     "certs.policy",
     "modelbooster.commandline",
     "modelbooster.offline.dialect",
+    "modelbooster.checkup.checks",
+    "modelbooster.checkup.report",
+    "modelbooster.checkup.table",
+    "modelbooster.dashboard.fleet",
     "modelbooster.offline.scalars",
     "modelbooster.offline.yaml_reader",
 )

@@ -26,6 +26,9 @@ SUMMARIES = {
     "chat": "Send one prompt to a served model and print its answer.",
     "curl": "Send one prompt to a served model and print the response as JSON.",
     "check-webhook": "Check with dry runs that the API server calls the webhook.",
+    "doctor": "Check the installation, and print how to fix what is wrong.",
+    "dashboard": "Serve a page that shows how all ModelBoosters are doing.",
+    "migrate": "Print what a takeover from kthena's own controller would change.",
     "webhook": "Serve the admission webhook of ModelBoosters.",
     "controller": "Reconcile ModelBoosters and their children.",
     "run": "Run webhook and controller in one process, for development.",
@@ -102,6 +105,12 @@ def load(name: str) -> click.Command:
             from modelbooster.cli.cluster.chat import curl as command
         case "check-webhook":
             from modelbooster.cli.cluster.check_webhook import check_webhook as command
+        case "doctor":
+            from modelbooster.cli.cluster.doctor import doctor as command
+        case "dashboard":
+            from modelbooster.cli.cluster.dashboard import dashboard as command
+        case "migrate":
+            from modelbooster.cli.cluster.migrate import migrate as command
         case "webhook":
             from modelbooster.cli.processes import webhook as command
         case "controller":

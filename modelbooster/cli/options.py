@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from app.convert.options import Options
     from app.validation import Context
     from modelbooster.offline.answers import Answer
+    from modelbooster.offline.documents import Document
 
 REFUSED = 1
 """Exit code: an object was refused, or the command failed."""
@@ -56,13 +58,21 @@ def answer_files(
     Raises:
         UsageError: a file or setting cannot be read, or there is no input.
     """
-    from modelbooster.offline.answers import answers
     from modelbooster.offline.documents import STDIN, read, read_mixed
 
     if not files and sys.stdin.isatty():
         raise UsageError('name the files to read, or "-" for the standard input')
     names = files or (STDIN,)
     documents = read_mixed(names, _print_note) if mixed else read(names)
+    return answer_documents(documents, kthena, **choices)
+
+
+def answer_documents(
+    documents: Iterable[Document], kthena: str | None, **choices: Any
+) -> list[Answer]:
+    """Returns what the webhook would answer to objects; see ``answer_files``."""
+    from modelbooster.offline.answers import answers
+
     return answers(documents, context_for(kthena), note=_print_note, **choices)
 
 
