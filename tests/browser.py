@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from playwright.async_api import BrowserContext, Page, async_playwright
+from playwright.sync_api import sync_playwright
 
 from tests.commands import PROGRAM
 
@@ -51,11 +55,30 @@ class Seen:
     problems: list[str] = field(default_factory=list)
 
 
+def find() -> str | None:
+    """Returns the path of a browser: one of the system, or the one that playwright downloads."""
+    if system := next(filter(None, map(shutil.which, PROGRAMS)), None):
+        return system
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+    return own if Path(own).exists() else None
+
+
+def prepare() -> None:
+    """Installs a browser if there is none: Debian's as root, else playwright's own."""
+    if find() is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        install = ["apt-get", "install", "-qq", "--no-install-recommends", "chromium"]
+        subprocess.run(install, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, check=True)
+    if find() is None:
+        subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
+
+
 @asynccontextmanager
 async def browser() -> AsyncIterator[BrowserContext]:
-    """A browser without any state; on Debian ``apt-get install chromium`` installs it."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    assert program, "install a browser for this test: apt-get install chromium"
+    """A browser without any state."""
+    program = await asyncio.to_thread(find)
+    assert program, 'install a browser for this test: "make browser", or apt-get install chromium'
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(
             executable_path=program, args=["--no-sandbox", "--disable-gpu"]
@@ -81,3 +104,7 @@ async def opened(context: BrowserContext, url: str) -> tuple[Page, Seen]:
     page.on("dialog", lambda dialog: seen.problems.append(f"dialog: {dialog.message}"))
     await page.goto(url)
     return page, seen
+
+
+if __name__ == "__main__":
+    prepare()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import gc
 
 _USUAL = gc.get_threshold()
-_RARELY = 100_000
-"""New objects between two collections; some ten MiB."""
+_RARELY = 500_000
+"""New objects between two collections; some fifty MiB."""
 
 
 def collect_rarely() -> None:

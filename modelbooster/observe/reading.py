@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from app.apis.kinds import CHILDREN, GROUP_NAME, MANAGED_BY, MODEL_BOOSTER, MODEL_UID, WORKLOAD
@@ -47,12 +47,14 @@ class Family:
         children: its children, in the order of ``CHILDREN``, then by name.
         pods: its pods by name of their ModelServing, each list sorted by name.
         events: Warning Events of its children and pods by uid, the newest first.
+        has_pods_read: whether pods could be read.
     """
 
     booster: Object
     children: tuple[Object, ...] = ()
     pods: dict[str, list[Object]] = field(default_factory=dict)
     events: dict[str, list[Object]] = field(default_factory=dict)
+    has_pods_read: bool = True
 
     def all_pods(self) -> list[Object]:
         """Returns the pods of all backends."""
@@ -151,6 +153,10 @@ async def read_families(cluster: Cluster, selector: str = "", name: str = "") ->
     children = [obj for resource in CHILDREN for obj in sorted(found[resource], key=key_of)]
     notes = dict.fromkeys(note for _, note in lists if note)
     families = _families(boosters, children, found[POD], found[EVENT])
+    if any(
+        note for (resource, _, _), (_, note) in zip(wanted, lists, strict=True) if resource is POD
+    ):
+        families = [replace(family, has_pods_read=False) for family in families]
     return Reading(tuple(families), tuple(notes), datetime.now(UTC), tuple(found[QUOTA]))
 
 
