@@ -380,7 +380,8 @@ def test_image_contains_what_the_chart_runs() -> None:
         if line.startswith("COPY ")
         for word in line.split()[1:-1]
     }
-    needed = {"app", "certs", "controller", "modelbooster", "webhook", "pyproject.toml", "setup.py"}
+    needed = {"app", "certs", "controller", "downloader", "modelbooster", "webhook"}
+    needed |= {"pyproject.toml", "setup.py"}
     assert needed <= copied
     let_in = {
         line.removeprefix("!")
@@ -388,9 +389,14 @@ def test_image_contains_what_the_chart_runs() -> None:
         if line.startswith("!")
     }
     assert needed <= let_in
-    command = "model-booster"
-    assert command in project["project"]["scripts"]
-    assert f'ENTRYPOINT ["{command}"]' in dockerfile
+    # The other two scripts are the plugin of kubectl.
+    for command in ("model-booster", "model-booster-downloader"):
+        assert command in project["project"]["scripts"]
+        assert f'ENTRYPOINT ["{command}"]' in dockerfile
+    # What is built without a target is the operator, without the downloader and its packages.
+    operator = dockerfile.partition("AS build")[2].partition("\nFROM ")[0]
+    assert "COPY downloader" not in operator
+    assert dockerfile.rpartition("\nFROM ")[2].count("/opt/downloader") == 0
     for deployment in deployments():
         context = deployment["spec"]["template"]["spec"]["securityContext"]
         assert f"USER {context['runAsUser']}:{context['runAsGroup']}\n" in dockerfile
