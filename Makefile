@@ -14,6 +14,7 @@ VALIDATION := docs/validation.md
 CATALOG := docs/catalogue.md
 CATALOG_INDEX := app/catalog/index.json
 CLI_PAGE := docs/cli.md
+GENERATED := $(CRD) $(VALIDATION) $(CATALOG) $(CATALOG_INDEX) $(CLI_PAGE) charts/model-booster/README.md docs/install.md charts/model-booster/files deploy
 CODE := app webhook controller certs modelbooster downloader tests tools setup.py $(wildcard bench)
 # Test processes at a time. In test and test-all each starts a control plane of its own (0.5 GB) and
 # waits for it most of the time, so there are more of them than cores.
@@ -99,6 +100,9 @@ generate: install ## Write the files that are generated from the code.
 	@$(PYTHON) -m tests.answers $(VALIDATION)
 	@$(PYTHON) -m tools.catalog $(CATALOG)
 	@$(PYTHON) -m tools.cli_reference $(CLI_PAGE)
+	@$(PYTHON) -m tests.chart_values
+	@$(PYTHON) -m tests.dashboard
+	@$(PYTHON) -m tests.manifests
 
 RELEASE ?=
 ENGINE_PYTHON ?= python3.12
@@ -116,7 +120,7 @@ engine-matrix: install ## Let the real parsers of RELEASES="vllm-0.16.0 ..." (de
 
 .PHONY: verify
 verify: generate ## Fail if a generated file is not up to date.
-	@git diff --exit-code -- $(CRD) $(VALIDATION) $(CATALOG) $(CATALOG_INDEX) $(CLI_PAGE) || { echo 'commit what "make generate" wrote' >&2; exit 1; }
+	@git diff --exit-code -- $(GENERATED) || { echo 'commit what "make generate" wrote' >&2; exit 1; }
 
 .PHONY: chart
 chart: install ## Check the Helm chart with the real helm.

@@ -210,14 +210,14 @@ def test_program_accepts_the_environment_of_the_chart(
 
 def test_chart_sets_every_setting() -> None:
     given = {name for d in deployments() for name in environment(d)}
-    given |= {name for d in deployments("provided-values.yaml") for name in environment(d)}
+    for file in ("provided-values.yaml", "networks-values.yaml"):
+        given |= {name for d in deployments(file) for name in environment(d)}
     left = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} - given
-    # The pod's own address is the right one; the Lease is in the pod's namespace.
+    # The processes listen on all addresses of the pod.
     assert left == {
         "MODELBOOSTER_PROBE_HOST",
         "MODELBOOSTER_WEBHOOK_HOST",
         "MODELBOOSTER_RESYNC_SECONDS",
-        "MODELBOOSTER_LEASE_NAMESPACE",
     }
 
 
