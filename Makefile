@@ -175,34 +175,38 @@ lock: ## Pin the dependencies again, with hashes (LOCK_ARGS=--upgrade takes the 
 
 # The programs that look at our supply chain have an environment of their own: nothing that we ship or test imports them.
 SUPPLY := build/supply/bin
-SBOM := build/sbom.cdx.json
+# An SBOM for each image: build/NAME.cdx.json of the lock file below.
+SBOMS := build/operator.cdx.json build/downloader.cdx.json
 
 build/supply/installed: tools/supply/requirements.txt
 	@rm -rf build/supply && $(SYSTEM_PYTHON) -m venv build/supply
 	@$(SUPPLY)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
-# What the image contains of Python: the step of the Dockerfile. Without pip, as in the image.
-build/environment/installed: requirements.txt build/supply/installed
-	@rm -rf build/environment && $(SYSTEM_PYTHON) -m venv --without-pip build/environment
-	@$(SUPPLY)/python -m pip --python build/environment/bin/python install --quiet --disable-pip-version-check \
-	  --no-compile --require-hashes --no-deps -r $<
+build/operator/installed: requirements.txt
+build/downloader/installed: requirements-downloader.txt
+
+# What an image contains of Python: the step of the Dockerfile. Without pip, as in the image.
+build/operator/installed build/downloader/installed: build/supply/installed
+	@rm -rf $(@D) && $(SYSTEM_PYTHON) -m venv --without-pip $(@D)
+	@$(SUPPLY)/python -m pip --python $(@D)/bin/python install --quiet --disable-pip-version-check \
+	  --no-compile --require-hashes --no-deps -r $(filter requirements%,$^)
 	@touch $@
 
-$(SBOM): build/environment/installed pyproject.toml
+build/%.cdx.json: build/%/installed pyproject.toml
 	@$(SUPPLY)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --spec-version 1.6 \
-	  --output-reproducible --output-file $@ build/environment/bin/python
+	  --output-reproducible --output-file $@ build/$*/bin/python
 
 .PHONY: sbom
-sbom: $(SBOM) ## Write the SBOM of the image's environment (CycloneDX) to build/sbom.cdx.json.
+sbom: $(SBOMS) ## Write the SBOM of each image's environment (CycloneDX) to build/NAME.cdx.json.
 
 .PHONY: licenses
-licenses: $(SBOM) ## List the licence of each package in the image; fail on one that we do not allow.
-	@$(SUPPLY)/python -m tools.supply.licenses $(SBOM)
+licenses: $(SBOMS) ## List the licence of each package in the images; fail on one that we do not allow.
+	@$(SUPPLY)/python -m tools.supply.licenses $(SBOMS)
 
 .PHONY: audit
 audit: build/supply/installed ## Fail if a package in the image has a known vulnerability (asks the package index).
-	@$(SUPPLY)/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements.txt
+	@$(SUPPLY)/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements.txt -r requirements-downloader.txt
 
 .PHONY: clean
 clean: ## Remove what the targets made here (not the cache of built programs outside).

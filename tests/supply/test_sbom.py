@@ -13,7 +13,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-SBOM = ROOT / "build/sbom.cdx.json"
+LOCKS = {"operator": "requirements.txt", "downloader": "requirements-downloader.txt"}
+"""The lock file of each image."""
 
 # The first test installs two environments.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -26,17 +27,17 @@ def make(target: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def sbom() -> dict[str, Any]:
+def sboms() -> dict[str, dict[str, Any]]:
+    """The SBOM of each image."""
     done = make("sbom")
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(SBOM.read_text())
-    return found
+    return {name: json.loads((ROOT / f"build/{name}.cdx.json").read_text()) for name in LOCKS}
 
 
-def locked() -> dict[str, str]:
-    """Returns the version of each package that the image's lock file names for this machine."""
+def locked(file: str) -> dict[str, str]:
+    """Returns the version of each package that a lock file names for this machine."""
     found: dict[str, str] = {}
-    for line in (ROOT / "requirements.txt").read_text().splitlines():
+    for line in (ROOT / file).read_text().splitlines():
         if line[:1].isalnum():
             requirement = Requirement(line.removesuffix("\\").strip())
             if requirement.marker is None or requirement.marker.evaluate():
@@ -57,31 +58,46 @@ def licenses(components: list[dict[str, Any]], folder: Path) -> subprocess.Compl
     )
 
 
-def test_the_sbom_has_every_locked_package_and_no_other(sbom: dict[str, Any]) -> None:
+@pytest.mark.parametrize("image", LOCKS)
+def test_the_sbom_has_every_locked_package_and_no_other(
+    sboms: dict[str, dict[str, Any]], image: str
+) -> None:
+    sbom = sboms[image]
     assert (sbom["bomFormat"], sbom["specVersion"]) == ("CycloneDX", "1.6")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     root = sbom["metadata"]["component"]
     assert (root["name"], root["version"]) == (project["name"], project["version"])
 
     listed = {canonicalize_name(each["name"]): each["version"] for each in sbom["components"]}
-    assert listed == locked()
+    assert listed == locked(LOCKS[image])
     assert all(each["purl"].startswith("pkg:pypi/") for each in sbom["components"])
 
 
-def test_the_sbom_says_what_the_program_depends_on(sbom: dict[str, Any]) -> None:
+@pytest.mark.parametrize("image", LOCKS)
+def test_the_sbom_says_what_the_program_depends_on(
+    sboms: dict[str, dict[str, Any]], image: str
+) -> None:
+    sbom = sboms[image]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    extras = project["optional-dependencies"].values()
+    lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    # The program names what an extra asks for too, where it is installed.
+    wanted = {canonicalize_name(Requirement(line).name) for line in lines} & set(
+        locked(LOCKS[image])
+    )
     names = {each["bom-ref"]: canonicalize_name(each["name"]) for each in sbom["components"]}
     root = sbom["metadata"]["component"]["bom-ref"]
     (of_root,) = (each for each in sbom["dependencies"] if each["ref"] == root)
     assert {names[ref] for ref in of_root["dependsOn"]} == wanted
 
 
-def test_the_licence_of_every_package_is_listed_and_allowed(sbom: dict[str, Any]) -> None:
+@pytest.mark.usefixtures("sboms")
+def test_the_licence_of_every_package_is_listed_and_allowed() -> None:
     done = make("licenses")
     assert (done.returncode, done.stderr) == (0, "")
     rows = [line.split("\t") for line in done.stdout.splitlines()]
-    assert {canonicalize_name(name): version for name, version, _ in rows} == locked()
+    listed = {canonicalize_name(name): version for name, version, _ in rows}
+    assert listed == {**locked(LOCKS["operator"]), **locked(LOCKS["downloader"])}
     assert all(licence for _, _, licence in rows)
 
 
@@ -122,7 +138,7 @@ def test_the_licence_of_every_package_is_listed_and_allowed(sbom: dict[str, Any]
         pytest.param([{"expression": "Apache-2.0 OR GPL-2.0-only"}], None, id="a choice"),
     ],
 )
-@pytest.mark.usefixtures("sbom")  # makes the environment that it runs in
+@pytest.mark.usefixtures("sboms")  # makes the environment that it runs in
 def test_a_licence_that_nobody_has_allowed_fails_with_the_name_of_the_package(
     declared: list[dict[str, Any]], fault: str | None, tmp_path: Path
 ) -> None:

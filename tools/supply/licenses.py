@@ -30,6 +30,12 @@ READ = {
     ("aiosignal", "License :: OSI Approved :: Apache Software License"): "Apache-2.0",
     ("certifi", "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)"): "MPL-2.0",
     ("google-re2", "License :: OSI Approved :: BSD License"): "BSD-3-Clause",
+    ("huggingface_hub", "License :: OSI Approved :: Apache Software License"): "Apache-2.0",
+    ("modelscope-hub", "License :: OSI Approved :: Apache Software License"): "Apache-2.0",
+    ("python-dateutil", "License :: OSI Approved :: Apache Software License"): "Apache-2.0",
+    ("python-dateutil", "License :: OSI Approved :: BSD License"): "BSD-3-Clause",
+    ("requests", "License :: OSI Approved :: Apache Software License"): "Apache-2.0",
+    ("s3transfer", "License :: OSI Approved :: Apache Software License"): "Apache-2.0",
     ("uvloop", "License :: OSI Approved :: Apache Software License"): "Apache-2.0",
 }
 """The licence in a package's licence file, by name and metadata, where that is no SPDX licence.
@@ -75,9 +81,10 @@ def problem(component: Mapping[str, Any]) -> str | None:
     return None
 
 
-def main(sbom: str) -> int:
-    """Checks the components of the SBOM in this file."""
-    components = json.loads(Path(sbom).read_text())["components"]
+def main(*sboms: str) -> int:
+    """Checks the components of the SBOMs in these files."""
+    documents = [json.loads(Path(sbom).read_text()) for sbom in sboms]
+    components = [each for document in documents for each in document["components"]]
     failed = False
     for component in components:
         print(component["name"], component["version"], " AND ".join(licences(component)), sep="\t")
