@@ -165,7 +165,7 @@ def _files(access: Access) -> Iterator[Path]:
 def _read(path: Path) -> dict[str, object]:
     try:
         value = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as exc:
         detail = " ".join(str(exc).split())
         raise UsageError(f"the kubeconfig {path} cannot be read: {detail}") from exc
     return as_dict(value)

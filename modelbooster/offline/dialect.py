@@ -39,6 +39,10 @@ _PLAIN: tuple[tuple[str, re.Pattern[str], str], ...] = (
 )
 """Types of plain scalars besides strings: tag, pattern, first characters. The first match wins."""
 
+TOO_DEEP = "lists and mappings are nested too deeply; no ModelBooster needs that"
+_MAX_COPIES = 100_000
+"""Lists and mappings that aliases may make of one document, if most of them are copies."""
+
 
 class _Loader(yaml.CSafeLoader):
     yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML requires it
@@ -91,9 +95,14 @@ def parse(name: str, content: bytes) -> Iterator[Parsed]:
         said = ", ".join(part for part in (exc.context, exc.problem) if part)
         raise UsageError(f"{name}{_position(exc.problem_mark)}: {said}") from exc
     except yaml.YAMLError as exc:
-        raise UsageError(f"{name}: {exc}") from exc
+        raise UsageError(f"{name}: {' '.join(str(exc).split())}") from exc
+    except RecursionError:
+        raise UsageError(f"{name}: {TOO_DEEP}") from None
     for node in nodes:
-        value = _Converter(name).value(node)
+        try:
+            value = _Converter(name).value(node)
+        except RecursionError:
+            raise UsageError(f"{name}{_position(node.start_mark)}: {TOO_DEEP}") from None
         if value is not None:
             yield Parsed(node.start_mark.line + 1, value)
 
@@ -123,6 +132,8 @@ class _Converter:
     def __init__(self, name: str) -> None:
         self._name = name
         self._open: set[int] = set()
+        self._seen: set[int] = set()
+        self._made = 0
 
     def value(self, node: Node) -> Any:
         """Returns a node as a JSON value.
@@ -133,8 +144,12 @@ class _Converter:
         if isinstance(node, ScalarNode):
             return self._scalar(node)
         if id(node) in self._open:
-            raise self._fault(node, "an alias stands inside of what it repeats")
+            raise self._fault(node, "an alias is inside of what it repeats")
         self._open.add(id(node))
+        self._seen.add(id(node))
+        self._made += 1
+        if self._made > max(_MAX_COPIES, 10 * len(self._seen)):
+            raise self._fault(node, "aliases repeat too much; write out what is needed")
         value: Any
         if isinstance(node, MappingNode):
             value = self._mapping(node)
@@ -159,7 +174,7 @@ class _Converter:
                 continue
             key = self._key(key_node)
             if key in own:
-                raise self._fault(key_node, f'the key "{key}" stands here twice')
+                raise self._fault(key_node, f'the key "{key}" is here twice')
             own[key] = self.value(value_node)
         return merged | own
 

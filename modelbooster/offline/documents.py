@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from app.errors import UsageError
 from app.values.meta import Object
-from modelbooster.offline.dialect import parse
+from modelbooster.offline.dialect import TOO_DEEP, parse
 
 STDIN = "-"
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -82,6 +82,8 @@ def _json_objects(name: str, content: bytes) -> list[Document]:
             value, end = decoder.raw_decode(text, at)
             found += _flat(Document(f"{name}:{text.count(chr(10), 0, at) + 1}", value))
             at = end + len(text[end:]) - len(text[end:].lstrip())
+    except RecursionError:
+        raise UsageError(f"{name}: {TOO_DEEP}") from None
     except ValueError:
         return []  # a YAML flow mapping may begin like JSON
     return found

@@ -103,6 +103,13 @@ def test_later_values_win_and_mappings_are_merged() -> None:
     [
         ({"v.yaml": "- a"}, [], "v.yaml: must hold a mapping"),
         ({"v.yaml": "a: ["}, [], "v.yaml: failed to parse values file"),
+        (
+            {"v.yaml": f"a: {'[' * 3000}{']' * 3000}"},
+            [],
+            "v.yaml: failed to parse values file: lists and mappings are nested",
+        ),
+        ({"v.yaml": "config: &a {seed: *a}"}, [], "an alias (*name) repeats itself"),
+        ({}, [f"a={'[' * 3000}{']' * 3000}"], '--set "a": lists and mappings are nested'),
         ({}, ["maxModelLen"], "must be name=value"),
         ({}, ["=1"], "must be name=value"),
         ({}, ["a..b=1"], "is no path"),
