@@ -114,7 +114,7 @@ def _parsed(text: str) -> Any:
         yaml.YAMLError: it is not YAML, is nested too deeply, or its aliases have no end.
     """
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, Loader=yaml.CSafeLoader)
         _count(value, set(), 0)
     except RecursionError:
         raise _Refused("lists and mappings are nested too deeply") from None
