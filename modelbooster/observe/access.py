@@ -13,6 +13,7 @@ import yaml
 
 from app.errors import ApiError, OperatorError, Unreachable, UsageError
 from app.kube import Kube, connect
+from app.values.names import label_faults
 from app.values.untyped import as_dict, as_list
 
 DEFAULT_NAMESPACE = "default"
@@ -75,6 +76,8 @@ async def open_cluster(access: Access) -> AsyncIterator[Cluster]:
             Also raised for requests in the block.
         UsageError: an option names something that does not exist, or a kubeconfig cannot be read.
     """
+    for fault in label_faults(access.namespace or DEFAULT_NAMESPACE):
+        raise UsageError(f'--namespace "{access.namespace}": {fault}')
     chosen = _choose(access)
     try:
         async with connect(

@@ -104,13 +104,20 @@ async def read_boosters(cluster: Cluster, selector: str = "", name: str = "") ->
 def explained(error: ApiError) -> OperatorError:
     """Returns the error that says what to do about a request that was rejected."""
     if isinstance(error, Forbidden):
-        return NotAllowed(f"{error.message}; ask for the ClusterRole view in this namespace")
+        return NotAllowed(f"{error.message}; {ask_for('view', error)}")
     if is_unknown_kind(error):
         return NotInstalled(
             "the cluster does not serve ModelBoosters: install the chart model-booster, or choose "
             "another --context"
         )
     return error
+
+
+def ask_for(role: str, error: Forbidden) -> str:
+    """Returns what to do about a request that is forbidden, as an end of a sentence."""
+    if "at the cluster scope" in error.message:
+        return f"ask for the ClusterRole {role} in all namespaces, or name one with -n, without -A"
+    return f"ask for the ClusterRole {role} in this namespace"
 
 
 def where(cluster: Cluster) -> str:
