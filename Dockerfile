@@ -9,7 +9,7 @@ ENV PATH=/opt/model-booster/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CAC
 # What is pinned changes less often than our code, so it is a layer of its own.
 COPY requirements.txt requirements-dev.txt ./
 RUN pip install --require-hashes --no-deps -r requirements.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY app app
 COPY certs certs
 COPY controller controller

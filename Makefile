@@ -14,7 +14,7 @@ VALIDATION := docs/validation.md
 CATALOG := docs/catalogue.md
 CATALOG_INDEX := app/catalog/index.json
 CLI_PAGE := docs/cli.md
-CODE := app webhook controller certs modelbooster tests tools $(wildcard bench)
+CODE := app webhook controller certs modelbooster tests tools setup.py $(wildcard bench)
 # Test processes at a time. In test and test-all each starts a control plane of its own (0.5 GB) and
 # waits for it most of the time, so there are more of them than cores.
 WORKERS ?= 3
@@ -34,7 +34,7 @@ install: $(VENV)/installed ## Create the virtual environment .venv with everythi
 
 # The lock file lists every package, so pip must not resolve: pip 23.0 to 23.2 looks for the newest release of an extra
 # (name[extra]) even if that name is pinned. `pip check` then shows that the lock file is complete.
-$(VENV)/installed: requirements-dev.txt pyproject.toml
+$(VENV)/installed: requirements-dev.txt pyproject.toml setup.py
 	@$(SYSTEM_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or later is needed, and "$(SYSTEM_PYTHON)" is not: make install SYSTEM_PYTHON=/path/to/python3.11' >&2; exit 1; }
 	@[ -x $(PYTHON) ] || $(SYSTEM_PYTHON) -m venv $(VENV) || { echo 'the module venv does not work (on Debian: apt-get install python3-venv)' >&2; rm -rf $(VENV); exit 1; }
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
@@ -61,6 +61,10 @@ type: install ## Check the types.
 control-plane: install ## Find or build etcd, kube-apiserver and the rest that tests and demo run (first time: 5 to 8 minutes).
 	@$(PYTHON) -m tests.controlplane prepare
 
+.PHONY: browser
+browser: install ## Find or install the browser that shows the dashboard in tests.
+	@$(PYTHON) -m tests.browser
+
 .PHONY: test-unit
 test-unit: install ## Run the tests of pure code, with few generated examples (seconds).
 	$(PYTEST) -n $(UNIT_WORKERS) --dist worksteal -m 'not slow' --hypothesis-profile=quick $(UNIT) $(PYTEST_ARGS)
@@ -78,11 +82,11 @@ test-pythons: ## Run lint, type and test-unit under each of PYTHONS="/path/to/py
 	done
 
 .PHONY: test
-test: lint type control-plane ## Run what a change must pass, without the slow tests (minutes).
+test: lint type control-plane browser ## Run what a change must pass, without the slow tests (minutes).
 	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not slow' $(PYTEST_ARGS)
 
 .PHONY: test-all
-test-all: lint type control-plane ## Run everything: the slow tests too, at full length, and every fault of the table.
+test-all: lint type control-plane browser ## Run everything: the slow tests too, at full length, and every fault of the table.
 	TESTS_IN_FULL=1 $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --every-fault $(PYTEST_ARGS)
 
 .PHONY: golden
@@ -129,6 +133,12 @@ krew: install ## Make archive and manifest of the krew plugin in build/krew: HOM
 	@[ -n "$(HOMEPAGE)" ] || { echo 'name the repository: make krew HOMEPAGE=https://github.com/OWNER/NAME' >&2; exit 1; }
 	$(PYTHON) -m tools.krew build/krew $(HOMEPAGE)
 
+.PHONY: wheel
+wheel: install ## Build the wheel in build/wheel.
+	@rm -rf build/lib build/wheel
+	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@ls build/wheel/*.whl
+
 .PHONY: demo
 demo: control-plane ## Show the life of a ModelBooster on a real API server; KEEP=1 leaves the server running.
 	@KEEP=$(KEEP) $(PYTHON) -m tests.demo
@@ -152,6 +162,39 @@ lock: ## Pin the dependencies again, with hashes (LOCK_ARGS=--upgrade takes the 
 	  --custom-compile-command 'make lock' pyproject.toml -o requirements.txt
 	build/lock/bin/uv pip compile --quiet $(LOCK_ARGS) --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command 'make lock' --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	build/lock/bin/uv pip compile --quiet $(LOCK_ARGS) --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command 'make lock' tools/supply/requirements.in -o tools/supply/requirements.txt
+
+# The programs that look at our supply chain have an environment of their own: nothing that we ship or test imports them.
+SUPPLY := build/supply/bin
+SBOM := build/sbom.cdx.json
+
+build/supply/installed: tools/supply/requirements.txt
+	@rm -rf build/supply && $(SYSTEM_PYTHON) -m venv build/supply
+	@$(SUPPLY)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
+
+# What the image contains of Python: the step of the Dockerfile. Without pip, as in the image.
+build/environment/installed: requirements.txt build/supply/installed
+	@rm -rf build/environment && $(SYSTEM_PYTHON) -m venv --without-pip build/environment
+	@$(SUPPLY)/python -m pip --python build/environment/bin/python install --quiet --disable-pip-version-check \
+	  --no-compile --require-hashes --no-deps -r $<
+	@touch $@
+
+$(SBOM): build/environment/installed pyproject.toml
+	@$(SUPPLY)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --spec-version 1.6 \
+	  --output-reproducible --output-file $@ build/environment/bin/python
+
+.PHONY: sbom
+sbom: $(SBOM) ## Write the SBOM of the image's environment (CycloneDX) to build/sbom.cdx.json.
+
+.PHONY: licenses
+licenses: $(SBOM) ## List the licence of each package in the image; fail on one that we do not allow.
+	@$(SUPPLY)/python -m tools.supply.licenses $(SBOM)
+
+.PHONY: audit
+audit: build/supply/installed ## Fail if a package in the image has a known vulnerability (asks the package index).
+	@$(SUPPLY)/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements.txt
 
 .PHONY: clean
 clean: ## Remove what the targets made here (not the cache of built programs outside).

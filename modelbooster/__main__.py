@@ -1,6 +1,6 @@
 """Runs the command line: ``python -m modelbooster``."""
 
-from modelbooster.cli.main import main
+from modelbooster.cli.entry import run
 
 if __name__ == "__main__":
-    main()
+    run()

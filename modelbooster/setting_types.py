@@ -7,7 +7,6 @@ from functools import cache
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
-from pydantic_settings import NoDecode
 
 from app.apis.core import ResourceRequirements
 from app.values.meta import Object
@@ -61,13 +60,13 @@ def _resources() -> TypeAdapter[ResourceRequirements]:
 
 _JSON = BeforeValidator(_parse_json)
 
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
 """A comma-separated list."""
 Metadata = Annotated[
-    dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]], NoDecode, _JSON
+    dict[Annotated[str, Field(pattern="^(labels|annotations)$")], dict[str, str]], _JSON
 ]
 """Labels and annotations, as JSON."""
-Resources = Annotated[Object, NoDecode, _JSON, AfterValidator(checked_resources)]
+Resources = Annotated[Object, _JSON, AfterValidator(checked_resources)]
 """The resources of a container, as JSON."""
-Arguments = Annotated[tuple[str, ...], NoDecode, _JSON]
+Arguments = Annotated[tuple[str, ...], _JSON]
 """A list of texts, as JSON."""

@@ -10,8 +10,14 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from app.apis.kinds import PROFILES, Profile, read_kthena_release
 from app.convert.options import (
@@ -19,6 +25,7 @@ from app.convert.options import (
     KTHENA_NAMESPACE,
     MAX_WAITING_REQUESTS,
     RUNTIME_IMAGE,
+    SETTING_PREFIX,
     STARTUP_SECONDS,
     Options,
 )
@@ -38,19 +45,13 @@ from modelbooster.setting_types import (
     Seconds,
 )
 
-PREFIX = "MODELBOOSTER_"
+PREFIX = SETTING_PREFIX
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings and their defaults."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_ignore_empty=True,
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level of the log lines that are written."""
@@ -217,12 +218,13 @@ def read_settings() -> Settings:
     Raises:
         UsageError: variables are unknown or invalid; the message lists all of them.
     """
-    known = {_variable(name) for name in Settings.model_fields}
-    ours = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
-    unknown = [name for name in ours if name.upper() not in known]
-    faults = [f"{name} is no setting{_suggestion(name, known)}" for name in unknown]
+    known = {_variable(name): name for name in Settings.model_fields}
+    ours = {name: text for name, text in os.environ.items() if name.upper().startswith(PREFIX)}
+    unknown = sorted(name for name in ours if name.upper() not in known)
+    faults = [f"{name} is no setting{_suggestion(name, set(known))}" for name in unknown]
+    given = {known[n.upper()]: text for n, text in ours.items() if text and n.upper() in known}
     try:
-        settings = Settings()
+        settings = Settings.model_validate(given)
         if not faults:
             return settings
     except ValidationError as exc:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.apis.kinds import CHILDREN, MODEL_BOOSTER
+from modelbooster.checkup.installation import installation_in
+from modelbooster.checkup.rights import operator_rights
 from tests.chart import (
     CONTROLLER,
     FULLNAME,
@@ -188,3 +190,19 @@ def test_every_kind_of_the_code_is_covered() -> None:
         assert (resource.group, resource.plural) in LOOKUPS
         assert (resource.group, resource.plural) in CONTROL
     assert (MODEL_BOOSTER.group, MODEL_BOOSTER.plural) in LOOKUPS
+
+
+@FILES
+def test_doctor_asks_for_the_rights_of_the_chart(file: str) -> None:
+    """Without the switch for old releases of kthena, which adds a right to patch pods."""
+    installation = installation_in(tuple(of_kind(rendered(file), "Deployment")))
+    for account, needed in operator_rights(installation).items():
+        asked: dict[tuple[str, ...], set[str]] = {}
+        for right in needed:
+            resource, slash, subresource = right.resource.partition("/")
+            plural, _, group = resource.partition(".")
+            limits = filter(None, (right.namespace,)), filter(None, (right.name,))
+            key = (*limits[0], group, f"{plural}{slash}{subresource}", *limits[1])
+            asked.setdefault(key, set()).add(right.verb)
+        found = {key: " ".join(sorted(verbs)) for key, verbs in asked.items()}
+        assert found == rights(file, account.rpartition(":")[2])

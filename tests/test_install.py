@@ -19,7 +19,7 @@ from tests.package_index import NEWER, NewerIndex
 ROOT = Path(__file__).parents[1]
 LOCK = "requirements-dev.txt"
 # Everything that the installation reads.
-SOURCES = ("Makefile", "pyproject.toml", "README.md", "LICENSE", LOCK)
+SOURCES = ("Makefile", "pyproject.toml", "setup.py", "README.md", "LICENSE", LOCK)
 PACKAGES = ("app", "webhook", "controller", "certs", "modelbooster")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -117,15 +117,13 @@ LAYERS = {
     # The roof: settings, the command line, and the processes put together from their parts.
     # The defaults of conversion options are written where conversion reads them.
     # Which lease times are safe, and the damping of the route, are in controller.timing.
-    "modelbooster.setting_types": Layer(
-        ours=("app.apis", "app.values"), others=("pydantic", "pydantic_settings")
-    ),
+    "modelbooster.setting_types": Layer(ours=("app.apis", "app.values"), others=("pydantic",)),
     "modelbooster.settings": Layer(
         ours=(
             *(*VOCABULARY, "app.model", "app.convert", "controller.timing"),
             "modelbooster.setting_types",
         ),
-        others=("pydantic", "pydantic_settings"),
+        others=("pydantic",),
     ),
     "modelbooster.probes": Layer(ours=("app.metrics",), others=("starlette", "prometheus_client")),
     # Files and YAML belong to the command line.
@@ -139,6 +137,17 @@ LAYERS = {
             *("modelbooster.offline",),
         ),
         others=("yaml", "orjson"),
+    ),
+    # What is wrong with an installation: certificates and Leases are judged as their owners do.
+    "modelbooster.checkup": Layer(
+        ours=(
+            *(*MEANING, "app.kube", "app.cache", "app.installed", "certs"),
+            "controller.election.lease",
+        )
+    ),
+    # A page for people without a terminal; its connections are limited as those of the webhook.
+    "modelbooster.dashboard": Layer(
+        ours=(*MEANING, "modelbooster.observe", "webhook"), others=("starlette", "orjson")
     ),
     # Commands that start engines, read as data.
     "modelbooster.commandline": Layer(
@@ -188,7 +197,24 @@ PURE = (
     "certs.pki",
     "certs.policy",
     "modelbooster.commandline",
+    "modelbooster.observe.backends",
+    "modelbooster.observe.columns",
+    "modelbooster.observe.explanation",
+    "modelbooster.observe.kinds",
+    "modelbooster.observe.tree",
+    "modelbooster.observe.verdict",
+    "modelbooster.observe.pods.crashes",
+    "modelbooster.observe.pods.downloads",
+    "modelbooster.observe.pods.findings",
+    "modelbooster.observe.pods.images",
+    "modelbooster.observe.pods.scheduling",
     "modelbooster.offline.dialect",
+    "modelbooster.checkup.checks",
+    "modelbooster.checkup.report",
+    "modelbooster.checkup.table",
+    "modelbooster.dashboard.fleet",
+    "modelbooster.offline.scalars",
+    "modelbooster.offline.yaml_reader",
 )
 """Modules that compute values from values: they do not wait, log or ask for the time."""
 

@@ -1,7 +1,5 @@
 """The autoscaling policy of a ModelBooster."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -8,8 +8,6 @@ names of the API. Converting hundreds of variables to objects and back took half
 admission review.
 """
 
-from __future__ import annotations
-
 from typing import NotRequired
 
 from typing_extensions import TypedDict  # Python 3.11's own tells pydantic too little

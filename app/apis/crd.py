@@ -8,8 +8,15 @@ schema has no defaults in ``spec``, because stored defaults show in every later 
 
 from __future__ import annotations
 
+import ast
+import inspect
+import sys
 from functools import cache
+from itertools import pairwise
 from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
 
 from app.apis.cel import rules_at
 from app.apis.kinds import MODEL_BOOSTER
@@ -90,35 +97,13 @@ def model_booster_schema() -> Object:
     return schema
 
 
-def chart_template(document: str) -> str:
-    """Returns the CRD as a template of the chart that uses crds.install and crds.keep.
-
-    Args:
-        document: the CRD as YAML, with its keys in the order of ``model_booster_crd``.
-    """
-    text = document.replace("{{", '{{ "{{" }}')
-    head, _, rest = text.partition("metadata:\n")
-    return (
-        '{{- /* Generated from app/apis by "make generate"; do not edit. */ -}}\n'
-        "{{- if .Values.crds.install }}\n"
-        f"{head}metadata:\n"
-        "  {{- if .Values.crds.keep }}\n"
-        "  annotations:\n"
-        "    helm.sh/resource-policy: keep\n"
-        "  {{- end }}\n"
-        '  labels: {{- include "model-booster.labels" (list . "") | nindent 4 }}\n'
-        f"{rest}"
-        "{{- end }}\n"
-    )
-
-
 def structural(model: type[Fields]) -> Object:
     """Returns the structural schema of a type, with the CEL rules of the type and its fields.
 
     Raises:
         ValueError: a structural schema cannot express the type.
     """
-    emitted = model.model_json_schema(by_alias=True)
+    emitted = model.model_json_schema(schema_generator=_WithDescriptions)
     return _structural(emitted, emitted.get("$defs", {}), model.__name__)
 
 
@@ -203,3 +188,47 @@ def _marks(node: Object) -> dict[str, Any]:
 def _copy(value: Any) -> Any:
     # A shared list would become an anchor in YAML.
     return list(value) if isinstance(value, list) else value
+
+
+class _WithDescriptions(GenerateJsonSchema):
+    """Adds the docstrings of fields as descriptions.
+
+    Pydantic can read them when it creates a class (``use_attribute_docstrings``). That takes longer
+    than the rest of the start of the program, and only the definition shows them.
+    """
+
+    def model_schema(self, schema: Any) -> Object:
+        cls: type[BaseModel] = schema["cls"]
+        names = {name: field.alias or name for name, field in cls.model_fields.items()}
+        return _described(super().model_schema(schema), cls, names)
+
+    def typed_dict_schema(self, schema: Any) -> Object:
+        return _described(super().typed_dict_schema(schema), schema["cls"], {})
+
+
+def _described(schema: Object, cls: type, names: dict[str, str]) -> Object:
+    """Adds the descriptions of a class's fields to its schema."""
+    for field, text in _descriptions(cls).items():
+        schema["properties"][names.get(field, field)]["description"] = text
+    return schema
+
+
+def _descriptions(cls: type) -> dict[str, str]:
+    """Returns the docstring of each field of a class that has one, by the field's name."""
+    body = _classes(cls.__module__)[cls.__name__].body
+    found = {}
+    for field, text in pairwise(body):
+        match field, text:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(words))),
+            ):
+                found[name] = inspect.cleandoc(words)
+    return found
+
+
+@cache
+def _classes(module: str) -> dict[str, ast.ClassDef]:
+    """Returns the class statements of a module, by the names of the classes."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}

@@ -5,10 +5,8 @@ docstrings of the fields. The API accepts what any kthena release accepts: ``bac
 canonical form, and ``backend``, ``replicas`` and the newer fields work too.
 
 No field has a default here, because a stored default shows in every later diff of the user's
-manifest. ``app.model.canonical`` defines the defaults.
+manifest. ``app.model.canonical`` has them. Annotations are no texts, which pydantic had to parse.
 """
-
-from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
@@ -49,8 +47,6 @@ BackendType = Literal[
     "MindIEDisaggregated",
 ]
 WorkerType = Literal["server", "prefill", "decode", "controller", "coordinator"]
-
-
 Replicas = Annotated[int, int32_range(0, 1_000_000)]
 MaxReplicas = Annotated[int, int32_range(1, 1_000_000)]
 
@@ -248,3 +244,6 @@ class ModelBooster(Fields):
     """The desired state: the model name and the backends. Set either backends or backend."""
     status: Status | None = None
     """The observed state."""
+
+
+ModelBooster.model_rebuild()  # now, not in the first review of the webhook

@@ -2,20 +2,25 @@
 
 The API server removes null fields and unknown fields, except inside ``config``, and writes numbers
 as Go does. The command line does the same, so it checks and renders what the controller will read.
+Which fields there are comes from the validator that pydantic built, because the schema of the
+CustomResourceDefinition takes much longer to make, and most commands do not print it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from app.apis.crd import model_booster_schema
+from app.apis.modelbooster import ModelBooster
 from app.values.meta import Object
 
-_FREE: Object = {"x-kubernetes-preserve-unknown-fields": True}
+FREE_FORM: Object = {"x-kubernetes-preserve-unknown-fields": True}
+"""The node of an object that may hold anything."""
+
 _UNKNOWN: Object = {}
-_METADATA: Object = {"type": "object", "additionalProperties": _FREE}
+_METADATA: Object = {"additionalProperties": FREE_FORM}
 """Metadata has its own schema, so only its null fields are removed."""
 
 
@@ -38,7 +43,7 @@ def pruned(obj: Object) -> Pruned:
     Values of a wrong type stay, so that validation reports them; all fields inside them count as
     unknown. Null items of lists stay too. The depth of nesting is not limited.
     """
-    schema = model_booster_schema()
+    schema = model_booster_fields()
     root = {**schema, "properties": {**schema["properties"], "metadata": _METADATA}}
     unknown: list[str] = []
     result: list[Any] = [None]
@@ -53,12 +58,12 @@ def pruned(obj: Object) -> Pruned:
                 at = f"{path}.{name}"
                 if below is _UNKNOWN:
                     unknown.append(at.removeprefix("."))
-                elif inner is not None or schema is _FREE:
+                elif inner is not None or schema is FREE_FORM:
                     fields[name] = None  # keeps the order of the fields
                     todo.append((inner, below, at, fields, name))
         elif isinstance(value, list):
             into[place] = items = [None] * len(value)
-            below = schema if schema is _FREE else schema.get("items", _UNKNOWN)
+            below = schema if schema is FREE_FORM else schema.get("items", _UNKNOWN)
             todo += [
                 (inner, below, f"{path}[{position}]", items, position)
                 for position, inner in enumerate(value)
@@ -70,14 +75,12 @@ def pruned(obj: Object) -> Pruned:
 
 def _field(schema: Object, name: Any) -> Object:
     """Returns the schema of a field; ``_UNKNOWN`` if there is none."""
-    if schema is _FREE:
-        return _FREE
+    if schema is FREE_FORM:
+        return FREE_FORM
     below: Object | None = schema.get("properties", {}).get(name)
     if below is None:
         below = schema.get("additionalProperties")
-    if below is None:
-        return _UNKNOWN
-    return _FREE if "x-kubernetes-preserve-unknown-fields" in below else below
+    return _UNKNOWN if below is None else below
 
 
 def _number(value: float) -> float:
@@ -90,3 +93,40 @@ def _number(value: float) -> float:
         value = float(value)
     # Go writes the shortest digits of a float, not its exact value, with an exponent from 1e21.
     return int(Decimal(repr(value))) if value.is_integer() and abs(value) < 1e21 else value
+
+
+@cache
+def model_booster_fields() -> Object:
+    """Returns the fields of a ModelBooster as the nodes of a structural schema.
+
+    A node has ``properties``, ``additionalProperties`` or ``items``; that of a plain value is
+    empty. The result is cached: do not change it.
+    """
+    core: Any = ModelBooster.__pydantic_core_schema__
+    types = {part["ref"]: part for part in core.get("definitions", ())}
+    return _node(core, types)
+
+
+def _node(core: Any, types: dict[str, Any]) -> Object:
+    """Returns the node of a part of pydantic's core schema.
+
+    Args:
+        core: the part.
+        types: the parts that others refer to.
+    """
+    match core["type"]:
+        case "model-fields" | "typed-dict":
+            fields = core["fields"].items()
+            named = {field.get("validation_alias", name): field for name, field in fields}
+            return {
+                "properties": {name: _node(field["schema"], types) for name, field in named.items()}
+            }
+        case "list":
+            return {"items": _node(core["items_schema"], types)}
+        case "dict" if core["values_schema"]["type"] == "any":
+            return FREE_FORM
+        case "dict":
+            return {"additionalProperties": _node(core["values_schema"], types)}
+        case "definition-ref":
+            return _node(types[core["schema_ref"]], types)
+    return _node(core["schema"], types) if "schema" in core else {}

@@ -1,7 +1,5 @@
 """The parts of core/v1 for scheduling: tolerations and affinity. See ``app.apis.core``."""
 
-from __future__ import annotations
-
 from typing import NotRequired
 
 from typing_extensions import TypedDict  # Python 3.11's own tells pydantic too little

@@ -6,13 +6,27 @@ Unknown fields are dropped, as the API server prunes them.
 
 from __future__ import annotations
 
+import sys
 from operator import itemgetter
+from types import ModuleType
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, with_config
 from pydantic.alias_generators import to_camel
 
 from app.values.names import LABEL
+
+
+class _NoPlugins(ModuleType):
+    @staticmethod
+    def get_plugins() -> tuple[()]:
+        return ()
+
+
+# Pydantic searches all installed packages for plugins. That takes as long as creating our types,
+# and no other package may change what a ModelBooster is. If pydantic gives the module another
+# name, it searches again, and nothing else changes.
+sys.modules.setdefault("pydantic.plugin._loader", _NoPlugins("pydantic.plugin._loader"))
 
 NAME_PATTERN = f"^{LABEL}$"
 """Pattern of an RFC 1123 label."""
@@ -32,7 +46,10 @@ QUANTITY_PATTERN = (
 
 
 class Fields(BaseModel):
-    """Base class of every type: frozen, camelCase in JSON, docstrings become descriptions."""
+    """Base class of every type: frozen, camelCase in JSON.
+
+    The docstrings of fields become descriptions; see ``app.apis.crd``.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -41,7 +58,8 @@ class Fields(BaseModel):
         alias_generator=to_camel,
         validate_by_name=True,
         validate_by_alias=True,
-        use_attribute_docstrings=True,
+        # The validator of ModelBooster contains those of all its parts.
+        defer_build=True,
     )
 
 
@@ -111,7 +129,7 @@ Percent = Annotated[int, int32_range(0, 100)]
 PerMille = Annotated[int, int32_range(0, 1000)]
 NotNegative = Annotated[int, int32_range(0, 2**31 - 1)]
 
-_CORE_CONFIG = ConfigDict(strict=True, extra="ignore", use_attribute_docstrings=True)
+_CORE_CONFIG = ConfigDict(strict=True, extra="ignore")
 
 core_type = with_config(_CORE_CONFIG)
 """Decorates a TypedDict of ``app.apis.core``."""

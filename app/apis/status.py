@@ -3,8 +3,6 @@
 It only has the bounds that the API server already checks in kthena's CRD.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Field

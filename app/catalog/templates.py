@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 
 from app.catalog.build import model_from
@@ -147,6 +146,8 @@ def _nearest(name: str) -> str:
     short = {full.partition("/")[2].lower(): full for full in _names()}
     whole = {full.lower(): full for full in _names()}
     known = whole if "/" in name else short
+    from difflib import get_close_matches  # only for a name that is wrong
+
     near = get_close_matches(name.lower(), known, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(known[each] for each in near)}?" if near else _LIST
 

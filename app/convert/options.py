@@ -17,6 +17,9 @@ STARTUP_SECONDS = 7200
 MAX_WAITING_REQUESTS = 10
 """Default of ``max_waiting_requests``: the default of kthena's chart."""
 
+SETTING_PREFIX = "MODELBOOSTER_"
+"""Prefix of the environment variables of this program, those of these options among them."""
+
 KTHENA_NAMESPACE = "kthena-system"
 """Default of ``kthena_namespace``: where kthena's documentation installs it."""
 

@@ -56,10 +56,17 @@ class Kube(Reader):
         """
         return Kube(self._transport, None, seconds, is_urgent=is_urgent)
 
-    async def create(self, resource: Resource, obj: Object) -> Object:
-        """Creates an object; ``Conflict`` if the name is taken."""
+    async def create(self, resource: Resource, obj: Object, *, dry_run: bool = False) -> Object:
+        """Creates an object; ``Conflict`` if the name is taken.
+
+        Args:
+            resource: the kind.
+            obj: the object; ``metadata`` may be empty for a kind that is only answered.
+            dry_run: whether the API server does everything but store it.
+        """
         path = path_to(resource, obj["metadata"].get("namespace"))
-        response = await self._write("POST", path, obj, {"fieldManager": FIELD_MANAGER})
+        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
+        response = await self._write("POST", path, obj, query)
         return of_kind(resource.kind, response)
 
     async def replace(self, resource: Resource, obj: Object) -> Object:
@@ -207,6 +214,7 @@ async def connect(
     observe: Observe | None = None,
     context: str | None = None,
     headers: Mapping[str, str] | None = None,
+    client: type[Kube] = Kube,
 ) -> AsyncIterator[Kube]:
     """Opens a client of the API server.
 
@@ -219,6 +227,7 @@ async def connect(
         observe: called with every response.
         context: name of a context in the kubeconfig; None for its current one.
         headers: of every request, such as ``Impersonate-User``.
+        client: the class of the client.
 
     Raises:
         UsageError: there are no usable credentials.
@@ -229,4 +238,4 @@ async def connect(
     async with Transport(
         credentials, user_agent, bucket=bucket, observe=observe, headers=headers
     ) as transport:
-        yield Kube(transport, guard)
+        yield client(transport, guard)

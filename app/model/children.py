@@ -95,7 +95,10 @@ def size_bound(backend: BackendForm) -> int:
     adapters = [(adapter.name, adapter.artifact_url) for adapter in backend.lora_adapters]
     texts = (backend.scheduler_name, backend.runtime_class_name)
     sources = (backend.model_uri, backend.cache_uri, adapters, texts)
-    size = len(orjson.dumps((backend.env, backend.env_from, sources, workers)))
+    try:
+        size = len(orjson.dumps((backend.env, backend.env_from, sources, workers)))
+    except orjson.JSONEncodeError:  # a number of more than 64 bits: conversion makes a text of it
+        return MAX_BYTES + 1
     containers = 3 + len(adapters)  # the engine, the sidecar, and a download for each source
     return size * containers * _COPIES_PER_CONTAINER + _BYTES_WITHOUT_INPUTS
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from app.apis.faults import schema_faults
 from app.apis.modelbooster import ModelBooster
 from app.convert import child_drafts
 from app.errors import InvalidSpec
@@ -16,7 +15,6 @@ from app.model.children import Desired, Draft, stamped
 from app.model.forms import Model
 from app.validation.context import Context
 from app.validation.inputs import Rule, RuleInputs, rule_inputs
-from app.validation.partial import faults_beside
 from app.validation.rules import ADMISSION_ONLY, ADVICE, CONTROLLER_RULES, RULES, UPDATE_ADVICE
 from app.validation.selection import Selection
 from app.validation.unchanged import is_unchanged
@@ -128,6 +126,9 @@ def _schema_faults(
     update: bool,
 ) -> tuple[FieldError, ...]:
     """Returns the faults of the schema, and those of the rules that can still be checked."""
+    # Few objects need them, and the schema of the definition, which they read.
+    from app.apis.faults import schema_faults
+    from app.validation.partial import faults_beside
 
     def check(repaired: Object) -> tuple[FieldError, ...]:
         inputs = rule_inputs(repaired, context, is_update=update)

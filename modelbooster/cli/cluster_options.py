@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -75,6 +76,10 @@ def with_cluster(options: dict[str, Any], work: Callable[[Cluster], Awaitable[_R
     from modelbooster.observe.access import Access, open_cluster
 
     access = Access(**options)
+    for stream in (sys.stdout, sys.stderr):
+        # Names and logs may have characters that the encoding of the terminal lacks.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
     async def run() -> _Result:
         async with open_cluster(access) as cluster:

@@ -1,11 +1,15 @@
 """The commands of the command line, in the order in which ``--help`` lists them.
 
-A command is imported when it runs, so that ``--help`` and ``--version`` load no other code.
+A command is imported when it runs, so that ``--help`` and ``--version`` load no other code, not
+even click.
 """
 
 from __future__ import annotations
 
-import click
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
 
 SUMMARIES = {
     "create": "Make a ModelBooster of a model's name, or of a command.",
@@ -21,6 +25,9 @@ SUMMARIES = {
     "logs": "Print the logs of the pods of a ModelBooster.",
     "chat": "Send one prompt to a served model and print its answer.",
     "curl": "Send one prompt to a served model and print the response as JSON.",
+    "doctor": "Check the installation, and print how to fix what is wrong.",
+    "dashboard": "Serve a page that shows how all ModelBoosters are doing.",
+    "migrate": "Print what a takeover from kthena's own controller would change.",
     "webhook": "Serve the admission webhook of ModelBoosters.",
     "controller": "Reconcile ModelBoosters and their children.",
     "run": "Run webhook and controller in one process, for development.",
@@ -28,25 +35,45 @@ SUMMARIES = {
 }
 """The first sentence of each command's help, for the list of commands. A test compares them."""
 
+_HELP = """\
+Usage: {program} [OPTIONS] COMMAND [ARGS]...
 
-class CommandTable(click.Group):
-    """A group whose commands are imported when they are used."""
+  Serve language models on Kubernetes, each from one ModelBooster object.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Returns the names of the commands, in the order of the table."""
-        return list(SUMMARIES)
+Options:
+  --version   Show the version and exit.
+  -h, --help  Show this message and exit.
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports a command; None if there is none of that name."""
-        return _load(cmd_name) if cmd_name in SUMMARIES else None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the list of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(SUMMARIES.items()))
+Commands:
+"""
 
 
-def _load(name: str) -> click.Command:
+PLUGIN = "kubectl-model_booster"
+"""The name by which kubectl finds the program as ``kubectl model-booster``."""
+
+
+def program_name(path: str) -> str:
+    """Returns what the user typed, for help and usage: the program, or kubectl and its plugin.
+
+    Args:
+        path: the path of the script that was started.
+    """
+    return "kubectl model-booster" if path.rpartition("/")[2] == PLUGIN else "model-booster"
+
+
+def overview(program: str) -> str:
+    """Returns the help of the program: its options and its commands.
+
+    Args:
+        program: what the user typed to start it.
+    """
+    width = max(map(len, SUMMARIES)) + 2
+    lines = [f"  {name:{width}}{text}\n" for name, text in SUMMARIES.items()]
+    return _HELP.format(program=program) + "".join(lines)
+
+
+def load(name: str) -> click.Command:
+    """Imports a command."""
     command: click.Command
     match name:
         case "create":
@@ -75,6 +102,12 @@ def _load(name: str) -> click.Command:
             from modelbooster.cli.cluster.chat import chat as command
         case "curl":
             from modelbooster.cli.cluster.chat import curl as command
+        case "doctor":
+            from modelbooster.cli.cluster.doctor import doctor as command
+        case "dashboard":
+            from modelbooster.cli.cluster.dashboard import dashboard as command
+        case "migrate":
+            from modelbooster.cli.cluster.migrate import migrate as command
         case "webhook":
             from modelbooster.cli.processes import webhook as command
         case "controller":

@@ -13,16 +13,28 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from app.errors import OperatorError, UsageError
-from modelbooster.cli.commands import CommandTable
+from modelbooster.cli.commands import SUMMARIES, load, overview, program_name
 from modelbooster.cli.options import REFUSED, USAGE
 
-PLUGIN = "kubectl-model_booster"
-"""The name by which kubectl finds the program as ``kubectl model-booster``."""
+
+class CommandTable(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the names of the commands, in the order of the table."""
+        return list(SUMMARIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports a command; None if there is none of that name."""
+        return load(cmd_name) if cmd_name in SUMMARIES else None
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the same help as ``--help`` does without importing click."""
+        formatter.write(overview(ctx.command_path))
 
 
 def _print_version(context: click.Context, _option: click.Parameter, value: bool) -> None:
@@ -46,11 +58,6 @@ def cli() -> None:
     """Serve language models on Kubernetes, each from one ModelBooster object."""
 
 
-def _program_name() -> str:
-    """Returns what the user typed, for help and usage: the program, or kubectl and its plugin."""
-    return "kubectl model-booster" if Path(sys.argv[0]).name == PLUGIN else "model-booster"
-
-
 def main(args: Sequence[str] | None = None) -> None:
     """Runs the command line and exits the process. Known errors are printed without a traceback.
 
@@ -60,10 +67,13 @@ def main(args: Sequence[str] | None = None) -> None:
     if sys.stdout is None:  # closed by the shell: command >&-
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the end
     try:
-        cli(args=args, prog_name=_program_name())
+        cli(args=args, prog_name=program_name(sys.argv[0]))
     except OperatorError as exc:
         click.echo(f"Error: {exc}", err=True)
         sys.exit(USAGE if isinstance(exc, UsageError) else REFUSED)
+    except RecursionError:
+        click.echo("Error: the input is nested too deeply to be read", err=True)
+        sys.exit(USAGE)
     except OSError as exc:
         # Commands explain the files that they read; what is left is output: a full disk.
         if exc.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):

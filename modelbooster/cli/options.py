@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +14,10 @@ from app.apis.kinds import DEFAULT_RELEASE, PROFILES, read_kthena_release
 from app.errors import UsageError
 
 if TYPE_CHECKING:
+    from app.convert.options import Options
     from app.validation import Context
     from modelbooster.offline.answers import Answer
+    from modelbooster.offline.documents import Document
 
 REFUSED = 1
 """Exit code: an object was refused, or the command failed."""
@@ -40,23 +44,36 @@ namespace_option = click.option(
 )
 
 
-def answer_files(files: tuple[str, ...], kthena: str | None, **choices: Any) -> list[Answer]:
+def answer_files(
+    files: tuple[str, ...], kthena: str | None, *, mixed: bool = False, **choices: Any
+) -> list[Answer]:
     """Returns what the webhook would answer to the ModelBoosters in files.
 
     Args:
         files: paths, or ``-`` for standard input; standard input if empty.
         kthena: kthena release; if None the one in the settings, else the default.
+        mixed: whether files without a ModelBooster are left out, whatever they contain.
         choices: the other arguments of ``offline.answers.answers``.
 
     Raises:
         UsageError: a file or setting cannot be read, or there is no input.
     """
-    from modelbooster.offline.answers import answers
-    from modelbooster.offline.documents import STDIN, read
+    from modelbooster.offline.documents import STDIN, read, read_mixed
 
     if not files and sys.stdin.isatty():
         raise UsageError('name the files to read, or "-" for the standard input')
-    return answers(read(files or (STDIN,)), context_for(kthena), note=_print_note, **choices)
+    names = files or (STDIN,)
+    documents = read_mixed(names, _print_note) if mixed else read(names)
+    return answer_documents(documents, kthena, **choices)
+
+
+def answer_documents(
+    documents: Iterable[Document], kthena: str | None, **choices: Any
+) -> list[Answer]:
+    """Returns what the webhook would answer to objects; see ``answer_files``."""
+    from modelbooster.offline.answers import answers
+
+    return answers(documents, context_for(kthena), note=_print_note, **choices)
 
 
 def context_for(kthena: str | None) -> Context:
@@ -69,12 +86,27 @@ def context_for(kthena: str | None) -> Context:
         UsageError: a setting cannot be read.
     """
     from app.validation import Context
+
+    release, options = _conversion_settings()
+    release = kthena or release or DEFAULT_RELEASE
+    options = replace(options, kthena_release=read_kthena_release(release))
+    return Context(options=options, profile=PROFILES[release])
+
+
+def _conversion_settings() -> tuple[str | None, Options]:
+    """Returns the kthena release and the conversion options that the environment sets.
+
+    Raises:
+        UsageError: a variable is unknown or invalid.
+    """
+    from app.convert.options import SETTING_PREFIX, Options
+
+    if not any(name.upper().startswith(SETTING_PREFIX) for name in os.environ):
+        return None, Options()  # the types of all settings take long to build
     from modelbooster.settings import read_settings
 
     settings = read_settings()
-    release = kthena or settings.kthena_release or DEFAULT_RELEASE
-    options = replace(settings.options, kthena_release=read_kthena_release(release))
-    return Context(options=options, profile=PROFILES[release])
+    return settings.kthena_release, settings.options
 
 
 def exit_code(answers: list[Answer]) -> int:
@@ -83,4 +115,4 @@ def exit_code(answers: list[Answer]) -> int:
 
 
 def _print_note(text: str) -> None:
-    click.echo(text, err=True)
+    click.echo(" ".join(text.splitlines()), err=True)  # names can have any character

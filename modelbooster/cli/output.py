@@ -20,8 +20,11 @@ FORMATS = ("table", "wide", "yaml", "json", "name")
 GAP = 3
 """Blanks between two columns, as in kubectl."""
 
-_MIN_WIDTHS = {"end": 20, "middle": 12}
-"""Columns are not cut below these widths."""
+_STEPS = (("end", 20), ("middle", 12), ("end", 6))
+"""How columns become narrower: which ones, and the width that each keeps. Sentences go first."""
+
+_MIN_NAME = 12
+"""Width below which the kind in front of a name is cut too."""
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _COLORS = {"good": "32", "busy": "33", "bad": "31", "quiet": "2", "strong": "1"}
@@ -158,15 +161,15 @@ def table(
 def _fit(
     columns: Sequence[Column], cells: list[list[str]], widths: list[int], screen: Screen
 ) -> None:
-    """Makes columns narrower until the rows fit: sentences first, then the widest names."""
-    for way in ("end", "middle"):
+    """Makes columns narrower until the rows fit, the widest first."""
+    for way, least in _STEPS:
         for at in sorted(range(len(columns)), key=lambda at: -widths[at]):
             excess = sum(widths) + GAP * (len(widths) - 1) - (screen.width or 0)
             if excess <= 0:
                 return
             if columns[at].cut != way:
                 continue
-            most = max(widths[at] - excess, len(columns[at].title), _MIN_WIDTHS[way])
+            most = max(widths[at] - excess, len(columns[at].title), least)
             texts = [row[at] for row in cells]
             if way == "middle":
                 short = shorten_names(texts, most, screen)
@@ -207,7 +210,7 @@ def _without_middle(name: str, most: int, head: int, screen: Screen) -> str:
     if len(name) <= most:
         return name
     kind = name.find("/") + 1
-    if most - kind > _MIN_WIDTHS["middle"]:
+    if most - kind > _MIN_NAME:
         head = max(head, kind)  # the kind stays whole, as in ModelServing/NAME
     tail = most - 1 - head
     return name[:head] + screen.symbol("ellipsis") + name[len(name) - tail :]

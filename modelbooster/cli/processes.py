@@ -19,12 +19,15 @@ def _process_command(name: str, help_text: str) -> click.Command:
     @click.command(name, help=help_text)
     @_kubeconfig
     def command(kubeconfig: str | None) -> None:
+        from modelbooster.cli.garbage import collect_as_usual
         from modelbooster.process import Part, start
         from modelbooster.settings import read_settings
 
         parts = {"webhook": Part.WEBHOOK, "controller": Part.CONTROLLER}
         part = parts.get(name, Part.WEBHOOK | Part.CONTROLLER)
-        sys.exit(start(read_settings(), part, kubeconfig))
+        settings = read_settings()
+        collect_as_usual()
+        sys.exit(start(settings, part, kubeconfig))
 
     return command
 

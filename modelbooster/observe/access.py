@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from app.errors import ApiError, OperatorError, Unreachable, UsageError
-from app.kube import Kube, connect
+from app.kube import Kube, ObjectList, connect
+from app.values.meta import Resource
 from app.values.names import label_faults
 from app.values.untyped import as_dict, as_list
+
+MAX_TRIES = 10
+"""How often a list is sent, as in client-go."""
 
 DEFAULT_NAMESPACE = "default"
 
@@ -67,6 +74,25 @@ class Cluster:
         return None if self.all_namespaces else self.namespace
 
 
+class PatientKube(Kube):
+    """A client whose ``list`` is sent again while the API server asks to wait (429).
+
+    The first list of a kind gets that answer after the API server or the kind's definition is new,
+    until its cache is filled. client-go waits as well. Informers have their own backoff.
+    """
+
+    async def list(self, resource: Resource, **choices: Any) -> ObjectList:
+        """Returns all objects of a kind; the arguments are those of ``Reader.list``."""
+        for tries_left in reversed(range(MAX_TRIES)):
+            try:
+                return await super().list(resource, **choices)
+            except ApiError as exc:
+                if exc.status != HTTPStatus.TOO_MANY_REQUESTS or not tries_left:
+                    raise
+                await asyncio.sleep(exc.retry_after_seconds or 1.0)
+        raise AssertionError("unreachable")
+
+
 @asynccontextmanager
 async def open_cluster(access: Access) -> AsyncIterator[Cluster]:
     """Opens a connection to the chosen cluster.
@@ -81,7 +107,10 @@ async def open_cluster(access: Access) -> AsyncIterator[Cluster]:
     chosen = _choose(access)
     try:
         async with connect(
-            chosen.paths, context=chosen.context or None, headers=_headers(access)
+            chosen.paths,
+            context=chosen.context or None,
+            headers=_headers(access),
+            client=PatientKube,
         ) as kube:
             yield Cluster(kube, chosen.namespace, access.all_namespaces, chosen.context)
     except Unreachable as exc:

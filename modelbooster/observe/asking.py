@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from app.errors import ApiError, OperatorError
+from app.errors import ApiError, OperatorError, Unreachable
 from app.kube import Response
 from app.values.meta import Object, Resource
 from app.values.untyped import as_dict, as_list
@@ -153,9 +153,16 @@ async def _exists(cluster: Cluster, hop: Hop) -> bool:
 
 
 async def _send(cluster: Cluster, hop: Hop, path: str, body: Object, seconds: float) -> Response:
-    return await cluster.kube.exchange(
-        "POST", hop.path + path, json.dumps(body).encode(), seconds=seconds
-    )
+    content = json.dumps(body).encode()
+    try:
+        return await cluster.kube.exchange("POST", hop.path + path, content, seconds=seconds)
+    except Unreachable as exc:
+        if not isinstance(exc.__cause__, TimeoutError):
+            raise
+        raise HopFailed(
+            f"{hop} gave no answer within {seconds:g} s: the model may be busy, or the answer is "
+            "long; raise --timeout, or lower --max-tokens"
+        ) from exc
 
 
 def _parsed(response: Response) -> Any:

@@ -22,7 +22,14 @@ Reports = Mapping[str, Sequence[PodReport]]
 def backend_explanations(
     family: Family, reports: Reports, now: datetime, quotas: Sequence[Object]
 ) -> list[Explanation]:
-    """Returns an explanation for each backend that is not ready."""
+    """Returns an explanation for each backend that is not ready.
+
+    Args:
+        family: the ModelBooster and what belongs to it.
+        reports: what its pods do.
+        now: the time of the reading.
+        quotas: the ResourceQuotas that were read.
+    """
     entries = [*map(as_dict, as_list(status_of(family.booster).get("backendStatuses")))]
     servings = {c["metadata"]["name"]: c for c in family.children if c["kind"] == "ModelServing"}
     found = []
@@ -31,26 +38,19 @@ def backend_explanations(
             continue
         name = str(entry.get("modelServing", ""))
         begin = f"backend {entry.get('name')}: " if len(entries) > 1 else ""
-        cause = _backend(
-            entry, servings.get(name), reports.get(name, ()), family.events, now, quotas
-        )
+        serving, pods = servings.get(name), reports.get(name, ())
+        if serving is not None and not pods and family.has_pods_read:
+            cause = _podless(serving, entry, family.events.get(uid_of(serving), []), now, quotas)
+        else:
+            cause = _backend(entry, serving, pods)
         found.append(Explanation(begin + cause.why, cause.todo))
     return found
 
 
-def _backend(
-    entry: Object,
-    serving: Object | None,
-    pods: Sequence[PodReport],
-    events: Mapping[str, list[Object]],
-    now: datetime,
-    quotas: Sequence[Object],
-) -> Explanation:
-    reported = str(entry.get("message") or "it is not ready")
-    if serving is None:
+def _backend(entry: Object, serving: Object | None, pods: Sequence[PodReport]) -> Explanation:
+    reported = _reported(entry)
+    if serving is None or not pods:
         return Explanation(reported)
-    if not pods:
-        return _podless(serving, reported, events.get(uid_of(serving), []), now, quotas)
     if worst := worst_problem(pods):
         return worst
     waiting = [pod for pod in pods if not pod.is_ready]
@@ -61,15 +61,13 @@ def _backend(
     for pod in waiting:
         if pod.phase == "Downloading":
             return Explanation(f"pod {pod.name} downloads the model", "wait")
-        seconds = age_seconds(pod.pod, now)
-        if pod.phase == "Starting" and seconds is not None:
+        if pod.phase == "Starting":
             return Explanation(
                 f"the engine of pod {pod.name} starts and loads the model",
                 f"wait; model-booster logs {_owner(serving)} -f shows how far it is",
             )
-    if serving_status(serving) == "Updating":
-        return Explanation(f"an update is rolled out: {reported}", "wait")
-    return Explanation(reported, "wait" if waiting else "")
+    is_moving = waiting or serving_status(serving) in ("Updating", "Progressing")
+    return Explanation(reported, "wait" if is_moving else "")
 
 
 def worst_problem(pods: Sequence[PodReport]) -> Explanation | None:
@@ -89,7 +87,7 @@ def worst_problem(pods: Sequence[PodReport]) -> Explanation | None:
 
 def _podless(
     serving: Object,
-    reported: str,
+    entry: Object,
     events: Sequence[Object],
     now: datetime,
     quotas: Sequence[Object],
@@ -98,7 +96,10 @@ def _podless(
     seconds = age_seconds(serving, now) or 0
     if events:
         message = str(events[0].get("message", ""))
-        return Explanation(f"no pod of ModelServing {name} is created: {message}", "")
+        todo = "raise that ResourceQuota, or delete other pods of the namespace"
+        if "quota" not in message:
+            todo = f"see kubectl describe modelserving -n {namespace} {name}"
+        return Explanation(f"no pod of ModelServing {name} is created: {message}", todo)
     if seconds < PODLESS_SECONDS:
         return Explanation(f"the pods of ModelServing {name} are not created yet", "wait")
     if not status_of(serving):
@@ -111,8 +112,14 @@ def _podless(
             f"no pod of ModelServing {name} is created; {'; '.join(used_up)}",
             "raise the ResourceQuota, or delete other pods of the namespace",
         )
+    reported = _reported(entry)
     why, _, todo = advice(namespace).partition("; ")
     return Explanation(f"{reported}; {why}" if why not in reported else reported, todo)
+
+
+def _reported(entry: Object) -> str:
+    """Returns what the operator says of a backend."""
+    return str(entry.get("message") or "it is not ready")
 
 
 def _used_up(quotas: Sequence[Object], namespace: str) -> Iterator[str]:

@@ -55,8 +55,15 @@ def cells_of(resource: Resource, now: datetime, age: Callable[[float], str]) -> 
         return [
             *(name, Cell("STATUS", booster_status), last),
             Cell("READY", ready_backends),
-            Cell("MODEL", lambda obj: as_text(status_of(obj).get("modelName")), wide=True),
-            Cell("TRAFFIC", lambda obj: as_text(status_of(obj).get("traffic")), wide=True),
+            Cell(
+                "MODEL",
+                lambda obj: as_text(status_of(obj).get("modelName")),
+                wide=True,
+                cut="middle",
+            ),
+            Cell(
+                "TRAFFIC", lambda obj: as_text(status_of(obj).get("traffic")), wide=True, cut="end"
+            ),
             Cell("REASON", booster_reason, cut="end"),
         ]
     middle = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from app.apis.kinds import CHILDREN, GROUP_NAME, MANAGED_BY, MODEL_BOOSTER, MODEL_UID, WORKLOAD
@@ -47,12 +47,14 @@ class Family:
         children: its children, in the order of ``CHILDREN``, then by name.
         pods: its pods by name of their ModelServing, each list sorted by name.
         events: Warning Events of its children and pods by uid, the newest first.
+        has_pods_read: whether pods could be read.
     """
 
     booster: Object
     children: tuple[Object, ...] = ()
     pods: dict[str, list[Object]] = field(default_factory=dict)
     events: dict[str, list[Object]] = field(default_factory=dict)
+    has_pods_read: bool = True
 
     def all_pods(self) -> list[Object]:
         """Returns the pods of all backends."""
@@ -104,20 +106,16 @@ async def read_boosters(cluster: Cluster, selector: str = "", name: str = "") ->
 def explained(error: ApiError) -> OperatorError:
     """Returns the error that says what to do about a request that was rejected."""
     if isinstance(error, Forbidden):
-        return NotAllowed(f"{error.message}; {ask_for('view', error)}")
+        everywhere = "at the cluster scope" in error.message
+        where_to = "all namespaces, or name one with -n, without -A"
+        role = f"the ClusterRole view in {where_to if everywhere else 'this namespace'}"
+        return NotAllowed(f"{error.message}; ask for {role}")
     if is_unknown_kind(error):
         return NotInstalled(
             "the cluster does not serve ModelBoosters: install the chart model-booster, or choose "
             "another --context"
         )
     return error
-
-
-def ask_for(role: str, error: Forbidden) -> str:
-    """Returns what to do about a request that is forbidden, as an end of a sentence."""
-    if "at the cluster scope" in error.message:
-        return f"ask for the ClusterRole {role} in all namespaces, or name one with -n, without -A"
-    return f"ask for the ClusterRole {role} in this namespace"
 
 
 def where(cluster: Cluster) -> str:
@@ -158,6 +156,10 @@ async def read_families(cluster: Cluster, selector: str = "", name: str = "") ->
     children = [obj for resource in CHILDREN for obj in sorted(found[resource], key=key_of)]
     notes = dict.fromkeys(note for _, note in lists if note)
     families = _families(boosters, children, found[POD], found[EVENT])
+    if any(
+        note for (resource, _, _), (_, note) in zip(wanted, lists, strict=True) if resource is POD
+    ):
+        families = [replace(family, has_pods_read=False) for family in families]
     return Reading(tuple(families), tuple(notes), datetime.now(UTC), tuple(found[QUOTA]))
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from app.apis.kinds import MODEL_BOOSTER
 from app.apis.pruning import pruned
-from app.apis.unknown import advice_for
 from app.convert import desired_children
 from app.defaults import defaulted
 from app.lookup import lookup_among
@@ -206,6 +205,8 @@ def _namespace_faults(namespace: object) -> list[FieldError]:
 
 def _unknown_text(path: str) -> str:
     """Returns the text of the API server about an unknown field, and what to write instead."""
+    from app.apis.unknown import advice_for
+
     advice = advice_for(path)
     return f'unknown field "{path}"' + (f"; {advice}" if advice else "")
 

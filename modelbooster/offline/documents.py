@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from app.apis.kinds import MODEL_BOOSTER
 from app.errors import UsageError
 from app.values.meta import Object
-from modelbooster.offline.dialect import TOO_DEEP, parse
+from modelbooster.offline.input_error import InputError
+from modelbooster.offline.yaml_reader import parse
 
 STDIN = "-"
+STDIN_NAME = "stdin"
+"""Name of the standard input in messages."""
 SUFFIXES = (".yaml", ".yml", ".json")
 """Suffixes of the files that are read in a folder, like kubectl."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an object is.
+
+    Args:
+        file: path of the file as given; ``""`` for standard input and other sources.
+        line: first line of the document, counted from 1.
+        content: content of the file.
+        within: path of the object in the document if that is a List, such as ``items[3]``.
+    """
+
+    file: str = ""
+    line: int = 1
+    content: bytes = field(default=b"", repr=False)
+    within: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +46,12 @@ class Document:
     Args:
         source: file and first line, such as ``file.yaml:12``.
         object: the object as JSON.
+        origin: the same in parts.
     """
 
     source: str
     object: Object
+    origin: Origin = Origin()
 
     def __str__(self) -> str:
         metadata = self.object.get("metadata")
@@ -45,46 +68,89 @@ def read(names: Iterable[str]) -> Iterator[Document]:
     Raises:
         UsageError: a file cannot be read, is not YAML, or contains something else than objects.
     """
+    for file in _files(names):
+        yield from _objects(STDIN_NAME if file == STDIN else file, _content(file))
+
+
+def read_mixed(names: Iterable[str], note: Callable[[str], None]) -> Iterator[Document]:
+    """Yields the objects of those files that contain a ModelBooster, whatever the others are.
+
+    In a repository, YAML files are values, workflows and templates too. What is no object in a file
+    with a ModelBooster is left out as well.
+
+    Args:
+        names: as in ``read``.
+        note: called with the reason for each template of a Helm chart, which is no YAML.
+
+    Raises:
+        UsageError: a file cannot be read, or one with a ModelBooster is not YAML.
+    """
+    for file in _files(names):
+        content = _content(file)
+        if MODEL_BOOSTER.kind.encode() not in content:
+            continue
+        if _is_chart_template(Path(file)):
+            note(f"{file}: a template of a Helm chart: left out; check what helm template prints")
+            continue
+        for document in _documents(STDIN_NAME if file == STDIN else file, content):
+            if _is_object(document.object):
+                yield from _flat(document)
+
+
+def _files(names: Iterable[str]) -> Iterator[str]:
     for name in names:
         path = Path(name)
-        if name == STDIN:
-            yield from _objects("stdin", sys.stdin.buffer.read())
-        elif path.is_dir():
+        if name != STDIN and path.is_dir():
             files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
             if not files:
                 raise UsageError(f"{name}: no file in this folder ends in {', '.join(SUFFIXES)}")
-            yield from read(map(str, files))
+            yield from _files(map(str, files))
         else:
-            yield from _objects(name, _content(path))
+            yield name
 
 
-def _content(path: Path) -> bytes:
+def _is_chart_template(path: Path) -> bool:
+    return any(
+        folder.name == "templates" and (folder.parent / "Chart.yaml").is_file()
+        for folder in path.absolute().parents
+    )
+
+
+def _content(name: str) -> bytes:
+    if name == STDIN:
+        return sys.stdin.buffer.read()
     try:
-        return path.read_bytes()
+        return Path(name).read_bytes()
     except OSError as exc:
-        raise UsageError(f"{path}: {exc.strerror or exc}") from exc
+        raise InputError(name, exc.strerror or str(exc)) from exc
 
 
 def _objects(name: str, content: bytes) -> Iterator[Document]:
-    yield from _json_objects(name, content) or _yaml_objects(name, content)
+    for document in _documents(name, content):
+        yield from _flat(document)
 
 
-def _json_objects(name: str, content: bytes) -> list[Document]:
-    """Returns the objects of concatenated JSON texts; none if the content is not JSON."""
+def _documents(name: str, content: bytes) -> Iterator[Document]:
+    """Yields the documents of a file, each with its value, which need not be an object."""
+    for line, value in _json_texts(content) or ((p.line, p.value) for p in parse(name, content)):
+        origin = Origin("" if name == STDIN_NAME else name, line, content)
+        yield Document(f"{name}:{line}", value, origin)
+
+
+def _json_texts(content: bytes) -> list[tuple[int, Any]]:
+    """Returns the lines and values of concatenated JSON texts; none if the content is not JSON."""
     if not content.lstrip().startswith(b"{"):
         return []
-    found: list[Document] = []
+    found: list[tuple[int, Any]] = []
     decoder = json.JSONDecoder(parse_constant=_no_number)
     try:
         text = content.decode()
         at = len(text) - len(text.lstrip())
         while at < len(text):
             value, end = decoder.raw_decode(text, at)
-            found += _flat(Document(f"{name}:{text.count(chr(10), 0, at) + 1}", value))
+            found.append((text.count("\n", 0, at) + 1, value))
             at = end + len(text[end:]) - len(text[end:].lstrip())
-    except RecursionError:
-        raise UsageError(f"{name}: {TOO_DEEP}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         return []  # a YAML flow mapping may begin like JSON
     return found
 
@@ -93,18 +159,20 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON")
 
 
-def _yaml_objects(name: str, content: bytes) -> Iterator[Document]:
-    for parsed in parse(name, content):
-        yield from _flat(Document(f"{name}:{parsed.line}", parsed.value))
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("kind"), str)
 
 
 def _flat(document: Document) -> Iterator[Document]:
-    obj: Any = document.object
-    if not isinstance(obj, dict) or not isinstance(obj.get("kind"), str):
-        raise UsageError(f"{document.source}: this is no Kubernetes object: it has no kind")
+    obj, origin = document.object, document.origin
+    if not _is_object(obj):
+        why = "this is no Kubernetes object: it has no kind"
+        raise InputError(origin.file or STDIN_NAME, why, origin.line)
     items = obj.get("items")
     if obj["kind"].endswith("List") and isinstance(items, list):
-        for item in items:
-            yield from _flat(Document(document.source, item))
+        before = f"{origin.within}." if origin.within else ""
+        for position, item in enumerate(items):
+            within = replace(origin, within=f"{before}items[{position}]")
+            yield from _flat(Document(document.source, item, within))
     else:
         yield document

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.apis.kinds import MODEL_BOOSTER
+from app.apis.kinds import CHILDREN, MODEL_BOOSTER
 from app.errors import Forbidden, UsageError
 from app.values.meta import Object
 from modelbooster.observe.access import Access, Cluster, NoCluster, open_cluster
-from tests.controlplane import clients
+from tests.controlplane import clients, crds
 from tests.controlplane.plane import ControlPlane
 
 pytestmark = pytest.mark.anyio
@@ -107,3 +107,12 @@ async def test_wrong_options_are_named(plane: ControlPlane, tmp_path: Path) -> N
     (tmp_path / "broken").write_text("a: [")
     with pytest.raises(UsageError, match="broken cannot be read: while parsing"):
         await _seen(Access(kubeconfig=str(tmp_path / "broken")))
+
+
+async def test_first_list_of_a_new_kind_waits() -> None:
+    """The API server answers 429 until its cache of the kind is filled."""
+    with ControlPlane() as plane:
+        crds.install(plane.api, crds.children("B"))
+        async with open_cluster(Access(str(plane.kubeconfig))) as cluster:
+            found = await asyncio.gather(*(cluster.kube.list(kind) for kind in CHILDREN))
+    assert [seen.items for seen in found] == [[]] * len(CHILDREN)

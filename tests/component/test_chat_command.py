@@ -26,7 +26,7 @@ from tests.commands import run
 from tests.component.running import DEPLOYING, is_in, running
 from tests.conftest import Ran
 from tests.played_pods import play_pods, ready, report
-from tests.world import Admin
+from tests.world import PATIENCE_SECONDS, Admin
 
 pytestmark = pytest.mark.anyio
 
@@ -49,12 +49,16 @@ class PlayedModel:
     def __init__(self) -> None:
         self.answers: list[tuple[int, Any]] = []
         self.asked: list[tuple[str, Object]] = []
+        self.silent = threading.Event()
         played = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
                 played.asked.append((self.path, json.loads(self.rfile.read(length))))
+                if not played.answers:
+                    played.silent.wait(PATIENCE_SECONDS)
+                    return
                 status, body = played.answers.pop(0)
                 content = json.dumps(body).encode()
                 self.send_response(status)
@@ -72,6 +76,7 @@ class PlayedModel:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
+        self.silent.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -150,6 +155,12 @@ async def test_chat_goes_through_the_router(
     path, question = model.asked[0]
     assert path == "/v1/chat/completions"
     assert (question["model"], question["messages"][0]["content"]) == ("qwen-model", PROMPT)
+
+    model.answers = []
+    slow = await _chat(kubeconfig, PROMPT, *router, "--timeout", "1s")
+    assert slow.stderr.startswith(
+        f"Error: Service {ROUTER} in namespace {admin.namespace} gave no answer within 1 s: "
+    )
 
     no_template = {"error": {"message": "default chat template is no longer allowed"}}
     model.answers = [(400, no_template), (200, {"choices": [{"text": "four"}]})]

@@ -372,6 +372,7 @@ async def test_status_of_a_user_without_rights_shows_the_rest(
     said = await commands.run("status", "qwen", "--as", "ann")
     assert said.code == 0
     assert "ModelServing/qwen-b1" in said.stdout
+    assert "\n  why: waits for the serving controller to act on generation 1\n" in said.stdout
     assert (
         f"Note: you may not list pods in namespace {admin.namespace}; they are left out\n"
     ) in said.stderr

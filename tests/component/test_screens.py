@@ -83,9 +83,14 @@ async def test_screens_of_a_fleet(fleet: None, kubeconfig: Path, columns: int) -
     assert max(map(len, plain.splitlines())) <= columns
     check(f"status-{columns}", plain)
     check(f"status-{columns}-colour", await screen("status"))
+    ascii_only = await screen("status", NO_COLOR="1", PYTHONIOENCODING="ascii")
+    assert ascii_only.isascii()
+    check(f"status-{columns}-ascii", ascii_only)
     listed = await screen("get", "mb")
     assert max(map(len, listed.splitlines())) <= columns
-    check(f"get-{columns}", listed)
+    wide = await screen("get", "mb", "-o", "wide")
+    assert max(map(len, wide.splitlines())) <= columns
+    check(f"get-{columns}", f"{listed}\n{wide}")
     check(f"describe-{columns}", (await screen("describe", "gemma")).partition("Status:\n")[2])
 
 

@@ -163,3 +163,21 @@ async def test_status_shows_a_model_that_serves(
     await asyncio.to_thread(admin.until, MODEL_BOOSTER, "qwen", is_in(("TTF", "ModelAvailable")))
     check("status-active", await _status(kubeconfig, "qwen"))
     check("status-list", await _status(kubeconfig))
+
+
+async def test_status_shows_how_far_a_roll_out_is(
+    served: None, admin: Admin, kubeconfig: Path, node: PlayedNode
+) -> None:
+    three = backend(minReplicas=3, maxReplicas=3)
+    await _deployed(admin, booster_object("qwen", three))
+    for pod in play_pods(admin, "qwen-b1", replicas=3, node=NODE_NAME):
+        ready(admin, pod, "engine", "runtime")
+    admin.serve(MODEL_SERVING, "qwen-b1", "UpdateInProgress", ready=2)
+    admin.patch(MODEL_SERVING, "qwen-b1", {"status": {"updatedReplicas": 1}}, subresource="status")
+    await asyncio.to_thread(
+        admin.until,
+        MODEL_BOOSTER,
+        "qwen",
+        lambda obj: "update" in obj["status"]["backendStatuses"][0]["message"],
+    )
+    check("status-rollout", await _status(kubeconfig, "qwen"))

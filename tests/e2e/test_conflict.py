@@ -61,7 +61,10 @@ def notes(plane: ControlPlane, major: int, *arguments: str) -> str:
 def test_the_notes_warn_while_kthenas_controller_is_on(
     major: int, deployed: Admin, plane: ControlPlane
 ) -> None:
-    on = ("--v=2", "--controllers=*", "--controllers=modelserving,modelbooster")
+    on = (
+        *("--v=2", "--controllers=*", "--controllers=modelserving,modelbooster"),
+        "--controllers=+modelserving,+modelbooster",
+    )
     off = ("--controllers=*,-modelbooster", "--controllers=modelserving,autoscaler")
     for arg in on:
         deployed.put(DEPLOYMENT, kthena(arg))

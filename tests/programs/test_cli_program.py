@@ -50,3 +50,31 @@ def test_the_module_is_the_same_program() -> None:
         check=True,
     )
     assert done.stdout.endswith('ModelBooster "chat" is valid\n')
+
+
+def imported(*args: str) -> set[str]:
+    """Returns the modules that the program imports, as the interpreter reports them."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "modelbooster", *args],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip() for line in lines}
+
+
+def test_the_list_of_commands_needs_no_library() -> None:
+    modules = imported("--help")
+    assert "modelbooster.cli.commands" in modules
+    assert modules.isdisjoint({"click", "pydantic", "yaml", "app"})
+
+
+def test_validate_imports_no_slow_module_without_need() -> None:
+    modules = imported("validate", "examples/one-backend.yaml")
+    assert "app.validation.verdict" in modules
+    # Each takes 5 to 40 ms. pydantic imports importlib.metadata, and that email, for its plugins.
+    slow = {"asyncio", "email.message", "importlib.metadata", "ssl", "subprocess", "zipfile"}
+    ours = {"modelbooster.settings", "modelbooster.offline.dialect", "app.kube", "app.log"}
+    assert modules.isdisjoint({*slow, *ours, "pydantic_settings", "kubernetes_asyncio"})

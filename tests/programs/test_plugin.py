@@ -19,6 +19,7 @@ from tests.controlplane import clients
 from tools import krew
 
 BIN = Path(sys.executable).parent
+KREW = "v0.4.3"
 
 
 def run(*command: str | Path, path: str = "", stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -90,3 +91,23 @@ def test_krew_manifest_describes_its_archive(tmp_path: Path) -> None:
     without = run(tmp_path / platform["bin"], "crd", path="/usr/bin:/bin")
     assert without.returncode == 1
     assert "pipx install model-booster" in without.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_krew_accepts_and_installs_the_plugin(tmp_path: Path) -> None:
+    tools, root = tmp_path / "tools", tmp_path / "krew"
+    run(sys.executable, "-m", "tools.krew", tmp_path, "https://github.com/team/booster")
+    environment = {**os.environ, "GOBIN": str(tools), "KREW_ROOT": str(root)}
+    manifest = tmp_path / "model-booster.yaml"
+    options = [f"--manifest={manifest}", f"--archive={tmp_path / krew.ARCHIVE}"]
+    for command in (
+        ["go", "install", f"sigs.k8s.io/krew/cmd/krew@{KREW}"],
+        ["go", "install", f"sigs.k8s.io/krew/cmd/validate-krew-manifest@{KREW}"],
+        [str(tools / "validate-krew-manifest"), "-manifest", str(manifest), "-skip-install"],
+        [str(tools / "krew"), "install", *options],
+    ):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    done = run(clients.kubectl(), "model-booster", "crd", path=f"{root}/bin:{BIN}:/usr/bin:/bin")
+    assert done.stdout == run("model-booster", "crd").stdout

@@ -11,9 +11,10 @@ import yaml
 from pydantic import Field
 
 from app.apis.cel import CEL_RULES
-from app.apis.crd import chart_template, model_booster_crd, model_booster_schema, structural
+from app.apis.crd import model_booster_crd, model_booster_schema, structural
 from app.apis.schema import Fields
 from app.values.meta import Object
+from modelbooster.cli.files.crd import chart_template
 
 CLIENT_SIDE_APPLY_BYTES = 262_144
 """Annotations of an object have no more room, and client-side apply puts the object into one."""

@@ -107,8 +107,10 @@ def test_a_mapping_that_only_begins_like_json(tmp_path: Path) -> None:
         pytest.param("just words\n", ":1: this is no Kubernetes object", id="text"),
         pytest.param("kind: List\nitems: [3]\n", ":1: this is no Kubernetes object", id="items"),
         pytest.param("kind: A\nb: \x01\n", ": ", id="control character"),
-        pytest.param(f"kind: A\nb: {'[' * 3000}{']' * 3000}\n", ":1:1: lists and", id="deep"),
-        pytest.param(f'{{"kind": {"[" * 100_000}', ": lists and", id="deep JSON"),
+        pytest.param(
+            f"kind: A\nb: {'[' * 3000}{']' * 3000}\n", ":2:103: nested more than", id="deep"
+        ),
+        pytest.param(f'{{"kind": {"[" * 9000}{"]" * 9000}}}', ":1:109: nested", id="deep JSON"),
         pytest.param(
             "kind: A\na: &a0 [x]\n"
             + "".join(f"b{n}: &a{n} [{','.join(9 * [f'*a{n - 1}'])}]\n" for n in range(1, 20)),

@@ -225,3 +225,43 @@ def test_another_definition_is_named() -> None:
         "another definition of ModelBooster is installed, which lacks spec.backends, a, b and 1 "
         "more; nothing is written until ours is back"
     )
+
+
+def _podless(**family: Any) -> str:
+    obj = stored_object("m")
+    backends = [{"name": "b1", "modelServing": "m-b1", "ready": False, "message": "0/1 ready"}]
+    obj["status"] = {
+        "observedGeneration": 1,
+        "conditions": [{"type": "Active", "status": "False", "reason": "ModelProcessing"}],
+        "backendStatuses": backends,
+    }
+    obj["metadata"]["creationTimestamp"] = "2026-11-29T11:00:00Z"
+    serving = {
+        "kind": "ModelServing",
+        "metadata": {
+            "name": "m-b1",
+            "namespace": "default",
+            "uid": "s",
+            "creationTimestamp": "2026-11-29T11:00:00Z",
+        },
+        "status": {"replicas": 1},
+        **family.pop("serving", {}),
+    }
+    quotas = family.pop("quotas", ())
+    verdict = verdict_of(Family(obj, (serving,), **family), {}, NOW, quotas=quotas)
+    return verdict.explanations[0].why
+
+
+def test_backend_without_pods() -> None:
+    quota = {
+        "metadata": {"name": "q", "namespace": "default"},
+        "status": {"hard": {"limits.cpu": "10"}, "used": {"limits.cpu": "10"}},
+    }
+    assert _podless(quotas=[quota]) == (
+        'no pod of ModelServing m-b1 is created; ResourceQuota "q" is used up: 10 of 10 limits.cpu'
+    )
+    assert _podless(serving={"status": {}}) == "no controller acts on ModelServing m-b1"
+    refused = {"s": [{"message": "exceeded quota: q"}]}
+    assert _podless(events=refused) == ("no pod of ModelServing m-b1 is created: exceeded quota: q")
+    assert _podless().startswith("0/1 ready; no pod has been created, something may refuse them")
+    assert _podless(has_pods_read=False) == "0/1 ready"

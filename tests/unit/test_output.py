@@ -59,12 +59,12 @@ def test_cut_names_stay_different() -> None:
     )
 
 
-@pytest.mark.parametrize("width", range(4, 40))
-def test_names_that_differ_in_the_middle_stay_different(width: int) -> None:
+def test_names_that_differ_in_the_middle_stay_different() -> None:
     names = [f"model-number-{number}-of-the-large-fleet" for number in (11, 12, 21, 22)]
-    short = shorten_names(names, width, Screen(80))
-    assert len(set(short)) == len(names)
-    assert max(map(len, short)) <= max(width, 17)
+    for width in range(4, 40):
+        short = shorten_names(names, width, Screen(80))
+        assert len(set(short)) == len(names)
+        assert max(map(len, short)) <= max(width, 17)
 
 
 class _Terminal(io.StringIO):

@@ -112,3 +112,17 @@ async def test_two_processes_in_one_test_do_not_share_their_numbers() -> None:
     one.denials.labels("FieldValueInvalid").inc()
     assert "FieldValueInvalid" in (await got("/metrics", one)).text
     assert "FieldValueInvalid" not in (await got("/metrics", other)).text
+
+
+def test_no_label_of_a_metric_is_about_an_object() -> None:
+    """So the number of series does not grow with the objects, and no user's name is published."""
+    labels = {
+        label
+        for metric in vars(Metrics()).values()
+        for label in getattr(metric, "_labelnames", ())
+        if label != "name"  # of a work queue, or of the Lease
+    }
+    assert labels == {
+        *("certificate", "code", "controller", "host", "kind", "method"),
+        *("reason", "resource", "result", "verb", "webhook"),
+    }

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.apis.pruning import pruned
+from app.apis.crd import model_booster_schema
+from app.apis.pruning import FREE_FORM, model_booster_fields, pruned
 from app.values.meta import Object
 from tests.builders import backend, booster_object, worker
 
@@ -161,3 +162,23 @@ def test_the_input_is_not_touched() -> None:
     kept["spec"]["backends"][0]["workers"][0]["config"]["x"] = 5
     kept["metadata"]["name"] = "other"
     assert obj == before
+
+
+def test_the_fields_are_those_of_the_definition() -> None:
+    def node(schema: Object) -> Object:
+        if "x-kubernetes-preserve-unknown-fields" in schema:
+            return FREE_FORM
+        found: Object = {}
+        if "properties" in schema:
+            found["properties"] = {n: node(field) for n, field in schema["properties"].items()}
+        for inner in ("items", "additionalProperties"):
+            if inner in schema:
+                found[inner] = node(schema[inner])
+        return found
+
+    want, fields = node(model_booster_schema())["properties"], model_booster_fields()["properties"]
+    assert fields.keys() == want.keys()
+    # The API server has a schema of its own for metadata, and pruning leaves it alone.
+    assert {n: f for n, f in fields.items() if n != "metadata"} == {
+        n: f for n, f in want.items() if n != "metadata"
+    }

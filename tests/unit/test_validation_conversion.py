@@ -166,6 +166,13 @@ def test_no_model_serving_exceeds_its_bound(write: Any, length: int) -> None:
                 assert size < size_bound(model.backends[0]) - 256 * 1024
 
 
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1])
+def test_size_of_a_number_of_any_length(number: int) -> None:
+    obj = booster_object("demo", backend("b1", workers=[worker(config={"seed": number})]))
+    assert size_bound(canonical(ModelBooster.model_validate(obj)).backends[0]) > MAX_BYTES
+    assert whole_conversion(obj, Profile.B)[1] == []
+
+
 @pytest.mark.parametrize("profile", sorted(set(PROFILES.values())))
 def test_model_server_is_always_small(profile: Profile) -> None:
     """Its size is not checked, because it holds only names, whose length is limited."""

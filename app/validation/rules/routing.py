@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-import re2
-
 from app.apis.modelbooster import StringMatch
 from app.convert.model_route import backends_by_adapter, check_adapter_is_reachable
 from app.model.names import adapter_names, check_name_budget
@@ -109,8 +107,12 @@ def _pattern_fault(at: Path, match: StringMatch) -> Iterator[FieldError]:
             "invalid regular expression: invalid escape sequence: \\C",
         )
         return
+    import re2  # few ModelBoosters have a pattern
+
+    quietly = re2.Options()
+    quietly.log_errors = False
     try:
-        re2.compile(match.regex, _QUIETLY)
+        re2.compile(match.regex, quietly)
     except re2.error as exc:
         reason = exc.args[0] if exc.args else "it does not compile"
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
@@ -119,6 +121,3 @@ def _pattern_fault(at: Path, match: StringMatch) -> Iterator[FieldError]:
 
 _ONE_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
 """``\\C``, any single byte: RE2 accepts it, Go's regexp does not."""
-
-_QUIETLY = re2.Options()
-_QUIETLY.log_errors = False

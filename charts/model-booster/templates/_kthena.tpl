@@ -13,7 +13,7 @@ Names every Deployment of kthena-controller-manager whose ModelBooster controlle
 {{- end }}
 {{- $flag := regexFind "--controllers[= ][^ ]+" (join " " $words) | default "--controllers=*" }}
 {{- $on := regexReplaceAll "^--controllers[= ]" $flag "" | splitList "," }}
-{{- if and (not (has "-modelbooster" $on)) (or (has "*" $on) (has "modelbooster" $on)) }}
+{{- if and (not (has "-modelbooster" $on)) (or (has "*" $on) (has "modelbooster" $on) (has "+modelbooster" $on)) }}
 {{- $found = append $found (printf "%s/%s" .metadata.namespace .metadata.name) }}
 {{- end }}
 {{- end }}

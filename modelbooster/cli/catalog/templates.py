@@ -47,7 +47,7 @@ def print_template(name: str, output: str | None) -> None:
     if output in (None, "yaml"):
         click.echo(template_text(template), nl=False)
     elif output == "json":
-        from modelbooster.offline.dialect import parse
+        from modelbooster.offline.yaml_reader import parse
 
         (facts,) = parse(template.path, template_text(template).encode())
         click.echo(json.dumps(facts.value, indent=4, ensure_ascii=False))

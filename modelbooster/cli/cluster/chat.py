@@ -30,8 +30,20 @@ def _command(name: str, help_text: str, *, as_json: bool) -> click.Command:
     )
     @click.option("--pod", is_flag=True, help="Ask an engine itself, without the router.")
     @click.option("--backend", help="With --pod: a pod of this backend.")
-    @click.option("--max-tokens", type=click.IntRange(1), default=256, show_default=True)
-    @click.option("--timeout", default="60s", show_default=True, metavar="DURATION")
+    @click.option(
+        "--max-tokens",
+        type=click.IntRange(1),
+        default=256,
+        show_default=True,
+        help="Longest answer.",
+    )
+    @click.option(
+        "--timeout",
+        default="60s",
+        show_default=True,
+        metavar="DURATION",
+        help="Longest wait for the answer.",
+    )
     @cluster_options
     def command(
         name: str,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from app.apis.kinds import PROFILES
 from modelbooster.cli.cluster_options import cluster_options, with_cluster
-from modelbooster.cli.options import USAGE, kthena_option
+from modelbooster.cli.options import USAGE
 
 if TYPE_CHECKING:
     from modelbooster.observe.access import Cluster
@@ -20,8 +21,20 @@ DIFFERENT = 1
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...|-")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
-@kthena_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Format of the output.",
+)
+@click.option(
+    "--kthena",
+    metavar="RELEASE",
+    type=click.Choice(list(PROFILES)),
+    help="kthena release of the children; if absent the one that is installed in the cluster.",
+)
 @cluster_options
 def diff(files: tuple[str, ...], output: str, kthena: str | None, **options: Any) -> None:
     """Print what applying files would change in the cluster, and which pods restart.

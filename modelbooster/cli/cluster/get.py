@@ -55,7 +55,8 @@ def get(
     shown = MODEL_BOOSTERS if kind is None else kind_named(kind)
     if shown is None:
         raise UsageError(
-            f'there is no kind "{kind}"; write one of {", ".join(kind_names())}, templates'
+            f'there is no kind "{kind}"; write one of {", ".join(kind_names())}, templates; for a '
+            f"ModelBooster of that name: get mb {kind}"
         )
     if watch and output in ("yaml", "json"):
         raise UsageError("-w prints a table; leave -o out, or use -o wide or name")

@@ -39,7 +39,8 @@ def status(name: str | None, selector: str, watch: bool, output: str, **options:
 
     Says in one line why a ModelBooster is not active and what to do, and shows its tree:
     ModelBooster, children, pods, downloads. Without NAME, a ModelBooster that serves has one line;
-    -o wide shows all trees. Only reads; the ClusterRole view is enough.
+    -o wide shows all trees. Only reads; what you may not
+    read is left out, with a note.
     """
 
     async def show(cluster: Cluster) -> None:

@@ -1,0 +1,46 @@
+"""The entry point of the program. It imports little, because each start of the program pays for it.
+
+The list of commands is printed without click, which takes as long to import as Python to start.
+
+The folder with our packages comes first on the path, because a project that runs the program may
+have a package ``app`` of its own. Importing ``modelbooster`` alone changes nothing.
+"""
+
+from __future__ import annotations
+
+import gc
+import os.path
+import sys
+
+from modelbooster.cli.commands import overview, program_name
+from modelbooster.cli.garbage import collect_rarely
+
+
+def run() -> None:
+    """Runs the command line of this process and exits."""
+    sys.path.insert(0, packages_folder())
+    collect_rarely()
+    try:
+        if sys.argv[1:] in (["--help"], ["-h"]):
+            print(overview(program_name(sys.argv[0])), end="")
+        else:
+            from modelbooster.cli.main import main
+
+            main()
+    finally:
+        gc.freeze()  # so that the exit does not search all modules for garbage
+
+
+def complete() -> None:
+    """Completes a command line of kubectl: the program ``kubectl_complete-model_booster``."""
+    sys.path.insert(0, packages_folder())
+    from modelbooster.cli.plugin import complete_for_kubectl
+
+    complete_for_kubectl()
+
+
+def packages_folder() -> str:
+    """Returns the folder that holds our packages: in a wheel ``_bundled``, else the checkout."""
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    bundled = os.path.join(ours, "_bundled")
+    return bundled if os.path.isdir(bundled) else os.path.dirname(ours)

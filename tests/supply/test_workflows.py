@@ -1,0 +1,106 @@
+"""The workflows of GitHub Actions, checked by actionlint and zizmor, and what they may do."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.supply.linters import actionlint
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+FILES = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda path: path.stem)
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+
+
+def jobs(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)["jobs"]
+    return found
+
+
+def used(file: Path) -> Iterator[str]:
+    for line in file.read_text().splitlines():
+        if match := re.match(r"\s*(?:- )?uses: (.+)", line):
+            yield match[1]
+
+
+@FILES
+def test_actionlint_finds_nothing(file: Path) -> None:
+    # Without shellcheck: a machine that has it would report other faults than one that has not.
+    done = run(actionlint(), "-no-color", "-shellcheck=", "-pyflakes=", file)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_actionlint_finds_a_fault(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yml"
+    text = (ROOT / ".github/workflows/release.yml").read_text()
+    broken.write_text(text.replace("steps.image.outputs.digest", "steps.imaeg.outputs.digest"))
+    done = run(actionlint(), "-no-color", "-shellcheck=", "-pyflakes=", broken)
+    assert done.returncode == 1
+    assert 'property "imaeg" is not defined' in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_zizmor_finds_nothing() -> None:
+    made = run("make", "--silent", "build/supply/installed")
+    assert made.returncode == 0, made.stderr
+    zizmor = ROOT / "build/supply/bin/zizmor"
+    done = run(zizmor, "--offline", "--no-progress", "--strict-collection", ".github", "action.yml")
+    assert done.returncode == 0, done.stdout
+
+
+@FILES
+def test_every_action_is_pinned_by_commit(file: Path) -> None:
+    found = list(used(file))
+    assert found
+    for action in found:
+        assert re.fullmatch(r"[\w-]+/[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+
+
+def test_an_action_has_one_version_everywhere() -> None:
+    pins: dict[str, set[str]] = {}
+    for file in WORKFLOWS:
+        for action in used(file):
+            name, _, pin = action.partition("@")
+            pins.setdefault(name, set()).add(pin)
+    assert {name: found for name, found in pins.items() if len(found) > 1} == {}
+
+
+def test_only_the_job_that_publishes_may_sign() -> None:
+    file = ROOT / ".github/workflows/release.yml"
+    assert yaml.load(file.read_text(), Loader=yaml.CSafeLoader)["permissions"] == {}
+    rights = {name: job["permissions"] for name, job in jobs(file).items()}
+    assert rights == {
+        "check": {"contents": "read"},
+        "image": {"contents": "read", "packages": "write"},
+        "publish": {
+            "contents": "write",
+            "packages": "write",
+            "id-token": "write",
+            "attestations": "write",
+        },
+    }
+
+
+def test_nothing_is_published_before_a_maintainer_turns_it_on() -> None:
+    """Every step that has a token for the registry waits for the variable."""
+    switch = "vars.PUBLISH == 'true'"
+    described = jobs(ROOT / ".github/workflows/release.yml")
+    assert described["publish"]["if"] == switch
+    for name in ("check", "image"):
+        for step in described[name]["steps"]:
+            if "github.token" in str(step):
+                assert step["if"] == switch
+    (build,) = (step for step in described["image"]["steps"] if step.get("id") == "build")
+    assert build["with"]["outputs"].endswith(f",push=${{{{ {switch} }}}}")
+    assert build["with"]["build-args"] == "BASE=${{ needs.check.outputs.base }}"
