@@ -59,7 +59,7 @@ async def apply_booster(
     try:
         before: Object | None = await kube.get(MODEL_BOOSTER, namespace, name)
     except Forbidden as exc:
-        raise ApplyRefused(_refusal(exc)) from exc
+        raise ApplyRefused(refusal(exc)) from exc
     except NotFound as exc:
         before = None
         if (
@@ -79,19 +79,24 @@ async def apply_booster(
             "client, or take the fields over with --force-conflicts"
         ) from exc
     except ApiError as exc:
-        raise ApplyRefused(_refusal(exc)) from exc
+        raise ApplyRefused(refusal(exc)) from exc
     if before is None:
         return Applied(Outcome.CREATED, stored, warnings)
     same = _content(before) == _content(stored)
     return Applied(Outcome.UNCHANGED if same else Outcome.CONFIGURED, stored, warnings)
 
 
-def _refusal(error: ApiError) -> str:
-    """Returns the API server's text, and the role to ask for if a right is missing."""
+def refusal(error: ApiError) -> str:
+    """Returns the API server's text, and the way out where the text has none."""
+    text = error.message
     # A webhook that denies a request answers 403, too.
-    if isinstance(error, Forbidden) and re.search(r"cannot \w+ resource", error.message):
-        return f"{error.message}; ask for the ClusterRole edit in this namespace"
-    return error.message
+    if isinstance(error, Forbidden) and re.search(r"cannot \w+ resource", text):
+        return f"{text}; ask for the ClusterRole edit in this namespace"
+    if "failed calling webhook" in text:
+        return f"{text}; the webhook does not answer, so look at its pods and their log"
+    if gone := re.fullmatch(r'namespaces "(.+)" not found', text):
+        return f"{text}; create it: kubectl create namespace {gone[1]}"
+    return text
 
 
 def _content(obj: Object) -> object:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.errors import Forbidden
+from app.errors import ApiError, Forbidden, NotFound
+from modelbooster.authoring.applying import refusal
 from modelbooster.cli.main import main
 from modelbooster.observe.kinds import kind_named
 from modelbooster.observe.reading import explained
@@ -62,3 +63,17 @@ def test_a_namespace_that_cannot_exist_is_refused(capsys: pytest.CaptureFixture[
     out = capsys.readouterr()
     assert (ended.value.code, out.out) == (1, "")
     assert 'metadata.namespace: Invalid value: "My_Team": a lowercase RFC 1123 label' in out.err
+
+
+@pytest.mark.parametrize(
+    ("error", "way_out"),
+    [
+        (Forbidden(403, "Forbidden", "u cannot patch resource x"), "ClusterRole edit"),
+        (Forbidden(403, "Forbidden", 'admission webhook "w" denied it'), 'webhook "w" denied it'),
+        (ApiError(500, "InternalError", 'failed calling webhook "w": refused'), "look at its pods"),
+        (NotFound(404, "NotFound", 'namespaces "a" not found'), "kubectl create namespace a"),
+    ],
+)
+def test_a_refused_apply_says_the_way_out(error: ApiError, way_out: str) -> None:
+    assert refusal(error).startswith(error.message)
+    assert way_out in refusal(error)
