@@ -94,6 +94,12 @@ def refusal(error: ApiError) -> str:
         return f"{text}; ask for the ClusterRole edit in this namespace"
     if "failed calling webhook" in text:
         return f"{text}; the webhook does not answer, so look at its pods and their log"
+    if "field not declared in schema" in text:
+        return (
+            f"{text}; the cluster has the CustomResourceDefinition of another release: write its "
+            "form with --kthena RELEASE, or restore ours: "
+            "model-booster crd | kubectl apply --server-side --force-conflicts -f -"
+        )
     if gone := re.fullmatch(r'namespaces "(.+)" not found', text):
         return f"{text}; create it: kubectl create namespace {gone[1]}"
     return text

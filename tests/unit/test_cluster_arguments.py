@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.errors import ApiError, Forbidden, NotFound
+from app.errors import ApiError, Forbidden, Invalid, NotFound
 from modelbooster.authoring.applying import refusal
 from modelbooster.cli.main import main
 from modelbooster.observe.kinds import kind_named
@@ -71,6 +71,7 @@ def test_a_namespace_that_cannot_exist_is_refused(capsys: pytest.CaptureFixture[
         (Forbidden(403, "Forbidden", "u cannot patch resource x"), "ClusterRole edit"),
         (Forbidden(403, "Forbidden", 'admission webhook "w" denied it'), 'webhook "w" denied it'),
         (ApiError(500, "InternalError", 'failed calling webhook "w": refused'), "look at its pods"),
+        (Invalid(500, "", ".spec.backends: field not declared in schema"), "--kthena RELEASE"),
         (NotFound(404, "NotFound", 'namespaces "a" not found'), "kubectl create namespace a"),
     ],
 )
