@@ -1,4 +1,5 @@
-# The program as an image: docker build -t model-booster .
+# Two images. The operator: docker build -t model-booster .
+# The downloader: docker build -t model-booster-downloader --target downloader .
 # A release names the base by its digest: --build-arg BASE=python:3.11-slim-bookworm@sha256:...
 ARG BASE=python:3.11-slim-bookworm
 
@@ -21,7 +22,35 @@ RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements-dev.txt > tool.txt \
  && pip install --no-deps --no-build-isolation . \
  && pip check \
  && pip uninstall --yes pip setuptools \
+ && rm /opt/model-booster/bin/model-booster-downloader \
  && python -m compileall -q /opt/model-booster/lib
+
+FROM ${BASE} AS downloader-build
+WORKDIR /src
+RUN python -m venv /opt/downloader
+ENV PATH=/opt/downloader/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+COPY requirements-downloader.txt ./
+RUN pip install --require-hashes --no-deps -r requirements-downloader.txt && pip check
+COPY downloader downloader
+# It has no code of the operator, and needs none of its packages.
+RUN cp -r downloader "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+ && printf '#!/opt/downloader/bin/python\nfrom downloader.main import main\nmain()\n' \
+    > /opt/downloader/bin/model-booster-downloader \
+ && chmod 755 /opt/downloader/bin/model-booster-downloader \
+ && pip uninstall --yes pip setuptools \
+ && python -m compileall -q /opt/downloader/lib
+
+FROM ${BASE} AS downloader
+LABEL org.opencontainers.image.title="model-booster-downloader" \
+      org.opencontainers.image.description="Brings a language model to a volume: whole, once, and verified" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=downloader-build /opt/downloader /opt/downloader
+COPY LICENSE /usr/share/licenses/model-booster/LICENSE
+# The root may be read-only; only the volume of the model is written. HOME is where clients look for
+# credentials that are mounted.
+ENV PATH=/opt/downloader/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
+USER 65532:65532
+ENTRYPOINT ["model-booster-downloader"]
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="model-booster" \

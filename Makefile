@@ -14,7 +14,8 @@ VALIDATION := docs/validation.md
 CATALOG := docs/catalogue.md
 CATALOG_INDEX := app/catalog/index.json
 CLI_PAGE := docs/cli.md
-CODE := app webhook controller certs modelbooster tests tools setup.py $(wildcard bench)
+GENERATED := $(CRD) $(VALIDATION) $(CATALOG) $(CATALOG_INDEX) $(CLI_PAGE) charts/model-booster/README.md docs/install.md charts/model-booster/files deploy
+CODE := app webhook controller certs modelbooster downloader tests tools setup.py $(wildcard bench)
 # Test processes at a time. In test and test-all each starts a control plane of its own (0.5 GB) and
 # waits for it most of the time, so there are more of them than cores.
 WORKERS ?= 3
@@ -99,6 +100,9 @@ generate: install ## Write the files that are generated from the code.
 	@$(PYTHON) -m tests.answers $(VALIDATION)
 	@$(PYTHON) -m tools.catalog $(CATALOG)
 	@$(PYTHON) -m tools.cli_reference $(CLI_PAGE)
+	@$(PYTHON) -m tests.chart_values
+	@$(PYTHON) -m tests.dashboard
+	@$(PYTHON) -m tests.manifests
 
 RELEASE ?=
 ENGINE_PYTHON ?= python3.12
@@ -116,15 +120,16 @@ engine-matrix: install ## Let the real parsers of RELEASES="vllm-0.16.0 ..." (de
 
 .PHONY: verify
 verify: generate ## Fail if a generated file is not up to date.
-	@git diff --exit-code -- $(CRD) $(VALIDATION) $(CATALOG) $(CATALOG_INDEX) $(CLI_PAGE) || { echo 'commit what "make generate" wrote' >&2; exit 1; }
+	@git diff --exit-code -- $(GENERATED) || { echo 'commit what "make generate" wrote' >&2; exit 1; }
 
 .PHONY: chart
 chart: install ## Check the Helm chart with the real helm.
 	$(PYTHON) -m pytest tests/test_chart*.py $(PYTEST_ARGS)
 
 .PHONY: image
-image: ## Build the image model-booster:dev (DOCKER=podman for another builder).
+image: ## Build the images model-booster:dev and model-booster-downloader:dev (DOCKER=podman for another builder).
 	$(or $(DOCKER),docker) build --tag model-booster:dev .
+	$(or $(DOCKER),docker) build --tag model-booster-downloader:dev --target downloader .
 
 HOMEPAGE ?=
 
@@ -161,7 +166,10 @@ lock: ## Pin the dependencies again, with hashes (LOCK_ARGS=--upgrade takes the 
 	build/lock/bin/uv pip compile --quiet $(LOCK_ARGS) --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command 'make lock' pyproject.toml -o requirements.txt
 	build/lock/bin/uv pip compile --quiet $(LOCK_ARGS) --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  --custom-compile-command 'make lock' --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	  --custom-compile-command 'make lock' --extra dev --extra downloader -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(SYSTEM_PYTHON) -c 'import sys, tomllib; print(*tomllib.load(sys.stdin.buffer)["project"]["optional-dependencies"]["downloader"], sep="\n")' < pyproject.toml \
+	  | build/lock/bin/uv pip compile --quiet $(LOCK_ARGS) --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command 'make lock' -c requirements-dev.txt - -o requirements-downloader.txt
 	build/lock/bin/uv pip compile --quiet $(LOCK_ARGS) --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command 'make lock' tools/supply/requirements.in -o tools/supply/requirements.txt
 

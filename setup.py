@@ -10,7 +10,7 @@ import sys
 
 from setuptools import find_packages, setup
 
-BUNDLED = ("app", "certs", "controller", "webhook")
+BUNDLED = ("app", "certs", "controller", "downloader", "webhook")
 
 
 def found(name: str) -> list[str]:

@@ -49,6 +49,8 @@ class WebhookObjects:
         validating: name of the ValidatingWebhookConfiguration.
         mutating: name of the MutatingWebhookConfiguration.
         metadata: labels and annotations of the Secret, used when it is created.
+        host: DNS name or IP address by which the API server calls the webhook; if empty, it calls
+            the Service.
     """
 
     namespace: str
@@ -57,12 +59,14 @@ class WebhookObjects:
     validating: str
     mutating: str
     metadata: Object = field(default_factory=dict)
+    host: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """DNS names of the serving certificate. The API server uses the first one."""
+        """Names of the serving certificate. The API server uses the first one."""
         full = f"{self.service}.{self.namespace}"
-        return f"{full}.svc", f"{full}.svc.cluster.local", full, self.service
+        services = (f"{full}.svc", f"{full}.svc.cluster.local", full, self.service)
+        return (self.host, *services) if self.host else services
 
 
 def new_secret(objects: WebhookObjects) -> Object:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -71,7 +72,7 @@ def new_leaf(authority: KeyPair, names: Sequence[str], now: datetime, life: time
 
     Args:
         authority: a valid authority (see ``certs.policy.authority_fault``).
-        names: DNS names of the server. The first one is also the common name.
+        names: DNS names and IP addresses of the server. The first is also the common name.
         now: the present time, with a time zone.
         life: how long it is valid from now on.
 
@@ -87,7 +88,7 @@ def new_leaf(authority: KeyPair, names: Sequence[str], now: datetime, life: time
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(map(x509.DNSName, names)), critical=False)
+        .add_extension(x509.SubjectAlternativeName(map(_alternative, names)), critical=False)
         .add_extension(_issued_by(_identifier(issuer)), critical=False)
     )
     return _signed(builder, key, issuer_key)
@@ -138,13 +139,14 @@ def is_authority(certificate: x509.Certificate) -> bool:
     return constraints.value.ca and usage.value.key_cert_sign
 
 
-def dns_names(certificate: x509.Certificate) -> frozenset[str]:
-    """Returns the DNS names in the certificate."""
+def server_names(certificate: x509.Certificate) -> frozenset[str]:
+    """Returns the DNS names and IP addresses in the certificate."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except (x509.ExtensionNotFound, ValueError):
         return frozenset()
-    return frozenset(names.value.get_values_for_type(x509.DNSName))
+    addresses = map(str, names.value.get_values_for_type(x509.IPAddress))
+    return frozenset((*names.value.get_values_for_type(x509.DNSName), *addresses))
 
 
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -172,6 +174,13 @@ def _readable(pem: bytes) -> Iterator[x509.Certificate]:
             yield x509.load_pem_x509_certificate(_BEGIN + body + end)
         except ValueError:
             continue
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _named(name: str) -> x509.Name:

@@ -16,7 +16,6 @@ from certs.pki import (
     KeyPair,
     SigningKey,
     certificates,
-    dns_names,
     is_authority,
     is_issued_by,
     matches,
@@ -24,6 +23,7 @@ from certs.pki import (
     own_certificate,
     pem_of,
     private_key,
+    server_names,
 )
 
 AUTHORITY_LIFE = timedelta(days=365)
@@ -157,7 +157,7 @@ def serving_fault(leaf: KeyPair | None, names: Sequence[str], now: datetime) -> 
         fault = f"it begins at {formatted(cert.not_valid_before_utc)}"
     if fault is not None:
         return fault
-    certified = dns_names(cert)
+    certified = server_names(cert)
     for name in names:
         if not certified & {name, "*." + name.partition(".")[2]}:
             return f"it is not for the name {name}"

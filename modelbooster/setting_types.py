@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
+from ipaddress import ip_address
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
@@ -12,9 +14,21 @@ from app.apis.core import ResourceRequirements
 from app.values.meta import Object
 from app.values.names import MAX_SUBDOMAIN_LENGTH, SUBDOMAIN
 
+
+def _check_host(value: str) -> str:
+    if not value or re.fullmatch(SUBDOMAIN, value):
+        return value
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        raise ValueError("must be a DNS name or an IP address, without a port") from None
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 Delay = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+Host = Annotated[str, Field(max_length=253), AfterValidator(_check_host)]
+"""A DNS name or an IP address; an IPv6 address without brackets."""
 ObjectName = Annotated[str, Field(max_length=MAX_SUBDOMAIN_LENGTH, pattern=f"^{SUBDOMAIN}$")]
 
 

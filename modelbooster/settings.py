@@ -1,7 +1,7 @@
 """The settings of the program, read once from environment variables.
 
-The field ``lease_seconds`` is set by ``MODELBOOSTER_LEASE_SECONDS``. An unknown variable with that
-prefix is an error, so that a misspelt setting is noticed at the start.
+``MODELBOOSTER_LEASE_SECONDS`` sets ``lease_seconds``. An unknown variable with that prefix is an
+error, so that a misspelt setting is noticed at the start.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from controller.timing import READY_SECONDS, is_safe_lease
 from modelbooster.setting_types import (
     Arguments,
     Delay,
+    Host,
     Metadata,
     Names,
     ObjectName,
@@ -57,8 +58,8 @@ class Settings(BaseModel):
     """Lowest level of the log lines that are written."""
     log_format: Literal["auto", "json", "text"] = "auto"
     """One JSON object per line, or text; auto writes text to a terminal and JSON elsewhere."""
-    probe_host: str = "0.0.0.0"  # noqa: S104 - the kubelet calls the pod's own address
-    """Address for /livez, /readyz and /metrics."""
+    probe_host: str = ""
+    """Address for /livez, /readyz and /metrics; every IPv4 and IPv6 address if empty."""
     probe_port: Port = 8080
     """Port for /livez, /readyz and /metrics, plain HTTP."""
 
@@ -78,8 +79,7 @@ class Settings(BaseModel):
     kthena_namespace: ObjectName = KTHENA_NAMESPACE
     """Namespace of kthena's controller manager, whose image tells the installed release."""
     max_waiting_requests: Annotated[int, Field(ge=1)] = MAX_WAITING_REQUESTS
-    """Waiting requests of a pod from which kthena's router sends it no more requests
-    (maxWaitingRequests of its chart); higher autoscaling targets get a warning."""
+    """maxWaitingRequests of kthena's chart; higher autoscaling targets get a warning."""
     downloader_image: Annotated[str, Field(min_length=1)] = DOWNLOADER_IMAGE
     """Image that downloads models and adapters. A change restarts every model."""
     runtime_image: Annotated[str, Field(min_length=1)] = RUNTIME_IMAGE
@@ -93,8 +93,7 @@ class Settings(BaseModel):
     runtime_resources: Resources = {}
     """Resources of the sidecar, as JSON. A ResourceQuota may require them of every container."""
     engine_startup_seconds: Annotated[int, Field(ge=1, le=MAX_STARTUP_SECONDS)] = STARTUP_SECONDS
-    """Seconds that an engine may load its model before Kubernetes restarts it. A ModelBooster can
-    set its own with the annotation startup-seconds."""
+    """Seconds that an engine may load its model; the annotation startup-seconds overrides it."""
     engine_env_from: bool = True
     """Whether engines get envFrom too, not only downloaders and sidecar; env takes precedence."""
     default_scheduler_name: Annotated[str, Field(min_length=1)] = "default-scheduler"
@@ -105,8 +104,10 @@ class Settings(BaseModel):
     """Folders of nodes that hostpath:// may use; ``none`` allows none. DANGER: / allows every
     folder of every node, so anyone who can edit ModelBoosters can take over the nodes."""
 
-    webhook_host: str = "0.0.0.0"  # noqa: S104 - the API server calls the pod's own address
-    """Address of the admission webhook."""
+    webhook_host: str = ""
+    """Address of the admission webhook; every IPv4 and IPv6 address if empty."""
+    webhook_url_host: Host = ""
+    """DNS name or IP address by which the API server calls the webhook; its Service if empty."""
     webhook_port: Port = 9443
     """Port of the admission webhook, HTTPS."""
     webhook_body_budget_mib: Annotated[int, Field(ge=16, le=4096)] = 64
@@ -133,8 +134,7 @@ class Settings(BaseModel):
     watch_pods: bool = True
     """Whether pods are watched, so that the status tells why a backend is not ready."""
     touch_pods: bool = False
-    """Whether pods are annotated after their ModelServer was created again, if kthena is not known
-    to be v0.3.0 or later."""
+    """Whether pods are annotated after their ModelServer was created again, up to kthena v0.2.0."""
     route_ready_seconds: Delay = READY_SECONDS
     """Seconds without a break that a backend which had no ready pod is available before it gets
     requests again, if another backend gets them meanwhile."""

@@ -1,6 +1,6 @@
 """The table of the chart's values, made from the comments in values.yaml.
 
-``python -m tests.chart_values`` writes it into the chart's README.
+``python -m tests.chart_values`` writes it into the pages that have it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tests.chart import CHART
 
 README = CHART / "README.md"
+PAGES = (README, CHART.parents[1] / "docs" / "install.md")
 BEGIN, END = "<!-- values: begin -->\n", "<!-- values: end -->"
 _KEY = re.compile(r"^( *)([\w.-]+):(?: (.*))?$")
 
@@ -63,11 +64,12 @@ def table() -> str:
 
 
 def with_table(readme: str) -> str:
-    """Returns the README with the table as it should be."""
+    """Returns a page with the table as it should be."""
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
     return before + BEGIN + table() + END + after
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text()))
+    for page in PAGES:
+        page.write_text(with_table(page.read_text()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -24,11 +25,11 @@ from tests.chart import (
     render,
     rendered,
 )
-from tests.chart_values import README, values, with_table
+from tests.chart_values import PAGES, values, with_table
 
 VALUES: Object = yaml.load((CHART / "values.yaml").read_text(), Loader=yaml.CSafeLoader)
 SCHEMA: Object = json.loads((CHART / "values.schema.json").read_text())
-OTHERS_KINDS = {"Issuer", "Certificate", "ServiceMonitor"}
+OTHERS_KINDS = {"Issuer", "Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule"}
 """Kinds of other projects; the checker has Kubernetes' own schemas only."""
 
 MAJORS = pytest.mark.parametrize("major", [3, 4], ids=["helm 3", "helm 4"])
@@ -85,7 +86,7 @@ def test_every_object_is_labelled_and_in_its_namespace(file: str) -> None:
         if file == "everything-values.yaml":
             assert labels["team"] == "platform"
         if obj["kind"] not in cluster_wide:
-            assert obj["metadata"]["namespace"] in (NAMESPACE, "team-a", "team-b")
+            assert obj["metadata"]["namespace"] in (NAMESPACE, "team-a", "team-b", "leases")
 
 
 def test_names_fit_with_the_longest_release_name() -> None:
@@ -113,10 +114,14 @@ def leaves(value: Any, path: str = "") -> Iterator[str]:
 
 
 FREE = {
-    *(f"{part}.{name}" for part in ("webhook", "controller") for name in ("resources", "strategy")),
+    "grafanaDashboard.labels",
+    *(
+        f"{part}.{name}"
+        for part in ("webhook", "controller")
+        for name in ("resources", "strategy", "nodeSelector")
+    ),
     "podSecurityContext",
     "securityContext",
-    "networkPolicy.metricsNamespaceSelector",
 }
 """Values that are Kubernetes' own objects, handed through."""
 
@@ -184,6 +189,20 @@ def test_unknown_key_is_rejected(path: str) -> None:
         "networkPolicy.apiServerCIDRs={10.0.0.1}",
         "controller.workers=0",
         "controller.podDisruptionBudget.maxUnavailable=0",
+        "controller.podDisruptionBudget.minAvailable=0",
+        "controller.livenessProbe.periodSeconds=0",
+        "controller.hostAliases={10.0.0.1}",
+        "webhook.revisionHistoryLimit=-1",
+        "webhook.url=http://webhook.example.com",
+        "webhook.url=https://webhook.example.com/path",
+        "webhook.metricsPort=80",
+        "networkPolicy.apiServerPorts={0}",
+        "webhook.dnsPolicy=host",
+        "global.commonLabels=a",
+        "services.ipFamilies={ipv4}",
+        "services.ipFamilyPolicy=Dual",
+        "serviceMonitor.scrapeTimeout=10",
+        "leaderElection.namespace=Leases",
         "leaderElection.leaseSeconds=0",
     ],
 )
@@ -226,6 +245,21 @@ def test_invalid_value_is_rejected(value: str) -> None:
             ["serviceMonitor.enabled=true", "metrics.enabled=false"],
             "serviceMonitor.enabled=true needs metrics.enabled=true",
             id="a monitor of nothing",
+        ),
+        pytest.param(
+            ["webhook.port=8080"],
+            "webhook.port and the port for metrics are both 8080",
+            id="one port for two servers",
+        ),
+        pytest.param(
+            ["webhook.hostNetwork=true", "webhook.port=10250"],
+            "cannot use port 10250: it is the kubelet's",
+            id="port of the kubelet",
+        ),
+        pytest.param(
+            ["serviceMonitor.enabled=true", "podMonitor.enabled=true"],
+            "every pod would be scraped twice",
+            id="two monitors",
         ),
         pytest.param(
             ["controller.touchPods=true", "controller.watchPods=false"],
@@ -284,8 +318,6 @@ def test_services_and_policies_select_the_pods_of_their_component() -> None:
             one(rendered(), "Service", f"{name}-metrics")["spec"]["selector"].items()
             <= labels.items()
         )
-        policy = one(rendered(), "NetworkPolicy", name)["spec"]["podSelector"]["matchLabels"]
-        assert policy.items() <= labels.items()
     service = one(rendered(), "Service", WEBHOOK)["spec"]
     webhook = one(deployments(), "Deployment", WEBHOOK)
     assert service["selector"] == webhook["spec"]["selector"]["matchLabels"]
@@ -294,24 +326,6 @@ def test_services_and_policies_select_the_pods_of_their_component() -> None:
     assert service["ports"] == [
         {"name": "https", "port": 443, "targetPort": "https", "protocol": "TCP"}
     ]
-
-
-def test_network_policies_allow_only_needed_traffic() -> None:
-    webhook = one(rendered(), "NetworkPolicy", WEBHOOK)["spec"]
-    controller = one(rendered(), "NetworkPolicy", CONTROLLER)["spec"]
-    metrics = {
-        "ports": [{"port": "http", "protocol": "TCP"}],
-        "from": [{"namespaceSelector": {"matchLabels": {"metrics": "enabled"}}}],
-    }
-    assert webhook["ingress"] == [{"ports": [{"port": "https", "protocol": "TCP"}]}, metrics]
-    assert controller["ingress"] == [metrics]
-    for policy in (webhook, controller):
-        assert policy["policyTypes"] == ["Ingress", "Egress"]
-        assert {p["port"] for rule in policy["egress"] for p in rule["ports"]} == {443, 6443, 53}
-    named = one(rendered("everything-values.yaml"), "NetworkPolicy", "booster-webhook")["spec"]
-    server = [{"ipBlock": {"cidr": "192.0.2.10/32"}}, {"ipBlock": {"cidr": "2001:db8::10/128"}}]
-    assert named["ingress"][0]["from"] == server
-    assert named["egress"][0]["to"] == server
 
 
 def test_fields_written_by_the_program_are_not_rendered() -> None:
@@ -356,6 +370,7 @@ def test_every_value_has_a_description() -> None:
         assert path.startswith(explained), f"{path} is not in the table of values"
 
 
-def test_readme_table_matches_the_values() -> None:
-    text = README.read_text()
-    assert text == with_table(text), 'run "python -m tests.chart_values"'
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_match_the_values(page: Path) -> None:
+    text = page.read_text()
+    assert text == with_table(text), 'run "make generate"'

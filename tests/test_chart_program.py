@@ -210,14 +210,14 @@ def test_program_accepts_the_environment_of_the_chart(
 
 def test_chart_sets_every_setting() -> None:
     given = {name for d in deployments() for name in environment(d)}
-    given |= {name for d in deployments("provided-values.yaml") for name in environment(d)}
+    for file in ("provided-values.yaml", "networks-values.yaml"):
+        given |= {name for d in deployments(file) for name in environment(d)}
     left = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} - given
-    # The pod's own address is the right one; the Lease is in the pod's namespace.
+    # The processes listen on all addresses of the pod.
     assert left == {
         "MODELBOOSTER_PROBE_HOST",
         "MODELBOOSTER_WEBHOOK_HOST",
         "MODELBOOSTER_RESYNC_SECONDS",
-        "MODELBOOSTER_LEASE_NAMESPACE",
     }
 
 
@@ -380,7 +380,8 @@ def test_image_contains_what_the_chart_runs() -> None:
         if line.startswith("COPY ")
         for word in line.split()[1:-1]
     }
-    needed = {"app", "certs", "controller", "modelbooster", "webhook", "pyproject.toml", "setup.py"}
+    needed = {"app", "certs", "controller", "downloader", "modelbooster", "webhook"}
+    needed |= {"pyproject.toml", "setup.py"}
     assert needed <= copied
     let_in = {
         line.removeprefix("!")
@@ -388,9 +389,14 @@ def test_image_contains_what_the_chart_runs() -> None:
         if line.startswith("!")
     }
     assert needed <= let_in
-    command = "model-booster"
-    assert command in project["project"]["scripts"]
-    assert f'ENTRYPOINT ["{command}"]' in dockerfile
+    # The other two scripts are the plugin of kubectl.
+    for command in ("model-booster", "model-booster-downloader"):
+        assert command in project["project"]["scripts"]
+        assert f'ENTRYPOINT ["{command}"]' in dockerfile
+    # What is built without a target is the operator, without the downloader and its packages.
+    operator = dockerfile.partition("AS build")[2].partition("\nFROM ")[0]
+    assert "COPY downloader" not in operator
+    assert dockerfile.rpartition("\nFROM ")[2].count("/opt/downloader") == 0
     for deployment in deployments():
         context = deployment["spec"]["template"]["spec"]["securityContext"]
         assert f"USER {context['runAsUser']}:{context['runAsGroup']}\n" in dockerfile

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 LOCK = "requirements-dev.txt"
 # Everything that the installation reads.
 SOURCES = ("Makefile", "pyproject.toml", "setup.py", "README.md", "LICENSE", LOCK)
-PACKAGES = ("app", "webhook", "controller", "certs", "modelbooster")
+PACKAGES = ("app", "webhook", "controller", "certs", "modelbooster", "downloader")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -20,7 +20,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("app", "webhook", "controller", "certs", "modelbooster")
+OPERATOR = ("app", "webhook", "controller", "certs", "modelbooster")
+"""The parts of the operator."""
+
+PARTS = (*OPERATOR, "downloader")
 
 MAX_FILES = 14
 """Source files in one folder; a reader should see all of them at a glance."""
@@ -126,6 +129,7 @@ LAYERS = {
         others=("pydantic",),
     ),
     "modelbooster.probes": Layer(ours=("app.metrics",), others=("starlette", "prometheus_client")),
+    "modelbooster.webhook_check": Layer(ours=(*VOCABULARY, "app.kube")),
     # Files and YAML belong to the command line.
     # Which pods wait for a rollout is decided in one place, for the controller and for files.
     "modelbooster.offline": Layer(ours=(*MEANING, "controller.plan"), others=("yaml", "orjson")),
@@ -157,10 +161,24 @@ LAYERS = {
     "modelbooster.authoring": Layer(
         ours=("app.values", "app.errors", "app.apis", "app.engines", "app.catalog", "app.kube")
     ),
-    "modelbooster.parts": Layer(ours=PARTS, others=("starlette",)),
-    "modelbooster.process": Layer(ours=PARTS, others=("uvloop",)),
-    "modelbooster.cli": Layer(ours=PARTS, others=("click",)),
+    "modelbooster.parts": Layer(ours=OPERATOR, others=("starlette",)),
+    "modelbooster.process": Layer(ours=OPERATOR, others=("uvloop",)),
+    "modelbooster.cli": Layer(ours=OPERATOR, others=("click",)),
+    # It starts the programs, of which the downloader is one.
+    "modelbooster.cli.entry": Layer(ours=("modelbooster.cli", "downloader.main")),
     "modelbooster.__main__": Layer(ours=("modelbooster.cli",)),
+    # A program of its own, in an image of its own; it shares no code with the operator, so that
+    # neither image needs the packages of the other.
+    # urllib3: parts of files over connections that stay open.
+    "downloader": Layer(others=("urllib3",)),
+    # The clients of the sources list files and explain refusals.
+    "downloader.sources": Layer(
+        ours=(
+            *("downloader.errors", "downloader.paths", "downloader.settings"),
+            *("downloader.http_client", "downloader.tls"),
+        ),
+        others=("boto3", "botocore", "huggingface_hub", "modelscope_hub"),
+    ),
     # The old name of the command line, kept for one release; it imports nothing of ours.
     "app.__main__": Layer(),
 }

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
-PACKAGES = ("app", "webhook", "controller", "certs", "modelbooster")
+PACKAGES = ("app", "webhook", "controller", "certs", "modelbooster", "downloader")
 EXAMPLE = ROOT / "examples/one-backend.yaml"
 VALID = "is valid\n"
 

@@ -169,6 +169,8 @@ async def serving(
     drain_seconds: float = 0.0,
     metrics: Metrics | None = None,
     limiter: InFlightLimiter | None = None,
+    host: str = "127.0.0.1",
+    number: int = 0,
 ) -> AsyncIterator[Server]:
     """Runs the server until the block ends."""
     secret = ServingContext()
@@ -182,8 +184,8 @@ async def serving(
             serve_https(
                 webhook_app(context, metrics),
                 metrics,
-                host="127.0.0.1",
-                port=0,
+                host=host,
+                port=number,
                 serving=secret,
                 stopping=stopping,
                 drain_seconds=drain_seconds,

@@ -66,7 +66,7 @@ async def serve_https(
     Args:
         app: answers the requests.
         metrics: counts the requests.
-        host: address to listen on.
+        host: address to listen on; every IPv4 and IPv6 address if empty.
         port: port to listen on; 0 takes a free one.
         serving: the certificate, which may change meanwhile.
         stopping: set when the process is asked to end.

@@ -25,6 +25,7 @@ SUMMARIES = {
     "logs": "Print the logs of the pods of a ModelBooster.",
     "chat": "Send one prompt to a served model and print its answer.",
     "curl": "Send one prompt to a served model and print the response as JSON.",
+    "check-webhook": "Check with dry runs that the API server calls the webhook.",
     "doctor": "Check the installation, and print how to fix what is wrong.",
     "dashboard": "Serve a page that shows how all ModelBoosters are doing.",
     "migrate": "Print what a takeover from kthena's own controller would change.",
@@ -102,6 +103,8 @@ def load(name: str) -> click.Command:
             from modelbooster.cli.cluster.chat import chat as command
         case "curl":
             from modelbooster.cli.cluster.chat import curl as command
+        case "check-webhook":
+            from modelbooster.cli.cluster.check_webhook import check_webhook as command
         case "doctor":
             from modelbooster.cli.cluster.doctor import doctor as command
         case "dashboard":

@@ -39,6 +39,14 @@ def complete() -> None:
     complete_for_kubectl()
 
 
+def download() -> None:
+    """Runs the downloader: the program ``model-booster-downloader``."""
+    sys.path.insert(0, packages_folder())
+    from downloader.main import main
+
+    main()
+
+
 def packages_folder() -> str:
     """Returns the folder that holds our packages: in a wheel ``_bundled``, else the checkout."""
     ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Sequence
 
 from starlette.applications import Starlette
 
 from app.metrics import Metrics
-from modelbooster.parts.tasks import port_errors
+from modelbooster.parts.tasks import listen
 from modelbooster.probes import ReadyCheck, observe_app
 from modelbooster.settings import Settings
 from webhook.connection import Connection
@@ -56,9 +55,7 @@ class Probes:
     ) -> None:
         self._app: Starlette = observe_app(metrics, ready, live)
         self._limits = limits
-        host, port = settings.probe_host, settings.probe_port
-        with port_errors(host, port):
-            self._listening = socket.create_server((host, port))
+        self._listening = listen(settings.probe_host, settings.probe_port)
 
     async def run(self) -> None:
         """Serves until it is cancelled."""

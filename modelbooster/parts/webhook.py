@@ -122,6 +122,7 @@ class WebhookPart:
             validating=settings.validating_webhook_configuration,
             mutating=settings.mutating_webhook_configuration,
             metadata=dict(settings.state_metadata),
+            host=settings.webhook_url_host,
         )
         ready, ends = self._set_certificate_fault, self._set_certificate_end
         if settings.certificate_mode == "provided" and settings.certificate_dir is not None:

@@ -22,11 +22,11 @@ HEAD = b"GET /livez HTTP/1.1\r\nHost: pod\r\n"
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[int]:
+async def serving(host: str = LOOPBACK) -> AsyncIterator[int]:
     """Runs the server; gives its port."""
     port = Port()
     port.release()
-    settings = Settings(probe_host=LOOPBACK, probe_port=port.number)
+    settings = Settings(probe_host=host, probe_port=port.number)
     running = asyncio.create_task(Probes(settings, Metrics(), (), ()).run())
     try:
         yield port.number
@@ -52,6 +52,17 @@ async def is_answered(port: int) -> bool:
     finally:
         client.close()
     return (status, body) == (200, b"ok")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_ipv4_and_ipv6_are_served_by_default(address: str) -> None:
+    """The pods of a cluster may have addresses of either family only."""
+    async with serving(host="") as port:
+        client = Client(*await asyncio.open_connection(address, port))
+        client.writer.write(PROBE)
+        status, _, _ = await client.answer()
+        client.close()
+    assert status == 200
 
 
 async def test_probes_on_one_connection_are_answered() -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from tests.controlplane.ports import Port
 from tests.webhook import GOOD, UID, Client, Server, request, review, serving
 from webhook.connections import Limits
 from webhook.server import MUTATE, VALIDATE
@@ -34,6 +35,15 @@ async def test_one_connection_carries_many_requests() -> None:
             assert orjson.loads(body)["response"] == {"uid": UID, "allowed": True}
             assert len(body) <= 200
         client.close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_ipv4_and_ipv6_are_served_without_a_host(address: str) -> None:
+    port = Port()
+    port.release()
+    async with serving(host="", number=port.number):
+        _, writer = await asyncio.open_connection(address, port.number)
+        writer.close()
 
 
 @pytest.mark.fault("F61")

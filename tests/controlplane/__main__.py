@@ -20,6 +20,7 @@ from pathlib import Path
 from tests.controlplane import binaries, clients, crds
 from tests.controlplane.packages import Unobtainable
 from tests.controlplane.plane import ControlPlane
+from tests.controlplane.promtool import promtool
 
 FOLDER = Path("build/controlplane")
 WAIT_SECONDS = 90
@@ -35,6 +36,7 @@ def main(arguments: list[str]) -> int:
                 binaries.find()
                 clients.helm()
                 clients.helm(3)
+                promtool()
             case "start":
                 return _start(folder)
             case "run":  # written by "start"

@@ -24,6 +24,7 @@ from tests.controlplane.packages import PINS, Unobtainable, fetch_wheel, scratch
 
 HERE = Path(__file__).parent
 MINOR = "1.34"
+GO_MOD = HERE / f"k8s-{MINOR}" / "go.mod"
 OLDEST = (1, 30)
 """The first Kubernetes minor that the project supports."""
 
@@ -132,25 +133,28 @@ def _build(parts: list[str], folder: Path) -> None:
     raise _none_works("\n".join(failures))
 
 
-def go_environment() -> dict[str, str]:
+def go_environment(module: Path = GO_MOD) -> dict[str, str]:
     """Returns an environment for ``go build``: with the Go on PATH, else that of the package.
+
+    Args:
+        module: the go.mod that says which Go is needed.
 
     Raises:
         Unobtainable: neither is available.
     """
     try:
-        return _own_go()
+        return _own_go(module)
     except Unobtainable:
         return _packaged_go()
 
 
-def _own_go() -> dict[str, str]:
+def _own_go(module: Path = GO_MOD) -> dict[str, str]:
     """Returns the environment to build in with the Go on PATH."""
     go = shutil.which("go")
     if go is None:
         raise Unobtainable("there is no go on PATH")
     done = subprocess.run([go, "env", "GOVERSION"], text=True, capture_output=True, check=False)
-    needed = re.search(r"^go (\d+)\.(\d+)", (HERE / f"k8s-{MINOR}" / "go.mod").read_text(), re.M)
+    needed = re.search(r"^go (\d+)\.(\d+)", module.read_text(), re.M)
     found = re.match(r"go(\d+)\.(\d+)", done.stdout)
     if (
         not needed

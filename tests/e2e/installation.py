@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.controlplane import clients
+from tests.controlplane.api import Refused
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.kubelet import Kubelet
 
@@ -42,14 +44,20 @@ class Installation:
         plane: where to install; it runs, kube-controller-manager included.
         folder: where logs and kubeconfigs go.
         values: more values for the chart, ``controller.replicaCount`` for instance.
+        pod_security: the Pod Security standard that the namespace enforces.
     """
 
     def __init__(
-        self, plane: ControlPlane, folder: Path, values: Mapping[str, object] | None = None
+        self,
+        plane: ControlPlane,
+        folder: Path,
+        values: Mapping[str, object] | None = None,
+        pod_security: str = "restricted",
     ) -> None:
         self.plane = plane
         self.kubelet = Kubelet(plane.api, plane.kubeconfig_for, NAMESPACE, folder)
         self._values = values or {}
+        self._pod_security = pod_security
         self._environment = {
             "KUBECONFIG": str(plane.kubeconfig),
             "HOME": str(folder),
@@ -58,19 +66,30 @@ class Installation:
 
     def install(self) -> None:
         """Installs the chart and waits until both Deployments are available."""
+        self._create_namespace()
         values = [f"--set={name}={value}" for name, value in self._values.items()]
         self.helm(*HELM_ARGUMENTS, *values, "--wait", "--timeout", "90s")
         # Which else looks for kinds whose garbage to collect only twice a minute.
         self.plane.restart_controllers()
 
-    def helm(self, *arguments: str) -> str:
-        """Runs helm; returns what it printed.
+    def _create_namespace(self) -> None:
+        """Creates the namespace as secured clusters do, unless it exists."""
+        labels = {"pod-security.kubernetes.io/enforce": self._pod_security}
+        body = {"metadata": {"name": NAMESPACE, "labels": labels}}
+        try:
+            self.plane.api.request("POST", "/api/v1/namespaces", body)
+        except Refused as exc:
+            if exc.status != HTTPStatus.CONFLICT:
+                raise
+
+    def helm(self, *arguments: str, major: int = 4) -> str:
+        """Runs helm of a major version; returns what it printed.
 
         Raises:
             AssertionError: it failed; the text has what it and our processes said.
         """
         done = subprocess.run(
-            [clients.helm(), *arguments],
+            [clients.helm(major), *arguments],
             cwd=ROOT,
             env=self._environment,
             text=True,

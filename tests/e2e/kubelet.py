@@ -135,7 +135,9 @@ class Kubelet:
         )
         environment["MODELBOOSTER_PROBE_HOST"] = LOOPBACK
         service = environment.get("MODELBOOSTER_WEBHOOK_SERVICE")
-        if service:
+        if spec.get("hostNetwork"):  # this machine is the node
+            environment["MODELBOOSTER_WEBHOOK_HOST"] = LOOPBACK
+        elif service:
             found = self._api.request("GET", f"{self._path}/services/{service}")["spec"]
             environment["MODELBOOSTER_WEBHOOK_HOST"] = found["clusterIP"]
             environment["MODELBOOSTER_WEBHOOK_PORT"] = str(found["ports"][0]["port"])
@@ -162,6 +164,8 @@ class Pod:
         self.process: subprocess.Popen[bytes] | None = None
         """What it runs as; another one after a restart."""
         self._container = obj["spec"]["containers"][0]
+        self._runs_once = obj["spec"]["restartPolicy"] == "Never"
+        self._reported_code: int | None = None
         self._grace_seconds = obj["spec"]["terminationGracePeriodSeconds"]
         self._probe_port = Port()
         self._environment = {
@@ -178,17 +182,24 @@ class Pod:
 
     def refresh(self) -> bool:
         """Starts the process if it does not run, asks its probe; returns whether to report."""
-        if (self.process is None or self.process.poll() is not None) and self._may_start():
+        ended = self.process is not None and self.process.poll() is not None
+        if ended and self._runs_once:
+            return self._code != self._reported_code
+        if (self.process is None or ended) and self._may_start():
             self._restarts += 1
             self._started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             self._probe_port.release()
             command = [PROGRAM, *self._container["args"]]
             self.process = processes.launch(command, self._log, self._environment)
-        self._ready = self.is_ready()
+        self._ready = not self._runs_once and self.is_ready()
         return (self._ready, self._restarts) != self._reported
 
     def status(self) -> Object:
         """Returns the pod's status as a kubelet would report it."""
+        if self._runs_once and self._code is not None:
+            self._reported_code = self._code
+            phase = "Failed" if self._code else "Succeeded"
+            return {"phase": phase, "startTime": self._started}
         self._reported = (self._ready, self._restarts)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         ready = "True" if self._ready else "False"
@@ -211,6 +222,10 @@ class Pod:
                 }
             ],
         }
+
+    @property
+    def _code(self) -> int | None:
+        return None if self.process is None else self.process.poll()
 
     def has_ended(self) -> bool:
         """Asks the process to end, the first time, and returns whether it has."""

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
 from cryptography import x509
@@ -10,7 +11,6 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from certs.pki import (
     KeyPair,
     certificates,
-    dns_names,
     is_authority,
     is_issued_by,
     matches,
@@ -19,7 +19,9 @@ from certs.pki import (
     own_certificate,
     pem_of,
     private_key,
+    server_names,
 )
+from certs.policy import serving_fault
 
 BORN = datetime(2030, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -75,7 +77,7 @@ def test_the_leaf_carries_what_strict_verification_asks_for() -> None:
     issuer_id = ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     assert of(x509.AuthorityKeyIdentifier).value.key_identifier == issuer_id.digest
     assert of(x509.SubjectKeyIdentifier).value.digest != issuer_id.digest
-    assert dns_names(leaf) == set(NAMES)
+    assert server_names(leaf) == set(NAMES)
 
 
 def test_the_authority_signs_nothing_but_leaves() -> None:
@@ -98,6 +100,16 @@ def test_a_leaf_ends_with_its_authority_at_the_latest() -> None:
 def test_a_name_of_more_than_64_characters_still_gets_a_leaf() -> None:
     name = "a-release-with-a-very-long-name-webhook.a-namespace-with-a-very-long-name.svc"
     verify(new_leaf(CA, [name], BORN, DAY), CA.cert, name, BORN)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.10", "2001:db8::10"])
+def test_a_strict_client_trusts_the_leaf_by_its_address(address: str) -> None:
+    leaf = new_leaf(CA, [address, *NAMES], BORN, DAY)
+    policy = PolicyBuilder().store(Store(certificates(CA.cert))).time(BORN)
+    server = x509.IPAddress(ip_address(address))
+    policy.build_server_verifier(server).verify(own_certificate(leaf.cert), [])
+    assert serving_fault(leaf, [address], BORN) is None
+    assert serving_fault(LEAF, [address], BORN) == f"it is not for the name {address}"
 
 
 def test_a_key_matches_its_own_certificate_only() -> None:

@@ -49,6 +49,10 @@ def test_nothing_needs_to_be_set() -> None:
             "HOST_PATH_PREFIXES", "/a/, //", "host_path_prefixes", ("/a", "/"), id="every folder"
         ),
         pytest.param(
+            "WEBHOOK_URL_HOST", "2001:DB8::1", "webhook_url_host", "2001:db8::1", id="address"
+        ),
+        pytest.param("WEBHOOK_URL_HOST", "a.example", "webhook_url_host", "a.example", id="host"),
+        pytest.param(
             "STATE_METADATA", '{"labels": {"a": "b"}}', "state_metadata",
             {"labels": {"a": "b"}}, id="metadata",
         ),

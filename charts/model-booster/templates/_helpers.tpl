@@ -29,9 +29,46 @@ app.kubernetes.io/component: {{ . }}
 app.kubernetes.io/part-of: model-booster
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-{{- with $root.Values.commonLabels }}
-{{ toYaml . }}
+{{- with include "model-booster.commonLabels" $root }}{{ . | nindent 0 }}{{ end }}
 {{- end }}
+
+{{- define "model-booster.commonLabels" -}}
+{{- with merge dict .Values.commonLabels (.Values.global.commonLabels | default dict) }}
+{{- toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "model-booster.imagePullSecrets" -}}
+{{- $secrets := list }}
+{{- range concat .Values.imagePullSecrets (.Values.global.imagePullSecrets | default list) }}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) }}
+{{- end }}
+{{- with uniq $secrets -}}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Of annotations: an `annotations` field, unless it would be empty. */}}
+{{- define "model-booster.annotations" -}}
+{{- with . -}}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "model-booster.ipFamilies" -}}
+{{- $set := dict }}
+{{- range $field := list "ipFamilyPolicy" "ipFamilies" }}
+{{- with index $.Values.services $field }}
+{{- $set = set $set $field . }}
+{{- end }}
+{{- end }}
+{{- with $set }}
+{{- toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "model-booster.leaseNamespace" -}}
+{{ .Values.leaderElection.namespace | default .Release.Namespace }}
 {{- end }}
 
 {{/* Of (list $ "webhook"): what the program gives the Secret or Lease of a component when it recreates it.
@@ -74,8 +111,6 @@ Without it Helm would refuse the next upgrade, because the object "exists and ca
   value: {{ .Values.logLevel | quote }}
 - name: MODELBOOSTER_LOG_FORMAT
   value: {{ .Values.logFormat | quote }}
-- name: MODELBOOSTER_PROBE_PORT
-  value: {{ .Values.metrics.port | quote }}
 - name: MODELBOOSTER_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
 - name: MODELBOOSTER_NAMESPACES
@@ -118,31 +153,55 @@ Without it Helm would refuse the next upgrade, because the object "exists and ca
 
 {{/* Of the values of a component. */}}
 {{- define "model-booster.strategy" -}}
-{{- with .strategy }}
-{{- toYaml . }}
+{{- if .strategy }}
+{{- toYaml .strategy }}
 {{- else -}}
 type: RollingUpdate
-rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
+rollingUpdate: {{ .hostNetwork | default false | ternary "{maxUnavailable: 1, maxSurge: 0}" "{maxUnavailable: 0, maxSurge: 1}" }}
 {{- end }}
 {{- end }}
 
-{{/* Probes of both processes. Liveness never looks at the API server: its outage must not restart us. */}}
+{{/* Of (list $ "webhook"): the port for metrics and probes. */}}
+{{- define "model-booster.metricsPort" -}}
+{{- $root := index . 0 -}}
+{{ (index $root.Values (index . 1)).metricsPort | default $root.Values.metrics.port | int64 }}
+{{- end }}
+
+{{/* The host of `webhook.url`, without port and brackets. */}}
+{{- define "model-booster.urlHost" -}}
+{{ (urlParse .Values.webhook.url).hostname }}
+{{- end }}
+
+{{/* Of the values of a component. Liveness never looks at the API server: its outage must not restart us. */}}
 {{- define "model-booster.probes" -}}
 startupProbe:
   httpGet: {path: /livez, port: http}
-  periodSeconds: 1
-  timeoutSeconds: 2
-  failureThreshold: 60
+  {{- toYaml .startupProbe | nindent 2 }}
 livenessProbe:
   httpGet: {path: /livez, port: http}
-  periodSeconds: 10
-  timeoutSeconds: 5
-  failureThreshold: 3
+  {{- toYaml .livenessProbe | nindent 2 }}
 readinessProbe:
   httpGet: {path: /readyz, port: http}
-  periodSeconds: 2
-  timeoutSeconds: 2
-  failureThreshold: 2
+  {{- toYaml .readinessProbe | nindent 2 }}
+{{- end }}
+
+{{/* Of (list $ "webhook"): the network of the pods of a component. */}}
+{{- define "model-booster.network" -}}
+{{- $values := index (index . 0).Values (index . 1) -}}
+# Links would add variables named MODELBOOSTER_..., and an unknown one is an error at start.
+enableServiceLinks: false
+{{- if $values.hostNetwork }}
+hostNetwork: true
+{{- end }}
+{{- with $values.dnsPolicy | default ($values.hostNetwork | default false | ternary "ClusterFirstWithHostNet" "") }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with $values.dnsConfig }}
+dnsConfig: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.hostAliases }}
+hostAliases: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{/* Of (list $ "webhook"): where the pods of a component run. */}}
@@ -169,7 +228,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- with $values.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with $values.priorityClassName }}
+{{- with $values.priorityClassName | default $root.Values.global.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
 {{- end }}

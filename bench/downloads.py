@@ -1,0 +1,224 @@
+"""Measures the downloader against curl and the Hub's own client, its memory, and a second start.
+
+All fetch the same random bytes from one local server, which sends them with sendfile. Rounds
+alternate, and the best of each counts. curl does not verify, so two figures are printed for it: by
+itself, and followed by sha256sum, which gives what the downloader gives: verified files.
+
+    python -m bench.downloads [--files 4] [--megabytes 256] [--rounds 3] [--json FILE]
+
+Files are in /dev/shm, so that no disk is measured; TMPDIR names another folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench._conclusion import concluded
+from bench._files import COMMIT, NAME
+
+MIN_OF_VERIFIED = 0.9
+"""Least speed, as a part of that of curl and sha256sum."""
+
+MIN_OF_CLIENT = 1.0
+"""Least speed, as a part of that of the Hub's client."""
+
+MAX_MEMORY = 200 << 20
+MAX_SECOND_START = 0.5
+SHARDS_THERE = 24
+"""Complete 4 GB files in the run that measures memory: with the one that is fetched, 100 GB."""
+
+WORKERS = "8"
+
+
+def main() -> int:
+    """Measures; returns the exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--files", type=int, default=4)
+    parser.add_argument("--megabytes", type=int, default=256, help="of each file")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+    with TemporaryDirectory(dir=os.environ.get("TMPDIR") or memory) as name:
+        folder = Path(name)
+        found = {
+            "speed": _speed(folder, given.files, given.megabytes, given.rounds),
+            "second start": _second_start(folder),
+            "memory": _memory(folder),
+        }
+    faults = []
+    speed = found["speed"]
+    if speed["of curl and sha256sum"] < MIN_OF_VERIFIED:
+        faults.append(f"{speed['of curl and sha256sum']:.2f} of the speed of curl and sha256sum")
+    if speed["of snapshot_download"] < MIN_OF_CLIENT:
+        faults.append(f"{speed['of snapshot_download']:.2f} of the speed of snapshot_download")
+    if found["second start"]["seconds"] > MAX_SECOND_START:
+        faults.append(f"a second start of {found['second start']['seconds']:.2f} s")
+    for name, figures in (("speed", speed), ("memory", found["memory"])):
+        if figures["bytes of memory"] > MAX_MEMORY:
+            faults.append(f"{figures['bytes of memory'] >> 20} MiB of memory ({name})")
+    return concluded(found, faults, given.json)
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "bench._files", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        finally:
+            server.kill()
+
+
+def _environment(url: str) -> dict[str, str]:
+    return {**os.environ, "HF_ENDPOINT": url, "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "*"}
+
+
+def _ours(url: str, target: Path) -> tuple[float, int]:
+    """Downloads, and returns the seconds and the most bytes of memory."""
+    command = [sys.executable, "-m", "downloader", "-w", WORKERS]
+    command += ["-s", f"hf://{NAME}", "-o", str(target)]
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command, env=_environment(url), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return time.monotonic() - began, usage.ru_maxrss << 10
+
+
+def _speed(folder: Path, files: int, megabytes: int, rounds: int) -> dict[str, Any]:
+    source = folder / "source"
+    source.mkdir()
+    for number in range(files):
+        with (source / f"model-{number:05}.safetensors").open("wb") as file:
+            for _ in range(megabytes):
+                file.write(os.urandom(1 << 20))
+    names = sorted(path.name for path in source.iterdir())
+    target = folder / "target"
+    memory = 0
+
+    def curl() -> None:
+        urls = [f"{url}/{NAME}/resolve/{COMMIT}/{name}" for name in names]
+        pairs = [part for u, n in zip(urls, names, strict=True) for part in ("-o", target / n, u)]
+        command = ["curl", "-sS", "--fail", "--create-dirs", "--parallel", "--parallel-max"]
+        subprocess.run([*command, WORKERS, *pairs], check=True, stderr=subprocess.DEVNULL)
+
+    def verified_curl() -> None:
+        curl()
+        command = ["xargs", "-P", str(os.cpu_count()), "-n", "1", "sha256sum"]
+        paths = "\n".join(str(target / name) for name in names)
+        subprocess.run(command, check=True, input=paths, text=True, stdout=subprocess.DEVNULL)
+
+    def client() -> None:
+        program = (
+            "import sys; from huggingface_hub import snapshot_download; "
+            "snapshot_download(sys.argv[1], local_dir=sys.argv[2], max_workers=8)"
+        )
+        subprocess.run(
+            [sys.executable, "-c", program, NAME, str(target)],
+            check=True,
+            env=_environment(url),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def ours() -> None:
+        nonlocal memory
+        memory = max(memory, _ours(url, target)[1])
+
+    runs: dict[str, Callable[[], None]] = {
+        "curl": curl,
+        "curl and sha256sum": verified_curl,
+        "snapshot_download": client,
+        "ours": ours,
+    }
+    best = dict.fromkeys(runs, float("inf"))
+    with _served(source) as url:
+        for _ in range(rounds):
+            for name, run in runs.items():
+                began = time.monotonic()
+                run()
+                best[name] = min(best[name], time.monotonic() - began)
+                assert all((target / each).stat().st_size == megabytes << 20 for each in names)
+                shutil.rmtree(target)
+                shutil.rmtree(folder / ".model-booster", ignore_errors=True)
+    size = files * megabytes << 20
+    for name, seconds in best.items():
+        print(f"{name:20} {size / seconds / 1e6:7.0f} MB/s")
+    found: dict[str, Any] = {"bytes of memory": memory}
+    for name in ("curl", "curl and sha256sum", "snapshot_download"):
+        found[f"of {name}"] = best[name] / best["ours"]
+        print(f"{found[f'of {name}']:.2f} of the speed of {name}")
+    print(f"memory: {memory / (1 << 20):.0f} MiB")
+    shutil.rmtree(source)
+    return found
+
+
+def _second_start(folder: Path) -> dict[str, Any]:
+    source, target = folder / "many", folder / "whole"
+    source.mkdir()
+    for number in range(500):
+        (source / f"file-{number}").write_bytes(os.urandom(1000))
+    with _served(source) as url:
+        _ours(url, target)
+        address = url
+    seconds = min(_ours(address, target)[0] for _ in range(5))  # the server is gone
+    print(f"second start with 500 files, without the server: {seconds:.2f} s")
+    return {"seconds": seconds}
+
+
+def _memory(folder: Path) -> dict[str, Any]:
+    """Fetches the last 4 GB of a model of 100 GB; all files are sparse at the server."""
+    from downloader.paths import place_of
+    from downloader.sources.base import Listing, RemoteFile
+    from downloader.transfer.journal import Journal, Known
+
+    source, target = folder / "sparse", folder / "large"
+    source.mkdir()
+    size = 4 << 30
+    files = []
+    digest = ""
+    for number in range(SHARDS_THERE + 1):
+        path = source / f"model-{number:05}.safetensors"
+        with path.open("wb") as file:
+            file.truncate(size)
+        kept = source / f".{path.name}.sha256"
+        if not digest:
+            digest = subprocess.run(
+                ["sha256sum", str(path)], check=True, capture_output=True, text=True
+            ).stdout.split()[0]
+        kept.write_text(digest)
+        files.append(RemoteFile(path.name, size, f"sha256:{digest}"))
+    place = place_of(str(target))
+    os.makedirs(place.staging)
+    journal = Journal(f"{place.work}/journal", Listing(COMMIT, tuple(files)), Known())
+    for done in files[:-1]:
+        with open(f"{place.staging}/{done.path}", "wb") as file:
+            file.truncate(size)
+        journal.completed(done)
+    journal.close()
+    with _served(source) as url:
+        seconds, memory = _ours(url, target)
+    told = json.loads((target / ".model-booster.json").read_text())
+    print(f"{told['bytes'] / 1e9:.0f} GB, of which 4 were fetched in {seconds:.0f} s: ", end="")
+    print(f"{memory / (1 << 20):.0f} MiB of memory")
+    shutil.rmtree(target)
+    return {"bytes of memory": memory, "bytes": told["bytes"]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""Runs the downloader: ``python -m downloader``."""
+
+from downloader.main import main
+
+main()
