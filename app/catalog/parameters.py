@@ -232,7 +232,8 @@ def _faults(exc: ValidationError) -> Iterator[str]:
         place, *inner = map(str, error["loc"])
         value = error["input"]
         given = f'"{value}"' if isinstance(value, str) else json.dumps(value, default=str)
-        yield f"{'.'.join([place, *inner])}: {_detail(error, given, '' if inner else place)}"
+        path = place + "".join(f"[{step}]" if step.isdecimal() else f".{step}" for step in inner)
+        yield f"{path}: {_detail(error, given, '' if inner else place)}"
 
 
 def _detail(error: Mapping[str, object], given: str, name: str) -> str:
@@ -241,6 +242,8 @@ def _detail(error: Mapping[str, object], given: str, name: str) -> str:
             return "is missing"
         case "extra_forbidden":
             return "is unknown"
+        case "model_type" | "dict_type":
+            return f"{given} must be an object"
         case kind if name and (kind.endswith("_type") or kind == "literal_error"):
             of = _TYPES[name]
             return f"{given} must be {_ARTICLES.get(of, '')}{of}"

@@ -12,6 +12,8 @@ from app.catalog.parameters import ValuesError, is_text
 
 _STEP = re.compile(r"((?:[^.\[\]\\]|\\.)+)((?:\[\d{1,3}\])*)", re.ASCII)
 _CLOSING = {"[": "]", "{": "}"}
+_MAX_CONTAINERS = 10_000
+"""Lists, mappings and items that the values of one text may have."""
 
 
 def read_values(files: Mapping[str, str], sets: Iterable[str]) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def read_values(files: Mapping[str, str], sets: Iterable[str]) -> dict[str, Any]
     found: dict[str, Any] = {}
     for name, text in files.items():
         try:
-            content = yaml.safe_load(text)
+            content = _parsed(text)
         except yaml.YAMLError as exc:
             raise ValuesError(f"{name}: failed to parse values file: {exc}") from None
         if content is None:
@@ -94,9 +96,42 @@ def _value(name: str, raw: str) -> Any:
         quoted = len(raw) > 1 and raw[0] in "\"'" and raw[-1] == raw[0]
         return raw[1:-1] if quoted else raw
     try:
-        return yaml.safe_load(raw) if raw.strip() else ""
+        return _parsed(raw) if raw.strip() else ""
+    except _Refused as exc:
+        raise ValuesError(f'--set "{name}": {exc}') from None
     except yaml.YAMLError:
         return raw
+
+
+class _Refused(yaml.YAMLError):
+    """A text is YAML, but of a form that no value needs."""
+
+
+def _parsed(text: str) -> Any:
+    """Returns what a text of YAML means.
+
+    Raises:
+        yaml.YAMLError: it is not YAML, is nested too deeply, or its aliases have no end.
+    """
+    try:
+        value = yaml.load(text, Loader=yaml.CSafeLoader)
+        _count(value, set(), 0)
+    except RecursionError:
+        raise _Refused("lists and mappings are nested too deeply") from None
+    return value
+
+
+def _count(value: Any, inside: set[int], before: int) -> int:
+    """Counts lists and mappings as often as aliases repeat them, and adds what was ``before``."""
+    if not isinstance(value, dict | list):
+        return before
+    if id(value) in inside or before > _MAX_CONTAINERS:
+        raise _Refused("an alias (*name) repeats itself, or too much; write out what is needed")
+    inside.add(id(value))
+    for item in value.values() if isinstance(value, dict) else value:
+        before = _count(item, inside, before + 1)
+    inside.discard(id(value))
+    return before
 
 
 def _steps(name: str) -> Iterator[str | int]:

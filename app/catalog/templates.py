@@ -19,6 +19,8 @@ from app.catalog.schema import ModelFacts
 from app.engines.names import LABELS
 from app.errors import UsageError
 
+_LIST = '; "model-booster get templates" lists all'
+
 
 class UnknownTemplate(UsageError):
     """There is no template of a name; the text says so, and names the nearest ones."""
@@ -115,31 +117,39 @@ def find_template(name: str) -> Template:
     """Returns the template of a name.
 
     Args:
-        name: vendor and model as they are listed; or the model alone, and then the first vendor
-            that has it counts.
+        name: vendor and model as they are listed, whatever the case; or the model alone, and then
+            the first vendor that has it counts.
 
     Raises:
         UnknownTemplate: there is none.
     """
     names = _names()
-    if name not in names and "/" not in name:
-        name = next((full for full in names if full.partition("/")[2] == name), name)
-    if name not in names:
+    found = name if name in names else _by_case(name)
+    if found is None:
         raise UnknownTemplate(f"template '{name}' not found{_nearest(name)}")
-    model, place = names[name]
+    model, place = names[found]
     facts = _model(model)
     return Template(facts, None if place is None else facts.variants[place])
 
 
+def _by_case(name: str) -> str | None:
+    """Returns the name that differs from this one by case, or by the vendor that is missing."""
+    wanted = name.lower()
+    for full in _names():
+        if wanted == (full if "/" in name else full.partition("/")[2]).lower():
+            return full
+    return None
+
+
 def _nearest(name: str) -> str:
-    """Returns the names that may be meant, as an end of a sentence; empty if none is near."""
+    """Returns the names that may be meant, as an end of a sentence; else how to list all."""
     short = {full.partition("/")[2].lower(): full for full in _names()}
     whole = {full.lower(): full for full in _names()}
     known = whole if "/" in name else short
     from difflib import get_close_matches  # only for a name that is wrong
 
     near = get_close_matches(name.lower(), known, n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(known[each] for each in near)}?" if near else ""
+    return f"; did you mean {' or '.join(known[each] for each in near)}?" if near else _LIST
 
 
 def model_of_repository(repository: str) -> ModelFacts | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import NamedTuple
 
 from app.apis.kinds import MODEL_BOOSTER
-from app.errors import ApiError, Conflict, NotFound, OperatorError
+from app.errors import ApiError, Conflict, Forbidden, NotFound, OperatorError
 from app.kube import Kube
 from app.values.meta import Object
 
@@ -57,6 +58,8 @@ async def apply_booster(
     name, namespace = booster["metadata"]["name"], booster["metadata"]["namespace"]
     try:
         before: Object | None = await kube.get(MODEL_BOOSTER, namespace, name)
+    except Forbidden as exc:
+        raise ApplyRefused(refusal(exc)) from exc
     except NotFound as exc:
         before = None
         if (
@@ -76,11 +79,30 @@ async def apply_booster(
             "client, or take the fields over with --force-conflicts"
         ) from exc
     except ApiError as exc:
-        raise ApplyRefused(exc.message) from exc
+        raise ApplyRefused(refusal(exc)) from exc
     if before is None:
         return Applied(Outcome.CREATED, stored, warnings)
     same = _content(before) == _content(stored)
     return Applied(Outcome.UNCHANGED if same else Outcome.CONFIGURED, stored, warnings)
+
+
+def refusal(error: ApiError) -> str:
+    """Returns the API server's text, and the way out where the text has none."""
+    text = error.message
+    # A webhook that denies a request answers 403, too.
+    if isinstance(error, Forbidden) and re.search(r"cannot \w+ resource", text):
+        return f"{text}; ask for the ClusterRole edit in this namespace"
+    if "failed calling webhook" in text:
+        return f"{text}; the webhook does not answer, so look at its pods and their log"
+    if "field not declared in schema" in text:
+        return (
+            f"{text}; the cluster has the CustomResourceDefinition of another release: write its "
+            "form with --kthena RELEASE, or restore ours: "
+            "model-booster crd | kubectl apply --server-side --force-conflicts -f -"
+        )
+    if gone := re.fullmatch(r'namespaces "(.+)" not found', text):
+        return f"{text}; create it: kubectl create namespace {gone[1]}"
+    return text
 
 
 def _content(obj: Object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, cast
@@ -39,8 +40,13 @@ class Composed(NamedTuple):
     choice: Choice
 
 
+_PAGE = re.compile(r"^(?:hf://|https?://(?:huggingface\.co|hf\.co)/)")
+
+
 def template_of(name: str) -> Template:
     """Returns the template that a user means: by its name, its model's name or its repository.
+
+    A repository may be written as in modelURI, or as the address of its page.
 
     Raises:
         UnknownTemplate: there is none.
@@ -48,7 +54,7 @@ def template_of(name: str) -> Template:
     try:
         return find_template(name)
     except UnknownTemplate:
-        model = model_of_repository(name)
+        model = model_of_repository(_PAGE.sub("", name).rstrip("/"))
         if model is None:
             raise
         return find_template(model.name)

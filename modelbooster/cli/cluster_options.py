@@ -32,6 +32,20 @@ _OPTIONS = (
     click.option("--as", "user", metavar="USER", help="User to impersonate."),
 )
 
+
+def booster_name(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+    """Returns the name of a ModelBooster that an argument gives; ``mb/NAME`` is accepted too."""
+    if not value or "/" not in value:
+        return value
+    from app.errors import UsageError
+    from modelbooster.observe.kinds import MODEL_BOOSTERS, split_name
+
+    kind, name = split_name(value)
+    if kind is not MODEL_BOOSTERS:
+        raise UsageError(f'"{value}" is no ModelBooster; write mb/{name} or {name}')
+    return name
+
+
 all_namespaces_option = click.option(
     "-A", "--all-namespaces", is_flag=True, help="Look in all namespaces; wins over -n."
 )

@@ -9,6 +9,8 @@ need when they run, because loading the Kubernetes client takes longer than thes
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 
@@ -62,8 +64,21 @@ def main(args: Sequence[str] | None = None) -> None:
     Args:
         args: arguments after the program name; those of this process if None.
     """
+    if sys.stdout is None:  # closed by the shell: command >&-
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the end
     try:
         cli(args=args, prog_name=program_name(sys.argv[0]))
     except OperatorError as exc:
         click.echo(f"Error: {exc}", err=True)
         sys.exit(USAGE if isinstance(exc, UsageError) else REFUSED)
+    except RecursionError:
+        click.echo("Error: the input is nested too deeply to be read", err=True)
+        sys.exit(USAGE)
+    except OSError as exc:
+        # Commands explain the files that they read; what is left is output: a full disk.
+        if exc.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        click.echo(f"Error: the output cannot be written: {exc.strerror}", err=True)
+        # What is still in the buffer cannot be written either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(REFUSED)

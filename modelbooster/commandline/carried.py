@@ -14,7 +14,12 @@ from app.model.roles import EXECUTOR_BACKEND
 from app.values.meta import Object
 from modelbooster.commandline.left_out import mounts_of
 from modelbooster.commandline.program import Launch
-from modelbooster.commandline.secrets import SecretKeys, looks_secret, without_secrets
+from modelbooster.commandline.secrets import (
+    SecretKeys,
+    is_secret_field,
+    looks_secret,
+    without_secrets,
+)
 from modelbooster.commandline.shell import shown
 from modelbooster.commandline.sources import host_path
 
@@ -133,12 +138,13 @@ def _secrets(engine: str, config: dict[str, Any], secrets: SecretKeys) -> list[O
     known = _KEYS[engine]
     env: list[Object] = []
     for key, value in list(config.items()):
+        config[key] = value = _without_fields(key, value, secrets, env)
         first = value[0] if isinstance(value, list) and len(value) == 1 else value
         text = argument_text(first)
         if not (key in known or looks_secret(text)):
             continue
         name = known.get(key) or re.sub(r"\W", "_", key.upper())
-        env.append(secrets.variable(name))
+        _add(name, secrets, env)
         if name in _READ_BY_ENGINE:
             del config[key]
         else:
@@ -146,6 +152,28 @@ def _secrets(engine: str, config: dict[str, Any], secrets: SecretKeys) -> list[O
             variable = f"$({name})"
             config[key] = variable if key in known else without_secrets(text, variable)
     return env
+
+
+def _add(name: str, secrets: SecretKeys, env: list[Object]) -> None:
+    """Adds a variable that reads the Secret, unless the command sets that variable, too."""
+    if name not in secrets.keys:
+        env.append(secrets.variable(name))
+
+
+def _without_fields(key: str, value: Any, secrets: SecretKeys, env: list[Object]) -> Any:
+    """Returns a value of an argument with variables for the secrets that its fields hold."""
+    if isinstance(value, dict):
+        return {
+            name: _without_fields(f"{key}.{name}", inner, secrets, env)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_fields(key, inner, secrets, env) for inner in value]
+    if "." not in key or not is_secret_field(key.rpartition(".")[2], value):
+        return value
+    name = re.sub(r"\W", "_", key.upper())
+    _add(name, secrets, env)
+    return f"$({name})"
 
 
 def _files(launch: Launch, config: dict[str, Any], notes: list[str]) -> None:

@@ -21,7 +21,7 @@ from modelbooster.commandline.environment import entries
 from modelbooster.commandline.left_out import mounts_of, notes_about, resource_limits
 from modelbooster.commandline.program import Launch, find_launch
 from modelbooster.commandline.reading import Choices, read_launch
-from modelbooster.commandline.secrets import SecretKeys, without_secrets
+from modelbooster.commandline.secrets import SecretKeys
 from modelbooster.commandline.shell import is_known, shown, unknown_in
 from modelbooster.commandline.sources import Source, adapters_of, model_source, uses_modelscope
 
@@ -120,7 +120,7 @@ def _source(launch: Launch, reading: Reading, choices: Choices) -> Source:
     given = [config.pop(key) for key in ("model", "model-tag", "model-path") if key in config]
     model = str(given[0]) if given else (positional.pop(0) if positional else "")
     if positional:
-        listed = ", ".join(without_secrets(shown(word), "***") for word in positional)
+        listed = ", ".join(map(shown, positional))
         raise UsageError(f"these words belong to no flag: {listed}; the model is {shown(model)}")
     if not is_known(model) and choices.model_uri is None:
         detail = "write the model, or set the variable first"

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 
 from app.errors import UsageError
 from modelbooster.commandline.container import Container, container_of, read_variable_file
-from modelbooster.commandline.shell import Command, is_known, read_commands, shown, unknown_in
+from modelbooster.commandline.shell import (
+    Command,
+    is_known,
+    read_commands,
+    shown,
+    unknown_in,
+    written,
+)
 
 _MODULES = {
     "vllm.entrypoints.openai.api_server": "vllm",
@@ -137,7 +144,7 @@ def _launch_in(container: Container, read_file: Callable[[str], str], depth: int
 
 
 def _repository(image: str) -> str:
-    last = shown(image).partition("@")[0].rpartition("/")[2]
+    last = written(image).partition("@")[0].rpartition("/")[2]
     return last.partition(":")[0]
 
 
@@ -162,7 +169,7 @@ def _launch(
             script = _script(words[at + 1 :])
             if script is not None:
                 known = {name: text for name, text in variables.items() if text is not None}
-                inner = read_commands(shown(script), known)
+                inner = read_commands(written(script), known)
                 nested = _launches(inner, container, read_file, depth + 1)
                 for launch in nested:
                     launch.variables = {**variables, **launch.variables}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from app.values.meta import Object
 
 _NAME = re.compile(
-    r"(?:^|_)(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|PASS|PWD|CREDENTIALS?|AUTH)(?:$|_ID$|_HERE$)"
+    r"(?:^|_)(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASS|PWD|CREDENTIALS?|CREDS?|AUTH)(?:$|_ID$|_HERE$)"
     r"|^(?:HF|HUGGING_?FACE_HUB|MODELSCOPE|WANDB|AWS|AZURE|GCP)_\w*(?:TOKEN|KEY|SECRET)\w*$",
     re.ASCII,
 )
@@ -18,6 +18,15 @@ _VALUE = re.compile(
     re.ASCII,
 )
 _CREDENTIALS = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
+_FIELD = re.compile(
+    r"(?:.*[._-])?(?:token|(?:api|access|secret|auth)[_-]?(?:key|token)|password|passwd|secret"
+    r"|passphrase|credentials?)",
+    re.IGNORECASE,
+)
+"""Names of fields in the objects of arguments. Special tokens of a model are no secrets."""
+_SPECIAL = re.compile(
+    r"(?:bos|eos|pad|unk|sep|cls|mask|image|audio|video|stop|special)_token", re.IGNORECASE
+)
 
 
 def is_secret(name: str, value: str | None) -> bool:
@@ -30,6 +39,13 @@ def is_secret(name: str, value: str | None) -> bool:
 def looks_secret(value: str) -> bool:
     """Returns whether a value holds a token of a well-known form, or a URL with a password."""
     return _VALUE.search(value) is not None or _CREDENTIALS.search(value) is not None
+
+
+def is_secret_field(name: str, value: object) -> bool:
+    """Returns whether a field of an object holds a secret, by its name."""
+    if not isinstance(value, str) or not value:
+        return False
+    return bool(_FIELD.fullmatch(name)) and not _SPECIAL.fullmatch(name)
 
 
 def without_secrets(value: str, instead: str) -> str:

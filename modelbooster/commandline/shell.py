@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.errors import UsageError
+from modelbooster.commandline.secrets import without_secrets
 
 _REF, _QUOTED_REF, _END = "\ue000", "\ue001", "\ue002"
 """Private characters around the number of a variable in the text that shlex splits."""
@@ -67,9 +68,14 @@ def is_known(word: str) -> bool:
     return _UNKNOWN not in word
 
 
-def shown(word: str) -> str:
+def written(word: str) -> str:
     """Returns a word as the user wrote it, with the names of unknown variables."""
     return _MARKS.sub("", word)
+
+
+def shown(word: str) -> str:
+    """Returns a word for messages: as the user wrote it, without what looks like a secret."""
+    return without_secrets(written(word), "***")
 
 
 def unknown_in(word: str) -> str:

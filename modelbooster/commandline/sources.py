@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from app.apis.modelbooster import SOURCE_PATTERN
 from app.errors import UsageError
 from app.values.meta import Object
+from modelbooster.commandline.secrets import looks_secret
 from modelbooster.commandline.shell import shown
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
@@ -73,6 +74,7 @@ def model_source(
         "state where pods fetch it from: --model-uri hf://OWNER/NAME, s3://BUCKET/PATH, or "
         "pvc://CLAIM/PATH with --cache pvc://CLAIM"
     )
+    _refuse_secrets(given or text, "--model-uri" if given else "the model")
     if given is not None:
         if not re.match(SOURCE_PATTERN, given):
             detail = "it must begin with hf://, ms://, s3://, obs:// or pvc://"
@@ -87,6 +89,15 @@ def model_source(
     host = host_path(text, mounts)
     where = f"a folder of your machine ({shown(host)})" if host else "no repository OWNER/NAME"
     raise UsageError(f'the model "{shown(text)}" is {where}, which pods do not have; {advice}')
+
+
+def _refuse_secrets(address: str, what: str) -> None:
+    """Raises UsageError if an address holds a password or a token; the text does not print it."""
+    if looks_secret(address):
+        raise UsageError(
+            f"{what}: the address holds a password or a token, which must not be in a manifest; "
+            "write it without, and give the credentials to pods by env of the backend"
+        )
 
 
 def host_path(path: str, mounts: Mapping[str, str]) -> str:
@@ -108,6 +119,7 @@ def adapters_of(items: Any, *, modelscope: bool) -> tuple[list[Object], list[str
         else:
             name, equals, path = str(item).partition("=")
             name, path = (name, path) if equals else (name.rpartition("/")[2], name)
+        _refuse_secrets(path, f"the adapter {shown(name)}")
         source = source_of(path, modelscope=modelscope)
         if source is None:
             missing.append(shown(name))

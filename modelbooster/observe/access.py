@@ -17,6 +17,7 @@ import yaml
 from app.errors import ApiError, OperatorError, Unreachable, UsageError
 from app.kube import Kube, ObjectList, connect
 from app.values.meta import Resource
+from app.values.names import label_faults
 from app.values.untyped import as_dict, as_list
 
 MAX_TRIES = 10
@@ -101,6 +102,8 @@ async def open_cluster(access: Access) -> AsyncIterator[Cluster]:
             Also raised for requests in the block.
         UsageError: an option names something that does not exist, or a kubeconfig cannot be read.
     """
+    for fault in label_faults(access.namespace or DEFAULT_NAMESPACE):
+        raise UsageError(f'--namespace "{access.namespace}": {fault}')
     chosen = _choose(access)
     try:
         async with connect(
@@ -194,7 +197,7 @@ def _files(access: Access) -> Iterator[Path]:
 def _read(path: Path) -> dict[str, object]:
     try:
         value = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as exc:
         detail = " ".join(str(exc).split())
         raise UsageError(f"the kubeconfig {path} cannot be read: {detail}") from exc
     return as_dict(value)

@@ -13,6 +13,7 @@ from app.apis.kinds import (
     MODEL_SERVER,
     MODEL_SERVING,
 )
+from app.errors import UsageError
 from app.values.meta import Resource
 
 
@@ -87,11 +88,26 @@ def kind_named(name: str) -> ShownKind | None:
 
     A name may have the group behind it, as in ``modelboosters.workload.serving.volcano.sh``.
     """
-    short = name.lower()
+    short, dot, group = name.lower().partition(".")
     for kind in KINDS:
-        if short in kind.names or short == str(kind.resource):
+        if short in kind.names and (not dot or group == kind.resource.group):
             return kind
     return None
+
+
+def split_name(text: str) -> tuple[ShownKind | None, str]:
+    """Returns the kind and the name of ``NAME`` or ``KIND/NAME``, the form that kubectl prints.
+
+    Raises:
+        UsageError: it has a slash, but is not of this form.
+    """
+    kind, slash, name = text.partition("/")
+    if not slash:
+        return None, text
+    found = kind_named(kind)
+    if found is None or not name or "/" in name:
+        raise UsageError(f'"{text}" is no name of an object; write NAME or KIND/NAME, as mb/qwen')
+    return found, name
 
 
 def kind_names() -> Sequence[str]:

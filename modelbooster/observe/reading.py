@@ -106,7 +106,10 @@ async def read_boosters(cluster: Cluster, selector: str = "", name: str = "") ->
 def explained(error: ApiError) -> OperatorError:
     """Returns the error that says what to do about a request that was rejected."""
     if isinstance(error, Forbidden):
-        return NotAllowed(f"{error.message}; ask for the ClusterRole view in this namespace")
+        everywhere = "at the cluster scope" in error.message
+        where_to = "all namespaces, or name one with -n, without -A"
+        role = f"the ClusterRole view in {where_to if everywhere else 'this namespace'}"
+        return NotAllowed(f"{error.message}; ask for {role}")
     if is_unknown_kind(error):
         return NotInstalled(
             "the cluster does not serve ModelBoosters: install the chart model-booster, or choose "

@@ -16,8 +16,9 @@ from app.lookup import lookup_among
 from app.model.children import Desired
 from app.model.forms import Model
 from app.validation import Context, validate
-from app.values.fields import Cause, FieldError, Path, required
+from app.values.fields import Cause, FieldError, Path, invalid, required
 from app.values.meta import Key, Object
+from app.values.names import label_faults
 from app.values.untyped import display_name
 from modelbooster.offline.documents import Document
 
@@ -173,6 +174,7 @@ def _answer(
     old: Object | None,
 ) -> Answer:
     unnamed = [] if display_name(obj) else [_UNNAMED]
+    unnamed += _namespace_faults(obj["metadata"]["namespace"])
     verdict = validate(obj, context)
     if verdict.faults and old is not None:
         update = validate(obj, context, old=old)
@@ -192,6 +194,13 @@ def _answer(
         model=verdict.model,
         object=obj,
     )
+
+
+def _namespace_faults(namespace: object) -> list[FieldError]:
+    """Returns why no namespace has this name. The API server would not find it."""
+    if not isinstance(namespace, str):
+        return []
+    return [invalid(Path("metadata.namespace"), namespace, f) for f in label_faults(namespace)]
 
 
 def _unknown_text(path: str) -> str:

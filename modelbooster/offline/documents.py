@@ -150,7 +150,7 @@ def _json_texts(content: bytes) -> list[tuple[int, Any]]:
             value, end = decoder.raw_decode(text, at)
             found.append((text.count("\n", 0, at) + 1, value))
             at = end + len(text[end:]) - len(text[end:].lstrip())
-    except ValueError:
+    except (ValueError, RecursionError):
         return []  # a YAML flow mapping may begin like JSON
     return found
 

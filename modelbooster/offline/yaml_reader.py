@@ -27,6 +27,7 @@ from yaml.events import (
 
 from app.values.meta import Object
 from modelbooster.offline.input_error import InputError
+from modelbooster.offline.limits import MAX_COPIES, MAX_DEPTH, size_of
 from modelbooster.offline.scalars import meaning, plain_type
 
 _TAG = "tag:yaml.org,2002:"
@@ -145,7 +146,7 @@ class _Collection:
         elif not isinstance(key, str):
             raise _FaultError(event, "a key must be a string")
         if key in self.items:
-            raise _FaultError(event, f'the key "{key}" stands here twice')
+            raise _FaultError(event, f'the key "{key}" is here twice')
         return str(key)
 
 
@@ -160,6 +161,7 @@ class _Document:
         self._parser = parser
         # The first event of each anchored value, and the value; a collection while it is open.
         self._anchored: dict[str, tuple[Any, Any]] = {}
+        self._copies = 0
 
     def value(self) -> Any:
         """Returns the document as JSON.
@@ -180,6 +182,8 @@ class _Document:
                 if event.anchor:
                     self._remember(event, found)
                 open_collections.append(found)
+                if len(open_collections) > MAX_DEPTH:
+                    raise _FaultError(event, f"nested more than {MAX_DEPTH} levels deep")
                 continue
             elif kind is MappingEndEvent or kind is SequenceEndEvent:
                 ended = open_collections.pop()
@@ -225,7 +229,10 @@ class _Document:
             raise yaml.MarkedYAMLError(None, None, "found undefined alias", event.start_mark)
         first, value = self._anchored[event.anchor]
         if isinstance(value, _Collection):
-            raise _FaultError(first, "an alias stands inside of what it repeats")
+            raise _FaultError(first, "an alias is inside of what it repeats")
+        self._copies += size_of(value)
+        if self._copies >= MAX_COPIES:
+            raise _FaultError(event, "aliases repeat too much; write out what is needed")
         return value
 
 

@@ -66,6 +66,11 @@ SECRETS = {
     "Qwen/Qwen3-8B",
     "inside of an object": "vllm serve Qwen/Qwen3-8B --additional-config "
     '\'{"token": "hf_abcdefghijklmnopqrstuvwxyz"}\'',
+    "in a field of an object": "vllm serve Qwen/Qwen3-8B --hf-overrides "
+    '\'{"a": {"password": "abcdefghijklmno"}}\'',
+    "in a field with a path": "vllm serve Qwen/Qwen3-8B "
+    "--hf-overrides.a.access_key abcdefghijklmno",
+    "by a name of its own": "MY_PASSPHRASE=abcdefghijklmno vllm serve Qwen/Qwen3-8B",
     "in an argument": "vllm serve Qwen/Qwen3-8B --root-path hf_abcdefghijklmnopqrstuvwxyz",
 }
 
@@ -98,11 +103,28 @@ def test_a_secret_in_a_refused_command_is_not_printed(create: Callable[..., Ran]
         "vllm serve --port hf_abcdefghijklmnopqrstuvwxyz a/b",
         "HF_TOKEN=hf_abcdefghijklmnopqrstuvwxyz vllm serve 'a/b",
         "vllm serve a/b --dtype hf_abcdefghijklmnopqrstuvwxyz",
+        "vllm serve https://me:abcdefghijklmno@huggingface.co/a/b",
+        "vllm serve s3://AKIAIOSFODNN7:abcdefghijklmno@bucket/b",
+        "vllm serve hf_abcdefghijklmnopqrstuvwxyz/b",
+        "vllm serve a/b --enable-lora --lora-modules x=s3://me:abcdefghijklmno@bucket/x",
+        "hf_abcdefghijklmnopqrstuvwxyz",
+        "docker run -v /run/hf_abcdefghijklmnopqrstuvwxyz:/x vllm/vllm-openai:v0.10.2 --model a/b",
     ],
 )
 def test_no_message_holds_a_secret(create: Callable[..., Ran], text: str) -> None:
     _, out, err = create("--from", text)
     assert "abcdefghijklm" not in out + err
+
+
+def test_a_secret_given_twice_is_one_variable() -> None:
+    found = made("VLLM_API_KEY=a HF_TOKEN=b vllm serve a/b --api-key c --hf-token d")
+    env = found.booster["spec"]["backends"][0]["env"]
+    assert sorted(each["name"] for each in env) == ["HF_TOKEN", "VLLM_API_KEY"]
+
+
+def test_special_tokens_of_a_model_are_no_secrets() -> None:
+    config = config_of("""vllm serve a/b --hf-overrides '{"pad_token": "<pad>", "n": 1}'""")
+    assert config["hf-overrides"] == {"pad_token": "<pad>", "n": 1}
 
 
 def test_an_unknown_flag_names_the_release_and_the_nearest(create: Callable[..., Ran]) -> None:

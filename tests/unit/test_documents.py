@@ -97,16 +97,26 @@ def test_a_mapping_that_only_begins_like_json(tmp_path: Path) -> None:
     [
         pytest.param("kind: A\na: [1, 2\nb: 3\n", ":3:2: while parsing", id="broken"),
         pytest.param("kind: A\n\tb: 1\n", ":2:1: while scanning", id="tab"),
-        pytest.param("kind: A\nb: 1\nb: 2\n", ':3:1: the key "b" stands here twice', id="twice"),
+        pytest.param("kind: A\nb: 1\nb: 2\n", ':3:1: the key "b" is here twice', id="twice"),
         pytest.param("kind: A\nb: .inf\n", ':2:4: ".inf" has no meaning in JSON', id="infinite"),
         pytest.param("kind: A\nb: !x y\n", ':2:4: "y" has no meaning in JSON', id="unknown tag"),
-        pytest.param("kind: A\nb: &r {a: *r}\n", ":2:4: an alias stands inside", id="endless"),
+        pytest.param("kind: A\nb: &r {a: *r}\n", ":2:4: an alias is inside", id="endless"),
         pytest.param("kind: A\n? [1]\n: 2\n", ":2:3: a key must be a string", id="list as key"),
         pytest.param("kind: A\n<<: 3\n", ":2:5: only mappings can be merged", id="merged number"),
         pytest.param("- kind: A\n", ":1: this is no Kubernetes object: it has no kind", id="list"),
         pytest.param("just words\n", ":1: this is no Kubernetes object", id="text"),
         pytest.param("kind: List\nitems: [3]\n", ":1: this is no Kubernetes object", id="items"),
         pytest.param("kind: A\nb: \x01\n", ": ", id="control character"),
+        pytest.param(
+            f"kind: A\nb: {'[' * 3000}{']' * 3000}\n", ":2:103: nested more than", id="deep"
+        ),
+        pytest.param(f'{{"kind": {"[" * 9000}{"]" * 9000}}}', ":1:109: nested", id="deep JSON"),
+        pytest.param(
+            "kind: A\na: &a0 [x]\n"
+            + "".join(f"b{n}: &a{n} [{','.join(9 * [f'*a{n - 1}'])}]\n" for n in range(1, 20)),
+            ":",
+            id="aliases of aliases",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_place(tmp_path: Path, text: str, said: str) -> None:

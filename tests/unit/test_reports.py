@@ -107,8 +107,8 @@ def test_no_object_can_write_a_command_of_github(run: Run) -> None:
 @pytest.mark.parametrize("output", ["github", "sarif", "junit"])
 def test_input_that_cannot_be_read_is_reported_with_its_line(run: Run, output: str) -> None:
     code, out, err = run(output, broken="kind: A\nb: 1\nb: 2\n")
-    assert (code, err) == (2, 'Error: broken.yaml:3:1: the key "b" stands here twice\n')
-    said = 'the key "b" stands here twice'
+    assert (code, err) == (2, 'Error: broken.yaml:3:1: the key "b" is here twice\n')
+    said = 'the key "b" is here twice'
     if output == "github":
         assert (
             out == f"::error file=broken.yaml,line=3,col=1,title=model-booster validate::{said}\n"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modelbooster.cli.cluster.wait import seconds_of
-from modelbooster.cli.cluster_options import cluster_options, with_cluster
+from modelbooster.cli.cluster_options import booster_name, cluster_options, with_cluster
 
 if TYPE_CHECKING:
     from modelbooster.observe.access import Cluster
@@ -19,7 +19,7 @@ PROMPT = "Say hello in one short sentence."
 
 def _command(name: str, help_text: str, *, as_json: bool) -> click.Command:
     @click.command(name, help=help_text)
-    @click.argument("name")
+    @click.argument("name", callback=booster_name)
     @click.argument("prompt", required=False)
     @click.option(
         "--router",

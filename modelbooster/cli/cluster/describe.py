@@ -30,7 +30,7 @@ def describe(words: tuple[str, ...], **options: Any) -> None:
     object is followed by what status shows.
     """
     from app.errors import UsageError
-    from modelbooster.observe.kinds import MODEL_BOOSTERS, kind_named, kind_names
+    from modelbooster.observe.kinds import MODEL_BOOSTERS, kind_named, kind_names, split_name
 
     if len(words) > 2:
         raise UsageError(f"describe takes a kind and one name, not {len(words)} words")
@@ -40,6 +40,13 @@ def describe(words: tuple[str, ...], **options: Any) -> None:
 
         describe_template(name)
         return
+    if not kinds and name in TEMPLATE_KINDS:
+        raise UsageError("name the template: model-booster describe template NAME")
+    inner, name = split_name(name)
+    if inner is not None:
+        kinds = [*kinds, inner.names[0]]
+    if len(kinds) > 1:
+        raise UsageError("the kind is given twice; write KIND NAME or KIND/NAME")
     shown = kind_named(kinds[0]) if kinds else MODEL_BOOSTERS
     if shown is None:
         raise UsageError(

@@ -47,8 +47,11 @@ def get(
         _print_templates(name, output)
         return
     from app.errors import UsageError
-    from modelbooster.observe.kinds import MODEL_BOOSTERS, kind_named, kind_names
+    from modelbooster.observe.kinds import MODEL_BOOSTERS, kind_named, kind_names, split_name
 
+    if kind and "/" in kind and name is None:
+        inner, name = split_name(kind)
+        kind = inner.names[0] if inner else None
     shown = MODEL_BOOSTERS if kind is None else kind_named(kind)
     if shown is None:
         raise UsageError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modelbooster.cli.cluster.wait import seconds_of
-from modelbooster.cli.cluster_options import cluster_options, with_cluster
+from modelbooster.cli.cluster_options import booster_name, cluster_options, with_cluster
 from modelbooster.cli.options import REFUSED
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", callback=booster_name)
 @click.option("--backend", help="Only pods of this backend.")
 @click.option(
     "-c",

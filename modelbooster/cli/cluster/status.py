@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelbooster.cli.cluster_options import all_namespaces_option, cluster_options, with_cluster
+from modelbooster.cli.cluster_options import (
+    all_namespaces_option,
+    booster_name,
+    cluster_options,
+    with_cluster,
+)
 from modelbooster.cli.output import output_option, screen_of
 
 if TYPE_CHECKING:
@@ -23,7 +28,7 @@ _HOME = "\x1b[H"
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, callback=booster_name)
 @all_namespaces_option
 @click.option("-l", "--selector", default="", help="Label selector of ModelBoosters.")
 @click.option("-w", "--watch", is_flag=True, help="Show changes until you press Ctrl-C.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelbooster.cli.cluster_options import cluster_options, with_cluster
+from modelbooster.cli.cluster_options import booster_name, cluster_options, with_cluster
 
 if TYPE_CHECKING:
     from modelbooster.observe.access import Cluster
@@ -20,7 +20,7 @@ TIMED_OUT = 3
 
 
 @click.command(name="wait")
-@click.argument("name")
+@click.argument("name", callback=booster_name)
 @click.option(
     "--for",
     "goal",

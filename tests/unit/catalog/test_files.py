@@ -11,7 +11,8 @@ import yaml
 
 from app.catalog import files
 from app.catalog.files import FOLDER, CatalogError, read_model
-from app.catalog.templates import find_template, template_names, templates
+from app.catalog.templates import UnknownTemplate, find_template, template_names, templates
+from modelbooster.authoring.composing import template_of
 
 PATTERN: dict[str, Any] = yaml.safe_load((FOLDER / "Qwen/Qwen3-32B.yaml").read_text())
 
@@ -84,4 +85,17 @@ def test_names_of_templates_and_of_boosters_are_unique() -> None:
 
 
 def test_a_template_is_found_by_its_bare_name_too() -> None:
-    assert find_template("Qwen3-32B") == find_template("Qwen/Qwen3-32B")
+    wanted = find_template("Qwen/Qwen3-32B")
+    for name in ("Qwen3-32B", "qwen3-32b", "QWEN/qwen3-32b"):
+        assert find_template(name) == wanted
+    assert find_template("qwen3-32b-npu") == find_template("Qwen/Qwen3-32B-NPU")
+    for name in ("hf://Qwen/Qwen3-32B", "https://huggingface.co/Qwen/Qwen3-32B/"):
+        assert template_of(name) == wanted
+
+
+def test_an_unknown_name_says_how_to_list_all() -> None:
+    with pytest.raises(UnknownTemplate) as caught:
+        find_template("zzz")
+    assert str(caught.value) == (
+        "template 'zzz' not found; \"model-booster get templates\" lists all"
+    )
