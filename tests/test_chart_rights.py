@@ -167,6 +167,8 @@ def test_no_role_has_wildcards_or_privilege_escalation(file: str) -> None:
 
 def test_users_roles_cover_model_boosters() -> None:
     view = one(rendered(), "ClusterRole", f"{FULLNAME}-view")
+    seen = {(g, r) for rule in view["rules"] for g in rule["apiGroups"] for r in rule["resources"]}
+    assert seen == {(resource.group, resource.plural) for resource in (MODEL_BOOSTER, *CHILDREN)}
     edit = one(rendered(), "ClusterRole", f"{FULLNAME}-edit")
     prefix = "rbac.authorization.k8s.io/aggregate-to-"
     assert {k for k in view["metadata"]["labels"] if k.startswith(prefix)} == {
