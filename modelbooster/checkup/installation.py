@@ -67,6 +67,11 @@ class Component:
         """Namespaces of the ModelBoosters that it handles; empty for all."""
         return tuple(filter(None, self.settings.get("NAMESPACES", "").split(",")))
 
+    @property
+    def lease_namespace(self) -> str:
+        """Namespace of the Lease for leader election."""
+        return self.settings.get("LEASE_NAMESPACE") or self.namespace
+
     def is_on(self, setting: str, *, default: bool = False) -> bool:
         """Whether a setting is true."""
         text = self.settings.get(setting, "")

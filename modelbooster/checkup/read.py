@@ -107,7 +107,7 @@ async def _read_installation(kube: Kube, facts: Facts) -> Facts:
     if webhook and (secret := secret_of(webhook)):
         reads["certificates"] = get_one(kube, SECRET, webhook.namespace, secret)
     if controller and (name := controller.settings.get("LEASE_NAME")):
-        reads["leases"] = get_one(kube, LEASE, controller.namespace, name)
+        reads["leases"] = get_one(kube, LEASE, controller.lease_namespace, name)
     facts = replace(facts, operator_rights=await review_operator(kube, installation))
     facts = replace(facts, **await _all(**reads))
     if facts.serves_boosters:

@@ -71,8 +71,9 @@ def _controller_rights(controller: Component) -> Iterator[Right]:
     yield from _release_rights(controller)
     if controller.is_on("LEADER_ELECTION", default=True):
         leases, name = "leases.coordination.k8s.io", controller.settings.get("LEASE_NAME", "")
-        yield from (Right(verb, leases, name, controller.namespace) for verb in ("get", "update"))
-        yield Right("create", leases, "", controller.namespace)
+        where = controller.lease_namespace
+        yield from (Right(verb, leases, name, where) for verb in ("get", "update"))
+        yield Right("create", leases, "", where)
 
 
 def _release_rights(component: Component) -> Iterator[Right]:
