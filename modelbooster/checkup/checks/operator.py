@@ -82,7 +82,7 @@ def leader(facts: Facts) -> Finding:
         return skipped("the controller is not installed, or not visible to you")
     if not controller.is_on("LEADER_ELECTION", default=True):
         return ok("leader election is off; there is one controller")
-    name = f"{controller.namespace}/{controller.settings.get('LEASE_NAME', '')}"
+    name = f"{controller.lease_namespace}/{controller.settings.get('LEASE_NAME', '')}"
     lease = facts.leases.first
     remedy = f"kubectl -n {controller.namespace} logs deployment/{controller.name} --tail=50"
     restart = f"kubectl -n {controller.namespace} rollout restart deployment/{controller.name}"
