@@ -68,7 +68,7 @@ browser: install ## Find or install the browser that shows the dashboard in test
 
 .PHONY: test-unit
 test-unit: install ## Run the tests of pure code, with few generated examples (seconds).
-	$(PYTEST) -n $(UNIT_WORKERS) --dist worksteal -m 'not slow' --hypothesis-profile=quick $(UNIT) $(PYTEST_ARGS)
+	$(PYTEST) -n $(UNIT_WORKERS) --dist worksteal --capture=sys -m 'not slow' --hypothesis-profile=quick $(UNIT) $(PYTEST_ARGS)
 
 # The Python versions to test; each has its own virtual environment.
 PYTHONS ?= $(wildcard $(foreach minor,11 12 13,$(HOME)/.pyenv/versions/3.$(minor).*/bin/python))

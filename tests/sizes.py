@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 IN_FULL = bool(os.environ.get("TESTS_IN_FULL"))
 """Whether slow tests run at full length; ``make test-all`` sets it."""
 
-QUICK_EXAMPLES, THOROUGH_EXAMPLES = 20, 5000
+QUICK_EXAMPLES, THOROUGH_EXAMPLES = 10, 5000
 """Generated examples per test in ``make test-unit``, and in a run of hours; otherwise 100."""
 
 # No example has a time limit, because other work on the machine would decide whether it is met.
@@ -35,10 +35,10 @@ def examples(count: int) -> settings:
     """Returns settings for a property test.
 
     Args:
-        count: generated examples; more if the profile asks for more, a fifth if it is ``quick``.
+        count: generated examples; more if the profile asks for more, a tenth if it is ``quick``.
     """
     usual = _usual_examples()
-    most = count * usual // 100 if usual <= QUICK_EXAMPLES else max(count, usual)
+    most = max(1, count * usual // 100) if usual <= QUICK_EXAMPLES else max(count, usual)
     return settings(max_examples=most, deadline=None, suppress_health_check=list(HealthCheck))
 
 

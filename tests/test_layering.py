@@ -277,12 +277,22 @@ def _faults_of(path: Path, root: Path) -> Iterator[str]:
 @cache
 def _import_nodes(text: str) -> list[ast.Import | ast.ImportFrom | ast.Name]:
     """Returns the import statements of a file, and every call of ``__import__``."""
-    return [
-        node
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        or (isinstance(node, ast.Name) and node.id == "__import__")
-    ]
+    tree = ast.parse(text)
+    names: list[ast.Import | ast.ImportFrom | ast.Name] = []
+    if "__import__" in text:
+        found = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+        names = [node for node in found if node.id == "__import__"]
+    return [*_import_statements(tree), *names]
+
+
+def _import_statements(parent: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yields the imports in a statement, without a look at expressions, which have none."""
+    if isinstance(parent, ast.Import | ast.ImportFrom):
+        yield parent
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        children = getattr(parent, field, ())
+        for child in children if isinstance(children, list) else ():
+            yield from _import_statements(child)
 
 
 def _module(path: Path, root: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -47,23 +48,27 @@ def walk(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ..
 
 
 @cache
-def leaves(case: str) -> list[tuple[tuple[str, ...], Any]]:
-    """Everything in the specs of all children of a case; tests must not change it."""
-    return [part for child in all_children(case) for part in walk(child["spec"])]
+def everything() -> list[tuple[str, tuple[str, ...], Any]]:
+    """Case, path and value of everything in the specs of all children; do not change it."""
+    return [
+        (case, path, value)
+        for case in CASES
+        for child in all_children(case)
+        for path, value in walk(child["spec"])
+    ]
 
 
-@EVERY
-def test_children_are_rendered_in_the_order_of_apply(case: str) -> None:
+def test_children_are_rendered_in_the_order_of_apply() -> None:
     order = [resource.kind for resource in CHILDREN]
-    for profile in PROFILES:
+    for case, profile in itertools.product(CASES, PROFILES):
         kinds = [order.index(child["kind"]) for child in children(case, profile)]
-        assert kinds == sorted(kinds)
-        assert kinds.count(order.index("ModelRoute")) == 1
+        assert kinds == sorted(kinds), case
+        assert kinds.count(order.index("ModelRoute")) == 1, case
 
 
-@EVERY
-def test_rendering_is_deterministic(case: str) -> None:
-    assert json.dumps(all_children(case)) == json.dumps(all_children(case))
+def test_rendering_is_deterministic() -> None:
+    for case in CASES:
+        assert json.dumps(all_children(case)) == json.dumps(all_children(case)), case
 
 
 @EVERY
@@ -90,34 +95,31 @@ def test_shared_parts_are_never_modified(case: str) -> None:
         assert json.dumps([child.object for child in wanted]) == before
 
 
-@EVERY
-def test_empty_fields_are_not_sent(case: str) -> None:
+def test_empty_fields_are_not_sent() -> None:
     """No null, and nothing that Go omits: empty lists, or empty strings outside of maps."""
-    for path, value in leaves(case):
-        assert value is not None, path
-        assert value != [], path
-        assert value != "" or path[-1] in {"value", "args"} or "matchLabels" in path, path
+    for case, path, value in everything():
+        assert value is not None, (case, path)
+        assert value != [], (case, path)
+        is_map = path[-1:] in {("value",), ("args",)} or "matchLabels" in path
+        assert value != "" or is_map, (case, path)
 
 
-@EVERY
-def test_pod_templates_hold_no_volatile_values(case: str) -> None:
+def test_pod_templates_hold_no_volatile_values() -> None:
     four = {"model-name", "backend-name", "model-uid", "managed-by"}
-    for path, value in leaves(case):
+    for case, path, value in everything():
         if path[-1:] == ("labels",):
-            assert {name.removeprefix("workload.serving.volcano.sh/") for name in value} == four
-        assert "annotations" not in path
+            names = {name.removeprefix("workload.serving.volcano.sh/") for name in value}
+            assert names == four, case
+        assert "annotations" not in path, case
 
 
-@EVERY
-def test_quantities_and_durations_are_in_canonical_form(case: str) -> None:
-    for path, value in leaves(case):
-        if {"limits", "requests"} & set(path[-2:-1]) or path[-1:] in {
-            ("targetValue",),
-            ("divisor",),
-        }:
-            assert value == canonical_quantity(value)
-        if path[-1:] in {("period",), ("retryInterval",), ("panicModeHold",)}:
-            assert DURATION.fullmatch(value)
+def test_quantities_and_durations_are_in_canonical_form() -> None:
+    for case, path, value in everything():
+        name = path[-1] if path else ""
+        if path[-2:-1] in {("limits",), ("requests",)} or name in {"targetValue", "divisor"}:
+            assert value == canonical_quantity(value), (case, path)
+        if name in {"period", "retryInterval", "panicModeHold"}:
+            assert DURATION.fullmatch(value), (case, path)
 
 
 AMOUNT = st.one_of(
@@ -149,12 +151,10 @@ def test_any_valid_quantity_becomes_canonical(limits: Object) -> None:
     assert seen >= 6 * len(limits)
 
 
-@EVERY
-def test_every_container_has_resources(case: str) -> None:
-    for child in all_children(case):
-        for path, value in walk(child["spec"]):
-            if path[-1:] in {("containers",), ("initContainers",)} and isinstance(value, list):
-                assert all("resources" in container for container in value)
+def test_every_container_has_resources() -> None:
+    for case, path, value in everything():
+        if path[-1:] in {("containers",), ("initContainers",)} and isinstance(value, list):
+            assert all("resources" in container for container in value), (case, path)
 
 
 def test_download_options() -> None:

@@ -19,7 +19,7 @@ from tests.sizes import IN_FULL
 
 TABLES = [table(engine, release) for engine in ENGINES for release in releases(engine)]
 AT_A_TIME = 20
-EXAMPLES = settings().max_examples // (1 if IN_FULL else 20)
+EXAMPLES = max(1, settings().max_examples // (1 if IN_FULL else 20))
 """Values for each flag: 1 in ``make test-unit``, 5 in ``make test``, 100 in ``make test-all``."""
 BATCHES = [
     pytest.param(

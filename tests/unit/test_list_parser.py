@@ -68,10 +68,11 @@ def test_null_is_no_items() -> None:
     )
 
 
-@pytest.mark.parametrize("length", range(len(orjson.dumps(LIST))))
-def test_a_list_that_is_cut_off_is_none(length: int) -> None:
-    with pytest.raises(Garbled):
-        parsed([orjson.dumps(LIST)[:length]])
+def test_a_list_that_is_cut_off_is_none() -> None:
+    body = orjson.dumps(LIST)
+    for length in range(len(body)):
+        with pytest.raises(Garbled):
+            parsed([body[:length]])
 
 
 @pytest.mark.parametrize(
