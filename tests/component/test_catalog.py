@@ -126,14 +126,22 @@ def test_the_definition_of_kthena_accepts_every_booster_with_vllm(
     plane: ControlPlane, all_cases: list[Case], release: str
 ) -> None:
     definition = copy.deepcopy(crds.kthena_booster(KTHENAS[release]))
-    # Under another group, because ours is installed under its own.
+    # With names of its own, so that kubectl in other tests does not take it for ours.
     group = f"{release.replace('.', '-')}.example"
-    definition["metadata"] = {"name": f"modelboosters.{group}"}
-    definition["spec"]["group"] = group
+    resource = Resource(group, "v1alpha1", "boostersofkthena", "BoosterOfKthena")
+    definition["metadata"] = {"name": f"{resource.plural}.{group}"}
+    definition["spec"] |= {
+        "group": group,
+        "names": {
+            "plural": resource.plural,
+            "singular": "boosterofkthena",
+            "kind": resource.kind,
+            "listKind": f"{resource.kind}List",
+        },
+    }
     crds.install(plane.api, [definition])
-    resource = Resource(group, "v1alpha1", "modelboosters", "ModelBooster")
     objects = distinct(
-        (case.name, {**case.booster, "apiVersion": f"{group}/v1alpha1"})
+        (case.name, {**case.booster, "apiVersion": resource.api_version, "kind": resource.kind})
         for case in all_cases
         if case.release == release and case.engine == "vllm"
     )

@@ -158,7 +158,9 @@ async def test_two_concurrent_controllers_converge(
             churn.flaps = False
             seconds, wrong = await until_right(world, 60)
             assert wrong == [], f"seed {seed}, after {seconds:.0f} s"
-            for _ in range(4):  # status details are batched for up to ten seconds
+            # Status details are batched for up to ten seconds, and a store that missed an event is
+            # compared with the API server once a minute.
+            for _ in range(8):
                 begun = audit.now(plane)
                 await asyncio.sleep(12)
                 late = written(plane, world.namespace, begun)

@@ -96,9 +96,9 @@ def test_what_to_use_instead_exists_where_the_flag_is_gone(name: str) -> None:
 
 @pytest.mark.slow
 def test_a_wheel_has_the_tables(tmp_path: Path) -> None:
-    for name in ("app", "certs", "controller", "webhook"):
+    for name in ("app", "certs", "controller", "downloader", "modelbooster", "webhook"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     build = "import setuptools.build_meta as b; b.build_wheel('.')"
 
