@@ -383,7 +383,6 @@ async def test_rolling_update_loses_no_request() -> None:
 
 @pytest.mark.fault("F62")
 async def test_half_open_clients_do_not_delay_shutdown() -> None:
-    before = tls_transports()
     # Nothing but the time for closing can end a client's part before the test runs out of time.
     limits = Limits(
         closing_seconds=0.3,
@@ -407,14 +406,9 @@ async def test_half_open_clients_do_not_delay_shutdown() -> None:
     # asyncio does not close what was in a handshake when its server closed, and then warns of it.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        while tls_transports() > before:
-            await asyncio.sleep(0.05)
-
-
-def tls_transports() -> int:
-    """Returns how many TLS connections of asyncio there are; those of uvloop do not count."""
-    gc.collect()
-    return sum(type(each).__name__ == "_SSLProtocolTransport" for each in gc.get_objects())
+        for _ in range(10):  # the timers of handshakes are late on a busy machine
+            await asyncio.sleep(limits.handshake_seconds)
+            gc.collect()
 
 
 @pytest.mark.fault("F64")
