@@ -56,7 +56,7 @@ def run(forks: subprocess.Popen[str], cache: Path, kill_after: float | None = No
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [6, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_model_is_whole_or_away_after_every_kill(
     forks: subprocess.Popen[str], hub: Hub, cache: Path, tmp_path: Path, kills: int
 ) -> None:
@@ -64,7 +64,7 @@ def test_a_model_is_whole_or_away_after_every_kill(
     hub.faults.pause = 0.02
     began = time.monotonic()
     run(forks, cache)
-    # All 200 reach into the last steps of a run; a few need not.
+    # All 60 reach into the last steps of a run; a few need not.
     longest = 1.2 * (time.monotonic() - began) if kills > 50 else 0.4
     shutil.rmtree(cache / "m")
     killed = wholes = 0
