@@ -1,7 +1,7 @@
 """The images of the engines that templates use, by the resource that counts the devices.
 
 Each is pinned to a release, so that a ModelBooster means the same tomorrow. The release is the
-newest one of which ``app.engines`` has a table, where the project publishes an image of it.
+newest that ``app.engines`` has a table for and that the project publishes an image of.
 """
 
 from __future__ import annotations

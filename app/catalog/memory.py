@@ -63,7 +63,7 @@ BLOCK = 16
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The devices of one engine, and what it shall do with them.
+    """The devices of one engine, and how it uses them.
 
     Args:
         device_memory: bytes of one device that a process can use.
@@ -172,7 +172,7 @@ def memory_of(model: ModelFacts, layout: Layout) -> Breakdown:
 
     Args:
         model: the model.
-        layout: the devices, and what the engine shall do with them.
+        layout: the devices, and how the engine uses them.
     """
     stage = ceil(model.layers / layout.pipeline) / model.layers
     padding = PADDING.get(model.weights.precision, 1.0)

@@ -39,7 +39,7 @@ class Choices:
         cache_uri: where pods keep downloads.
         resource: the extended resource that counts the devices.
         pods: pods of one engine.
-        kthena: kthena release whose own schema shall accept the object as well.
+        kthena: kthena release whose own schema must accept the object as well.
     """
 
     name: str | None = None

@@ -88,7 +88,7 @@ def choose(
 
 
 def _price(choice: Choice) -> int:
-    """Returns what stands for the price of a device: its memory."""
+    """Returns the memory of a device, which is used in place of its price."""
     return device_memory(choice.profile)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _SOURCE = "\N{NULL}create"
-"""Stands for the file in messages, which have none here."""
+"""Used in messages in place of a file name."""
 
 FORMATS = ("yaml", "json", "name")
 
