@@ -16,6 +16,7 @@ from app.catalog.images import image_of, release_in
 from app.catalog.layouts import layout_of
 from app.catalog.memory import Breakdown, memory_of
 from app.catalog.parameters import Values, ValuesError
+from app.catalog.rendering.checks import usable_engine
 from app.catalog.rendering.render import TOKEN_SECRET, render
 from app.catalog.templates import (
     Template,
@@ -75,7 +76,7 @@ def compose(
         values: values of its parameters.
         offers: the devices that there are; None for the first profile that fits.
         engine: the engine, if the user chooses it.
-        kthena: the kthena release whose own schema shall accept the object as well.
+        kthena: the kthena release whose own schema must accept the object as well.
 
     Raises:
         NothingFits: it fits on none of the devices.
@@ -100,14 +101,7 @@ def _named(template: Template, values: Values, engine: EngineName | None) -> Cho
         names = ", ".join(profile.name for profile in template.profiles)
         raise ValuesError(f'profile: "{values.profile}" is none of {names}')
     (profile, *_) = named
-    usable = engines_of(template, profile)
-    chosen = engine or usable[0]
-    if chosen not in usable:
-        served = " or ".join(LABELS[name] for name in usable)
-        raise ValuesError(
-            f"engine: {LABELS[chosen]} does not serve {template.name} with the profile "
-            f"{profile.name}; {served} does"
-        )
+    chosen = usable_engine(template, profile, engine, f"with the profile {profile.name}")
     context = values.max_model_len
     wanted = replace(profile, context=context) if context else profile
     breakdown = _memory(template, wanted, chosen)

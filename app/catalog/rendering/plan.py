@@ -9,6 +9,7 @@ from app.catalog.facts.fields import EngineName
 from app.catalog.facts.serving import Profile
 from app.catalog.images import image_of
 from app.catalog.parameters import Values, ValuesError
+from app.catalog.rendering.checks import usable_engine
 from app.catalog.templates import Template, engines_of
 from app.engines.names import LABELS
 
@@ -69,14 +70,7 @@ def plan_of(
     """
     engine = engine or values.engine
     profile = profile or _profile(template, values, engine)
-    usable = engines_of(template, profile)
-    engine = engine or usable[0]
-    if engine not in usable:
-        served = " or ".join(LABELS[name] for name in usable)
-        raise ValuesError(
-            f"engine: {LABELS[engine]} does not serve {template.name} on {profile.device}; "
-            f"{served} does"
-        )
+    engine = usable_engine(template, profile, engine, f"on {profile.device}")
     if values.max_model_len is not None and values.max_model_len > template.model.context:
         raise ValuesError(
             f"maxModelLen: {values.max_model_len} is more than the {template.model.context} "

@@ -11,6 +11,7 @@ from app.catalog.facts.fields import EngineName
 from app.catalog.facts.serving import Connector, Profile
 from app.catalog.parameters import Values, ValuesError, check_values
 from app.catalog.rendering.arguments import arguments_of
+from app.catalog.rendering.checks import refuse_given
 from app.catalog.rendering.plan import Plan, plan_of
 from app.catalog.rendering.scale import scale_of
 from app.catalog.templates import Template
@@ -55,7 +56,7 @@ def render(
         values: values of its parameters.
         profile: the profile, if it is chosen already; it need not be one of the template's.
         engine: the engine, if it is chosen already.
-        release: a release of kthena whose own CustomResourceDefinition shall accept the object as
+        release: a release of kthena whose own CustomResourceDefinition must accept the object as
             well: it decides between ``backends`` and ``backend``, and between ``replicas`` and
             bounds. Ours accepts all forms.
 
@@ -163,9 +164,7 @@ def _workers(plan: Plan, served_name: str) -> list[Object]:
             "decodeWorkerReplicas": values.decode_worker_replicas,
             "decodeWorkerPods": values.decode_worker_pods,
         }
-        for name, value in given.items():
-            if value is not None:
-                raise ValuesError(f"{name}: {plan.template.name} has no decode worker")
+        refuse_given(given, f"{plan.template.name} has no decode worker")
     return workers
 
 

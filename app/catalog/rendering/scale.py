@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from app.apis.kinds import PROFILES
 from app.apis.kinds import Profile as KthenaProfile
 from app.catalog.parameters import Values, ValuesError
+from app.catalog.rendering.checks import refuse_given
 from app.values.meta import Object
 
 METRIC = "kthena:num_requests_waiting"
@@ -88,6 +89,4 @@ def _no_policy(values: Values) -> None:
         "scalingCost": values.scaling_cost,
         "scaleToZeroGracePeriod": values.scale_to_zero_grace_period,
     }
-    for name, value in given.items():
-        if value is not None:
-            raise ValuesError(f"{name}: needs autoscaling; set minReplicas below maxReplicas")
+    refuse_given(given, "needs autoscaling; set minReplicas below maxReplicas")
