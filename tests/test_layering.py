@@ -129,7 +129,6 @@ LAYERS = {
         others=("pydantic",),
     ),
     "modelbooster.probes": Layer(ours=("app.metrics",), others=("starlette", "prometheus_client")),
-    "modelbooster.webhook_check": Layer(ours=(*VOCABULARY, "app.kube")),
     # Files and YAML belong to the command line.
     # Which pods wait for a rollout is decided in one place, for the controller and for files.
     "modelbooster.offline": Layer(ours=(*MEANING, "controller.plan"), others=("yaml", "orjson")),
@@ -151,7 +150,8 @@ LAYERS = {
     ),
     # A page for people without a terminal; its connections are limited as those of the webhook.
     "modelbooster.dashboard": Layer(
-        ours=(*MEANING, "modelbooster.observe", "webhook"), others=("starlette", "orjson")
+        ours=(*MEANING, "modelbooster.observe", "modelbooster.parts.http", "webhook"),
+        others=("starlette", "orjson"),
     ),
     # Commands that start engines, read as data.
     "modelbooster.commandline": Layer(
@@ -164,7 +164,7 @@ LAYERS = {
     "modelbooster.parts": Layer(ours=OPERATOR, others=("starlette",)),
     "modelbooster.process": Layer(ours=OPERATOR, others=("uvloop",)),
     "modelbooster.cli": Layer(ours=OPERATOR, others=("click",)),
-    # It starts the programs, of which the downloader is one.
+    # It starts the programs; the downloader is one of them.
     "modelbooster.cli.entry": Layer(ours=("modelbooster.cli", "downloader.main")),
     "modelbooster.__main__": Layer(ours=("modelbooster.cli",)),
     # A program of its own, in an image of its own; it shares no code with the operator, so that

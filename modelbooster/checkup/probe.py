@@ -10,26 +10,37 @@ from app.kube import Kube
 from app.values.meta import Object
 from modelbooster.checkup.facts import Outcome, Probe
 
+FLAG = "no-such-flag"
+"""A flag that no engine has. The CustomResourceDefinition allows it, the webhook does not."""
 
-def probe_object(namespace: str, *, valid: bool) -> Object:
-    """Returns a ModelBooster for a dry run.
 
-    Only our webhook rejects the invalid one: schema and CEL rules allow two numbers of replicas
-    that differ, but without an autoscaling policy nothing chooses between them.
+def probe_object(namespace: str, *, valid: bool, prefix: str = "doctor") -> Object:
+    """Returns a ModelBooster for a dry run. Only our webhook rejects the invalid one.
+
+    Args:
+        namespace: its namespace.
+        valid: whether the webhook accepts it.
+        prefix: what its name begins with.
     """
-    worker = {"type": "server", "image": "vllm/vllm-openai:v0.9.2", "replicas": 1, "pods": 1}
+    worker = {
+        "type": "server",
+        "image": "vllm/vllm-openai:v0.9.2",
+        "replicas": 1,
+        "pods": 1,
+        "config": {"max-model-len": 1024} if valid else {FLAG: True},
+    }
     backend = {
         "name": "probe",
         "type": "vLLM",
         "modelURI": "hf://owner/model",
         "minReplicas": 1,
-        "maxReplicas": 1 if valid else 2,
+        "maxReplicas": 1,
         "workers": [worker],
     }
     return {
         "apiVersion": MODEL_BOOSTER.api_version,
         "kind": MODEL_BOOSTER.kind,
-        "metadata": {"name": f"doctor-{token_hex(4)}", "namespace": namespace},
+        "metadata": {"name": f"{prefix}-{token_hex(4)}", "namespace": namespace},
         "spec": {"backends": [backend]},
     }
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 from collections.abc import Callable
 
 from starlette.applications import Starlette
 
-from app.errors import UsageError
-from webhook.connection import Connection
-from webhook.connections import Connections, Limits
-from webhook.limiter import InFlightLimiter
+from modelbooster.parts.http import http_server
+from webhook.connections import Limits
 
 LIMITS = Limits(
     header_seconds=5.0,
@@ -26,24 +23,6 @@ LIMITS = Limits(
     eviction_seconds=0.2,
 )
 """Browsers open connections ahead and keep them for a while."""
-
-SHUTDOWN_SECONDS = 1.0
-
-
-def listen(address: str, port: int) -> socket.socket:
-    """Returns a listening socket.
-
-    Raises:
-        UsageError: the program cannot listen there.
-    """
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        return socket.create_server((address, port), family=family)
-    except OSError as exc:
-        why = os.strerror(exc.errno) if exc.errno else str(exc)
-        raise UsageError(
-            f"{address} port {port} cannot be listened on: {why}; choose another with --port"
-        ) from exc
 
 
 async def serve(
@@ -59,16 +38,7 @@ async def serve(
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    connections, limiter = Connections(LIMITS), InFlightLimiter()
-    server = await loop.create_server(
-        # No body is read.
-        lambda: Connection(app, connections, limiter, meters={}),
-        sock=listening,
-    )
-    host, port = listening.getsockname()[:2]
-    on_listening(f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/")
-    try:
+    async with http_server(app, listening, LIMITS):
+        host, port = listening.getsockname()[:2]
+        on_listening(f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/")
         await stop.wait()
-    finally:
-        server.close()
-        await connections.shutdown(SHUTDOWN_SECONDS)

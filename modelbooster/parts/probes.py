@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from starlette.applications import Starlette
 
 from app.metrics import Metrics
+from modelbooster.parts.http import http_server
 from modelbooster.parts.tasks import listen
 from modelbooster.probes import ReadyCheck, observe_app
 from modelbooster.settings import Settings
-from webhook.connection import Connection
-from webhook.connections import Connections, Limits
-from webhook.limiter import InFlightLimiter
+from webhook.connections import Limits
 
 LIMITS = Limits(
     header_seconds=2.0,
@@ -26,9 +24,6 @@ LIMITS = Limits(
     eviction_seconds=0.2,
 )
 """The port has no TLS and no authentication. These limits keep it free for the kubelet."""
-
-SHUTDOWN_SECONDS = 1.0
-"""How long replies in progress may take when the process ends."""
 
 
 class Probes:
@@ -59,14 +54,5 @@ class Probes:
 
     async def run(self) -> None:
         """Serves until it is cancelled."""
-        connections, limiter = Connections(self._limits), InFlightLimiter()
-        server = await asyncio.get_running_loop().create_server(
-            # No body is read.
-            lambda: Connection(self._app, connections, limiter, meters={}),
-            sock=self._listening,
-        )
-        try:
+        async with http_server(self._app, self._listening, self._limits) as server:
             await server.serve_forever()
-        finally:
-            server.close()
-            await connections.shutdown(SHUTDOWN_SECONDS)

@@ -20,7 +20,7 @@ def check_webhook(**options: Any) -> None:
     A dry run of a valid ModelBooster must be accepted, and one of an invalid ModelBooster rejected.
     Nothing is stored. Needs the right to create ModelBoosters in the namespace.
     """
-    from modelbooster.webhook_check import refusal
+    from modelbooster.checkup.webhook_check import refusal
 
     async def work(cluster: Cluster) -> str:
         return await refusal(cluster.kube, cluster.namespace)

@@ -45,16 +45,21 @@ def dashboard(port: int, address: str, hosts: tuple[str, ...], **options: Any) -
     async def run(cluster: Cluster) -> None:
         from modelbooster.dashboard.app import LOCAL_HOSTS, dashboard_app
         from modelbooster.dashboard.fleet import fleet_of
-        from modelbooster.dashboard.server import listen, serve
+        from modelbooster.dashboard.server import serve
         from modelbooster.dashboard.source import Source
         from modelbooster.observe.overview import read_overview
+        from modelbooster.parts.tasks import listen
 
         async def read() -> Object:
             return fleet_of(await read_overview(cluster), cluster.context or "this cluster")
 
         await read()  # so that a wrong context is told here, not in the browser
         names = (*LOCAL_HOSTS, address if ":" not in address else f"[{address}]", *hosts)
-        await serve(dashboard_app(Source(read), names), listen(address, port), click.echo)
+        try:
+            listening = listen(address, port)
+        except UsageError as exc:
+            raise UsageError(f"{exc}; choose another with --port") from exc
+        await serve(dashboard_app(Source(read), names), listening, click.echo)
 
     if not is_local:
         click.echo(
