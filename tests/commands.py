@@ -12,6 +12,9 @@ import termios
 from fcntl import ioctl
 from pathlib import Path
 
+import pytest
+
+from modelbooster.cli.main import main
 from tests.conftest import Ran
 
 PROGRAM = str(Path(sys.executable).with_name("model-booster"))
@@ -39,6 +42,19 @@ def run(kubeconfig: Path | str, *args: str, stdin: str = "", **environment: str)
         check=False,
     )
     return Ran(done.stdout, done.stderr, done.returncode)
+
+
+def run_in_process(
+    capsys: pytest.CaptureFixture[str], *args: str
+) -> tuple[int | str | None, str, str]:
+    """Runs a command in this process; returns exit code, stdout and stderr."""
+    code: int | str | None = 0
+    try:
+        main(args)
+    except SystemExit as ended:
+        code = ended.code or 0
+    out = capsys.readouterr()
+    return code, out.out, out.err
 
 
 def run_in_terminal(

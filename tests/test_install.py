@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.checkout import copy_project, locked
 from tests.package_index import NEWER, NewerIndex
 
 ROOT = Path(__file__).parents[1]
 LOCK = "requirements-dev.txt"
-# Everything that the installation reads.
-SOURCES = ("Makefile", "pyproject.toml", "setup.py", "README.md", "LICENSE", LOCK)
-PACKAGES = ("app", "webhook", "controller", "certs", "modelbooster", "downloader")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -36,12 +32,7 @@ def checkout(tmp_path: Path) -> Path:
     """A copy of the project, so that its environment stays unchanged."""
     folder = tmp_path / "checkout"
     folder.mkdir()
-    for file in SOURCES:
-        shutil.copy(ROOT / file, folder)
-    for package in PACKAGES:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / package, folder / package, ignore=ignored)
-    return folder
+    return copy_project(folder, "Makefile", LOCK)
 
 
 def run(*command: str | Path, where: Path, environment: Mapping[str, str] | None = None) -> str:
@@ -55,18 +46,6 @@ def run(*command: str | Path, where: Path, environment: Mapping[str, str] | None
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-def locked() -> dict[str, str]:
-    """Returns the version of each package that the lock names for this Python."""
-    found: dict[str, str] = {}
-    for line in (ROOT / LOCK).read_text().splitlines():
-        if line[:1].isalnum():
-            requirement = Requirement(line.removesuffix("\\").strip())
-            if requirement.marker is None or requirement.marker.evaluate():
-                [version] = requirement.specifier
-                found[canonicalize_name(requirement.name)] = version.version
-    return found
 
 
 def installed(python: Path, where: Path) -> dict[str, str]:
@@ -104,5 +83,5 @@ def test_newer_releases_do_not_change_the_installation(
 
     run("make", "install", "VENV=venv", where=checkout, environment=environment)
 
-    assert installed(python, checkout) == locked()
-    assert set(locked()) <= index.asked
+    assert installed(python, checkout) == locked(LOCK)
+    assert set(locked(LOCK)) <= index.asked

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -12,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import PACKAGES, copy_project
+
 ROOT = Path(__file__).parents[1]
-SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
-PACKAGES = ("app", "webhook", "controller", "certs", "modelbooster", "downloader")
 EXAMPLE = ROOT / "examples/one-backend.yaml"
 VALID = "is valid\n"
 
@@ -56,13 +55,7 @@ def contents(wheel: Path) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project without what earlier builds left in it."""
-    folder = tmp_path_factory.mktemp("checkout")
-    for file in SOURCES:
-        shutil.copy(ROOT / file, folder)
-    for package in PACKAGES:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / package, folder / package, ignore=ignored)
-    return folder
+    return copy_project(tmp_path_factory.mktemp("checkout"))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from modelbooster.offline.dialect import to_yaml
 from tests import audit
 from tests.builders import backend, booster_object
 from tests.commands import PROGRAM, aged, run
-from tests.component.running import DEPLOYING, is_in, running
+from tests.component.running import DEPLOYING, is_in
 from tests.conftest import Ran
 from tests.controlplane.plane import ControlPlane
 from tests.played_pods import (
@@ -29,7 +28,6 @@ from tests.played_pods import (
     container,
     ended,
     play_pods,
-    played_node,
     ready,
     report,
     waiting,
@@ -40,19 +38,6 @@ from tests.world import PATIENCE_SECONDS, Admin
 pytestmark = pytest.mark.anyio
 
 ACTIVE = ("TTF", "ModelAvailable")
-
-
-@pytest.fixture
-def node(admin: Admin, tmp_path: Path) -> Iterator[PlayedNode]:
-    with played_node(admin, tmp_path) as node:
-        yield node
-
-
-@pytest.fixture
-async def served(kubeconfig: Path, namespace: str) -> AsyncIterator[None]:
-    """A controller that handles the namespace."""
-    async with running(kubeconfig, namespace):
-        yield
 
 
 class Commands:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 
 from app.apis.kinds import MODEL_BOOSTER
 from app.values.meta import Object
-from modelbooster.cli.main import main
+from tests.commands import run_in_process
 from tests.conftest import Kubectl
 from tests.controlplane.api import MERGE_PATCH
 from tests.controlplane.plane import ControlPlane
@@ -28,16 +29,7 @@ def run(
     """Runs a command as the administrator; returns exit code, stdout and stderr."""
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
 
-    def run(*args: str) -> Ran:
-        code: int | str | None = 0
-        try:
-            main(args)
-        except SystemExit as ended:
-            code = ended.code or 0
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return run
+    return partial(run_in_process, capsys)
 
 
 @pytest.fixture

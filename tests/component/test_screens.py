@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,6 @@ from tests.played_pods import (
     PlayedNode,
     container,
     play_pods,
-    played_node,
     ready,
     report,
     unschedulable,
@@ -35,12 +34,6 @@ DOWNLOAD = (
     "model-00001.safetensors:  50%|#####     | 2.00G/4.00G [00:20<00:20, 100MB/s]\r"
 )
 NO_ROOM = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
-
-
-@pytest.fixture
-def node(admin: Admin, tmp_path: Path) -> Iterator[PlayedNode]:
-    with played_node(admin, tmp_path) as node:
-        yield node
 
 
 @pytest.fixture

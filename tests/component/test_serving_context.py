@@ -1,11 +1,9 @@
 """The certificate changes under a running server: real sockets, real handshakes."""
 
 import asyncio
-import gc
 import os
 import ssl
-import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,20 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from certs.pki import KeyPair, new_authority, new_leaf, own_certificate, private_key
 from webhook.tls import ServingContext
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("abandoned_handshakes")]
 
 NAME = "webhook.booster.svc"
 NOW = datetime.now(UTC)
 CA = new_authority("ca", NOW, timedelta(days=1))
-
-
-@pytest.fixture(autouse=True)
-def abandoned_handshakes() -> Iterator[None]:
-    """Frees what asyncio does not close: a connection in a handshake when its server closed."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 def leaf() -> KeyPair:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
 from app.values.meta import Object
 from tests.builders import backend, booster_object, worker
 from tests.commands import run
-from tests.component.running import DEPLOYING, is_in, running
+from tests.component.running import DEPLOYING, is_in
 from tests.played_pods import (
     NODE_NAME,
     RUNNING,
@@ -20,7 +19,6 @@ from tests.played_pods import (
     container,
     ended,
     play_pods,
-    played_node,
     ready,
     report,
     unschedulable,
@@ -33,19 +31,6 @@ pytestmark = pytest.mark.anyio
 
 POD_NAME = "qwen-b1-0-leader-0-0"
 GPUS = {"limits": {"nvidia.com/gpu": 4}}
-
-
-@pytest.fixture
-def node(admin: Admin, tmp_path: Path) -> Iterator[PlayedNode]:
-    with played_node(admin, tmp_path) as node:
-        yield node
-
-
-@pytest.fixture
-async def served(kubeconfig: Path, namespace: str) -> AsyncIterator[None]:
-    """A controller that handles the namespace."""
-    async with running(kubeconfig, namespace):
-        yield
 
 
 async def _deployed(admin: Admin, obj: Object) -> None:

@@ -8,7 +8,6 @@ import gc
 import random
 import socket
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 
 import orjson
@@ -19,20 +18,11 @@ from tests.webhook import GOOD, UID, Client, Server, request, review, serving
 from webhook.connections import Limits
 from webhook.server import MUTATE, VALIDATE
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("abandoned_handshakes")]
 
 QUICK = Limits(header_seconds=1.0, body_seconds=1.0, handshake_seconds=1.0, closing_seconds=0.5)
 BODY = orjson.dumps(review())
 HOST = b"Host: x\r\nContent-Type: application/json\r\n"
-
-
-@pytest.fixture(autouse=True)
-def abandoned_handshakes() -> Iterator[None]:
-    """Frees what asyncio does not close: a connection in a handshake when its server closed."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 async def test_one_connection_carries_many_requests() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +9,9 @@ import pytest
 
 from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
 from app.values.meta import Object
+from tests import commands
 from tests.conftest import Kubectl, Ran
-from tests.e2e.installation import ROOT, eventually
+from tests.e2e.installation import eventually
 from tests.world import Admin
 
 Program = Callable[..., Ran]
@@ -20,22 +19,11 @@ KIND = "modelbooster.workload.serving.volcano.sh"
 
 
 @pytest.fixture
-def program(kubeconfig: Path, tmp_path: Path) -> Program:
+def program(kubeconfig: Path) -> Program:
     """The program as the administrator, in the test's namespace."""
-    environment = {"KUBECONFIG": str(kubeconfig), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
 
     def run(*args: str, stdin: str | None = None) -> Ran:
-        done = subprocess.run(
-            [sys.executable, "-m", "modelbooster", *args],
-            cwd=ROOT,
-            input=stdin or "",
-            text=True,
-            capture_output=True,
-            env=environment,
-            timeout=100,
-            check=False,
-        )
-        return Ran(done.stdout, done.stderr, done.returncode)
+        return commands.run(kubeconfig, *args, stdin=stdin or "")
 
     return run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.values.meta import Object, Resource
+from certs.objects import VALIDATING
 from tests.controlplane import clients
 from tests.controlplane.api import Refused
 from tests.e2e.installation import NAMESPACE, RELEASE, Installation
@@ -12,13 +13,6 @@ from tests.world import Admin
 
 PODS = Resource("", "v1", "pods", "Pod")
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
-VALIDATING = Resource(
-    "admissionregistration.k8s.io",
-    "v1",
-    "validatingwebhookconfigurations",
-    "ValidatingWebhookConfiguration",
-    namespaced=False,
-)
 TEST = "model-booster-test"
 ARGUMENTS = ("test", RELEASE, "--namespace", NAMESPACE, "--timeout", "60s")
 

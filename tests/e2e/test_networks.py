@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from app.values.meta import Object, Resource
+from certs.objects import VALIDATING
 from tests.conftest import PROFILE
 from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane
@@ -17,13 +18,6 @@ from tests.world import Admin
 
 SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
-CONFIGURATIONS = Resource(
-    "admissionregistration.k8s.io",
-    "v1",
-    "validatingwebhookconfigurations",
-    "ValidatingWebhookConfiguration",
-    namespaced=False,
-)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +41,7 @@ def by_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 @pytest.mark.slow
 def test_webhook_is_called_by_its_url_in_the_network_of_the_node(by_url: Installation) -> None:
-    configuration = Admin(by_url.plane.api, "").until(CONFIGURATIONS, "model-booster-webhook")
+    configuration = Admin(by_url.plane.api, "").until(VALIDATING, "model-booster-webhook")
     for entry in configuration["webhooks"]:
         assert set(entry["clientConfig"]) == {"url", "caBundle"}
     said = by_url.helm("test", RELEASE, "--namespace", NAMESPACE, "--timeout", "60s")

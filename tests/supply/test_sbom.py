@@ -12,6 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.checkout import locked
+
 ROOT = Path(__file__).parents[2]
 LOCKS = {"operator": "requirements.txt", "downloader": "requirements-downloader.txt"}
 """The lock file of each image."""
@@ -32,18 +34,6 @@ def sboms() -> dict[str, dict[str, Any]]:
     done = make("sbom")
     assert done.returncode == 0, done.stderr
     return {name: json.loads((ROOT / f"build/{name}.cdx.json").read_text()) for name in LOCKS}
-
-
-def locked(file: str) -> dict[str, str]:
-    """Returns the version of each package that a lock file names for this machine."""
-    found: dict[str, str] = {}
-    for line in (ROOT / file).read_text().splitlines():
-        if line[:1].isalnum():
-            requirement = Requirement(line.removesuffix("\\").strip())
-            if requirement.marker is None or requirement.marker.evaluate():
-                [version] = requirement.specifier
-                found[canonicalize_name(requirement.name)] = version.version
-    return found
 
 
 def licenses(components: list[dict[str, Any]], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
 from app.catalog.templates import templates
-from modelbooster.cli.main import main
+from tests.commands import run_in_process
 
 Ran = tuple[int | str | None, str, str]
 Run = Callable[..., Ran]
@@ -22,16 +23,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     """Runs a command where there is no cluster; returns exit code, stdout and stderr."""
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
 
-    def run(*args: str) -> Ran:
-        code: int | str | None = 0
-        try:
-            main(args)
-        except SystemExit as ended:
-            code = ended.code or 0
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return run
+    return partial(run_in_process, capsys)
 
 
 def test_templates_are_listed_with_vendor_and_description(run: Run) -> None:

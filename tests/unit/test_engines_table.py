@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,6 +16,7 @@ from app.engines.history import CAME, GONE
 from app.engines.names import LABELS
 from app.engines.release import release
 from app.engines.table import Kind, Table, Type, releases, table
+from tests.checkout import copy_project
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "app" / "engines" / "data"
@@ -96,10 +96,7 @@ def test_what_to_use_instead_exists_where_the_flag_is_gone(name: str) -> None:
 
 @pytest.mark.slow
 def test_a_wheel_has_the_tables(tmp_path: Path) -> None:
-    for name in ("app", "certs", "controller", "downloader", "modelbooster", "webhook"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
+    copy_project(tmp_path)
     build = "import setuptools.build_meta as b; b.build_wheel('.')"
 
     subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)
