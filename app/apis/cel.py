@@ -12,14 +12,13 @@ API server rejects the rule as too expensive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from app.values.duration import DURATION_PATTERN
 from app.values.fields import Cause
 from app.values.meta import Object
+from app.values.value import hashable_value
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class CelRule:
     """One entry of ``x-kubernetes-validations``.
 

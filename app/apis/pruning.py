@@ -8,13 +8,13 @@ CustomResourceDefinition takes much longer to make, and most commands do not pri
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
 from app.apis.modelbooster import ModelBooster
 from app.values.meta import Object
+from app.values.value import value
 
 FREE_FORM: Object = {"x-kubernetes-preserve-unknown-fields": True}
 """The node of an object that may hold anything."""
@@ -24,7 +24,7 @@ _METADATA: Object = {"additionalProperties": FREE_FORM}
 """Metadata has its own schema, so only its null fields are removed."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Pruned:
     """A pruned object.
 

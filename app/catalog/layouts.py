@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from app.catalog.devices import CPU, device
 from app.catalog.facts.fields import EngineName
 from app.catalog.facts.serving import Profile
 from app.catalog.memory import BATCHED_TOKENS, GIB, SEQUENCES, Layout, memory_of
-from app.catalog.templates import Template
 from app.engines.history import HYBRID_EVENTS
 from app.engines.release import Release
+
+if TYPE_CHECKING:
+    from app.catalog.templates import Template  # which admission does not wait for
 
 UTILIZATION: dict[EngineName, float] = {"vllm": 0.9, "sglang": 0.85}
 """The part of the memory that templates give to an engine: ``gpu-memory-utilization`` of vLLM, for

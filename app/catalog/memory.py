@@ -19,11 +19,11 @@ The parts:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
 
 from app.catalog.facts.architecture import Sliding
 from app.catalog.schema import ModelFacts
+from app.values.value import hashable_value
 
 GIB = 2**30
 
@@ -61,7 +61,7 @@ BLOCK = 16
 """Tokens of one block of the KV cache."""
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class Layout:
     """The devices of one engine, and how it uses them.
 
@@ -98,7 +98,7 @@ class Layout:
         return self.tensor * self.pipeline
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class Breakdown:
     """What one device holds.
 

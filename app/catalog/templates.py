@@ -1,23 +1,23 @@
-"""The templates of the catalogue, from its index: by name, by repository, and all of them.
+"""The templates of the catalogue, from its index: by name, and all of them.
 
-A template is a model, or a variant of one. A model is built when it is first asked for.
+A template is a model, or a variant of one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
-from app.catalog.build import model_from
+from app.catalog.build import model_of
 from app.catalog.devices import NVIDIA, device
 from app.catalog.facts.fields import ENGINE_NAMES, EngineName
 from app.catalog.facts.serving import Profile, Variant
-from app.catalog.index import index, model_name
+from app.catalog.index import index
 from app.catalog.schema import ModelFacts
 from app.engines.names import LABELS
 from app.errors import UsageError
+from app.values.value import value
 
 _LIST = '; "model-booster get templates" lists all'
 
@@ -26,7 +26,7 @@ class UnknownTemplate(UsageError):
     """There is no template of a name; the text says so, and names the nearest ones."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Template:
     """What a user can choose by name.
 
@@ -88,11 +88,6 @@ def engines_of(template: Template, profile: Profile) -> tuple[EngineName, ...]:
 
 
 @cache
-def _model(name: str) -> ModelFacts:
-    return model_from(index()[name])
-
-
-@cache
 def _names() -> dict[str, tuple[str, int | None]]:
     """Returns the model of each template, and the place of the variant in it."""
     found: dict[str, tuple[str, int | None]] = {}
@@ -128,7 +123,7 @@ def find_template(name: str) -> Template:
     if found is None:
         raise UnknownTemplate(f"template '{name}' not found{_nearest(name)}")
     model, place = names[found]
-    facts = _model(model)
+    facts = model_of(model)
     return Template(facts, None if place is None else facts.variants[place])
 
 
@@ -150,9 +145,3 @@ def _nearest(name: str) -> str:
 
     near = get_close_matches(name.lower(), known, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(known[each] for each in near)}?" if near else _LIST
-
-
-def model_of_repository(repository: str) -> ModelFacts | None:
-    """Returns the model of a repository of Hugging Face, whatever its case; None if unknown."""
-    name = model_name(repository)
-    return None if name is None else _model(name)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from app.apis.kinds import KthenaRelease
 from app.model.storage import HOST_PATH_PREFIXES
 from app.values.meta import Object
+from app.values.value import value
 
 DOWNLOADER_IMAGE = "ghcr.io/volcano-sh/downloader:v0.4.0"
 RUNTIME_IMAGE = "ghcr.io/volcano-sh/runtime:v0.4.0"
@@ -24,7 +25,7 @@ KTHENA_NAMESPACE = "kthena-system"
 """Default of ``kthena_namespace``: where kthena's documentation installs it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Options:
     """Settings that conversion reads. A changed image restarts the pods of every model.
 

@@ -7,13 +7,13 @@ They hold one value for all backends (``0.16.0``), or a value for each of severa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from app.apis.kinds import WORKLOAD
 from app.engines.release import Release, read_release
 from app.values.fields import FieldError, Path, invalid
 from app.values.meta import Object, annotations_of
+from app.values.value import hashable_value
 
 ENGINE_RELEASE = f"{WORKLOAD}/engine-release"
 """Annotation: the release of the engine in an image, where its reference does not tell it."""
@@ -21,7 +21,7 @@ ENGINE_RELEASE = f"{WORKLOAD}/engine-release"
 _Value = TypeVar("_Value")
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class BackendAnnotation(Generic[_Value]):
     """An annotation that holds a value per backend.
 

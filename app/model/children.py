@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
@@ -22,6 +21,7 @@ from app.apis.kinds import (
 from app.model.forms import BackendForm, Model, cached_fact
 from app.values.fields import Cause, FieldError, Path, SpecError
 from app.values.meta import Object, Resource
+from app.values.value import value
 
 MAX_BYTES = 1024 * 1024
 """Largest spec of a child. etcd accepts 1.5 MiB per object, including status and managed fields."""
@@ -45,7 +45,7 @@ class Draft(NamedTuple):
     replica_bounds: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Desired:
     """The desired state of a child.
 

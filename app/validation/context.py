@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from app.apis.kinds import DEFAULT_RELEASE, PROFILES, Profile
 from app.convert.options import Options
 from app.values.meta import Key, Object, Resource
+from app.values.value import value
 
 
 class Lookup(Protocol):
@@ -34,7 +35,7 @@ class Lookup(Protocol):
         """Returns the objects of this kind, in all namespaces, that route an adapter."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Context:
     """What a verdict depends on besides the object.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -21,6 +20,7 @@ from app.validation.unchanged import is_unchanged
 from app.values.fields import Cause, FieldError, Path, SpecError
 from app.values.meta import Object
 from app.values.untyped import as_dict
+from app.values.value import value
 
 MAX_FAULTS = 20
 """Faults reported at once, so that they fit on a screen."""
@@ -31,7 +31,7 @@ _CONTROLLER_RULES = Selection(CONTROLLER_RULES)
 _ADVICE = Selection(ADVICE)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Verdict:
     """The result of validation.
 

@@ -6,12 +6,11 @@ Source: apimachinery, ``pkg/util/validation/field``.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from app.values.text import shortened
-from app.values.value import value
+from app.values.value import hashable_value, value
 
 
 @value
@@ -52,7 +51,7 @@ class Cause(StrEnum):
     TYPE_INVALID = "FieldValueTypeInvalid"
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class FieldError:
     """One fault of a field: its path, its type, and a message without the path."""
 

@@ -6,8 +6,9 @@ Objects are plain dicts, as the API server sends them. They are never changed in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from app.values.value import hashable_value
 
 Object = dict[str, Any]
 """JSON as the API server stores it. Read-only: copy before changing."""
@@ -26,7 +27,7 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class Resource:
     """A kind and its place in the API, like client-go's GroupVersionResource.
 

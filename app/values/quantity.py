@@ -9,9 +9,11 @@ and restart every pod.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
+
+from app.values.value import value
 
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -29,7 +31,7 @@ _SMALLEST = -9
 _LARGEST_BINARY = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Amount:
     """``digits`` x 10^``exponent``, and how it was written."""
 

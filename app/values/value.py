@@ -1,8 +1,9 @@
-"""A cheap alternative to frozen dataclasses, for values that are created often.
+"""Cheap alternatives to frozen dataclasses, for values of the short commands and of each review.
 
-Creating a frozen dataclass takes six times as long as creating a mutable one: 0.25 µs per field.
-An admission review creates hundreds of fields. For these few classes, only the type checker
-enforces that values do not change.
+A frozen dataclass takes 0.3 ms longer to define than a mutable one, and commands wait for the
+definitions. Creating one takes six times as long: 0.25 µs per field, and an admission review
+creates hundreds of fields. For these classes, only the type checker enforces that values do not
+change.
 """
 
 from __future__ import annotations
@@ -20,3 +21,9 @@ def value(cls: type[_Class]) -> type[_Class]:
     It is hashable only if it defines ``__hash__``.
     """
     return dataclass(slots=True)(cls)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def hashable_value(cls: type[_Class]) -> type[_Class]:
+    """Does the same for a class whose fields can be hashed; its hash is that of its fields."""
+    return dataclass(slots=True, unsafe_hash=True)(cls)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, cast
 
+from app.catalog.build import model_of_repository
 from app.catalog.choosing.choice import Choice, choose
 from app.catalog.choosing.offers import Offer
 from app.catalog.devices import device
@@ -18,13 +19,7 @@ from app.catalog.memory import Breakdown, memory_of
 from app.catalog.parameters import Values, ValuesError
 from app.catalog.rendering.checks import usable_engine
 from app.catalog.rendering.render import TOKEN_SECRET, render
-from app.catalog.templates import (
-    Template,
-    UnknownTemplate,
-    engines_of,
-    find_template,
-    model_of_repository,
-)
+from app.catalog.templates import Template, UnknownTemplate, engines_of, find_template
 from app.engines.names import LABELS
 from app.values.meta import Object
 

@@ -6,7 +6,7 @@ The documents of one call form one cluster: each is validated as if the others w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.apis.kinds import MODEL_BOOSTER
 from app.apis.pruning import pruned
@@ -20,13 +20,14 @@ from app.values.fields import Cause, FieldError, Path, invalid, required
 from app.values.meta import Key, Object
 from app.values.names import label_faults
 from app.values.untyped import display_name
+from app.values.value import value
 from modelbooster.offline.documents import Document
 
 NO_UID = "00000000-0000-0000-0000-000000000000"
 """Uid of a ModelBooster that was never stored."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """The answer of the webhook to one document.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from app.apis.kinds import MODEL_BOOSTER
 from app.errors import UsageError
 from app.values.meta import Object
+from app.values.value import hashable_value, value
 from modelbooster.offline.input_error import InputError
 from modelbooster.offline.yaml_reader import parse
 
@@ -22,7 +23,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 """Suffixes of the files that are read in a folder, like kubectl."""
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class Origin:
     """Where an object is.
 
@@ -39,7 +40,7 @@ class Origin:
     within: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Document:
     """An object and its place in a file.
 
@@ -132,9 +133,9 @@ def _objects(name: str, content: bytes) -> Iterator[Document]:
 
 def _documents(name: str, content: bytes) -> Iterator[Document]:
     """Yields the documents of a file, each with its value, which need not be an object."""
-    for line, value in _json_texts(content) or ((p.line, p.value) for p in parse(name, content)):
+    for line, found in _json_texts(content) or ((p.line, p.value) for p in parse(name, content)):
         origin = Origin("" if name == STDIN_NAME else name, line, content)
-        yield Document(f"{name}:{line}", value, origin)
+        yield Document(f"{name}:{line}", found, origin)
 
 
 def _json_texts(content: bytes) -> list[tuple[int, Any]]:

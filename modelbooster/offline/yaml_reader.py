@@ -7,7 +7,6 @@ value first, and ask Python code for the type of each: that takes three times as
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -26,6 +25,7 @@ from yaml.events import (
 )
 
 from app.values.meta import Object
+from app.values.value import value
 from modelbooster.offline.input_error import InputError
 from modelbooster.offline.limits import MAX_COPIES, MAX_DEPTH, size_of
 from modelbooster.offline.scalars import meaning, plain_type
@@ -33,7 +33,7 @@ from modelbooster.offline.scalars import meaning, plain_type
 _TAG = "tag:yaml.org,2002:"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Parsed:
     """A document of a YAML stream: its first line, counted from 1, and its value."""
 

@@ -87,7 +87,7 @@ def _known(form: BackendForm) -> ModelFacts | None:
     repository = form.model_uri.removeprefix(_HUB)
     if model_name(repository) is None:
         return None
-    from app.catalog.templates import model_of_repository
+    from app.catalog.build import model_of_repository
 
     return model_of_repository(repository)
 
