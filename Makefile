@@ -138,6 +138,14 @@ krew: install ## Make archive and manifest of the krew plugin in build/krew: HOM
 	@[ -n "$(HOMEPAGE)" ] || { echo 'name the repository: make krew HOMEPAGE=https://github.com/OWNER/NAME' >&2; exit 1; }
 	$(PYTHON) -m tools.krew build/krew $(HOMEPAGE)
 
+IMAGE ?=
+DIGEST ?=
+
+.PHONY: chart-package
+chart-package: install ## Package the chart into build/chart: HOMEPAGE=https://github.com/OWNER/NAME, and IMAGE, DIGEST if published.
+	@[ -n "$(HOMEPAGE)" ] || { echo 'name the repository: make chart-package HOMEPAGE=https://github.com/OWNER/NAME' >&2; exit 1; }
+	$(PYTHON) -m tools.chart_package build/chart $(HOMEPAGE) $(IMAGE) $(DIGEST)
+
 .PHONY: wheel
 wheel: install ## Build the wheel in build/wheel.
 	@rm -rf build/lib build/wheel

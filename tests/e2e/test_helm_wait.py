@@ -1,0 +1,127 @@
+"""``helm --wait`` on a release that contains a ModelBooster.
+
+Helm 4 and Flux wait with kstatus: for ``observedGeneration``, ``Ready`` and ``Stalled`` of a status.
+Helm 3 waits for no custom resource.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
+from app.values.meta import Object
+from tests.builders import backend, booster_object, worker
+from tests.conftest import Ran
+from tests.controlplane import clients
+from tests.controlplane.plane import ControlPlane
+from tests.e2e.installation import eventually
+from tests.world import Admin
+
+pytestmark = pytest.mark.slow
+
+PATIENT = ("--wait", "--timeout", "90s")
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def chart(tmp_path: Path) -> Path:
+    """A chart of a user: its templates are what a test writes there."""
+    folder = tmp_path / "models"
+    (folder / "templates").mkdir(parents=True)
+    about = {"apiVersion": "v2", "name": "models", "version": "1.0.0"}
+    (folder / "Chart.yaml").write_text(yaml.safe_dump(about))
+    return folder
+
+
+@pytest.fixture
+def start(plane: ControlPlane, admin: Admin, chart: Path, tmp_path: Path) -> Iterator[Start]:
+    """Starts a command of helm for the release ``models``, with one ModelBooster in its chart."""
+    environment = {
+        "KUBECONFIG": str(plane.kubeconfig),
+        "HOME": str(tmp_path),
+        "PATH": "/usr/bin:/bin",
+    }
+    started: list[subprocess.Popen[str]] = []
+
+    def start(
+        command: str, booster: Object, *options: str, major: int = 4
+    ) -> subprocess.Popen[str]:
+        (chart / "templates" / "model.yaml").write_text(yaml.safe_dump(booster))
+        process = subprocess.Popen(
+            [clients.helm(major), command, "models", chart, "-n", admin.namespace, *options],
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def ended(process: subprocess.Popen[str]) -> Ran:
+    out, _ = process.communicate(timeout=120)
+    return Ran(process.returncode, out, "")
+
+
+def is_active(booster: Object) -> bool:
+    status = {c["type"]: c for c in booster["status"]["conditions"]}
+    generation = booster["metadata"]["generation"]
+    active = status["Active"]
+    return (active["status"], active["observedGeneration"]) == ("True", generation)
+
+
+def test_helm_4_waits_until_the_model_is_active(start: Start, admin: Admin) -> None:
+    booster = booster_object("m", namespace=admin.namespace)
+    helm = start("install", booster, *PATIENT)
+    serving = admin.until(MODEL_SERVING, "m-b1")
+    admin.serve(MODEL_SERVING, "m-b1", "Progressing")
+    admin.until(MODEL_BOOSTER, "m", lambda o: o["status"]["observedGeneration"] == 1)
+    assert helm.poll() is None, ended(helm).stdout
+    admin.serve(MODEL_SERVING, "m-b1")
+    assert ended(helm).code == 0
+    assert is_active(admin.until(MODEL_BOOSTER, "m"))
+
+    # The older edit is Active still: that is not what an upgrade waits for.
+    booster = booster_object("m", backend("b1", workers=[worker(image="vllm/vllm-openai:v0.16.0")]))
+    helm = start("upgrade", booster, *PATIENT)
+    admin.until(
+        MODEL_SERVING,
+        "m-b1",
+        lambda o: o["metadata"]["generation"] > serving["metadata"]["generation"],
+    )
+    admin.until(MODEL_BOOSTER, "m", lambda o: o["status"]["observedGeneration"] == 2)
+    assert helm.poll() is None, ended(helm).stdout
+    admin.serve(MODEL_SERVING, "m-b1")
+    assert ended(helm).code == 0
+    assert is_active(admin.until(MODEL_BOOSTER, "m"))
+
+
+def test_helm_4_names_a_model_that_is_not_active_in_time(start: Start, admin: Admin) -> None:
+    said = ended(start("install", booster_object("m"), "--wait", "--timeout", "3s"))
+    print(said)
+    assert said.code == 1
+
+
+def test_helm_4_does_not_wait_for_a_model_that_has_failed(start: Start, admin: Admin) -> None:
+    reserved = booster_object("m")
+    reserved["spec"]["backends"][0]["type"] = "MindIE"
+    said = ended(start("install", reserved, *PATIENT))
+    print(said)
+    assert said.code == 1
+
+
+def test_helm_3_does_not_wait_for_models(start: Start, admin: Admin) -> None:
+    said = ended(start("install", booster_object("m"), *PATIENT, major=3))
+    print(said)
+    assert said.code == 0
