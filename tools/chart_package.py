@@ -20,7 +20,7 @@ PLACEHOLDER = "https://model-booster.example.com"
 
 
 def described(text: str, homepage: str, image: str = "") -> str:
-    """Returns Chart.yaml with the address of the project, and the published image if it is given."""
+    """Returns Chart.yaml with the address of the project, and the published image if given."""
     (version,) = re.findall(r"(?m)^version: (.+)$", text)
     text = text.replace(f"{PLACEHOLDER}/docs/", f"{homepage}/blob/v{version}/docs/")
     text = text.replace(f"{PLACEHOLDER}/source", homepage).replace(PLACEHOLDER, homepage)
@@ -28,7 +28,7 @@ def described(text: str, homepage: str, image: str = "") -> str:
 
 
 def with_image(text: str, image: str, digest: str) -> str:
-    """Returns values.yaml with the image as default; ``helm show values`` prints its comments too."""
+    """Returns values.yaml with this image as default, and with its comments."""
     registry, _, repository = image.partition("/")
     defaults = {"registry": registry, "repository": repository, "digest": digest}
     before, heading, block = text.partition("\nimage:\n")
@@ -48,7 +48,10 @@ def package(folder: Path, homepage: str, image: str = "", digest: str = "") -> N
         about.write_text(described(about.read_text(), homepage, published))
         if image:
             values.write_text(with_image(values.read_text(), image, digest))
-        subprocess.run(["helm", "package", chart, "--destination", folder], check=True)
+        helm = shutil.which("helm")
+        if helm is None:
+            raise SystemExit("helm is not on PATH; it packages the chart")
+        subprocess.run([helm, "package", chart, "--destination", folder], check=True)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """``helm --wait`` on a release that contains a ModelBooster.
 
-Helm 4 and Flux wait with kstatus: for ``observedGeneration``, ``Ready`` and ``Stalled`` of a status.
+Helm 4 and Flux wait with kstatus, which reads ``observedGeneration``, ``Ready`` and ``Stalled``.
 Helm 3 waits for no custom resource.
 """
 
@@ -19,7 +19,6 @@ from tests.builders import backend, booster_object, worker
 from tests.conftest import Ran
 from tests.controlplane import clients
 from tests.controlplane.plane import ControlPlane
-from tests.e2e.installation import eventually
 from tests.world import Admin
 
 pytestmark = pytest.mark.slow
@@ -71,7 +70,7 @@ def start(plane: ControlPlane, admin: Admin, chart: Path, tmp_path: Path) -> Ite
 
 def ended(process: subprocess.Popen[str]) -> Ran:
     out, _ = process.communicate(timeout=120)
-    return Ran(process.returncode, out, "")
+    return Ran(out, "", process.returncode)
 
 
 def is_active(booster: Object) -> bool:
