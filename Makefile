@@ -104,6 +104,10 @@ generate: install ## Write the files that are generated from the code.
 	@$(PYTHON) -m tests.dashboard
 	@$(PYTHON) -m tests.manifests
 
+.PHONY: dashboard-picture
+dashboard-picture: control-plane browser ## Make docs/images/grafana.png anew from a real Prometheus (3 minutes; first time 6).
+	$(PYTHON) -m tests.picture
+
 RELEASE ?=
 ENGINE_PYTHON ?= python3.12
 
