@@ -148,6 +148,7 @@ async def test_files_say_the_same_as_the_cluster(
     assert same[0] == same[1]
 
 
+@pytest.mark.slow
 async def test_the_way_back_to_kthenas_controller(of_kthena: tuple[ControlPlane, str]) -> None:
     """Moved in, and back: children stay the same objects, and what is lost was told before."""
     plane, release = of_kthena

@@ -103,9 +103,9 @@ def test_nothing_is_published_before_a_maintainer_turns_it_on() -> None:
                 assert step["if"] == switch
     (build,) = (step for step in described["image"]["steps"] if step.get("id") == "build")
     assert build["with"]["outputs"].endswith(f",push=${{{{ {switch} }}}}")
-    assert build["with"]["outputs"].startswith(
-        "type=image,name=${{ needs.check.outputs.image }}${{ matrix.suffix }},"
-    )
+    assert build["with"]["outputs"].startswith("type=image,name=${{ env.IMAGE }},")
+    named = "${{ needs.check.outputs.image }}${{ matrix.suffix }}"
+    assert described["image"]["env"] == {"IMAGE": named}
     assert build["with"]["build-args"] == "BASE=${{ needs.check.outputs.base }}"
 
 
