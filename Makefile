@@ -121,6 +121,10 @@ generate: install ## Write the files that are generated from the code.
 	@$(PYTHON) -m tests.dashboard
 	@$(PYTHON) -m tests.manifests
 
+.PHONY: dashboard-picture
+dashboard-picture: control-plane browser ## Make docs/images/grafana.png anew from a real Prometheus (3 minutes; first time 6).
+	$(PYTHON) -m tests.picture
+
 RELEASE ?=
 ENGINE_PYTHON ?= python3.12
 
@@ -154,6 +158,14 @@ HOMEPAGE ?=
 krew: install ## Make archive and manifest of the krew plugin in build/krew: HOMEPAGE=https://github.com/OWNER/NAME.
 	@[ -n "$(HOMEPAGE)" ] || { echo 'name the repository: make krew HOMEPAGE=https://github.com/OWNER/NAME' >&2; exit 1; }
 	$(PYTHON) -m tools.krew build/krew $(HOMEPAGE)
+
+IMAGE ?=
+DIGEST ?=
+
+.PHONY: chart-package
+chart-package: install ## Package the chart into build/chart: HOMEPAGE=https://github.com/OWNER/NAME, and IMAGE, DIGEST if published.
+	@[ -n "$(HOMEPAGE)" ] || { echo 'name the repository: make chart-package HOMEPAGE=https://github.com/OWNER/NAME' >&2; exit 1; }
+	$(PYTHON) -m tools.chart_package build/chart $(HOMEPAGE) $(IMAGE) $(DIGEST)
 
 .PHONY: wheel
 wheel: install ## Build the wheel in build/wheel.

@@ -25,6 +25,9 @@ from tests.world import Admin
 KTHENA_MANAGER = "kthena-controller-manager"
 """Field manager of kthena's own controller: the name of its program."""
 
+KTHENA_REVISION = "9d57cbc67"
+"""The revision label of what it has written."""
+
 RESOURCES = {resource.kind: resource for resource in (MODEL_SERVING, MODEL_SERVER, MODEL_ROUTE)}
 
 
@@ -38,7 +41,7 @@ def as_kthena_made(booster: Object) -> list[Object]:
         metadata, spec = child["metadata"], child["spec"]
         metadata["namespace"] = booster["metadata"]["namespace"]
         del metadata["labels"][REGISTRY_MANAGED_BY]
-        metadata["labels"][REVISION] = "9d57cbc67"
+        metadata["labels"][REVISION] = KTHENA_REVISION
         if desired.resource in (MODEL_SERVING, MODEL_ROUTE):
             for flag in ("controller", "blockOwnerDeletion"):
                 del metadata["ownerReferences"][0][flag]

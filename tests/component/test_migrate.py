@@ -6,11 +6,12 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
+from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING, REVISION
 from app.values.meta import Object
 from controller.plan.fingerprints import ROLLOUT
 from controller.plan.rollout import ALLOW
@@ -19,9 +20,10 @@ from tests.commands import run
 from tests.component.running import running, until_idle
 from tests.conftest import Ran
 from tests.controlplane import crds
+from tests.controlplane.crds import FOLDER
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.kthena import kthena
-from tests.upstream import RESOURCES, as_kthena_made
+from tests.upstream import KTHENA_REVISION, RESOURCES, KthenaController, as_kthena_made
 from tests.world import Admin, World
 
 pytestmark = pytest.mark.anyio
@@ -146,3 +148,77 @@ async def test_files_say_the_same_as_the_cluster(
 
     same = [json.loads(said.stdout)["modelBoosters"] for said in (live, read)]
     assert same[0] == same[1]
+
+
+@pytest.mark.slow
+async def test_the_way_back_to_kthenas_controller(of_kthena: tuple[ControlPlane, str]) -> None:
+    """Moved in, and back: children stay the same objects, and what is lost was told before."""
+    plane, release = of_kthena
+    made = plane.api.request("POST", "/api/v1/namespaces", {"metadata": {"generateName": "back-"}})
+    world = World(Admin(plane.api, made["metadata"]["name"]))
+    definition = FOLDER / "boosters" / f"{release}.yaml"
+    crds.install(plane.api, [crds.model_booster()])
+    await world.create(MODEL_BOOSTER, booster_object("listed"))
+    await world.create(MODEL_BOOSTER, booster_object("a", backend=backend(env=[]), owner="me"))
+    async with running(plane.kubeconfig, world.namespace) as controller:
+        for name in ("listed-b1", "a-b1"):
+            await world.until(MODEL_SERVING, name)
+        await until_idle(controller)
+    # Our operator is gone. Nothing has gone with it.
+    children = await uids(world)
+    assert len(children) == 6
+    stored = {o["metadata"]["name"]: o for o in await world.list(MODEL_BOOSTER)}
+
+    said = await check(
+        plane.kubeconfig, "-n", world.namespace, "--back", str(definition), "-o", "json"
+    )
+    assert (said.stderr, said.code) == ("", 1)
+    told = {entry["name"]: entry for entry in json.loads(said.stdout)["modelBoosters"]}
+    crds.install(plane.api, [crds.kthena_booster(release)])
+    await world.until(MODEL_BOOSTER, "listed", lambda o: "backends" not in o.get("spec", {}))
+    for name, before in stored.items():
+        after = await world.until(MODEL_BOOSTER, name)
+        assert after["metadata"]["uid"] == before["metadata"]["uid"]
+        assert sorted(gone(before["spec"], after.get("spec", {}), "spec")) == told[name]["lost"]
+    assert told["listed"]["lost"] == ["spec.backends"]
+    assert told["listed"]["required"] == ["spec.backend"]
+
+    # kthena's controller finds each child by its name, writes it, and stays its owner.
+    kthena_controller = KthenaController(world.admin, "a")
+    kthena_controller.start()
+    try:
+        await world.until(
+            MODEL_SERVING,
+            "a-b1",
+            lambda o: o["metadata"]["labels"][REVISION] == KTHENA_REVISION,
+        )
+        await world.until(
+            MODEL_BOOSTER, "a", lambda o: o["status"]["conditions"][0]["reason"] == "ModelCreating"
+        )
+    finally:
+        kthena_controller.stop()
+    assert await uids(world) == children
+    for name in stored:
+        await world.delete(MODEL_BOOSTER, name)
+
+
+async def uids(world: World) -> dict[tuple[str, str], str]:
+    """The uid of every child."""
+    return {
+        (resource.kind, o["metadata"]["name"]): o["metadata"]["uid"]
+        for resource in RESOURCES.values()
+        for o in await world.list(resource)
+    }
+
+
+def gone(before: Any, after: Any, path: str) -> Iterator[str]:
+    """Paths of the fields that an object no longer has."""
+    if isinstance(before, dict):
+        for name, value in before.items():
+            if name in after:
+                yield from gone(value, after[name], f"{path}.{name}")
+            else:
+                yield f"{path}.{name}"
+    elif isinstance(before, list):
+        for position, value in enumerate(before):
+            yield from gone(value, after[position], f"{path}[{position}]")

@@ -248,13 +248,18 @@ class Pod:
         self._start_at = now + RESTART_SECONDS
         return True
 
+    @property
+    def address(self) -> str:
+        """Host and port for probes and metrics."""
+        return f"{LOOPBACK}:{self._probe_port}"
+
     def ask(self, path: str) -> httpx.Response:
         """Asks the port for probes and metrics.
 
         Raises:
             httpx.TransportError: nobody answers.
         """
-        url = f"http://{LOOPBACK}:{self._probe_port}{path}"
+        url = f"http://{self.address}{path}"
         return httpx.get(url, timeout=1, trust_env=False)
 
     def is_ready(self) -> bool:

@@ -48,7 +48,15 @@ def is_whole(obj: Object) -> bool:
     return "modelName" in obj.get("status", {})
 
 
-@pytest.mark.parametrize("release", ["v0.4.0", "v1.0.0"])
+@pytest.mark.parametrize(
+    ("release", "how"),
+    [
+        # Flux, and Argo CD with ServerSideApply=true
+        pytest.param("v0.4.0", "apply", id="v0.4.0-apply"),
+        # kubectl replace, and Argo CD with Replace=true
+        pytest.param("v1.0.0", "replace", id="v1.0.0-replace"),
+    ],
+)
 def test_replaced_crd_is_reported_and_nothing_is_lost(
     installation: Installation,
     plane: ControlPlane,
@@ -56,13 +64,17 @@ def test_replaced_crd_is_reported_and_nothing_is_lost(
     admin: Admin,
     definition: Admin,
     release: str,
+    how: str,
 ) -> None:
     listed, single = booster_object("listed"), booster_object("single", backend=backend())
     for obj in (listed, single):
         admin.create(MODEL_BOOSTER, obj)
         admin.until(MODEL_BOOSTER, obj["metadata"]["name"], lambda o: o["status"]["conditions"])
 
-    crds.install(plane.api, [crds.kthena_booster(release)])
+    if how == "apply":
+        crds.install(plane.api, [crds.kthena_booster(release)])
+    else:
+        definition.put(crds.CRD, crds.kthena_booster(release))
     admin.until(MODEL_BOOSTER, "listed", lambda o: not is_whole(o))
 
     # From the first moment on, for every writer and every field.

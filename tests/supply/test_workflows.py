@@ -43,10 +43,10 @@ def test_actionlint_finds_nothing(file: Path) -> None:
 def test_actionlint_finds_a_fault(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yml"
     text = (ROOT / ".github/workflows/release.yml").read_text()
-    broken.write_text(text.replace("steps.image.outputs.digest", "steps.imaeg.outputs.digest"))
+    broken.write_text(text.replace("steps.images.outputs.", "steps.imaegs.outputs."))
     done = run(actionlint(), "-no-color", "-shellcheck=", "-pyflakes=", broken)
     assert done.returncode == 1
-    assert 'property "imaeg" is not defined' in done.stdout
+    assert 'property "imaegs" is not defined' in done.stdout
 
 
 @pytest.mark.slow
@@ -59,9 +59,9 @@ def test_zizmor_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@FILES
+@pytest.mark.parametrize("file", [*WORKFLOWS, ROOT / "docs/ci.md"], ids=lambda path: path.stem)
 def test_every_action_is_pinned_by_commit(file: Path) -> None:
-    found = list(used(file))
+    found = [action for action in used(file) if action != "OWNER/model-booster@COMMIT"]
     assert found
     for action in found:
         assert re.fullmatch(r"[\w-]+/[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
@@ -69,7 +69,7 @@ def test_every_action_is_pinned_by_commit(file: Path) -> None:
 
 def test_an_action_has_one_version_everywhere() -> None:
     pins: dict[str, set[str]] = {}
-    for file in WORKFLOWS:
+    for file in (*WORKFLOWS, ROOT / "docs/ci.md"):
         for action in used(file):
             name, _, pin = action.partition("@")
             pins.setdefault(name, set()).add(pin)
@@ -103,4 +103,35 @@ def test_nothing_is_published_before_a_maintainer_turns_it_on() -> None:
                 assert step["if"] == switch
     (build,) = (step for step in described["image"]["steps"] if step.get("id") == "build")
     assert build["with"]["outputs"].endswith(f",push=${{{{ {switch} }}}}")
+    assert build["with"]["outputs"].startswith("type=image,name=${{ env.IMAGE }},")
+    named = "${{ needs.check.outputs.image }}${{ matrix.suffix }}"
+    assert described["image"]["env"] == {"IMAGE": named}
     assert build["with"]["build-args"] == "BASE=${{ needs.check.outputs.base }}"
+
+
+def test_both_images_are_built_signed_and_described() -> None:
+    """Of the Dockerfile's targets, for each architecture; with SBOM and provenance."""
+    described = jobs(ROOT / ".github/workflows/release.yml")
+    matrix = described["image"]["strategy"]["matrix"]
+    stages = re.findall(r"(?m)^FROM \$\{BASE\} ?(?:AS (\S+))?", (ROOT / "Dockerfile").read_text())
+    targets = {each["image"]: each["target"] for each in matrix["include"] if "image" in each}
+    assert sorted(targets) == sorted(matrix["image"]) == ["downloader", "operator"]
+    assert (targets["operator"], stages[-1]) == ("", "")
+    assert targets["downloader"] in stages
+
+    digests = {f"{image}-{arch}" for image in targets for arch in matrix["architecture"]}
+    assert set(described["image"]["outputs"]) == digests
+    (build,) = (step for step in described["image"]["steps"] if step.get("id") == "build")
+    assert build["with"]["target"] == "${{ matrix.target }}"
+    assert (build["with"]["sbom"], build["with"]["provenance"]) == (True, "mode=max")
+
+    steps = described["publish"]["steps"]
+    (joined,) = (step for step in steps if step.get("id") == "images")
+    for digest in digests:
+        assert f"needs.image.outputs.{digest}" in str(joined["env"])
+    attested = [step["with"] for step in steps if "attest-build" in step.get("uses", "")]
+    for image in targets:
+        assert f"\njoin {image} " in joined["run"]
+        digest = f"${{{{ steps.images.outputs.{image} }}}}"
+        assert digest in [each["subject-digest"] for each in attested]
+        assert f"build/{image}.cdx.json" in str(described["check"])

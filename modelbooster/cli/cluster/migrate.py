@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -30,17 +30,28 @@ if TYPE_CHECKING:
     show_default=True,
     help="Format of the output; wide prints every field that changes.",
 )
+@click.option(
+    "--back",
+    metavar="FILE",
+    help="Print which fields are lost on the way back to kthena's own controller instead; FILE has "
+    "kthena's CustomResourceDefinition of ModelBooster.",
+)
 @kthena_option
 @all_namespaces_option
 @cluster_options
 def migrate(
-    files: tuple[str, ...], check: bool, output: str, kthena: str | None, **options: Any
+    files: tuple[str, ...],
+    check: bool,
+    output: str,
+    back: str | None,
+    kthena: str | None,
+    **options: Any,
 ) -> None:
     """Print what a takeover from kthena's own controller would change.
 
     Reads the ModelBoosters and their children from the cluster, or from FILEs as kubectl prints
     them. Nothing is changed. The exit code is 1 if somebody has to do something: edit a
-    ModelBooster, turn something off, or allow a restart of pods.
+    ModelBooster, turn something off, or allow a restart of pods; with --back, if a field is lost.
     """
     from modelbooster.checkup.finding import Status
     from modelbooster.offline.dialect import to_json
@@ -51,6 +62,8 @@ def migrate(
             "migrate only checks: add --check. docs/migrate-from-kthena.md has the steps of a "
             "takeover"
         )
+    if back is not None:
+        _back(back, files, output, options)
     results: list[Result] = []
     if files:
         takeovers = _from_files(files, kthena, options["namespace"] or "default")
@@ -71,6 +84,46 @@ def migrate(
         click.echo(_sum(takeovers))
     is_open = any(result.finding.status is Status.FAILED for result in results)
     sys.exit(REFUSED if is_open or needs_somebody(takeovers) else 0)
+
+
+def _back(back: str, files: tuple[str, ...], output: str, options: dict[str, Any]) -> NoReturn:
+    """Prints what the way back would lose, and ends."""
+    from app.values.meta import Key
+    from modelbooster.offline.answers import is_booster
+    from modelbooster.offline.dialect import to_json
+    from modelbooster.offline.documents import read
+    from modelbooster.offline.way_back import loss_of, schema_of
+
+    schema = schema_of([document.object for document in read([back])], back)
+    if files:
+        objects = [document.object for document in read(files)]
+    else:
+        objects = with_cluster(options, _stored)
+    boosters = [
+        _placed(obj, options["namespace"] or "default") for obj in objects if is_booster(obj)
+    ]
+    losses = [
+        loss_of(Key(obj["metadata"]["namespace"], obj["metadata"].get("name", "")), obj, schema)
+        for obj in boosters
+    ]
+    losing = sum(bool(loss.lost or loss.required) for loss in losses)
+    if output == "json":
+        click.echo(to_json({"modelBoosters": [loss.summary() for loss in losses]}), nl=False)
+    else:
+        for loss in losses:
+            click.echo(loss.text(), nl=False)
+        number = f"{len(losses)} ModelBooster{'s' * (len(losses) != 1)}"
+        click.echo(f"{number}: {losing} changed, {len(losses) - losing} unchanged")
+    sys.exit(REFUSED if losing else 0)
+
+
+async def _stored(cluster: Cluster) -> list[Object]:
+    from app.apis.kinds import MODEL_BOOSTER
+
+    found = await cluster.kube.list(MODEL_BOOSTER, namespace=cluster.scope)
+    # Items of a list have neither kind nor version.
+    identity = {"apiVersion": MODEL_BOOSTER.api_version, "kind": MODEL_BOOSTER.kind}
+    return [{**identity, **obj} for obj in found.items]
 
 
 def _from_files(files: tuple[str, ...], kthena: str | None, namespace: str) -> list[Takeover]:
