@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeVar, dataclass_transform, get_args
+
+from app.values.value import made_value
 
 _Class = TypeVar("_Class")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def facts(cls: type[_Class]) -> type[_Class]:
-    """Makes a class a dataclass with slots that the type checker treats as frozen.
-
-    Really frozen ones take more than twice as long to define, and commands wait for that.
-    """
-    return dataclass(slots=True, kw_only=True)(cls)
+    """Makes a class a value (see ``app.values.value``) whose fields are given by name."""
+    return made_value(cls, kw_only=True)
 
 
 EngineName = Literal["vllm", "sglang"]
