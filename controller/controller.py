@@ -29,6 +29,7 @@ from controller.reconcile.executor import PlanExecutor
 from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.reporter import StatusReporter
 from controller.reconcile.rollout_waves import RolloutWaves
+from controller.warmup.warmer import CacheWarmer
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ class Controller:
             StatusReporter(kube, cache, self._recorder.record, conflicts, self.schema.check_soon),
             waves,
             PodToucher(kube, cache, self._config.touch_pods, lambda: self._installed),
+            CacheWarmer(kube, self._informers.warmups, self._recorder.record),
             lambda kind: self._metrics.repairs.labels(kind=kind).inc(),
             self.schema,
             names.leaving_routes,

@@ -101,8 +101,9 @@ class Settings(BaseModel):
     kv_events: bool = True
     """Whether engines publish KV cache events, which the router uses to score pods."""
     host_path_prefixes: Names = HOST_PATH_PREFIXES
-    """Folders of nodes that hostpath:// may use; ``none`` allows none. DANGER: / allows every
-    folder of every node, so anyone who can edit ModelBoosters can take over the nodes."""
+    """Folders of nodes for hostpath://, or ``none``. DANGER: / lets editors take over nodes."""
+    cache_warmup: bool = False
+    """Whether Jobs download models ahead of their pods (cacheWarmup)."""
 
     webhook_host: str = ""
     """Address of the admission webhook; every IPv4 and IPv6 address if empty."""
@@ -136,11 +137,9 @@ class Settings(BaseModel):
     touch_pods: bool = False
     """Whether pods are annotated after their ModelServer was created again, up to kthena v0.2.0."""
     route_ready_seconds: Delay = READY_SECONDS
-    """Seconds without a break that a backend which had no ready pod is available before it gets
-    requests again, if another backend gets them meanwhile."""
+    """Seconds that a backend is available without a break before it gets requests again."""
     rollout_wave_size: Annotated[int, Field(ge=0)] = 0
-    """How many ModelBoosters may restart pods at a time without an edit of their spec (after an
-    upgrade of the operator, in a takeover from kthena); 0 restarts only annotated ones."""
+    """ModelBoosters that may restart pods at a time without an edit; 0 for only annotated ones."""
     leader_election: bool = True
     """Whether replicas elect a leader with a Lease. If false, there must be only one replica."""
     lease_name: ObjectName = "model-booster-controller"
@@ -209,6 +208,7 @@ class Settings(BaseModel):
             kthena_release=read_kthena_release(self.kthena_release or ""),
             kthena_namespace=self.kthena_namespace,
             max_waiting_requests=self.max_waiting_requests,
+            cache_warmup=self.cache_warmup,
         )
 
 

@@ -120,6 +120,16 @@ def test_disabled_features_remove_their_permissions() -> None:
     assert rights("small-values.yaml", CONTROLLER) == {**wanted, **KTHENA}
 
 
+def test_only_cache_warmups_need_jobs_and_nodes() -> None:
+    jobs, nodes = ("batch", "jobs"), ("", "nodes")
+    values = rendered("everything-values.yaml")
+    account = one(values, "Deployment", "booster-controller")["spec"]["template"]["spec"]
+    found = rights("everything-values.yaml", account["serviceAccountName"])
+    assert {v for key, v in found.items() if key[-2:] == jobs} == {"create delete get list watch"}
+    assert {v for key, v in found.items() if key == nodes} == {"list watch"}
+    assert not {jobs, nodes} & {key[-2:] for key in rights("default-values.yaml", CONTROLLER)}
+
+
 def test_a_stated_release_needs_no_right_to_read_it() -> None:
     rules = [
         rule

@@ -51,6 +51,21 @@ class Condition(Fields):
     """metadata.generation that the condition describes."""
 
 
+class CacheWarmupStatus(Fields):
+    """How far the Jobs of cacheWarmup are."""
+
+    desired: Count
+    """Number of nodes to download to; 1 for a claim."""
+    ready: Count
+    """Number of them that have the model."""
+    failed: Count | None = None
+    """Number of them whose download failed."""
+    message: str | None = None
+    """What is waited for, or why a download failed and what to do."""
+    model: str | None = None
+    """Hash of the last model that was on all of them. Its pods do not wait again."""
+
+
 class BackendStatus(Fields):
     """Status of one backend."""
 
@@ -67,6 +82,8 @@ class BackendStatus(Fields):
     message: str | None = None
     """Why the backend is not ready, and why it gets another share of the requests than its
     routeWeight says."""
+    cache_warmup: CacheWarmupStatus | None = None
+    """Downloads to the cache ahead of the pods. Absent without cacheWarmup."""
 
 
 class Status(Fields):

@@ -44,6 +44,8 @@ class Options:
             subdirectories. ``/`` allows every directory; an empty tuple allows none.
         kthena_release: release of the installed kthena; None if only its profile is known.
         kthena_namespace: namespace of kthena's controller manager; ``""`` if it is unknown.
+        cache_warmup: whether the operator creates the Jobs of ``cacheWarmup``; None if it is not
+            known, as for files.
         max_waiting_requests: waiting requests of a pod from which the router sends it no more.
     """
 
@@ -61,3 +63,4 @@ class Options:
     kthena_release: KthenaRelease | None = None
     kthena_namespace: str = KTHENA_NAMESPACE
     max_waiting_requests: int = MAX_WAITING_REQUESTS
+    cache_warmup: bool | None = None

@@ -118,6 +118,26 @@ def with_held_rollout(conditions: ConditionSet, why: str) -> ConditionSet:
     return replace(conditions, initialized=ConditionValue(TRUE, Reason.ROLLOUT_HELD, why))
 
 
+def with_warmup(
+    conditions: ConditionSet, reason: Reason, why: str, *, is_new: bool
+) -> ConditionSet:
+    """Replaces conditions while pods wait for the warm-up of a cache.
+
+    Args:
+        conditions: the conditions of the pass.
+        reason: ``CACHE_WARMUP`` or ``CACHE_WARMUP_FAILED``.
+        why: what waits, and for what; ``""`` if nothing does.
+        is_new: whether a ModelServing is not created yet. Else pods keep the model that they have.
+    """
+    if not why or conditions.initialized.status != TRUE:
+        return conditions
+    waiting = ConditionValue(TRUE, reason, why)
+    active = conditions.active
+    if is_new and active.status == FALSE:
+        active = replace(active, reason=reason, message=f"{active.message}; {why}")
+    return replace(conditions, initialized=waiting, active=active)
+
+
 def _active(backends: tuple[BackendReport, ...], notes: Sequence[str]) -> ConditionValue:
     def names(ready: Readiness) -> list[str]:
         return [b.name for b in backends if b.ready is ready]

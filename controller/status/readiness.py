@@ -47,6 +47,7 @@ class BackendReport:
             ``""`` if it is ready and gets it.
         scaled_to_zero: whether its spec asks for 0 replicas.
         unserved_type: its type, if that is not supported yet; else ``""``.
+        warmup: the field ``cacheWarmup`` of its status; None without one.
     """
 
     name: str
@@ -57,6 +58,7 @@ class BackendReport:
     message: str = ""
     scaled_to_zero: bool = False
     unserved_type: str = ""
+    warmup: Object | None = None
 
     def as_stored(self) -> Object:
         """Returns the entry of ``status.backendStatuses``."""
@@ -70,6 +72,8 @@ class BackendReport:
             entry["modelServing"] = self.serving
         if self.message:
             entry["message"] = self.message
+        if self.warmup is not None:
+            entry["cacheWarmup"] = self.warmup
         return entry
 
 

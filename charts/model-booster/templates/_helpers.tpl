@@ -149,6 +149,8 @@ Without it Helm would refuse the next upgrade, because the object "exists and ca
   value: {{ .Values.engine.startupSeconds | int64 | quote }}
 - name: MODELBOOSTER_ENGINE_ENV_FROM
   value: {{ .Values.engine.envFrom | quote }}
+- name: MODELBOOSTER_CACHE_WARMUP
+  value: {{ .Values.cacheWarmup.enabled | quote }}
 {{- end }}
 
 {{/* Of the values of a component. */}}
