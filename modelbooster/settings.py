@@ -44,6 +44,7 @@ from modelbooster.setting_types import (
     Port,
     Resources,
     Seconds,
+    suggestion,
 )
 
 PREFIX = SETTING_PREFIX
@@ -90,6 +91,9 @@ class Settings(BaseModel):
     """Resources of the downloaders, as JSON, such as {"requests": {"cpu": "1"}}."""
     downloader_args: Arguments = ()
     """Further arguments of each downloader, as a JSON list."""
+    downloader_user: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    """User id of our downloader; if absent, root with one capability for claims and folders of
+    nodes, and the user of its image elsewhere. A change restarts every model."""
     runtime_resources: Resources = {}
     """Resources of the sidecar, as JSON. A ResourceQuota may require them of every container."""
     engine_startup_seconds: Annotated[int, Field(ge=1, le=MAX_STARTUP_SECONDS)] = STARTUP_SECONDS
@@ -199,6 +203,7 @@ class Settings(BaseModel):
             image_pull_policy=self.image_pull_policy,
             downloader_resources=self.downloader_resources,
             downloader_args=self.downloader_args,
+            downloader_user=self.downloader_user,
             runtime_resources=self.runtime_resources,
             engine_startup_seconds=self.engine_startup_seconds,
             engine_env_from=self.engine_env_from,
@@ -221,7 +226,7 @@ def read_settings() -> Settings:
     known = {_variable(name): name for name in Settings.model_fields}
     ours = {name: text for name, text in os.environ.items() if name.upper().startswith(PREFIX)}
     unknown = sorted(name for name in ours if name.upper() not in known)
-    faults = [f"{name} is no setting{_suggestion(name, set(known))}" for name in unknown]
+    faults = [f"{name} is no setting{suggestion(name, known, PREFIX)}" for name in unknown]
     given = {known[n.upper()]: text for n, text in ours.items() if text and n.upper() in known}
     try:
         settings = Settings.model_validate(given)
@@ -234,15 +239,6 @@ def read_settings() -> Settings:
 
 def _variable(field: str) -> str:
     return PREFIX + field.upper()
-
-
-def _suggestion(name: str, known: set[str]) -> str:
-    from difflib import get_close_matches
-
-    # Compared without the prefix, which makes all names similar.
-    rest = [setting.removeprefix(PREFIX) for setting in known]
-    near = get_close_matches(name.upper().removeprefix(PREFIX), rest, n=1, cutoff=0.5)
-    return f"; did you mean {PREFIX}{near[0]}?" if near else ""
 
 
 def _describe(error: Any) -> str:

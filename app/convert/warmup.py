@@ -46,7 +46,7 @@ USAGE_EXIT_CODE = 2
 """Exit code of every downloader for wrong arguments."""
 
 _EXIT_CODE_VARIABLE = "MODELBOOSTER_REFUSED_EXIT_CODE"
-"""Asks our downloader for ``REFUSED_EXIT_CODE``; kthena's ignores it and exits with 1."""
+"""Asks our downloader for ``REFUSED_EXIT_CODE``; kthena's always exits with 1."""
 
 
 def warmup_inputs(
@@ -143,7 +143,9 @@ def _spec(inputs: PodInputs, warmup: CacheWarmup, node: str) -> Object:
 
 def _pod(inputs: PodInputs, warmup: CacheWarmup, node: str) -> Object:
     written = downloads(inputs)
-    containers = [_with_exit_code(each) for each in written["initContainers"]]
+    containers = written["initContainers"]
+    if inputs.options.has_own_downloader:
+        containers = [_with_exit_code(each) for each in containers]
     before = {"initContainers": containers[:-1]} if len(containers) > 1 else {}
     pod = {
         **{key: value for key, value in written.items() if key != "initContainers"},

@@ -139,7 +139,7 @@ TOO_LARGE = AnswerCase(
         },
     },
     kubectl='The ModelBooster "demo" is invalid: spec.backends[0]: Too long: the ModelServing '
-    "would have 1237352 bytes, at most 1048576 fit\n",
+    "would have 1237595 bytes, at most 1048576 fit\n",
 )
 """What no rule foresees, because it takes the whole conversion to find it."""
 

@@ -272,6 +272,7 @@ def test_what_cannot_work_is_refused(fields: Object, fault: str) -> None:
 def test_golden_job() -> None:
     """The whole Job, for a node; kthena's releases do not matter to it."""
     of = inputs(
+        image="registry.example.com/model-booster-downloader:1.0.0",
         env=[{"name": "HF_REVISION", "value": "v1"}],
         envFrom=[{"secretRef": {"name": "hub"}}],
         loraAdapters=[lora("style")],
