@@ -134,7 +134,13 @@ def _spec(inputs: PodInputs, warmup: CacheWarmup, node: str) -> Object:
         "template": {
             # Not the labels of the backend's pods: no ModelServer may select these.
             "metadata": {
-                "labels": {MODEL_NAME: inputs.model.name, BACKEND_NAME: inputs.backend.name}
+                "labels": {
+                    MODEL_NAME: inputs.model.name,
+                    BACKEND_NAME: inputs.backend.name,
+                    # A sidecar of a service mesh does not end, and neither would the Job.
+                    "sidecar.istio.io/inject": "false",
+                },
+                "annotations": {"linkerd.io/inject": "disabled"},
             },
             "spec": _pod(inputs, warmup, node),
         },

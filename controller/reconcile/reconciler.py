@@ -106,6 +106,7 @@ class Reconciler:
         if booster is None or is_terminating(booster):
             self._states.pop(key, None)
             self._waves.remove(key)
+            self._warmer.forget(key)
             # The garbage collector deletes the children, by their owner reference.
             return Result(is_gone=True)
         state = self._state_of(booster)

@@ -11,7 +11,7 @@ from app.convert.warmup import is_per_node
 from app.errors import ApiError, Conflict, NotFound, Unreachable
 from app.kube import Kube
 from app.model.ownership import is_ours
-from app.values.meta import Object, is_terminating, key_of, labels_of, uid_of
+from app.values.meta import Key, Object, is_terminating, key_of, labels_of, uid_of
 from controller.cluster.warmup_watch import WarmupWatch
 from controller.plan.actions import of_kind
 from controller.plan.desired import DesiredState
@@ -90,6 +90,10 @@ class CacheWarmer:
         due = [plan.wait for plan in plans.values() if plan.wait is not None]
         due += [RETRY_SECONDS] if fault else []
         return one.result(min(due, default=None))
+
+    def forget(self, key: Key) -> None:
+        """Forgets a ModelBooster that is gone."""
+        self._watch.leave(key)
 
     async def _write(
         self, booster: Object, plans: Mapping[str, WarmupPlan], unwanted: list[Object]

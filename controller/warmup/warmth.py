@@ -26,14 +26,14 @@ class Warmth:
     Args:
         waiting: by name of the ModelServing whose pods wait, what they wait for.
         statuses: the field ``cacheWarmup`` of the status of each backend, by its name.
-        is_new: whether a ModelServing waits that does not exist yet.
+        new: names of those of them that do not exist yet.
         has_failed: whether a download failed that a ModelServing waits for.
         wait: after how many seconds to look again; None if an event tells.
     """
 
     waiting: Mapping[str, str] = field(default_factory=dict)
     statuses: Mapping[str, Object] = field(default_factory=dict)
-    is_new: bool = False
+    new: frozenset[str] = frozenset()
     has_failed: bool = False
     wait: float | None = None
 
@@ -43,7 +43,7 @@ class Warmth:
         for report in backends:
             warmup = self.statuses.get(report.name)
             message = report.message
-            if warmup and report.serving in self.waiting and self.is_new and not report.replicas:
+            if warmup and report.serving in self.new:
                 message = f"waits until its cache is warm ({warmup['ready']}/{warmup['desired']})"
             found.append(replace(report, message=message, warmup=warmup))
         return tuple(found)
@@ -52,7 +52,7 @@ class Warmth:
         """Returns conditions that say what pods wait for."""
         why = "; ".join(f'ModelServing "{name}": {why}' for name, why in self.waiting.items())
         reason = Reason.CACHE_WARMUP_FAILED if self.has_failed else Reason.CACHE_WARMUP
-        return with_warmup(conditions, reason, why, is_new=self.is_new)
+        return with_warmup(conditions, reason, why, is_new=bool(self.new))
 
 
 COLD = Warmth()
@@ -72,7 +72,8 @@ class WarmthOfBackends:
         self._servings = servings
         self.statuses: dict[str, Object] = {}
         self._waiting: dict[str, str] = {}
-        self._is_new = self._has_failed = False
+        self._new: set[str] = set()
+        self._has_failed = False
 
     def add(self, inputs: PodInputs, plan: WarmupPlan, message: str) -> None:
         """Adds a backend whose Jobs are known."""
@@ -100,7 +101,8 @@ class WarmthOfBackends:
 
     def result(self, wait: float | None) -> Warmth:
         """Returns what was added."""
-        return Warmth(self._waiting, self.statuses, self._is_new, self._has_failed, wait)
+        new = frozenset(self._new)
+        return Warmth(self._waiting, self.statuses, new, self._has_failed, wait)
 
     def _hold(self, inputs: PodInputs, plan: WarmupPlan, message: str) -> None:
         backend = inputs.backend
@@ -111,7 +113,7 @@ class WarmthOfBackends:
         serving = self._servings.get(name)
         if serving is not None and model_hash(_pods(serving)) == plan.model:
             return  # its pods have this model already
-        self._is_new |= serving is None
+        self._new |= {name} if serving is None else set()
         self._has_failed |= bool(plan.failed)
         self._waiting[name] = waiting_message(plan, message, is_new=serving is None)
 
