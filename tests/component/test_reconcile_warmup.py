@@ -27,6 +27,7 @@ from tests.component.running import (
 )
 from tests.controlplane.plane import ControlPlane
 from tests.played_jobs import fail, finish, jobs_of, register_node
+from tests.proxy import Answer, Proxy, Rule
 from tests.world import PATIENCE_SECONDS, World
 
 pytestmark = pytest.mark.anyio
@@ -228,3 +229,17 @@ async def test_a_refused_token_is_told_and_holds_pods_until_the_user_decides(wor
     spec["cacheWarmup"] = {"policy": "Background"}
     await world.put(MODEL_BOOSTER, booster_object("m", backend("b", **spec)))
     await world.until(MODEL_SERVING, "m-b")
+
+
+async def test_missing_rights_are_told(proxy: Proxy, world: World) -> None:
+    refusal = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "not you"}
+    proxy.add(Rule(Answer(403, refusal), verb="list", resource="jobs", times=2))
+    options = Options(cache_warmup=True)
+    async with running(proxy.kubeconfig, world.namespace, options=options):
+        warmed = backend("b", cacheURI="pvc://models", cacheWarmup={})
+        await world.put(MODEL_BOOSTER, booster_object("m", warmed))
+        booster = await world.until(MODEL_BOOSTER, "m", waits)
+        message = condition(booster, "Initialized")["message"]
+        assert "the jobs cannot be listed (403 Forbidden: not you)" in message
+        assert "check cacheWarmup.enabled of the Helm chart" in message
+        await jobs_of(world, "")

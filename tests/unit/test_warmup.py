@@ -19,7 +19,10 @@ from controller.status.warmup_records import job_facts, job_record, node_facts, 
 from controller.warmup.nodes import chosen_nodes
 from controller.warmup.planner import MAX_RUNNING, RETRY_SECONDS, WarmupPlan, plan_warmup
 from controller.warmup.text import failure_reason, progress_message, waiting_message
-from tests.builders import UID, backend, booster_object, lora, model, worker
+from modelbooster.observe.reading import Family
+from modelbooster.observe.tree import rows_of
+from modelbooster.observe.verdict import verdict_of
+from tests.builders import UID, backend, booster_object, lora, model, stored_object, worker
 from tests.golden.cases import FOLDER
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -222,6 +225,40 @@ def test_the_words_of_the_downloader_are_told() -> None:
         f"its pods get the new model once the cache is warm (0/2 done): {message}; not to wait, "
         "set cacheWarmup.policy: Background"
     )
+
+
+@pytest.mark.parametrize(
+    ("warmup", "reason", "ready", "status"),
+    [
+        ({"desired": 2, "ready": 2, "model": "a"}, "ModelCreating", "2/2", "Warm"),
+        ({"desired": 2, "ready": 1, "message": "m"}, "WaitingForCache", "1/2", "Downloading"),
+        (
+            {"desired": 2, "ready": 1, "failed": 1, "message": "m"},
+            "CacheWarmupFailed",
+            "1/2",
+            "Failed",
+        ),
+    ],
+)
+def test_status_shows_the_caches(warmup: Object, reason: str, ready: str, status: str) -> None:
+    booster = stored_object("m", backend("b"))
+    conditions = [
+        {"type": "Initialized", "status": "True", "reason": reason, "message": "b waits: m"},
+        {"type": "Active", "status": "False", "reason": "ModelProcessing", "message": "not ready"},
+    ]
+    backends = [{"name": "b", "ready": False, "replicas": 0, "cacheWarmup": warmup}]
+    generation = booster["metadata"].get("generation", 0)
+    booster["status"] = {
+        "observedGeneration": generation,
+        "conditions": conditions,
+        "backendStatuses": backends,
+    }
+    family = Family(booster)
+    verdict = verdict_of(family, {}, NOW)
+    told = [found.why for found in verdict.explanations]
+    assert ("pods wait for their cache: b waits: m" in told) == (status != "Warm")
+    row = rows_of(family, {}, verdict, NOW)[1]
+    assert (row.label, row.ready, row.status, row.detail) == ("Cache/b", ready, status, "")
 
 
 def test_names_of_jobs_fit() -> None:
