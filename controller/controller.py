@@ -140,6 +140,8 @@ class Controller:
         try:
             async with asyncio.TaskGroup() as group:
                 periodic = [self._recorder.run(), self._search_unlabeled()]
+                if seconds := self._config.download_log_seconds:
+                    periodic.append(self._informers.read_download_logs(seconds))
                 tasks = [group.create_task(each) for each in periodic]
                 await self._workers.run(self._config.workers)
                 await self._recorder.flush()

@@ -28,6 +28,7 @@ from controller.status.booster_status import (
     stored_status,
 )
 from controller.status.conditions import TRUE, ConditionSet
+from controller.status.download_status import new_failures
 from controller.status.patch import status_patch
 
 log = logging.getLogger(__name__)
@@ -144,6 +145,8 @@ class StatusReporter:
             return PRECONDITION_RETRY_SECONDS
         self._conflicts.record_status_write(status, state)
         self._record_change(current, summary, result)
+        for note in new_failures(stored_status(current), status):
+            self._record_event(current, "Warning", "DownloadFailed", note)
         return None
 
     def report_replaced_schema(self, booster: Object, why: str, state: BoosterState) -> None:

@@ -58,14 +58,16 @@ def _webhook_rights(webhook: Component) -> Iterator[Right]:
 
 def _controller_rights(controller: Component) -> Iterator[Right]:
     booster = str(MODEL_BOOSTER)
-    pods = ("list", "watch") if controller.is_on("WATCH_PODS", default=True) else ()
+    sees_pods = controller.is_on("WATCH_PODS", default=True)
+    reads_logs = sees_pods and controller.is_on("READ_DOWNLOAD_LOGS", default=True)
     needed = [
         (booster, READ),
         (f"{booster}/status", ("patch",)),
         (f"{booster}/finalizers", ("update",)),
         *((str(kind), (*READ, "create", "patch", "delete")) for kind in CHILDREN),
         ("events.events.k8s.io", ("create", "patch")),
-        ("pods", pods),
+        ("pods", ("list", "watch") if sees_pods else ()),
+        ("pods/log", ("get",) if reads_logs else ()),
     ]
     yield from _in_namespaces(controller, needed)
     yield from _release_rights(controller)
