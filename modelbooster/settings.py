@@ -138,6 +138,8 @@ class Settings(BaseModel):
     """Interval after which an unchanged ModelBooster is reconciled again."""
     watch_pods: bool = True
     """Whether pods are watched, so that the status tells why a backend is not ready."""
+    read_download_logs: bool = True
+    """Whether logs of downloaders are read, so that the status tells how far they are."""
     touch_pods: bool = False
     """Whether pods are annotated after their ModelServer was created again, up to kthena v0.2.0."""
     route_ready_seconds: Delay = READY_SECONDS

@@ -47,6 +47,7 @@ CONTROL: Rights = {
     ("networking.serving.volcano.sh", "modelroutes"): "create delete get list patch watch",
     ("events.k8s.io", "events"): "create patch",
     ("", "pods"): "list watch",
+    ("", "pods/log"): "get",
 }
 KTHENA: Rights = {("apps", "deployments", "kthena-controller-manager"): "get"}
 REGISTRATION = "admissionregistration.k8s.io"
@@ -116,7 +117,7 @@ def test_provided_certificates_need_no_permissions(file: str) -> None:
 
 
 def test_disabled_features_remove_their_permissions() -> None:
-    wanted = {key: verbs for key, verbs in CONTROL.items() if key[1] != "pods"}
+    wanted = {key: verbs for key, verbs in CONTROL.items() if not key[1].startswith("pods")}
     assert rights("small-values.yaml", CONTROLLER) == {**wanted, **KTHENA}
 
 
@@ -161,6 +162,14 @@ def test_only_touched_pods_may_be_patched(release: str, verbs: list[str]) -> Non
     assert rule["verbs"] == verbs
     env = container(one(objects, "Deployment", CONTROLLER))["env"]
     assert {"name": "MODELBOOSTER_TOUCH_PODS", "value": "true"} in env
+
+
+def test_logs_are_read_only_for_the_progress_of_downloads() -> None:
+    objects = render("--set", "controller.readDownloadLogs=false")
+    rules = [rule for role in of_kind(objects, "ClusterRole") for rule in role["rules"]]
+    assert not [rule for rule in rules if "pods/log" in rule["resources"]]
+    env = container(one(objects, "Deployment", CONTROLLER))["env"]
+    assert {"name": "MODELBOOSTER_READ_DOWNLOAD_LOGS", "value": "false"} in env
 
 
 @FILES

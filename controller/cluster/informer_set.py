@@ -132,6 +132,10 @@ class InformerSet:
         for resource in installed.kinds:
             self._served[resource].set()
 
+    async def read_download_logs(self, round_seconds: float) -> None:
+        """See ``DownloadLogs.run``."""
+        await self.handlers.downloads.run(self._kube, round_seconds)
+
     def unsynced(self) -> list[Informer]:
         """Returns the informers of served kinds that have not finished their first list."""
         return [

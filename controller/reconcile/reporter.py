@@ -29,6 +29,7 @@ from controller.status.booster_status import (
     stored_status,
 )
 from controller.status.conditions import TRUE, ConditionSet, reconciling
+from controller.status.download_status import new_failures
 from controller.status.patch import status_patch
 
 log = logging.getLogger(__name__)
@@ -145,6 +146,8 @@ class StatusReporter:
             return PRECONDITION_RETRY_SECONDS
         self._conflicts.record_status_write(status, state)
         self._record_change(current, summary, result)
+        for note in new_failures(stored_status(current), status):
+            self._record_event(current, "Warning", "DownloadFailed", note)
         return None
 
     async def report_in_progress(self, booster: Object, state: BoosterState, model: Model) -> None:

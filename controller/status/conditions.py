@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from app.apis.reasons import Reason
+from controller.status.download_status import failure_text
 from controller.status.readiness import BackendReport, Readiness
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
@@ -148,7 +149,9 @@ def _active(backends: tuple[BackendReport, ...], notes: Sequence[str]) -> Condit
     if not_ready := names(Readiness.NO):
         count = len(names(Readiness.YES))
         rest = f"not ready: {', '.join(not_ready)}"
-        return active(FALSE, Reason.PROCESSING, f"{count}/{len(backends)} backends ready; {rest}")
+        failed = [text for b in backends if (text := failure_text(b.name, b.download))]
+        message = _joined([f"{count}/{len(backends)} backends ready; {rest}", *failed])
+        return active(FALSE, Reason.PROCESSING, message)
     if unknown := names(Readiness.UNKNOWN):
         message = f"nothing is reported about: {', '.join(unknown)}"
         return active(UNKNOWN, Reason.STATUS_UNKNOWN, message)

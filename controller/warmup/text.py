@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 
 from app.values.meta import Object
 from app.values.text import shortened
 from app.values.untyped import as_dict, as_list
+from controller.status.downloads import failure_in
+from controller.status.texts import clean
 from controller.warmup.planner import RETRY_SECONDS, WarmupPlan
 
 MAX_NAMES = 3
@@ -82,14 +83,9 @@ def failure_reason(job: Object, pods: Iterable[Object]) -> str:
 
 
 def _words(ended: Object) -> str:
-    text = str(ended.get("message") or "").strip()
-    try:
-        told = as_dict(json.loads(text))
-    except ValueError:
-        told = {}
-    if told.get("message"):
-        return "; ".join(str(part) for part in (told["message"], told.get("next")) if part)
-    return text or f"{ended.get('reason') or 'Error'}, exit code {ended.get('exitCode')}"
+    text = str(ended.get("message") or "")
+    told = str(failure_in(text) or clean(text))
+    return told or f"{ended.get('reason') or 'Error'}, exit code {ended.get('exitCode')}"
 
 
 def _names(nodes: Sequence[str]) -> str:

@@ -59,7 +59,8 @@ def _webhook_rights(webhook: Component) -> Iterator[Right]:
 def _controller_rights(controller: Component) -> Iterator[Right]:
     booster = str(MODEL_BOOSTER)
     warms_up = controller.is_on("CACHE_WARMUP", default=False)
-    pods = ("list", "watch") if controller.is_on("WATCH_PODS", default=True) else ()
+    sees_pods = controller.is_on("WATCH_PODS", default=True)
+    reads_logs = sees_pods and controller.is_on("READ_DOWNLOAD_LOGS", default=True)
     needed = [
         (booster, READ),
         (f"{booster}/status", ("patch",)),
@@ -67,7 +68,8 @@ def _controller_rights(controller: Component) -> Iterator[Right]:
         *((str(kind), (*READ, "create", "patch", "delete")) for kind in CHILDREN),
         ("events.events.k8s.io", ("create", "patch")),
         (str(JOB), (*READ, "create", "delete") if warms_up else ()),
-        ("pods", pods),
+        ("pods", ("list", "watch") if sees_pods else ()),
+        ("pods/log", ("get",) if reads_logs else ()),
     ]
     yield from _in_namespaces(controller, needed)
     yield from (Right(verb, str(NODE)) for verb in ("list", "watch") if warms_up)

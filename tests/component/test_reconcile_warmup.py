@@ -215,7 +215,12 @@ async def test_a_refused_token_is_told_and_holds_pods_until_the_user_decides(wor
     await world.put(MODEL_BOOSTER, booster_object("m", backend("b", **spec)))
     job = (await jobs_of(world, ""))[""]
 
-    told = {"result": "failed", "message": "owner/model is gated", "next": "accept the licence"}
+    told = {
+        "result": "failed",
+        "reason": "Gated",
+        "message": "owner/model is gated",
+        "next": "accept the licence",
+    }
     await fail(world, job, 77, told)
     booster = await world.until(MODEL_BOOSTER, "m", has_failed)
 

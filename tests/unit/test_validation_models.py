@@ -15,11 +15,12 @@ def _faults(**fields: object) -> list[tuple[str, str]]:
     return [(str(fault.path), fault.message) for fault in found]
 
 
+OURS = Options()
 KTHENAS = Options(downloader_image="ghcr.io/volcano-sh/downloader:v0.4.0")
 """With kthena's downloader."""
 
 
-def _warnings(options: Options = Options(), **fields: object) -> list[str]:
+def _warnings(options: Options = OURS, **fields: object) -> list[str]:
     verdict = validate(booster_object("m", backend(**fields)), Context(options=options))
     assert verdict.faults == ()
     return list(verdict.warnings)
@@ -96,7 +97,7 @@ def test_a_stored_address_is_warned_of_and_goes_on_being_served() -> None:
 
 @pytest.mark.parametrize("name", ["HF_AUTH_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])
 def test_every_name_of_the_token_counts(name: str) -> None:
-    gated = {"modelURI": "hf://meta-llama/Llama-3.1-8B-Instruct"}
+    gated: Object = {"modelURI": "hf://meta-llama/Llama-3.1-8B-Instruct"}
     assert [text for text in _warnings(**gated) if "may ask for a token" in text]
     assert _warnings(**gated, env=[{"name": name, "value": "x"}]) == []
 

@@ -199,7 +199,12 @@ def test_a_hash_tells_models_apart_not_images() -> None:
 def test_the_words_of_the_downloader_are_told() -> None:
     of = inputs()
     failed = job(of, "a", "Failed")
-    told = {"result": "failed", "message": "org/m is gated", "next": "accept the licence"}
+    told = {
+        "result": "failed",
+        "reason": "Gated",
+        "message": "org/m is gated",
+        "next": "accept the licence",
+    }
     ended = {"exitCode": 77, "message": json.dumps(told)}
     pods = [
         {

@@ -77,7 +77,7 @@ def _is_gated(uri: str) -> bool:
 
 
 def object_storage_has_keys(inputs: RuleInputs) -> Iterator[str]:
-    """The downloader reads ACCESS_KEY, SECRET_KEY and ENDPOINT, and those AWS_* names that it knows.
+    """The downloader reads ACCESS_KEY, SECRET_KEY, ENDPOINT, and AWS_* names that it knows.
 
     Without keys, our downloader uses a role of the node or service account, or reads the bucket as
     a public one. kthena's needs the keys.
