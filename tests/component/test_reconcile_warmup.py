@@ -188,6 +188,7 @@ async def test_a_new_revision_waits_until_it_is_in_the_cache(
     assert listed == []  # nobody uses it any more
 
 
+@pytest.mark.slow
 async def test_a_restart_writes_nothing(
     warm: Controller, world: World, plane: ControlPlane, kubeconfig: Path
 ) -> None:
