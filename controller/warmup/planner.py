@@ -72,19 +72,29 @@ def plan_warmup(
     model = model_hash([warmup_job(inputs)["spec"]["template"]["spec"]])
     by_target: dict[str, list[Object]] = {}
     delete = []
+    named = {*targets.schedulable, *targets.others}
     for job in jobs:
-        if job["model"] == model and job["node"] in {*targets.schedulable, *targets.others}:
+        if job["model"] == model and job["node"] in named:
             by_target.setdefault(job["node"], []).append(job)
         elif not is_terminating(job):
             delete.append(job)
-    create, running, failed, waits = [], [], [], []
+    create: list[Object] = []
+    running, failed, waits = [], [], []
     ready = 0
+    active = sum(
+        job["phase"] == RUNNING and not is_terminating(job)
+        for present in by_target.values()
+        for job in present
+    )
     for target in targets.schedulable:
         present = by_target.pop(target, [])
         whole = [job for job in present if job["phase"] == COMPLETE and not is_terminating(job)]
         if whole:
             ready += 1
             delete += [job for job in present if job is not whole[0] and not is_terminating(job)]
+            continue
+        if not present and len(create) >= MAX_RUNNING:
+            running.append(target)  # it waits for its turn
             continue
         wanted = warmup_job(inputs, target)
         same = None
@@ -106,8 +116,7 @@ def plan_warmup(
                 waits.append(left)
         else:
             running.append(target)
-    active = sum(job["phase"] == RUNNING for jobs_ in by_target.values() for job in jobs_)
-    room = max(0, MAX_RUNNING - (len(running) - len(create)) - active)
+    room = max(0, MAX_RUNNING - active)
     return WarmupPlan(
         model,
         tuple(create[:room]),
