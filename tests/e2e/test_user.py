@@ -89,11 +89,11 @@ def test_cache_is_warmed_up_with_the_rights_of_the_chart(kubectl: Kubectl, admin
         (job,) = admin.until_listed(JOB, lambda jobs: len(jobs) == 1)
         told = admin.until(
             MODEL_BOOSTER,
-            "mistral",
+            "mistral-warm",
             lambda obj: _condition(obj, "Initialized")["reason"] == "WaitingForCache",
         )
         assert f"downloading to {node}" in _condition(told, "Initialized")["message"]
-        assert admin.get(MODEL_SERVING, "mistral-gpu") is None
+        assert admin.get(MODEL_SERVING, "mistral-warm-gpu") is None
 
         name = job["metadata"]["name"]
         assert kubectl("delete", "job", name).code == 0
@@ -101,7 +101,7 @@ def test_cache_is_warmed_up_with_the_rights_of_the_chart(kubectl: Kubectl, admin
         admin.until(JOB, name, lambda again: again["metadata"]["uid"] != uid)
         written["spec"]["backends"][0]["cacheWarmup"]["policy"] = "Background"
         assert kubectl("apply", "-f", "-", stdin=yaml.safe_dump(written)).code == 0
-        admin.until(MODEL_SERVING, "mistral-gpu")
+        admin.until(MODEL_SERVING, "mistral-warm-gpu")
         del written["spec"]["backends"][0]["cacheWarmup"]
         assert kubectl("apply", "-f", "-", stdin=yaml.safe_dump(written)).code == 0
         admin.until_gone(JOB, name)
