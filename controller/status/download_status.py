@@ -52,11 +52,14 @@ def _rank(found: tuple[PodDownload, str]) -> tuple[int, bool, float, str]:
 def failure_text(name: str, download: Object | None) -> str:
     """Returns a sentence about the failed download of a backend; ``""`` if it has not failed.
 
+    Only our downloader says why in a few words; those of another one stay in the message of the
+    backend.
+
     Args:
         name: name of the backend.
         download: its entry in the status.
     """
-    if not download or download.get("phase") != FAILED:
+    if not download or not download.get("reason"):
         return ""
     return f"backend {name} could not fetch {download.get('source')}: {download.get('message')}"
 

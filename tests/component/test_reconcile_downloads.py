@@ -19,6 +19,7 @@ from controller.controller import Controller
 from controller.reconcile.events import EVENT
 from tests import audit
 from tests.builders import backend, booster_object
+from tests.commands import run
 from tests.component.running import AGENT, condition, running, until_idle
 from tests.controlplane.plane import ControlPlane
 from tests.played_pods import (
@@ -128,6 +129,14 @@ async def test_the_status_tells_how_far_downloads_are(
             "bytesPerSecond": 100,
             "file": "a.bin",
         }
+        # The command reads no log for that.
+        log = node.logs.pop((FIRST, "model-downloader", False))
+        shown = await asyncio.to_thread(run, kubeconfig, "status", "m")
+        assert "downloads the model: 25%, 1 kB of 4 kB, 100 B/s, a.bin" in shown.stdout
+        (row,) = [row for row in shown.stdout.splitlines() if "─model-downloader" in row]
+        assert "25% ███░░░░░░░░░ 1 kB of 4 kB, 100 B/s, a.bin" in " ".join(row.split())
+        node.logs[FIRST, "model-downloader", False] = log
+
         print_line(node, SECOND, 900, waitsFor=FIRST)
         await tell(world, SECOND, RUNNING)
         await until(world, pods=2, pod=FIRST)

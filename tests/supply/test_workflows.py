@@ -101,6 +101,8 @@ def test_nothing_is_published_before_a_maintainer_turns_it_on() -> None:
         for step in described[name]["steps"]:
             if "github.token" in str(step):
                 assert step["if"] == switch
-    (build,) = (step for step in described["image"]["steps"] if step.get("id") == "build")
-    assert build["with"]["outputs"].endswith(f",push=${{{{ {switch} }}}}")
-    assert build["with"]["build-args"] == "BASE=${{ needs.check.outputs.base }}"
+    steps = {step.get("id"): step for step in described["image"]["steps"]}
+    for image in ("build", "downloader"):
+        build = steps[image]
+        assert build["with"]["outputs"].endswith(f",push=${{{{ {switch} }}}}")
+        assert build["with"]["build-args"] == "BASE=${{ needs.check.outputs.base }}"

@@ -23,6 +23,8 @@ from controller.status.readiness import BackendReport, Readiness
 from downloader.errors import DownloadError, Reason
 from downloader.progress.meter import Progress as Written
 from downloader.progress.output import Output
+from modelbooster.observe.pods.findings import LogRef, logs_wanted, report_pod
+from modelbooster.observe.pods.progress import readable, stored_downloads
 
 SOURCE = "hf://owner/model"
 ARGS = ["--source", SOURCE, "--output-dir", "/models/1", "--progress", "json"]
@@ -253,6 +255,13 @@ def test_the_condition_tells_why_a_download_failed() -> None:
     )
 
 
+def test_another_downloader_changes_no_condition() -> None:
+    download = backend_download([pod_record(pod(ended("401")))])
+    assert download is not None
+    assert (download["phase"], download["message"]) == ("Failed", "401")
+    assert failure_text("b1", download) == ""
+
+
 def test_a_failure_is_news_once() -> None:
     def status(failure: Failure | None) -> Object:
         state = RUNNING if failure is None else ended(words(failure))
@@ -266,3 +275,47 @@ def test_a_failure_is_news_once() -> None:
     assert [*new_failures(status(GATED), status(GATED))] == []
     assert [*new_failures(status(GATED), status(None))] == []
     assert len([*new_failures(status(GATED), status(other))]) == 1
+
+
+def shown(entry: Object | None, log: str = "") -> dict[str, tuple[float, str]]:
+    """Returns what ``model-booster status`` shows of the downloads of a pod."""
+    logs = {LogRef("model-downloader"): log} if log else None
+    report = report_pod(pod(RUNNING), logs, stored=entry)
+    return {name: (progress.done, progress.text) for name, progress in report.downloads.items()}
+
+
+def test_status_shows_the_progress_in_the_status_or_else_in_the_log() -> None:
+    entry = backend_download([record("p", line(50))])
+    booster = {"status": {"backendStatuses": [{"name": "b1", "download": entry}, {"name": "b2"}]}}
+    assert stored_downloads(booster) == {"p": entry}
+    bar = (0.5, "50 B of 100 B, 5 B/s, about 9 s left, a")
+    assert shown(entry) == {"model-downloader": bar}
+    assert shown(None, line(50)) == {"model-downloader": bar}
+    waits = shown(None, line(50, waits_for="q"))
+    assert waits == {"model-downloader": (0.5, f"waits for q: {bar[1]}")}
+    assert logs_wanted(pod(RUNNING), is_told=True) == []
+    assert logs_wanted(pod(RUNNING)) == [LogRef("model-downloader")]
+
+
+def test_status_tells_a_failure_without_the_log() -> None:
+    failed = pod(ended(words()))
+    assert logs_wanted(failed) == []
+    problem = report_pod(failed).problem
+    assert problem is not None
+    assert problem.why == f"model-downloader could not fetch {SOURCE}: {GATED.message}"
+    assert problem.todo == GATED.step
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (b'{"type": "note", "time": "T", "message": "listing"}', b"T listing"),
+        (b'{"type": "failed", "time": "T", "message": "no", "next": "do"}', b"T no; do"),
+        (b'{"type": "note"}', b'{"type": "note"}'),
+        (b'{"type": "note"', b'{"type": "note"'),
+        (b"12%|#  |", b"12%|#  |"),
+        (b"", b""),
+    ],
+)
+def test_lines_for_programs_are_shown_to_people(written: bytes, read: bytes) -> None:
+    assert readable(written) == read
