@@ -9,6 +9,7 @@ from app.cache.timing import DEFAULT_TIMING, Timing
 from app.convert.options import Options
 from app.installed import Detector
 from app.kube import Kube
+from controller.cluster.download_logs import ROUND_SECONDS
 from controller.queue.workers import CONTROLLER_NAME
 from controller.reconcile.conflict_state import CONFLICT_TIMING, ConflictTiming
 from controller.timing import READY_SECONDS
@@ -29,6 +30,8 @@ class ControllerConfig:
         conflict_timing: how often to check whether a conflicting controller is gone.
         poll_seconds: interval between detections of the installed kthena release.
         watch_pods: whether to watch pods, to say why a backend is not ready.
+        download_log_seconds: shortest time between two readings of the log of a downloader, which
+            says how far it is; None to read none.
         touch_pods: whether to annotate pods after their ModelServer was created again, unless the
             installed release does not need it.
         rollout_wave_size: number of ModelBoosters that may restart pods concurrently without
@@ -47,6 +50,7 @@ class ControllerConfig:
     conflict_timing: ConflictTiming = CONFLICT_TIMING
     poll_seconds: float = 60
     watch_pods: bool = True
+    download_log_seconds: float | None = ROUND_SECONDS
     touch_pods: bool = False
     rollout_wave_size: int = 0
     route_ready_seconds: float = READY_SECONDS

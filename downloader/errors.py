@@ -33,6 +33,28 @@ class Reason(StrEnum):
     USAGE = "Usage"
 
 
+PERMANENT = frozenset(
+    {
+        Reason.ACCESS_DENIED,
+        Reason.BAD_ENDPOINT,
+        Reason.BAD_SOURCE,
+        Reason.EMPTY,
+        Reason.GATED,
+        Reason.NO_CREDENTIALS,
+        Reason.NO_LIBRARY,
+        Reason.NO_REVISION,
+        Reason.NO_TOKEN,
+        Reason.NOT_FOUND,
+        Reason.NOT_WRITABLE,
+        Reason.TLS,
+        Reason.TOO_LARGE,
+        Reason.UNSAFE,
+        Reason.USAGE,
+    }
+)
+"""Causes that another start of the same container does not remove."""
+
+
 class DownloadError(Exception):
     """A failure that ends the program.
 

@@ -1,7 +1,8 @@
 """The command line. It takes the arguments of kthena's downloader, and has commands for a cache.
 
 Exit codes: 0 the model is whole; 1 it is not, and stderr says why; 2 wrong arguments; 143 the
-process was told to end.
+process was told to end. With ``MODELBOOSTER_REFUSED_EXIT_CODE`` a failure that needs a person has
+that code in place of 1, so that a Job can end without further attempts.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from downloader.errors import DownloadError, Reason, missing_library, without_secrets
+from downloader.errors import PERMANENT, DownloadError, Reason, missing_library, without_secrets
 from downloader.paths import place_of
 from downloader.progress.output import TERMINATION_LOG, Output
 from downloader.settings import MAX_BYTES, MAX_FILES, MAX_WORKERS, WORKERS, Settings, settings_of
@@ -58,7 +59,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         _download(settings, given.output_dir, output, refresh=given.refresh)
     except DownloadError as exc:
         output.failed(exc)
-        code = INTERRUPTED if exc.reason == Reason.INTERRUPTED else FAILED
+        code = _code_of(exc.reason)
     except ModuleNotFoundError as exc:
         output.failed(missing_library(exc.name or ""))
         code = FAILED
@@ -69,6 +70,14 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     sys.stdout.flush()
     # Threads that wait for a server that does not answer must not keep the process.
     os._exit(code)
+
+
+def _code_of(reason: Reason) -> int:
+    if reason is Reason.INTERRUPTED:
+        return INTERRUPTED
+    asked = os.environ.get("MODELBOOSTER_REFUSED_EXIT_CODE", "")
+    is_code = asked.isascii() and asked.isdigit() and 0 < int(asked) < 256
+    return int(asked) if reason in PERMANENT and is_code else FAILED
 
 
 def _download(settings: Settings, folder: str, output: Output, *, refresh: bool) -> None:

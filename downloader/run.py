@@ -20,7 +20,7 @@ from downloader.transfer.journal import Journal, read_journal
 from downloader.transfer.task import FileTask
 from downloader.transfer.workers import Stop, Workers, with_retries
 
-LINE_SECONDS = 10.0
+FIRST_LINE_SECONDS, LINE_SECONDS = 2.0, 10.0
 
 
 class Run:
@@ -194,7 +194,9 @@ class Run:
         return self._meter.now() if self._meter else None
 
     def _report(self, ended: threading.Event) -> None:
-        while not ended.wait(LINE_SECONDS):
+        wait = min(FIRST_LINE_SECONDS, LINE_SECONDS)
+        while not ended.wait(wait):
+            wait = LINE_SECONDS
             if progress := self._progress():
                 self._output.progress(progress)
 

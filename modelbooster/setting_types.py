@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from functools import cache
 from ipaddress import ip_address
 from typing import Annotated
@@ -84,3 +85,18 @@ Resources = Annotated[Object, _JSON, AfterValidator(checked_resources)]
 """The resources of a container, as JSON."""
 Arguments = Annotated[tuple[str, ...], _JSON]
 """A list of texts, as JSON."""
+
+
+def suggestion(name: str, known: Iterable[str], prefix: str) -> str:
+    """Returns the setting that a misspelt variable may mean, for the end of its error message.
+
+    Args:
+        name: the variable.
+        known: the variables of all settings.
+        prefix: what all of them begin with; they are compared without it.
+    """
+    from difflib import get_close_matches
+
+    rest = [setting.removeprefix(prefix) for setting in known]
+    near = get_close_matches(name.upper().removeprefix(prefix), rest, n=1, cutoff=0.5)
+    return f"; did you mean {prefix}{near[0]}?" if near else ""

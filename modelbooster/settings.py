@@ -44,6 +44,7 @@ from modelbooster.setting_types import (
     Port,
     Resources,
     Seconds,
+    suggestion,
 )
 
 PREFIX = SETTING_PREFIX
@@ -90,6 +91,9 @@ class Settings(BaseModel):
     """Resources of the downloaders, as JSON, such as {"requests": {"cpu": "1"}}."""
     downloader_args: Arguments = ()
     """Further arguments of each downloader, as a JSON list."""
+    downloader_user: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    """User id of our downloader; if absent, root with one capability for claims and folders of
+    nodes, and the user of its image elsewhere. A change restarts every model."""
     runtime_resources: Resources = {}
     """Resources of the sidecar, as JSON. A ResourceQuota may require them of every container."""
     engine_startup_seconds: Annotated[int, Field(ge=1, le=MAX_STARTUP_SECONDS)] = STARTUP_SECONDS
@@ -101,8 +105,9 @@ class Settings(BaseModel):
     kv_events: bool = True
     """Whether engines publish KV cache events, which the router uses to score pods."""
     host_path_prefixes: Names = HOST_PATH_PREFIXES
-    """Folders of nodes that hostpath:// may use; ``none`` allows none. DANGER: / allows every
-    folder of every node, so anyone who can edit ModelBoosters can take over the nodes."""
+    """Folders of nodes for hostpath://, or ``none``. DANGER: / lets editors take over nodes."""
+    cache_warmup: bool = False
+    """Whether Jobs download models ahead of their pods (cacheWarmup)."""
 
     webhook_host: str = ""
     """Address of the admission webhook; every IPv4 and IPv6 address if empty."""
@@ -133,14 +138,14 @@ class Settings(BaseModel):
     """Interval after which an unchanged ModelBooster is reconciled again."""
     watch_pods: bool = True
     """Whether pods are watched, so that the status tells why a backend is not ready."""
+    read_download_logs: bool = True
+    """Whether logs of downloaders are read, so that the status tells how far they are."""
     touch_pods: bool = False
     """Whether pods are annotated after their ModelServer was created again, up to kthena v0.2.0."""
     route_ready_seconds: Delay = READY_SECONDS
-    """Seconds without a break that a backend which had no ready pod is available before it gets
-    requests again, if another backend gets them meanwhile."""
+    """Seconds that a backend is available without a break before it gets requests again."""
     rollout_wave_size: Annotated[int, Field(ge=0)] = 0
-    """How many ModelBoosters may restart pods at a time without an edit of their spec (after an
-    upgrade of the operator, in a takeover from kthena); 0 restarts only annotated ones."""
+    """ModelBoosters that may restart pods at a time without an edit; 0 for only annotated ones."""
     leader_election: bool = True
     """Whether replicas elect a leader with a Lease. If false, there must be only one replica."""
     lease_name: ObjectName = "model-booster-controller"
@@ -200,6 +205,7 @@ class Settings(BaseModel):
             image_pull_policy=self.image_pull_policy,
             downloader_resources=self.downloader_resources,
             downloader_args=self.downloader_args,
+            downloader_user=self.downloader_user,
             runtime_resources=self.runtime_resources,
             engine_startup_seconds=self.engine_startup_seconds,
             engine_env_from=self.engine_env_from,
@@ -209,6 +215,7 @@ class Settings(BaseModel):
             kthena_release=read_kthena_release(self.kthena_release or ""),
             kthena_namespace=self.kthena_namespace,
             max_waiting_requests=self.max_waiting_requests,
+            cache_warmup=self.cache_warmup,
         )
 
 
@@ -221,7 +228,7 @@ def read_settings() -> Settings:
     known = {_variable(name): name for name in Settings.model_fields}
     ours = {name: text for name, text in os.environ.items() if name.upper().startswith(PREFIX)}
     unknown = sorted(name for name in ours if name.upper() not in known)
-    faults = [f"{name} is no setting{_suggestion(name, set(known))}" for name in unknown]
+    faults = [f"{name} is no setting{suggestion(name, known, PREFIX)}" for name in unknown]
     given = {known[n.upper()]: text for n, text in ours.items() if text and n.upper() in known}
     try:
         settings = Settings.model_validate(given)
@@ -234,15 +241,6 @@ def read_settings() -> Settings:
 
 def _variable(field: str) -> str:
     return PREFIX + field.upper()
-
-
-def _suggestion(name: str, known: set[str]) -> str:
-    from difflib import get_close_matches
-
-    # Compared without the prefix, which makes all names similar.
-    rest = [setting.removeprefix(PREFIX) for setting in known]
-    near = get_close_matches(name.upper().removeprefix(PREFIX), rest, n=1, cutoff=0.5)
-    return f"; did you mean {PREFIX}{near[0]}?" if near else ""
 
 
 def _describe(error: Any) -> str:

@@ -130,17 +130,18 @@ def _start(connection: socket.socket) -> list[str]:
         os.dup2(file, number)
         os.close(file)
     # As Python opens them at its start.
-    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
-    sys.stdout = _output(1, "surrogateescape")
-    sys.stderr = _output(2, "backslashreplace")
+    encoding = os.environ.get("PYTHONIOENCODING", "utf-8")
+    sys.stdin = open(0, encoding=encoding, errors="surrogateescape", closefd=False)  # noqa: SIM115
+    sys.stdout = _output(1, encoding, "strict")
+    sys.stderr = _output(STDERR, encoding, "backslashreplace")
     arguments: list[str] = request["arguments"]
     return arguments
 
 
-def _output(number: int, errors: str) -> TextIO:
+def _output(number: int, encoding: str, errors: str) -> TextIO:
     is_line_buffered = number == STDERR or os.isatty(number)
     buffering = 1 if is_line_buffered else -1
-    return open(number, "w", buffering, encoding="utf-8", errors=errors, closefd=False)
+    return open(number, "w", buffering, encoding=encoding, errors=errors, closefd=False)
 
 
 if __name__ == "__main__":

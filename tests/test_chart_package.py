@@ -40,7 +40,9 @@ def shown(what: str, chart: Path) -> str:
 
 
 def test_a_package_has_the_address_of_the_project(tmp_path: Path) -> None:
-    done = package(tmp_path, HOMEPAGE, "ghcr.io/team/booster", DIGEST)
+    published = f"ghcr.io/team/booster@{DIGEST}"
+    downloader = f"ghcr.io/team/model-booster-downloader:1.0.0@{DIGEST}"
+    done = package(tmp_path, HOMEPAGE, published, downloader)
     assert done.returncode == 0, done.stderr
     (chart,) = tmp_path.iterdir()
     text = shown("chart", chart)
@@ -51,7 +53,6 @@ def test_a_package_has_the_address_of_the_project(tmp_path: Path) -> None:
     page = f"{HOMEPAGE}/blob/v{program_version()}/docs/install.md"
     annotations = about["annotations"]
     assert yaml.safe_load(annotations["artifacthub.io/links"])[0]["url"] == page
-    published = f"ghcr.io/team/booster@{DIGEST}"
     assert yaml.safe_load(annotations["artifacthub.io/images"])[0]["image"] == published
 
     said = helm("template", str(chart))
@@ -59,6 +60,12 @@ def test_a_package_has_the_address_of_the_project(tmp_path: Path) -> None:
     objects = [*yaml.load_all(said.stdout, Loader=yaml.CSafeLoader)]
     images = {container(deployment)["image"] for deployment in of_kind(objects, "Deployment")}
     assert images == {published}
+    (controller,) = (
+        container(deployment)
+        for deployment in of_kind(objects, "Deployment")
+        if deployment["metadata"]["name"].endswith("controller")
+    )
+    assert {"name": "MODELBOOSTER_DOWNLOADER_IMAGE", "value": downloader} in controller["env"]
     assert "# -- Registry of the image." in shown("values", chart)
 
 

@@ -238,6 +238,7 @@ def test_values_reach_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
             assert options.image_pull_policy == "Always"
             assert options.downloader_resources == {"requests": {"cpu": "1", "memory": "2Gi"}}
             assert options.downloader_args == ("--max-workers", "4")
+            assert options.downloader_user == 1000
             assert options.runtime_resources == {"limits": {"cpu": "500m", "memory": "512Mi"}}
             assert options.engine_startup_seconds == 14400
             assert options.engine_env_from is False
@@ -321,6 +322,16 @@ def test_the_images_of_models_are_pinned() -> None:
     values = yaml.load((CHART / "values.yaml").read_text(), Loader=yaml.CSafeLoader)
     assert values["kthena"]["downloaderImage"] == DOWNLOADER_IMAGE
     assert values["kthena"]["runtimeImage"] == RUNTIME_IMAGE
+
+
+def test_the_downloader_comes_from_the_registry_of_the_operator() -> None:
+    for given, image in (
+        ((), f"registry.example.com/team/{DOWNLOADER_IMAGE}"),
+        (("--set=kthena.downloaderImage=r:5000/downloader:2",), "r:5000/downloader:2"),
+    ):
+        found = render("--set=image.registry=registry.example.com/team", *given)
+        controller = one(found, "Deployment", CONTROLLER)
+        assert environment(controller)["MODELBOOSTER_DOWNLOADER_IMAGE"] == image
 
 
 def test_what_the_chart_says_of_kthena_is_what_the_program_assumes() -> None:

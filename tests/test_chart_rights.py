@@ -47,6 +47,7 @@ CONTROL: Rights = {
     ("networking.serving.volcano.sh", "modelroutes"): "create delete get list patch watch",
     ("events.k8s.io", "events"): "create patch",
     ("", "pods"): "list watch",
+    ("", "pods/log"): "get",
 }
 KTHENA: Rights = {("apps", "deployments", "kthena-controller-manager"): "get"}
 REGISTRATION = "admissionregistration.k8s.io"
@@ -116,8 +117,18 @@ def test_provided_certificates_need_no_permissions(file: str) -> None:
 
 
 def test_disabled_features_remove_their_permissions() -> None:
-    wanted = {key: verbs for key, verbs in CONTROL.items() if key[1] != "pods"}
+    wanted = {key: verbs for key, verbs in CONTROL.items() if not key[1].startswith("pods")}
     assert rights("small-values.yaml", CONTROLLER) == {**wanted, **KTHENA}
+
+
+def test_only_cache_warmups_need_jobs_and_nodes() -> None:
+    jobs, nodes = ("batch", "jobs"), ("", "nodes")
+    values = rendered("everything-values.yaml")
+    account = one(values, "Deployment", "booster-controller")["spec"]["template"]["spec"]
+    found = rights("everything-values.yaml", account["serviceAccountName"])
+    assert {v for key, v in found.items() if key[-2:] == jobs} == {"create delete get list watch"}
+    assert {v for key, v in found.items() if key == nodes} == {"list watch"}
+    assert not {jobs, nodes} & {key[-2:] for key in rights("default-values.yaml", CONTROLLER)}
 
 
 def test_a_stated_release_needs_no_right_to_read_it() -> None:
@@ -151,6 +162,14 @@ def test_only_touched_pods_may_be_patched(release: str, verbs: list[str]) -> Non
     assert rule["verbs"] == verbs
     env = container(one(objects, "Deployment", CONTROLLER))["env"]
     assert {"name": "MODELBOOSTER_TOUCH_PODS", "value": "true"} in env
+
+
+def test_logs_are_read_only_for_the_progress_of_downloads() -> None:
+    objects = render("--set", "controller.readDownloadLogs=false")
+    rules = [rule for role in of_kind(objects, "ClusterRole") for rule in role["rules"]]
+    assert not [rule for rule in rules if "pods/log" in rule["resources"]]
+    env = container(one(objects, "Deployment", CONTROLLER))["env"]
+    assert {"name": "MODELBOOSTER_READ_DOWNLOAD_LOGS", "value": "false"} in env
 
 
 @FILES

@@ -26,6 +26,11 @@ AUTOSCALING_POLICY_BINDING = Resource(
     WORKLOAD, "v1alpha1", "autoscalingpolicybindings", "AutoscalingPolicyBinding"
 )
 
+JOB = Resource("batch", "v1", "jobs", "Job")
+"""The kind of cache warm-ups. They belong to a ModelBooster, but are created once, not kept."""
+
+NODE = Resource("", "v1", "nodes", "Node", namespaced=False)
+
 CHILDREN: tuple[Resource, ...] = (
     AUTOSCALING_POLICY,  # before its binding, so that "kubectl apply" succeeds
     AUTOSCALING_POLICY_BINDING,

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from app.apis.autoscaling import AutoscalingPolicySpec
 from app.apis.core import EnvFromSource, EnvVar, ResourceRequirements
-from app.apis.scheduling import Affinity, Toleration
+from app.apis.scheduling import Affinity, CacheWarmup, Toleration
 from app.apis.schema import (
     ATOMIC_LIST,
     FREE_FORM,
@@ -39,12 +39,7 @@ SOURCE_PATTERN = r"^(hf://|s3://|obs://|pvc://|ms://).+"
 CACHE_PATTERN = r"^(hostpath://|pvc://).+"
 
 BackendType = Literal[
-    "vLLM",
-    "vLLMDisaggregated",
-    "SGLang",
-    "SGLangDisaggregated",
-    "MindIE",
-    "MindIEDisaggregated",
+    "vLLM", "vLLMDisaggregated", "SGLang", "SGLangDisaggregated", "MindIE", "MindIEDisaggregated"
 ]
 WorkerType = Literal["server", "prefill", "decode", "controller", "coordinator"]
 Replicas = Annotated[int, int32_range(0, 1_000_000)]
@@ -140,6 +135,8 @@ class Backend(Fields):
     """Cache of the model: hostpath:///path (a folder on each node) or pvc://claim (a
     PersistentVolumeClaim of the namespace). If absent, each pod downloads the model when it
     starts."""
+    cache_warmup: CacheWarmup | None = None
+    """Downloads the model to cacheURI before pods need it. If absent, pods download it."""
     env_from: Atomic[EnvFromSource] | None = None
     """ConfigMaps and Secrets that set environment variables of the downloader, the runtime sidecar
     and the engine (unless a setting of the operator leaves out the engine). For example, a Secret

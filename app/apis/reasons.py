@@ -21,4 +21,6 @@ class Reason(StrEnum):
     NAME_CONFLICT = "ChildNameConflict"
     APPLY_FAILED = "ChildApplyFailed"
     ROLLOUT_HELD = "RolloutHeld"
+    CACHE_WARMUP = "WaitingForCache"
+    CACHE_WARMUP_FAILED = "CacheWarmupFailed"
     CONFLICTING = "ConflictingController"

@@ -1,10 +1,20 @@
-"""The parts of core/v1 for scheduling: tolerations and affinity. See ``app.apis.core``."""
+"""Scheduling: tolerations and affinity of core/v1 (see ``app.apis.core``), and ``cacheWarmup``."""
 
-from typing import NotRequired
+from typing import Annotated, Literal, NotRequired
 
+from pydantic import Field
 from typing_extensions import TypedDict  # Python 3.11's own tells pydantic too little
 
-from app.apis.schema import Atomic, Int32, Int64, atomic_core_type, core_type
+from app.apis.schema import (
+    ATOMIC_MAP,
+    Atomic,
+    Fields,
+    Int32,
+    Int64,
+    atomic_core_type,
+    core_type,
+    int32_range,
+)
 
 
 @core_type
@@ -131,3 +141,18 @@ class Affinity(TypedDict):
     """Rules for running near other pods."""
     podAntiAffinity: NotRequired[PodAffinity]
     """Rules for running away from other pods."""
+
+
+class CacheWarmup(Fields):
+    """Downloads a model to its cache with Jobs: one per node for hostpath://, one for pvc://."""
+
+    node_selector: Annotated[dict[str, str], Field(json_schema_extra=ATOMIC_MAP)] | None = None
+    """Labels of the nodes to download to. Required for hostpath://; kubernetes.io/os: linux
+    selects all Linux nodes. For pvc://, labels of the nodes on which the Job may run."""
+    tolerations: Atomic[Toleration] | None = None
+    """Node taints that the Jobs tolerate, in addition to those that the workers tolerate."""
+    policy: Literal["Before", "Background"] | None = None
+    """Before: pods of a new model or revision wait until it is in the cache; running pods keep
+    serving the one before. Background: pods do not wait. Defaults to Before."""
+    active_deadline_seconds: Annotated[int, int32_range(60, 604_800)] | None = None
+    """Seconds after which a Job that has not finished fails. Defaults to 21600 (6 hours)."""

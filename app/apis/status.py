@@ -51,6 +51,48 @@ class Condition(Fields):
     """metadata.generation that the condition describes."""
 
 
+class CacheWarmupStatus(Fields):
+    """How far the Jobs of cacheWarmup are."""
+
+    desired: Count
+    """Number of nodes to download to; 1 for a claim."""
+    ready: Count
+    """Number of them that have the model."""
+    failed: Count | None = None
+    """Number of them whose download failed."""
+    message: str | None = None
+    """What is waited for, or why a download failed and what to do."""
+    model: str | None = None
+    """Hash of the last model that was on all of them. Its pods do not wait again."""
+
+
+class DownloadStatus(Fields):
+    """The download of one pod: of one that has failed, else of the slowest."""
+
+    phase: str
+    """Downloading; Waiting, for another pod that downloads the same; or Failed."""
+    pod: str
+    """Name of the pod."""
+    pods: Count | None = None
+    """Number of pods of the backend that download, wait or have failed."""
+    source: str | None = None
+    """URI of the model or adapter."""
+    bytes_done: Int64 | None = None
+    """Bytes that are there."""
+    bytes_total: Int64 | None = None
+    """Bytes of all files."""
+    bytes_per_second: Int64 | None = None
+    """Speed of the last seconds."""
+    seconds_left: Int64 | None = None
+    """How long the rest takes at this speed. Absent while nothing arrives."""
+    file: str | None = None
+    """A file that is being fetched."""
+    reason: str | None = None
+    """Why it failed, in one word, such as Gated, NoToken, NotFound or NoSpace."""
+    message: str | None = None
+    """Why it failed, with the next step."""
+
+
 class BackendStatus(Fields):
     """Status of one backend."""
 
@@ -67,6 +109,11 @@ class BackendStatus(Fields):
     message: str | None = None
     """Why the backend is not ready, and why it gets another share of the requests than its
     routeWeight says."""
+    cache_warmup: CacheWarmupStatus | None = None
+    """Downloads to the cache ahead of the pods. Absent without cacheWarmup."""
+    download: DownloadStatus | None = None
+    """How far the download of its model and adapters is, or why it failed. Absent if nothing is
+    downloaded."""
 
 
 class Status(Fields):

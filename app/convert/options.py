@@ -9,7 +9,12 @@ from app.model.storage import HOST_PATH_PREFIXES
 from app.values.meta import Object
 from app.values.value import value
 
-DOWNLOADER_IMAGE = "ghcr.io/volcano-sh/downloader:v0.4.0"
+DOWNLOADER_NAME = "model-booster-downloader"
+"""Name of our downloader's image, in whatever registry. Any other image is taken for kthena's."""
+
+DOWNLOADER_IMAGE = f"{DOWNLOADER_NAME}:1.0.0"
+"""The default. The downloader has a version of its own: a new image restarts every model."""
+
 RUNTIME_IMAGE = "ghcr.io/volcano-sh/runtime:v0.4.0"
 
 STARTUP_SECONDS = 7200
@@ -35,6 +40,8 @@ class Options:
         image_pull_policy: pull policy of these two images; ``""`` leaves it to Kubernetes.
         downloader_resources: resources of the downloaders.
         downloader_args: extra arguments of the downloaders.
+        downloader_user: user id of our downloader in every cache; None for the one that can write
+            to the cache whoever owns it.
         runtime_resources: resources of the sidecar.
         default_scheduler_name: scheduler of pods for which the user names none.
         engine_startup_seconds: how long an engine may load its model before Kubernetes restarts it.
@@ -45,6 +52,8 @@ class Options:
             subdirectories. ``/`` allows every directory; an empty tuple allows none.
         kthena_release: release of the installed kthena; None if only its profile is known.
         kthena_namespace: namespace of kthena's controller manager; ``""`` if it is unknown.
+        cache_warmup: whether the operator creates the Jobs of ``cacheWarmup``; None if it is not
+            known, as for files.
         max_waiting_requests: waiting requests of a pod from which the router sends it no more.
     """
 
@@ -53,6 +62,7 @@ class Options:
     image_pull_policy: str = ""
     downloader_resources: Object = field(default_factory=dict)
     downloader_args: tuple[str, ...] = ()
+    downloader_user: int | None = None
     runtime_resources: Object = field(default_factory=dict)
     default_scheduler_name: str = "default-scheduler"
     engine_startup_seconds: int = STARTUP_SECONDS
@@ -62,3 +72,14 @@ class Options:
     kthena_release: KthenaRelease | None = None
     kthena_namespace: str = KTHENA_NAMESPACE
     max_waiting_requests: int = MAX_WAITING_REQUESTS
+    cache_warmup: bool | None = None
+
+    @property
+    def has_own_downloader(self) -> bool:
+        """Whether the downloader is ours: it reads other variables, and needs fewer rights."""
+        return is_own_downloader(self.downloader_image)
+
+
+def is_own_downloader(image: str) -> bool:
+    """Returns whether an image is our downloader, by its name without registry, tag and digest."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[0] == DOWNLOADER_NAME

@@ -108,6 +108,7 @@ def _backend(
         type=backend.type,
         model_uri=backend.model_uri,
         cache_uri=backend.cache_uri,
+        cache_warmup=backend.cache_warmup,
         env=env or [],
         env_from=env_from or [],
         min_replicas=least or 0,

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from app.apis.autoscaling import AutoscalingPolicySpec
 from app.apis.modelbooster import LoraAdapter
+from app.apis.scheduling import CacheWarmup
 from app.values.fields import Path
 from app.values.meta import Object
 from app.values.value import value
@@ -64,6 +65,7 @@ class BackendForm:
     type: str
     model_uri: str
     cache_uri: str | None
+    cache_warmup: CacheWarmup | None
     env: list[Object]
     env_from: list[Object]
     min_replicas: int

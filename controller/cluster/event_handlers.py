@@ -14,12 +14,14 @@ from app.cache.informer import Changed
 from app.cache.records import Record
 from app.model.ownership import is_booster_reference
 from app.values.meta import Key, Resource, owner_references
+from controller.cluster.download_logs import DownloadLogs
 from controller.cluster.indexed_stores import ROUTED_INDEX, IndexedStores
 from controller.cluster.model_names import ModelNames
 from controller.cluster.mutation_cache import MutationCache
 from controller.cluster.own_writes import Expectation, InflightWrite
 from controller.cluster.rival_routes import RivalRoutes
 from controller.cluster.unlabeled import UnlabeledChildren, indexed_owners
+from controller.status.downloads import PodDownload
 from controller.status.pod_problems import PodProblem
 from controller.status.pod_records import booster_uid, recorded_problem
 
@@ -54,6 +56,7 @@ class EventHandlers:
             [*stores.by_resource[MODEL_ROUTE].values(), *stores.other_routes.values()],
         )
         self.unlabeled = UnlabeledChildren(stores.booster_key)
+        self.downloads = DownloadLogs(stores.booster_key, enqueue)
 
     def object_changed(
         self, resource: Resource, old: Record | None, new: Record | None, *, is_first_list: bool
@@ -103,9 +106,10 @@ class EventHandlers:
     def pod_changed(self, old: Record | None, new: Record | None) -> None:
         """Handles an event of a pod.
 
-        These matter: a change of its problem, its readiness or its annotation, a first and a last
-        pod.
+        These matter: a change of its problem, its download, its readiness or its annotation, a
+        first and a last pod.
         """
+        self.downloads.observe(old, new)
         record = new or old
         before, after = (_pod_facts(each) for each in (old, new))
         if record is None or (before == after and old is not None and new is not None):
@@ -167,9 +171,9 @@ class EventHandlers:
                 yield Key(record.key.namespace, str(ref.get("name")))
 
 
-def _pod_facts(record: Record | None) -> tuple[PodProblem | None, bool, str]:
-    """Returns what a pass reads of a pod: its problem, readiness and annotation."""
+def _pod_facts(record: Record | None) -> tuple[PodProblem | None, PodDownload | None, bool, str]:
+    """Returns what a pass reads of a pod: its problem, download, readiness and annotation."""
     if record is None:
-        return None, False, ""
+        return None, None, False, ""
     pod = record.object
-    return recorded_problem(pod), pod["ready"], pod["server"]
+    return recorded_problem(pod), pod["download"], pod["ready"], pod["server"]

@@ -17,6 +17,7 @@ from app.values.meta import Object, Resource, key_of
 from controller.cluster.event_handlers import Enqueue, EventHandlers
 from controller.cluster.indexed_stores import IndexedStores
 from controller.cluster.unlabeled import LABELED_SELECTOR, UNLABELED_SELECTOR
+from controller.cluster.warmup_watch import WarmupWatch
 from controller.status.pod_records import POD, pod_record
 
 
@@ -105,9 +106,19 @@ class InformerSet:
             for namespace, store in self.stores.pods.items()
         ]
 
+        self.warmups = WarmupWatch(
+            kube,
+            lambda key: enqueue(key, False),
+            self.stores.booster_key,
+            self._namespaces,
+            timing,
+            count,
+        )
+
     async def run(self) -> None:
         """Runs every informer as soon as its kind is served, until it is cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.warmups.run())
             for pods in self._pods:
                 group.create_task(pods.run())
             for resource, informer in self._informers_of_kinds():
@@ -120,6 +131,10 @@ class InformerSet:
         """
         for resource in installed.kinds:
             self._served[resource].set()
+
+    async def read_download_logs(self, round_seconds: float) -> None:
+        """See ``DownloadLogs.run``."""
+        await self.handlers.downloads.run(self._kube, round_seconds)
 
     def unsynced(self) -> list[Informer]:
         """Returns the informers of served kinds that have not finished their first list."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from app.apis.reasons import Reason
+from app.convert.pods.inputs import PodInputs
 from app.convert.scaling_behavior import only_namespace
+from app.convert.warmup import WARMUP_OFF, warmup_inputs
 from app.errors import InvalidSpec
 from app.model.children import Desired
 from app.model.forms import Model
@@ -23,11 +26,14 @@ class DesiredState:
         model: the canonical form of its spec.
         children: the desired children.
         notes: sentences for the message of the condition ``Active``.
+        warmups: what the Jobs of ``cacheWarmup`` depend on, by name of the backend; empty if the
+            operator creates none.
     """
 
     model: Model
     children: tuple[Desired, ...]
     notes: tuple[str, ...]
+    warmups: Mapping[str, PodInputs] = field(default_factory=dict)
 
 
 def desired_state(booster: Object, context: Context) -> DesiredState:
@@ -44,7 +50,19 @@ def desired_state(booster: Object, context: Context) -> DesiredState:
             [not_supported(b.path.child("type"), b.type, types) for b in unserved(model)],
             Reason.UNSUPPORTED_TYPE,
         )
-    return DesiredState(model, tuple(children), tuple(_notes(model, context)))
+    notes = tuple(_notes(model, context))
+    return DesiredState(model, tuple(children), notes, _warmups(model, context))
+
+
+def _warmups(model: Model, context: Context) -> dict[str, PodInputs]:
+    if not context.options.cache_warmup:
+        return {}
+    found = {}
+    for backend in served(model):
+        inputs = warmup_inputs(model, backend, context.release_profile, context.options)
+        if inputs is not None:
+            found[backend.name] = inputs
+    return found
 
 
 def _notes(model: Model, context: Context) -> list[str]:
@@ -55,9 +73,16 @@ def _notes(model: Model, context: Context) -> list[str]:
         "nothing is scaled: the installed kthena reads autoscaling policies only in the namespace "
         f'of its controller manager, "{only}" (kthena.namespace of the chart)'
     ]
-    return (unread if only and context.profile else []) + [
-        f"backend {backend.name} is not scaled: the autoscaler of the installed kthena finds no "
-        "pods of a disaggregated backend"
-        for backend in served(model)
-        if model.is_autoscaled(backend) and not autoscaled(model, backend, profile)
-    ]
+    is_off = not context.options.cache_warmup
+    unwarmed = [b.name for b in served(model) if is_off and b.cache_warmup is not None]
+    off = [f"cacheWarmup of {', '.join(unwarmed)} has no effect: {WARMUP_OFF}"] if unwarmed else []
+    return (
+        (unread if only and context.profile else [])
+        + off
+        + [
+            f"backend {backend.name} is not scaled: the autoscaler of the installed kthena finds "
+            "no pods of a disaggregated backend"
+            for backend in served(model)
+            if model.is_autoscaled(backend) and not autoscaled(model, backend, profile)
+        ]
+    )

@@ -40,6 +40,7 @@ decide."""
 NOT_FOR_PODS = frozenset(
     {
         "autoscalingPolicy",
+        "cacheWarmup",
         "maxReplicas",
         "minReplicas",
         "replicas",

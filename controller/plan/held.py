@@ -18,7 +18,7 @@ from app.values.fields import Path
 from app.values.meta import Object, annotations_of, labels_of
 from controller.plan.actions import ChildRef
 from controller.plan.drift import Drift, drift_of
-from controller.plan.fingerprints import POD_TEMPLATE, template_hash
+from controller.plan.fingerprints import POD_INPUTS, POD_TEMPLATE, template_hash
 
 OF_THE_PODS = ("inferenceEngine", "kvConnector", "model", "workloadPort", "workloadSelector")
 """Fields of a ModelServer that have to match the running pods."""
@@ -49,6 +49,37 @@ def hold_templates(
                 child = _held_serving(child, obj)
             elif child.resource is MODEL_SERVER:
                 child = _held_server(child, obj)
+        found.append(child)
+    return found
+
+
+def hold_models(
+    children: Iterable[Desired], observed: Iterable[Object], servings: Collection[str]
+) -> list[Desired]:
+    """Returns the children with the present pods for some backends, whose new pods have to wait.
+
+    The fingerprint of the inputs stays too, so that the edit still counts as one when the wait is
+    over.
+
+    Args:
+        children: the desired children, with fingerprints.
+        observed: the live children.
+        servings: names of the ModelServings that wait.
+    """
+    children, observed = list(children), list(observed)
+    if not servings:
+        return children
+    live = {ChildRef.of_object(obj): obj for obj in observed}
+    found = []
+    for child in hold_templates(children, observed, servings):
+        obj = live.get(ChildRef.of(child))
+        if child.resource is MODEL_SERVING and child.name in servings and obj is not None:
+            metadata = child.object["metadata"]
+            annotations = {k: v for k, v in annotations_of(child.object).items() if k != POD_INPUTS}
+            if inputs := annotations_of(obj).get(POD_INPUTS):
+                annotations[POD_INPUTS] = inputs
+            metadata = {**metadata, "annotations": annotations}
+            child = replace(child, object={**child.object, "metadata": metadata})
         found.append(child)
     return found
 

@@ -94,6 +94,26 @@ def wait_for_name(plan: Plan, routes: Collection[str]) -> Plan:
     return Plan(tuple(actions), deletions)
 
 
+def without_servings(plan: Plan, names: Collection[str]) -> Plan:
+    """Returns a plan that does not create some ModelServings.
+
+    Args:
+        plan: the plan.
+        names: names of those whose pods wait for the warm-up of a cache.
+    """
+    actions = tuple(
+        action
+        for action in plan.actions
+        if not (
+            isinstance(action, Apply)
+            and action.live is None
+            and action.ref.kind == MODEL_SERVING.kind
+            and action.ref.name in names
+        )
+    )
+    return Plan(actions, plan.deletions)
+
+
 def action_for(model: Model, child: Desired, live: Object | None) -> ChildAction | None:
     """Returns the action for one child; None if it is up to date.
 

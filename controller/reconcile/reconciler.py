@@ -22,7 +22,7 @@ from controller.cluster.pod_touch import PodToucher
 from controller.cluster.unlabeled import UnlabeledChildren
 from controller.plan.actions import ChildRef, Plan, of_kind
 from controller.plan.desired import DesiredState
-from controller.plan.planner import wait_for_name
+from controller.plan.planner import wait_for_name, without_servings
 from controller.plan.route_shares import decide_route
 from controller.plan.route_text import traffic
 from controller.plan.server_switch import held_notes, hold_servers
@@ -35,10 +35,11 @@ from controller.reconcile.reporter import StatusReporter
 from controller.reconcile.rollout_waves import RolloutWaves
 from controller.reconcile.summary import summarize
 from controller.status.booster_status import is_settled, stored_status
-from controller.status.conditions import ConditionSet, failing, reconciling, with_held_rollout
+from controller.status.conditions import ConditionSet, failing, with_held_rollout
 from controller.status.podless import podless
 from controller.status.readiness import BackendReport, backend_reports
 from controller.timing import READY_SECONDS
+from controller.warmup.warmer import CacheWarmer
 
 SLOW_SECONDS = 2.0
 """After this time the first pass for an edit reports that it is in progress."""
@@ -55,6 +56,7 @@ class Reconciler:
         reporter: writes the status.
         waves: decides which restarts of pods have to wait.
         toucher: makes old routers take up pods again.
+        warmer: downloads models to caches ahead of the pods.
         on_repair: called with the kind of every child that was repaired.
         schema: whether the installed CustomResourceDefinition is ours; None if it is known to be.
         leaving_routes: returns the ModelRoutes that still have a model name but are about to go,
@@ -72,6 +74,7 @@ class Reconciler:
         reporter: StatusReporter,
         waves: RolloutWaves,
         toucher: PodToucher,
+        warmer: CacheWarmer,
         on_repair: Callable[[str], None] = lambda kind: None,
         schema: SchemaMonitor | None = None,
         leaving_routes: Callable[[Key, str], Collection[str]] = lambda key, name: (),
@@ -88,6 +91,7 @@ class Reconciler:
         self._schema = schema
         self._leaving_routes = leaving_routes
         self._toucher = toucher
+        self._warmer = warmer
         self._ready_seconds = ready_seconds
         self._clock = clock
         self._states: dict[Key, BoosterState] = {}
@@ -102,6 +106,7 @@ class Reconciler:
         if booster is None or is_terminating(booster):
             self._states.pop(key, None)
             self._waves.remove(key)
+            self._warmer.forget(key)
             # The garbage collector deletes the children, by their owner reference.
             return Result(is_gone=True)
         state = self._state_of(booster)
@@ -122,9 +127,11 @@ class Reconciler:
         children = hold_servers(route.children, observed)
         held = held_notes(children, route.children)
         desired = replace(desired, children=children, notes=(*desired.notes, *held.values()))
-        decision = self._waves.decide(booster, desired, observed, unlabeled, state)
+        warmth = await self._warmer.warm(booster, desired, observed)
+        waiting = warmth.waiting
+        decision = self._waves.decide(booster, desired, observed, unlabeled, state, waiting)
         leaving = self._leaving_routes(key, desired.model.route_name)
-        plan = wait_for_name(decision.plan, leaving)
+        plan = without_servings(wait_for_name(decision.plan, leaving), waiting)
         result = await self._execute(booster, desired, plan, state)
         state.held_servers = frozenset(held)
         streak = state.record_result(result, self._clock())
@@ -133,13 +140,14 @@ class Reconciler:
             is_written=result.has_changed(MODEL_ROUTE), is_pending=result.is_pending(MODEL_ROUTE)
         ):
             self._reporter.report_traffic(booster, shown.column)
-        backends = self._backends(booster, desired, state, shown.backends)
+        backends = warmth.told(self._backends(booster, desired, state, shown.backends))
         touched, unfound = await self._toucher.touch(booster, desired.model, state.touches)
         notes = (*desired.notes, *shown.notes, *unfound)
         summary = summarize(booster, result, backends, notes, streak)
         summary = summary and replace(summary, traffic=shown.column)
         summary = summary and with_held_rollout(summary, decision.held_message)
-        error, wait = next_pass(result, state, self._clock(), [route.wait, touched])
+        summary = summary and warmth.shown_in(summary)
+        error, wait = next_pass(result, state, self._clock(), [route.wait, touched, warmth.wait])
         if summary is None:
             return Result(error, wait)
         return await self._report(
@@ -181,7 +189,7 @@ class Reconciler:
         reports_started: list[asyncio.Task[None]] = []
 
         def start_report() -> None:
-            report = self._report_in_progress(booster, desired, state)
+            report = self._reporter.report_in_progress(booster, state, desired.model)
             reports_started.append(asyncio.create_task(report))
 
         slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, start_report)
@@ -191,14 +199,6 @@ class Reconciler:
             slow.cancel()
             for task in reports_started:
                 await task
-
-    async def _report_in_progress(
-        self, booster: Object, desired: DesiredState, state: BoosterState
-    ) -> None:
-        try:
-            await self._reporter.report(booster, reconciling(), state, desired.model)
-        except (ApiError, Unreachable):
-            return  # the pass goes on, and reports again at its end
 
     def _backends(
         self,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
 from app.apis.kinds import MODEL_BOOSTER
 from app.apis.reasons import Reason
-from app.errors import Conflict, Invalid
+from app.errors import ApiError, Conflict, Invalid, Unreachable
 from app.kube import Kube
 from app.kube.backoff import Clock
 from app.model.forms import Model
@@ -27,7 +28,8 @@ from controller.status.booster_status import (
     status_of,
     stored_status,
 )
-from controller.status.conditions import TRUE, ConditionSet
+from controller.status.conditions import TRUE, ConditionSet, reconciling
+from controller.status.download_status import new_failures
 from controller.status.patch import status_patch
 
 log = logging.getLogger(__name__)
@@ -144,7 +146,14 @@ class StatusReporter:
             return PRECONDITION_RETRY_SECONDS
         self._conflicts.record_status_write(status, state)
         self._record_change(current, summary, result)
+        for note in new_failures(stored_status(current), status):
+            self._record_event(current, "Warning", "DownloadFailed", note)
         return None
+
+    async def report_in_progress(self, booster: Object, state: BoosterState, model: Model) -> None:
+        """Writes that a pass is still running; the pass goes on if that fails."""
+        with suppress(ApiError, Unreachable):
+            await self.report(booster, reconciling(), state, model)
 
     def report_replaced_schema(self, booster: Object, why: str, state: BoosterState) -> None:
         """Records an Event about a replaced schema, at most one per ``SCHEMA_EVENT_SECONDS``."""

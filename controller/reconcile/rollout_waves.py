@@ -8,14 +8,14 @@ See ``controller.plan.rollout`` for what an unrequested restart is.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from app.values.meta import Key, Object, key_of
 from controller.plan.actions import ChildRef, Plan
 from controller.plan.desired import DesiredState
 from controller.plan.fingerprints import ROLLOUT
-from controller.plan.held import hold_templates
+from controller.plan.held import hold_models, hold_templates
 from controller.plan.planner import make_plan
 from controller.plan.rollout import (
     ALLOW,
@@ -80,6 +80,7 @@ class RolloutWaves:
         observed: list[Object],
         unlabeled: Iterable[ChildRef],
         state: BoosterState,
+        waiting: Collection[str] = (),
     ) -> RolloutDecision:
         """Returns the plan that may be executed now.
 
@@ -89,6 +90,7 @@ class RolloutWaves:
             observed: its live children.
             unlabeled: children that may exist without our label.
             state: its state.
+            waiting: names of the ModelServings whose pods wait for the warm-up of a cache.
         """
         key = key_of(booster)
         self._held.discard(key)
@@ -98,6 +100,7 @@ class RolloutWaves:
         if is_edited(booster):  # also for later passes, in case a write of this pass fails
             state.edited_generation = generation
         children = with_fingerprints(booster, desired.children, observed)
+        children = hold_models(children, observed, waiting)
         plan = make_plan(desired.model, children, observed, unlabeled)
         edited = state.edited_generation == generation
         restarts = unrequested_restarts(plan, observed, state.applied_revisions, edited=edited)

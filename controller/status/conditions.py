@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from app.apis.reasons import Reason
+from controller.status.download_status import failure_text
 from controller.status.readiness import BackendReport, Readiness
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
@@ -118,6 +119,26 @@ def with_held_rollout(conditions: ConditionSet, why: str) -> ConditionSet:
     return replace(conditions, initialized=ConditionValue(TRUE, Reason.ROLLOUT_HELD, why))
 
 
+def with_warmup(
+    conditions: ConditionSet, reason: Reason, why: str, *, is_new: bool
+) -> ConditionSet:
+    """Replaces conditions while pods wait for the warm-up of a cache.
+
+    Args:
+        conditions: the conditions of the pass.
+        reason: ``CACHE_WARMUP`` or ``CACHE_WARMUP_FAILED``.
+        why: what waits, and for what; ``""`` if nothing does.
+        is_new: whether a ModelServing is not created yet. Else pods keep the model that they have.
+    """
+    if not why or conditions.initialized.status != TRUE:
+        return conditions
+    waiting = ConditionValue(TRUE, reason, why)
+    active = conditions.active
+    if is_new and active.status == FALSE:
+        active = replace(active, reason=reason, message=f"{active.message}; {why}")
+    return replace(conditions, initialized=waiting, active=active)
+
+
 def _active(backends: tuple[BackendReport, ...], notes: Sequence[str]) -> ConditionValue:
     def names(ready: Readiness) -> list[str]:
         return [b.name for b in backends if b.ready is ready]
@@ -128,7 +149,9 @@ def _active(backends: tuple[BackendReport, ...], notes: Sequence[str]) -> Condit
     if not_ready := names(Readiness.NO):
         count = len(names(Readiness.YES))
         rest = f"not ready: {', '.join(not_ready)}"
-        return active(FALSE, Reason.PROCESSING, f"{count}/{len(backends)} backends ready; {rest}")
+        failed = [text for b in backends if (text := failure_text(b.name, b.download))]
+        message = _joined([f"{count}/{len(backends)} backends ready; {rest}", *failed])
+        return active(FALSE, Reason.PROCESSING, message)
     if unknown := names(Readiness.UNKNOWN):
         message = f"nothing is reported about: {', '.join(unknown)}"
         return active(UNKNOWN, Reason.STATUS_UNKNOWN, message)

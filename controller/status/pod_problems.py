@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from app.values.meta import Object, is_terminating
-
-_MAX_DETAIL_LENGTH = 240
-"""Longest detail in characters, and twice the longest name: authors of pods may write anything."""
+from controller.status.downloads import failure_in, source_of
+from controller.status.texts import MAX_DETAIL_LENGTH, clean, shorten
 
 _LOGS = "see kubectl logs -n {namespace} {pod} -c %s"
 _EXITS = {134: " (SIGABRT)", 137: " (SIGKILL)", 139: " (SIGSEGV)", 143: " (SIGTERM)"}
@@ -160,6 +159,10 @@ def _of_container(pod: Object, container: Object, is_init: bool) -> PodProblem |
             return PodProblem(
                 ProblemKind.INIT, f"init container {name} failed{end}", message, advice, name
             )
+        if failure := failure_in(ended.get("message", "")):
+            cause = f"{name} could not fetch {source}"
+            step = failure.step or advice
+            return PodProblem(ProblemKind.DOWNLOAD, cause, failure.message, step, name)
         advice = f"check the source, its credentials and the way there; {advice}"
         return PodProblem(
             ProblemKind.DOWNLOAD,
@@ -186,41 +189,24 @@ def _of_waiting(name: str, image: str, waiting: Object) -> PodProblem | None:
             "ErrImageNeverPull": "is not on the node, and may not be pulled",
         }.get(reason, "cannot be pulled")
         advice = "check the image, its registry, and the pull secrets of the service account"
-        cause = f'image "{shorten(image, _MAX_DETAIL_LENGTH // 2)}" of {name} {fault}'
-        return PodProblem(ProblemKind.IMAGE, cause, _clean(message), advice, name)
+        cause = f'image "{shorten(image, MAX_DETAIL_LENGTH // 2)}" of {name} {fault}'
+        return PodProblem(ProblemKind.IMAGE, cause, clean(message), advice, name)
     if reason == "CreateContainerConfigError":
         advice = "make that in namespace {namespace}, or correct env and envFrom"
         return PodProblem(
-            ProblemKind.CONFIG, f"{name} lacks what it refers to", _clean(message), advice, name
+            ProblemKind.CONFIG, f"{name} lacks what it refers to", clean(message), advice, name
         )
     advice = "see kubectl describe pod -n {namespace} {pod}"
     return PodProblem(
-        ProblemKind.START, f"{name} cannot start ({reason})", _clean(message), advice, name
+        ProblemKind.START, f"{name} cannot start ({reason})", clean(message), advice, name
     )
 
 
 def _source(pod: Object, container: str) -> str | None:
     """Returns the source that a downloader fetches; None if the container is no downloader."""
-    for template in pod["spec"].get("initContainers") or ():
-        args = template.get("args") or []
-        if template["name"] == container and "--source" in args[:-1]:
-            return shorten(args[args.index("--source") + 1], _MAX_DETAIL_LENGTH // 2)
-    return None
+    templates = pod["spec"].get("initContainers") or ()
+    return next((source_of(each) for each in templates if each["name"] == container), None)
 
 
 def _message_of(part: Object) -> str:
-    return _clean(part.get("message", ""))
-
-
-def _clean(text: str) -> str:
-    """Returns a short single line of printable characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return shorten(line.rstrip(" .;"), _MAX_DETAIL_LENGTH)
-
-
-def shorten(text: str, max_length: int) -> str:
-    """Cuts the middle out of a long text: errors are mostly at its end."""
-    if len(text) <= max_length:
-        return text
-    head = (max_length - 5) // 3
-    return f"{text[:head]} ... {text[len(text) - (max_length - 5 - head) :]}"
+    return clean(part.get("message", ""))

@@ -12,7 +12,9 @@ from sys import intern
 
 from app.apis.kinds import BACKEND_NAME, GROUP_NAME, MODEL_UID, POD_SERVER, ROLE
 from app.values.meta import Object, Resource, annotations_of, is_terminating, key_of, labels_of
-from controller.status.pod_problems import PodProblem, ProblemKind, problem_of, shorten
+from controller.status.downloads import download_of
+from controller.status.pod_problems import PodProblem, ProblemKind, problem_of
+from controller.status.texts import shorten
 
 POD = Resource("", "v1", "pods", "Pod")
 
@@ -31,7 +33,8 @@ def pod_record(pod: Object, before: Object | None = None) -> Object:
     Args:
         pod: the pod as read.
         before: its previous record. Before Kubernetes 1.32, the status tells why an image cannot be
-            pulled only between two back-offs. The record keeps the reason during back-offs.
+            pulled only between two back-offs. The record keeps the reason during back-offs. It
+            also keeps how far a download is.
     """
     metadata, labels, problem = pod["metadata"], labels_of(pod), problem_of(pod)
     if problem is not None and problem.kind is ProblemKind.IMAGE and not problem.detail:
@@ -50,6 +53,7 @@ def pod_record(pod: Object, before: Object | None = None) -> Object:
             },
         },
         "problem": problem,
+        "download": download_of(pod, before["download"] if before else None),
         "ready": is_ready(pod),
         # Prefill and decode of one replica belong together.
         "role": intern(labels.get(ROLE, "")),

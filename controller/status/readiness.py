@@ -17,6 +17,7 @@ from app.model.names import backend_child_name
 from app.model.roles import SERVED_TYPES
 from app.values.meta import Object, is_terminating
 from app.values.untyped import as_dict
+from controller.status.download_status import backend_download
 from controller.status.pod_records import MAX_SUMMARY_LENGTH, backend_name, problem_summary
 from controller.status.podless import advice
 
@@ -47,6 +48,8 @@ class BackendReport:
             ``""`` if it is ready and gets it.
         scaled_to_zero: whether its spec asks for 0 replicas.
         unserved_type: its type, if that is not supported yet; else ``""``.
+        warmup: the field ``cacheWarmup`` of its status; None without one.
+        download: how far its downloads are; None if none is running or has failed.
     """
 
     name: str
@@ -57,6 +60,8 @@ class BackendReport:
     message: str = ""
     scaled_to_zero: bool = False
     unserved_type: str = ""
+    warmup: Object | None = None
+    download: Object | None = None
 
     def as_stored(self) -> Object:
         """Returns the entry of ``status.backendStatuses``."""
@@ -70,6 +75,10 @@ class BackendReport:
             entry["modelServing"] = self.serving
         if self.message:
             entry["message"] = self.message
+        if self.warmup is not None:
+            entry["cacheWarmup"] = self.warmup
+        if self.download:
+            entry["download"] = self.download
         return entry
 
 
@@ -126,7 +135,7 @@ def _report(
     serving: Object | None,
     bounds: tuple[int, int] | None,
     written: int,
-    pods: Iterable[Object],
+    pods: Collection[Object],
     *,
     was_ready: bool,
     is_podless: bool,
@@ -159,6 +168,7 @@ def _report(
         ready_replicas=_int(status.get("availableReplicas")),
         message=message,
         scaled_to_zero=as_dict(serving.get("spec")).get("replicas") == 0,
+        download=backend_download(pods),
     )
 
 

@@ -80,12 +80,13 @@ class Output:
         self._terminate({"result": "failed", "source": self._source, **data})
 
     def _line(self, kind: str, text: str, data: dict[str, Any]) -> None:
+        text = without_secrets(text)
         if self._is_json:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            line = {"type": kind, "time": stamp, "source": self._source, **data}
+            line = {"type": kind, "time": stamp, "source": self._source, "message": text, **data}
             print(json.dumps(line), flush=True)
         else:
-            print(without_secrets(text), file=sys.stderr, flush=True)
+            print(text, file=sys.stderr, flush=True)
 
     def _terminate(self, data: dict[str, Any]) -> None:
         if not os.path.exists(self._termination):

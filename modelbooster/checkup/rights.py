@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from app.apis.kinds import CHILDREN, MODEL_BOOSTER
+from app.apis.kinds import CHILDREN, JOB, MODEL_BOOSTER, NODE
 from app.installed import CONTROLLER_MANAGER
 from modelbooster.checkup.facts import Right
 from modelbooster.checkup.installation import Component, Installation
@@ -58,16 +58,21 @@ def _webhook_rights(webhook: Component) -> Iterator[Right]:
 
 def _controller_rights(controller: Component) -> Iterator[Right]:
     booster = str(MODEL_BOOSTER)
-    pods = ("list", "watch") if controller.is_on("WATCH_PODS", default=True) else ()
+    warms_up = controller.is_on("CACHE_WARMUP", default=False)
+    sees_pods = controller.is_on("WATCH_PODS", default=True)
+    reads_logs = sees_pods and controller.is_on("READ_DOWNLOAD_LOGS", default=True)
     needed = [
         (booster, READ),
         (f"{booster}/status", ("patch",)),
         (f"{booster}/finalizers", ("update",)),
         *((str(kind), (*READ, "create", "patch", "delete")) for kind in CHILDREN),
         ("events.events.k8s.io", ("create", "patch")),
-        ("pods", pods),
+        (str(JOB), (*READ, "create", "delete") if warms_up else ()),
+        ("pods", ("list", "watch") if sees_pods else ()),
+        ("pods/log", ("get",) if reads_logs else ()),
     ]
     yield from _in_namespaces(controller, needed)
+    yield from (Right(verb, str(NODE)) for verb in ("list", "watch") if warms_up)
     yield from _release_rights(controller)
     if controller.is_on("LEADER_ELECTION", default=True):
         leases, name = "leases.coordination.k8s.io", controller.settings.get("LEASE_NAME", "")

@@ -113,8 +113,9 @@ def booster_reason(booster: Object) -> str:
     conditions = conditions_of(booster)
     active = conditions.get("Active", {})
     reason, message = as_text(active.get("reason")), as_text(active.get("message"))
-    if conditions.get("Initialized", {}).get("reason") == "RolloutHeld":
-        return f"{reason}, RolloutHeld"
+    held = as_text(conditions.get("Initialized", {}).get("reason"))
+    if held != reason and held in ("RolloutHeld", "WaitingForCache", "CacheWarmupFailed"):
+        return f"{reason}, {held}"
     if active.get("status") == "True" or not message:
         return reason
     return f"{reason}: {message}"

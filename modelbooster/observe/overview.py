@@ -13,6 +13,7 @@ from modelbooster.observe.backends import Reports
 from modelbooster.observe.columns import age_seconds, conditions_of
 from modelbooster.observe.pods.findings import report_pod
 from modelbooster.observe.pods.logs import read_tails
+from modelbooster.observe.pods.progress import stored_downloads
 from modelbooster.observe.reading import Family, Reading, read_families
 from modelbooster.observe.verdict import UNHANDLED_SECONDS, Verdict, is_unhandled, verdict_of
 
@@ -100,13 +101,25 @@ async def read_overview(cluster: Cluster, selector: str = "", name: str = "") ->
     """
     reading = await read_families(cluster, selector, name)
     pods = [pod for family in reading.families for pod in family.all_pods()]
-    logs, notes = await read_tails(cluster.kube, pods)
+    stored = {
+        uid_of(pod): download
+        for family in reading.families
+        if (downloads := stored_downloads(family.booster))
+        for pod in family.all_pods()
+        if (download := downloads.get(pod["metadata"]["name"]))
+    }
+    logs, notes = await read_tails(cluster.kube, pods, stored)
     missing = await _missing_fields(cluster, reading)
     standings = []
     for family in reading.families:
         reports = {
             serving: [
-                report_pod(pod, logs.get(uid_of(pod)), family.events.get(uid_of(pod), ()))
+                report_pod(
+                    pod,
+                    logs.get(uid_of(pod)),
+                    family.events.get(uid_of(pod), ()),
+                    stored.get(uid_of(pod)),
+                )
                 for pod in members
             ]
             for serving, members in family.pods.items()

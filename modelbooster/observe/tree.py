@@ -78,6 +78,7 @@ def rows_of(
     ]
     children = _ordered(family.children)
     told = " ".join(found.why for found in verdict.explanations)
+    rows += _warmups(booster, told, has_more=bool(children))
     for at, child in enumerate(children):
         is_last = at == len(children) - 1
         rows.append(_child(child, is_last, booster, now))
@@ -87,6 +88,30 @@ def rows_of(
             for number, pod in enumerate(shown):
                 rows += _pod(pod, (is_last, number == len(shown) - 1), now, told)
     return rows
+
+
+def _warmups(booster: Object, told: str, *, has_more: bool) -> list[Row]:
+    """Returns how far the caches of the backends are. A message that is told is not repeated."""
+    entries = map(as_dict, as_list(status_of(booster).get("backendStatuses")))
+    warmed = [entry for entry in entries if as_dict(entry.get("cacheWarmup"))]
+    found = []
+    for entry in warmed:
+        warmup = as_dict(entry["cacheWarmup"])
+        ready, desired = warmup.get("ready") or 0, warmup.get("desired") or 0
+        message = str(warmup.get("message") or "")
+        is_busy, has_failed = ready < desired, bool(warmup.get("failed"))
+        found.append(
+            Row(
+                label=f"Cache/{entry.get('name')}",
+                lasts=(not has_more and entry is warmed[-1],),
+                ready=f"{ready}/{desired}",
+                status="Failed" if has_failed else "Downloading" if is_busy else "Warm",
+                tone=BAD if has_failed else BUSY if is_busy else GOOD,
+                detail="" if message in told else message,
+                done=ready / desired if is_busy else None,
+            )
+        )
+    return found
 
 
 def _ordered(children: tuple[Object, ...]) -> list[Object]:

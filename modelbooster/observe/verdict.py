@@ -168,11 +168,15 @@ def _failure(booster: Object, reason: str, message: str) -> Explanation:
 
 
 def _held(initialized: Object) -> list[Explanation]:
-    if initialized.get("reason") != Reason.ROLLOUT_HELD:
+    reason, message = initialized.get("reason"), initialized.get("message", "")
+    if reason in (Reason.CACHE_WARMUP, Reason.CACHE_WARMUP_FAILED):
+        todo = "wait" if reason == Reason.CACHE_WARMUP else "correct what the message names"
+        return [Explanation(f"pods wait for their cache: {message}", todo)]
+    if reason != Reason.ROLLOUT_HELD:
         return []
     return [
         Explanation(
-            f"a restart of pods is held: {initialized.get('message', '')}",
+            f"a restart of pods is held: {message}",
             "allow it as the message says, when a restart suits you",
         )
     ]

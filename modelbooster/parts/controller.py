@@ -7,6 +7,7 @@ import asyncio
 from app.kube import Kube
 from app.metrics import Metrics
 from app.values.meta import Key
+from controller.cluster.download_logs import ROUND_SECONDS
 from controller.config import ControllerConfig
 from controller.controller import Controller
 from controller.election.elector import lead
@@ -64,6 +65,7 @@ class ControllerPart:
             resync_seconds=settings.resync_seconds,
             instance=settings.identity or leadership.me,
             watch_pods=settings.watch_pods,
+            download_log_seconds=ROUND_SECONDS if settings.read_download_logs else None,
             touch_pods=settings.touch_pods,
             rollout_wave_size=settings.rollout_wave_size,
             route_ready_seconds=settings.route_ready_seconds,

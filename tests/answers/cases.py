@@ -51,6 +51,7 @@ class AnswerCase:
         release: the kthena release that is installed.
         reading: whether other objects are still being read.
         kthena_namespace: the namespace of kthena's controller manager; "" if it is unknown.
+        cache_warmup: whether the operator may create the Jobs of ``cacheWarmup``.
     """
 
     rule: str
@@ -62,6 +63,7 @@ class AnswerCase:
     release: str = "v0.4.0"
     reading: bool = False
     kthena_namespace: str = ""
+    cache_warmup: bool = True
 
     @property
     def object(self) -> Object:
@@ -101,6 +103,7 @@ class AnswerCase:
         options = Options(
             kthena_release=read_kthena_release(self.release),
             kthena_namespace=self.kthena_namespace,
+            cache_warmup=self.cache_warmup,
         )
         return Context(options, self.profile, lookup)
 
@@ -136,7 +139,7 @@ TOO_LARGE = AnswerCase(
         },
     },
     kubectl='The ModelBooster "demo" is invalid: spec.backends[0]: Too long: the ModelServing '
-    "would have 1237352 bytes, at most 1048576 fit\n",
+    "would have 1237595 bytes, at most 1048576 fit\n",
 )
 """What no rule foresees, because it takes the whole conversion to find it."""
 

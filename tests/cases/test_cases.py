@@ -6,6 +6,7 @@ made of them (tests/component/test_children_server.py).
 
 from __future__ import annotations
 
+from app.convert.options import Options
 from app.validation import Context, validate
 from tests.cases.inputs import (
     CASES,
@@ -139,8 +140,10 @@ def test_p12_without_statistics_a_policy_is_refused_and_else_warned_of() -> None
     assert text.startswith(f"{WORKER}.config.disable-log-stats: the engine reports no metrics")
 
 
-def test_p16_object_storage_without_its_keys_is_warned_of_with_the_right_names() -> None:
-    missing, renamed = warnings("p16")
+def test_p16_the_downloader_reads_the_names_of_aws_and_kthenas_is_warned_of() -> None:
+    assert warnings("p16") == ()
+    kthenas = Options(downloader_image="ghcr.io/volcano-sh/downloader:v0.4.0")
+    missing, renamed = validate(read("p16"), Context(options=kthenas)).warnings
     assert "a role of the node or service account is not used" in missing
     assert "set ACCESS_KEY and SECRET_KEY" in missing
     assert "AWS_ACCESS_KEY_ID as ACCESS_KEY" in renamed

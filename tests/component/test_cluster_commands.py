@@ -230,7 +230,9 @@ async def test_logs_of_engine_downloader_and_sidecar(
         node.logs[name, "engine", False] = "INFO one\nINFO two\n"
         node.logs[name, "runtime", False] = "sidecar\n"
     node.logs[first, "engine", True] = "ValueError: no\n"
-    node.logs[first, "model-downloader", False] = "done"
+    node.logs[first, "model-downloader", False] = (
+        '{"type": "whole", "time": "2026-11-29T14:00:01Z", "message": "/m is whole"}\n{"type": 1}'
+    )
 
     assert await commands.out("logs", "qwen", "--tail", "1") == (
         f"[pod/{first}/engine] INFO two\n[pod/{second}/engine] INFO two\n"
@@ -243,7 +245,9 @@ async def test_logs_of_engine_downloader_and_sidecar(
     assert previous.stdout == f"[pod/{first}/engine] ValueError: no\n"
     assert previous.stderr.startswith(f"Error: pod/{second}/engine: ")
     downloader = await commands.run("logs", "qwen", "-c", "downloader")
-    assert downloader.stdout == f"[pod/{first}/model-downloader] done\n"
+    begin = f"[pod/{first}/model-downloader] "
+    whole = "2026-11-29T14:00:01Z /m is whole"
+    assert downloader.stdout == f'{begin}{whole}\n{begin}{{"type": 1}}\n'
 
     unknown = await commands.run("logs", "qwen", "--backend", "b2")
     assert (unknown.stderr, unknown.code) == (

@@ -16,6 +16,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from urllib.request import Request
 
@@ -23,6 +24,7 @@ import pytest
 
 from app.apis.kinds import (
     AUTOSCALING_POLICY_BINDING,
+    JOB,
     MODEL_ROUTE,
     MODEL_SERVER,
     MODEL_SERVING,
@@ -31,6 +33,8 @@ from app.apis.kinds import (
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
+from app.convert.pods.inputs import PodInputs
+from app.convert.warmup import warmup_inputs, warmup_job
 from app.model.arguments import arguments
 from app.model.canonical import canonical
 from app.model.children import Desired
@@ -38,6 +42,7 @@ from app.model.engine import engine as engine_of
 from app.model.forms import Model
 from app.validation.rules import RULES
 from app.values.meta import Object, Resource
+from controller.warmup.planner import plan_warmup
 from tests.answers.cases import AnswerCase, cases, rule_names
 from tests.builders import UID, backend, booster_object, disaggregated, lora, policy
 from tests.controlplane.api import Refused
@@ -379,6 +384,27 @@ def pod_with_dots_is_refused(case: AnswerCase, admin: Admin) -> None:
     refused(admin, POD, "pod", spec, "must not contain '..'")
 
 
+def its_job_is_refused(case: AnswerCase, admin: Admin) -> None:
+    """A Job for a claim carries the labels as its node selector."""
+    spec = case.object["spec"]["backends"][0]
+    warmed = warmup_job(warmup_of(backend(cacheURI="pvc://models", cacheWarmup={})))
+    create(admin, JOB, "warm", warmed["spec"])
+    broken = backend(**{**spec, "cacheURI": "pvc://models"})
+    refused(admin, JOB, "warm", warmup_job(warmup_of(broken))["spec"], "must be an empty string")
+
+
+def no_node_is_chosen(case: AnswerCase, _: Admin) -> None:
+    inputs = warmup_of(case.object["spec"]["backends"][0])
+    assert plan_warmup(inputs, [], [], datetime.now(UTC)).create == ()
+
+
+def warmup_of(written: Object) -> PodInputs:
+    model = canonical(ModelBooster.model_validate(booster_object("m", written)))
+    inputs = warmup_inputs(model, model.backends[0], Profile.B, Options())
+    assert inputs is not None
+    return inputs
+
+
 # What a program cannot do.
 
 
@@ -552,6 +578,7 @@ PROOFS: dict[str, Proof] = {
     "addresses.addresses_have_their_form": hub_has_no_such_repository,
     "engines.caches_are_usable": pod_with_dots_is_refused,
     "engines.claims_hold_their_models": model_lies_on_no_mount,
+    "warmups.warmups_can_work": no_node_is_chosen,
     "environment.variables_have_names": its_pod_is_refused,
     "environment.variables_have_one_source": its_pod_is_refused,
     "sources.sources_can_be_read": its_pod_is_refused,
@@ -566,6 +593,7 @@ PROOFS: dict[str, Proof] = {
     "placement.node_affinity_is_sound": its_pod_is_refused,
     "placement.pod_affinity_is_sound": its_pod_is_refused,
     "placement.runtime_class_is_a_name": no_runtime_class_has_the_name,
+    "warmups.warmup_placement_is_sound": its_job_is_refused,
     "routing.names_leave_room": service_is_refused,
     "routing.lora_names_differ_from_model": adapter_is_never_reached,
     "routing.lora_names_are_few": adapters_are_refused,

@@ -160,8 +160,10 @@ def test_a_process_ends_with_the_reason_in_its_termination_message(
     hub.faults.is_gated = True
 
     result = fetch(env={"HF_TOKEN": "hf_badtokenbadtoken"})
+    told = fetch(env={"HF_TOKEN": "hf_x", "MODELBOOSTER_REFUSED_EXIT_CODE": "77"})
 
     assert result.code == 1
+    assert told.code == 77  # so that a Job ends without further attempts
     assert result.out == ""
     assert f"Error: org/model is gated; accept the licence at {hub.url}/org/model" in result.err
     assert result.ended["reason"] == "Gated"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
+from app.apis.kinds import JOB, MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING, NODE
 from app.values.meta import Object
 from tests.builders import booster_object
 from tests.conftest import Kubectl
@@ -72,6 +72,41 @@ def test_model_booster_from_apply_to_delete(kubectl: Kubectl, admin: Admin) -> N
     assert said.stdout.startswith('modelbooster.workload.serving.volcano.sh "qwen" deleted')
     for resource, name in CHILDREN:
         admin.until_gone(resource, name)
+
+
+def test_cache_is_warmed_up_with_the_rights_of_the_chart(kubectl: Kubectl, admin: Admin) -> None:
+    """The pods of the Job are played; without its Job the ModelServing is not created."""
+    node, pool = f"{admin.namespace}-node", {"pool": admin.namespace}
+    written = yaml.safe_load((EXAMPLES / "warm-cache.yaml").read_text())
+    warmup = {"nodeSelector": pool, "tolerations": [{"operator": "Exists"}]}
+    written["spec"]["backends"][0]["cacheWarmup"] = warmup
+    admin.put(
+        NODE, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "labels": pool}}
+    )
+    try:
+        said = kubectl("apply", "-f", "-", stdin=yaml.safe_dump(written))
+        assert (said.stderr.count("cacheWarmup"), said.code) == (0, 0)
+        (job,) = admin.until_listed(JOB, lambda jobs: len(jobs) == 1)
+        told = admin.until(
+            MODEL_BOOSTER,
+            "mistral-warm",
+            lambda obj: _condition(obj, "Initialized")["reason"] == "WaitingForCache",
+        )
+        assert f"downloading to {node}" in _condition(told, "Initialized")["message"]
+        assert admin.get(MODEL_SERVING, "mistral-warm-gpu") is None
+
+        name = job["metadata"]["name"]
+        assert kubectl("delete", "job", name).code == 0
+        uid = job["metadata"]["uid"]
+        admin.until(JOB, name, lambda again: again["metadata"]["uid"] != uid)
+        written["spec"]["backends"][0]["cacheWarmup"]["policy"] = "Background"
+        assert kubectl("apply", "-f", "-", stdin=yaml.safe_dump(written)).code == 0
+        admin.until(MODEL_SERVING, "mistral-warm-gpu")
+        del written["spec"]["backends"][0]["cacheWarmup"]
+        assert kubectl("apply", "-f", "-", stdin=yaml.safe_dump(written)).code == 0
+        admin.until_gone(JOB, name)
+    finally:
+        admin.delete(NODE, node)
 
 
 def _command(serving: Object) -> list[str]:

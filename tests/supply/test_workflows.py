@@ -104,7 +104,8 @@ def test_nothing_is_published_before_a_maintainer_turns_it_on() -> None:
     (build,) = (step for step in described["image"]["steps"] if step.get("id") == "build")
     assert build["with"]["outputs"].endswith(f",push=${{{{ {switch} }}}}")
     assert build["with"]["outputs"].startswith("type=image,name=${{ env.IMAGE }},")
-    named = "${{ needs.check.outputs.image }}${{ matrix.suffix }}"
+    outputs = [f"needs.check.outputs.{name}" for name in ("downloader", "image")]
+    named = "${{ matrix.image == 'downloader' && " + " || ".join(outputs) + " }}"
     assert described["image"]["env"] == {"IMAGE": named}
     assert build["with"]["build-args"] == "BASE=${{ needs.check.outputs.base }}"
 
@@ -131,7 +132,7 @@ def test_both_images_are_built_signed_and_described() -> None:
         assert f"needs.image.outputs.{digest}" in str(joined["env"])
     attested = [step["with"] for step in steps if "attest-build" in step.get("uses", "")]
     for image in targets:
-        assert f"\njoin {image} " in joined["run"]
+        assert re.search(rf"(?m)^ *join {image} ", joined["run"])
         digest = f"${{{{ steps.images.outputs.{image} }}}}"
         assert digest in [each["subject-digest"] for each in attested]
         assert f"build/{image}.cdx.json" in str(described["check"])

@@ -387,7 +387,7 @@ def test_every_kind_of_problem_is_documented(kind: ProblemKind) -> None:
 
 def test_a_record_holds_only_what_is_used() -> None:
     record = pod_record(pod(crashed(1)))
-    facts = {"problem", "ready", "role", "group", "created", "server"}
+    facts = {"problem", "download", "ready", "role", "group", "created", "server"}
     assert record.keys() == {"metadata", *facts}
     assert record["metadata"] == {
         "namespace": "ns",

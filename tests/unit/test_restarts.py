@@ -25,6 +25,11 @@ from tests.builders import backend, disaggregated, lora, model, policy, worker
 
 NONE = {
     "owner": "it is for people",
+    "backends[].cacheWarmup": "its Jobs depend on the nodes, too",
+    "backends[].cacheWarmup.nodeSelector": "it is for Jobs",
+    "backends[].cacheWarmup.tolerations": "it is for Jobs",
+    "backends[].cacheWarmup.policy": "it says what waits",
+    "backends[].cacheWarmup.activeDeadlineSeconds": "it is for Jobs",
     "backends[].scaleToZeroGracePeriod": "no kthena release reads it in any child",
     "backends[].autoscalingPolicy.behavior": "refused, unless it is empty and means nothing",
 }
@@ -78,6 +83,11 @@ def adapter(name: str, url: str) -> list[Desired]:
     return one(loraAdapters=[lora(name, artifactURL=url)])
 
 
+def warmed(**fields: Any) -> list[Desired]:
+    return one(cacheURI="pvc://c", cacheWarmup=fields)
+
+
+ALL = {"operator": "Exists"}
 AFFINITY: Object = {"nodeAffinity": {}}
 EXACT = {"h": {"exact": "x"}}
 SECRET = [{"secretRef": {"name": "s"}}]
@@ -102,6 +112,16 @@ ROWS = (
     Row("backends[].type", one(), whole(disaggregated("b1")), {SERVING, SERVER}, restarts=True),
     Row("backends[].modelURI", one(), one(modelURI="hf://o/n"), {SERVING}, restarts=True),
     Row("backends[].cacheURI", one(), one(cacheURI="pvc://c"), {SERVING}, restarts=True),
+    Row("backends[].cacheWarmup", warmed(), one(cacheURI="pvc://c"), set()),
+    Row("backends[].cacheWarmup.nodeSelector", warmed(), warmed(nodeSelector={"a": "b"}), set()),
+    Row("backends[].cacheWarmup.tolerations", warmed(), warmed(tolerations=[ALL]), set()),
+    Row("backends[].cacheWarmup.policy", warmed(), warmed(policy="Background"), set()),
+    Row(
+        "backends[].cacheWarmup.activeDeadlineSeconds",
+        warmed(),
+        warmed(activeDeadlineSeconds=60),
+        set(),
+    ),
     Row("backends[].env", one(), one(env=[{"name": "A", "value": "1"}]), {SERVING}, restarts=True),
     Row("backends[].envFrom", one(), one(envFrom=SECRET), {SERVING}, restarts=True),
     Row("backends[].minReplicas", scaled(), scaled(minReplicas=2), {SERVING, OWN_BINDING}),

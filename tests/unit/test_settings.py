@@ -19,7 +19,7 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_needs_to_be_set() -> None:
     settings = read_settings()
-    assert settings.options == Options()
+    assert settings.options == Options(cache_warmup=False)
     assert settings.profile is None
     assert (settings.webhook_port, settings.probe_port) == (9443, 8080)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.convert.options import Options
 from app.validation import Context, validate, validate_and_convert
 from app.values.meta import Object
 from tests.builders import backend, booster_object, worker
@@ -14,8 +15,13 @@ def _faults(**fields: object) -> list[tuple[str, str]]:
     return [(str(fault.path), fault.message) for fault in found]
 
 
-def _warnings(**fields: object) -> list[str]:
-    verdict = validate(booster_object("m", backend(**fields)), Context())
+OURS = Options()
+KTHENAS = Options(downloader_image="ghcr.io/volcano-sh/downloader:v0.4.0")
+"""With kthena's downloader."""
+
+
+def _warnings(options: Options = OURS, **fields: object) -> list[str]:
+    verdict = validate(booster_object("m", backend(**fields)), Context(options=options))
     assert verdict.faults == ()
     return list(verdict.warnings)
 
@@ -91,7 +97,7 @@ def test_a_stored_address_is_warned_of_and_goes_on_being_served() -> None:
 
 @pytest.mark.parametrize("name", ["HF_AUTH_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])
 def test_every_name_of_the_token_counts(name: str) -> None:
-    gated = {"modelURI": "hf://meta-llama/Llama-3.1-8B-Instruct"}
+    gated: Object = {"modelURI": "hf://meta-llama/Llama-3.1-8B-Instruct"}
     assert [text for text in _warnings(**gated) if "may ask for a token" in text]
     assert _warnings(**gated, env=[{"name": name, "value": "x"}]) == []
 
@@ -110,33 +116,61 @@ def _env(*names: str) -> list[Object]:
 
 
 @pytest.mark.parametrize("scheme", ["s3", "obs"])
-def test_object_storage_needs_keys(scheme: str) -> None:
+def test_kthenas_downloader_needs_keys_of_object_storage(scheme: str) -> None:
     uri = f"{scheme}://bucket/model"
-    (text,) = _warnings(modelURI=uri)
+    (text,) = _warnings(KTHENAS, modelURI=uri)
     assert f"{scheme}:// needs keys" in text
     assert "a role of the node or service account is not used" in text
     assert text.endswith("set ACCESS_KEY and SECRET_KEY in env, or in a Secret of envFrom")
-    (text,) = _warnings(modelURI=uri, env=_env("ACCESS_KEY"))
+    (text,) = _warnings(KTHENAS, modelURI=uri, env=_env("ACCESS_KEY"))
     assert text.endswith("set SECRET_KEY in env, or in a Secret of envFrom")
-    assert _warnings(modelURI=uri, env=_env("ACCESS_KEY", "SECRET_KEY")) == []
-    assert _warnings(modelURI=uri, envFrom=[{"secretRef": {"name": "s3"}}]) == []
+    assert _warnings(KTHENAS, modelURI=uri, env=_env("ACCESS_KEY", "SECRET_KEY")) == []
+    assert _warnings(KTHENAS, modelURI=uri, envFrom=[{"secretRef": {"name": "s3"}}]) == []
     adapters = [{"name": "sql", "artifactURL": uri}]
-    assert _warnings(loraAdapters=adapters) == _warnings(modelURI=uri)
+    assert _warnings(KTHENAS, loraAdapters=adapters) == _warnings(KTHENAS, modelURI=uri)
 
 
-def test_names_of_other_clients_are_told_with_the_right_ones() -> None:
+def test_kthenas_downloader_knows_no_names_of_other_clients() -> None:
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")
     uri = "s3://bucket/model"
-    keys, renamed = _warnings(modelURI=uri, env=_env(*names))
+    keys, renamed = _warnings(KTHENAS, modelURI=uri, env=_env(*names))
     assert "needs keys" in keys
     assert renamed.endswith(
         "write AWS_ACCESS_KEY_ID as ACCESS_KEY, AWS_SECRET_ACCESS_KEY as SECRET_KEY, "
         "AWS_ENDPOINT_URL as ENDPOINT"
     )
     both = _env("ACCESS_KEY", "SECRET_KEY", "ENDPOINT", *names)
-    assert _warnings(modelURI=uri, env=both) == []
-    (text,) = _warnings(modelURI=uri, env=_env("ACCESS_KEY", "SECRET_KEY", "AWS_ENDPOINT_URL_S3"))
+    assert _warnings(KTHENAS, modelURI=uri, env=both) == []
+    given = _env("ACCESS_KEY", "SECRET_KEY", "AWS_ENDPOINT_URL_S3")
+    (text,) = _warnings(KTHENAS, modelURI=uri, env=given)
     assert text.endswith("write AWS_ENDPOINT_URL_S3 as ENDPOINT")
+
+
+def test_our_downloader_uses_roles_and_the_names_of_aws() -> None:
+    uri = "s3://bucket/model"
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")
+    for env in ([], _env(*names), _env("AWS_ENDPOINT_URL_S3"), _env("ACCESS_KEY", "SECRET_KEY")):
+        assert _warnings(modelURI=uri, env=env) == []
+    (text,) = _warnings(modelURI=uri, env=_env("ACCESS_KEY"))
+    assert text.endswith("env: s3:// needs both keys or none; set SECRET_KEY in env, or in a "
+                         "Secret of envFrom")  # fmt: skip
+    (text,) = _warnings(modelURI=uri, env=_env("S3_ENDPOINT"))
+    assert text.endswith("the downloader knows other names; write S3_ENDPOINT as ENDPOINT")
+
+
+def test_our_downloader_has_no_default_server_for_obs() -> None:
+    uri = "obs://bucket/model"
+    (text,) = _warnings(modelURI=uri)
+    assert "obs:// needs the address of its server; set ENDPOINT" in text
+    assert _warnings(modelURI=uri, env=_env("ENDPOINT")) == []
+    (text,) = _warnings(modelURI=uri, env=_env("ENDPOINT", "AWS_ACCESS_KEY_ID"))
+    assert text.endswith("write AWS_ACCESS_KEY_ID as ACCESS_KEY")
+
+
+def test_our_downloader_knows_more_names_of_the_hubs_token() -> None:
+    gated, env = "hf://meta-llama/Llama-3.1-8B-Instruct", _env("HUGGINGFACE_TOKEN")
+    assert _warnings(modelURI=gated, env=env) == []
+    assert len(_warnings(KTHENAS, modelURI=gated, env=env)) == 1
 
 
 _VLLM, _OLD, _SGLANG = (

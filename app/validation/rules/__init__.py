@@ -18,6 +18,7 @@ from app.validation.rules import (
     scaling,
     shape,
     sources,
+    warmups,
 )
 from app.validation.rules.models import addresses, credentials, memory, tasks
 from app.validation.rules.running import encryption, engine_flags, images, metrics, parallel, sglang
@@ -66,6 +67,7 @@ RULES: tuple[Rule, ...] = (
     addresses.addresses_have_their_form,  # otherwise the download fails, after all retries
     engines.caches_are_usable,  # otherwise no pod starts, or it may write anywhere on the node
     engines.claims_hold_their_models,  # otherwise the engine does not find the model
+    warmups.warmups_can_work,  # otherwise it would be ignored
     # Pods that the API server would reject.
     environment.variables_have_names,  # otherwise the API server rejects the pods
     environment.variables_have_one_source,  # otherwise the API server rejects the pods
@@ -81,6 +83,7 @@ RULES: tuple[Rule, ...] = (
     placement.node_affinity_is_sound,  # otherwise the API server rejects the pods
     placement.pod_affinity_is_sound,  # otherwise the API server rejects the pods
     placement.runtime_class_is_a_name,  # otherwise the API server rejects the pods
+    warmups.warmup_placement_is_sound,  # otherwise the API server rejects the Jobs
     # Names and routes.
     routing.names_leave_room,  # otherwise kthena rejects the ModelServing, or creates no pods
     routing.lora_names_differ_from_model,  # otherwise the router never finds the adapter
@@ -152,6 +155,7 @@ ADVICE: tuple[Advice, ...] = (
     environment.runtime_port_is_read,
     advice.counts_are_not_zero,
     advice.pods_mean_something,
+    warmups.warmups_are_done,
     advice.nodes_share_no_host_path,
     images.images_stay_the_same,
 )

@@ -30,10 +30,13 @@ def tolerations_are_sound(inputs: RuleInputs) -> Iterator[FieldError]:
     for backend in inputs.served_backends:
         for worker in backend.workers:
             for position, written in enumerate(worker.tolerations):
-                yield from _toleration(worker.path.child("tolerations").index(position), written)
+                yield from toleration_faults(
+                    worker.path.child("tolerations").index(position), written
+                )
 
 
-def _toleration(path: Path, written: Object) -> Iterator[FieldError]:
+def toleration_faults(path: Path, written: Object) -> Iterator[FieldError]:
+    """Yields what is wrong with a toleration."""
     key, operator = written.get("key") or "", written.get("operator") or ""
     value, effect = written.get("value") or "", written.get("effect") or ""
     at = path.child("operator")

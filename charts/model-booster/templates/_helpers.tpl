@@ -94,6 +94,13 @@ Without it Helm would refuse the next upgrade, because the object "exists and ca
 {{- end }}
 {{- end }}
 
+{{/* The image of the downloader; our default names no registry, as that of the operator. */}}
+{{- define "model-booster.downloaderImage" -}}
+{{- $image := .Values.kthena.downloaderImage }}
+{{- if and .Values.image.registry (not (contains "/" $image)) -}}
+{{ .Values.image.registry }}/{{ end }}{{ $image }}
+{{- end }}
+
 {{/* The names that webhook pods and the objects around them must agree on. */}}
 {{- define "model-booster.authoritySecret" -}}
 {{ include "model-booster.fullname" . }}-webhook-ca
@@ -127,7 +134,7 @@ Without it Helm would refuse the next upgrade, because the object "exists and ca
 - name: MODELBOOSTER_MAX_WAITING_REQUESTS
   value: {{ .maxWaitingRequests | int64 | quote }}
 - name: MODELBOOSTER_DOWNLOADER_IMAGE
-  value: {{ .downloaderImage | quote }}
+  value: {{ include "model-booster.downloaderImage" $ | quote }}
 - name: MODELBOOSTER_RUNTIME_IMAGE
   value: {{ .runtimeImage | quote }}
 - name: MODELBOOSTER_IMAGE_PULL_POLICY
@@ -136,6 +143,8 @@ Without it Helm would refuse the next upgrade, because the object "exists and ca
   value: {{ .downloaderResources | toJson | quote }}
 - name: MODELBOOSTER_DOWNLOADER_ARGS
   value: {{ .downloaderArgs | toJson | quote }}
+- name: MODELBOOSTER_DOWNLOADER_USER
+  value: {{ kindIs "invalid" .downloaderUser | ternary "" (.downloaderUser | int64 | toString) | quote }}
 - name: MODELBOOSTER_RUNTIME_RESOURCES
   value: {{ .runtimeResources | toJson | quote }}
 - name: MODELBOOSTER_DEFAULT_SCHEDULER_NAME
@@ -149,6 +158,8 @@ Without it Helm would refuse the next upgrade, because the object "exists and ca
   value: {{ .Values.engine.startupSeconds | int64 | quote }}
 - name: MODELBOOSTER_ENGINE_ENV_FROM
   value: {{ .Values.engine.envFrom | quote }}
+- name: MODELBOOSTER_CACHE_WARMUP
+  value: {{ .Values.cacheWarmup.enabled | quote }}
 {{- end }}
 
 {{/* Of the values of a component. */}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from app.convert.options import DOWNLOADER_IMAGE
+from app.convert.options import DOWNLOADER_IMAGE, RUNTIME_IMAGE, is_own_downloader
 from app.model.canonical import GANG_SCHEDULER
 from app.validation.rules.running.images import moving_tag
 from app.values.meta import Key, Object, key_of
@@ -145,8 +145,9 @@ def _escaped(name: str) -> str:
 
 
 def _fixed(image: str) -> str:
-    """Returns the image with the tag of our default."""
-    tag = DOWNLOADER_IMAGE.rpartition(":")[2]
+    """Returns the image with the tag of our default; another downloader is kthena's."""
+    default = DOWNLOADER_IMAGE if is_own_downloader(image) else RUNTIME_IMAGE
+    tag = default.rpartition(":")[2]
     name = image.rpartition(":")[0] if ":" in image.rpartition("/")[2] else image
     return f"{name}:{tag}"
 

@@ -82,8 +82,11 @@ async def _print(
 ) -> bool:
     """Prints one log; returns whether it could be read."""
     from app.errors import ApiError
+    from modelbooster.observe.pods.findings import source_of
     from modelbooster.observe.pods.logs import stream_log
+    from modelbooster.observe.pods.progress import readable
 
+    shown = readable if source_of(pod, container) else bytes
     place = f"pod/{pod['metadata']['name']}/{container}"
     begin = f"[{place}] ".encode() if prefix else b""
     out = sys.stdout.buffer
@@ -92,12 +95,12 @@ async def _print(
         async for piece in stream_log(cluster.kube, pod, container, **choices):
             *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
-                out.write(begin + line + b"\n")
+                out.write(begin + shown(line) + b"\n")
             out.flush()
     except ApiError as exc:
         click.echo(f"Error: {place}: {exc.message}", err=True)
         return False
     if rest:
-        out.write(begin + rest + b"\n")
+        out.write(begin + shown(rest) + b"\n")
         out.flush()
     return True

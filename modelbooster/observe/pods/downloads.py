@@ -1,17 +1,18 @@
 """Reads the log of a downloader: how far it is, and why it failed.
 
-The downloader prints the progress bars of its clients: tqdm of huggingface_hub and modelscope,
-``aws s3 sync`` and ``rsync --progress``. A bar is rewritten after a carriage return, which the log
-of a container keeps. Its last words after a failure are ``An error occurred: TEXT``.
+Ours prints JSON (``progress.py``), and its failure is in the status of the pod. Kthena's prints the
+progress bars of its clients: tqdm of huggingface_hub and modelscope, ``aws s3 sync`` and ``rsync
+--progress``. A bar is rewritten after a carriage return, which the log of a container keeps. Its
+last words after a failure are ``An error occurred: TEXT``.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from modelbooster.observe.explanation import Explanation
+from modelbooster.observe.pods.progress import Progress, logged_progress, size_text
 
 _UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -31,21 +32,10 @@ _RSYNC = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a download is.
-
-    Args:
-        done: the finished part, 0 to 1.
-        text: bytes, files and rate, as far as the log has them.
-    """
-
-    done: float
-    text: str
-
-
 def progress_in(log: str) -> Progress | None:
     """Returns how far a download is; None if the log has no progress."""
+    if own := logged_progress(log):
+        return own
     files: tuple[int, int] | None = None
     sizes: dict[str, tuple[float, float]] = {}
     rate, latest = "", None
@@ -105,15 +95,6 @@ def _of_rsync(match: re.Match[str]) -> Progress:
 
 def _binary(number: str, unit: str) -> float:
     return float(number) * _BINARY.get(unit, 1)
-
-
-def size_text(size: float) -> str:
-    """Returns a number of bytes with three digits and a decimal unit."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}" if unit != "B" else f"{size:.0f} B"
-        size /= 1000
-    return f"{size:.3g} TB"
 
 
 _TOKEN = "give a token of that account as HF_AUTH_TOKEN in env, or in a Secret of envFrom"  # noqa: S105  # advice

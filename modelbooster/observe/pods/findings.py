@@ -8,17 +8,18 @@ from typing import NamedTuple
 
 from app.values.meta import Object, is_terminating
 from app.values.untyped import as_dict, as_list
+from controller.status.downloads import Failure, download_of
 from controller.status.pod_problems import PodProblem, ProblemKind, problem_of
 from controller.status.pod_records import is_ready
 from modelbooster.observe.explanation import Explanation
 from modelbooster.observe.pods.crashes import explain_crash
 from modelbooster.observe.pods.downloads import (
-    Progress,
     last_error,
     progress_in,
     refusal_in,
 )
 from modelbooster.observe.pods.images import explain_image
+from modelbooster.observe.pods.progress import Progress, stored_progress
 from modelbooster.observe.pods.scheduling import explain_unschedulable
 
 _FROM_LOG = {ProblemKind.DOWNLOAD, ProblemKind.INIT, ProblemKind.CRASH}
@@ -68,27 +69,45 @@ class PodReport:
         return str(self.pod["metadata"]["name"])
 
 
-def logs_wanted(pod: Object) -> list[LogRef]:
-    """Returns the logs that tell more about a pod; none if its status says everything."""
+def logs_wanted(pod: Object, *, is_told: bool = False) -> list[LogRef]:
+    """Returns the logs that tell more about a pod; none if its status says everything.
+
+    Args:
+        pod: the pod.
+        is_told: whether the status of its ModelBooster tells how far its download is.
+    """
     wanted = []
-    problem = problem_of(pod)
+    problem = None if _own_failure(pod) else problem_of(pod)
     statuses = {str(s.get("name")): s for s in _statuses(pod)}
     if problem is not None and problem.kind in _FROM_LOG:
         state = as_dict(statuses.get(problem.container, {}).get("state"))
         wanted.append(LogRef(problem.container, previous="running" in state))
     for name in _downloaders(pod):
-        if "running" in as_dict(statuses.get(name, {}).get("state")):
+        if not is_told and "running" in as_dict(statuses.get(name, {}).get("state")):
             wanted.append(LogRef(name))
     return wanted
 
 
-def report_pod(pod: Object, logs: Logs | None = None, events: Sequence[Object] = ()) -> PodReport:
+def _own_failure(pod: Object) -> Failure | None:
+    """Returns why our downloader has failed in a pod; None if it has not, or is not ours."""
+    download = download_of(pod)
+    failure = None if download is None or download.is_running else download.failure
+    return failure if failure is not None and failure.reason else None
+
+
+def report_pod(
+    pod: Object,
+    logs: Logs | None = None,
+    events: Sequence[Object] = (),
+    stored: Object | None = None,
+) -> PodReport:
     """Returns what a pod does and what is wrong with it.
 
     Args:
         pod: the pod.
         logs: those of ``logs_wanted`` that could be read.
         events: its Warning Events, the newest first.
+        stored: what the status of its ModelBooster says of its download; None if nothing.
     """
     given = logs or {}
     found = problem_of(pod)
@@ -97,6 +116,9 @@ def report_pod(pod: Object, logs: Logs | None = None, events: Sequence[Object] =
     for name in _downloaders(pod):
         if (progress := progress_in(given.get(LogRef(name), ""))) is not None:
             downloads[name] = progress
+    running = download_of(pod)
+    if stored and running is not None and running.is_running:
+        downloads.setdefault(running.container, stored_progress(stored))
     containers = as_list(as_dict(pod.get("status")).get("containerStatuses"))
     ready = sum(as_dict(container).get("ready") is True for container in containers)
     return PodReport(
@@ -124,6 +146,8 @@ def _explained(
             namespace = pod["metadata"].get("namespace", "")
             if image := explain_image(problem.cause, detail, namespace):
                 return image
+        case ProblemKind.DOWNLOAD if own := _own_failure(pod):
+            return Explanation(f"{problem.cause}: {own.message}", own.step or advice)
         case ProblemKind.DOWNLOAD:
             source = source_of(pod, problem.container)
             refusal = refusal_in(f"{detail}\n{log}", source)

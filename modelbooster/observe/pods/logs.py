@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import aclosing
 
 from app.errors import ApiError, Forbidden, Unreachable
@@ -67,18 +67,20 @@ async def stream_log(
 
 
 async def read_tails(
-    kube: Kube, pods: Iterable[Object]
+    kube: Kube, pods: Iterable[Object], told: Collection[str] = ()
 ) -> tuple[dict[str, dict[LogRef, str]], list[str]]:
     """Reads the ends of the logs that tell more about pods.
 
     Args:
         kube: the API server.
         pods: the pods; only the first ``MAX_PODS`` that need it are read.
+        told: uids of the pods whose progress the status of their ModelBooster tells.
 
     Returns:
         The logs by uid of the pod, and a sentence for each thing that could not be read.
     """
-    wanted = [(pod, refs) for pod in pods if (refs := logs_wanted(pod))][:MAX_PODS]
+    found = ((pod, logs_wanted(pod, is_told=uid_of(pod) in told)) for pod in pods)
+    wanted = [(pod, refs) for pod, refs in found if refs][:MAX_PODS]
     jobs = [(pod, ref) for pod, refs in wanted for ref in refs]
     results = await asyncio.gather(*(_tail(kube, pod, ref) for pod, ref in jobs))
     logs: dict[str, dict[LogRef, str]] = {}
