@@ -90,6 +90,10 @@ test: lint type control-plane browser ## Run what a change must pass, without th
 test-all: lint type control-plane browser ## Run everything: the slow tests too, at full length, and every fault of the table.
 	TESTS_IN_FULL=1 $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --every-fault $(PYTEST_ARGS)
 
+.PHONY: test-cert-manager
+test-cert-manager: control-plane ## Run the tests of the mode cert-manager with the real one (first time: 5 minutes of CPU to build it).
+	CERT_MANAGER=real $(PYTEST) tests/e2e/test_certificates.py -k cert_manager $(PYTEST_ARGS)
+
 .PHONY: golden
 golden: install ## Rewrite the golden files; review the diff before you commit it.
 	$(PYTHON) -m tests.golden.rewrite
