@@ -8,6 +8,7 @@ import threading
 import time
 from base64 import b64decode
 from collections import Counter
+from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
@@ -67,6 +68,8 @@ class Load:
         return new
 
     def __enter__(self) -> Self:
+        with Api(self._plane.url, self._plane.ca_file, self._plane.token) as api:
+            eventually(lambda: self._is_admitted(api))  # the API server has seen the last change
         for thread in self._threads:
             thread.start()
         return self
@@ -81,14 +84,25 @@ class Load:
         for thread in self._threads:
             thread.join()
 
+    def _is_admitted(self, api: Api) -> bool:
+        try:
+            self._request(api)
+        except Refused as exc:
+            if exc.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            return False
+        return True
+
+    def _request(self, api: Api) -> None:
+        api.request("POST", self._path, booster_object("m"), params={"dryRun": "All"})
+
     def _ask(self) -> None:
-        body = booster_object("m")
         with Api(self._plane.url, self._plane.ca_file, self._plane.token) as api:
             due = time.monotonic()
             while not self._stopping.wait(max(0.0, due - time.monotonic())):
                 due = max(due, time.monotonic() - 1) + THREADS / self.per_second
                 try:
-                    api.request("POST", self._path, body, params={"dryRun": "All"})
+                    self._request(api)
                 except (Refused, httpx.TransportError) as exc:
                     self.lost.append(str(exc))
                 self.asked += 1
