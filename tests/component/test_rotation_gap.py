@@ -100,7 +100,7 @@ async def calling(scene: Scene, serving: ServingContext) -> AsyncIterator[Caller
                 await task
 
 
-LEFT = timedelta(seconds=12)
+LEFT = timedelta(seconds=18)
 """Validity that is left when the tests below begin; their preparations take a second of it."""
 
 
