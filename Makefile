@@ -107,6 +107,10 @@ test-kubernetes: install ## Run the tests of the API server on each of KUBERNETE
 	  KUBERNETES=$$minor $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not slow' $(KUBERNETES_TESTS) $(PYTEST_ARGS) || exit 1; \
 	done
 
+.PHONY: test-cert-manager
+test-cert-manager: control-plane ## Run the tests of the mode cert-manager with the real one (first time: 5 minutes of CPU to build it).
+	CERT_MANAGER=real $(PYTEST) tests/e2e/test_certificates.py -k cert_manager $(PYTEST_ARGS)
+
 .PHONY: golden
 golden: install ## Rewrite the golden files; review the diff before you commit it.
 	$(PYTHON) -m tests.golden.rewrite

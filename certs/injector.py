@@ -9,7 +9,7 @@ from app.cache.single import ObjectInformer
 from app.errors import Conflict, NotFound
 from app.kube import Kube
 from app.values.meta import Resource
-from certs.objects import MAX_WRITE_TRIES, bundle_patch, bundles_in, calls_us
+from certs.objects import MAX_WRITE_TRIES, bundle_patch, bundles_in, calls_us, is_of_others
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,8 @@ class BundleInjector:
                 return f"{self} does not exist"
             if not calls_us(configuration):
                 return f"{self} has no entry that calls us"
+            if is_of_others(configuration):
+                return f"{self} gets its CA bundle from elsewhere"
             patch = bundle_patch(configuration, bundle)
             if not patch:
                 break

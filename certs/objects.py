@@ -32,6 +32,11 @@ WEBHOOK_NAMES = frozenset(
 )
 """Names of the webhooks in a configuration that call us. Other webhooks in it are not ours."""
 
+BUNDLE_FROM = "workload.serving.volcano.sh/ca-bundle"
+"""Annotation of a webhook configuration whose CA bundles the administrator writes."""
+
+_OTHERS = (BUNDLE_FROM, "cert-manager.io/inject-ca-from")
+
 MAX_WRITE_TRIES = 3
 """How often a write is tried when other writers change the object at the same time."""
 
@@ -92,6 +97,16 @@ def with_pair(secret: Object, pair: KeyPair) -> Object:
 def calls_us(configuration: Object | None) -> bool:
     """Whether a webhook configuration has a webhook that calls us."""
     return any(_our_webhooks(configuration))
+
+
+def is_of_others(configuration: Object | None) -> bool:
+    """Whether cert-manager or the administrator writes the CA bundles of a configuration.
+
+    The replicas before a change of the mode still run when Helm writes the configuration. They must
+    not restore their own bundle.
+    """
+    annotations = (configuration or {}).get("metadata", {}).get("annotations") or {}
+    return any(name in annotations for name in _OTHERS)
 
 
 def bundles_in(configuration: Object | None) -> Iterator[bytes]:

@@ -117,7 +117,12 @@ def wanted_authority(
 
 
 def leaf_fault(
-    leaf: KeyPair | None, names: Sequence[str], bundle: bytes, now: datetime
+    leaf: KeyPair | None,
+    names: Sequence[str],
+    bundle: bytes,
+    now: datetime,
+    *,
+    early: timedelta = SKEW,
 ) -> str | None:
     """Returns why a client that trusts ``bundle`` would refuse the serving certificate, or None.
 
@@ -126,24 +131,33 @@ def leaf_fault(
         names: DNS names that clients connect to.
         bundle: PEM of the authorities that clients trust.
         now: the present time.
+        early: see ``serving_fault``.
     """
-    fault = serving_fault(leaf, names, now)
+    fault = serving_fault(leaf, names, now, early=early)
     if fault is not None or leaf is None:
         return fault
     cert = own_certificate(leaf.cert)
     issuers = [ca for ca in certificates(bundle) if is_issued_by(cert, ca)]
     if not issuers:
         return "none of the trusted authorities signed it"
-    if all(now >= ca.not_valid_after_utc - SKEW for ca in issuers):
+    if all(now >= ca.not_valid_after_utc - early for ca in issuers):
         return "the authority that signed it has ended"
     return None
 
 
-def serving_fault(leaf: KeyPair | None, names: Sequence[str], now: datetime) -> str | None:
+def serving_fault(
+    leaf: KeyPair | None, names: Sequence[str], now: datetime, *, early: timedelta = SKEW
+) -> str | None:
     """Returns why a pair cannot be served, or None: unreadable, out of date, or for other names.
 
     The issuer does not matter here. A wildcard matches exactly one label at the front, as in TLS
     clients.
+
+    Args:
+        leaf: the pair.
+        names: DNS names that clients connect to.
+        now: the present time.
+        early: how long before its end the certificate counts as ended.
     """
     if leaf is None:
         return "there is none yet"
@@ -152,7 +166,7 @@ def serving_fault(leaf: KeyPair | None, names: Sequence[str], now: datetime) -> 
         return cert
     if isinstance(key, str):
         return key
-    fault = _pair_fault(cert, key, now)
+    fault = _pair_fault(cert, key, now, early)
     if fault is None and now < cert.not_valid_before_utc - SKEW:
         fault = f"it begins at {formatted(cert.not_valid_before_utc)}"
     if fault is not None:
@@ -213,10 +227,12 @@ def _read(pair: KeyPair) -> tuple[x509.Certificate | str, SigningKey | str]:
     return cert, key
 
 
-def _pair_fault(cert: x509.Certificate, key: SigningKey, now: datetime) -> str | None:
+def _pair_fault(
+    cert: x509.Certificate, key: SigningKey, now: datetime, early: timedelta = SKEW
+) -> str | None:
     if not matches(cert, key):
         return "its key belongs to another certificate"
-    if now >= cert.not_valid_after_utc - SKEW:
+    if now >= cert.not_valid_after_utc - early:
         return f"it ends at {formatted(cert.not_valid_after_utc)}"
     return None
 

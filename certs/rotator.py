@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from math import inf
 
 from app.cache.single import ObjectInformer
 from app.errors import ApiError, Unreachable
@@ -22,7 +23,7 @@ from certs.authority import AuthoritySecret
 from certs.early import EarlyAuthority, Note, note_nothing
 from certs.injector import BundleInjector
 from certs.objects import MUTATING, VALIDATING, WebhookObjects
-from certs.pki import KeyPair, new_leaf, own_certificate
+from certs.pki import KeyPair, is_issued_by, new_leaf, own_certificate
 from certs.policy import (
     authority_fault,
     early_start,
@@ -97,6 +98,7 @@ async def rotate(
             ready(rotator.fault(clock()))
             for which, end in rotator.ends():
                 ends(which, end)
+            pause = min(pause, rotator.pause_seconds(clock()))
             try:
                 async with asyncio.timeout(pause):
                     await wake.wait()
@@ -136,6 +138,7 @@ class Rotator:
         self._missing: str | None = "there is no certificate authority yet"
         self._was_ready = False
         self._early = EarlyAuthority(early)
+        self._replace_at: datetime | None = None  # a certificate waits until then
 
     @property
     def informers(self) -> tuple[ObjectInformer, ...]:
@@ -170,7 +173,8 @@ class Rotator:
         configuration without its bundle is repaired in a moment and gets no calls until then. If
         every replica became unready for it, the calls of the other configuration would fail too.
         """
-        fault = serving_fault(self._leaf, self._names, now)
+        # Ready to its end: its replacement may wait for clients to trust a new authority.
+        fault = serving_fault(self._leaf, self._names, now, early=timedelta())
         if fault is None:
             fault = None if self._was_ready else self._missing
             self._was_ready = self._was_ready or fault is None
@@ -182,6 +186,10 @@ class Rotator:
         for which, pair in (("authority", self._authority), ("serving", self._leaf)):
             if pair is not None:
                 yield which, own_certificate(pair.cert).not_valid_after_utc
+
+    def pause_seconds(self, now: datetime) -> float:
+        """Returns the seconds until a certificate can be replaced that waits for it."""
+        return max(0.0, (self._replace_at - now).total_seconds()) if self._replace_at else inf
 
     def _trusted(self) -> Iterator[bytes]:
         """Yields the authorities that clients may trust now, besides those of the Secret."""
@@ -198,22 +206,35 @@ class Rotator:
 
     def _serve(self, authority: KeyPair, now: datetime) -> None:
         """Signs and uses a new serving certificate if the present one must be replaced."""
+        self._replace_at = None
         why = leaf_fault(self._leaf, self._names, authority.cert, now)
-        if why is None and self._leaf is not None and self._may_replace_leaf(authority, now):
+        if why is None and self._leaf is not None:
             why = leaf_due(self._leaf, authority.cert, now)
         if why is None or authority_fault(authority, now) is not None:
             return
-        life = new_leaf_life(authority, self._leaf, now)
-        leaf = new_leaf(authority, self._names, now, life)
+        trusted_at = now if self._leaf is None else self._trusted_at(self._leaf, authority, now)
+        if trusted_at is None or now < trusted_at:
+            self._replace_at = trusted_at
+            return
+        leaf = new_leaf(authority, self._names, now, new_leaf_life(authority, self._leaf, now))
         self._use(leaf)
         self._leaf = leaf
         log.info("using a new serving certificate: %s", why)
 
-    def _may_replace_leaf(self, authority: KeyPair, now: datetime) -> bool:
-        """Whether a working certificate may be replaced by one that this authority signs."""
+    def _trusted_at(self, leaf: KeyPair, authority: KeyPair, now: datetime) -> datetime | None:
+        """Returns when every client trusts what ``authority`` signs; None if that is unknown.
+
+        A certificate about to end does not wait for all of ``SPREAD``. One that does not work, or
+        that the same authority signed, waits for nothing.
+        """
+        cert = own_certificate(leaf.cert)
+        fault = leaf_fault(leaf, self._names, authority.cert, now, early=timedelta())
+        if fault or is_issued_by(cert, own_certificate(authority.cert)):
+            return now
         if self._published is None or early_start(authority, now) is not None:
-            return False
-        return now - self._published[1] >= SPREAD
+            return None
+        published = self._published[1]
+        return published + min(SPREAD, (cert.not_valid_after_utc - published) / 2)
 
 
 async def _inject(

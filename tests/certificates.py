@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from app.kube import connect
 from app.values.meta import Object
@@ -25,6 +27,8 @@ SOUND = new_authority("ca", NOW, AUTHORITY_LIFE)
 OTHER = new_authority("ca", NOW, AUTHORITY_LIFE)
 MARKS: Object = {"labels": {"app": "ours"}, "annotations": {"meta.helm.sh/release-name": "r"}}
 """Labels and annotations of the chart's Secret."""
+
+T = TypeVar("T")
 
 FOREIGN = "foreign.tests.example.com"
 """A webhook of another program in our configurations."""
@@ -180,6 +184,24 @@ async def until(right: Callable[[], object], seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
         while not right():  # noqa: ASYNC110 - what is waited for is a plain list
             await asyncio.sleep(0.01)
+
+
+async def soon(act: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """Awaits something that has to take no longer than this; returns its result.
+
+    It is repeated if it took longer, because the machine may have been busy.
+
+    Raises:
+        AssertionError: it took longer each time.
+    """
+    took = []
+    for _ in range(3):
+        begun = time.monotonic()
+        result = await act()
+        took.append(time.monotonic() - begun)
+        if took[-1] <= seconds:
+            return result
+    raise AssertionError(f"it took {took} s, not at most {seconds} s")
 
 
 def signed_by(leaf: KeyPair, authority: KeyPair) -> bool:

@@ -130,9 +130,10 @@ def _start(connection: socket.socket) -> list[str]:
         os.dup2(file, number)
         os.close(file)
     # As Python opens them at its start.
-    encoding = os.environ.get("PYTHONIOENCODING", "utf-8")
+    wanted = os.environ.get("PYTHONIOENCODING")
+    encoding = wanted or "utf-8"
     sys.stdin = open(0, encoding=encoding, errors="surrogateescape", closefd=False)  # noqa: SIM115
-    sys.stdout = _output(1, encoding, "strict")
+    sys.stdout = _output(1, encoding, "strict" if wanted else "surrogateescape")
     sys.stderr = _output(STDERR, encoding, "backslashreplace")
     arguments: list[str] = request["arguments"]
     return arguments

@@ -19,7 +19,7 @@ from app.convert.options import (
 )
 from app.model.storage import HOST_PATH_PREFIXES
 from app.values.meta import Object
-from certs.objects import WEBHOOK_NAMES
+from certs.objects import BUNDLE_FROM, WEBHOOK_NAMES
 from modelbooster.settings import PREFIX, Settings, read_settings
 from tests.chart import (
     CHART,
@@ -153,7 +153,10 @@ def test_namespace_list_limits_the_webhooks() -> None:
 
 
 def test_custom_ca_bundle_is_set_in_every_entry() -> None:
-    for entry in entries(rendered("provided-values.yaml")).values():
+    objects = rendered("provided-values.yaml")
+    for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
+        assert BUNDLE_FROM in one(objects, kind, WEBHOOK)["metadata"]["annotations"]
+    for entry in entries(objects).values():
         assert b64decode(entry["clientConfig"]["caBundle"]).startswith(b"-----BEGIN CERTIFICATE")
 
 
@@ -177,6 +180,12 @@ def test_cert_manager_issues_the_certificate_and_injects_its_ca(file: str, issue
     pod = one(objects, "Deployment", WEBHOOK)["spec"]["template"]["spec"]
     (volume,) = [v for v in pod["volumes"] if v["name"] == "tls"]
     assert volume["secret"]["secretName"] == certificate["secretName"]
+
+
+def test_renewed_authority_of_cert_manager_keeps_its_key() -> None:
+    """cainjector removes the old one at once, and pods read the new certificate minutes later."""
+    authority = one(rendered("cert-manager-values.yaml"), "Certificate", f"{WEBHOOK}-ca")
+    assert authority["spec"]["privateKey"]["rotationPolicy"] == "Never"
 
 
 # Chart and program agree.

@@ -147,6 +147,7 @@ async def test_plain_folder_is_read(tmp_path: Path) -> None:
     task.cancel()
 
 
+@pytest.mark.fault("F51")
 @pytest.mark.parametrize(
     ("bad", "why"),
     [

@@ -7,7 +7,7 @@ import ssl
 import time
 from base64 import b64decode
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,10 +16,10 @@ import pytest
 
 from app.kube import connect
 from certs.objects import MUTATING, SECRET, VALIDATING
-from certs.pki import certificates, new_authority, own_certificate
-from certs.policy import AUTHORITY_LIFE, authority_fault, leaf_fault
+from certs.pki import KeyPair, certificates, new_authority, own_certificate
+from certs.policy import AUTHORITY_LIFE, LEAF_LIFE, authority_fault, leaf_fault
 from certs.rotator import rotate
-from tests.certificates import SOUND, Scene, new_scene, pair_of, until
+from tests.certificates import NOW, SOUND, Scene, new_scene, pair_of, until
 from tests.controlplane.plane import ControlPlane
 from tests.proxy import Proxy, ResetAfterCommit, ResetBeforeCommit, Rule
 from tests.world import World
@@ -100,14 +100,39 @@ async def calling(scene: Scene, serving: ServingContext) -> AsyncIterator[Caller
                 await task
 
 
+LEFT = timedelta(seconds=18)
+"""Validity that is left when the tests below begin; their preparations take a second of it."""
+
+
+def due_soon() -> KeyPair:
+    """An authority that is due to be replaced in a few seconds."""
+    made = datetime.now(UTC) - AUTHORITY_LIFE * 2 / 3 + timedelta(seconds=4)
+    return new_authority("ca", made, AUTHORITY_LIFE)
+
+
+def about_to_end() -> KeyPair:
+    """An authority that ends in a moment, and with it what it has signed in its first half."""
+    life = LEAF_LIFE * 2
+    return new_authority("ca", datetime.now(UTC) - life + LEFT, life)
+
+
+@pytest.mark.fault("F50")
 @pytest.mark.slow
-@pytest.mark.parametrize("event", ["secret deleted", "authority due"])
-async def test_no_handshake_fails_during_ca_rotation(
-    scene: Scene, event: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("event", "first"),
+    [
+        ("secret deleted", lambda: SOUND),
+        ("authority due", due_soon),
+        ("serving certificate ends", lambda: new_authority("ca", NOW - LEAF_LIFE, AUTHORITY_LIFE)),
+        ("authority ends", about_to_end),
+    ],
+)
+async def test_no_handshake_fails_during_rotation(
+    scene: Scene, event: str, first: Callable[[], KeyPair], tmp_path: Path
 ) -> None:
-    old_enough = datetime.now(UTC) - AUTHORITY_LIFE * 2 / 3 + timedelta(seconds=4)
-    first = new_authority("ca", old_enough, AUTHORITY_LIFE) if event == "authority due" else SOUND
-    await scene.put_secret(first)
+    if event.endswith("ends"):  # its clock is behind, until it is set right below
+        scene.clock.ahead = LEFT - LEAF_LIFE
+    await scene.put_secret(first())
     await scene.put_configurations()
     serving = ServingContext(tmp_path)
     async with scene.replica() as replica:
@@ -118,12 +143,31 @@ async def test_no_handshake_fails_during_ca_rotation(
             await until(lambda: sum(callers.served.values()) > 20)
             if event == "secret deleted":
                 await scene.world.delete(SECRET, scene.objects.secret)
+            scene.clock.ahead = timedelta()
 
             await until(lambda: len(replica.used) == 2, seconds=40)
 
             new = own_certificate(replica.leaf.cert).serial_number
             await until(lambda: callers.served[new] > 20)
             assert len(callers.served) == 2
+            assert callers.failures == []
+    assert not any(replica.said[replica.said.index(None) :])
+
+
+@pytest.mark.fault("F56")
+@pytest.mark.parametrize("minutes", [10, -10])
+async def test_no_handshake_fails_with_clock_skew(
+    scene: Scene, minutes: float, tmp_path: Path
+) -> None:
+    scene.clock.ahead = timedelta(minutes=minutes)
+    await scene.put_secret(None)
+    await scene.put_configurations()
+    serving = ServingContext(tmp_path)
+    async with scene.replica() as replica:
+        replica.on_use = serving.use
+        await until(lambda: replica.is_ready)
+        async with calling(scene, serving) as callers:
+            await until(lambda: sum(callers.served.values()) > 20)
             assert callers.failures == []
 
 

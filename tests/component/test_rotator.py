@@ -10,20 +10,23 @@ import pytest
 
 from app.errors import Conflict
 from app.kube import connect
-from certs.objects import MUTATING, SECRET, VALIDATING, bundle_patch
+from certs.objects import BUNDLE_FROM, MUTATING, SECRET, VALIDATING, bundle_patch
 from certs.pki import KeyPair, certificates, new_authority, new_leaf, private_key
 from certs.policy import AUTHORITY_LIFE, LEAF_LIFE, leaf_fault
 from certs.rotator import SPREAD
 from tests.certificates import (
+    FOREIGN,
     MARKS,
     NOW,
     OTHER,
     SOUND,
     Clock,
     Scene,
+    bundles,
     encoded,
     new_scene,
     signed_by,
+    soon,
     until,
 )
 from tests.controlplane.api import JSON_PATCH
@@ -101,6 +104,7 @@ async def test_not_ready_before_both_configurations_have_the_bundle(scene: Scene
         await until(lambda: replica.is_ready)
 
 
+@pytest.mark.fault("F54")
 async def test_two_replicas_agree_on_one_ca(
     scene: Scene, plane: ControlPlane, tmp_path: Path
 ) -> None:
@@ -120,6 +124,7 @@ async def test_two_replicas_agree_on_one_ca(
             assert proxy.count(resource="secrets", code=409) <= 1
 
 
+@pytest.mark.fault("F51")
 @pytest.mark.parametrize(
     "bad",
     [
@@ -141,12 +146,15 @@ async def test_a_broken_secret_is_replaced_and_served_certificates_stay_trusted(
         await until(lambda: replica.is_ready)
         old = replica.leaf
 
-        if bad is None:
-            await scene.world.delete(SECRET, scene.objects.secret)
-        else:
-            await scene.put_secret(bad)
+        async def broken() -> KeyPair:
+            if bad is None:
+                await scene.world.delete(SECRET, scene.objects.secret)
+            else:
+                await scene.put_secret(bad)
+            return await scene.secret(lambda pair: pair != SOUND)
 
-        new = await scene.secret()
+        new = await soon(broken, seconds=5)
+
         assert not signed_by(old, new)
         await scene.trusted(new.cert)
         assert leaf_fault(old, scene.objects.names, new.cert, NOW) is None
@@ -156,6 +164,7 @@ async def test_a_broken_secret_is_replaced_and_served_certificates_stay_trusted(
         assert replica.is_ready
 
 
+@pytest.mark.fault("F52")
 @pytest.mark.parametrize("value", ["", encoded(OTHER.cert)], ids=["emptied", "replaced"])
 @pytest.mark.parametrize("resource", [VALIDATING, MUTATING], ids=lambda r: r.kind)
 async def test_a_removed_bundle_is_restored(scene: Scene, resource: object, value: str) -> None:
@@ -165,31 +174,61 @@ async def test_a_removed_bundle_is_restored(scene: Scene, resource: object, valu
     await scene.put_configurations()
     async with scene.replica() as replica:
         await until(lambda: replica.is_ready)
-        path = "/webhooks/0/clientConfig/caBundle"
+        patch = [{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": value}]
 
-        await scene.world.patch(
-            of,
-            scene.objects.validating,
-            [{"op": "add", "path": path, "value": value}],
-            kind=JSON_PATCH,
-        )
+        async def removed() -> None:
+            await scene.world.patch(of, scene.objects.validating, patch, kind=JSON_PATCH)
+            await scene.trusted(SOUND.cert)
 
-        await scene.trusted(SOUND.cert)
+        await soon(removed, seconds=2)
+
         assert replica.is_ready
 
 
+@pytest.mark.parametrize("name", [BUNDLE_FROM, "cert-manager.io/inject-ca-from"])
+async def test_bundle_of_others_is_not_replaced(scene: Scene, name: str) -> None:
+    """The mode is changed while a replica of the mode before still runs."""
+    await scene.put_secret(SOUND)
+    await scene.put_configurations()
+    async with scene.replica() as replica:
+        await until(lambda: replica.is_ready)
+        changed = scene.configuration("validate", "protect")
+        for webhook in changed["webhooks"]:
+            webhook["clientConfig"]["caBundle"] = encoded(OTHER.cert)
+        changed["metadata"]["annotations"] = {name: "other"}
+        await scene.world.put(VALIDATING, {**changed, "kind": VALIDATING.kind})
+        # The other configuration is repaired, so the first one was seen too.
+        mutating = {**scene.configuration("mutate"), "kind": MUTATING.kind}
+        await scene.world.put(MUTATING, mutating)
+        at = scene.objects.mutating
+        await scene.world.until(
+            MUTATING, at, lambda o: [b for n, b in bundles(o) if n != FOREIGN] == [SOUND.cert]
+        )
+        looks = len(replica.said)
+        await until(lambda: len(replica.said) > looks + 2)
+
+        found = await scene.world.get(VALIDATING, scene.objects.validating)
+        assert found is not None
+        assert {bundle for _, bundle in bundles(found)} == {OTHER.cert}
+        assert replica.is_ready
+
+
+@pytest.mark.fault("F53")
 async def test_recreated_configurations_get_the_bundle(scene: Scene) -> None:
     await scene.put_secret(SOUND)
     await scene.put_configurations()
     async with scene.replica() as replica:
         await until(lambda: replica.is_ready)
-        for resource in (VALIDATING, MUTATING):
-            await scene.world.delete(resource, scene.objects.validating)
-            await scene.world.until_gone(resource, scene.objects.validating)
 
-        await scene.put_configurations()
+        async def recreated() -> None:
+            for resource in (VALIDATING, MUTATING):
+                await scene.world.delete(resource, scene.objects.validating)
+                await scene.world.until_gone(resource, scene.objects.validating)
+            await scene.put_configurations()
+            await scene.trusted(SOUND.cert)
 
-        await scene.trusted(SOUND.cert)
+        await soon(recreated, seconds=2)
+
         # If all replicas became unready, calls of the other configuration would fail.
         assert not any(replica.said[replica.said.index(None) :])
 
@@ -283,6 +322,7 @@ async def test_without_permission_to_create_the_secret_the_rest_goes_on(
             await scene.secret()
 
 
+@pytest.mark.fault("F56")
 @pytest.mark.parametrize("skew", [timedelta(minutes=10), timedelta(hours=2)], ids=str)
 async def test_replicas_with_clock_skew_do_not_rotate_repeatedly(
     scene: Scene, skew: timedelta, caplog: pytest.LogCaptureFixture

@@ -235,6 +235,7 @@ async def test_weak_ciphers_are_refused(tmp_path: Path, cipher: str) -> None:
                 pass
 
 
+@pytest.mark.fault("F51")
 @pytest.mark.parametrize(
     "bad",
     [

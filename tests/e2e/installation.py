@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ from typing import Self
 from tests.controlplane import clients
 from tests.controlplane.api import Refused
 from tests.controlplane.plane import ControlPlane
-from tests.e2e.kubelet import Kubelet
+from tests.e2e.kubelet import PROGRAM, Kubelet
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "model-booster-system"
@@ -45,6 +45,7 @@ class Installation:
         folder: where logs and kubeconfigs go.
         values: more values for the chart, ``controller.replicaCount`` for instance.
         pod_security: the Pod Security standard that the namespace enforces.
+        program: see ``Kubelet``.
     """
 
     def __init__(
@@ -53,9 +54,10 @@ class Installation:
         folder: Path,
         values: Mapping[str, object] | None = None,
         pod_security: str = "restricted",
+        program: Sequence[str | Path] = (PROGRAM,),
     ) -> None:
         self.plane = plane
-        self.kubelet = Kubelet(plane.api, plane.kubeconfig_for, NAMESPACE, folder)
+        self.kubelet = Kubelet(plane.api, plane.kubeconfig_for, NAMESPACE, folder, program)
         self._values = values or {}
         self._pod_security = pod_security
         self._environment = {

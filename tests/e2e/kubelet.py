@@ -4,7 +4,8 @@ The control plane of the tests has no nodes, so somebody has to do what a kubele
 the pod says, with its environment and the token of its service account; ask its probes; report;
 end it when it is deleted. Then Deployments roll out as in a cluster, and `helm install --wait` and
 `kubectl rollout` mean what they say. Only addresses differ: all pods share this machine's, so each
-gets a port of its own for its probes, and the webhook listens on its Service's cluster IP.
+gets a port of its own for its probes, the webhook listens on its Service's cluster IP, and volumes
+of Secrets are folders.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from app.values.meta import Object, is_terminating
 from tests.controlplane import processes
 from tests.controlplane.api import Api, Refused
 from tests.controlplane.ports import LOOPBACK, Port
+from tests.e2e.volumes import SecretVolume, secret_volumes
 
 LOOK_SECONDS = 0.1
 RESTART_SECONDS = 1.0
@@ -44,17 +46,25 @@ class Kubelet:
         kubeconfig_for: makes the kubeconfig of a process.
         namespace: whose pods to run.
         folder: where logs and kubeconfigs go.
+        program: runs the program; what follows are the arguments of the container.
     """
 
     def __init__(
-        self, api: Api, kubeconfig_for: KubeconfigFor, namespace: str, folder: Path
+        self,
+        api: Api,
+        kubeconfig_for: KubeconfigFor,
+        namespace: str,
+        folder: Path,
+        program: Sequence[str | Path] = (PROGRAM,),
     ) -> None:
         self._api = api
+        self._program = program
         self._kubeconfig_for = kubeconfig_for
         self._path = f"/api/v1/namespaces/{namespace}"
         self._namespace = namespace
         self._folder = folder
         self._pods: dict[str, Pod] = {}
+        self._volumes: dict[str, list[SecretVolume]] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kubelet")
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,8 +110,10 @@ class Kubelet:
         for obj in self._api.request("GET", f"{self._path}/pods")["items"]:
             name = obj["metadata"]["name"]
             seen[name] = obj
-            if name not in self._pods and not is_terminating(obj):
-                self._pods[name] = Pod(name, obj, self._environment(obj), self._folder)
+            has_volumes = not is_terminating(obj) and self._refresh_volumes(name, obj)
+            if has_volumes and name not in self._pods:
+                environment = self.environment(obj)
+                self._pods[name] = Pod(name, obj, environment, self._folder, self._program)
         for name, pod in list(self._pods.items()):
             # No scheduler puts pods on nodes here, and the server deletes those at once.
             if name not in seen or is_terminating(seen[name]):
@@ -113,7 +125,19 @@ class Kubelet:
                 path = f"{self._path}/pods/{name}/status"
                 self._api.request("PATCH", path, body, content_type=kind)
 
-    def _environment(self, obj: Object) -> dict[str, str]:
+    def _refresh_volumes(self, name: str, obj: Object) -> bool:
+        """Writes the Secrets that a pod mounts; returns whether it has all of them."""
+        if name not in self._volumes:
+            self._volumes[name] = [
+                SecretVolume(self._api, f"{self._path}/secrets/{secret}", self._mounted(name, at))
+                for at, secret in secret_volumes(obj).items()
+            ]
+        return all(volume.refresh() for volume in self._volumes[name])
+
+    def _mounted(self, name: str, path: str) -> Path:
+        return self._folder / name / path.lstrip("/")
+
+    def environment(self, obj: Object) -> dict[str, str]:
         """Returns the environment of a pod's process, with what differs on this machine."""
         spec, metadata = obj["spec"], obj["metadata"]
         environment = {
@@ -126,6 +150,8 @@ class Kubelet:
             value = metadata[field.removeprefix("metadata.")] if field else entry.get("value", "")
             environment[entry["name"]] = value
         name = metadata["name"]
+        mounts = {at: str(self._mounted(name, at)) for at in secret_volumes(obj)}
+        environment = {key: mounts.get(value, value) for key, value in environment.items()}
         environment["KUBECONFIG"] = str(
             self._kubeconfig_for(
                 self._token(spec["serviceAccountName"]),
@@ -158,9 +184,18 @@ class Pod:
         obj: the pod.
         environment: of its process.
         folder: where its log goes.
+        program: what the container's arguments are for.
     """
 
-    def __init__(self, name: str, obj: Object, environment: dict[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        obj: Object,
+        environment: dict[str, str],
+        folder: Path,
+        program: Sequence[str | Path],
+    ) -> None:
+        self._program = program
         self.process: subprocess.Popen[bytes] | None = None
         """What it runs as; another one after a restart."""
         self._container = obj["spec"]["containers"][0]
@@ -189,7 +224,7 @@ class Pod:
             self._restarts += 1
             self._started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             self._probe_port.release()
-            command = [PROGRAM, *self._container["args"]]
+            command = [*self._program, *self._container["args"]]
             self.process = processes.launch(command, self._log, self._environment)
         self._ready = not self._runs_once and self.is_ready()
         return (self._ready, self._restarts) != self._reported
