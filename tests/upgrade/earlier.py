@@ -1,6 +1,6 @@
-"""The children of all golden inputs as an earlier version of the operator made them.
+"""What an earlier version of the operator left: its chart, and the children of all golden inputs.
 
-``children.json.gz`` has them; ``python -m tests.upgrade.record`` makes it.
+``chart.tgz`` and ``children.json.gz`` have them; ``python -m tests.upgrade.record`` makes both.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from app.values.meta import Object, Resource
 from tests.world import Admin
 
 FILE = Path(__file__).with_name("children.json.gz")
+CHART = Path(__file__).with_name("chart.tgz")
 RESOURCES: dict[str, Resource] = {resource.kind: resource for resource in CHILDREN}
 SETTLED = [
     {

@@ -3,8 +3,8 @@
     python -m tests.upgrade.record [COMMIT]
 
 It renders the inputs of that commit with the code of that commit, in a temporary worktree, and
-writes ``children.json.gz`` to this folder. Without a commit, that of the present file is used
-again.
+writes ``children.json.gz`` to this folder, and beside it the chart of that commit. Without a
+commit, that of the present file is used again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.upgrade.earlier import FILE, recorded
+from tests.upgrade.earlier import CHART, FILE, recorded
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,12 +63,21 @@ def render(commit: str) -> str:
             subprocess.run([*git, "remove", "--force", str(tree)], check=True)
 
 
+def chart(commit: str) -> bytes:
+    """Returns the chart of a commit, packed as helm reads it."""
+    name = "charts/model-booster"
+    command = ["git", "-C", str(ROOT), "archive", "--prefix=model-booster/", f"{commit}:{name}"]
+    archive = subprocess.run(command, check=True, capture_output=True).stdout
+    return gzip.compress(archive, mtime=0)
+
+
 def main() -> None:
-    """Writes the file."""
+    """Writes the files."""
     commit = sys.argv[1] if len(sys.argv) > 1 else str(recorded()["commit"])
     content = {"commit": commit, "cases": json.loads(render(commit))}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     FILE.write_bytes(gzip.compress(text.encode(), mtime=0))
+    CHART.write_bytes(chart(commit))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,72 @@
+"""One step of the run, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.pods.stage import Stage
+
+
+class NotGiven(Exception):
+    """A step needs something that only the user can give; the message says what."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step.
+
+    Args:
+        name: for the table.
+        run: does it and checks what came of it; raises if anything is not as it must be.
+        under_load: whether admissions are sent meanwhile. Those of neighbouring steps go on.
+        may_lose_seconds: admissions sent in so many seconds from ``Stage.disturbed`` on may be
+            lost.
+    """
+
+    name: str
+    run: Callable[[Stage], None]
+    under_load: bool = True
+    may_lose_seconds: float = 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a step.
+
+    Args:
+        name: the step's.
+        seconds: how long it took.
+        admissions: how many were sent in it; None if it had no load.
+        lost: how many of them were lost.
+        outcome: ``ok``, ``not given``, ``not run``, or what went wrong in one word.
+    """
+
+    name: str
+    seconds: float = 0
+    admissions: int | None = None
+    lost: int = 0
+    outcome: str = "not run"
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the run may count as passed with it."""
+        return self.outcome in ("ok", "not given")
+
+
+def table(results: list[Result]) -> str:
+    """Returns the closing table: step, seconds, admissions, lost, and what came of it."""
+    rows = [("step", "seconds", "admissions", "lost", "")]
+    for each in results:
+        counts = ("", "") if each.admissions is None else (str(each.admissions), str(each.lost))
+        seconds = "" if each.outcome in ("not run", "not given") else f"{each.seconds:.1f}"
+        rows.append((each.name, seconds, *counts, each.outcome))
+    sent = sum(each.admissions or 0 for each in results)
+    lost = sum(each.lost for each in results)
+    seconds = sum(each.seconds for each in results)
+    rows.append(("all", f"{seconds:.1f}", str(sent), str(lost), ""))
+    width = max(len(row[0]) for row in rows)
+    return "\n".join(
+        f"{name:<{width}}  {seconds:>7}  {sent:>10}  {lost:>4}  {outcome}".rstrip()
+        for name, seconds, sent, lost, outcome in rows
+    )

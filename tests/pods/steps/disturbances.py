@@ -1,0 +1,123 @@
+"""Pods that are replaced, killed and frozen while admissions come in."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import yaml
+
+from tests.pods.stage import ROOT, SYSTEM, Stage, StepFailed, eventually
+from tests.pods.steps import model
+from tests.upgrade.serving import POD
+
+LEASE_SECONDS = 15
+"""After so long without a renewal another controller leads; the chart's default."""
+
+
+def probe_seconds() -> float:
+    """Returns how long a webhook that does not answer may stay in its Service.
+
+    That is the longest time that the readiness probe of the chart needs to fail, and two seconds
+    until the API server knows of it.
+    """
+    values = yaml.safe_load((ROOT / "charts/model-booster/values.yaml").read_text())
+    probe = values["webhook"]["readinessProbe"]
+    tries = probe["failureThreshold"] * (probe["periodSeconds"] + probe["timeoutSeconds"])
+    return float(tries + 2)
+
+
+def rolling_restart(stage: Stage) -> None:
+    """Both Deployments are rolled; the old pods drain before the step ends."""
+    before = model.pods(stage)
+    deployments = ("deployment/model-booster-webhook", "deployment/model-booster-controller")
+    old = {pod["metadata"]["name"] for pod in stage.system.list(POD)}
+    stage.kubectl("rollout", "restart", *deployments, "-n", SYSTEM)
+    for each in deployments:
+        stage.kubectl("rollout", "status", each, "-n", SYSTEM, "--timeout=240s")
+
+    def is_drained() -> bool:
+        return not old & {pod["metadata"]["name"] for pod in stage.system.list(POD)}
+
+    eventually(is_drained, "the old pods have ended")
+    stage.until_leader()
+    model.check_acts(stage)
+    model.check_unchanged(stage, before)
+
+
+def killed_webhook(stage: Stage) -> None:
+    """The process of a webhook is killed; its container starts again."""
+    pod = _ready(stage, "webhook")
+    before = stage.restarts(pod)
+    stage.disturb(pod, signal.SIGKILL)
+    eventually(lambda: stage.restarts(pod) > before, f"{pod} is started again")
+    eventually(lambda: pod in ready_names(stage, "webhook"), f"{pod} is ready again")
+
+
+def killed_leader(stage: Stage) -> None:
+    """The process of the leader is killed; a controller leads and acts again."""
+    pods, leader = model.pods(stage), stage.until_leader()
+    begin = time.monotonic()
+    stage.disturb(leader, signal.SIGKILL)
+    model.check_acts(stage)
+    _check_in_time(begin)
+    eventually(lambda: leader in ready_names(stage, "controller"), f"{leader} is ready again")
+    model.check_unchanged(stage, pods)
+
+
+def frozen_leader(stage: Stage) -> None:
+    """The leader stops in the middle of its work; another leads. Awake again, it leads no more."""
+    pods, leader = model.pods(stage), stage.until_leader()
+    begin = time.monotonic()
+    with stage.frozen(leader):
+        model.check_acts(stage)
+        _check_in_time(begin)
+        new = stage.until_leader(other_than=leader)
+    # It finds that its lease is another's, and ends; its container starts again.
+    eventually(lambda: leader in ready_names(stage, "controller"), f"{leader} is ready again")
+    if stage.leader() != new:
+        raise StepFailed(f"{stage.leader()} leads after {leader} awoke, not {new}")
+    model.check_acts(stage)
+    model.check_unchanged(stage, pods)
+
+
+def frozen_webhook(stage: Stage) -> None:
+    """A webhook stops in the middle of its work: its Service leaves it out in its probe's time."""
+    pod = _ready(stage, "webhook")
+    with stage.frozen(pod):
+        eventually(lambda: pod not in ready_names(stage, "webhook"), f"{pod} is not ready")
+        # Long enough to see that the others answer everything.
+        time.sleep(probe_seconds())
+    eventually(lambda: pod in ready_names(stage, "webhook"), f"{pod} is ready again")
+
+
+def ready_names(stage: Stage, component: str) -> list[str]:
+    """Returns the names of a component's pods that are ready."""
+    return [
+        pod["metadata"]["name"]
+        for pod in stage.pods(component)
+        if any(
+            (c["type"], c["status"]) == ("Ready", "True")
+            for c in pod["status"].get("conditions", ())
+        )
+    ]
+
+
+def _ready(stage: Stage, component: str) -> str:
+    """Waits until all pods of a component are ready; returns the name of one."""
+    eventually(
+        lambda: len(ready_names(stage, component)) == len(stage.pods(component)) >= 2,
+        f"all pods of the {component} are ready",
+    )
+    return ready_names(stage, component)[0]
+
+
+def _check_in_time(begin: float) -> None:
+    """Checks that another controller acts soon after the lease has run out.
+
+    Raises:
+        StepFailed: it took longer; the machine may be three times slower than needed.
+    """
+    seconds = time.monotonic() - begin
+    if seconds > 3 * LEASE_SECONDS:
+        raise StepFailed(f"nobody acted for {seconds:.0f} s; the lease runs {LEASE_SECONDS} s")
