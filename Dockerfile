@@ -3,42 +3,27 @@
 # A release names the base by its digest: --build-arg BASE=python:3.11-slim-bookworm@sha256:...
 ARG BASE=python:3.11-slim-bookworm
 
+# What is pinned changes less often than our code, so it is a layer of its own.
 FROM ${BASE} AS build
 WORKDIR /src
-RUN python -m venv /opt/model-booster
-ENV PATH=/opt/model-booster/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-# What is pinned changes less often than our code, so it is a layer of its own.
-COPY requirements.txt requirements-dev.txt ./
-RUN pip install --require-hashes --no-deps -r requirements.txt
-COPY pyproject.toml setup.py README.md LICENSE ./
+COPY tools/image tools/image
+COPY requirements.txt ./
+RUN tools/image/environment.sh operator python /opt/model-booster packages
+COPY requirements-dev.txt pyproject.toml setup.py README.md LICENSE ./
 COPY app app
 COPY certs certs
 COPY controller controller
 COPY modelbooster modelbooster
 COPY webhook webhook
-# The tool that installs it comes in the version, and with the hash, that the tests use.
-RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements-dev.txt > tool.txt \
- && pip install --require-hashes --no-deps -r tool.txt \
- && pip install --no-deps --no-build-isolation . \
- && pip check \
- && pip uninstall --yes pip setuptools \
- && rm /opt/model-booster/bin/model-booster-downloader \
- && python -m compileall -q /opt/model-booster/lib
+RUN tools/image/environment.sh operator python /opt/model-booster code
 
 FROM ${BASE} AS downloader-build
 WORKDIR /src
-RUN python -m venv /opt/downloader
-ENV PATH=/opt/downloader/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+COPY tools/image tools/image
 COPY requirements-downloader.txt ./
-RUN pip install --require-hashes --no-deps -r requirements-downloader.txt && pip check
+RUN tools/image/environment.sh downloader python /opt/downloader packages
 COPY downloader downloader
-# It has no code of the operator, and needs none of its packages.
-RUN cp -r downloader "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
- && printf '#!/opt/downloader/bin/python\nfrom downloader.main import main\nmain()\n' \
-    > /opt/downloader/bin/model-booster-downloader \
- && chmod 755 /opt/downloader/bin/model-booster-downloader \
- && pip uninstall --yes pip setuptools \
- && python -m compileall -q /opt/downloader/lib
+RUN tools/image/environment.sh downloader python /opt/downloader code
 
 FROM ${BASE} AS downloader
 LABEL org.opencontainers.image.title="model-booster-downloader" \

@@ -186,14 +186,12 @@ build/supply/installed: tools/supply/requirements.txt
 build/operator/installed: requirements.txt
 build/downloader/installed: requirements-downloader.txt
 
-# What an image contains of Python: the step of the Dockerfile. Without pip, as in the image.
-build/operator/installed build/downloader/installed: build/supply/installed
-	@rm -rf $(@D) && $(SYSTEM_PYTHON) -m venv --without-pip $(@D)
-	@$(SUPPLY)/python -m pip --python $(@D)/bin/python install --quiet --disable-pip-version-check \
-	  --no-compile --require-hashes --no-deps -r $(filter requirements%,$^)
+# What an image contains of Python, without our own code: the same step as in the Dockerfile.
+build/operator/installed build/downloader/installed: tools/image/environment.sh
+	@tools/image/environment.sh $(notdir $(@D)) $(SYSTEM_PYTHON) $(CURDIR)/$(@D) packages
 	@touch $@
 
-build/%.cdx.json: build/%/installed pyproject.toml
+build/%.cdx.json: build/%/installed build/supply/installed pyproject.toml
 	@$(SUPPLY)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --spec-version 1.6 \
 	  --output-reproducible --output-file $@ build/$*/bin/python
 
