@@ -90,6 +90,10 @@ test: lint type control-plane browser ## Run what a change must pass, without th
 test-all: lint type control-plane browser ## Run everything: the slow tests too, at full length, and every fault of the table.
 	TESTS_IN_FULL=1 $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --every-fault $(PYTEST_ARGS)
 
+.PHONY: e2e
+e2e: install ## Run the chart on real pods and disturb it under load: Debian 12 as root, no docker (KTHENA_CM=PROGRAM, see CONTRIBUTING.md).
+	@$(PYTHON) -m tests.pods
+
 .PHONY: golden
 golden: install ## Rewrite the golden files; review the diff before you commit it.
 	$(PYTHON) -m tests.golden.rewrite

@@ -38,7 +38,7 @@ class RealCluster:
             Unfit: it does not start; the text has the ends of the logs.
         """
         environment = {**os.environ, "CLUSTER_KCM_FLAGS": CONTROLLER_FLAGS}
-        command = [SCRIPT, "start", self._programs, self.folder]
+        command: list[str | Path] = [SCRIPT, "start", self._programs, self.folder]
         output = self.folder.with_suffix(".log")
         try:
             with output.open("wb") as log:
@@ -71,7 +71,7 @@ class RealCluster:
         Raises:
             Unfit: containerd does not take it.
         """
-        command = [SCRIPT, "load", self.folder, archive]
+        command: list[str | Path] = [SCRIPT, "load", self.folder, archive]
         done = subprocess.run(command, text=True, capture_output=True, check=False)
         if done.returncode:
             raise Unfit(f"containerd does not load {archive.name}:\n{done.stderr}")

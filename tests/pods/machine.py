@@ -71,8 +71,8 @@ def _release() -> str:
 def _namespaces_fault() -> str:
     """Returns why the cluster's namespaces cannot be made, "" if they can."""
     tried = (
-        "mount -t tmpfs none /run && ip link add node0 type bridge && ip link add a type veth"
-        " peer name b && cgroup=$(find /sys/fs/cgroup -maxdepth 2 -name cgroup.procs | head -1)"
+        "mount -t tmpfs none /run && ip link add node0 type bridge && ip link add pod0 type veth"
+        " peer name pod1 && cgroup=$(find /sys/fs/cgroup -maxdepth 2 -name cgroup.procs | head -1)"
         ' && mkdir "${cgroup%/*}/pods-check" && rmdir "${cgroup%/*}/pods-check"'
     )
     namespaces = ("--net", "--mount", "--pid", "--fork", "--mount-proc")

@@ -85,7 +85,8 @@ class Stage:
     def close(self) -> None:
         """Ends the load and what is played."""
         self.end_load()
-        for thread in (*self._serving, self._fake_node):
+        played: list[ServingController | FakeNode] = [*self._serving, self._fake_node]
+        for thread in played:
             if thread.is_alive():
                 thread.stop()
 

@@ -59,12 +59,13 @@ def table(results: list[Result]) -> str:
     rows = [("step", "seconds", "admissions", "lost", "")]
     for each in results:
         counts = ("", "") if each.admissions is None else (str(each.admissions), str(each.lost))
-        seconds = "" if each.outcome in ("not run", "not given") else f"{each.seconds:.1f}"
+        was_run = each.outcome not in ("not run", "not given")
+        seconds = f"{each.seconds:.1f}" if was_run else ""
         rows.append((each.name, seconds, *counts, each.outcome))
     sent = sum(each.admissions or 0 for each in results)
     lost = sum(each.lost for each in results)
-    seconds = sum(each.seconds for each in results)
-    rows.append(("all", f"{seconds:.1f}", str(sent), str(lost), ""))
+    total = sum(each.seconds for each in results)
+    rows.append(("all", f"{total:.1f}", str(sent), str(lost), ""))
     width = max(len(row[0]) for row in rows)
     return "\n".join(
         f"{name:<{width}}  {seconds:>7}  {sent:>10}  {lost:>4}  {outcome}".rstrip()

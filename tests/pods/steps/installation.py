@@ -20,7 +20,7 @@ REGISTRY = "registry.example.com"
 
 CHART = "charts/model-booster"
 CRD_NAME = f"{MODEL_BOOSTER.plural}.{MODEL_BOOSTER.group}"
-TIMEOUT = ("--wait", "--timeout", "240s")
+WAIT = ("--wait", "--timeout", "240s")
 
 
 def commands(page: str, heading: str) -> str:
@@ -37,13 +37,18 @@ def commands(page: str, heading: str) -> str:
     return block[1]
 
 
+def install(stage: Stage, major: int, *flags: str, chart: str = CHART) -> None:
+    """Installs a chart with helm of a major version, and waits until a controller leads."""
+    arguments = ("install", RELEASE, chart, "--namespace", SYSTEM)
+    stage.helm(major, *arguments, "--set", f"image.registry={REGISTRY}", *WAIT, *flags)
+    stage.until_leader()
+
+
 def previous_chart(stage: Stage) -> None:
     """Helm 3 installs the previous chart where kthena v0.4.0 is; a model is served."""
     crds.install(stage.api, crds.children("B"))
     stage.play_serving()
-    arguments = ("install", RELEASE, str(earlier.CHART), "--namespace", SYSTEM)
-    stage.helm(3, *arguments, "--set", f"image.registry={REGISTRY}", *TIMEOUT)
-    stage.until_leader()
+    install(stage, 3, chart=str(earlier.CHART))
     model.create(stage)
 
 
@@ -51,7 +56,7 @@ def upgrade(stage: Stage) -> None:
     """Helm 3 upgrades to this chart and its CustomResourceDefinition; no pod is replaced."""
     pods, before = model.pods(stage), _definition(stage)
     arguments = ("upgrade", RELEASE, CHART, "--namespace", SYSTEM)
-    stage.helm(3, *arguments, "--set", f"image.registry={REGISTRY}", *TIMEOUT)
+    stage.helm(3, *arguments, "--set", f"image.registry={REGISTRY}", *WAIT)
     if _definition(stage) == before:
         raise StepFailed("the CustomResourceDefinition did not change: record a later chart")
     model.check_acts(stage)
@@ -74,9 +79,7 @@ def uninstall(stage: Stage) -> None:
 def reinstall(stage: Stage) -> None:
     """Helm 4 installs again, where kthena is v1.0.0 by now; the models are served again."""
     crds.install(stage.api, crds.children("C"))
-    arguments = ("install", RELEASE, CHART, "--namespace", SYSTEM)
-    stage.helm(4, *arguments, "--set", f"image.registry={REGISTRY}", *TIMEOUT)
-    stage.until_leader()
+    install(stage, 4)
     model.check_acts(stage)
     stage.models.until(MODEL_BOOSTER, model.NAME, model.is_ready, seconds=model.SECONDS)
 

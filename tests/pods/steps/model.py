@@ -19,7 +19,7 @@ SECONDS = 120
 def is_ready(booster: Object) -> bool:
     """Whether a model serves."""
     conditions = {c["type"]: c["status"] for c in booster["status"]["conditions"]}
-    return conditions["Ready"] == "True"
+    return bool(conditions["Ready"] == "True")
 
 
 def create(stage: Stage) -> None:
