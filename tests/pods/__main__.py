@@ -23,8 +23,9 @@ from tests.pods import image, machine
 from tests.pods.cluster import RealCluster
 from tests.pods.machine import Unfit
 from tests.pods.run import run
-from tests.pods.steps.installation import REGISTRY
+from tests.pods.steps.installation import PREVIOUS_TAG, REGISTRY
 
+IMAGE = f"{REGISTRY}/model-booster"
 EVIDENCE = Path("build/e2e").resolve()
 
 
@@ -57,26 +58,28 @@ def _programs() -> Path:
     return binaries.node_programs()
 
 
-def _image_name() -> str:
-    """Returns the name by which the chart asks for its image."""
+def _tag() -> str:
+    """Returns the tag of the image that the chart asks for."""
     chart = yaml.safe_load((image.ROOT / "charts/model-booster/Chart.yaml").read_text())
-    return f"{REGISTRY}/model-booster:{chart['appVersion']}"
+    return str(chart["appVersion"])
 
 
 def _run() -> int:
     begin = time.monotonic()
     machine.check()
     programs = _programs()
+    previous = image.previous(f"{IMAGE}:{PREVIOUS_TAG}")
     folder = Path(tempfile.mkdtemp(prefix="pods."))
     try:
         archive = folder / "image.tar"
         with ThreadPoolExecutor(1) as pool:
-            built = pool.submit(image.build, _image_name(), archive)
+            built = pool.submit(image.build, f"{IMAGE}:{_tag()}", archive)
             with RealCluster(programs, folder / "cluster") as cluster:
                 cache.say(f"the node is ready after {time.monotonic() - begin:.1f} s")
                 built.result()
-                cluster.load(archive)
-                cache.say(f"the image is loaded after {time.monotonic() - begin:.1f} s")
+                for each in (archive, previous):
+                    cluster.load(each)
+                cache.say(f"the images are loaded after {time.monotonic() - begin:.1f} s")
                 inside = (sys.executable, "-m", "tests.pods", "inside", cluster.folder)
                 return cluster.execute(*inside)
     finally:

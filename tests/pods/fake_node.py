@@ -31,9 +31,10 @@ class FakeNode(threading.Thread):
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Registers the node and begins to look after its pods."""
+        """Registers the node, which takes only pods that tolerate it, and begins its work."""
         labels = {"kubernetes.io/hostname": NAME, "kubernetes.io/os": "linux"}
-        node = {"metadata": {"name": NAME, "labels": labels}}
+        taint = {"key": "tests/played", "effect": "NoSchedule"}
+        node = {"metadata": {"name": NAME, "labels": labels}, "spec": {"taints": [taint]}}
         self._api.request("POST", NODE.path(None), node)
         ready = [{"type": "Ready", "status": "True", "reason": "Played"}]
         status = {"capacity": CAPACITY, "allocatable": CAPACITY, "conditions": ready}

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
 from tests.controlplane import cache
 from tests.controlplane.image import write
 from tests.pods.machine import PYTHON, Unfit
+from tests.upgrade.earlier import OPERATOR, PACKAGES, unpack
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / "tools" / "image" / "environment.sh"
-BASE_PACKAGES = ("python3.11-minimal", "libpython3.11-stdlib")
+TARGET = "/opt/model-booster"
+# libstdc++6: google-re2's wheel links it; python:3.11-slim-bookworm has it because apt needs it.
+BASE_PACKAGES = ("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -33,19 +37,54 @@ def build(name: str, archive: Path, image: str = "operator") -> None:
     Raises:
         Unfit: a step failed; the text has what it printed.
     """
-    base = cache.entry(f"base-{cache.digest([_recipe()])}", _make_base) / "root.tar"
     parts = archive.with_suffix(".parts")
-    parts.mkdir(parents=True)
-    target = "/opt/model-booster" if image == "operator" else f"/opt/{image}"
-    # The scripts of the environment name its path, so it is made at the path that it has in the
-    # image, in a mount namespace of its own.
-    script = 'mount --bind "$1" /opt && exec "$2" "$3" "$4" "$5"'
-    _run(
-        *("unshare", "--mount", "--propagation", "private", "bash", "-euc", script, "bash"),
-        *(str(parts), str(ENVIRONMENT), image, str(PYTHON), target),
-    )
+    target = TARGET if image == "operator" else f"/opt/{image}"
+    _make_environment(parts, ENVIRONMENT, image, str(PYTHON), target)
     settings = settings_of(ROOT / "Dockerfile", "" if image == "operator" else image)
-    write(name, str(archive), settings, f"{base}=/", f"{parts}=/opt")
+    write(name, str(archive), settings, f"{_base()}=/", f"{parts}=/opt")
+
+
+def previous(name: str) -> Path:
+    """Returns the archive of the image of the earlier version, which is kept in the cache.
+
+    Raises:
+        Unfit: it cannot be built.
+    """
+    digest = cache.digest(
+        [name.encode(), _recipe(), OPERATOR.read_bytes(), ENVIRONMENT.read_bytes()]
+    )
+
+    def make(folder: Path) -> None:
+        cache.say("building the image of the previous version")
+        sources, parts = folder / "sources", folder / "parts"
+        unpack(sources)
+        script = sources / ENVIRONMENT.relative_to(ROOT)
+        script.parent.mkdir(parents=True)
+        shutil.copy(ENVIRONMENT, script)
+        _make_environment(parts, script, "operator", str(PYTHON), TARGET, "packages")
+        library = parts / Path(TARGET).name / "lib"
+        for package in PACKAGES:
+            shutil.copytree(sources / package, library / PYTHON.name / "site-packages" / package)
+        _run(str(PYTHON), "-m", "compileall", "-q", str(library))
+        settings = settings_of(ROOT / "Dockerfile")
+        settings["Entrypoint"] = [f"{TARGET}/bin/python", "-m", "modelbooster"]
+        write(name, str(folder / "image.tar"), settings, f"{_base()}=/", f"{parts}=/opt")
+        shutil.rmtree(sources)
+        shutil.rmtree(parts)
+
+    return cache.entry(f"previous-{digest}", make) / "image.tar"
+
+
+def _make_environment(parts: Path, script: Path, *arguments: str) -> None:
+    """Makes an environment in ``parts``, which is ``/opt`` of the image.
+
+    The scripts of an environment name its path, so it is made at the path that it has in the image,
+    in a mount namespace of its own.
+    """
+    parts.mkdir(parents=True)
+    inside = 'mount --bind "$1" /opt && shift && exec "$@"'
+    namespace = ("unshare", "--mount", "--propagation", "private")
+    _run(*namespace, "bash", "-euc", inside, "bash", str(parts), str(script), *arguments)
 
 
 def settings_of(dockerfile: Path, stage: str = "") -> dict[str, object]:
@@ -77,6 +116,11 @@ def settings_of(dockerfile: Path, stage: str = "") -> dict[str, object]:
             settings[word.capitalize()] = json.loads(rest)
     settings["Env"] = [f"{key}={value}" for key, value in environment.items()]
     return settings
+
+
+def _base() -> Path:
+    """Returns the root file system that images have besides an environment."""
+    return cache.entry(f"base-{cache.digest([_recipe()])}", _make_base) / "root.tar"
 
 
 def _recipe() -> bytes:

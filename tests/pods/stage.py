@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 import yaml
 
@@ -81,6 +82,16 @@ class Stage:
         """Begins to play kthena's serving controller; kthena's kinds exist."""
         for controller in self._serving:
             controller.start()
+
+    def check_played(self) -> None:
+        """Checks that what is played still runs.
+
+        Raises:
+            RuntimeError: it does not; its traceback is in the output.
+        """
+        played: list[Thread] = [self._fake_node, *(s for s in self._serving if s.ident)]
+        if not all(thread.is_alive() for thread in played):
+            raise RuntimeError("the played serving side has ended")
 
     def close(self) -> None:
         """Ends the load and what is played."""

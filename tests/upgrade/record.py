@@ -3,20 +3,21 @@
     python -m tests.upgrade.record [COMMIT]
 
 It renders the inputs of that commit with the code of that commit, in a temporary worktree, and
-writes ``children.json.gz`` to this folder, and beside it the chart of that commit. Without a
-commit, that of the present file is used again.
+writes ``children.json.gz`` to this folder, and beside it the program and the chart of that commit.
+Without a commit, that of the present file is used again.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.upgrade.earlier import CHART, FILE, recorded
+from tests.upgrade.earlier import CHART, FILE, LOCK, OPERATOR, PACKAGES, recorded
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,12 +64,11 @@ def render(commit: str) -> str:
             subprocess.run([*git, "remove", "--force", str(tree)], check=True)
 
 
-def chart(commit: str) -> bytes:
-    """Returns the chart of a commit, packed as helm reads it."""
-    name = "charts/model-booster"
-    command = ["git", "-C", str(ROOT), "archive", "--prefix=model-booster/", f"{commit}:{name}"]
+def operator(commit: str) -> bytes:
+    """Returns an archive of what an installation of a commit needs."""
+    command = ["git", "-C", str(ROOT), "archive", commit, CHART, LOCK, *PACKAGES]
     archive = subprocess.run(command, check=True, capture_output=True).stdout
-    return gzip.compress(archive, mtime=0)
+    return lzma.compress(archive, preset=9 | lzma.PRESET_EXTREME)
 
 
 def main() -> None:
@@ -77,7 +77,7 @@ def main() -> None:
     content = {"commit": commit, "cases": json.loads(render(commit))}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     FILE.write_bytes(gzip.compress(text.encode(), mtime=0))
-    CHART.write_bytes(chart(commit))
+    OPERATOR.write_bytes(operator(commit))
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ class ServingController(Thread):
 
     Args:
         admin: the API server and the namespace.
-        node: the node that the pods ask for, and on which somebody reports them ready; without
-            one, pods stay pending and count as ready.
+        node: the node that the pods ask for, whose taints they tolerate, and on which somebody
+            reports them ready; without one, pods stay pending and count as ready.
     """
 
     def __init__(self, admin: Admin, node: str = "") -> None:
@@ -43,7 +43,7 @@ class ServingController(Thread):
                 for serving in self._admin.list(MODEL_SERVING):
                     self._reconcile(serving)
             except Refused as exc:
-                if exc.status not in (404, 409):
+                if exc.status not in (404, 409, 429):  # 429: its definition was just replaced
                     self.error = exc
                     raise
 
@@ -106,6 +106,7 @@ def _pods(serving: Object, node: str) -> Iterator[Object]:
                         "spec": {
                             "automountServiceAccountToken": False,
                             "nodeSelector": {"kubernetes.io/hostname": node} if node else {},
+                            "tolerations": [{"operator": "Exists"}] if node else [],
                             "containers": [
                                 {"name": c["name"], "image": c["image"]}
                                 for c in template["spec"]["containers"]

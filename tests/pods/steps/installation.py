@@ -18,9 +18,10 @@ RELEASE = "model-booster"
 REGISTRY = "registry.example.com"
 """The registry that the documentation names; our image has its name."""
 
+PREVIOUS_TAG = "previous"
 CHART = "charts/model-booster"
 CRD_NAME = f"{MODEL_BOOSTER.plural}.{MODEL_BOOSTER.group}"
-WAIT = ("--wait", "--timeout", "240s")
+WAIT = ("--wait", "--timeout", "120s")
 
 
 def commands(page: str, heading: str) -> str:
@@ -45,10 +46,13 @@ def install(stage: Stage, major: int, *flags: str, chart: str = CHART) -> None:
 
 
 def previous_chart(stage: Stage) -> None:
-    """Helm 3 installs the previous chart where kthena v0.4.0 is; a model is served."""
+    """Helm 3 installs the previous version where kthena v0.4.0 is; a model is served."""
     crds.install(stage.api, crds.children("B"))
     stage.play_serving()
-    install(stage, 3, chart=str(earlier.CHART))
+    sources = stage.folder / "previous"
+    earlier.unpack(sources)
+    flags = ("--set", f"image.tag={PREVIOUS_TAG}")
+    install(stage, 3, *flags, chart=str(sources / earlier.CHART))
     model.create(stage)
 
 

@@ -8,7 +8,7 @@ from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE
 from app.values.meta import Object
 from tests.builders import backend, booster_object
 from tests.controlplane.api import Refused
-from tests.pods.admissions import Admissions
+from tests.pods.admissions import PROTECTED, Admissions
 from tests.pods.stage import MODELS, Stage, StepFailed
 from tests.upgrade.serving import pod_uids
 
@@ -26,7 +26,8 @@ def create(stage: Stage) -> None:
     """Creates the models, and waits until they serve."""
     stage.models.put(MODEL_BOOSTER, _model(50))
     stage.models.put(MODEL_BOOSTER, Admissions.protected(MODELS))
-    stage.models.until(MODEL_BOOSTER, NAME, is_ready, seconds=SECONDS)
+    for name in (NAME, PROTECTED):
+        stage.models.until(MODEL_BOOSTER, name, is_ready, seconds=SECONDS)
 
 
 def pods(stage: Stage) -> dict[str, str]:
