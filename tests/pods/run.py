@@ -71,8 +71,9 @@ def _run(step: Step, stage: Stage) -> Result:
     losses = lost(sent)
     if losses:
         print(f"{step.name}: {summary(losses, stage.disturbed)}", flush=True)
-    if outcome == "ok" and not _are_allowed(losses, stage.disturbed, step.may_lose_seconds):
-        outcome = "lost"
+    if losses and outcome == "ok":
+        allowed = _are_allowed(losses, stage.disturbed, step.may_lose_seconds)
+        outcome = f"ok, within {step.may_lose_seconds:.0f} s" if allowed else "lost"
     return Result(step.name, seconds, len(sent), len(losses), outcome)
 
 

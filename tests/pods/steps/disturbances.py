@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import time
 
+import httpx
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.pods.stage import ROOT, SYSTEM, Stage, StepFailed, eventually
 from tests.pods.steps import model
@@ -13,6 +15,11 @@ from tests.upgrade.serving import POD
 
 LEASE_SECONDS = 15
 """After so long without a renewal another controller leads; the chart's default."""
+
+OBSERVE_SECONDS = 2
+KILLED_SECONDS = 3.0
+"""How long a killed webhook may stay in its Service: the kubelet looks for ended containers every
+second, and then the endpoints change."""
 
 
 def probe_seconds() -> float:
@@ -45,9 +52,20 @@ def rolling_restart(stage: Stage) -> None:
     model.check_unchanged(stage, before)
 
 
+def deleted_webhook(stage: Stage) -> None:
+    """The pod of the busiest webhook is deleted; another takes its place."""
+    pod = _busiest(stage)
+    stage.kubectl("delete", "pod", pod, "-n", SYSTEM, "--timeout=120s")
+    _busiest(stage)
+
+
 def killed_webhook(stage: Stage) -> None:
-    """The process of a webhook is killed; its container starts again."""
-    pod = _ready(stage, "webhook")
+    """The process of the busiest webhook is killed; its container starts again.
+
+    The API server asks nobody else for a review whose connection breaks, so what the killed process
+    had in hand is lost, and what is sent to it until its Service leaves it out.
+    """
+    pod = _busiest(stage)
     before = stage.restarts(pod)
     stage.disturb(pod, signal.SIGKILL)
     eventually(lambda: stage.restarts(pod) > before, f"{pod} is started again")
@@ -82,8 +100,8 @@ def frozen_leader(stage: Stage) -> None:
 
 
 def frozen_webhook(stage: Stage) -> None:
-    """A webhook stops in the middle of its work: its Service leaves it out in its probe's time."""
-    pod = _ready(stage, "webhook")
+    """The busiest webhook stops in its work; its Service leaves it out in its probe's time."""
+    pod = _busiest(stage)
     with stage.frozen(pod):
         eventually(lambda: pod not in ready_names(stage, "webhook"), f"{pod} is not ready")
         # Long enough to see that the others answer everything.
@@ -103,13 +121,32 @@ def ready_names(stage: Stage, component: str) -> list[str]:
     ]
 
 
-def _ready(stage: Stage, component: str) -> str:
-    """Waits until all pods of a component are ready; returns the name of one."""
+def _busiest(stage: Stage) -> str:
+    """Waits until all webhooks are ready; returns the pod that the API server asks most just now.
+
+    With few requests at a time it keeps a connection to one of them.
+    """
     eventually(
-        lambda: len(ready_names(stage, component)) == len(stage.pods(component)) >= 2,
-        f"all pods of the {component} are ready",
+        lambda: len(ready_names(stage, "webhook")) == len(stage.pods("webhook")) >= 2,
+        "all pods of the webhook are ready",
     )
-    return ready_names(stage, component)[0]
+    addresses = {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in stage.pods("webhook")}
+    before = {name: _reviews(address) for name, address in addresses.items()}
+    time.sleep(OBSERVE_SECONDS)
+    asked = {name: _reviews(address) - before[name] for name, address in addresses.items()}
+    name: str = max(asked, key=lambda name: asked[name])
+    return name
+
+
+def _reviews(address: str) -> float:
+    """Returns how many admission reviews a webhook has answered."""
+    text = httpx.get(f"http://{address}:8080/metrics", timeout=10, trust_env=False).text
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "controller_runtime_webhook_requests_total"
+    )
 
 
 def _check_in_time(begin: float) -> None:

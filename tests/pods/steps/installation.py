@@ -80,24 +80,22 @@ def uninstall(stage: Stage) -> None:
     stage.models.delete(MODEL_BOOSTER, "after-uninstall")
 
 
-def reinstall(stage: Stage) -> None:
-    """Helm 4 installs again, where kthena is v1.0.0 by now; the models are served again."""
+def quick_start(stage: Stage) -> None:
+    """What the README says, word for word, with Helm 4, where kthena is v1.0.0 by now.
+
+    The models that the uninstalled release left are served again.
+    """
     crds.install(stage.api, crds.children("C"))
-    install(stage, 4)
+    stage.shell(commands("README.md", "Install"))
+    stage.until_leader()
     model.check_acts(stage)
     stage.models.until(MODEL_BOOSTER, model.NAME, model.is_ready, seconds=model.SECONDS)
-
-
-def quick_start(stage: Stage) -> None:
-    """What the README says, word for word, on a cluster that has nothing of ours (Helm 4)."""
-    remove_everything(stage, 4)
-    stage.shell(commands("README.md", "Install"))
     stage.shell(commands("README.md", "Your first ModelBooster"))
     _check_served(stage)
 
 
 def quick_start_of_install(stage: Stage) -> None:
-    """What docs/install.md says, word for word, with Helm 3; helm test is part of it."""
+    """What docs/install.md says, word for word, with Helm 3, on a cluster without our CRD."""
     remove_everything(stage, 4)
     stage.shell(commands("docs/install.md", "Quick start"), helm=3)
     _check_served(stage)

@@ -6,10 +6,15 @@ from tests.pods.step import Step
 from tests.pods.steps import certificates, disturbances, installation, takeover
 
 STEPS = (
-    Step("previous chart, Helm 3, kthena v0.4.0", installation.previous_chart, under_load=False),
+    Step("previous version, Helm 3, kthena v0.4.0", installation.previous_chart, under_load=False),
     Step("upgrade with another CRD, Helm 3", installation.upgrade),
     Step("rolling restart", disturbances.rolling_restart),
-    Step("killed webhook", disturbances.killed_webhook),
+    Step("deleted webhook", disturbances.deleted_webhook),
+    Step(
+        "killed webhook (SIGKILL)",
+        disturbances.killed_webhook,
+        may_lose_seconds=disturbances.KILLED_SECONDS,
+    ),
     Step("killed leader", disturbances.killed_leader),
     Step("frozen leader", disturbances.frozen_leader),
     Step("new certificate authority", certificates.new_authority),
@@ -20,12 +25,9 @@ STEPS = (
         may_lose_seconds=disturbances.probe_seconds(),
     ),
     Step("uninstall, Helm 3", installation.uninstall, under_load=False),
-    Step("reinstall, Helm 4, kthena v1.0.0", installation.reinstall, under_load=False),
-    Step("quick start of the README, Helm 4", installation.quick_start, under_load=False),
     Step(
-        "quick start of docs/install.md, Helm 3",
-        installation.quick_start_of_install,
-        under_load=False,
+        "reinstall by the README, Helm 4, kthena v1.0.0", installation.quick_start, under_load=False
     ),
+    Step("docs/install.md, Helm 3", installation.quick_start_of_install, under_load=False),
     Step("takeover from kthena's controller", takeover.from_kthena, under_load=False),
 )
