@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.pods.admissions import Admission, lost, summary
@@ -52,7 +54,7 @@ def _run(step: Step, stage: Stage) -> Result:
         stage.begin_load()
     else:
         stage.end_load()
-    begin = time.monotonic()
+    begin, cpu_before = time.monotonic(), cpu_seconds()
     stage.disturbed = begin
     outcome = "ok"
     try:
@@ -64,9 +66,9 @@ def _run(step: Step, stage: Stage) -> Result:
     except Exception:  # whatever it is, the table and the logs are worth more after it
         print(f"{step.name} failed:\n{traceback.format_exc()}", flush=True)
         outcome = "failed"
-    seconds = time.monotonic() - begin
+    seconds, cpu = time.monotonic() - begin, cpu_seconds() - cpu_before
     if stage.load is None:
-        return Result(step.name, seconds, outcome=outcome)
+        return Result(step.name, seconds, cpu, outcome=outcome)
     sent = stage.load.since(begin)
     losses = lost(sent)
     if losses:
@@ -74,7 +76,17 @@ def _run(step: Step, stage: Stage) -> Result:
     if losses and outcome == "ok":
         allowed = _are_allowed(losses, stage.disturbed, step.may_lose_seconds)
         outcome = f"ok, within {step.may_lose_seconds:.0f} s" if allowed else "lost"
-    return Result(step.name, seconds, len(sent), len(losses), outcome)
+    return Result(step.name, seconds, cpu, len(sent), len(losses), outcome)
+
+
+def cpu_seconds() -> float:
+    """Returns the CPU time of all processes of this PID namespace, also of those that ended."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            # After the name: the times in user and kernel mode, its own and its ended children's.
+            ticks += sum(map(int, path.read_text().rpartition(")")[2].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _are_allowed(losses: Sequence[Admission], begin: float, seconds: float) -> bool:

@@ -37,6 +37,7 @@ class Result:
     Args:
         name: the step's.
         seconds: how long it took.
+        cpu_seconds: what all processes of the cluster and this program used meanwhile.
         admissions: how many were sent in it; None if it had no load.
         lost: how many of them were lost.
         outcome: ``ok``, with the time in which it may lose some if it did; ``not given``;
@@ -45,6 +46,7 @@ class Result:
 
     name: str
     seconds: float = 0
+    cpu_seconds: float = 0
     admissions: int | None = None
     lost: int = 0
     outcome: str = "not run"
@@ -56,19 +58,20 @@ class Result:
 
 
 def table(results: list[Result]) -> str:
-    """Returns the closing table: step, seconds, admissions, lost, and what came of it."""
-    rows = [("step", "seconds", "admissions", "lost", "")]
+    """Returns the closing table: step, seconds, CPU, admissions, lost, and what came of it."""
+    rows = [("step", "seconds", "CPU s", "admissions", "lost", "")]
     for each in results:
         counts = ("", "") if each.admissions is None else (str(each.admissions), str(each.lost))
         was_run = each.outcome not in ("not run", "not given")
-        seconds = f"{each.seconds:.1f}" if was_run else ""
-        rows.append((each.name, seconds, *counts, each.outcome))
+        times = (f"{each.seconds:.1f}", f"{each.cpu_seconds:.1f}") if was_run else ("", "")
+        rows.append((each.name, *times, *counts, each.outcome))
     sent = sum(each.admissions or 0 for each in results)
     lost = sum(each.lost for each in results)
-    total = sum(each.seconds for each in results)
-    rows.append(("all", f"{total:.1f}", str(sent), str(lost), ""))
+    seconds = sum(each.seconds for each in results)
+    cpu = sum(each.cpu_seconds for each in results)
+    rows.append(("all", f"{seconds:.1f}", f"{cpu:.1f}", str(sent), str(lost), ""))
     width = max(len(row[0]) for row in rows)
     return "\n".join(
-        f"{name:<{width}}  {seconds:>7}  {sent:>10}  {lost:>4}  {outcome}".rstrip()
-        for name, seconds, sent, lost, outcome in rows
+        f"{row[0]:<{width}}  {row[1]:>7}  {row[2]:>6}  {row[3]:>10}  {row[4]:>4}  {row[5]}".rstrip()
+        for row in rows
     )

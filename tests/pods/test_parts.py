@@ -70,17 +70,17 @@ def test_time_of_a_frozen_webhook_follows_the_chart() -> None:
 
 def test_table_counts_admissions_and_losses() -> None:
     results = [
-        Result("a", 1.25, outcome="ok"),
-        Result("under load", 2, 40, 1, "lost"),
+        Result("a", 1.25, 2.5, outcome="ok"),
+        Result("under load", 2, 3, 40, 1, "lost"),
         Result("later"),
-        Result("kthena", 0, outcome="not given"),
+        Result("kthena", outcome="not given"),
     ]
     assert table(results).splitlines() == [
-        "step        seconds  admissions  lost",
-        "a               1.2                    ok",
-        "under load      2.0          40     1  lost",
-        "later                                  not run",
-        "kthena                                 not given",
-        "all             3.2          40     1",
+        "step        seconds   CPU s  admissions  lost",
+        "a               1.2     2.5                    ok",
+        "under load      2.0     3.0          40     1  lost",
+        "later                                          not run",
+        "kthena                                         not given",
+        "all             3.2     5.5          40     1",
     ]
     assert [each.is_good for each in results] == [True, False, False, True]

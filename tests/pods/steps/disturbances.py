@@ -53,10 +53,9 @@ def rolling_restart(stage: Stage) -> None:
 
 
 def deleted_webhook(stage: Stage) -> None:
-    """The pod of the busiest webhook is deleted; another takes its place."""
-    pod = _busiest(stage)
-    stage.kubectl("delete", "pod", pod, "-n", SYSTEM, "--timeout=120s")
-    _busiest(stage)
+    """The pod of the busiest webhook is deleted; another takes its place while it drains."""
+    stage.kubectl("delete", "pod", _busiest(stage), "-n", SYSTEM, "--wait=false")
+    _until_ready(stage)
 
 
 def killed_webhook(stage: Stage) -> None:
@@ -104,8 +103,8 @@ def frozen_webhook(stage: Stage) -> None:
     pod = _busiest(stage)
     with stage.frozen(pod):
         eventually(lambda: pod not in ready_names(stage, "webhook"), f"{pod} is not ready")
-        # Long enough to see that the others answer everything.
-        time.sleep(probe_seconds())
+        # The others answer everything now.
+        time.sleep(OBSERVE_SECONDS)
     eventually(lambda: pod in ready_names(stage, "webhook"), f"{pod} is ready again")
 
 
@@ -126,16 +125,20 @@ def _busiest(stage: Stage) -> str:
 
     With few requests at a time it keeps a connection to one of them.
     """
-    eventually(
-        lambda: len(ready_names(stage, "webhook")) == len(stage.pods("webhook")) >= 2,
-        "all pods of the webhook are ready",
-    )
+    _until_ready(stage)
     addresses = {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in stage.pods("webhook")}
     before = {name: _reviews(address) for name, address in addresses.items()}
     time.sleep(OBSERVE_SECONDS)
     asked = {name: _reviews(address) - before[name] for name, address in addresses.items()}
     name: str = max(asked, key=lambda name: asked[name])
     return name
+
+
+def _until_ready(stage: Stage) -> None:
+    eventually(
+        lambda: len(ready_names(stage, "webhook")) == len(stage.pods("webhook")) >= 2,
+        "all pods of the webhook are ready",
+    )
 
 
 def _reviews(address: str) -> float:

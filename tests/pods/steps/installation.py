@@ -105,7 +105,7 @@ def remove_everything(stage: Stage, major: int) -> None:
     """Uninstalls, and deletes the definition with all ModelBoosters, which helm keeps."""
     protection = "workload.serving.volcano.sh/deletion-protection-"
     stage.kubectl("annotate", "mb", "--all", "--all-namespaces", protection)
-    stage.helm(major, "uninstall", RELEASE, "--namespace", SYSTEM, "--wait", "--timeout", "120s")
+    stage.helm(major, "uninstall", RELEASE, "--namespace", SYSTEM)
     stage.kubectl("delete", "crd", CRD_NAME, "--timeout=60s")
     stage.kubectl("delete", "modelservings,pods", "--all", "-n", MODELS, "--timeout=60s")
     stage.kubectl("delete", "modelservings,pods", "--all", "-n", "default", "--timeout=60s")
