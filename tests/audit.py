@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
 from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+import orjson
 
 from app.values.meta import Object
 from tests.controlplane.plane import ControlPlane
@@ -14,7 +17,7 @@ from tests.controlplane.plane import ControlPlane
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request in the audit log.
 
@@ -96,15 +99,37 @@ def _marker(plane: ControlPlane) -> Request:
     """
     path = f"/version?marker={uuid4().hex}"
     plane.api.request("GET", path)
-    return next(request for request in _read(plane) if request.uri == path)
+    # It is one of the last lines.
+    return next(request for request in reversed(_read(plane)) if request.uri == path)
 
 
-def _read(plane: ControlPlane) -> Iterator[Request]:
-    events: dict[str, Object] = {}
-    for line in plane.audit_log.read_text().splitlines():
-        event = json.loads(line)
-        events[event["auditID"]] = event  # a watch has two: when it began and when it ended
-    return map(_request, events.values())
+def _read(plane: ControlPlane) -> list[Request]:
+    return _LOGS.setdefault(plane, _Log(plane.audit_log)).read()
+
+
+class _Log:
+    """An audit log that is parsed once: that of a test run has hundreds of thousands of lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._requests: dict[str, Request] = {}  # a watch has two entries: its begin and its end
+        self._lock = Lock()  # tests read it in threads
+
+    def read(self) -> list[Request]:
+        """Returns all requests so far."""
+        with self._lock, self._path.open("rb") as log:
+            log.seek(self._offset)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    break  # not yet complete
+                self._offset += len(line)
+                event = orjson.loads(line)
+                self._requests[event["auditID"]] = _request(event)
+            return list(self._requests.values())
+
+
+_LOGS: WeakKeyDictionary[ControlPlane, _Log] = WeakKeyDictionary()
 
 
 def _request(event: Object) -> Request:
@@ -127,4 +152,4 @@ def _request(event: Object) -> Request:
 
 
 def _time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    return datetime.fromisoformat(text)

@@ -16,7 +16,7 @@ from pathlib import Path
 from playwright.async_api import BrowserContext, Page, async_playwright
 from playwright.sync_api import sync_playwright
 
-from tests.commands import PROGRAM
+from tests.forked_program import PROGRAM
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 

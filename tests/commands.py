@@ -6,25 +6,24 @@ import os
 import pty
 import re
 import struct
-import subprocess
-import sys
 import termios
 from fcntl import ioctl
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
 from modelbooster.cli.main import main
 from tests.conftest import Ran
+from tests.forked_program import ProgramProcess
 
-PROGRAM = str(Path(sys.executable).with_name("model-booster"))
 PATIENCE_SECONDS = 100
 
 _AGE = re.compile(r"(?<!\[)\b(?:\d+[ydhms]){1,2}\b( {2,})?")
 
 
 def run(kubeconfig: Path | str, *args: str, stdin: str = "", **environment: str) -> Ran:
-    """Runs the program with its output in pipes.
+    """Runs the program with its output in files.
 
     Args:
         kubeconfig: its ``KUBECONFIG``.
@@ -32,16 +31,15 @@ def run(kubeconfig: Path | str, *args: str, stdin: str = "", **environment: str)
         stdin: its standard input.
         environment: further variables.
     """
-    done = subprocess.run(
-        [PROGRAM, *args],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env=_environment(kubeconfig, environment),
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
-    return Ran(done.stdout, done.stderr, done.returncode)
+    with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+        given.write(stdin.encode())
+        given.seek(0)
+        files = (given.fileno(), out.fileno(), err.fileno())
+        process = ProgramProcess(args, _environment(kubeconfig, environment), files)
+        code = process.wait(PATIENCE_SECONDS)
+        for file in (out, err):
+            file.seek(0)
+        return Ran(out.read().decode(), err.read().decode(), code)
 
 
 def run_in_process(
@@ -71,9 +69,7 @@ def run_in_terminal(
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     variables = _environment(kubeconfig, {"TERM": "xterm-256color", **environment})
-    process = subprocess.Popen(
-        [PROGRAM, *args], stdin=theirs, stdout=theirs, stderr=theirs, env=variables
-    )
+    process = ProgramProcess(args, variables, (theirs, theirs, theirs))
     os.close(theirs)
     shown = b""
     while True:

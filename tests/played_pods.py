@@ -80,7 +80,8 @@ class PlayedNode:
         self._admin.patch(NODE, NODE_NAME, {"status": status}, subresource="status")
 
     def stop(self) -> None:
-        """Stops answering."""
+        """Stops answering and removes the node: tests that follow share the API server."""
+        self._admin.delete(NODE, NODE_NAME)
         self._server.shutdown()
         self._server.server_close()
 

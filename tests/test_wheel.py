@@ -20,7 +20,7 @@ VALID = "is valid\n"
 PIPX, UV = "pipx==1.18.4", "uv==0.13.8"
 SDIST = "from setuptools.build_meta import build_sdist; build_sdist('dist')"
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 
 def run(*command: str | Path, where: Path, **environment: str) -> str:
@@ -133,7 +133,6 @@ def runners(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
-@pytest.mark.slow
 def test_pipx_and_uvx_run_the_wheel_in_such_a_project(
     runners: Path, wheel: Path, project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -111,7 +111,7 @@ class Admin:
         Raises:
             NeverSo: timeout; the message holds the last object.
         """
-        deadline = time.monotonic() + seconds
+        deadline, pauses = time.monotonic() + seconds, _pauses()
         while True:
             obj = self.get(resource, name)
             if obj is not None and _holds(right, obj):
@@ -121,7 +121,7 @@ class Admin:
                     f"{resource.kind} {self.namespace}/{name}, last seen after {seconds} s:"
                     f" {_shown(obj) if obj else 'there is none'}"
                 )
-            time.sleep(0.03)
+            time.sleep(next(pauses))
 
     def until_gone(
         self, resource: Resource, name: str, *, seconds: float = PATIENCE_SECONDS
@@ -131,14 +131,14 @@ class Admin:
         Raises:
             NeverSo: timeout; it still exists.
         """
-        deadline = time.monotonic() + seconds
+        deadline, pauses = time.monotonic() + seconds, _pauses()
         while (obj := self.get(resource, name)) is not None:
             if time.monotonic() > deadline:
                 raise NeverSo(
                     f"{resource.kind} {self.namespace}/{name} is still there after {seconds} s:"
                     f" {_shown(obj)}"
                 )
-            time.sleep(0.03)
+            time.sleep(next(pauses))
 
     def until_listed(
         self,
@@ -153,7 +153,7 @@ class Admin:
         Raises:
             NeverSo: timeout.
         """
-        deadline = time.monotonic() + seconds
+        deadline, pauses = time.monotonic() + seconds, _pauses()
         while True:
             objects = self.list(resource, selector)
             if right(objects):
@@ -161,7 +161,7 @@ class Admin:
             if time.monotonic() > deadline:
                 names = ", ".join(obj["metadata"]["name"] for obj in objects) or "none"
                 raise NeverSo(f"{resource} in {self.namespace} after {seconds} s: {names}")
-            time.sleep(0.03)
+            time.sleep(next(pauses))
 
     def serve(
         self, resource: Resource, name: str, condition: str = "Available", ready: int | None = None
@@ -287,6 +287,14 @@ class World:
     ) -> Object:
         """See ``Admin.serve``."""
         return await asyncio.to_thread(self.admin.serve, resource, name, condition, ready)
+
+
+def _pauses() -> Iterator[float]:
+    """Yields the pauses between polls, in seconds: a poll takes the API server a millisecond."""
+    pause = 0.02
+    while True:
+        yield pause
+        pause = min(pause * 1.3, 0.15)
 
 
 def _holds(right: Predicate, obj: Object) -> bool:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from app.apis.kinds import MODEL_BOOSTER
 from app.cache.records import Record
 from app.cache.store import Store
+from app.errors import Conflict
 from app.values.meta import Key, Object, Resource, is_terminating, key_of, uid_of
 from controller.cluster.indexed_stores import BOOSTER_INDEX
 from controller.cluster.own_writes import (
@@ -123,9 +124,14 @@ class MutationCache:
         with or without an error, ``on_concurrent_change`` is called if an event was not ours.
         """
         ref = write.ref
+        stored = self._stored(*ref)
+        write.version_before = stored.version if stored else ""
         self._inflight.setdefault(ref, []).append(write)
         try:
             yield write
+        except Conflict:
+            self._drop(ref)  # outdated: the object has changed since
+            raise
         finally:
             writes = self._inflight[ref]
             writes.remove(write)
@@ -135,11 +141,12 @@ class MutationCache:
                 self._on_concurrent_change(write)
 
     def record_write(self, write: InflightWrite, obj: Object, now: float) -> None:
-        """Records the object that the server returned to a write; ``now`` is in seconds."""
+        """Records the object that the server returned to a write or a read, at ``now`` seconds."""
         write.written_version = obj["metadata"]["resourceVersion"]
         self._drop(write.ref)
         stored = self._stored(*write.ref)
-        shown = write.seen_versions | {stored.version if stored else ""}
+        # A write without effect returns a version that the watch may have shown long before.
+        shown = {*write.seen_versions, write.version_before, stored.version if stored else ""}
         if write.written_version not in shown and uid_of(obj) not in write.seen_deletions:
             expires_at = now + EXPECTATION_SECONDS
             self._expect(Expectation(write.ref, write.owner_uid, uid_of(obj), obj, expires_at))
@@ -189,7 +196,7 @@ class MutationCache:
         if new.version == expected.obj["metadata"]["resourceVersion"]:
             self._drop(ref)
             return False
-        if new.uid == expected.object_uid and _generation(new.object) > _generation(expected.obj):
+        if expected.is_older_than(new.object):
             self._drop(ref)
         return True
 
@@ -240,8 +247,3 @@ class MutationCache:
         refs.discard(ref)
         if not refs:
             del self._expected_refs[expected.owner_uid]
-
-
-def _generation(obj: Object) -> int:
-    generation: int = obj["metadata"].get("generation", 0)
-    return generation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.values.meta import Key, Object, Resource
+from app.values.meta import Key, Object, Resource, uid_of
 
 ObjectRef = tuple[str, Key]
 """Kind and key of one object."""
@@ -29,6 +29,17 @@ class Expectation:
     obj: Object | None
     expires_at: float
 
+    def is_older_than(self, shown: Object) -> bool:
+        """Whether the watch has shown a later state: the same object with a higher generation."""
+        if self.obj is None or uid_of(shown) != self.object_uid:
+            return False
+        return _generation(shown) > _generation(self.obj)
+
+
+def _generation(obj: Object) -> int:
+    generation: int = obj["metadata"].get("generation", 0)
+    return generation
+
 
 @dataclass(slots=True)
 class InflightWrite:
@@ -40,6 +51,7 @@ class InflightWrite:
         booster: key of the ModelBooster that it is written for.
         owner_uid: uid of that ModelBooster.
         deleted_uid: uid of the object that the write deleted; ``""`` for none.
+        version_before: resource version that the store had at the start; ``""`` for none.
         written_version: resource version that the write returned; ``""`` until it is known.
         seen_versions: resource versions that the watch has shown.
         seen_deletions: uids whose deletion the watch has shown.
@@ -50,6 +62,7 @@ class InflightWrite:
     booster: Key
     owner_uid: str
     deleted_uid: str = ""
+    version_before: str = ""
     written_version: str = ""
     seen_versions: set[str] = field(default_factory=set)
     seen_deletions: set[str] = field(default_factory=set)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from app.apis.kinds import MODEL_BOOSTER
 from app.apis.reasons import Reason
-from app.errors import Invalid
+from app.errors import Conflict, Invalid
 from app.kube import Kube
 from app.kube.backoff import Clock
 from app.model.forms import Model
@@ -173,10 +173,22 @@ class StatusReporter:
     async def _write(self, booster: Object, status: Object, *, with_spec: bool) -> None:
         key = key_of(booster)
         patch = status_patch(booster, status, with_spec=with_spec)
-        with self._cache.writing(InflightWrite(MODEL_BOOSTER, key, key, uid_of(booster))) as write:
-            obj = await self._kube.json_patch(MODEL_BOOSTER, *key, patch, subresource="status")
-            obj["metadata"].pop("managedFields", None)
-            self._cache.record_write(write, obj, self._clock())
+        uid = uid_of(booster)
+        try:
+            with self._cache.writing(InflightWrite(MODEL_BOOSTER, key, key, uid)) as write:
+                obj = await self._kube.json_patch(MODEL_BOOSTER, *key, patch, subresource="status")
+                self._record(write, obj)
+        except Conflict:
+            # The watch may be late or silent: the next pass would fail like this one.
+            with self._cache.writing(InflightWrite(MODEL_BOOSTER, key, key, uid)) as write:
+                live = await self._kube.get(MODEL_BOOSTER, *key)
+                if uid_of(live) == uid:
+                    self._record(write, live)
+            raise
+
+    def _record(self, write: InflightWrite, obj: Object) -> None:
+        obj["metadata"].pop("managedFields", None)
+        self._cache.record_write(write, obj, self._clock())
 
     def _record_change(
         self, before: Object, summary: ConditionSet, result: PlanResult | None

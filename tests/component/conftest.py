@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from app.apis.kinds import Profile
 from tests.component.running import running
+from tests.conftest import PROFILE
+from tests.controlplane import crds
+from tests.controlplane.plane import ControlPlane
 from tests.played_pods import PlayedNode, played_node
 from tests.world import Admin
 
@@ -35,3 +39,22 @@ def abandoned_handshakes() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(Profile.A, marks=pytest.mark.slow),
+        Profile.B,
+        pytest.param(Profile.C, marks=pytest.mark.slow),
+    ],
+)
+def profiled_plane(request: pytest.FixtureRequest) -> Iterator[tuple[Profile, ControlPlane]]:
+    """A control plane with our CRD and the child CRDs of each profile; it may be shared."""
+    profile: Profile = request.param
+    if profile.value == PROFILE:
+        yield profile, request.getfixturevalue("plane")
+        return
+    with ControlPlane() as plane:
+        crds.install(plane.api, [*crds.children(profile), crds.model_booster()])
+        yield profile, plane

@@ -109,6 +109,7 @@ async def test_wrong_options_are_named(plane: ControlPlane, tmp_path: Path) -> N
         await _seen(Access(kubeconfig=str(tmp_path / "broken")))
 
 
+@pytest.mark.slow
 async def test_first_list_of_a_new_kind_waits() -> None:
     """The API server answers 429 until its cache of the kind is filled."""
     with ControlPlane() as plane:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -62,17 +61,6 @@ def cases() -> Iterator[Case]:
 @pytest.fixture(scope="module")
 def all_cases() -> list[Case]:
     return list(cases())
-
-
-@pytest.fixture(scope="module")
-def planes(plane: ControlPlane) -> Iterator[dict[Profile, ControlPlane]]:
-    """A control plane for each form of the children."""
-    with ExitStack() as stack:
-        found = {Profile.B: plane}
-        for profile in (Profile.A, Profile.C):
-            found[profile] = stack.enter_context(ControlPlane())
-            crds.install(found[profile].api, crds.children(profile))
-        yield found
 
 
 def context(release: str) -> Context:
@@ -149,10 +137,10 @@ def test_the_definition_of_kthena_accepts_every_booster_with_vllm(
     assert [text for obj in objects.values() for text in booster_refusals(obj)] == []
 
 
-@pytest.mark.parametrize("profile", list(Profile))
 def test_kthena_accepts_every_child(
-    planes: dict[Profile, ControlPlane], all_cases: list[Case], profile: Profile
+    profiled_plane: tuple[Profile, ControlPlane], all_cases: list[Case]
 ) -> None:
+    profile, plane = profiled_plane
     wrong = []
     by_kind: dict[str, dict[str, Object]] = {}
     for case in all_cases:
@@ -171,8 +159,7 @@ def test_kthena_accepts_every_child(
             known = by_kind.setdefault(child.resource.kind, {})
             known.setdefault(repr(child.object), {**child.object, "case": case.name})
     assert wrong == [], "\n".join(wrong)
-    server = planes[profile].api
     for kind, objects in by_kind.items():
         named = {f"{kind} {obj.pop('case')}": obj for obj in objects.values()}
-        wrong += refused(server, RESOURCES[kind].path("default"), named)
+        wrong += refused(plane.api, RESOURCES[kind].path("default"), named)
     assert wrong == [], "\n".join(wrong)

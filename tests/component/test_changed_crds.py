@@ -185,6 +185,7 @@ FAILURES = 7
     [ResetBeforeCommit(), Answer(500), Answer(503), Answer(429)],
     ids=["no answer", "500", "503", "429"],
 )
+@pytest.mark.slow
 async def test_unavailable_server_is_retried_with_backoff(
     proxy: Proxy, world: World, namespace: str, fault: ResetBeforeCommit | Answer
 ) -> None:

@@ -137,6 +137,7 @@ async def _chat(kubeconfig: Path, *args: str, command: str = "chat") -> Ran:
     return await asyncio.to_thread(run, kubeconfig, command, "qwen", *args)
 
 
+@pytest.mark.slow
 async def test_chat_goes_through_the_router(
     qwen: None, admin: Admin, kubeconfig: Path, model: PlayedModel
 ) -> None:
@@ -198,6 +199,7 @@ async def test_chat_says_which_hop_failed(
     assert said in failed.stderr
 
 
+@pytest.mark.slow
 async def test_chat_with_a_router_that_is_not_ready_or_not_allowed(
     qwen: None, admin: Admin, kubeconfig: Path
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from app.values.meta import Object
 from tests.builders import backend, booster_object, disaggregated, lora, policy, worker
 from tests.cases.inputs import CASES as REPORTED
 from tests.cases.inputs import answer, read
-from tests.controlplane import crds
 from tests.controlplane.api import Refused
 from tests.controlplane.plane import ControlPlane
 from tests.golden.cases import CASES, booster, kept
@@ -48,14 +46,10 @@ class Cluster:
         return Admin(self.plane.api, made["metadata"]["name"])
 
 
-@pytest.fixture(scope="module", params=list(Profile))
-def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    if request.param is Profile.B:
-        yield Cluster(request.getfixturevalue("plane"), Profile.B)
-        return
-    with ControlPlane() as plane:
-        crds.install(plane.api, [*crds.children(request.param), crds.model_booster()])
-        yield Cluster(plane, request.param)
+@pytest.fixture(scope="module")
+def cluster(profiled_plane: tuple[Profile, ControlPlane]) -> Cluster:
+    profile, plane = profiled_plane
+    return Cluster(plane, profile)
 
 
 def stored(admin: Admin, written: Object) -> Object:

@@ -17,10 +17,11 @@ from app.values.meta import Object
 from modelbooster.offline.dialect import to_yaml
 from tests import audit
 from tests.builders import backend, booster_object
-from tests.commands import PROGRAM, aged, run
+from tests.commands import aged, run
 from tests.component.running import DEPLOYING, is_in
 from tests.conftest import Ran
 from tests.controlplane.plane import ControlPlane
+from tests.forked_program import PROGRAM
 from tests.played_pods import (
     NODE_NAME,
     RUNNING,

@@ -34,8 +34,13 @@ def run(
 
 @pytest.fixture
 def add_node(plane: ControlPlane) -> Iterator[Callable[..., None]]:
-    """Adds nodes with labels and allocatable resources; they are gone after the test."""
+    """Adds nodes with labels and allocatable resources; they are gone after the test.
+
+    There are no others: tests of other files share the API server, and one that failed may have
+    left a node.
+    """
     names: list[str] = []
+    plane.api.request("DELETE", "/api/v1/nodes")
 
     def add(name: str, resources: Object, labels: Object | None = None, **spec: object) -> None:
         node = {"metadata": {"name": name, "labels": labels or {}}, "spec": spec}

@@ -176,6 +176,7 @@ async def test_fleet_with_children_downloads_and_reasons(
     assert PICTURE.stat().st_size < MAX_PICTURE_BYTES
 
 
+@pytest.mark.slow
 async def test_500_models(
     admin: Admin, url: str, context: BrowserContext, plane: ControlPlane
 ) -> None:

@@ -14,11 +14,12 @@ import yaml
 
 from certs.objects import VALIDATING
 from tests import screens
-from tests.commands import PROGRAM, run, run_in_terminal
+from tests.commands import run, run_in_terminal
 from tests.controlplane import clients, crds
 from tests.controlplane.api import MERGE_PATCH
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import HELM_ARGUMENTS, ROOT
+from tests.forked_program import PROGRAM
 
 
 @pytest.fixture
@@ -50,6 +51,7 @@ def test_nothing_is_installed_but_the_definitions(bare: ControlPlane) -> None:
         screens.check(f"doctor-nothing-{columns}", screen)
 
 
+@pytest.mark.slow
 def test_remedy_with_helm_3(tmp_path: Path) -> None:
     """Helm 3 lacks the flag that Helm 4 needs. No pods run here."""
     with ControlPlane() as plane:

@@ -64,6 +64,7 @@ async def test_object_without_its_label_counts_as_deleted(
         await followed.until(lambda: followed.get("a"))
 
 
+@pytest.mark.slow
 async def test_an_ended_watch_is_resumed_without_a_list(
     kube: Kube, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:

@@ -405,6 +405,7 @@ async def test_in_a_pod_the_service_account_is_used(
         assert (await kube.read("/api/v1/namespaces")).body["items"]
 
 
+@pytest.mark.slow
 async def test_requests_have_our_user_agent(
     kube: Kube, plane: ControlPlane, namespace: str
 ) -> None:

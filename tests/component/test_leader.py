@@ -382,6 +382,7 @@ async def test_unrelated_edit_of_the_lease_is_tolerated(
 
 
 @pytest.mark.fault("F27")
+@pytest.mark.slow
 async def test_every_object_is_reconciled_after_repeated_lease_loss(
     kubeconfig: Path, world: World, namespace: str
 ) -> None:

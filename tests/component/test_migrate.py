@@ -42,6 +42,7 @@ async def specs(world: World) -> dict[tuple[str, str], Object]:
     }
 
 
+@pytest.mark.slow
 async def test_the_controller_does_what_the_check_says(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:
@@ -102,6 +103,7 @@ def of_kthena(request: pytest.FixtureRequest) -> Iterator[tuple[ControlPlane, st
         yield plane, request.param
 
 
+@pytest.mark.slow
 async def test_models_of_kthena_before_the_takeover(of_kthena: tuple[ControlPlane, str]) -> None:
     plane, release = of_kthena
     admin = Admin(plane.api, "default")

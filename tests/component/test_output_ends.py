@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.commands import PROGRAM
+from tests.forked_program import PROGRAM
 
 
 @pytest.mark.parametrize(

@@ -282,6 +282,7 @@ async def test_removed_conditions_are_restored(family: dict[Child, Object], worl
     await world.until(MODEL_BOOSTER, "m", is_back)
 
 
+@pytest.mark.slow
 async def test_label_changes_of_the_model_booster_cause_no_write(
     family: dict[Child, Object], world: World, plane: ControlPlane
 ) -> None:

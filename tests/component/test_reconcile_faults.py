@@ -26,7 +26,8 @@ from tests.component.running import (
 )
 from tests.controlplane.api import Refused
 from tests.controlplane.plane import ControlPlane
-from tests.proxy import Answer, Delay, Proxy, ResetAfterCommit, ResetBeforeCommit, Rule
+from tests.following import eventually
+from tests.proxy import Answer, Delay, Proxy, ResetAfterCommit, ResetBeforeCommit, Rule, Silence
 from tests.world import World
 
 pytestmark = pytest.mark.anyio
@@ -66,6 +67,28 @@ SCALED = backend(minReplicas=1, maxReplicas=2, autoscalingPolicy=policy())
 
 async def warnings(world: World) -> list[str]:
     return [e["note"] for e in await world.list(EVENT) if e["type"] == "Warning"]
+
+
+@pytest.mark.fault("F03")
+async def test_status_is_written_after_a_change_that_the_watch_does_not_show(
+    controller: Controller, world: World, proxy: Proxy, plane: ControlPlane
+) -> None:
+    await world.put(MODEL_BOOSTER, booster_object("m"))
+    await world.until(MODEL_BOOSTER, "m", is_in(DEPLOYING))
+    await until_idle(controller)
+    silent = proxy.add(Rule(Silence(), verb="watch", resource="modelboosters", times=None))
+    proxy.hang_up()
+    await eventually(lambda: silent.acted)
+    await world.patch(MODEL_BOOSTER, "m", {"metadata": {"labels": {"team": "a"}}})
+    since = await asyncio.to_thread(audit.now, plane)
+
+    await world.serve(MODEL_SERVING, "m-b1")
+    await world.until(MODEL_BOOSTER, "m", is_in(ACTIVE))
+
+    assert written(plane, world.namespace, since) == [
+        "409 patch modelboosters/m/status",
+        "200 patch modelboosters/m/status",
+    ]
 
 
 @pytest.mark.fault("F10")

@@ -196,6 +196,7 @@ async def test_child_without_owner_and_label_is_released(world: World) -> None:
     assert await world.get(MODEL_ROUTE, "m") == stray
 
 
+@pytest.mark.slow
 async def test_unwanted_child_without_label_is_deleted(
     controller: Controller, world: World, plane: ControlPlane
 ) -> None:
@@ -280,6 +281,7 @@ async def test_terminating_child_of_a_deleted_model_booster_is_awaited(world: Wo
 
 
 @pytest.mark.fault("F38")
+@pytest.mark.slow
 async def test_terminating_child_is_awaited_without_requests(
     controller: Controller, world: World, plane: ControlPlane
 ) -> None:

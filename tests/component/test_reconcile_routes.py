@@ -125,6 +125,7 @@ async def test_start_of_three_backends_together_costs_no_route_write(
     assert requests.count(ROUTE_WRITE) <= 1  # none, unless the machine is slow
 
 
+@pytest.mark.slow
 async def test_added_backend_gets_its_share_with_its_first_replica(
     kubeconfig: Path, world: World, plane: ControlPlane
 ) -> None:

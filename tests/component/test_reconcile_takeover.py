@@ -71,6 +71,7 @@ async def annotate(world: World, name: str, value: str) -> None:
 
 
 @pytest.mark.usefixtures("made")
+@pytest.mark.slow
 async def test_takeover_restarts_nothing_without_request(
     world: World, kubeconfig: Path, plane: ControlPlane
 ) -> None:

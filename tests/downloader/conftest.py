@@ -153,9 +153,9 @@ def fetch(downloader: Downloader, hub: Hub, cache: Path) -> Callable[..., Result
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Returns the files of a model, without the manifest."""
+    """Returns the files of a model, without the manifest and its unfinished copies."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != ".model-booster.json"
+        if path.is_file() and not path.name.startswith(".model-booster.json")
     }

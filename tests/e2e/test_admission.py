@@ -51,6 +51,7 @@ def test_old_faults_do_not_block_edits_and_new_ones_do(
     assert kubectl("delete", "mb/demo").code == 0
 
 
+@pytest.mark.slow
 def test_terminating_object_is_not_validated(
     kubectl: Kubectl, plane: ControlPlane, admin: Admin
 ) -> None:

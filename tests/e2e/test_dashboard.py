@@ -22,7 +22,7 @@ from tests.chart import of_kind, render
 from tests.controlplane.api import Refused
 from tests.controlplane.promtool import promtool
 from tests.dashboard import queries
-from tests.e2e.installation import NAMESPACE, Installation
+from tests.e2e.installation import NAMESPACE, Installation, eventually
 from tests.world import Admin
 
 Series = dict[str, dict[int, float]]
@@ -62,10 +62,33 @@ def series(installation: Installation, admin: Admin) -> Series:
     first, second = (booster_object(name, namespace=admin.namespace) for name in ("m1", "m2"))
     # Counters with labels exist only after the first time.
     _work(admin, first)
+    _await_active(installation)
     read(installation, found, range(WORK_AT))
     _work(admin, second)
+    _await_active(installation)
     read(installation, found, range(WORK_AT, MINUTES))
     return found
+
+
+def _await_active(installation: Installation) -> None:
+    """Waits until the metrics know no ModelBooster that is not Active.
+
+    Those of earlier tests are deleted with their namespaces, some time after the test.
+    """
+    (leader,) = installation.kubelet.pods("controller").values()
+
+    def are_active() -> bool:
+        counted = [
+            sample.labels["status"]
+            for family in text_string_to_metric_families(leader.ask("/metrics").text)
+            for sample in family.samples
+            if sample.name == "modelbooster_objects"
+            and sample.labels["condition"] == "Active"
+            and sample.value
+        ]
+        return counted == ["True"]
+
+    eventually(are_active)
 
 
 def _work(admin: Admin, booster: Object) -> None:

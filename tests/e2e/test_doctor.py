@@ -39,6 +39,10 @@ RESTORE = f"{UPGRADE} --force-conflicts"
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 
 
+# Each breaks the whole installation and repairs it. ``tests/component/test_doctor.py`` is quick.
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module", autouse=True)
 def served(installation: Installation) -> Iterator[None]:
     with kthena(installation.plane.api):
@@ -226,7 +230,6 @@ def test_operator_without_rights(doctor: Doctor, api: Api) -> None:
     until(doctor, "operator-rights")
 
 
-@pytest.mark.slow
 def test_another_definition_over_ours(doctor: Doctor, plane: ControlPlane) -> None:
     crds.install(plane.api, [crds.kthena_booster("v0.4.0")])
 
@@ -243,7 +246,6 @@ def test_another_definition_over_ours(doctor: Doctor, plane: ControlPlane) -> No
     until(doctor, "webhook-admits")
 
 
-@pytest.mark.slow
 def test_kind_of_kthena_missing(doctor: Doctor, plane: ControlPlane) -> None:
     definition = crds.CRD.path(None, str(MODEL_ROUTE))
     plane.api.request("DELETE", definition)
@@ -292,7 +294,6 @@ def test_failure_policy_that_ignores(doctor: Doctor, installation: Installation)
     until(doctor, "webhook-config")
 
 
-@pytest.mark.slow
 def test_webhook_that_does_not_run(doctor: Doctor, api: Api) -> None:
     until(doctor, "deployments")
     patch(api, f"{DEPLOYMENTS}/{HOOKS}", {"spec": {"replicas": 0}})
@@ -321,7 +322,6 @@ def test_webhook_that_does_not_run(doctor: Doctor, api: Api) -> None:
         until(doctor, check)
 
 
-@pytest.mark.slow
 def test_ca_bundle_of_somebody_else(doctor: Doctor, installation: Installation, api: Api) -> None:
     """The webhook would write it again at once, so its process is stopped."""
     (pod,) = installation.kubelet.pods("webhook").values()
@@ -366,7 +366,6 @@ def test_service_that_selects_no_pod(doctor: Doctor, api: Api) -> None:
     until(doctor, "webhook-endpoints")
 
 
-@pytest.mark.slow
 def test_no_leader(doctor: Doctor, api: Api) -> None:
     patch(api, f"{DEPLOYMENTS}/{RELEASE}-controller", {"spec": {"replicas": 0}})
 
@@ -381,7 +380,6 @@ def test_no_leader(doctor: Doctor, api: Api) -> None:
     doctor.cure([f"kubectl -n {NAMESPACE} scale deployment/{RELEASE}-controller --replicas=2"])
 
 
-@pytest.mark.slow
 def test_other_version(doctor: Doctor, installation: Installation) -> None:
     upgrade(installation, "image.tag=9.9.9")
 
@@ -530,7 +528,6 @@ def test_more_devices_than_a_node_has(doctor: Doctor, admin: Admin, api: Api) ->
         offer(api, "gpu-1", 8)
 
 
-@pytest.mark.slow
 def test_release_in_the_settings_differs(doctor: Doctor, installation: Installation) -> None:
     """As after an upgrade of kthena that nobody told the operator of."""
     upgrade(installation, "kthena.release=v0.2.0")

@@ -136,6 +136,7 @@ def test_restarted_process_catches_up(installation: Installation, admin: Admin) 
     admin.until(MODEL_ROUTE, "m", seconds=60)
 
 
+@pytest.mark.slow
 def test_deleted_lease_and_secret_are_recreated_with_helm_metadata(
     installation: Installation, plane: ControlPlane, admin: Admin, kubectl: Kubectl
 ) -> None:

@@ -233,6 +233,7 @@ async def test_interrupted_list_keeps_the_old_objects(
 
 
 @pytest.mark.fault("F07")
+@pytest.mark.slow
 async def test_busy_server_is_not_relisted(
     kube: Kube, proxy: Proxy, world: World, plane: ControlPlane, namespace: str, since: datetime
 ) -> None:
@@ -253,6 +254,7 @@ async def test_busy_server_is_not_relisted(
     ("failures", "relists"),
     [pytest.param(3, 0, id="resumed three times"), pytest.param(4, 1, id="then listed anew")],
 )
+@pytest.mark.slow
 async def test_broken_watch_is_resumed_a_few_times(
     kube: Kube,
     proxy: Proxy,

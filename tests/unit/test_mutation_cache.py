@@ -8,7 +8,7 @@ import pytest
 
 from app.apis.kinds import BACKEND_NAME, MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING, MODEL_UID
 from app.cache.store import Store
-from app.errors import Unreachable
+from app.errors import Conflict, Unreachable
 from app.model.ownership import owner_uids
 from app.values.meta import Key, Object
 from controller.cluster.indexed_stores import BOOSTER_INDEX
@@ -104,6 +104,25 @@ def test_a_write_without_effect_expects_no_event() -> None:
     cluster.made(route("5"))
     assert cluster.shows(route("6")) == [True]
     assert cluster.sees() == ["6"]
+
+
+def test_a_write_without_effect_is_older_than_an_event_before_its_response() -> None:
+    cluster = Cluster(route("1"))
+    with cluster.writes() as write:
+        cluster.shows(route("2"))
+        cluster.cache.record_write(write, route("1"), now=0)
+    assert cluster.sees() == ["2"]
+
+
+def test_a_conflict_drops_the_expectation() -> None:
+    """A list that was requested before the write, and answered after it, has shown a later one."""
+    cluster = Cluster(route("1"))
+    cluster.made(route("2"))
+    cluster.shows(route("3"))
+    assert cluster.sees() == ["2"]
+    with pytest.raises(Conflict), cluster.writes():
+        raise Conflict(409, "Conflict", "the object has been modified")
+    assert cluster.sees() == ["3"]
 
 
 def test_an_event_before_the_response_is_not_expected_again() -> None:
