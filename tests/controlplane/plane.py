@@ -87,6 +87,11 @@ class ControlPlane:
         self.api = Api(self.url, self.ca_file, self.token)
         self._write_files([User("admin", ("system:masters",), self.token), *users])
 
+    @property
+    def minor(self) -> int:
+        """The minor version of the running API server; some texts and features depend on it."""
+        return int(self.api.request("GET", "/version")["minor"])
+
     def kubeconfig_for(self, token: str, path: Path, namespace: str = "default") -> Path:
         """Writes a kubeconfig for a token; returns ``path``."""
         return write_kubeconfig(path, self.url, self.ca_file, token, namespace)

@@ -16,6 +16,7 @@ PACKAGES = {
     "nsenter": "util-linux",
     "openssl": "openssl",
     "pgrep": "procps",
+    "strip": "binutils",
     "unshare": "util-linux",
 }
 """Debian's package of each program that is called."""

@@ -8,12 +8,12 @@
 #   PYTHON  the Python of the image's base, or one of the same minor version. TARGET/bin/python is
 #           a link to it, so its path must be the same in the image.
 #   TARGET  the folder to make: its path in the image. The scripts in TARGET/bin name it.
-#   STEP    packages: make TARGET anew, with the pinned packages only
-#           code: add our own code to that, and compile everything
+#   STEP    packages: make TARGET anew, with what is used of the pinned packages
+#           code: add our own code to that, compile everything, strip the symbols of libraries
 #           Without it, both.
 #
-# PYTHON needs the module venv (on Debian: the package python3-venv). The sources are those of the
-# checkout that this file is in; nothing is written there.
+# PYTHON needs the module venv, and "code" the program strip (on Debian: the packages python3-venv
+# and binutils). The sources are those of the checkout that this file is in; nothing is written there.
 set -euo pipefail
 usage() { sed -n '5,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 (($# == 3 || $# == 4)) || usage
@@ -27,6 +27,11 @@ esac
 [[ $step = both || $step = packages || $step = code ]] || usage
 [[ $target = /* ]] || { echo "environment.sh: TARGET must be an absolute path, not $target" >&2; exit 2; }
 
+if [[ $step != packages ]] && ! command -v strip >/dev/null; then
+  echo "environment.sh: there is no program strip on PATH (on Debian: apt-get install binutils)" >&2
+  exit 1
+fi
+
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 # What compiles decides on the kind of bytecode: neither pip nor an import.
 export PYTHONDONTWRITEBYTECODE=1
@@ -36,6 +41,30 @@ trap 'rm -rf "$work"' EXIT
 "$base" -m venv "$work/tools"
 python=$target/bin/python
 
+site_packages() {
+  "$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+}
+
+# Removes what no process uses. Licences and metadata stay.
+slim() {
+  local site library
+  site=$(site_packages)
+  # What compilers and type checkers read.
+  find "$site" -type f \( -name '*.pyx' -o -name '*.px[di]' -o -name '*.pyi' -o -name '*.[ch]' \) -delete
+  [[ $image = operator ]] || return 0
+  # Of kubernetes_asyncio the operator uses the reader of kubeconfigs. The generated client of all
+  # kinds is nine tenths of the library, and importing it takes longer than the rest of a command.
+  library=$site/kubernetes_asyncio
+  rm -r "$library"/{client/api,client/models,dynamic,leaderelection,stream,utils,watch}
+  touch "$library/client/models.py"
+  sed -i '/^from kubernetes_asyncio\.client\.\(api\|models\)[. ]/d' "$library/client/__init__.py"
+  sed -i '/^import kubernetes_asyncio\.\(dynamic\|stream\|utils\|watch\) /d' "$library/__init__.py"
+  sed -i 's/^__all__ = .*/__all__ = ["client", "config"]/' "$library/__init__.py"
+  # Fails here, not in a cluster, if another release of the library needs more of itself.
+  "$python" -c 'from kubernetes_asyncio import *; from kubernetes_asyncio.client import ApiClient, Configuration
+from kubernetes_asyncio.config import kube_config'
+}
+
 pip() { # COMMAND ARGUMENT...: runs pip on the environment
   "$work/tools/bin/python" -m pip --python "$python" "$@"
 }
@@ -44,12 +73,13 @@ if [[ $step != code ]]; then
   rm -rf "$target"
   "$base" -m venv --without-pip "$target"
   pip install --quiet --no-compile --require-hashes --no-deps -r "$lock"
+  slim
 fi
 
 if [[ $step != packages ]]; then
   # The downloader has no code of the operator, and needs none of its packages.
   if [[ $image = downloader ]]; then
-    cp -r "$sources/downloader" "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+    cp -r "$sources/downloader" "$(site_packages)"
     printf '#!%s\nfrom downloader.main import main\nmain()\n' "$python" >"$target/bin/model-booster-downloader"
     chmod 755 "$target/bin/model-booster-downloader"
   else
@@ -66,6 +96,11 @@ if [[ $step != packages ]]; then
     rm "$target/bin/model-booster-downloader"
   fi
   find "$target" -name __pycache__ -prune -exec rm -rf {} +
-  "$python" -m compileall -q "$target/lib"
+  # Some wheels carry symbols for debuggers: of uvloop they are nine tenths. Each library is loaded
+  # after that, so that a damaged one fails here.
+  find "$target/lib" -name '*.so*' -type f -exec strip --strip-unneeded {} + \
+    -exec "$python" -c 'import ctypes, sys; [ctypes.CDLL(path) for path in sys.argv[1:]]' {} +
+  # Unchecked: the files of an image do not change, and their times may.
+  "$python" -m compileall -q --invalidation-mode unchecked-hash "$target/lib"
 fi
 pip check >"$work/check" || { cat "$work/check" >&2; exit 1; }
