@@ -91,7 +91,7 @@ test-all: lint type control-plane browser ## Run everything: the slow tests too,
 	TESTS_IN_FULL=1 $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --every-fault $(PYTEST_ARGS)
 
 .PHONY: e2e
-e2e: install ## Run the chart on real pods and disturb it under load: Debian 12 as root, no docker (KTHENA_CM=PROGRAM, see CONTRIBUTING.md).
+e2e: install ## Run image and chart on real pods, and disturb them under load (Debian 12, root, no docker; KTHENA_CM=FILE: see CONTRIBUTING.md).
 	@$(PYTHON) -m tests.pods
 
 # The oldest and the newest Kubernetes of which there is a recipe; make test runs on 1.34.

@@ -45,9 +45,30 @@ def install(stage: Stage, major: int, *flags: str, chart: str = CHART) -> None:
     stage.until_leader()
 
 
+def install_kthena(stage: Stage, profile: str) -> None:
+    """Installs the definitions of one profile of kthena, and removes those that it has not."""
+    definitions = crds.children(profile)
+    names = {definition["metadata"]["name"] for definition in definitions}
+    for other in ("B", "C"):
+        for name in {each["metadata"]["name"] for each in crds.children(other)} - names:
+            stage.kubectl("delete", "crd", name, "--ignore-not-found", "--timeout=60s")
+    crds.install(stage.api, definitions)
+
+
+def check_profile(stage: Stage, profile: str) -> None:
+    """Checks that the controller that leads has found the definitions of a profile.
+
+    Raises:
+        StepFailed: it has not.
+    """
+    said = stage.kubectl("logs", stage.until_leader(), "-n", SYSTEM)
+    if f"kthena of profile {profile} is installed" not in said:
+        raise StepFailed(f"the controller does not say that kthena's profile is {profile}:\n{said}")
+
+
 def previous_chart(stage: Stage) -> None:
     """Helm 3 installs the previous version where kthena v0.4.0 is; a model is served."""
-    crds.install(stage.api, crds.children("B"))
+    install_kthena(stage, "B")
     stage.play_serving()
     sources = stage.folder / "previous"
     earlier.unpack(sources)
@@ -61,6 +82,7 @@ def upgrade(stage: Stage) -> None:
     pods, before = model.pods(stage), _definition(stage)
     arguments = ("upgrade", RELEASE, CHART, "--namespace", SYSTEM)
     stage.helm(3, *arguments, "--set", f"image.registry={REGISTRY}", *WAIT)
+    check_profile(stage, "B")
     if _definition(stage) == before:
         raise StepFailed("the CustomResourceDefinition did not change: record a later chart")
     model.check_acts(stage)
@@ -85,9 +107,9 @@ def quick_start(stage: Stage) -> None:
 
     The models that the uninstalled release left are served again.
     """
-    crds.install(stage.api, crds.children("C"))
+    install_kthena(stage, "C")
     stage.shell(commands("README.md", "Install"))
-    stage.until_leader()
+    check_profile(stage, "C")
     model.check_acts(stage)
     stage.models.until(MODEL_BOOSTER, model.NAME, model.is_ready, seconds=model.SECONDS)
     stage.shell(commands("README.md", "Your first ModelBooster"))

@@ -31,7 +31,8 @@ def from_kthena(stage: Stage) -> None:
     if not program:
         raise NotGiven(f"{VARIABLE}=PATH can name kthena-controller-manager of {RELEASE}")
     installation.remove_everything(stage, 4)
-    crds.install(stage.api, [*crds.children("B"), crds.kthena_booster(RELEASE)])
+    installation.install_kthena(stage, "B")
+    crds.install(stage.api, [crds.kthena_booster(RELEASE)])
     with _kthena(stage, Path(program)):
         stage.models.create(MODEL_BOOSTER, _booster())
         stage.models.until_listed(MODEL_SERVING, bool, seconds=model.SECONDS)
