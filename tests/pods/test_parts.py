@@ -65,7 +65,7 @@ def test_missing_commands_are_reported() -> None:
 
 
 def test_time_of_a_frozen_webhook_follows_the_chart() -> None:
-    assert probe_seconds() == 10  # two probes of 2 s each, 2 s apart, and 2 s
+    assert probe_seconds() == 12  # two probes of 2 s each, 2 s apart, and 4 s
 
 
 def test_table_counts_admissions_and_losses() -> None:

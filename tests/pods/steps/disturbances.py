@@ -17,21 +17,25 @@ LEASE_SECONDS = 15
 """After so long without a renewal another controller leads; the chart's default."""
 
 OBSERVE_SECONDS = 2
-KILLED_SECONDS = 3.0
-"""How long a killed webhook may stay in its Service: the kubelet looks for ended containers every
-second, and then the endpoints change."""
+ENDPOINT_SECONDS = 4.0
+"""How long it may take on a busy machine until the API server asks a pod no more that is not ready:
+the kubelet reports it, the endpoints change, and the API server reads them."""
+
+KILLED_SECONDS = 1 + ENDPOINT_SECONDS
+"""How long a killed webhook may stay in its Service. The kubelet looks for ended containers every
+second."""
 
 
 def probe_seconds() -> float:
     """Returns how long a webhook that does not answer may stay in its Service.
 
-    That is the longest time that the readiness probe of the chart needs to fail, and two seconds
-    until the API server knows of it.
+    That is the longest time that the readiness probe of the chart needs to fail, and the time until
+    the API server knows of it.
     """
     values = yaml.safe_load((ROOT / "charts/model-booster/values.yaml").read_text())
     probe = values["webhook"]["readinessProbe"]
     tries = probe["failureThreshold"] * (probe["periodSeconds"] + probe["timeoutSeconds"])
-    return float(tries + 2)
+    return float(tries) + ENDPOINT_SECONDS
 
 
 def rolling_restart(stage: Stage) -> None:
