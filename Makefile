@@ -98,7 +98,7 @@ e2e: install ## Run image and chart on real pods, and disturb them under load (D
 KUBERNETES_VERSIONS ?= 1.30 1.37
 # What depends on the API server: schema and CEL rules, webhooks and their conditions, apply, watches, garbage
 # collection, kubectl.
-KUBERNETES_TESTS ?= $(addprefix tests/component/test_,kube.py crd_server.py children_server.py changed_crds.py admitted.py \
+KUBERNETES_TESTS ?= $(addprefix tests/component/test_,kube.py crd_server.py children_server.py admitted.py \
   registration.py informer.py leader.py rotator.py reconcile.py reconcile_drift.py reconcile_takeover.py manifests.py \
   rules_needed.py verdicts.py) $(addprefix tests/e2e/test_,create.py admission.py answers.py quotes.py operation.py \
   schema_replaced.py doctor.py)

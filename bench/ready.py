@@ -1,9 +1,9 @@
 """Measures how long the webhook and the controller take from their start until they are ready.
 
 Each runs as in a pod of the chart: with the service account's token, on a real API server where
-the chart's CRD and webhook configurations are installed. A first start also creates the
-certificate authority. Printed are the seconds and the CPU time from the start of the process to the first ``ok`` of
-``/readyz``, as median (least-most), and the bytes of the environment.
+the chart's CRD and webhook configurations are installed. Each start creates the certificate
+authority anew. Printed are the seconds and the CPU time from the start of the process to the first
+``ok`` of ``/readyz``, as median (least-most), and the size of the environment.
 
 Each environment is a folder with ``bin/model-booster``, for instance one that
 ``tools/image/environment.sh`` made. With several, their starts alternate, and the ratio of the last

@@ -75,5 +75,6 @@ def said(fault: FieldError) -> Said:
 
 def without_value(message: str) -> str:
     """Returns a message without the value; servers of different age print it differently."""
+    message = message.replace("map[string]interface {}", "")  # Go's form of an object, up to 1.30
     value = r'"(\\.|[^"\\])*"|[^" ]+'
     return re.sub(rf"^(Invalid|Unsupported) value: ({value}): ", r"\1 value: ", message)

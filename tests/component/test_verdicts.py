@@ -6,6 +6,8 @@ about many more of them.
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import example, given
 from pydantic import ValidationError
 
@@ -60,16 +62,24 @@ def test_valid_object_is_stored_unchanged(plane: ControlPlane, obj: Object) -> N
 def _same_faults(obj: Object, answer: Answer) -> None:
     ours = {said(fault) for fault in schema_faults(obj)}
     theirs = {fault for fault in answer.faults if not fault.by_rule}
+    rules = answer.faults - theirs
+    if any(fault.words.endswith(': ""') for fault in theirs):  # Kubernetes 1.37 on a number
+        ours, theirs = set(map(_without_type, ours)), set(map(_without_type, theirs))
     assert ours <= theirs
     assert [fault for fault in theirs - ours if not _is_said_of_both_types(fault, ours)] == []
     assert _fits(obj) == (not theirs)
 
-    rules = answer.faults - theirs
     if not theirs:
         twins = {said(fault) for fault in validate(obj, Context()).faults}
         assert {fault for fault in twins if fault.by_rule} == rules
     elif any(Cause(fault.cause) in HIDES_RULES for fault in ours):
         assert rules == set()
+
+
+def _without_type(fault: Said) -> Said:
+    """Returns a fault without what was found, and without the format of a whole number."""
+    words = re.sub(r'of type (integer|int32|int64): "\w*"$', "of type integer", fault.words)
+    return fault._replace(words=words)
 
 
 def _fits(obj: Object) -> bool:

@@ -71,4 +71,4 @@ def test_commands_read_kubeconfigs(
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
-    assert "no ModelBooster" in done.stdout + done.stderr
+    assert "No Models found" in done.stderr
