@@ -90,6 +90,10 @@ test: lint type control-plane browser ## Run what a change must pass, without th
 test-all: lint type control-plane browser ## Run everything: the slow tests too, at full length, and every fault of the table.
 	TESTS_IN_FULL=1 $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --every-fault $(PYTEST_ARGS)
 
+.PHONY: e2e
+e2e: install ## Run image and chart on real pods, and disturb them under load (Debian 12, root, no docker; KTHENA_CM=FILE: see CONTRIBUTING.md).
+	@$(PYTHON) -m tests.pods
+
 # The oldest and the newest Kubernetes of which there is a recipe; make test runs on 1.34.
 KUBERNETES_VERSIONS ?= 1.30 1.37
 # What depends on the API server: schema and CEL rules, webhooks and their conditions, apply, watches, garbage

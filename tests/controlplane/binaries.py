@@ -34,6 +34,9 @@ OLDEST = (1, 30)
 SERVER = ("etcd", "kube-apiserver")
 CONTROLLERS = "kube-controller-manager"
 PARTS = (*SERVER, CONTROLLERS)
+NODE = ("kube-scheduler", "kubelet", "node")
+"""What pods that really run need besides; ``node`` is a folder with containerd and runc."""
+
 MINUTES = {"etcd": 2, "kube-apiserver": 4, CONTROLLERS: 1}
 """Approximate minutes per part on two free cores with empty caches; 14 minutes of CPU in all."""
 
@@ -79,7 +82,18 @@ def find() -> Binaries:
     return Binaries(etcd, apiserver, controllers)
 
 
+def node_programs() -> Path:
+    """Returns a folder with all programs of a cluster whose pods really run, as build.sh makes it.
+
+    Raises:
+        Unobtainable: they cannot be built; the message says why.
+    """
+    return _cached((*PARTS, *NODE))[0].parent
+
+
 def _is_program(path: Path) -> bool:
+    if path.name == "node":
+        path /= "usr/bin/containerd"
     return path.is_file() and os.access(path, os.X_OK)
 
 
@@ -112,7 +126,8 @@ def _minor(program: Path) -> tuple[int, int]:
 
 def _cached(names: tuple[str, ...], minor: str = DEFAULT_MINOR) -> list[Path]:
     """Returns programs of our cache; builds those that are missing."""
-    recipe = [HERE / "build.sh", *(HERE / f"k8s-{minor}" / f"go.{kind}" for kind in ("mod", "sum"))]
+    files = ("build.sh", "pause.go", f"k8s-{minor}/go.mod", f"k8s-{minor}/go.sum")
+    recipe = [HERE / file for file in files]
     name = f"kubernetes-{minor}-{cache.digest(path.read_bytes() for path in recipe)}"
     folder = cache.root() / name
     if not all(_is_program(folder / part) for part in names):
@@ -124,7 +139,7 @@ def _cached(names: tuple[str, ...], minor: str = DEFAULT_MINOR) -> list[Path]:
 
 
 def _build(parts: list[str], folder: Path, minor: str) -> None:
-    minutes = sum(MINUTES[part] for part in parts)
+    minutes = sum(MINUTES.get(part, 1) for part in parts)
     cache.say(
         f"building {', '.join(parts)} {minor} from source: some {minutes} minutes of two cores,"
         f" only this once; kept in {folder}"

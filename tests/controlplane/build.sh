@@ -4,7 +4,7 @@
 #   build.sh BIN [PART...]     BIN: output folder; PARTs, by default the first three:
 #     etcd  kube-apiserver  kube-controller-manager      for CRDs, webhooks, RBAC, garbage collection
 #     kube-scheduler  kwok                               for Deployments and pods that turn Ready (faked)
-#     node                                               for real pods: kubelet, containerd, runc (Debian 12, root)
+#     kube-scheduler  kubelet  node                      for real pods: containerd and runc too (Debian 12, root)
 #   K8S=1.34 (default), 1.30 or 1.37: the pinned versions are in k8s-*/go.mod, their checksums in go.sum.
 #
 # A part is built only if BIN has none from the same go.sum and Go version. GO_BUILD_FLAGS=-v names each package as it goes.
@@ -34,24 +34,15 @@ build() { # PART PACKAGE
 for part; do
   case $part in
     etcd) build etcd go.etcd.io/etcd/server/v3 ;;
-    kube-apiserver | kube-controller-manager | kube-scheduler) build "$part" "k8s.io/kubernetes/cmd/$part" ;;
+    kube-apiserver | kube-controller-manager | kube-scheduler | kubelet) build "$part" "k8s.io/kubernetes/cmd/$part" ;;
     kwok) [[ -x $bin/kwok ]] || GOBIN=$bin go install -trimpath -ldflags "-s -w" "sigs.k8s.io/kwok/cmd/kwok@$kwok_version" ;;
     node)
-      build kubelet k8s.io/kubernetes/cmd/kubelet
       [[ -x $bin/node/usr/bin/containerd ]] && continue
       tmp=$(mktemp -d)
-      (cd "$tmp" && apt-get update -qq && apt-get download -qq containerd runc containernetworking-plugins 2>/dev/null)
+      (cd "$tmp" && apt-get update -qq && apt-get download -qq containerd runc containernetworking-plugins)
       for deb in "$tmp"/*.deb; do dpkg -x "$deb" "$bin/node"; done
       # The container that holds a pod's namespaces.
-      gcc -static -O2 -x c -o "$bin/node/pause" - <<'C'
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
-static void down(int s) { exit(0); }
-static void reap(int s) { while (waitpid(-1, 0, WNOHANG) > 0); }
-int main(void) { signal(SIGINT, down); signal(SIGTERM, down); signal(SIGCHLD, reap); for (;;) pause(); }
-C
+      go build "${flags[@]}" -o "$bin/node/pause" "$here/pause.go"
       python3 "$here/image.py" registry.k8s.io/pause:local "$bin/node/pause.tar" '["/pause"]' "$bin/node/pause=/pause"
       rm -rf "$tmp" ;;
     *) echo "build: no such part: $part" >&2; exit 2 ;;

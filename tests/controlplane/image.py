@@ -17,6 +17,20 @@ import tarfile
 
 
 def main(name: str, out: str, entrypoint: str, *sources: str) -> None:
+    """Writes an image that runs one program as root."""
+    environment = ["PATH=/usr/local/bin:/usr/bin:/bin"]
+    write(name, out, {"Entrypoint": json.loads(entrypoint), "Env": environment}, *sources)
+
+
+def write(name: str, out: str, settings: dict[str, object], *sources: str) -> None:
+    """Writes an image.
+
+    Args:
+        name: name and tag.
+        out: the archive to write.
+        settings: what to run and how, as in the ``config`` of an OCI image.
+        sources: ``SOURCE=DESTINATION``, see above.
+    """
     layer = out + ".layer"
     with tarfile.open(layer, "w") as archive:
         for source in sources:
@@ -36,10 +50,7 @@ def main(name: str, out: str, entrypoint: str, *sources: str) -> None:
     config = {
         "architecture": "amd64",
         "os": "linux",
-        "config": {
-            "Entrypoint": json.loads(entrypoint),
-            "Env": ["PATH=/usr/local/bin:/usr/bin:/bin"],
-        },
+        "config": settings,
         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + digest]},
     }
     manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]

@@ -1,12 +1,14 @@
-"""The children of all golden inputs as an earlier version of the operator made them.
+"""An earlier version of the operator, and the children of all golden inputs as it made them.
 
-``children.json.gz`` has them; ``python -m tests.upgrade.record`` makes it.
+``operator.tar.xz`` and ``children.json.gz`` have them; ``python -m tests.upgrade.record`` makes
+both.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import tarfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,11 @@ from app.values.meta import Object, Resource
 from tests.world import Admin
 
 FILE = Path(__file__).with_name("children.json.gz")
+OPERATOR = Path(__file__).with_name("operator.tar.xz")
+"""Its packages, the lock file of its image, and its chart."""
+
+CHART, LOCK = "charts/model-booster", "requirements.txt"
+PACKAGES = ("app", "certs", "controller", "modelbooster", "webhook")
 RESOURCES: dict[str, Resource] = {resource.kind: resource for resource in CHILDREN}
 SETTLED = [
     {
@@ -42,6 +49,12 @@ def recorded() -> dict[str, Any]:
     """Returns the content of the file: the commit, and ModelBooster and children by case."""
     content: dict[str, Any] = json.loads(gzip.decompress(FILE.read_bytes()))
     return content
+
+
+def unpack(folder: Path) -> None:
+    """Writes what ``OPERATOR`` holds into a folder, made if need be."""
+    with tarfile.open(OPERATOR) as archive:
+        archive.extractall(folder, filter="data")
 
 
 def cases() -> list[str]:

@@ -3,20 +3,21 @@
     python -m tests.upgrade.record [COMMIT]
 
 It renders the inputs of that commit with the code of that commit, in a temporary worktree, and
-writes ``children.json.gz`` to this folder. Without a commit, that of the present file is used
-again.
+writes ``children.json.gz`` to this folder, and beside it the program and the chart of that commit.
+Without a commit, that of the present file is used again.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.upgrade.earlier import FILE, recorded
+from tests.upgrade.earlier import CHART, FILE, LOCK, OPERATOR, PACKAGES, recorded
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,12 +64,20 @@ def render(commit: str) -> str:
             subprocess.run([*git, "remove", "--force", str(tree)], check=True)
 
 
+def operator(commit: str) -> bytes:
+    """Returns an archive of what an installation of a commit needs."""
+    command = ["git", "-C", str(ROOT), "archive", commit, CHART, LOCK, *PACKAGES]
+    archive = subprocess.run(command, check=True, capture_output=True).stdout
+    return lzma.compress(archive, preset=9 | lzma.PRESET_EXTREME)
+
+
 def main() -> None:
-    """Writes the file."""
+    """Writes the files."""
     commit = sys.argv[1] if len(sys.argv) > 1 else str(recorded()["commit"])
     content = {"commit": commit, "cases": json.loads(render(commit))}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     FILE.write_bytes(gzip.compress(text.encode(), mtime=0))
+    OPERATOR.write_bytes(operator(commit))
 
 
 if __name__ == "__main__":

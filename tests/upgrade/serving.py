@@ -25,11 +25,14 @@ class ServingController(Thread):
 
     Args:
         admin: the API server and the namespace.
+        node: the node that the pods ask for, whose taints they tolerate, and on which somebody
+            reports them ready; without one, pods stay pending and count as ready.
     """
 
-    def __init__(self, admin: Admin) -> None:
+    def __init__(self, admin: Admin, node: str = "") -> None:
         super().__init__(daemon=True)
         self._admin = admin
+        self._node = node
         self._ended = Event()
         self.error: Exception | None = None
 
@@ -40,7 +43,7 @@ class ServingController(Thread):
                 for serving in self._admin.list(MODEL_SERVING):
                     self._reconcile(serving)
             except Refused as exc:
-                if exc.status not in (404, 409):
+                if exc.status not in (404, 409, 429):  # 429: its definition was just replaced
                     self.error = exc
                     raise
 
@@ -53,7 +56,7 @@ class ServingController(Thread):
         name = serving["metadata"]["name"]
         found = self._admin.list(POD, f"{SERVING}={name}")
         present = {o["metadata"]["name"]: o["metadata"]["labels"][REVISION] for o in found}
-        wanted = {pod["metadata"]["name"]: pod for pod in _pods(serving)}
+        wanted = {pod["metadata"]["name"]: pod for pod in _pods(serving, self._node)}
         for pod, revision in present.items():
             if pod not in wanted or revision != wanted[pod]["metadata"]["labels"][REVISION]:
                 self._admin.api.request(
@@ -64,6 +67,8 @@ class ServingController(Thread):
             if pod not in present:
                 self._admin.create(POD, obj)
         status = serving.get("status") or {}
+        if self._node and not (len(found) == len(wanted) and all(map(_is_ready, found))):
+            return
         if status.get("observedGeneration") != serving["metadata"]["generation"]:
             self._admin.serve(MODEL_SERVING, name)
 
@@ -73,7 +78,12 @@ def pod_uids(admin: Admin) -> dict[str, str]:
     return {o["metadata"]["name"]: o["metadata"]["uid"] for o in admin.list(POD, SERVING)}
 
 
-def _pods(serving: Object) -> Iterator[Object]:
+def _is_ready(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions", ())
+    return any((c["type"], c["status"]) == ("Ready", "True") for c in conditions)
+
+
+def _pods(serving: Object, node: str) -> Iterator[Object]:
     name, spec = serving["metadata"]["name"], serving["spec"]
     roles = [{k: v for k, v in r.items() if k != "replicas"} for r in spec["template"]["roles"]]
     revision = sha256(json.dumps(roles, sort_keys=True).encode()).hexdigest()[:16]
@@ -95,6 +105,8 @@ def _pods(serving: Object) -> Iterator[Object]:
                         },
                         "spec": {
                             "automountServiceAccountToken": False,
+                            "nodeSelector": {"kubernetes.io/hostname": node} if node else {},
+                            "tolerations": [{"operator": "Exists"}] if node else [],
                             "containers": [
                                 {"name": c["name"], "image": c["image"]}
                                 for c in template["spec"]["containers"]
