@@ -28,8 +28,8 @@ from tests.world import PATIENCE_SECONDS, World
 
 pytestmark = pytest.mark.anyio
 
-NEWS_SECONDS = 3.0
-"""How late an informer may see an edit."""
+NEWS_SECONDS = 12.0
+"""How late an informer may see an edit: less than its pause would be after ten failures, 30 s."""
 
 
 class Watchers:
