@@ -75,18 +75,18 @@ def _await_active(installation: Installation) -> None:
 
     Those of earlier tests are deleted with their namespaces, some time after the test.
     """
-    (leader,) = installation.kubelet.pods("controller").values()
 
     def are_active() -> bool:
-        counted = [
+        told = [
             sample.labels["status"]
-            for family in text_string_to_metric_families(leader.ask("/metrics").text)
+            for process in installation.kubelet.pods("controller").values()
+            for family in text_string_to_metric_families(process.ask("/metrics").text)
             for sample in family.samples
             if sample.name == "modelbooster_objects"
             and sample.labels["condition"] == "Active"
             and sample.value
         ]
-        return counted == ["True"]
+        return set(told) == {"True"}
 
     eventually(are_active)
 
