@@ -83,11 +83,11 @@ test-pythons: ## Run lint, type and test-unit under each of PYTHONS="/path/to/py
 	done
 
 .PHONY: test
-test: lint type control-plane browser ## Run what a change must pass, without the slow tests (minutes).
+test: lint type control-plane browser build/supply/installed ## Run what a change must pass, without the slow tests (minutes).
 	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not slow' $(PYTEST_ARGS)
 
 .PHONY: test-all
-test-all: lint type control-plane browser ## Run everything: the slow tests too, at full length, and every fault of the table.
+test-all: lint type control-plane browser build/supply/installed ## Run everything: the slow tests too, at full length, and every fault of the table.
 	TESTS_IN_FULL=1 $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --every-fault $(PYTEST_ARGS)
 
 .PHONY: e2e
