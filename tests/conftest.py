@@ -39,13 +39,16 @@ LEFT_BEHIND = (
 NOT_PUBLISHED = ("unexpected end of JSON input", "failed to fetch openapi schema")
 """kubectl's errors for an OpenAPI document that is not built yet, or of a group just removed."""
 
+LONG_IN_FULL = {"test_engines_words.py", "test_documents.py", "test_records.py"}
+"""Files without slow tests that take long if all values are generated."""
+
 sizes.register_profiles()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts files with slow tests first, so that both processes finish at about the same time."""
+    """Puts files that take long first, so that all processes finish at about the same time."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: item.path.name not in LONG_IN_FULL and item.path not in slow)
 
 
 def pytest_collection_finish() -> None:
