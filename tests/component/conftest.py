@@ -32,10 +32,21 @@ async def served(kubeconfig: Path, namespace: str) -> AsyncIterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_handshakes_of_other_files() -> Iterator[None]:
+    """Frees them after each file, see ``abandoned_handshakes``."""
+    yield
+    _free_handshakes()
+
+
 @pytest.fixture
 def abandoned_handshakes() -> Iterator[None]:
     """Frees what asyncio does not close: a connection in a handshake when its server closed."""
     yield
+    _free_handshakes()
+
+
+def _free_handshakes() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()

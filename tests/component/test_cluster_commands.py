@@ -20,6 +20,7 @@ from tests.builders import backend, booster_object
 from tests.commands import aged, run
 from tests.component.running import DEPLOYING, is_in
 from tests.conftest import Ran
+from tests.controlplane import processes
 from tests.controlplane.plane import ControlPlane
 from tests.forked_program import PROGRAM
 from tests.played_pods import (
@@ -322,6 +323,7 @@ async def test_changes_are_shown_until_ctrl_c(
         env={"PATH": os.environ["PATH"], "KUBECONFIG": str(kubeconfig)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        preexec_fn=processes.accept_interrupts,
     )
     assert process.stdout is not None
     async with asyncio.timeout(PATIENCE_SECONDS):

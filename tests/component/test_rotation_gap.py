@@ -25,7 +25,7 @@ from tests.proxy import Proxy, ResetAfterCommit, ResetBeforeCommit, Rule
 from tests.world import World
 from webhook.tls import ServingContext
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("abandoned_handshakes")]
 
 LAG_SECONDS = 1
 """How long the callers here go on with the bundle that they have read."""
