@@ -113,17 +113,16 @@ class Stage:
             self.load.stop()
             self.load = None
 
-    def shell(self, text: str, *, helm: int = 4) -> str:
-        """Runs commands as a user does, in the checkout, with kubectl and helm on PATH.
+    def shell(self, text: str) -> str:
+        """Runs commands as a user does, in the checkout, with kubectl and helm 4 on PATH.
 
         Args:
             text: the commands.
-            helm: major version of helm.
 
         Raises:
             StepFailed: one of them failed; the text has all output.
         """
-        return self._run(clients.helm(helm).parent, "bash", "-euo", "pipefail", "-c", text)
+        return self._run(clients.helm(4).parent, "bash", "-euo", "pipefail", "-c", text)
 
     def helm(self, major: int, *arguments: str) -> str:
         """Runs helm of a major version; returns what it printed."""

@@ -28,6 +28,6 @@ STEPS = (
     Step(
         "reinstall by the README, Helm 4, kthena v1.0.0", installation.quick_start, under_load=False
     ),
-    Step("docs/install.md, Helm 3", installation.quick_start_of_install, under_load=False),
+    Step("docs/install.md, Helm 4", installation.quick_start_of_install, under_load=False),
     Step("takeover from kthena's controller", takeover.from_kthena, under_load=False),
 )
