@@ -98,7 +98,8 @@ async def test_get_prints_the_columns_of_kthena_and_ours(
     assert nothing.stderr == "No ModelServings found matching 'llama'.\n"
     everywhere = await commands.out("get", "mb", "-A")
     assert everywhere.startswith("NAMESPACE ")
-    assert f"\n{namespace}   qwen " in everywhere
+    # Other files leave ModelBoosters, and the longest name decides the width.
+    assert [namespace, "qwen"] in [line.split()[:2] for line in everywhere.splitlines()]
 
 
 async def test_get_prints_objects_for_programs(

@@ -205,6 +205,8 @@ async def test_a_watch_sends_existing_objects_then_changes(
         ) as watch,
     ):
         async for event in watch:
+            if event.type == "BOOKMARK" and len(events) > 1:
+                continue  # the server sends one now and then
             events.append(event)
             if event.type == "BOOKMARK":
                 await kube.apply(CONFIG_MAP, config_map(namespace, a="ä 模"))
