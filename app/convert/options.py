@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
+from functools import lru_cache
 
 from app.apis.kinds import KthenaRelease
 from app.model.storage import HOST_PATH_PREFIXES
@@ -80,6 +81,7 @@ class Options:
         return is_own_downloader(self.downloader_image)
 
 
+@lru_cache(maxsize=64)  # asked about the same image for each backend
 def is_own_downloader(image: str) -> bool:
     """Returns whether an image is our downloader, by its name without registry, tag and digest."""
     return image.partition("@")[0].rpartition("/")[2].partition(":")[0] == DOWNLOADER_NAME

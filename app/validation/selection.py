@@ -21,6 +21,7 @@ from app.validation.rules import (
     scaling,
     shape,
     sources,
+    warmups,
 )
 from app.validation.rules.models import credentials, memory
 from app.validation.rules.running import encryption, engine_flags, metrics, parallel, sglang
@@ -96,6 +97,11 @@ _ABOUT: dict[tuple[Subject, ...], tuple[Callable[[RuleInputs], Any], ...]] = {
         placement.runtime_class_is_a_name,
     ),
     (Subject.OBJECT_STORAGE,): (credentials.object_storage_has_keys,),
+    (Subject.WARMUP,): (
+        warmups.warmups_can_work,
+        warmups.warmup_placement_is_sound,
+        warmups.warmups_are_done,
+    ),
     (Subject.OTHERS,): (
         others.route_is_ours,
         others.model_name_is_free,

@@ -30,6 +30,8 @@ class Subject(Enum):
     """A toleration, an affinity or a ``runtimeClassName``."""
     OBJECT_STORAGE = auto()
     """A model or adapter in object storage."""
+    WARMUP = auto()
+    """A ``cacheWarmup``."""
     OTHERS = auto()
     """Other objects of the cluster to compare with."""
 
@@ -52,7 +54,7 @@ def subjects_of(
     """
     policy = has_policy
     config = nodes = disaggregated = adapters = variables = resources = placement = False
-    storage = False
+    storage = warmup = False
     for form in backends:
         policy = policy or form.policy is not None
         disaggregated = disaggregated or form.type in DISAGGREGATED_TYPES
@@ -60,6 +62,7 @@ def subjects_of(
         variables = variables or form.env != [] or form.env_from != []
         placement = placement or form.runtime_class_name is not None
         storage = storage or form.model_uri.startswith(OBJECT_STORAGE)
+        warmup = warmup or form.cache_warmup is not None
         for adapter in form.lora_adapters:
             storage = storage or adapter.artifact_url.startswith(OBJECT_STORAGE)
         for worker in form.workers:
@@ -77,5 +80,6 @@ def subjects_of(
         resources,
         placement,
         storage,
+        warmup,
         has_others,
     )

@@ -47,6 +47,8 @@ def made_value(
     compared = _compared(made)
 
     def equal(self: object, other: object) -> Any:
+        if other is self:
+            return True
         if other.__class__ is not self.__class__:
             return NotImplemented
         return bool(compared(self) == compared(other))

@@ -52,6 +52,7 @@ def subjects(obj: Object, context: Context | None = None) -> set[Subject]:
         ),
         ({"backends": [backend(runtimeClassName="x")]}, {Subject.PLACEMENT}),
         ({"backends": [backend(modelURI="s3://bucket/x")]}, {Subject.OBJECT_STORAGE}),
+        ({"backends": [backend(cacheWarmup={})]}, {Subject.WARMUP}),
         (
             {"backends": [backend(loraAdapters=[lora("a", artifactURL="obs://bucket/x")])]},
             {Subject.ADAPTERS, Subject.OBJECT_STORAGE},

@@ -45,9 +45,10 @@ def download_containers(inputs: PodInputs) -> list[Object]:
         (f"{ADAPTER_DOWNLOADER}{position}", adapter.artifact_url, inputs.adapter_paths[position])
         for position, adapter in enumerate(backend.lora_adapters)
     ]
-    ours = _ours(inputs.cache, options) if options.has_own_downloader else {}
+    is_own = options.has_own_downloader
+    ours = _ours(inputs.cache, options) if is_own else {}
     # The controller reads this form in the log. ``downloader_args`` may choose the other one.
-    form = ["--progress", "json"] if options.has_own_downloader else []
+    form = ["--progress", "json"] if is_own else []
     return [
         {
             "name": name,

@@ -53,13 +53,12 @@ _OTHER_NAMES = {
 
 def gated_models_have_tokens(inputs: RuleInputs) -> Iterator[str]:
     """A download without permission fails only after all retries."""
-    names = set(HUB_VARIABLES)
-    if inputs.context.options.has_own_downloader:
-        names.update(_OWN_HUB_VARIABLES)
     for form, _ in inputs.backends:
         gated = [uri for uri in addresses(form) if _is_gated(uri)]
         if not gated or form.env_from:
             continue
+        own = inputs.context.options.has_own_downloader
+        names = (*HUB_VARIABLES, *(_OWN_HUB_VARIABLES if own else ()))
         if variables(form).keys().isdisjoint(names):
             yield (
                 f"{form.path}.env: {gated[0].removeprefix('hf://')} may ask for a token; "
