@@ -14,6 +14,7 @@ from app.errors import UsageError
 from app.values.meta import Object
 from app.values.value import hashable_value, value
 from modelbooster.offline.input_error import InputError
+from modelbooster.offline.limits import is_too_deep
 from modelbooster.offline.yaml_reader import parse
 
 STDIN = "-"
@@ -149,6 +150,8 @@ def _json_texts(content: bytes) -> list[tuple[int, Any]]:
         at = len(text) - len(text.lstrip())
         while at < len(text):
             value, end = decoder.raw_decode(text, at)
+            if is_too_deep(value):
+                return []  # the reader of YAML says where
             found.append((text.count("\n", 0, at) + 1, value))
             at = end + len(text[end:]) - len(text[end:].lstrip())
     except (ValueError, RecursionError):

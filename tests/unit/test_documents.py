@@ -111,6 +111,7 @@ def test_a_mapping_that_only_begins_like_json(tmp_path: Path) -> None:
             f"kind: A\nb: {'[' * 3000}{']' * 3000}\n", ":2:103: nested more than", id="deep"
         ),
         pytest.param(f'{{"kind": {"[" * 9000}{"]" * 9000}}}', ":1:109: nested", id="deep JSON"),
+        pytest.param(f'{{"kind": {"[" * 100}{"]" * 100}}}', ":1:109: nested", id="101 levels"),
         pytest.param(
             "kind: A\na: &a0 [x]\n"
             + "".join(f"b{n}: &a{n} [{','.join(9 * [f'*a{n - 1}'])}]\n" for n in range(1, 20)),
