@@ -1,7 +1,7 @@
 """What ModelBoosters lose with another definition installed: ``migrate --check --back FILE``.
 
-The API server drops every field that the installed CustomResourceDefinition does not have. Whoever
-returns to kthena's own controller installs kthena's definition, so the answer comes from that file.
+The API server drops every field that the installed CustomResourceDefinition does not have. The way
+back to kthena's own controller installs kthena's definition, so the answer comes from that file.
 """
 
 from __future__ import annotations

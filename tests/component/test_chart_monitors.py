@@ -37,7 +37,7 @@ def definitions(plane: ControlPlane) -> None:
 
 
 def monitors(resource: Resource) -> Iterator[Object]:
-    """Returns what the chart makes with each of its files of values, one of which sets all."""
+    """Returns what the chart renders with each values file; one of them sets every value."""
     for file in VALUES_FILES:
         yield from of_kind(rendered(file), resource.kind)
 

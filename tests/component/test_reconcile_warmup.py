@@ -185,7 +185,7 @@ async def test_a_new_revision_waits_until_it_is_in_the_cache(
         for request in audit.requests(plane, since=begun)
         if request.agent.startswith(AGENT) and request.resource in ("jobs", "nodes")
     ]
-    assert listed == []  # nobody uses it any more
+    assert listed == []  # no ModelBooster uses cacheWarmup now
 
 
 @pytest.mark.slow
