@@ -12,47 +12,62 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
-import httpx
 from cryptography import x509
 
 from app.apis.kinds import MODEL_BOOSTER
 from certs.objects import VALIDATING
-from tests.builders import booster_object
+from tests.admissions import Admissions, lost
 from tests.controlplane.api import Api, Refused
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import NAMESPACE, RELEASE, eventually
 
-THREADS = 4
 LAG_SECONDS = 0.5
 """How long a client goes on with the CA bundle that it has read."""
 
 
 class Load:
-    """Asks the API server for dry runs that the webhook must admit, until it is left.
+    """Sends admissions through the API server, and connects to the webhook, until it is left.
 
     API servers keep connections open, which hides a certificate that nobody trusts. So clients that
     trust the CA bundle of the webhook configuration connect to the webhook all the time as well.
 
     Args:
         plane: where our chart is installed.
-        namespace: of the ModelBoosters, which are never stored.
-        per_second: how many to ask for; may be changed at any time.
+        namespace: of the ModelBoosters.
+        per_second: how many admissions to send; may be changed at any time.
     """
 
     def __init__(self, plane: ControlPlane, namespace: str, per_second: float) -> None:
         self._plane = plane
-        self._path = MODEL_BOOSTER.path(namespace)
-        self.per_second = per_second
+        self._api = Api(plane.url, plane.ca_file, plane.token)
+        self._protected = Admissions.protected(namespace)
+        self._admissions = Admissions(self._api, namespace, per_second)
         self._stopping = threading.Event()
         service = plane.api.request("GET", f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}")
         self._address = service["spec"]["clusterIP"], service["spec"]["ports"][0]["port"]
-        self._threads = [threading.Thread(target=self._ask) for _ in range(THREADS)]
-        self._threads.append(threading.Thread(target=self._connect))
-        self.asked = 0
-        self.lost: list[str] = []
-        """What went wrong, of admissions and handshakes."""
+        self._clients = threading.Thread(target=self._connect)
+        self._broken: list[str] = []
         self.served: Counter[int] = Counter()
         """Handshakes for each serial number of a certificate."""
+
+    @property
+    def per_second(self) -> float:
+        """How many admissions are sent."""
+        return self._admissions.per_second
+
+    @per_second.setter
+    def per_second(self, number: float) -> None:
+        self._admissions.per_second = number
+
+    @property
+    def asked(self) -> int:
+        """How many admissions have been answered."""
+        return len(self._admissions.answered)
+
+    @property
+    def lost(self) -> list[str]:
+        """What went wrong, of admissions and handshakes."""
+        return [*(each.fault for each in lost(self._admissions.answered)), *self._broken]
 
     def goes_on(self, number: int = 20) -> None:
         """Waits until more was asked, and more clients have connected."""
@@ -68,10 +83,9 @@ class Load:
         return new
 
     def __enter__(self) -> Self:
-        with Api(self._plane.url, self._plane.ca_file, self._plane.token) as api:
-            eventually(lambda: self._is_admitted(api))  # the API server has seen the last change
-        for thread in self._threads:
-            thread.start()
+        eventually(self._is_admitted)  # the API server has seen the last change
+        self._admissions.start()
+        self._clients.start()
         return self
 
     def __exit__(
@@ -81,31 +95,20 @@ class Load:
         trace: TracebackType | None,
     ) -> None:
         self._stopping.set()
-        for thread in self._threads:
-            thread.join()
+        self._admissions.stop()
+        self._clients.join()
+        self._api.close()
 
-    def _is_admitted(self, api: Api) -> bool:
+    def _is_admitted(self) -> bool:
+        """Whether the object is stored whose deletion the admissions try."""
+        namespace = self._protected["metadata"]["namespace"]
         try:
-            self._request(api)
+            self._api.request("POST", MODEL_BOOSTER.path(namespace), self._protected)
         except Refused as exc:
-            if exc.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+            if exc.reason != "AlreadyExists" and exc.status != HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
-            return False
+            return exc.reason == "AlreadyExists"
         return True
-
-    def _request(self, api: Api) -> None:
-        api.request("POST", self._path, booster_object("m"), params={"dryRun": "All"})
-
-    def _ask(self) -> None:
-        with Api(self._plane.url, self._plane.ca_file, self._plane.token) as api:
-            due = time.monotonic()
-            while not self._stopping.wait(max(0.0, due - time.monotonic())):
-                due = max(due, time.monotonic() - 1) + THREADS / self.per_second
-                try:
-                    self._request(api)
-                except (Refused, httpx.TransportError) as exc:
-                    self.lost.append(str(exc))
-                self.asked += 1
 
     def _connect(self) -> None:
         with Api(self._plane.url, self._plane.ca_file, self._plane.token) as api:
@@ -125,7 +128,7 @@ class Load:
             ):
                 der = connection.getpeercert(binary_form=True)
         except OSError as exc:
-            self.lost.append(str(exc))
+            self._broken.append(str(exc))
             return
         assert der is not None
         self.served[x509.load_der_x509_certificate(der).serial_number] += 1

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.apis.kinds import MODEL_BOOSTER
+from tests.admissions import Admissions, lost
 from tests.controlplane.api import Api
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.admission import nobody_asked
 from tests.e2e.installation import eventually
-from tests.pods.admissions import Admissions, lost
 from tests.world import Admin
 
 

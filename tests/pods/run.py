@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.pods.admissions import Admission, lost, summary
+from tests.admissions import Admission, lost, summary
 from tests.pods.evidence import LogKeeper, collect
 from tests.pods.stage import Stage
 from tests.pods.step import NotGiven, Result, Step, table

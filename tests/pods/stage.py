@@ -14,9 +14,9 @@ from threading import Thread
 import yaml
 
 from app.values.meta import Object, Resource, is_terminating
+from tests.admissions import Admissions
 from tests.controlplane import clients
 from tests.controlplane.api import Api
-from tests.pods.admissions import Admissions
 from tests.pods.fake_node import NAME as FAKE_NODE
 from tests.pods.fake_node import FakeNode
 from tests.upgrade.serving import POD, ServingController

@@ -6,9 +6,9 @@ import time
 
 from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE
 from app.values.meta import Object
+from tests.admissions import PROTECTED, Admissions
 from tests.builders import backend, booster_object
 from tests.controlplane.api import Refused
-from tests.pods.admissions import PROTECTED, Admissions
 from tests.pods.stage import MODELS, Stage, StepFailed
 from tests.upgrade.serving import pod_uids
 

@@ -51,9 +51,11 @@ class Admissions:
     Args:
         api: the administrator's connection.
         namespace: the namespace of the objects.
+        per_second: how many to send; may be changed at any time.
     """
 
-    def __init__(self, api: Api, namespace: str) -> None:
+    def __init__(self, api: Api, namespace: str, per_second: float = PER_SECOND) -> None:
+        self.per_second = per_second
         self._admin = Admin(api, namespace)
         self._done: list[Admission] = []
         self._open: set[Future[None]] = set()
@@ -80,6 +82,11 @@ class Admissions:
         self._pool.shutdown()
 
     @property
+    def answered(self) -> list[Admission]:
+        """The admissions that have been answered so far."""
+        return list(self._done)
+
+    @property
     def is_running(self) -> bool:
         """Whether it sends."""
         return self._thread.is_alive()
@@ -88,12 +95,12 @@ class Admissions:
         """Returns the admissions sent since a time, when all sent until now are answered."""
         for future in list(self._open):
             future.result()
-        return [each for each in list(self._done) if each.begin >= begin]
+        return [each for each in self.answered if each.begin >= begin]
 
     def _send(self) -> None:
         due = time.monotonic()
         for kind in cycle((self._create, self._create_broken, self._delete)):
-            due += 1 / PER_SECOND
+            due += 1 / self.per_second
             if self._ended.wait(max(0, due - time.monotonic())):
                 return
             future = self._pool.submit(self._ask, kind)
