@@ -20,7 +20,7 @@ from controller.warmup.planner import WarmupPlan, plan_warmup
 from controller.warmup.text import MAX_NAMES, failure_reason, progress_message
 from controller.warmup.warmth import COLD, Warmth, WarmthOfBackends, stored_warmups
 
-RETRY_SECONDS = 30.0
+WRITE_RETRY_SECONDS = 30.0
 """After this time a write that failed is tried again."""
 
 RecordEvent = Callable[[Object, str, str, str], None]
@@ -88,7 +88,7 @@ class CacheWarmer:
             one.add(warmups[name], plan, "; ".join(filter(None, (fault, message))))
         self._tell(booster, before, one.statuses, plans)
         due = [plan.wait for plan in plans.values() if plan.wait is not None]
-        due += [RETRY_SECONDS] if fault else []
+        due += [WRITE_RETRY_SECONDS] if fault else []
         return one.result(min(due, default=None))
 
     def forget(self, key: Key) -> None:
