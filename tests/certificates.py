@@ -186,16 +186,27 @@ async def until(right: Callable[[], object], seconds: float = 10) -> None:
             await asyncio.sleep(0.01)
 
 
-async def soon(act: Callable[[], Awaitable[T]], seconds: float) -> T:
+async def soon(
+    act: Callable[[], Awaitable[T]],
+    seconds: float,
+    before: Callable[[], Awaitable[None]] | None = None,
+) -> T:
     """Awaits something that has to take no longer than this; returns its result.
 
     It is repeated if it took longer, because the machine may have been busy.
+
+    Args:
+        act: what is measured.
+        seconds: how long it may take.
+        before: what comes before it each time, and is not measured.
 
     Raises:
         AssertionError: it took longer each time.
     """
     took = []
     for _ in range(3):
+        if before is not None:
+            await before()
         begun = time.monotonic()
         result = await act()
         took.append(time.monotonic() - begun)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from app.values.meta import Key, Object, Resource, labels_of
 from controller.cluster.informer_set import InformerSet
 from modelbooster.parts.lookup_cache import LookupCache
 from tests.builders import booster_object
+from tests.certificates import soon
 from tests.controlplane import crds
 from tests.controlplane.api import MERGE_PATCH
 from tests.controlplane.plane import ControlPlane
@@ -28,8 +30,12 @@ from tests.world import PATIENCE_SECONDS, World
 
 pytestmark = pytest.mark.anyio
 
-NEWS_SECONDS = 12.0
-"""How late an informer may see an edit: less than its pause would be after ten failures, 30 s."""
+NEWS_SECONDS = 3.0
+"""How late an informer may see an edit."""
+
+
+NUMBERS = count(1)
+"""No two changes and edits are the same."""
 
 
 class Watchers:
@@ -151,9 +157,8 @@ async def test_watch_recovers_after_each_crd_change(
         connect(str(plane.kubeconfig)) as kube,
         watching(plane.kubeconfig, edited.namespace) as watchers,
     ):
-        for number in range(1, 11):
-            await change_until_watches_end(plane, kube, resource, number)
-            await edit_and_wait(edited, watchers, resource, str(number))
+        for _ in range(10):
+            await change_and_see_an_edit(plane, kube, edited, watchers, resource, changes=1)
 
 
 @pytest.mark.slow
@@ -165,16 +170,31 @@ async def test_watch_recovers_after_many_crd_changes(
         connect(str(plane.kubeconfig)) as kube,
         watching(plane.kubeconfig, edited.namespace) as watchers,
     ):
-        for number in range(1, 11):
-            await change_until_watches_end(plane, kube, resource, number)
-        await edit_and_wait(edited, watchers, resource, "1")
+        await change_and_see_an_edit(plane, kube, edited, watchers, resource, changes=10)
 
 
-async def edit_and_wait(world: World, watchers: Watchers, resource: Resource, number: str) -> None:
-    await world.patch(resource, "m", {"metadata": {"labels": {"number": number}}})
-    async with asyncio.timeout(NEWS_SECONDS), asyncio.TaskGroup() as group:
-        group.create_task(watchers.controller_sees(resource, number))
-        group.create_task(watchers.webhook_sees(resource, number))
+async def change_and_see_an_edit(
+    plane: ControlPlane,
+    kube: Kube,
+    world: World,
+    watchers: Watchers,
+    resource: Resource,
+    changes: int,
+) -> None:
+    """Changes a CRD so often; the next edit of an object must be seen soon."""
+
+    async def change_often() -> None:
+        for _ in range(changes):
+            await change_until_watches_end(plane, kube, resource, next(NUMBERS))
+
+    async def edit() -> None:
+        number = str(next(NUMBERS))
+        await world.patch(resource, "m", {"metadata": {"labels": {"number": number}}})
+        async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+            group.create_task(watchers.controller_sees(resource, number))
+            group.create_task(watchers.webhook_sees(resource, number))
+
+    await soon(edit, NEWS_SECONDS, before=change_often)
 
 
 FAILURES = 7
