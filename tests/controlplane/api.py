@@ -16,6 +16,12 @@ APPLY = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 
+_UNLIMITED = httpx.Limits(
+    max_connections=None, max_keepalive_connections=None, keepalive_expiry=None
+)
+"""Threads share a client. Above a limit httpcore 1.0.9 closes a connection that another thread is
+about to use, and that thread's request fails with "Bad file descriptor"."""
+
 
 class Refused(Exception):
     """The API server answered with an error.
@@ -54,6 +60,7 @@ class Api:
             verify=ssl.create_default_context(cafile=str(ca_file)),
             headers={"Authorization": f"Bearer {token}", "User-Agent": "tests"},
             timeout=30,
+            limits=_UNLIMITED,
             trust_env=False,
         )
 
