@@ -210,7 +210,7 @@ def _library_errors(kube_config: Any, refused: type[Exception]) -> tuple[type[Ex
 def _environment_proxy(server: str) -> str | None:
     """Returns the proxy that ``HTTPS_PROXY`` and ``NO_PROXY`` configure.
 
-    aiohttp would determine it for every request in a thread, which costs more than the request.
+    Asking for it with every request would cost more than the request.
     """
     parts = urlsplit(server)
     if parts.hostname is None or proxy_bypass(parts.netloc):
