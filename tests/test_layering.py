@@ -103,8 +103,10 @@ LAYERS = {
     # prometheus_client: the type of the counters that app.metrics hands out.
     "webhook": Layer(
         ours=(*MEANING, "app.metrics"),
-        others=("fastapi", "httptools", "orjson", "prometheus_client"),
+        others=("httptools", "orjson", "prometheus_client"),
     ),
+    # pydantic: FastAPI's own types are told not to build their validators.
+    "webhook.router": Layer(others=("fastapi", "pydantic")),
     "certs": Layer(
         ours=("app.values", "app.errors", "app.kube", "app.cache"), others=("cryptography",)
     ),
