@@ -132,7 +132,9 @@ LAYERS = {
         ),
         others=("pydantic",),
     ),
-    "modelbooster.probes": Layer(ours=("app.metrics",), others=("starlette", "prometheus_client")),
+    "modelbooster.probes": Layer(
+        ours=("app.metrics", "app.values"), others=("starlette", "prometheus_client")
+    ),
     # Files and YAML belong to the command line.
     # Which pods wait for a rollout is decided in one place, for the controller and for files.
     "modelbooster.offline": Layer(ours=(*MEANING, "controller.plan"), others=("yaml", "orjson")),

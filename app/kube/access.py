@@ -14,13 +14,13 @@ import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from app.errors import UsageError
+from app.values.value import hashable_value, keyword_value
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ REREAD_SECONDS = 60
 """Interval of reading credentials again. The kubelet renews a token long before it expires."""
 
 
-@dataclass(frozen=True)
+@hashable_value
 class Access:
     """Address and credentials of a server.
 
@@ -122,7 +122,7 @@ class Credentials:
         return self._access
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_value
 class _Source:
     """The content of a kubeconfig, or of a pod's service account."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -10,9 +9,10 @@ from app.errors import Garbled
 from app.kube.connection import Response
 from app.kube.responses import decoded, error_from_event, error_from_response
 from app.values.meta import Object, Resource
+from app.values.value import value
 
 
-@dataclass(frozen=True)
+@value
 class ObjectList:
     """The objects of a kind, and the resource version of the collection at which they were read."""
 
@@ -27,7 +27,7 @@ class Event(NamedTuple):
     object: Object
 
 
-@dataclass(frozen=True)
+@value
 class ApiDocument:
     """A response of discovery or OpenAPI.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from app.values.value import hashable_value
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class Result:
     """How a pass ended.
 
