@@ -21,6 +21,8 @@ import json
 from collections.abc import Collection, Iterable
 from typing import Any
 
+import orjson
+
 from app.apis.kinds import DELETION_PROTECTION, REVISION, WORKLOAD
 from app.model.children import Desired, revision
 from app.values.meta import Object, annotations_of, labels_of, uid_of
@@ -53,6 +55,12 @@ NOT_FOR_PODS = frozenset(
 
 NOT_FOR_WORKER_PODS = frozenset({"replicas"})
 """The same for the workers of a backend. Kthena scales a role without restarting its pods."""
+
+MAX_TEMPLATES = 1024
+"""Templates whose hash is remembered, at some 150 bytes each: a pass asks for it several times."""
+
+_template_hashes: dict[bytes, str] = {}
+"""The hash of each template, by SHA-256 of its JSON with sorted keys; the oldest first."""
 
 
 def pod_inputs(booster: Object) -> dict[str, str]:
@@ -87,8 +95,15 @@ def template_hash(template: Object) -> str:
     empty and zero values, and the default protocol of a port. Neither do replicas of roles and the
     gang policy, which restart no pods.
     """
-    roles = [_without(role, {"replicas"}) for role in template.get("roles") or ()]
-    return revision(_significant({**_without(template, {"gangPolicy"}), "roles": roles}))
+    digest = hashlib.sha256(orjson.dumps(template, option=orjson.OPT_SORT_KEYS)).digest()
+    found = _template_hashes.get(digest)
+    if found is None:
+        roles = [_without(role, {"replicas"}) for role in template.get("roles") or ()]
+        found = revision(_significant({**_without(template, {"gangPolicy"}), "roles": roles}))
+        if len(_template_hashes) >= MAX_TEMPLATES:
+            del _template_hashes[next(iter(_template_hashes))]
+        _template_hashes[digest] = found
+    return found
 
 
 def is_new_template(wanted: Desired, live: Object) -> bool:

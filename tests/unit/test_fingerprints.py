@@ -14,7 +14,9 @@ from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
 from app.values.meta import Object
+from controller.plan import fingerprints
 from controller.plan.fingerprints import (
+    MAX_TEMPLATES,
     NOT_FOR_PODS,
     NOT_FOR_WORKER_PODS,
     pod_inputs,
@@ -49,6 +51,18 @@ def test_hashes_are_the_same_in_every_version() -> None:
         ],
     }
     assert template_hash(template) == PINNED_TEMPLATE
+
+
+def test_a_hash_is_the_same_when_it_is_remembered_and_when_it_was_forgotten() -> None:
+    first = {"roles": [{"name": "leader", "replicas": 1}], "gangPolicy": {"minRoleReplicas": {}}}
+    before = template_hash(first)
+    assert template_hash(first) == before
+    assert template_hash({**first, "gangPolicy": {"x": 1}}) == before
+    assert template_hash({**first, "restartGracePeriodSeconds": 9}) != before
+    for number in range(MAX_TEMPLATES):
+        template_hash({"roles": [], "restartGracePeriodSeconds": number + 10})
+    assert len(fingerprints._template_hashes) == MAX_TEMPLATES
+    assert template_hash(first) == before
 
 
 @pytest.mark.parametrize(
