@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -10,6 +11,9 @@ from app.errors import Garbled
 from app.kube.connection import Response
 from app.kube.responses import decoded, error_from_event, error_from_response
 from app.values.meta import Object, Resource
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.~/-]")
+"""What a path must not contain unquoted. Names of objects hardly ever do, and quoting is slow."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ def path_to(
     resource: Resource, namespace: str | None, name: str | None = None, subresource: str = ""
 ) -> str:
     """Returns the URL path of a collection, an object, or a subresource."""
-    path = quote(resource.path(namespace, name))
+    path = resource.path(namespace, name)
+    if _UNSAFE.search(path):
+        path = quote(path)
     return f"{path}/{subresource}" if subresource else path
 
 
@@ -63,8 +69,18 @@ def json_of(response: Response) -> Object:
         ApiError: the response has another status.
         Garbled: the body is not a JSON object.
     """
+    check_status(response)
+    return decoded(response.body)
+
+
+def check_status(response: Response) -> None:
+    """Returns if the status of a response is 2xx.
+
+    Raises:
+        ApiError: it is another one.
+    """
     if 200 <= response.status < 300:
-        return decoded(response.body)
+        return
     raise error_from_response(response.status, response.body, response.headers.get("retry-after"))
 
 

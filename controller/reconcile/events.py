@@ -66,7 +66,7 @@ class EventRecorder:
         while True:
             event = await self._queue.get()
             try:
-                await self._kube.create(EVENT, event)
+                await self._kube.post(EVENT, event)
             except (ApiError, Unreachable, LeadershipLost) as exc:
                 log.info("could not send an Event (%s): %s", exc, event["note"])
             finally:
