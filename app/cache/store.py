@@ -30,9 +30,10 @@ class Store:
     Args:
         indexes: index functions by name.
         facts: returns values of an object that can be read without decompressing it.
-        max_uncompressed: how many objects stay uncompressed; None for all.
+        max_uncompressed: how many objects stay uncompressed after they were read; None for all.
         whole: returns whether the installed schema kept all fields of an object. A pruned object
             never replaces a whole one of the same version.
+        max_fresh: how many objects stay uncompressed after they changed.
     """
 
     def __init__(
@@ -41,11 +42,12 @@ class Store:
         facts: Callable[[Object], Any] = no_facts,
         max_uncompressed: int | None = MAX_UNCOMPRESSED,
         whole: Callable[[Object], bool] = always_whole,
+        max_fresh: int = MAX_UNCOMPRESSED,
     ) -> None:
         self.is_listed = False
         """Whether all objects have been listed at least once."""
         self._rules = dict(indexes or {})
-        self._factory = RecordFactory(self._rules, facts, max_uncompressed, whole)
+        self._factory = RecordFactory(self._rules, facts, max_uncompressed, whole, max_fresh)
         self._records: dict[Key, Record] = {}
         # Most values have one record; a tuple of one takes a quarter of the memory of a dict.
         self._index: dict[Entry, tuple[Record, ...]] = {}
@@ -123,7 +125,7 @@ class Store:
             changes = [Delta(old, new)] if is_same else [Delta(old, None), Delta(None, new)]
             self._discard(old)
         self._note_stored(new)
-        self._factory.touch(new)
+        self._factory.keep(new)
         self._records[new.key] = new
         _add(self._index, new)
         return changes
