@@ -130,7 +130,7 @@ class RecordFactory:
     ) -> None:
         self.compressor = Compressor()
         self._rules = rules
-        self._facts = facts
+        self.facts = facts
         self.whole = whole
         self._max_uncompressed = max_uncompressed
         self._max_fresh = max_fresh
@@ -140,7 +140,7 @@ class RecordFactory:
     def record(self, obj: Object) -> Record:
         """Returns the record of an object. The object must not be changed any more."""
         entries = {(name, intern(v)): None for name, rule in self._rules.items() for v in rule(obj)}
-        return Record(self, obj, tuple(entries), self._facts(obj), self.whole(obj))
+        return Record(self, obj, tuple(entries), self.facts(obj), self.whole(obj))
 
     def keep(self, record: Record) -> None:
         """Keeps the record of an object that has changed uncompressed for a while."""
