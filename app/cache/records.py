@@ -20,7 +20,7 @@ Entry = tuple[str, str]
 MAX_UNCOMPRESSED = 40
 """Uncompressed objects of a store. One takes about as much memory as 60 compressed ones."""
 
-MAX_FRESH = 256
+MAX_FRESH = 512
 """Objects of a store that stay uncompressed after a watch event, besides those read last.
 
 A pass, or several, follow each event. This many can wait for theirs without being compressed,
