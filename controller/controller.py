@@ -39,8 +39,7 @@ CLEANUP_SECONDS = 15.0
 GC_THRESHOLDS = (50_000, 10, 10)
 """Arguments of ``gc.set_threshold``.
 
-A pass creates thousands of objects, hardly any in cycles. The default costs 10 % of the CPU, and a
-fifth of these 2 %."""
+A pass creates thousands of objects, hardly any in cycles. The default costs 10 % of the CPU."""
 
 WAIT_FOR_PODS_SECONDS = 5.0
 """How long the workers wait for the list of pods, which only explain why a backend is not ready."""

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
-
-import orjson
 
 from app.apis.definition import is_unpruned
 from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
@@ -18,6 +15,7 @@ from app.cache.store import Store
 from app.kube import Kube
 from app.lookup import INDEXES, Indexer, StoreLookup
 from app.metrics import Metrics
+from app.model.digests import content_digest
 from app.values.meta import Key, Object, Resource
 
 MAX_SYNC_SECONDS = 10.0
@@ -156,5 +154,4 @@ def _digest(slim: Object) -> bytes:
     Most events show a new status, and nothing that the rules read.
     """
     metadata = {k: v for k, v in slim["metadata"].items() if k not in _NOT_READ}
-    text = orjson.dumps((metadata, slim.get("spec"), slim.get("status")))
-    return hashlib.sha256(text).digest()[:16]
+    return content_digest((metadata, slim.get("spec"), slim.get("status")))[:16]

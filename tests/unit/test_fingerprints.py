@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from app.apis.kinds import MODEL_SERVING
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
+from app.model.digests import standard_json
 from app.values.meta import Object
 from controller.plan import fingerprints
 from controller.plan.fingerprints import (
@@ -51,6 +55,25 @@ def test_hashes_are_the_same_in_every_version() -> None:
         ],
     }
     assert template_hash(template) == PINNED_TEMPLATE
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), VALUES, max_size=3))
+@example({"a": "\x7f"})
+@example({"a": 1e16, "b": -0.0})
+@example({"a": [1.5]})
+@example({"a": 2**70})
+@example({"\ud800": 1})
+@example({"a": "\b\f\n\r\t\x00\x1f<>&/\u2028"})
+def test_what_is_hashed_of_inputs_is_what_json_dumps_writes(inputs: dict[str, Any]) -> None:
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
+    assert standard_json(inputs) == text.encode()
 
 
 def test_a_hash_is_the_same_when_it_is_remembered_and_when_it_was_forgotten() -> None:
