@@ -159,7 +159,7 @@ class Transport:
         """Waits for the rate limit; returns the access to use."""
         if self._bucket is not None and not request.is_urgent:
             await asyncio.sleep(self._bucket.reserve())
-        return await self._credentials.current()
+        return self._credentials.cached or await self._credentials.current()
 
     async def _authenticated(
         self, access: Access, once: Callable[[Access], Awaitable[_AnyResponse]]
