@@ -22,7 +22,7 @@ from app.kube.connection import Endpoint, Response
 from app.kube.pool import ConnectionPool
 from app.kube.request import REQUEST_SECONDS, Request, serialize
 from app.kube.responses import error_from_response
-from app.kube.streams.connection import Opened, body_of, read_within
+from app.kube.streams.connection import Opened, read_within, whole_of
 
 if TYPE_CHECKING:
     from app.kube.streams.proxied import ProxiedClient
@@ -147,9 +147,9 @@ class Transport:
                     self._count(request.method, access, str(response.status), started)
                 if response.status != 200:
                     async with asyncio.timeout(REQUEST_SECONDS):
-                        body = await body_of(response)
-                    retry_after = response.headers.get("retry-after")
-                    raise error_from_response(response.status, body, retry_after)
+                        whole = await whole_of(response)
+                    retry_after = whole.headers.get("retry-after")
+                    raise error_from_response(whole.status, whole.body, retry_after)
                 until = opening + request.seconds
                 while piece := await read_within(response, until, request.silence_seconds):
                     yield piece
@@ -162,7 +162,7 @@ class Transport:
         """Waits for the rate limit; returns the access to use."""
         if self._bucket is not None and not request.is_urgent:
             await asyncio.sleep(self._bucket.reserve())
-        return await self._credentials.current()
+        return self._credentials.cached or await self._credentials.current()
 
     async def _authenticated(
         self, access: Access, once: Callable[[Access], Awaitable[_AnyResponse]]
@@ -189,30 +189,37 @@ class Transport:
         left = guard() if guard is not None else None
         seconds = request.seconds if left is None else min(request.seconds, left)
         try:
-            async with asyncio.timeout(seconds):
-                if guard is None:
-                    return await self._exchange(request, access)
-                async with self._writes:
-                    return await self._exchange(request, access)
+            if guard is None:
+                return await self._exchange(request, access, seconds)
+            if self._writes.locked():
+                began = time.monotonic()
+                async with asyncio.timeout(seconds):
+                    await self._writes.acquire()
+                seconds = max(0.0, seconds - (time.monotonic() - began))
+            else:
+                await self._writes.acquire()
+            try:
+                return await self._exchange(request, access, seconds)
+            finally:
+                self._writes.release()
         except TimeoutError:
             self._pool.drop_idle()
             raise
 
-    async def _exchange(self, request: Request, access: Access) -> Response:
+    async def _exchange(self, request: Request, access: Access, seconds: float) -> Response:
         if access.proxy is not None:
-            with closing(await self._open(request, access)) as response:
-                headers = dict(response.headers)
-                return Response(response.status, await body_of(response), headers)
-        head_and_body = serialize(request, access.server, self._headers_of(request, access))
-        return await self._pool.send(_endpoint(access), head_and_body)
+            async with asyncio.timeout(seconds):
+                return await whole_of(await self._open(request, access))
+        content = serialize(request, access.server, self._headers_of(request, access))
+        return await self._pool.send(_endpoint(access), content, seconds)
 
     async def _open(self, request: Request, access: Access) -> Opened:
         headers = self._headers_of(request, access)
         async with asyncio.timeout(min(request.seconds, REQUEST_SECONDS)):
             if access.proxy is not None:
                 return await self._through_proxy().open(request, access, headers)
-            head_and_body = serialize(request, access.server, headers)
-            return await self._pool.open(_endpoint(access), head_and_body)
+            content = serialize(request, access.server, headers)
+            return await self._pool.open(_endpoint(access), content)
 
     def _through_proxy(self) -> ProxiedClient:
         if self._proxied is None:

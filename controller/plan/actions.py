@@ -11,7 +11,7 @@ from typing import NamedTuple
 from app.apis.kinds import CHILDREN
 from app.model.children import Desired
 from app.values.meta import Object, Resource
-from app.values.value import hashable_value, value
+from app.values.value import value
 
 NO_VERSION = "1"
 """A resource version that no object has. An apply with it creates the object, or fails with 409."""
@@ -59,7 +59,7 @@ class Apply:
         return ChildRef.of(self.child)
 
 
-@hashable_value
+@value
 class TakeOver:
     """Take over fields from other field managers, then apply the child."""
 
@@ -71,7 +71,7 @@ class TakeOver:
         return ChildRef.of(self.child)
 
 
-@hashable_value
+@value
 class Delete:
     """Delete the object with this name and uid."""
 
@@ -85,7 +85,7 @@ class Delete:
         return ChildRef(self.resource.kind, self.name)
 
 
-@hashable_value
+@value
 class DeleteUnlabeled:
     """Read a child that may have lost our label, and delete it if it is obsolete.
 
@@ -101,7 +101,7 @@ class DeleteUnlabeled:
         return ChildRef(self.resource.kind, self.name)
 
 
-@hashable_value
+@value
 class Recreate:
     """Delete a child and create it again, because an immutable field has to change."""
 
@@ -114,7 +114,7 @@ class Recreate:
         return self.create.ref
 
 
-@hashable_value
+@value
 class WaitForDeletion:
     """Wait until the object with the child's name is deleted.
 
@@ -148,7 +148,7 @@ Deletion = Delete | DeleteUnlabeled
 """What a pass does about one obsolete child."""
 
 
-@hashable_value
+@value
 class Plan:
     """The actions of one pass; false if there are none.
 

@@ -27,7 +27,7 @@ from app.apis.kinds import MODEL_SERVING, REGISTRY_MANAGED_BY, REVISION
 from app.convert.gang import keep_gang_policy
 from app.model.children import Desired
 from app.values.meta import Object, annotations_of, labels_of
-from app.values.value import hashable_value
+from app.values.value import value
 from controller.plan.actions import ChildAction, ChildRef, DeleteUnlabeled, Plan, Recreate
 from controller.plan.fingerprints import (
     POD_INPUTS,
@@ -44,7 +44,7 @@ ALLOW, HOLD = "allow", "hold"
 """Values of the annotation ``ROLLOUT``."""
 
 
-@hashable_value
+@value
 class UnrequestedRestarts:
     """The writes of a plan that would restart pods although the user did not ask for other pods.
 

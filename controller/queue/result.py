@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app.values.value import hashable_value
+from app.values.value import value
 
 
-@hashable_value
+@value
 class Result:
     """How a pass ended.
 

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from app.apis.reasons import Reason
-from app.values.value import hashable_value
+from app.values.value import value
 from controller.status.download_status import failure_text
 from controller.status.readiness import BackendReport, Readiness
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
 
-@hashable_value
+@value
 class ConditionValue:
     """Status, reason and message of a condition."""
 
@@ -27,7 +27,7 @@ class ConditionValue:
     message: str
 
 
-@hashable_value
+@value
 class ConditionSet:
     """The conditions after one pass.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Protocol
 
-from app.kube.connection import Connection, Endpoint, Response
+from app.kube.connection import Connection, Endpoint, Headers, Response
 
 READ_AHEAD_BYTES = 1 << 20
 """No more is read from the socket while this much waits for its reader."""
@@ -53,12 +54,13 @@ async def read_within(response: Opened, until: float, silence_seconds: float | N
         return await response.read()
 
 
-async def body_of(response: Opened) -> bytes:
-    """Returns the whole body of a response, without a time limit."""
+async def whole_of(response: Opened) -> Response:
+    """Returns a response with its whole body, without a time limit, and closes it."""
     pieces = []
-    while piece := await response.read():
-        pieces.append(piece)
-    return b"".join(pieces)
+    with closing(response):
+        while piece := await response.read():
+            pieces.append(piece)
+    return Response(response.status, b"".join(pieces), response.headers)
 
 
 class StreamConnection(Connection):
@@ -145,7 +147,7 @@ class StreamConnection(Connection):
         super().on_headers_complete()
         if self._is_streaming and self._in_body and self._response and not self._response.done():
             status = self._parser.get_status_code()
-            self._response.set_result(Response(status, b"", self._headers))
+            self._response.set_result(Response(status, b"", Headers(self._headers)))
 
     def on_body(self, piece: bytes) -> None:
         """Takes a piece of the body, and pauses the server if there are many."""
