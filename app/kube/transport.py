@@ -148,8 +148,7 @@ class Transport:
                 if response.status != 200:
                     async with asyncio.timeout(REQUEST_SECONDS):
                         whole = await whole_of(response)
-                    retry_after = whole.headers.get("retry-after")
-                    raise error_from_response(whole.status, whole.body, retry_after)
+                    raise error_from_response(*whole[:2], whole.headers.get("retry-after"))
                 until = opening + request.seconds
                 while piece := await read_within(response, until, request.silence_seconds):
                     yield piece
@@ -218,8 +217,8 @@ class Transport:
         async with asyncio.timeout(min(request.seconds, REQUEST_SECONDS)):
             if access.proxy is not None:
                 return await self._through_proxy().open(request, access, headers)
-            content = serialize(request, access.server, headers)
-            return await self._pool.open(_endpoint(access), content)
+            whole = serialize(request, access.server, headers)
+            return await self._pool.open(_endpoint(access), whole)
 
     def _through_proxy(self) -> ProxiedClient:
         if self._proxied is None:

@@ -33,8 +33,8 @@ def hashable_value(cls: type[_Class]) -> type[_Class]:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def keyword_value(cls: type[_Class]) -> type[_Class]:
-    """Does the same as ``value`` for a class whose fields are given by name."""
-    return made_value(cls, kw_only=True)
+    """Does the same as ``hashable_value`` for a class whose fields are given by name."""
+    return made_value(cls, is_hashable=True, kw_only=True)
 
 
 def made_value(
