@@ -8,6 +8,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import yaml
@@ -24,13 +25,16 @@ from tests.controlplane import crds
 from tests.controlplane.api import JSON_PATCH, Api, Refused
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import RELEASE, eventually
+from tests.verdicts import in_default_words
 from tests.world import Admin
 from webhook.server import VALIDATE, serve_https, webhook_app
 from webhook.tls import ServingContext
 
 
 def apply(kubectl: Kubectl, obj: Object, *flags: str) -> Ran:
-    return kubectl("apply", *flags, "-f", "-", stdin=yaml.safe_dump(obj))
+    """Applies an object; a refusal reads as from Kubernetes 1.34, whichever this is."""
+    done = kubectl("apply", *flags, "-f", "-", stdin=yaml.safe_dump(obj))
+    return replace(done, stderr=in_default_words(done.stderr))
 
 
 def ensure_namespace(api: Api, name: str) -> None:
