@@ -14,6 +14,7 @@ import sys
 
 from modelbooster.cli.commands import overview, program_name
 from modelbooster.cli.garbage import collect_rarely
+from modelbooster.supervise import is_parent, supervise
 
 
 def run() -> None:
@@ -23,6 +24,8 @@ def run() -> None:
     try:
         if sys.argv[1:] in (["--help"], ["-h"]):
             print(overview(program_name(sys.argv[0])), end="")
+        elif is_parent(sys.argv):
+            sys.exit(supervise())
         else:
             from modelbooster.cli.main import main
 

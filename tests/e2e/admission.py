@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from app.validation import Context
 from app.values.meta import Object
 from certs.objects import VALIDATING
 from certs.pki import new_authority, new_leaf
+from modelbooster.parts.tasks import listen
 from tests.builders import backend, booster_object
 from tests.conftest import Kubectl, Ran
 from tests.controlplane import crds
@@ -90,24 +90,23 @@ def also_asked(plane: ControlPlane, namespace: str, context: Context) -> Iterato
     authority = new_authority("test", now, timedelta(days=1))
     serving, loop = ServingContext(), asyncio.new_event_loop()
     serving.use(new_leaf(authority, ["localhost"], now, timedelta(days=1)))
-    stopping, port = asyncio.Event(), queue.SimpleQueue[int]()
+    stopping, listening = asyncio.Event(), listen("127.0.0.1", 0)
+    port = listening.getsockname()[1]
     metrics = Metrics()
     answering = serve_https(
         webhook_app(lambda: context, metrics),
         metrics,
-        host="127.0.0.1",
-        port=0,
+        listening=listening,
         serving=serving,
         stopping=stopping,
         drain_seconds=0,
-        on_listening=port.put,
     )
     thread = threading.Thread(target=lambda: (loop.run_until_complete(answering), loop.close()))
     thread.start()
     hook = {
         "name": "also-asked.tests.example.com",
         "clientConfig": {
-            "url": f"https://localhost:{port.get(timeout=30)}{VALIDATE}",
+            "url": f"https://localhost:{port}{VALIDATE}",
             "caBundle": b64encode(authority.cert).decode(),
         },
         "rules": [
