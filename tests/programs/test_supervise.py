@@ -24,11 +24,12 @@ if given.listening >= 0:
     listening = socket.socket(fileno=given.listening)
 else:
     listening = socket.create_server(("127.0.0.1", 0))
-print(given.restarts, given.reason, listening.getsockname()[1], flush=True)
 if how == "ready":
     given.keep(listening)
 if end == "told":
     signal.signal(signal.SIGTERM, lambda *_: (listening.close(), print("closed", flush=True)))
+print(given.restarts, given.reason, listening.getsockname()[1], flush=True)
+if end == "told":
     sys.stdin.read()
     sys.exit(7)
 code = int(end)
