@@ -165,11 +165,11 @@ class _Family:
         The child closes its port when it has drained, so it must not stay open here.
         """
         self.is_told = True
+        if self._channel is not None and (kept := _received(self._channel)) >= 0:
+            os.close(kept)
         if self._child:
             with suppress(ProcessLookupError):
                 os.kill(self._child, number)
-        if self._channel is not None and (kept := _received(self._channel)) >= 0:
-            os.close(kept)
 
     def _start(self, given: Inheritance) -> None:
         """Starts a child, in a process group of its own: a terminal would signal both of us."""
