@@ -114,6 +114,9 @@ class Run:
         source = _connected(self._settings)
         listing = with_retries(source.listing, self._stop.event, f"listing {self._settings.source}")
         self._check(listing)
+        there = (f"{target}/{file.path}" for file in listing.files)
+        if not all(map(os.path.isfile, there)):
+            return False  # so nothing need be hashed
         kept = kept_files(self._place, self._settings.request, listing, source, self._stop.event)
         if len(kept) < len(listing.files):
             return False

@@ -225,6 +225,9 @@ def test_a_whole_folder_of_another_user_is_used_as_it_is(
     (folder / "config.json").write_bytes(FILES["config.json"][::-1])
     with pytest.raises(DownloadError, match="Not a directory"):
         here()
+    (folder / "config.json").unlink()
+    with pytest.raises(DownloadError, match="Not a directory"):
+        here()
 
 
 def test_a_folder_is_filled_where_its_parent_is_not_writable(
