@@ -166,7 +166,7 @@ def _model_of(old: Object, context: Context) -> Model | None:
     return canonical(booster, default_scheduler_name=context.options.default_scheduler_name)
 
 
-_BACKEND = re.compile(r"spec\.backend(?:s\[([0-9]+)\])?(?=[.\[]|$)")
+_BACKEND = r"spec\.backend(?:s\[([0-9]+)\])?(?=[.\[]|$)"
 
 
 def _new_faults(
@@ -180,7 +180,7 @@ def _new_faults(
 def _fault_identity(fault: FieldError, obj: Object) -> tuple[str, str]:
     """Returns path and message of a fault; the path has the backend's name instead of its index."""
     path = str(fault.path)
-    match = _BACKEND.match(path)
+    match = re.match(_BACKEND, path)
     if match is None:
         return path, fault.message
     spec = as_dict(obj.get("spec"))
