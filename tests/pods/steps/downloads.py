@@ -15,6 +15,8 @@ import httpx
 from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVING
 from app.convert.pods.downloads import CACHE_OWNER, MODEL_DOWNLOADER, USER
 from app.values.meta import Object, Resource
+from downloader.cache import commands
+from downloader.paths import WORK
 from tests.builders import backend, booster_object, worker
 from tests.downloader.hub import NAME as MODEL
 from tests.downloader.hub import Hub
@@ -64,6 +66,7 @@ def once_on_a_node(stage: Stage) -> None:
     """The hub sends each byte once, the status tells how far it is, and both pods serve."""
     # The machine's own /mnt is not touched: these namespaces have one of their own.
     subprocess.run(["mount", "-t", "tmpfs", "none", str(CACHE.parent)], check=True)
+    _check_handing_over()
     stage.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
     admin = Admin(stage.api, NAMESPACE)
     with Hub(dict(FILES), host=HOST) as hub:
@@ -147,6 +150,24 @@ def _check_owners(folder: Path) -> None:
     owners = {path: os.stat(path).st_uid for path in (CACHE, folder, *folder.rglob("*"))}
     if owners.pop(CACHE) != 0 or set(owners.values()) != {USER}:
         raise StepFailed(f"{CACHE} belongs to {os.stat(CACHE).st_uid}, the rest to {owners}")
+
+
+def _check_handing_over() -> None:
+    """Checks that files that root left in the folder of a model change hands, and no others."""
+    cache = CACHE.parent / "filled"
+    folder = cache / "m"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub/file").touch()
+    for name in ("linked", "named"):
+        (cache / name).touch()
+    (folder / "link").symlink_to(cache / "linked")
+    os.link(cache / "named", folder / "second-name")
+    commands.run(["prepare", "--user", str(USER), str(folder)])
+    given = (folder, folder / "sub", folder / "sub/file", cache / WORK / "m")
+    kept = (cache, cache / "linked", cache / "named", cache / WORK)
+    owners = {path: os.stat(path).st_uid for path in (*given, *kept)}
+    if owners != dict.fromkeys(given, USER) | dict.fromkeys(kept, 0):
+        raise StepFailed(f"the folder of a model was not handed over as it must be: {owners}")
 
 
 def _is_ready(pod: Object) -> bool:
