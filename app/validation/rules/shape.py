@@ -95,7 +95,7 @@ def lora_names_differ_within_backend(inputs: RuleInputs) -> Iterator[FieldError]
     for path, backend in inputs.all_backends:
         adapters = backend.lora_adapters
         if adapters and len({adapter.name for adapter in adapters}) < len(adapters):
-            yield _fault(R8, path)
+            yield _fault(R8, path.child("loraAdapters"))
 
 
 def grace_period_in_range(inputs: RuleInputs) -> Iterator[FieldError]:
@@ -138,7 +138,7 @@ def panic_policy_is_absent(inputs: RuleInputs) -> Iterator[FieldError]:
     for path, policy in policies(inputs):
         up = policy.behavior.scale_up if policy.behavior else None
         if up is not None and up.panic_policy is not None:
-            yield _fault(R9, path)
+            yield _fault(R9, path.child("behavior"))
 
 
 def behavior_is_absent(inputs: RuleInputs) -> Iterator[FieldError]:
@@ -152,7 +152,7 @@ def behavior_is_absent(inputs: RuleInputs) -> Iterator[FieldError]:
             continue
         up = behavior.scale_up
         if behavior.scale_down is not None if up is None else up.panic_policy is None:
-            yield _fault(R10, path)
+            yield _fault(R10, path.child("behavior"))
 
 
 def _fault(rule: CelRule, at: Path, value: Any = None) -> FieldError:
