@@ -125,11 +125,11 @@ R7 = CelRule(
     field="workers",
 )
 R8 = CelRule(
-    at="Backend.loraAdapters",
-    # The names are read once each, and not at all of a single adapter.
-    rule="size(self) < 2 || [self.map(x, x.name)].all(names, "
+    at="Backend",  # not loraAdapters: Kubernetes 1.34 would say "array" instead of "object"
+    rule="[self.?loraAdapters.orValue([]).map(x, x.name)].all(names, "
     "names.all(n, names.exists_one(m, m == n)))",
     message="lora name must be unique within the backend",
+    field="loraAdapters",
 )
 R11 = CelRule(
     at="Backend.scaleToZeroGracePeriod",

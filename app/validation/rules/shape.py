@@ -95,7 +95,7 @@ def lora_names_differ_within_backend(inputs: RuleInputs) -> Iterator[FieldError]
     for path, backend in inputs.all_backends:
         adapters = backend.lora_adapters
         if adapters and len({adapter.name for adapter in adapters}) < len(adapters):
-            yield _fault(R8, path.child("loraAdapters"))
+            yield _fault(R8, path)
 
 
 def grace_period_in_range(inputs: RuleInputs) -> Iterator[FieldError]:
