@@ -179,7 +179,7 @@ def test_rules_stand_where_they_belong_and_nowhere_else() -> None:
         "ModelBooster": [""],
         "Spec": [".spec"],
         "Backend": backends,
-        "Behavior": [f"{path}.autoscalingPolicy.behavior" for path in (*backends, ".spec")],
+        "AutoscalingPolicySpec": [f"{path}.autoscalingPolicy" for path in (*backends, ".spec")],
         "Backend.scaleToZeroGracePeriod": [f"{path}.scaleToZeroGracePeriod" for path in backends],
     }
     assert places == {rule.message: wanted[rule.at] for rule in CEL_RULES}

@@ -138,7 +138,7 @@ def panic_policy_is_absent(inputs: RuleInputs) -> Iterator[FieldError]:
     for path, policy in policies(inputs):
         up = policy.behavior.scale_up if policy.behavior else None
         if up is not None and up.panic_policy is not None:
-            yield _fault(R9, path.child("behavior"))
+            yield _fault(R9, path)
 
 
 def behavior_is_absent(inputs: RuleInputs) -> Iterator[FieldError]:
@@ -152,7 +152,7 @@ def behavior_is_absent(inputs: RuleInputs) -> Iterator[FieldError]:
             continue
         up = behavior.scale_up
         if behavior.scale_down is not None if up is None else up.panic_policy is None:
-            yield _fault(R10, path.child("behavior"))
+            yield _fault(R10, path)
 
 
 def _fault(rule: CelRule, at: Path, value: Any = None) -> FieldError:
