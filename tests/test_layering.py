@@ -66,8 +66,9 @@ LAYERS = {
     "app.errors": Layer(ours=("app.values", "app.apis.reasons")),
     # typing_extensions: the TypedDict that pydantic can read on Python 3.11.
     "app.apis": Layer(ours=("app.values",), others=("pydantic", "typing_extensions")),
-    # What the engines themselves accept; it knows nothing of ModelBoosters.
-    "app.engines": Layer(),
+    # What the engines themselves accept; it knows nothing of ModelBoosters. Its types are values,
+    # because commands wait for each frozen dataclass.
+    "app.engines": Layer(ours=("app.values",)),
     # The catalogue: models as data, the memory that they need, and ModelBoosters made of templates.
     # yaml: its files, read by ``make generate`` and by the tests; the program reads their index.
     "app.catalog": Layer(ours=(*VOCABULARY, "app.engines"), others=("pydantic", "yaml")),

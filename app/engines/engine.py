@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from app.engines.history import CAME, GONE
@@ -14,7 +13,6 @@ from app.engines.table import Flag, Table, releases, table
 ENGINES = ("vllm", "sglang")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Engine:
     """The engine of a worker. ``engine_of`` returns the same object for the same arguments.
 
@@ -26,10 +24,15 @@ class Engine:
         above: the next newer table, if the release lies between two.
     """
 
-    name: str
-    release: Release | None
-    table: Table
-    above: Table | None = None
+    __slots__ = ("above", "name", "release", "table")
+
+    def __init__(
+        self, name: str, release: Release | None, table: Table, above: Table | None = None
+    ) -> None:
+        self.name = name
+        self.release = release
+        self.table = table
+        self.above = above
 
     @property
     def assumed(self) -> bool:

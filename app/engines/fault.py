@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from app.values.value import hashable_value
 
 
 class Wrong(StrEnum):
@@ -31,7 +32,7 @@ class Wrong(StrEnum):
     """The engine announces that the flag will go."""
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class Fault:
     """A fault of one key.
 

@@ -7,20 +7,20 @@ import re
 from app.engines.release import Release, plain_release, read_release
 
 _NAMES = {
-    "vllm": re.compile(r"vllm-(openai|cpu-release-repo|tpu)(-[a-z0-9-]+)?", re.ASCII),
-    "sglang": re.compile(r"sglang", re.ASCII),
+    "vllm": r"vllm-(openai|cpu-release-repo|tpu)(-[a-z0-9-]+)?",
+    "sglang": r"sglang",
 }
 """Last parts of the repositories that the engines' own projects publish, and of their mirrors."""
 
 _USUAL_NAMES = {"vllm": "vllm-openai", "sglang": "sglang"}
 """The most frequent of them."""
 
-_ASCEND = re.compile(r"vllm-ascend(-[a-z0-9-]+)?", re.ASCII)
+_ASCEND = r"vllm-ascend(-[a-z0-9-]+)?"
 """A plugin for vLLM that is released under the number of the vLLM that it needs."""
 
-_TAG = re.compile(r"v?(\d+\.\d+\.\d+(?:\.\d+)?(?:\.?(?:post|rc)\d+)?)(?:[-_+.][\w.+-]*)?", re.ASCII)
-_PRE_RELEASE = re.compile(r"rc\d+$")
-_INNER = re.compile(r"(?:^|[-_])(vllm|sglang)[-_]v?(\d+\.\d+\.\d+)(?![\d.])", re.ASCII)
+_TAG = r"v?(\d+\.\d+\.\d+(?:\.\d+)?(?:\.?(?:post|rc)\d+)?)(?:[-_+.][\w.+-]*)?"
+_PRE_RELEASE = r"rc[0-9]+$"
+_INNER = r"(?:^|[-_])(vllm|sglang)[-_]v?([0-9]+\.[0-9]+\.[0-9]+)(?![0-9.])"
 """A tag that names the engine with its release, as those of ``rocm/vllm`` do."""
 
 
@@ -47,17 +47,17 @@ def release_of_image(engine: str, image: str) -> Release | None:
     last = path.rpartition("/")[2]
     if last == _USUAL_NAMES.get(engine) and (found := plain_release(tag)) is not None:
         return found
-    for inner, number in _INNER.findall(tag) if engine in tag else ():
+    for inner, number in re.findall(_INNER, tag) if engine in tag else ():
         if inner == engine:
             return read_release(number)
     known = _NAMES.get(engine)
     ascend = False
-    if known is None or known.fullmatch(last) is None:
-        ascend = engine == "vllm" and _ASCEND.fullmatch(last) is not None
+    if known is None or re.fullmatch(known, last) is None:
+        ascend = engine == "vllm" and re.fullmatch(_ASCEND, last) is not None
         if not ascend:
             return None
-    match = _TAG.fullmatch(tag)
+    match = re.fullmatch(_TAG, tag, re.ASCII)
     if match is None:
         return None
     # A release candidate of the plugin is one of the plugin only.
-    return read_release(_PRE_RELEASE.sub("", match[1]) if ascend else match[1])
+    return read_release(re.sub(_PRE_RELEASE, "", match[1]) if ascend else match[1])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
+
+from app.values.value import hashable_value
 
 _TEXT = re.compile(
     r"v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?(?:\.(\d{1,6}))?(?:\.?(dev|a|b|rc|post)(\d{1,6}))?",
@@ -13,7 +15,7 @@ _TEXT = re.compile(
 _STAGES = {"dev": -4, "a": -3, "b": -2, "rc": -1, "0": 0, "post": 1}
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@hashable_value
 class Release:
     """A release; ``0.9.2rc1`` comes before ``0.9.2``, and ``0.9.2.post1`` after it.
 
@@ -24,6 +26,12 @@ class Release:
 
     order: tuple[tuple[int, ...], int, int]
     text: str = field(compare=False)
+
+    def __lt__(self, other: Release) -> bool:
+        return self.order < other.order
+
+    def __le__(self, other: Release) -> bool:
+        return self.order <= other.order
 
     def __str__(self) -> str:
         return self.text
@@ -66,7 +74,7 @@ def release(text: str) -> Release:
     Raises:
         ValueError: it names none.
     """
-    found = read_release(text)
+    found = plain_release(text) or read_release(text)
     if found is None:
         raise ValueError(f'"{text}" is no release')
     return found

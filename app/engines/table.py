@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from app.engines.release import Release, release
+from app.values.value import hashable_value
 
 _FOLDER = Path(__file__).parent / "data"
 
@@ -71,7 +71,7 @@ STRUCTURED = frozenset({Type.JSON, Type.OBJECT, Type.PAIRS, Type.LITERAL})
 """Types whose values can hold lists and objects."""
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class Flag:
     """One flag of one release.
 

@@ -10,14 +10,14 @@ from app.engines.fault import Wrong
 from app.engines.table import Flag, Type
 
 _SIZES = {
-    Type.SIZE: re.compile(r"\d+(\.\d+)?[kmgt]|\d+[KMGT]", re.ASCII),
-    Type.BINARY_SIZE: re.compile(r"\d+(\.\d+)?[kMGT]|\d+[KMGT]i", re.ASCII),
+    Type.SIZE: r"\d+(\.\d+)?[kmgt]|\d+[KMGT]",
+    Type.BINARY_SIZE: r"\d+(\.\d+)?[kMGT]|\d+[KMGT]i",
 }
 _SUFFIXES = {
     Type.SIZE: "k, m, g, t (1000) or K, M, G, T (1024)",
     Type.BINARY_SIZE: "k, M, G, T (1000) or Ki, Mi, Gi, Ti (1024)",
 }
-_PAIRS = re.compile(r"[^=,]+=\s*[+-]?\d+\s*(,[^=,]+=\s*[+-]?\d+\s*)*", re.ASCII)
+_PAIRS = r"[^=,]+=\s*[+-]?\d+\s*(,[^=,]+=\s*[+-]?\d+\s*)*"
 _MOST_CHOICES = 12
 
 
@@ -51,7 +51,7 @@ def _unreadable(kind: Type, word: str) -> str | None:
         case Type.OBJECT:
             return None if isinstance(_json(word), dict) else "must be an object"
         case Type.PAIRS:
-            pairs = _PAIRS.fullmatch(word) is not None
+            pairs = re.fullmatch(_PAIRS, word, re.ASCII) is not None
             return None if pairs or _json(word) is not _NOTHING else "must be an object"
         case Type.LITERAL:
             level = word in ("0", "1", "2", "3")
@@ -65,7 +65,7 @@ def _unreadable(kind: Type, word: str) -> str | None:
 
 
 def _no_size(kind: Type, word: str) -> str | None:
-    if _is_integer(word) or _SIZES[kind].fullmatch(word.strip()):
+    if _is_integer(word) or re.fullmatch(_SIZES[kind], word.strip(), re.ASCII):
         return None
     return f"must be a whole number, or a number with one suffix: {_SUFFIXES[kind]}"
 

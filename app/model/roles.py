@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from app.apis.kinds import Profile
@@ -50,11 +51,6 @@ _VENDOR_DEVICES = {
 Amounts of memory, cores or percentages (``nvidia.com/gpumem``, ``volcano.sh/vgpu-memory``) are not
 counts of devices.
 """
-
-_DEVICES = re.compile(
-    "|".join(f"{re.escape(domain)}/(?:{name})" for domain, name in _VENDOR_DEVICES.items()),
-    re.ASCII | re.IGNORECASE,
-)
 
 _ASCEND = "huawei.com/"
 
@@ -126,7 +122,7 @@ def devices(worker: WorkerForm) -> int | None:
     """
     total, known, unknown = Decimal(0), False, bool(worker.resources.get("claims"))
     for name, amount in _extended(worker.resources).items():
-        if _DEVICES.fullmatch(name):
+        if _counts_devices(name):
             known, total = True, total + amount
         elif amount:
             unknown = True
@@ -138,7 +134,7 @@ def devices(worker: WorkerForm) -> int | None:
 @cached_fact
 def device_resources(worker: WorkerForm) -> tuple[str, ...]:
     """Returns the names of the resources that are known to count accelerators of a worker."""
-    return tuple([name for name in _extended(worker.resources) if _DEVICES.fullmatch(name)])
+    return tuple([name for name in _extended(worker.resources) if _counts_devices(name)])
 
 
 @cached_fact
@@ -148,6 +144,15 @@ def has_ascend(worker: WorkerForm) -> bool:
         return False
     amounts = _requested(worker.resources)
     return any(name.startswith(_ASCEND) and parse_quantity(amounts[name]) for name in amounts)
+
+
+@lru_cache(maxsize=256)
+def _counts_devices(resource: str) -> bool:
+    domain, _, name = resource.partition("/")
+    pattern = _VENDOR_DEVICES.get(domain.lower())
+    if pattern is None:
+        return False
+    return re.fullmatch(pattern, name, re.ASCII | re.IGNORECASE) is not None
 
 
 def _requested(resources: Object) -> Object:

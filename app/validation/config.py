@@ -16,7 +16,7 @@ MAX_BYTES = 64 * 1024
 MAX_DEPTH = 32
 """Levels of nested lists and objects; far more than any engine argument needs."""
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 
 
 def config_fault(config: Any) -> str | None:
@@ -67,7 +67,7 @@ def _fault_of(config: Any) -> str | None:
             elif isinstance(value, str):
                 if "\0" in value:
                     return "must not contain the character NUL, which no argument can hold"
-                if not value.isascii() and _SURROGATE.search(value):
+                if not value.isascii() and re.search(_SURROGATE, value):
                     return "must not contain half of a surrogate pair"
                 size += len(value) if value.isascii() else len(value.encode())
             else:

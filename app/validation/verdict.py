@@ -91,11 +91,14 @@ def validate_and_convert(obj: Object, context: Context) -> tuple[Model, list[Des
         InvalidSpec: the object breaks a rule of the controller or cannot be converted; holds every
             fault.
     """
-    verdict = _verdict(obj, context, _CONTROLLER_RULES, None)
-    model = verdict.model
-    if verdict.faults or model is None:
-        raise InvalidSpec(verdict.faults)
-    return model, [stamped(model, draft) for draft in verdict.drafts]
+    if as_dict(obj.get("metadata")).get("deletionTimestamp"):
+        raise InvalidSpec(())
+    # Not a whole verdict: nobody reads the warnings of a stored object.
+    inputs, faults, drafts = _check(obj, context, _CONTROLLER_RULES, update=False)
+    if faults or inputs is None:
+        raise InvalidSpec(_at_most(faults))
+    model = inputs.model
+    return model, [stamped(model, draft) for draft in drafts]
 
 
 def _check(
@@ -166,7 +169,7 @@ def _model_of(old: Object, context: Context) -> Model | None:
     return canonical(booster, default_scheduler_name=context.options.default_scheduler_name)
 
 
-_BACKEND = re.compile(r"spec\.backend(?:s\[([0-9]+)\])?(?=[.\[]|$)")
+_BACKEND = r"spec\.backend(?:s\[([0-9]+)\])?(?=[.\[]|$)"
 
 
 def _new_faults(
@@ -180,7 +183,7 @@ def _new_faults(
 def _fault_identity(fault: FieldError, obj: Object) -> tuple[str, str]:
     """Returns path and message of a fault; the path has the backend's name instead of its index."""
     path = str(fault.path)
-    match = _BACKEND.match(path)
+    match = re.match(_BACKEND, path)
     if match is None:
         return path, fault.message
     spec = as_dict(obj.get("spec"))

@@ -24,7 +24,12 @@ _NANOSECONDS = {
 }
 # Use fullmatch: "$" also matches before a trailing newline in Python.
 _WHOLE = re.compile(DURATION_PATTERN[1:-1], re.ASCII)
-_PART = re.compile(r"([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_PART = r"([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h)"
+
+
+def is_duration(text: str) -> bool:
+    """Whether a text is a duration, of any length."""
+    return _WHOLE.fullmatch(text) is not None
 
 
 def parse_duration(text: str) -> int | None:
@@ -32,9 +37,11 @@ def parse_duration(text: str) -> int | None:
 
     Fractions of a nanosecond are truncated, as in Go. Values beyond 64 bits return None.
     """
-    if not _WHOLE.fullmatch(text):
+    if not is_duration(text):
         return None
-    total = sum(int(Decimal(number) * _NANOSECONDS[unit]) for number, unit in _PART.findall(text))
+    total = sum(
+        int(Decimal(number) * _NANOSECONDS[unit]) for number, unit in re.findall(_PART, text)
+    )
     if total >= 2**63:
         return None
     return -total if text.startswith("-") else total

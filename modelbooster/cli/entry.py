@@ -18,7 +18,7 @@ from modelbooster.cli.garbage import collect_rarely
 
 def run() -> None:
     """Runs the command line of this process and exits."""
-    sys.path.insert(0, packages_folder())
+    _put_our_packages_first()
     collect_rarely()
     try:
         if sys.argv[1:] in (["--help"], ["-h"]):
@@ -33,7 +33,7 @@ def run() -> None:
 
 def complete() -> None:
     """Completes a command line of kubectl: the program ``kubectl_complete-model_booster``."""
-    sys.path.insert(0, packages_folder())
+    _put_our_packages_first()
     from modelbooster.cli.plugin import complete_for_kubectl
 
     complete_for_kubectl()
@@ -41,10 +41,16 @@ def complete() -> None:
 
 def download() -> None:
     """Runs the downloader: the program ``model-booster-downloader``."""
-    sys.path.insert(0, packages_folder())
+    _put_our_packages_first()
     from downloader.main import main
 
     main()
+
+
+def _put_our_packages_first() -> None:
+    folder = packages_folder()
+    if sys.path[:1] != [folder]:  # each import searches each entry
+        sys.path.insert(0, folder)
 
 
 def packages_folder() -> str:

@@ -147,16 +147,26 @@ def _json_texts(content: bytes) -> list[tuple[int, Any]]:
     decoder = json.JSONDecoder(parse_constant=_no_number)
     try:
         text = content.decode()
-        at = len(text) - len(text.lstrip())
+        line, end, at = 1, 0, _next_text(text, 0)
         while at < len(text):
+            line += text.count("\n", end, at)
             value, end = decoder.raw_decode(text, at)
             if is_too_deep(value):
                 return []  # the reader of YAML says where
-            found.append((text.count("\n", 0, at) + 1, value))
-            at = end + len(text[end:]) - len(text[end:].lstrip())
+            found.append((line, value))
+            line += text.count("\n", at, end)
+            at = _next_text(text, end)
     except (ValueError, RecursionError):
         return []  # a YAML flow mapping may begin like JSON
     return found
+
+
+def _next_text(text: str, begin: int) -> int:
+    """Returns where the white space at a position ends."""
+    at = begin
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at
 
 
 def _no_number(text: str) -> NoReturn:

@@ -20,6 +20,8 @@ from app.convert import desired_children
 from app.convert.diff import child_diffs, restarting_backends
 from app.convert.options import Options
 from app.model.children import Desired
+from app.model.forms import Model
+from app.validation.rules.changes import gangs_are_resized, pods_are_restarted, types_change
 from app.values.meta import Object
 from tests.builders import backend, disaggregated, lora, model, policy, worker
 
@@ -43,30 +45,34 @@ class Row(NamedTuple):
     """An edit of one field: the children that it touches, and whether the pods of b1 restart."""
 
     field: str
-    old: list[Desired]
-    new: list[Desired]
+    old: Model
+    new: Model
     touched: set[str]
     restarts: bool = False
 
 
-def whole(*backends: Object, **spec: Any) -> list[Desired]:
-    return desired_children(model("demo", *backends, **spec), Profile.B, Options())
+def children(found: Model) -> list[Desired]:
+    return desired_children(found, Profile.B, Options())
 
 
-def one(**fields: Any) -> list[Desired]:
-    """Children of a ModelBooster with backend b1, in the places that most rows need."""
+def whole(*backends: Object, **spec: Any) -> Model:
+    return model("demo", *backends, **spec)
+
+
+def one(**fields: Any) -> Model:
+    """A ModelBooster with backend b1, in the places that most rows need."""
     return whole(backend("b1", **fields))
 
 
-def engine(**fields: Any) -> list[Desired]:
+def engine(**fields: Any) -> Model:
     return one(workers=[worker(**fields)])
 
 
-def scaled(**fields: Any) -> list[Desired]:
+def scaled(**fields: Any) -> Model:
     return one(**{"minReplicas": 1, "maxReplicas": 4, "autoscalingPolicy": policy(), **fields})
 
 
-def weighed(cost: int = 1, **spec: Any) -> list[Desired]:
+def weighed(cost: int = 1, **spec: Any) -> Model:
     first = backend("b1", minReplicas=1, maxReplicas=4, scalingCost=cost)
     return whole(first, **{"autoscalingPolicy": policy(), **spec})
 
@@ -75,15 +81,15 @@ def metric(**fields: Any) -> Object:
     return policy(metrics=[{"metricName": "m", "targetValue": 1, **fields}])
 
 
-def match(**fields: Any) -> list[Desired]:
+def match(**fields: Any) -> Model:
     return whole(backend("b1"), modelMatch=fields)
 
 
-def adapter(name: str, url: str) -> list[Desired]:
+def adapter(name: str, url: str) -> Model:
     return one(loraAdapters=[lora(name, artifactURL=url)])
 
 
-def warmed(**fields: Any) -> list[Desired]:
+def warmed(**fields: Any) -> Model:
     return one(cacheURI="pvc://c", cacheWarmup=fields)
 
 
@@ -277,10 +283,18 @@ MORE_ROWS = (
 
 @pytest.mark.parametrize("row", ROWS + MORE_ROWS, ids=lambda row: row.field)
 def test_what_an_edit_touches(row: Row) -> None:
-    found = child_diffs(row.old, row.new)
+    found = child_diffs(children(row.old), children(row.new))
 
     assert {f"{change.kind} {change.name}" for change in found} == row.touched
     assert restarting_backends(found) == (["b1"] if row.restarts else [])
+
+
+@pytest.mark.parametrize("row", ROWS + MORE_ROWS, ids=lambda row: row.field)
+def test_admission_warns_if_and_only_if_pods_restart(row: Row) -> None:
+    rules = (pods_are_restarted, types_change, gangs_are_resized)
+    warnings = [warning for rule in rules for warning in rule(row.old, row.new)]
+
+    assert bool(warnings) is row.restarts, warnings
 
 
 def test_the_table_names_every_field() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import field, fields, replace
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -26,6 +27,13 @@ class _Other:
 class _Bag:
     content: dict[str, int]
     secret: bytes = field(default=b"", repr=False)
+
+
+@value
+class _Cached:
+    name: str
+    sizes: list[int] = field(default_factory=list)
+    facts: dict[str, int] = field(default_factory=dict, init=False, compare=False, repr=False)
 
 
 @value
@@ -59,6 +67,26 @@ def test_values_print_their_fields() -> None:
     assert repr(_Point(1, note="n")) == "_Point(x=1, y=0, note='n')"
     assert repr(_Bag({"a": 1}, b"key")) == "_Bag(content={'a': 1})"
     assert repr(_Named("a")) == "<a>"
+
+
+def test_fields_get_their_defaults_and_no_object_shares_them() -> None:
+    first, second = _Cached("a"), _Cached("a", sizes=[])
+    first.sizes.append(1)
+    first.facts["x"] = 1
+    assert (second.sizes, second.facts) == ([], {})
+    assert _Cached("a", [2]).sizes == [2]
+    assert _Point(1, note="n").y == 0
+
+
+@pytest.mark.parametrize("wrong", [{}, {"name": "a", "facts": {}}, {"name": "a", "size": []}])
+def test_arguments_that_are_no_fields_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=r"_Cached.__init__\(\)"):
+        _Cached(**wrong)
+
+
+def test_types_of_fields_stay_readable() -> None:
+    assert [each.type for each in fields(_Cached)] == ["str", "list[int]", "dict[str, int]"]
+    assert get_type_hints(_Point) == {"x": int, "y": int, "note": str}
 
 
 def test_values_are_dataclasses_with_slots() -> None:

@@ -146,6 +146,9 @@ def _restarting_fields(was: BackendForm, is_now: BackendForm) -> Iterator[str]:
     ):
         if _differ(before, after):
             yield name
+    # The template names the scheduler only for the pods that follow the first of a group.
+    if was.scheduler_name != is_now.scheduler_name and any(w.pods > 1 for w in is_now.workers):
+        yield "schedulerName"
     for worker in is_now.workers:
         old = was.worker(worker.type)
         if old is not None:

@@ -7,7 +7,6 @@ foreign CRD. Tests on a real API server compare them with the expressions in ``a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,7 @@ from app.apis.autoscaling import AutoscalingPolicySpec
 from app.apis.cel import R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, R13, CelRule
 from app.apis.modelbooster import Backend
 from app.validation.inputs import RuleInputs
-from app.values.duration import DURATION_PATTERN, parse_duration
+from app.values.duration import is_duration, parse_duration
 from app.values.fields import Cause, FieldError, Path, forbidden, invalid, required
 
 MAX_GRACE_PERIOD_NANOSECONDS = 1800 * 10**9
@@ -111,7 +110,7 @@ def grace_period_in_range(inputs: RuleInputs) -> Iterator[FieldError]:
 
 
 def _broken_by_grace(text: str) -> CelRule | None:
-    if not re.fullmatch(DURATION_PATTERN, text):
+    if not is_duration(text):
         return R11
     length = parse_duration(text)
     if length is None:  # more than Go's 64 bits hold

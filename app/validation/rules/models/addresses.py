@@ -19,13 +19,13 @@ _REVISIONS = {"hf": "HF_REVISION", "ms": "MS_REVISION"}
 _HUBS = {"hf": "Hugging Face", "ms": "ModelScope"}
 
 _SEGMENT = r"[.-]*\w[\w.-]*"
-_REPOSITORY = re.compile(f"{_SEGMENT}/{_SEGMENT}")
+_REPOSITORY = f"{_SEGMENT}/{_SEGMENT}"
 _USUAL = re.compile(f"(?:hf|ms)://{_SEGMENT}/{_SEGMENT}")
 """The address of a repository, as most are."""
-_HOST = re.compile(r"(https?://)?(www\.)?(huggingface\.co|hf\.co|modelscope\.(cn|ai))/(models/)?")
+_HOST = r"(https?://)?(www\.)?(huggingface\.co|hf\.co|modelscope\.(cn|ai))/(models/)?"
 """What the address of a repository's page begins with."""
 
-_PAGE = re.compile(r"/(tree|blob|resolve|raw|commit)/([^/?#]+)")
+_PAGE = r"/(tree|blob|resolve|raw|commit)/([^/?#]+)"
 """The part of such an address that names a revision."""
 
 
@@ -70,12 +70,12 @@ def _fault_of(uri: str) -> str | None:
 
 
 def _is_repository(rest: str) -> bool:
-    return _REPOSITORY.fullmatch(rest) is not None
+    return re.fullmatch(_REPOSITORY, rest) is not None
 
 
 def _hub_fault(scheme: str, rest: str) -> str:
     form = f"{scheme}://owner/name"
-    text = _HOST.sub("", rest.strip(), count=1)
+    text = re.sub(_HOST, "", rest.strip(), count=1)
     text, revision = _without_revision(text.strip("/"))
     meant = f"{scheme}://{text}" if _is_repository(text) else form
     if revision is not None:
@@ -88,7 +88,7 @@ def _hub_fault(scheme: str, rest: str) -> str:
 
 def _without_revision(text: str) -> tuple[str, str | None]:
     """Returns an address and the revision in it, in any of the forms that other tools take."""
-    page = _PAGE.search(text)
+    page = re.search(_PAGE, text)
     if page is not None:
         return text[: page.start()], page[2]
     for sign in ("@", "?revision=", "#", ":"):

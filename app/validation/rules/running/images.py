@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from app.validation.inputs import RuleInputs
 
-_MOVING = re.compile(
+_MOVING = (
     r"(?:^|[-_.])"
     r"(?:latest|nightly|main|master|dev|devel|edge|stable|canary|release)"
     r"(?=[-_.]|\Z)"
@@ -37,4 +37,4 @@ def moving_tag(image: str) -> str | None:
     if not colon:
         return ""
     # Most tags hold a release, which is found at once.
-    return tag if not _RELEASE.search(tag) and _MOVING.search(tag.lower()) else None
+    return tag if not _RELEASE.search(tag) and re.search(_MOVING, tag.lower()) else None
