@@ -10,9 +10,9 @@ a malformed string is an error, not false. Iterations need bounded lists (``maxI
 API server rejects the rule as too expensive.
 
 A fourth says how to read fields. To read one, the API server (1.30 to 1.37) copies the schemas of
-all properties of its object: once if the field is absent, twice if it is set. ``Backend`` has 21. So
-a rule reads no field twice if it can help it, and rules of which only one can apply are one entry
-(``only_if``). ``docs/benchmarks.md`` has the figures.
+all properties of its object, once if the field is absent and twice if it is set, and ``Backend``
+has 21. So a rule reads no field twice if it can help it, and rules of which only one can apply are
+one entry (``only_if``). ``docs/benchmarks.md`` has the figures.
 """
 
 from __future__ import annotations
