@@ -125,7 +125,7 @@ R7 = CelRule(
 )
 R8 = CelRule(
     at="Backend",  # not loraAdapters: Kubernetes 1.34 would say "array" instead of "object"
-    rule="[self.?loraAdapters.orValue([]).map(x, x.name)].all(names, "
+    rule="!has(self.loraAdapters) || [self.loraAdapters.map(x, x.name)].all(names, "
     "names.all(n, names.exists_one(m, m == n)))",
     message="lora name must be unique within the backend",
     field="loraAdapters",
