@@ -1,8 +1,9 @@
 """A server of large files that costs little: the paths of the Hub, ranges, and sendfile.
 
-    python -m bench._files FOLDER
+    python -m bench._files FOLDER [BYTES]
 
-Prints its port. The files of the folder are those of the repository ``org/model``.
+Prints its port. The files of the folder are those of the repository ``org/model``. With BYTES, it
+sends no more than so many in a second over all connections, as a link does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import json
 import os
 import re
 import sys
+import threading
+import time
 from contextlib import suppress
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,10 +35,35 @@ def digest(path: Path) -> str:
     return kept.read_text()
 
 
+class Link:
+    """A link that all connections share.
+
+    Args:
+        rate: bytes per second; 0 for no limit.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+        self.piece = 1 << 18 if rate else 1 << 24
+        """Bytes that are sent at once."""
+
+    def wait(self, count: int) -> None:
+        """Waits until so many bytes may be sent."""
+        if not self._rate:
+            return
+        with self._lock:
+            begin = max(self._free_at, time.monotonic())
+            self._free_at = begin + count / self._rate
+        time.sleep(max(begin - time.monotonic(), 0))
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers requests for one folder."""
 
     folder: Path
+    link: Link
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -95,14 +123,15 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         with path.open("rb") as file:
             while start < end:
-                start += os.sendfile(
-                    self.connection.fileno(), file.fileno(), start, min(end - start, 1 << 24)
-                )
+                count = min(end - start, self.link.piece)
+                self.link.wait(count)
+                start += os.sendfile(self.connection.fileno(), file.fileno(), start, count)
 
 
 def main() -> None:
     """Serves until it is killed."""
-    handler = type("Bound", (Handler,), {"folder": Path(sys.argv[1])})
+    link = Link(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    handler = type("Bound", (Handler,), {"folder": Path(sys.argv[1]), "link": link})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     print(server.server_port, flush=True)
     server.serve_forever()

@@ -4,6 +4,9 @@ All fetch the same random bytes from one local server, which sends them with sen
 alternate, and the best of each counts. curl does not verify, so two figures are printed for it: by
 itself, and followed by sha256sum, which gives what the downloader gives: verified files.
 
+The server sends once as fast as it can, so that the processors are the limit, and once as a link
+of 1 Gbit/s does, which is what a download of a cluster has at most, as a rule.
+
     python -m bench.downloads [--files 4] [--megabytes 256] [--rounds 3] [--json FILE]
 
 Files are in /dev/shm, so that no disk is measured; TMPDIR names another folder.
@@ -30,6 +33,12 @@ from bench._files import COMMIT, NAME
 MIN_OF_VERIFIED = 0.9
 """Least speed, as a part of that of curl and sha256sum."""
 
+MIN_ON_LINK = 0.9
+"""Least speed on a link, as a part of that of each other client, none of which verifies."""
+
+LINK = 125_000_000
+"""Bytes per second of that link: 1 Gbit/s."""
+
 MIN_OF_CLIENT = 1.0
 """Least speed, as a part of that of the Hub's client."""
 
@@ -52,8 +61,10 @@ def main() -> int:
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
     with TemporaryDirectory(dir=os.environ.get("TMPDIR") or memory) as name:
         folder = Path(name)
+        sizes = (given.files, given.megabytes)
         found = {
-            "speed": _speed(folder, given.files, given.megabytes, given.rounds),
+            "speed": _speed(folder, *sizes, given.rounds),
+            "speed on a link": _speed(folder, *sizes, min(given.rounds, 2), LINK),
             "second start": _second_start(folder),
             "memory": _memory(folder),
         }
@@ -63,6 +74,9 @@ def main() -> int:
         faults.append(f"{speed['of curl and sha256sum']:.2f} of the speed of curl and sha256sum")
     if speed["of snapshot_download"] < MIN_OF_CLIENT:
         faults.append(f"{speed['of snapshot_download']:.2f} of the speed of snapshot_download")
+    for name in ("curl", "snapshot_download"):
+        if (part := found["speed on a link"][f"of {name}"]) < MIN_ON_LINK:
+            faults.append(f"{part:.2f} of the speed of {name} on a link")
     if found["second start"]["seconds"] > MAX_SECOND_START:
         faults.append(f"a second start of {found['second start']['seconds']:.2f} s")
     for name, figures in (("speed", speed), ("memory", found["memory"])):
@@ -72,8 +86,8 @@ def main() -> int:
 
 
 @contextmanager
-def _served(folder: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "bench._files", str(folder)]
+def _served(folder: Path, rate: int = 0) -> Iterator[str]:
+    command = [sys.executable, "-m", "bench._files", str(folder), str(rate)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
@@ -100,7 +114,7 @@ def _ours(url: str, target: Path) -> tuple[float, int]:
     return time.monotonic() - began, usage.ru_maxrss << 10
 
 
-def _speed(folder: Path, files: int, megabytes: int, rounds: int) -> dict[str, Any]:
+def _speed(folder: Path, files: int, megabytes: int, rounds: int, rate: int = 0) -> dict[str, Any]:
     source = folder / "source"
     source.mkdir()
     for number in range(files):
@@ -147,7 +161,7 @@ def _speed(folder: Path, files: int, megabytes: int, rounds: int) -> dict[str, A
         "ours": ours,
     }
     best = dict.fromkeys(runs, float("inf"))
-    with _served(source) as url:
+    with _served(source, rate) as url:
         for _ in range(rounds):
             for name, run in runs.items():
                 began = time.monotonic()
@@ -157,6 +171,7 @@ def _speed(folder: Path, files: int, megabytes: int, rounds: int) -> dict[str, A
                 shutil.rmtree(target)
                 shutil.rmtree(folder / ".model-booster", ignore_errors=True)
     size = files * megabytes << 20
+    print(f"on a link of {rate * 8 / 1e9:.0f} Gbit/s:" if rate else "as fast as it goes:")
     for name, seconds in best.items():
         print(f"{name:20} {size / seconds / 1e6:7.0f} MB/s")
     found: dict[str, Any] = {"bytes of memory": memory}

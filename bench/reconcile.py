@@ -90,8 +90,16 @@ async def time_to_children(plane: ControlPlane, fleet: Fleet, rounds: int = 30) 
     }
 
 
-def children_spans(plane: ControlPlane, names: set[str]) -> dict[str, float]:
-    """Returns seconds from the arrival of the create to the end of the last child's, by name."""
+def children_spans(
+    plane: ControlPlane, names: set[str], *, since_first: bool = False
+) -> dict[str, float]:
+    """Returns seconds from the arrival of the create to the end of the last child's, by name.
+
+    Args:
+        plane: whose log to read.
+        names: the ModelBoosters.
+        since_first: whether to count from the first create of all.
+    """
     begun: dict[str, datetime] = {}
     ended: dict[str, datetime] = {}
     plural = {resource.plural for resource in CHILDREN}
@@ -106,7 +114,11 @@ def children_spans(plane: ControlPlane, names: set[str]) -> dict[str, float]:
         if ref.get("resource") in plural and is_first and owner in names:
             at = _time(event["stageTimestamp"])
             ended[owner] = max(at, ended.get(owner, at))
-    return {name: (ended[name] - begun[name]).total_seconds() for name in names}
+    first = min(begun.values())
+    return {
+        name: (ended[name] - (first if since_first else begun[name])).total_seconds()
+        for name in names
+    }
 
 
 def _time(text: str) -> datetime:

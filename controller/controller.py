@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 CLEANUP_SECONDS = 15.0
 """Interval between checks for overdue watch events and for idle memory."""
 
-GC_THRESHOLDS = (10_000, 10, 10)
+GC_THRESHOLDS = (50_000, 10, 10)
 """Arguments of ``gc.set_threshold``.
 
 A pass creates thousands of objects, hardly any in cycles. The default costs 10 % of the CPU."""

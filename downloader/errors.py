@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+import stat
 from enum import StrEnum
 
 
@@ -118,16 +120,37 @@ def disk_error(exc: OSError, path: str) -> DownloadError:
             f"the disk quota of {path} is used up",
             "raise the quota, or remove old models (model-booster-downloader gc)",
         )
-    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if exc.errno == errno.EROFS:
         return DownloadError(
             Reason.NOT_WRITABLE,
             f"cannot write to {exc.filename or path}: {exc.strerror}",
-            "give the folder to the user that the container runs as "
-            "(securityContext.fsGroup or runAsUser), and mount it writable",
+            "mount the volume writable, or use a model that is in it already in place (pvc://)",
         )
+    if exc.errno in (errno.EACCES, errno.EPERM):
+        return _not_permitted(exc, str(exc.filename or path))
     return DownloadError(
         Reason.NOT_WRITABLE, f"{exc.filename or path}: {exc.strerror or exc}", "check the volume"
     )
+
+
+def _not_permitted(exc: OSError, path: str) -> DownloadError:
+    """Returns the failure for a folder that this user may not write to."""
+    there = path
+    while not os.path.exists(there) and there != os.path.dirname(there):
+        there = os.path.dirname(there)
+    user = os.geteuid()
+    message, step = f"cannot write to {path}: {exc.strerror}", ""
+    try:
+        state = os.stat(there)
+        owner = state.st_uid
+        rights = f"mode {stat.S_IMODE(state.st_mode):04o}"
+        message += f"; {there} belongs to user {owner} ({rights}), and this is user {user}"
+        if owner != user:
+            step = f", or set kthena.downloaderUser of the operator to {owner}"
+            step += " (root)" if owner == 0 else ""
+    except OSError:
+        pass
+    return DownloadError(Reason.NOT_WRITABLE, message, f"give the folder to user {user}{step}")
 
 
 def missing_library(name: str) -> DownloadError:

@@ -73,8 +73,9 @@ def install(
 ) -> None:
     """Makes the target whole: its files first, its manifest last.
 
-    A target that does not exist yet appears in one step. In one that has files, files are replaced
-    one by one, and its manifest is away meanwhile. Files that no listing named are left alone.
+    A target that does not exist yet appears in one step. In one that has files, or in whose parent
+    this user may write nothing, files are replaced one by one, and its manifest is away meanwhile.
+    Files that no listing named are left alone.
 
     Args:
         place: where.
@@ -87,7 +88,8 @@ def install(
         OSError: a file cannot be moved.
     """
     old = read_manifest(place.target)
-    is_new = not place.is_mount and not kept and _is_empty(place.target)
+    can_move = not place.is_mount and os.access(os.path.dirname(place.target), os.W_OK)
+    is_new = can_move and not kept and _is_empty(place.target)
     folder = place.staging if is_new else place.target
     if not is_new:
         if os.path.exists(place.manifest):

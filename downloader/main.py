@@ -27,6 +27,7 @@ commands for a cache:
   list CACHE      name the models of a cache
   verify FOLDER   read a model, and compare it with its manifest
   gc CACHE        remove old models that no pod uses
+  prepare FOLDER  as root, make the folder of a model for the user that downloads
 """
 
 
@@ -37,7 +38,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         args: arguments after the program name; those of this process if None.
     """
     args = list(sys.argv[1:] if args is None else args)
-    if args[:1] and args[0] in ("list", "verify", "gc"):
+    if args[:1] and args[0] in ("list", "verify", "gc", "prepare"):
         from downloader.cache import commands
 
         sys.exit(commands.run(args))

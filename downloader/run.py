@@ -57,7 +57,12 @@ class Run:
         """
         while True:
             self._stop = Stop()
-            turn = Waiting(self._place, self._output, self._is_whole).turn()
+            try:
+                turn = Waiting(self._place, self._output, self._is_whole).turn()
+            except DownloadError as exc:
+                if exc.reason is Reason.NOT_WRITABLE and self._is_whole_unwritten(exc):
+                    return
+                raise
             if turn is None:
                 break
             try:
@@ -96,6 +101,28 @@ class Run:
             self._output.note(f"{self._place.target} is damaged: {shown}")
             self._damaged = written
         return not found
+
+    def _is_whole_unwritten(self, refused: DownloadError) -> bool:
+        """Returns whether a folder that cannot be written to has the model all the same.
+
+        Another downloader may have filled it, as another user; no manifest can be written then.
+        """
+        target = self._place.target
+        if not os.path.isdir(target):
+            return False
+        self._output.note(f"{refused.message}; checking what is in {target}")
+        source = _connected(self._settings)
+        listing = with_retries(source.listing, self._stop.event, f"listing {self._settings.source}")
+        self._check(listing)
+        there = (f"{target}/{file.path}" for file in listing.files)
+        if not all(map(os.path.isfile, there)):
+            return False  # so nothing need be hashed
+        kept = kept_files(self._place, self._settings.request, listing, source, self._stop.event)
+        if len(kept) < len(listing.files):
+            return False
+        self._output.note(f"every start checks all files again: {refused.step}")
+        self._output.whole(target, len(kept), listing.size, listing.commit, 0)
+        return True
 
     def _download(self, turn: Turn) -> None:
         turn.start(self._progress, lambda: self._stop.because(TurnLost()))

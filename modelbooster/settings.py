@@ -92,8 +92,8 @@ class Settings(BaseModel):
     downloader_args: Arguments = ()
     """Further arguments of each downloader, as a JSON list."""
     downloader_user: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    """User id of our downloader; if absent, root with one capability for claims and folders of
-    nodes, and the user of its image elsewhere. A change restarts every model."""
+    """User id of our downloader; if absent, 65532, to which a container of root gives the folders
+    of models on nodes. A change restarts every model."""
     runtime_resources: Resources = {}
     """Resources of the sidecar, as JSON. A ResourceQuota may require them of every container."""
     engine_startup_seconds: Annotated[int, Field(ge=1, le=MAX_STARTUP_SECONDS)] = STARTUP_SECONDS

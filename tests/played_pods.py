@@ -111,14 +111,16 @@ def play_pods(admin: Admin, serving_name: str, replicas: int = 1, *, node: str =
     for group in range(replicas):
         for role in serving["spec"]["template"]["roles"]:
             name = f"{serving_name}-{group}-{role['name']}-0-0"
-            admin.create(POD, _pod(serving, role, group, name, node))
+            admin.create(POD, entry_pod(serving, role, group, node))
             names.append(name)
     return names
 
 
-def _pod(serving: Object, role: Object, group: int, name: str, node: str) -> Object:
+def entry_pod(serving: Object, role: Object, group: int, node: str = "") -> Object:
+    """Returns the first pod of a group, as kthena makes it; see ``play_pods``."""
     template = role["entryTemplate"]
     serving_name = serving["metadata"]["name"]
+    name = f"{serving_name}-{group}-{role['name']}-0-0"
     labels = {
         **template.get("metadata", {}).get("labels", {}),
         SERVING_NAME: serving_name,

@@ -43,6 +43,7 @@ class Informer:
         field_selector: only objects with these fields.
         namespace: None for all namespaces.
         shape: returns what to store of an object; may modify its argument.
+        only_metadata: whether to read only the metadata of the objects.
         timing: time limits.
         count: called with failures, for metrics.
         listed: called after every list.
@@ -59,6 +60,7 @@ class Informer:
         field_selector: str = "",
         namespace: str | None = None,
         shape: Callable[[Object], Object] = without_managed_fields,
+        only_metadata: bool = False,
         timing: Timing = DEFAULT_TIMING,
         count: Count = lambda resource, what: None,
         listed: Listed = lambda began: None,
@@ -79,6 +81,7 @@ class Informer:
             field_selector=field_selector,
             record=lambda obj: store.record_for(shape(obj)),
             timing=timing,
+            only_metadata=only_metadata,
         )
         self._reflector = Reflector(
             self._list_watch, self, timing, lambda what: count(resource.plural, what)

@@ -55,6 +55,7 @@ class ListWatch:
         field_selector: only objects with these fields.
         record: returns the record to store for a listed object.
         timing: time limits.
+        only_metadata: whether to read only the metadata of the objects.
     """
 
     kube: Kube
@@ -64,6 +65,7 @@ class ListWatch:
     field_selector: str
     record: Callable[[Object], Record]
     timing: Timing
+    only_metadata: bool = False
 
     async def list(self, wanted: Wanted) -> Listing:
         """Lists all objects in a single request."""
@@ -76,7 +78,11 @@ class ListWatch:
             case Freshness.LATEST:
                 version = None
         records: list[Record] = []
-        read = await self._each(lambda obj: records.append(self.record(obj)), version)
+        read = await self._each(
+            lambda obj: records.append(self.record(obj)),
+            version,
+            only_metadata=self.only_metadata,
+        )
         return Listing(records, read)
 
     async def versions(self) -> dict[str, str]:
@@ -90,7 +96,7 @@ class ListWatch:
         return versions
 
     async def _each(
-        self, take: Callable[[Object], object], version: str | None, *, only_metadata: bool = False
+        self, take: Callable[[Object], object], version: str | None, *, only_metadata: bool
     ) -> str:
         return await self.kube.each(
             self.resource,
@@ -119,6 +125,7 @@ class ListWatch:
             field_selector=self.field_selector,
             resource_version=version,
             initial_events=initial_events,
+            only_metadata=self.only_metadata,
             timeout_seconds=random.randint(*self.timing.watch_seconds),  # noqa: S311 - jitter
             grace_seconds=self.timing.grace_seconds,
         )

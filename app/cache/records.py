@@ -20,6 +20,12 @@ Entry = tuple[str, str]
 MAX_UNCOMPRESSED = 40
 """Uncompressed objects of a store. One takes about as much memory as 60 compressed ones."""
 
+MAX_FRESH = 512
+"""Objects of a store that stay uncompressed after a watch event, besides those read last.
+
+A pass, or several, follow each event. This many can wait for theirs without being compressed,
+decompressed and compressed again."""
+
 
 def no_facts(obj: Object) -> None:
     """Keeps no facts."""
@@ -109,8 +115,9 @@ class RecordFactory:
     Args:
         rules: the indexes, by name.
         facts: returns values that can be read without decompressing the object.
-        max_uncompressed: how many objects stay uncompressed; None for all.
+        max_uncompressed: how many objects stay uncompressed after they were read; None for all.
         whole: returns whether the installed schema kept all fields of an object.
+        max_fresh: how many objects stay uncompressed after they changed.
     """
 
     def __init__(
@@ -119,21 +126,32 @@ class RecordFactory:
         facts: Callable[[Object], Any] = no_facts,
         max_uncompressed: int | None = MAX_UNCOMPRESSED,
         whole: Callable[[Object], bool] = always_whole,
+        max_fresh: int = MAX_UNCOMPRESSED,
     ) -> None:
         self.compressor = Compressor()
         self._rules = rules
-        self._facts = facts
+        self.facts = facts
         self.whole = whole
         self._max_uncompressed = max_uncompressed
+        self._max_fresh = max_fresh
         self._recent: OrderedDict[Record, None] = OrderedDict()
+        self._fresh: OrderedDict[Record, None] = OrderedDict()
 
     def record(self, obj: Object) -> Record:
         """Returns the record of an object. The object must not be changed any more."""
         entries = {(name, intern(v)): None for name, rule in self._rules.items() for v in rule(obj)}
-        return Record(self, obj, tuple(entries), self._facts(obj), self.whole(obj))
+        return Record(self, obj, tuple(entries), self.facts(obj), self.whole(obj))
+
+    def keep(self, record: Record) -> None:
+        """Keeps the record of an object that has changed uncompressed for a while."""
+        if self._max_uncompressed is None:
+            return
+        self._fresh[record] = None
+        if len(self._fresh) > self._max_fresh:
+            self._fresh.popitem(last=False)[0].compress()
 
     def touch(self, record: Record) -> None:
-        """Keeps a record uncompressed (LRU)."""
+        """Keeps a record that was read uncompressed (LRU)."""
         if self._max_uncompressed is None:
             return
         self._recent[record] = None
@@ -147,9 +165,11 @@ class RecordFactory:
 
     def compress_all(self) -> None:
         """Compresses all records."""
-        while self._recent:
-            self._recent.popitem()[0].compress()
+        for kept in (self._recent, self._fresh):
+            while kept:
+                kept.popitem()[0].compress()
 
     def drop(self, record: Record) -> None:
         """Forgets a record that the store has removed."""
         self._recent.pop(record, None)
+        self._fresh.pop(record, None)

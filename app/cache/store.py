@@ -30,9 +30,12 @@ class Store:
     Args:
         indexes: index functions by name.
         facts: returns values of an object that can be read without decompressing it.
-        max_uncompressed: how many objects stay uncompressed; None for all.
+        max_uncompressed: how many objects stay uncompressed after they were read; None for all.
         whole: returns whether the installed schema kept all fields of an object. A pruned object
             never replaces a whole one of the same version.
+        max_fresh: how many objects stay uncompressed after they changed.
+        facts_suffice: whether an object with the facts of the stored one is no change. Then only
+            the version of the record is replaced, and its object keeps the version that it had.
     """
 
     def __init__(
@@ -41,11 +44,14 @@ class Store:
         facts: Callable[[Object], Any] = no_facts,
         max_uncompressed: int | None = MAX_UNCOMPRESSED,
         whole: Callable[[Object], bool] = always_whole,
+        max_fresh: int = MAX_UNCOMPRESSED,
+        facts_suffice: bool = False,
     ) -> None:
         self.is_listed = False
         """Whether all objects have been listed at least once."""
         self._rules = dict(indexes or {})
-        self._factory = RecordFactory(self._rules, facts, max_uncompressed, whole)
+        self._factory = RecordFactory(self._rules, facts, max_uncompressed, whole, max_fresh)
+        self._facts_suffice = facts_suffice
         self._records: dict[Key, Record] = {}
         # Most values have one record; a tuple of one takes a quarter of the memory of a dict.
         self._index: dict[Entry, tuple[Record, ...]] = {}
@@ -116,6 +122,9 @@ class Store:
         old = self._records.get(key)
         if old is not None and old.covers(uid, _version(obj), self._factory.whole(obj)):
             return []
+        if self._facts_suffice and old is not None and self._renews(old, obj):
+            old.version = _version(obj)
+            return []
         new = self._factory.record(obj)
         changes = [Delta(None, new)]
         if old is not None:
@@ -123,7 +132,7 @@ class Store:
             changes = [Delta(old, new)] if is_same else [Delta(old, None), Delta(None, new)]
             self._discard(old)
         self._note_stored(new)
-        self._factory.touch(new)
+        self._factory.keep(new)
         self._records[new.key] = new
         _add(self._index, new)
         return changes
@@ -191,6 +200,11 @@ class Store:
             _add(index, record)
         self._records, self._index = after, index
         return gone + added
+
+    def _renews(self, old: Record, obj: Object) -> bool:
+        """Whether an object is the stored one with another version, and with nothing else new."""
+        is_same = old.uid == uid_of(obj) and old.is_whole == self._factory.whole(obj)
+        return is_same and old.facts == self._factory.facts(obj)
 
     def _discard(self, record: Record) -> None:
         del self._records[record.key]

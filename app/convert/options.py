@@ -41,8 +41,8 @@ class Options:
         image_pull_policy: pull policy of these two images; ``""`` leaves it to Kubernetes.
         downloader_resources: resources of the downloaders.
         downloader_args: extra arguments of the downloaders.
-        downloader_user: user id of our downloader in every cache. None: root where the folder may
-            belong to any user, else the user of the image.
+        downloader_user: user id of our downloader in every cache. None: that of the image, for
+            which a container of root prepares folders of nodes.
         runtime_resources: resources of the sidecar.
         default_scheduler_name: scheduler of pods for which the user names none.
         engine_startup_seconds: how long an engine may load its model before Kubernetes restarts it.

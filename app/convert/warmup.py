@@ -13,7 +13,7 @@ from app.apis.kinds import BACKEND_NAME, JOB, MODEL_NAME, WORKLOAD, Profile
 from app.apis.scheduling import CacheWarmup
 from app.convert.core_v1 import omit_empty
 from app.convert.options import Options
-from app.convert.pods.downloads import downloads
+from app.convert.pods.downloads import CACHE_OWNER, downloads
 from app.convert.pods.inputs import WEIGHTS, PodInputs, pod_inputs
 from app.model.children import child, revision
 from app.model.forms import BackendForm, Model
@@ -151,7 +151,9 @@ def _pod(inputs: PodInputs, warmup: CacheWarmup, node: str) -> Object:
     written = downloads(inputs)
     containers = written["initContainers"]
     if inputs.options.has_own_downloader:
-        containers = [_with_exit_code(each) for each in containers]
+        containers = [
+            each if each["name"] == CACHE_OWNER else _with_exit_code(each) for each in containers
+        ]
     before = {"initContainers": containers[:-1]} if len(containers) > 1 else {}
     pod = {
         **{key: value for key, value in written.items() if key != "initContainers"},

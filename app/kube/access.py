@@ -69,14 +69,20 @@ class Credentials:
         self._access: Access | None = None
         self._read_at = 0.0
 
+    @property
+    def cached(self) -> Access | None:
+        """The access to use now; None if it has to be read, see ``current``."""
+        is_current = time.monotonic() < self._read_at + REREAD_SECONDS
+        return self._access if is_current else None
+
     async def current(self) -> Access:
         """Returns the access to use now. It is read again after a minute.
 
         Raises:
             UsageError: the credentials cannot be read, and never could.
         """
-        if self._access is not None and time.monotonic() < self._read_at + REREAD_SECONDS:
-            return self._access
+        if (cached := self.cached) is not None:
+            return cached
         self._read_at = time.monotonic()  # other requests use the present one meanwhile
         try:
             return await self._read(anew=self._access is None)

@@ -10,7 +10,7 @@ import orjson
 from app.kube.access import Credentials
 from app.kube.backoff import TokenBucket
 from app.kube.connection import Response
-from app.kube.objects import json_of, of_kind, path_of, path_to
+from app.kube.objects import check_status, json_of, of_kind, path_of, path_to
 from app.kube.reader import Reader
 from app.kube.request import REQUEST_SECONDS, Request
 from app.kube.responses import warnings_in
@@ -69,6 +69,11 @@ class Kube(Reader):
         response = await self._write("POST", path, obj, query)
         return of_kind(resource.kind, response)
 
+    async def post(self, resource: Resource, obj: Object) -> None:
+        """Creates an object, and does not read what the server stored; see ``create``."""
+        path = path_to(resource, obj["metadata"].get("namespace"))
+        check_status(await self._send("POST", path, obj, {"fieldManager": FIELD_MANAGER}))
+
     async def replace(self, resource: Resource, obj: Object) -> Object:
         """Replaces an object; ``Conflict`` if it has a newer version than the one given."""
         path = path_of(resource, obj)
@@ -103,16 +108,8 @@ class Kube(Reader):
         query = {"fieldManager": manager, "fieldValidation": "Strict"}
         query |= {"force": "true"} if force else {}
         query |= {"dryRun": "All"} if dry_run else {}
-        request = Request(
-            method="PATCH",
-            path=path_of(resource, obj),
-            query=query,
-            body=orjson.dumps(obj),
-            headers={"Content-Type": "application/apply-patch+yaml"},
-            seconds=self._seconds,
-            is_urgent=self._is_urgent,
-        )
-        response = await self._transport.send(request, self._guard)
+        path, content_type = path_of(resource, obj), "application/apply-patch+yaml"
+        response = await self._send("PATCH", path, obj, query, content_type)
         stored = of_kind(resource.kind, json_of(response))
         return stored, warnings_in(response.headers.get("warning", ""))
 
@@ -192,6 +189,16 @@ class Kube(Reader):
         query: dict[str, str],
         content_type: str = "application/json",
     ) -> Object:
+        return json_of(await self._send(method, path, body, query, content_type))
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Object | Sequence[Object],
+        query: dict[str, str],
+        content_type: str = "application/json",
+    ) -> Response:
         request = Request(
             method=method,
             path=path,
@@ -201,7 +208,7 @@ class Kube(Reader):
             seconds=self._seconds,
             is_urgent=self._is_urgent,
         )
-        return json_of(await self._transport.send(request, self._guard))
+        return await self._transport.send(request, self._guard)
 
 
 @asynccontextmanager

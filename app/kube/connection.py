@@ -4,10 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from httptools import HttpParserError, HttpResponseParser
+
+
+class Headers(Mapping[str, str]):
+    """The headers of a response, by name in lower case. Most responses are used without them.
+
+    Args:
+        received: names and values, in the order in which they arrived.
+    """
+
+    def __init__(self, received: list[tuple[bytes, bytes]]) -> None:
+        self._received = received
+        self._texts: dict[str, str] | None = None
+
+    def __getitem__(self, name: str) -> str:
+        return self._decoded()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._decoded())
+
+    def __len__(self) -> int:
+        return len(self._decoded())
+
+    def __repr__(self) -> str:
+        return repr(self._decoded())
+
+    def _decoded(self) -> dict[str, str]:
+        """Returns the headers; the values of a repeated one are joined, as RFC 9110 says."""
+        if self._texts is None:
+            self._texts = {}
+            for name, value in self._received:
+                key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+                before = self._texts.get(key)
+                self._texts[key] = text if before is None else f"{before}, {text}"
+        return self._texts
 
 
 class Response(NamedTuple):
@@ -21,7 +55,7 @@ class Response(NamedTuple):
 
     status: int
     body: bytes
-    headers: dict[str, str]
+    headers: Mapping[str, str]
 
 
 class Endpoint(NamedTuple):
@@ -63,27 +97,33 @@ class Connection(asyncio.Protocol):
         self._parser = HttpResponseParser(self)
         self._transport: asyncio.Transport
         self._response: asyncio.Future[Response] | None = None
-        self._headers: dict[str, str] = {}
+        self._headers: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
         self._in_body = False
 
-    async def send(self, request: bytes) -> Response:
+    async def send(self, request: bytes, seconds: float | None = None) -> Response:
         """Sends a request and returns the response.
 
         Args:
             request: head and body.
+            seconds: limit of the request; None for no limit.
 
         Raises:
-            OSError: there is no response, or only a part of it.
+            OSError: there is no response, or only a part of it. ``TimeoutError`` is a subclass.
         """
         self.is_reusable = False
-        response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        response: asyncio.Future[Response] = loop.create_future()
         self._response = response
+        # A timer costs a third of asyncio.timeout, which cancels the task and catches that.
+        timer = None if seconds is None else loop.call_later(seconds, _time_out, response)
         self._transport.write(request)
         try:
             return await response
         finally:
             self._response = None
+            if timer is not None:
+                timer.cancel()
 
     @property
     def is_closing(self) -> bool:
@@ -102,7 +142,8 @@ class Connection(asyncio.Protocol):
         self._in_body = False
         if self._response is not None and not self._response.done():
             status = self._parser.get_status_code()
-            self._response.set_result(Response(status, b"".join(self._pieces), self._headers))
+            body = b"".join(self._pieces)
+            self._response.set_result(Response(status, body, Headers(self._headers)))
 
     # Called by the event loop.
 
@@ -124,7 +165,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends the present request."""
         self._closed(self)
-        if exc is None and self._in_body and not _has_length(self._headers):
+        if exc is None and self._in_body and not _has_length(Headers(self._headers)):
             self._complete()  # a body without a length ends with its connection
         elif isinstance(exc, OSError):
             self._fail(exc)
@@ -136,14 +177,12 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Begins a response."""
         self.is_reusable = False  # perhaps a second response to the same request
-        self._headers = {}
+        self._headers = []
         self._pieces = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header; the values of a repeated one are joined, as RFC 9110 says."""
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        before = self._headers.get(key)
-        self._headers[key] = text if before is None else f"{before}, {text}"
+        """Takes a header."""
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Begins the body; 1xx responses have none."""
@@ -161,5 +200,10 @@ class Connection(asyncio.Protocol):
             self._complete()
 
 
-def _has_length(headers: dict[str, str]) -> bool:
+def _has_length(headers: Mapping[str, str]) -> bool:
     return "content-length" in headers or "transfer-encoding" in headers
+
+
+def _time_out(response: asyncio.Future[Response]) -> None:
+    if not response.done():
+        response.set_exception(TimeoutError())

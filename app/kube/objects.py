@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -10,6 +11,12 @@ from app.errors import Garbled
 from app.kube.connection import Response
 from app.kube.responses import decoded, error_from_event, error_from_response
 from app.values.meta import Object, Resource
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.~/-]")
+"""What a path must not contain unquoted. Names of objects hardly ever do, and quoting is slow."""
+
+METADATA_KIND = "PartialObjectMetadata"
+"""The kind by which the API server calls an object of any kind that it reduced to its metadata."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,9 @@ def path_to(
     resource: Resource, namespace: str | None, name: str | None = None, subresource: str = ""
 ) -> str:
     """Returns the URL path of a collection, an object, or a subresource."""
-    path = quote(resource.path(namespace, name))
+    path = resource.path(namespace, name)
+    if _UNSAFE.search(path):
+        path = quote(path)
     return f"{path}/{subresource}" if subresource else path
 
 
@@ -63,8 +72,18 @@ def json_of(response: Response) -> Object:
         ApiError: the response has another status.
         Garbled: the body is not a JSON object.
     """
+    check_status(response)
+    return decoded(response.body)
+
+
+def check_status(response: Response) -> None:
+    """Returns if the status of a response is 2xx.
+
+    Raises:
+        ApiError: it is another one.
+    """
     if 200 <= response.status < 300:
-        return decoded(response.body)
+        return
     raise error_from_response(response.status, response.body, response.headers.get("retry-after"))
 
 
@@ -86,12 +105,20 @@ def with_identity(obj: Any) -> Object:
         Garbled: it is something else.
     """
     metadata = obj.get("metadata") if isinstance(obj, dict) else None
-    if not isinstance(metadata, dict) or not all(
-        isinstance(metadata.get(field), str) for field in ("name", "uid", "resourceVersion")
+    if not (
+        isinstance(metadata, dict)
+        and isinstance(metadata.get("name"), str)
+        and isinstance(metadata.get("uid"), str)
+        and isinstance(metadata.get("resourceVersion"), str)
     ):
         raise Garbled("an object without name, uid or version")
     identified: Object = obj
     return identified
+
+
+def name_kind(obj: Object, resource: Resource) -> None:
+    """Gives an object that was read as metadata only the kind that it has."""
+    obj["apiVersion"], obj["kind"] = resource.api_version, resource.kind
 
 
 def collection_version(value: Object) -> str:
@@ -106,8 +133,13 @@ def collection_version(value: Object) -> str:
     return version
 
 
-def event_from_line(resource: Resource, line: bytes) -> Event:
+def event_from_line(resource: Resource, line: bytes, *, only_metadata: bool = False) -> Event:
     """Returns the event in a line of a watch.
+
+    Args:
+        resource: the kind.
+        line: the line.
+        only_metadata: whether the metadata of the objects was asked for, and nothing else.
 
     Raises:
         ApiError: the line is an ERROR event.
@@ -121,7 +153,9 @@ def event_from_line(resource: Resource, line: bytes) -> Event:
         raise error_from_event(obj)
     if kind not in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
         raise Garbled(f"a watch event of unknown type: {kind!r}")
-    of_kind(resource.kind, obj)
+    of_kind(METADATA_KIND if only_metadata else resource.kind, obj)
+    if only_metadata:
+        name_kind(obj, resource)
     if kind == "BOOKMARK":
         collection_version(obj)
         return Event(kind, obj)

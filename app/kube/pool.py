@@ -29,20 +29,29 @@ class ConnectionPool:
         """How many connections are open."""
         return len(self._open)
 
-    async def send(self, endpoint: Endpoint, request: bytes) -> Response:
+    async def send(
+        self, endpoint: Endpoint, request: bytes, seconds: float | None = None
+    ) -> Response:
         """Sends a request and returns the response.
 
         Args:
             endpoint: the server.
             request: head and body.
+            seconds: limit of the whole request, with a new connection; None for no limit.
 
         Raises:
             OSError: there is no response, or only a part of it. ``SSLCertVerificationError`` and
                 ``TimeoutError`` are subclasses.
         """
-        connection = self._take_idle(endpoint) or await self._connect(endpoint)
+        connection = self._take_idle(endpoint)
+        if connection is None:
+            began = time.monotonic()
+            async with asyncio.timeout(seconds):
+                connection = await self._connect(endpoint)
+            if seconds is not None:
+                seconds = max(0.0, seconds - (time.monotonic() - began))
         try:
-            response = await connection.send(request)
+            response = await connection.send(request, seconds)
         except BaseException as exc:
             connection.abort()
             if isinstance(exc, OSError):  # a cancellation says nothing about other connections

@@ -11,12 +11,14 @@ from contextlib import aclosing
 
 from app.kube.list_parser import ListParser
 from app.kube.objects import (
+    METADATA_KIND,
     ApiDocument,
     Event,
     ObjectList,
     collection_version,
     event_from_line,
     json_of,
+    name_kind,
     of_kind,
     path_to,
     with_identity,
@@ -29,7 +31,8 @@ from app.values.meta import Object, Resource
 WATCH_GRACE_SECONDS = 30.0
 """A watch that exceeds its own time limit by this much counts as dead."""
 
-_ONLY_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_ONLY_METADATA = f"application/json;as={METADATA_KIND};g=meta.k8s.io;v=v1"
+_LIST_OF_METADATA = f"application/json;as={METADATA_KIND}List;g=meta.k8s.io;v=v1"
 
 
 class Reader:
@@ -124,7 +127,7 @@ class Reader:
                 "resourceVersion": resource_version or "",
                 "resourceVersionMatch": "NotOlderThan" if not_older else "",
             },
-            headers={"Accept": _ONLY_METADATA} if only_metadata else {},
+            headers={"Accept": _LIST_OF_METADATA} if only_metadata else {},
             seconds=LIST_SECONDS,
             silence_seconds=REQUEST_SECONDS,
         )
@@ -133,6 +136,8 @@ class Reader:
         def feed(piece: bytes, *, is_last: bool = False) -> None:
             for item in items.feed(piece, is_last=is_last):
                 obj = with_identity(item)
+                if only_metadata:
+                    name_kind(obj, resource)
                 obj.setdefault("apiVersion", resource.api_version)
                 obj.setdefault("kind", resource.kind)  # missing in lists of built-in kinds
                 take(obj)
@@ -142,7 +147,7 @@ class Reader:
             async for piece in pieces:
                 feed(piece)
         feed(b"", is_last=True)
-        kind = "PartialObjectMetadata" if only_metadata else resource.kind
+        kind = METADATA_KIND if only_metadata else resource.kind
         return collection_version(of_kind(kind + "List", items.list))
 
     async def watch(
@@ -154,6 +159,7 @@ class Reader:
         field_selector: str = "",
         resource_version: str | None,
         initial_events: bool = False,
+        only_metadata: bool = False,
         timeout_seconds: int,
         grace_seconds: float = WATCH_GRACE_SECONDS,
     ) -> AsyncGenerator[Event, None]:
@@ -167,6 +173,7 @@ class Reader:
             resource_version: begin after this version.
             initial_events: begin with an ADDED event for every object that exists, followed by a
                 bookmark with the annotation ``k8s.io/initial-events-end`` (streaming list).
+            only_metadata: whether to read only the metadata of the objects.
             timeout_seconds: the server ends the watch after this time.
             grace_seconds: after this additional time the connection counts as dead.
 
@@ -190,13 +197,14 @@ class Reader:
             method="GET",
             path=path_to(resource, namespace),
             query=query,
+            headers={"Accept": _ONLY_METADATA} if only_metadata else {},
             seconds=timeout_seconds + grace_seconds,
         )
         lines = Lines()
         async with aclosing(self._transport.stream(request)) as pieces:
             async for piece in pieces:
                 for line in lines.feed(piece):
-                    yield event_from_line(resource, line)
+                    yield event_from_line(resource, line, only_metadata=only_metadata)
 
     async def read(self, path: str, *, etag: str | None = None) -> ApiDocument:
         """Reads a document of discovery, OpenAPI or ``/version``.

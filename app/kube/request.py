@@ -49,16 +49,23 @@ def serialize(request: Request, server: str, headers: Mapping[str, str]) -> byte
     Raises:
         ValueError: a header contains a line break, which would add another header.
     """
-    parts = urlsplit(server)
-    fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    if fields.count("\r") != len(headers) or fields.count("\n") != len(headers):
-        raise ValueError("a header with a line break in it")
+    prefix, fields = _fixed(server, tuple(headers.items()))
     length = "" if request.body is None else f"Content-Length: {len(request.body)}\r\n"
     head = (
-        f"{request.method} {parts.path}{request.path}{query_of(request)} HTTP/1.1\r\n"
-        f"Host: {parts.netloc}\r\n{fields}{length}\r\n"
+        f"{request.method} {prefix}{request.path}{query_of(request)} HTTP/1.1\r\n"
+        f"{fields}{length}\r\n"
     )
     return head.encode() + (request.body or b"")
+
+
+@lru_cache(maxsize=16)  # most requests have one of four sets of headers
+def _fixed(server: str, headers: tuple[tuple[str, str], ...]) -> tuple[str, str]:
+    """Returns the prefix of every path of a server, and the lines of its headers."""
+    parts = urlsplit(server)
+    fields = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    if fields.count("\r") != len(headers) or fields.count("\n") != len(headers):
+        raise ValueError("a header with a line break in it")
+    return parts.path, f"Host: {parts.netloc}\r\n{fields}"
 
 
 def query_of(request: Request) -> str:

@@ -159,7 +159,7 @@ class Transport:
         """Waits for the rate limit; returns the access to use."""
         if self._bucket is not None and not request.is_urgent:
             await asyncio.sleep(self._bucket.reserve())
-        return await self._credentials.current()
+        return self._credentials.cached or await self._credentials.current()
 
     async def _authenticated(
         self, access: Access, once: Callable[[Access], Awaitable[_AnyResponse]]
@@ -186,24 +186,31 @@ class Transport:
         left = guard() if guard is not None else None
         seconds = request.seconds if left is None else min(request.seconds, left)
         try:
-            async with asyncio.timeout(seconds):
-                if guard is None:
-                    return await self._exchange(request, access)
-                async with self._writes:
-                    return await self._exchange(request, access)
+            if guard is None:
+                return await self._exchange(request, access, seconds)
+            if self._writes.locked():
+                began = time.monotonic()
+                async with asyncio.timeout(seconds):
+                    await self._writes.acquire()
+                seconds = max(0.0, seconds - (time.monotonic() - began))
+            else:
+                await self._writes.acquire()
+            try:
+                return await self._exchange(request, access, seconds)
+            finally:
+                self._writes.release()
         except TimeoutError:
             self._pool.drop_idle()
             raise
 
-    async def _exchange(self, request: Request, access: Access) -> Response:
+    async def _exchange(self, request: Request, access: Access, seconds: float) -> Response:
         if access.proxy is not None:
-            async with await self._open(request, access) as response:
+            async with asyncio.timeout(seconds), await self._open(request, access) as response:
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Response(response.status, await response.read(), headers)
         endpoint = Endpoint(access.server, access.tls, access.tls_name)
-        return await self._pool.send(
-            endpoint, serialize(request, access.server, self._headers_of(request, access))
-        )
+        head_and_body = serialize(request, access.server, self._headers_of(request, access))
+        return await self._pool.send(endpoint, head_and_body, seconds)
 
     async def _open(self, request: Request, access: Access) -> aiohttp.ClientResponse:
         async with asyncio.timeout(min(request.seconds, REQUEST_SECONDS)):

@@ -91,11 +91,14 @@ def validate_and_convert(obj: Object, context: Context) -> tuple[Model, list[Des
         InvalidSpec: the object breaks a rule of the controller or cannot be converted; holds every
             fault.
     """
-    verdict = _verdict(obj, context, _CONTROLLER_RULES, None)
-    model = verdict.model
-    if verdict.faults or model is None:
-        raise InvalidSpec(verdict.faults)
-    return model, [stamped(model, draft) for draft in verdict.drafts]
+    if as_dict(obj.get("metadata")).get("deletionTimestamp"):
+        raise InvalidSpec(())
+    # Not a whole verdict: nobody reads the warnings of a stored object.
+    inputs, faults, drafts = _check(obj, context, _CONTROLLER_RULES, update=False)
+    if faults or inputs is None:
+        raise InvalidSpec(_at_most(faults))
+    model = inputs.model
+    return model, [stamped(model, draft) for draft in drafts]
 
 
 def _check(

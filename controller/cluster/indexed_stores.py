@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from app.apis.definition import is_unpruned
 from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
+from app.cache.records import MAX_FRESH
 from app.cache.store import Store
 from app.lookup import (
     adapters_of_booster,
@@ -106,15 +107,15 @@ def store_of(resource: Resource) -> Store:
     if resource is POD:  # its records are small already
         return Store({BOOSTER_INDEX: lambda record: [booster_uid(record)]}, max_uncompressed=None)
     if resource is MODEL_ROUTE:
-        return Store({BOOSTER_INDEX: owner_uids, **_ROUTE_INDEXES})
+        return Store({BOOSTER_INDEX: owner_uids, **_ROUTE_INDEXES}, max_fresh=MAX_FRESH)
     if resource is not MODEL_BOOSTER:
-        return Store({BOOSTER_INDEX: owner_uids})
+        return Store({BOOSTER_INDEX: owner_uids}, max_fresh=MAX_FRESH)
     indexes: dict[str, IndexFunc] = {
         UID_INDEX: lambda obj: [uid_of(obj)],
         ROUTED_INDEX: model_name_of_booster,
         ADAPTER_INDEX: adapters_of_booster,
     }
-    return Store(indexes, facts=_conditions, whole=is_unpruned)
+    return Store(indexes, facts=_conditions, whole=is_unpruned, max_fresh=MAX_FRESH)
 
 
 def store_of_other_routes() -> Store:

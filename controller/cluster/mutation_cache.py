@@ -62,20 +62,20 @@ class MutationCache:
             return None if record is None else record.object
         return expected.obj
 
-    def children(self, owner_uid: str) -> Iterator[Object]:
-        """Yields the children of the ModelBooster with this uid."""
-        replaced = self._expected_refs.get(owner_uid, set())
-        for kind, stores in self._stores.items():
-            if kind == MODEL_BOOSTER.kind:
-                continue
-            for store in stores.values():
-                for record in store.by_index(BOOSTER_INDEX, owner_uid):
-                    if (kind, record.key) not in replaced:
-                        yield record.object
-        for ref in replaced:
-            obj = self._expected[ref].obj
-            if obj is not None and uid_of(obj) != owner_uid:  # not the ModelBooster itself
-                yield obj
+    def children(self, owner_uid: str) -> list[Object]:
+        """Returns the children of the ModelBooster with this uid."""
+        replaced = self._expected_refs.get(owner_uid, ())
+        found = [
+            record.object
+            for kind, stores in self._stores.items()
+            if kind != MODEL_BOOSTER.kind
+            for store in stores.values()
+            for record in store.by_index(BOOSTER_INDEX, owner_uid)
+            if (kind, record.key) not in replaced
+        ]
+        expected = [self._expected[ref].obj for ref in replaced]
+        # A result of a write may also be the ModelBooster itself.
+        return found + [obj for obj in expected if obj is not None and uid_of(obj) != owner_uid]
 
     def all(self, resource: Resource) -> Iterator[Object]:
         """Yields every object of a kind."""

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.values.meta import Key, Object, Resource, uid_of
+from app.values.value import value
 
 ObjectRef = tuple[str, Key]
 """Kind and key of one object."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Expectation:
     """The result of a write that the watch has still to show.
 

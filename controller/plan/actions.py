@@ -6,12 +6,12 @@ Every action has a ``ref``, which names its child in messages, failures and resu
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.apis.kinds import CHILDREN
 from app.model.children import Desired
 from app.values.meta import Object, Resource
+from app.values.value import value
 
 NO_VERSION = "1"
 """A resource version that no object has. An apply with it creates the object, or fails with 409."""
@@ -39,7 +39,7 @@ class ChildRef(NamedTuple):
         return cls(child["kind"], child["metadata"]["name"])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Apply:
     """Apply a child (server-side apply).
 
@@ -59,7 +59,7 @@ class Apply:
         return ChildRef.of(self.child)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TakeOver:
     """Take over fields from other field managers, then apply the child."""
 
@@ -71,7 +71,7 @@ class TakeOver:
         return ChildRef.of(self.child)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Delete:
     """Delete the object with this name and uid."""
 
@@ -85,7 +85,7 @@ class Delete:
         return ChildRef(self.resource.kind, self.name)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeleteUnlabeled:
     """Read a child that may have lost our label, and delete it if it is obsolete.
 
@@ -101,7 +101,7 @@ class DeleteUnlabeled:
         return ChildRef(self.resource.kind, self.name)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Recreate:
     """Delete a child and create it again, because an immutable field has to change."""
 
@@ -114,7 +114,7 @@ class Recreate:
         return self.create.ref
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WaitForDeletion:
     """Wait until the object with the child's name is deleted.
 
@@ -128,7 +128,7 @@ class WaitForDeletion:
     is_ours: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NameConflict:
     """Report that the name of a child is used by an object that is not ours.
 
@@ -148,7 +148,7 @@ Deletion = Delete | DeleteUnlabeled
 """What a pass does about one obsolete child."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plan:
     """The actions of one pass; false if there are none.
 

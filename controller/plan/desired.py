@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from app.apis.reasons import Reason
 from app.convert.pods.inputs import PodInputs
@@ -16,9 +16,10 @@ from app.model.roles import SERVED_TYPES, autoscaled, served, unserved
 from app.validation import Context, validate_and_convert
 from app.values.fields import not_supported
 from app.values.meta import Object
+from app.values.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DesiredState:
     """The desired state of a ModelBooster.
 

@@ -17,12 +17,12 @@ and kthena restarts pods only if the roles of the template change.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Iterable
 from typing import Any
 
 from app.apis.kinds import DELETION_PROTECTION, REVISION, WORKLOAD
 from app.model.children import Desired, revision
+from app.model.digests import content_digest, standard_json
 from app.values.meta import Object, annotations_of, labels_of, uid_of
 from app.values.untyped import as_dict
 
@@ -53,6 +53,12 @@ NOT_FOR_PODS = frozenset(
 
 NOT_FOR_WORKER_PODS = frozenset({"replicas"})
 """The same for the workers of a backend. Kthena scales a role without restarting its pods."""
+
+MAX_TEMPLATES = 1024
+"""Templates whose hash is remembered, at some 150 bytes each: a pass asks for it several times."""
+
+_template_hashes: dict[bytes, str] = {}
+"""The hash of each template, by SHA-256 of its JSON with sorted keys; the oldest first."""
 
 
 def pod_inputs(booster: Object) -> dict[str, str]:
@@ -87,8 +93,15 @@ def template_hash(template: Object) -> str:
     empty and zero values, and the default protocol of a port. Neither do replicas of roles and the
     gang policy, which restart no pods.
     """
-    roles = [_without(role, {"replicas"}) for role in template.get("roles") or ()]
-    return revision(_significant({**_without(template, {"gangPolicy"}), "roles": roles}))
+    digest = content_digest(template)
+    found = _template_hashes.get(digest)
+    if found is None:
+        roles = [_without(role, {"replicas"}) for role in template.get("roles") or ()]
+        found = revision(_significant({**_without(template, {"gangPolicy"}), "roles": roles}))
+        if len(_template_hashes) >= MAX_TEMPLATES:
+            del _template_hashes[next(iter(_template_hashes))]
+        _template_hashes[digest] = found
+    return found
 
 
 def is_new_template(wanted: Desired, live: Object) -> bool:
@@ -102,7 +115,7 @@ def is_new_template(wanted: Desired, live: Object) -> bool:
     if written is None and labels_of(live).get(REVISION) == labels_of(wanted.object)[REVISION]:
         return False  # the same spec, written by a version without annotations
     new = template_hash(template)
-    return new not in (written, template_hash(live["spec"]["template"]))
+    return new != written and new != template_hash(live["spec"]["template"])
 
 
 def written_hash(live: Object) -> str | None:
@@ -153,21 +166,22 @@ def _without(fields: Object, names: Iterable[str]) -> Object:
     return {key: value for key, value in fields.items() if key not in names}
 
 
+_NESTED = (dict, list)
+
+
 def _significant(value: Any) -> Any:
+    """Returns an object or a list without what does not count in ``template_hash``."""
     if type(value) is dict:
         found = {}
         for key, item in value.items():
             # Most values are texts: they are not worth a call.
-            rest = item if type(item) is str else _significant(item)
+            kind = type(item)
+            rest = _significant(item) if kind is dict or kind is list else item
             if rest and not (rest == "TCP" and key == "protocol"):
                 found[key] = rest
         return found
-    if type(value) is list:
-        return [item if type(item) is str else _significant(item) for item in value]
-    return value
+    return [_significant(item) if type(item) in _NESTED else item for item in value]
 
 
 def _digest(value: Any) -> str:
-    # The encoder of the standard library, whose output for sorted keys does not change.
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(standard_json(value)).hexdigest()[:16]

@@ -22,12 +22,12 @@ whether it has to wait, and an annotation on it together with its status whether
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from app.apis.kinds import MODEL_SERVING, REGISTRY_MANAGED_BY, REVISION
 from app.convert.gang import keep_gang_policy
 from app.model.children import Desired
 from app.values.meta import Object, annotations_of, labels_of
+from app.values.value import value
 from controller.plan.actions import ChildAction, ChildRef, DeleteUnlabeled, Plan, Recreate
 from controller.plan.fingerprints import (
     POD_INPUTS,
@@ -44,7 +44,7 @@ ALLOW, HOLD = "allow", "hold"
 """Values of the annotation ``ROLLOUT``."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnrequestedRestarts:
     """The writes of a plan that would restart pods although the user did not ask for other pods.
 

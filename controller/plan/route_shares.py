@@ -27,6 +27,7 @@ from app.model.children import Desired, revision
 from app.model.forms import Model
 from app.values.meta import Object
 from app.values.untyped import as_dict, as_list
+from app.values.value import value
 from controller.plan.actions import of_kind
 from controller.status.availability import Lack, lacking
 from controller.timing import READY_SECONDS
@@ -72,7 +73,7 @@ class RouteState:
         return is_written
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RouteDecision:
     """The weights of a ModelRoute.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from app.model.forms import BackendForm, Model
 from app.model.names import backend_child_name
 from app.model.roles import served
 from app.values.meta import Object
+from app.values.value import value
 from controller.plan.route_shares import RouteDecision
 from controller.status.availability import Lack
 
@@ -23,7 +24,7 @@ _UNTIL = {
 _WHY = {Lack.REPLICAS: "0 replicas", Lack.POD: "no pod ready", Lack.PAIR: "no pair ready"}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Traffic:
     """What the status says about the shares of requests.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from app.values.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Result:
     """How a pass ended.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from app.apis.kinds import MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING, REVISION
 from app.model.children import revision
 from app.values.meta import Object, labels_of
+from app.values.value import value
 from controller.plan.actions import ChildRef
 from controller.plan.route_shares import RouteState
 from controller.reconcile.conflict_state import ConflictState
@@ -27,7 +28,7 @@ REPAIR_RESET_SECONDS = 60.0
 """After this time without a repair, repairs are counted from the start."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rejection:
     """A child that the API server rejected.
 
@@ -44,7 +45,7 @@ class Rejection:
     retry_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RepairCount:
     """How many times in a row a change by another client was repaired.
 

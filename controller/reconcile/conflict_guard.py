@@ -114,11 +114,11 @@ class ConflictGuard:
         Raises:
             ApiError, Unreachable: the other field manager could not be looked up.
         """
-        now, digest = self._clock(), revision(without_transition_times(status))
-        conflict = state.status_conflict
-        if conflict is not None and conflict.is_over(digest, now, self._timing):
-            conflict = state.status_conflict = state.status_writes = None
+        now, conflict = self._clock(), state.status_conflict
         if conflict is None:
+            return 0, None
+        if conflict.is_over(revision(without_transition_times(status)), now, self._timing):
+            state.status_conflict = state.status_writes = None
             return 0, None
         if conflict.phase is Phase.PAUSED and now >= conflict.until:
             # A status write restarts nothing, so it serves as the probe.

@@ -18,8 +18,11 @@ from controller.cluster.model_names import Claim, OlderClaims
 from controller.plan.desired import DesiredState, desired_state
 from controller.status.booster_status import is_settled
 
-MAX_ENTRIES = 256
-"""Entries that are kept at most, at about 15 KB each."""
+MAX_ENTRIES = 1000
+"""Entries that are kept at most, at about 15 KB each, until nobody has used them for a while.
+
+When many ModelBoosters are created at once, all have their first pass before the first of them has
+its second: with fewer entries than that, each would be converted twice."""
 
 IDLE_SECONDS = 30.0
 """How long an entry is kept after its last use: most ModelBoosters need no pass for hours."""
@@ -37,6 +40,7 @@ class DesiredStateCache:
         other_claims: returns the other objects that clients reach by the name of a ModelBooster.
         rival_notes: returns what to say of requests that other ModelRoutes get.
         clock: the time, in seconds.
+        max_entries: how many entries are kept at most.
     """
 
     def __init__(
@@ -46,12 +50,14 @@ class DesiredStateCache:
         other_claims: Callable[[Object], Iterable[Claim]],
         rival_notes: Callable[[Model, Profile], tuple[str, ...]] = lambda model, profile: (),
         clock: Clock = time.monotonic,
+        max_entries: int = MAX_ENTRIES,
     ) -> None:
         self._profile = profile
         self._options = options
         self._other_claims = other_claims
         self._rival_notes = rival_notes
         self._clock = clock
+        self._max_entries = max_entries
         # Least recently used first; with each entry the time of its last use.
         self._entries: OrderedDict[_CacheKey, tuple[DesiredState | None, float]] = OrderedDict()
 
@@ -85,7 +91,7 @@ class DesiredStateCache:
         # After a start, every settled ModelBooster gets one pass. It is cached from the second on.
         is_repeated = entry is not None or not is_settled(booster)
         self._entries[key] = desired if is_repeated else None, self._clock()
-        if len(self._entries) > MAX_ENTRIES:
+        if len(self._entries) > self._max_entries:
             self._entries.popitem(last=False)
         return desired
 

@@ -66,7 +66,7 @@ class EventRecorder:
         while True:
             event = await self._queue.get()
             try:
-                await self._kube.create(EVENT, event)
+                await self._kube.post(EVENT, event)
             except (ApiError, Unreachable, LeadershipLost) as exc:
                 log.info("could not send an Event (%s): %s", exc, event["note"])
             finally:
@@ -99,7 +99,7 @@ def new_event(
         now_nanoseconds: the time since the epoch; also makes the name of the Event unique.
     """
     metadata = booster["metadata"]
-    now = datetime.fromtimestamp(now_nanoseconds / 1e9, UTC)
+    now = datetime.fromtimestamp(now_nanoseconds / 1e9, UTC).replace(tzinfo=None)
     return {
         "apiVersion": EVENT.api_version,
         "kind": EVENT.kind,
@@ -107,7 +107,7 @@ def new_event(
             "name": f"{metadata['name']}.{now_nanoseconds:x}",
             "namespace": metadata["namespace"],
         },
-        "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "eventTime": f"{now.isoformat(timespec='microseconds')}Z",
         "reportingController": FIELD_MANAGER,
         "reportingInstance": instance,
         "action": "Reconcile",

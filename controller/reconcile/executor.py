@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from app.apis.kinds import MODEL_SERVING
 from app.errors import (
@@ -22,6 +21,7 @@ from app.kube.backoff import Clock
 from app.model.children import Desired
 from app.model.forms import Model
 from app.values.meta import Key, Object, Resource, key_of, owner_references
+from app.values.value import value
 from controller.cluster.mutation_cache import MutationCache
 from controller.cluster.own_writes import InflightWrite
 from controller.cluster.unlabeled import UnlabeledChildren
@@ -98,8 +98,9 @@ class PlanExecutor:
         return run.result
 
     async def _all(self, run: _Execution, actions: Sequence[ChildAction | Deletion]) -> None:
-        if len(actions) == 1:
-            await self._try(run, actions[0])
+        if len(actions) <= 1:
+            for action in actions:
+                await self._try(run, action)
             return
         try:
             async with asyncio.TaskGroup() as group:
@@ -216,7 +217,7 @@ class PlanExecutor:
         self._cache.record_write(write, obj, self._clock())
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Execution:
     """One plan while it is executed."""
 

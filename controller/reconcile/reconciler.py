@@ -126,7 +126,8 @@ class Reconciler:
         )
         children = hold_servers(route.children, observed)
         held = held_notes(children, route.children)
-        desired = replace(desired, children=children, notes=(*desired.notes, *held.values()))
+        if held or children != desired.children:
+            desired = replace(desired, children=children, notes=(*desired.notes, *held.values()))
         warmth = await self._warmer.warm(booster, desired, observed)
         waiting = warmth.waiting
         decision = self._waves.decide(booster, desired, observed, unlabeled, state, waiting)

@@ -116,7 +116,8 @@ class StatusReporter:
         if current is None or not _has_same_spec(current, booster):
             return None  # the spec was edited meanwhile, which has enqueued the key
         now = self._clock()
-        status = status_of(current, summary, f"{self._wall_clock():%Y-%m-%dT%H:%M:%SZ}", model)
+        at = self._wall_clock().astimezone(UTC).replace(tzinfo=None)
+        status = status_of(current, summary, f"{at.isoformat(timespec='seconds')}Z", model)
         change = status_change(current, status)
         delay = self._delay_seconds(change, state, now)
         if change is StatusChange.NONE or delay > 0:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 
 from app.values.meta import Key, Object, key_of
+from app.values.value import value
 from controller.plan.actions import ChildRef, Plan
 from controller.plan.desired import DesiredState
 from controller.plan.fingerprints import ROLLOUT
@@ -38,7 +38,7 @@ MAX_NAMES = 3
 """How many of the ModelBoosters that are rolling out are named in a message."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RolloutDecision:
     """The plan that may be executed now.
 

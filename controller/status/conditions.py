@@ -8,16 +8,17 @@ S8, S9 failing    an error that retries do not fix
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.apis.reasons import Reason
+from app.values.value import value
 from controller.status.download_status import failure_text
 from controller.status.readiness import BackendReport, Readiness
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ConditionValue:
     """Status, reason and message of a condition."""
 
@@ -26,7 +27,7 @@ class ConditionValue:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ConditionSet:
     """The conditions after one pass.
 

@@ -8,7 +8,6 @@ ModelServing that was created with 0 replicas it writes none. So a condition cou
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -17,6 +16,7 @@ from app.model.names import backend_child_name
 from app.model.roles import SERVED_TYPES
 from app.values.meta import Object, is_terminating
 from app.values.untyped import as_dict
+from app.values.value import value
 from controller.status.download_status import backend_download
 from controller.status.pod_records import MAX_SUMMARY_LENGTH, backend_name, problem_summary
 from controller.status.podless import advice
@@ -34,7 +34,7 @@ class Readiness(Enum):
     UNKNOWN = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BackendReport:
     """Status of one backend.
 

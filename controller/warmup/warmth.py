@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 
 from app.apis.reasons import Reason
@@ -12,6 +12,7 @@ from app.convert.warmup import model_hash
 from app.model.names import backend_child_name
 from app.values.meta import Object
 from app.values.untyped import as_dict, as_list
+from app.values.value import value
 from controller.status.booster_status import stored_status
 from controller.status.conditions import ConditionSet, with_warmup
 from controller.status.readiness import BackendReport
@@ -19,7 +20,7 @@ from controller.warmup.planner import WarmupPlan, plan_warmup
 from controller.warmup.text import waiting_message
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Warmth:
     """How far the warm-ups of a ModelBooster are.
 

@@ -1,4 +1,4 @@
-"""Commands for a cache: ``list``, ``verify`` and ``gc``."""
+"""Commands for a cache: ``list``, ``verify``, ``gc`` and ``prepare``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from downloader.cache.cleanup import models_of, remove, verdicts
+from downloader.cache.prepare import prepare
 from downloader.cache.uses import Pods, pods_of
 from downloader.manifest import faults, read_manifest
 from downloader.sizes import size_text
@@ -30,6 +31,9 @@ def run(args: Sequence[str]) -> int:
             return _list(given.cache)
         if given.command == "verify":
             return _verify(given.folder)
+        if given.command == "prepare":
+            prepare(given.folder, given.user)
+            return 0
         return _gc(given)
     except OSError as exc:
         print(f"Error: {exc.filename}: {exc.strerror}", file=sys.stderr)
@@ -138,4 +142,7 @@ def _parser() -> argparse.ArgumentParser:
         "--unused-for", type=_duration, help="remove only what no pod started with for so long"
     )
     collect.add_argument("--dry-run", action="store_true", help="remove nothing")
+    prepared = commands.add_parser("prepare", help="make folders for downloads of another user")
+    prepared.add_argument("--user", type=_count, required=True, help="id of the user")
+    prepared.add_argument("folder", nargs="+", help="--output-dir of a download")
     return parser

@@ -51,7 +51,7 @@ class Meter:
         self._lock = threading.Lock()
         self._total, self._done = total, there
         self._files, self._files_done = files, files_there
-        self._file = ""
+        self._fetching: dict[str, None] = {}
         self._began = time.monotonic()
         self._fetched = 0
         self._samples: deque[tuple[float, int]] = deque([(self._began, 0)])
@@ -63,12 +63,14 @@ class Meter:
             self._fetched += max(count, 0)
 
     def file(self, path: str) -> None:
-        """Names the file that is being fetched."""
-        self._file = path
+        """Names a file that is being fetched."""
+        with self._lock:
+            self._fetching[path] = None
 
-    def file_done(self) -> None:
+    def file_done(self, path: str) -> None:
         """Counts a complete file."""
         with self._lock:
+            self._fetching.pop(path, None)
             self._files_done += 1
 
     @property
@@ -92,7 +94,7 @@ class Meter:
                 self._total,
                 int(rate),
                 seconds,
-                self._file,
+                next(reversed(self._fetching), ""),
                 self._files_done,
                 self._files,
             )

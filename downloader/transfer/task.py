@@ -51,6 +51,7 @@ class FileTask:
         self._root = root
         self._descriptor = -1
         self._lock = threading.Lock()
+        self._hashing = threading.Lock()
         self._is_described = False
         self.segments = self._cut(steps if self._is_there() else {})
         self.is_resumed = any(each.next > each.start for each in self.segments)
@@ -105,16 +106,54 @@ class FileTask:
         Raises:
             OSError: they cannot be written.
         """
-        position = segment.next
+        start = position = segment.next
         view = memoryview(piece)
         while view:
             written = os.pwrite(self._descriptor, view, position)
             position += written
             view = view[written:]
-        if self._hashed == segment.next and self._hasher is not None:
-            self._hasher.update(piece)
-            self._hashed = position
-        segment.next = position
+        segment.next = (
+            position  # before they are hashed: ``_written`` is never less than ``_hashed``
+        )
+        # Bytes in memory need not be read again. While another thread hashes, it takes these too.
+        if self._hashed == start and self._hashing.acquire(blocking=False):
+            try:
+                if self._hashed == start and self._hasher is not None:
+                    self._hasher.update(piece)
+                    self._hashed = position
+            finally:
+                self._hashing.release()
+
+    def catch_up(self) -> None:
+        """Hashes the bytes that are written, from the first one that is not hashed on.
+
+        Several threads write a file, and its hash takes the bytes in order. Without this, all that
+        was not written in order would be hashed when nothing is left to fetch. If another thread
+        does it already, nothing is done.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        if self._hasher is None or not self._hashing.acquire(blocking=False):
+            return
+        try:
+            buffer = memoryview(bytearray(PIECE))
+            while count := min(self._written() - self._hashed, PIECE):
+                count = os.preadv(self._descriptor, [buffer[:count]], self._hashed)
+                if not count:
+                    return
+                self._hasher.update(buffer[:count])
+                self._hashed += count
+        finally:
+            self._hashing.release()
+
+    def _written(self) -> int:
+        """Returns the first byte that is not written; those before it are there."""
+        number = self._hashed // SEGMENT
+        for segment in self.segments[number:]:
+            if segment.next < segment.end:
+                return segment.next
+        return self.file.size
 
     def finish(self) -> str:
         """Hashes what is not hashed yet, makes the file durable, and returns its hash.
@@ -122,15 +161,9 @@ class FileTask:
         Raises:
             OSError: it cannot be read or synced.
         """
+        self.catch_up()
         hasher = self._hasher
         assert hasher is not None  # noqa: S101 - begin() made it
-        buffer = memoryview(bytearray(PIECE))
-        while self._hashed < self.file.size:
-            count = os.preadv(self._descriptor, [buffer], self._hashed)
-            if not count:
-                break
-            hasher.update(buffer[:count])
-            self._hashed += count
         os.fsync(self._descriptor)
         self.close()
         return self._prefix + hasher.hexdigest()

@@ -141,6 +141,7 @@ class Workers:
             while not self._stop.event.is_set() and (claim := self._next(own)):
                 own, segment = claim
                 self._fetch(own, segment)
+                own.catch_up()
                 if self._released(own) and not self._stop.event.is_set():
                     self._complete(own)
         except OSError as exc:
@@ -208,7 +209,7 @@ class Workers:
             self._journal.completed(done)
             with self._lock:
                 self.complete.append(done)
-            self._meter.file_done()
+            self._meter.file_done(task.file.path)
             return
         if task.restarts >= _RESTARTS:
             raise DownloadError(

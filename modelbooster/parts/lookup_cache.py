@@ -15,6 +15,7 @@ from app.cache.store import Store
 from app.kube import Kube
 from app.lookup import INDEXES, Indexer, StoreLookup
 from app.metrics import Metrics
+from app.model.digests import content_digest
 from app.values.meta import Key, Object, Resource
 
 MAX_SYNC_SECONDS = 10.0
@@ -22,6 +23,14 @@ MAX_SYNC_SECONDS = 10.0
 
 MAX_SILENCE_SECONDS = 400.0
 """An informer that receives nothing for this time is stale; no watch lasts longer."""
+
+_WITH_SPEC = (MODEL_BOOSTER, MODEL_ROUTE)
+"""The kinds of whose objects rules read more than names, labels and owners."""
+
+_KINDS_WITH_SPEC = frozenset(resource.kind for resource in _WITH_SPEC)
+
+_NOT_READ = frozenset({"resourceVersion", "generation"})
+"""Fields of the metadata that change although nothing changes that a rule reads."""
 
 
 class LookupCache:
@@ -54,7 +63,9 @@ class LookupCache:
             for namespace in namespaces or (None,):
                 is_booster = resource is MODEL_BOOSTER
                 whole = is_unpruned if is_booster else always_whole
-                parts[namespace] = Store(INDEXES.get(resource), whole=whole)
+                parts[namespace] = Store(
+                    INDEXES.get(resource), facts=_digest, whole=whole, facts_suffice=True
+                )
                 self._informers.append(
                     Informer(
                         kube,
@@ -63,6 +74,7 @@ class LookupCache:
                         lambda old, new: None,
                         namespace=namespace,
                         shape=booster_fields if is_booster else lookup_fields,
+                        only_metadata=resource not in _WITH_SPEC,
                         count=metrics.count_informer,
                     )
                 )
@@ -131,6 +143,15 @@ def lookup_fields(obj: Object) -> Object:
         "kind": obj.get("kind"),
         "metadata": {name: metadata[name] for name in fields if name in metadata},
     }
-    if obj.get("kind") in (MODEL_BOOSTER.kind, MODEL_ROUTE.kind) and "spec" in obj:
+    if obj.get("kind") in _KINDS_WITH_SPEC and "spec" in obj:
         slim["spec"] = obj["spec"]
     return slim
+
+
+def _digest(slim: Object) -> bytes:
+    """Returns a digest of what the rules may read of an object, besides its key and its uid.
+
+    Most events show a new status, and nothing that the rules read.
+    """
+    metadata = {k: v for k, v in slim["metadata"].items() if k not in _NOT_READ}
+    return content_digest((metadata, slim.get("spec"), slim.get("status")))[:16]

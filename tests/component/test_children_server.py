@@ -119,6 +119,39 @@ def test_children_of_the_reported_cases_are_accepted(cluster: Cluster, case: str
     apply_all(admin, children(obj, cluster.profile))
 
 
+@pytest.mark.parametrize("cache", [None, "pvc://models"])
+def test_downloads_are_admitted_where_root_is_forbidden(
+    cluster: Cluster, cache: str | None
+) -> None:
+    """By Pod Security's level ``restricted``; engines have the rights that their image needs."""
+    obj = booster_object("demo", backend(cacheURI=cache, loraAdapters=[lora("sql")]))
+    admit(cluster, children(obj, cluster.profile))
+
+
+def test_a_folder_of_a_node_is_not_admitted_there(cluster: Cluster) -> None:
+    """So the container of root that such a folder needs takes nothing from anybody."""
+    obj = booster_object("demo", backend(cacheURI="hostpath:///mnt/models"))
+    with pytest.raises(Refused, match='volume type "hostPath"'):
+        admit(cluster, children(obj, cluster.profile))
+
+
+def admit(cluster: Cluster, wanted: list[Object]) -> None:
+    """Asks the API server for pods that only download, in a namespace that forbids root."""
+    admin = cluster.admin()
+    level = {"pod-security.kubernetes.io/enforce": "restricted"}
+    name = f"/api/v1/namespaces/{admin.namespace}"
+    merge = "application/merge-patch+json"
+    admin.api.request("PATCH", name, {"metadata": {"labels": level}}, content_type=merge)
+    account = {"metadata": {"name": "downloads"}}
+    admin.api.request("POST", f"{name}/serviceaccounts", account)
+    (serving,) = [child for child in wanted if child["kind"] == "ModelServing"]
+    pod = serving["spec"]["template"]["roles"][0]["entryTemplate"]["spec"]
+    kept_fields = {key: pod[key] for key in ("volumes", "securityContext") if key in pod}
+    own = {"serviceAccountName": "downloads", "containers": pod["initContainers"]}
+    body = {"metadata": {"name": "downloads"}, "spec": {**kept_fields, **own}}
+    admin.api.request("POST", f"{name}/pods", body, params=DRY)
+
+
 def test_names_of_repositories_are_accepted_with_several_backends(cluster: Cluster) -> None:
     admin = cluster.admin()
     named = backend("b1", loraAdapters=[lora("owner/sql_lora:v1.0", artifactURL="hf://o/sql")])

@@ -53,6 +53,43 @@ async def test_a_synced_informer_has_all_objects_and_follows_changes(
         assert "managedFields" not in (followed.get("b") or {})["metadata"]
 
 
+async def test_an_informer_of_metadata_follows_objects_without_their_content(
+    kube: Kube, world: World, namespace: str
+) -> None:
+    await world.put(CONFIG_MAP, config_map("a", n="1"))
+    seen: list[tuple[str, bool]] = []
+    store = Store()
+
+    def changed(old: Record | None, new: Record | None) -> None:
+        record = new or old
+        assert record is not None
+        assert (record.object["apiVersion"], record.object["kind"]) == ("v1", "ConfigMap")
+        assert "data" not in record.object
+        seen.append((record.key.name, new is not None))
+
+    informer = Informer(
+        kube, CONFIG_MAP, store, changed, label_selector="team=red", namespace=namespace,
+        only_metadata=True, timing=QUICK,
+    )  # fmt: skip
+
+    async def until(want: list[tuple[str, bool]]) -> None:
+        await eventually(lambda: seen == want)
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(informer.run())
+        await until([("a", True)])
+        await world.put(CONFIG_MAP, config_map("a", n="2"))
+        await until([("a", True), ("a", True)])
+        await world.put(CONFIG_MAP, config_map("b"))
+        await world.delete(CONFIG_MAP, "a")
+        await until([("a", True), ("a", True), ("b", True), ("a", False)])
+        listed = await kube.list(CONFIG_MAP, namespace=namespace, label_selector="team=red")
+        assert store.versions() == {
+            o["metadata"]["uid"]: o["metadata"]["resourceVersion"] for o in listed.items
+        }
+        running.cancel()
+
+
 async def test_object_without_its_label_counts_as_deleted(
     kube: Kube, world: World, namespace: str
 ) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVING
+from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
 from app.kube import connect
 from app.metrics import Metrics
 from app.values.meta import Key, Object, key_of
@@ -75,6 +75,40 @@ async def test_objects_are_found_by_the_names_they_use(plane: ControlPlane, worl
 
         await world.delete(MODEL_BOOSTER, "m")
         await _until(lambda: not lookup.routing(MODEL_BOOSTER, name))
+
+
+async def test_children_are_known_by_their_metadata(plane: ControlPlane, world: World) -> None:
+    here = world.namespace
+    labels = {"app": "x"}
+    server: Object = {
+        "apiVersion": MODEL_SERVER.api_version,
+        "kind": MODEL_SERVER.kind,
+        "metadata": {"name": "m-b1", "namespace": here, "labels": labels},
+        "spec": {
+            "inferenceEngine": "vLLM",
+            "workloadSelector": {"matchLabels": {"a": "b"}},
+            "workloadPort": {"port": 8000},
+        },
+    }
+    key = Key(here, "m-b1")
+    await world.create(MODEL_SERVER, server)
+    async with _lookup_cache(plane) as lookup_cache:
+        lookup = lookup_cache.lookup
+        await _until(lambda: lookup.ready)
+        first = lookup.child(MODEL_SERVER, key)
+        assert first is not None
+        assert first["kind"] == MODEL_SERVER.kind
+        assert first["metadata"]["labels"] == labels
+        assert "spec" not in first
+
+        await world.patch(MODEL_SERVER, "m-b1", {"metadata": {"labels": {"app": "y"}}})
+        await _until(lambda: _labels(lookup.child(MODEL_SERVER, key)) == {"app": "y"})
+        await world.delete(MODEL_SERVER, "m-b1")
+        await _until(lambda: lookup.child(MODEL_SERVER, key) is None)
+
+
+def _labels(obj: Object | None) -> Object:
+    return obj["metadata"]["labels"] if obj else {}
 
 
 async def test_only_served_namespaces_are_read(plane: ControlPlane, world: World) -> None:

@@ -7,12 +7,17 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
+from app.errors import Unreachable
+from app.kube.access import Credentials
 from app.kube.connection import Endpoint, Response
 from app.kube.pool import ConnectionPool
 from app.kube.request import Request, query_of, serialize
+from app.kube.transport import MAX_PARALLEL_WRITES, Transport
+from tests.controlplane.credentials import Authority, write_kubeconfig
 from tests.following import eventually
 
 pytestmark = pytest.mark.anyio
@@ -181,6 +186,55 @@ async def test_a_cancelled_request_closes_its_connection() -> None:
         await asyncio.wait([sending])
         await found.ended.wait()
         assert (await pool.send(endpoint, REQUEST)).body == b"ok"
+
+
+async def test_a_request_without_a_response_ends_at_its_limit() -> None:
+    async with asyncio.timeout(60), peer([SHORT[:-1]], [SHORT]) as (found, pool, endpoint):
+        with pytest.raises(TimeoutError):
+            await pool.send(endpoint, REQUEST, 0.05)
+        await found.ended.wait()
+        assert (await pool.send(endpoint, REQUEST, 60)).body == b"ok"
+        assert found.connections == 2
+
+
+async def test_the_limit_of_a_request_does_not_hold_for_the_next_one() -> None:
+    async with asyncio.timeout(60), peer([SHORT], [SHORT]) as (found, pool, endpoint):
+        assert (await pool.send(endpoint, REQUEST, 0.5)).body == b"ok"
+        await asyncio.sleep(0.6)
+        assert (await pool.send(endpoint, REQUEST, 60)).body == b"ok"
+        assert found.connections == 1
+
+
+async def test_a_limit_that_is_over_before_the_connection_is_made_ends_the_request() -> None:
+    async with asyncio.timeout(60), peer([SHORT]) as (_, pool, endpoint):
+        with pytest.raises(TimeoutError):
+            await pool.send(endpoint, REQUEST, 0)
+        assert (await pool.send(endpoint, REQUEST, 60)).body == b"ok"
+
+
+async def test_a_write_that_waits_for_its_turn_ends_at_its_limit(tmp_path: Path) -> None:
+    request = Request("PATCH", "/", body=b"{}", seconds=60)
+    silent: list[bytes] = []
+    async with (
+        asyncio.timeout(60),
+        peer(*[silent] * MAX_PARALLEL_WRITES, [SHORT]) as (found, _, endpoint),
+    ):
+        ca = Authority(tmp_path).ca_file
+        kubeconfig = write_kubeconfig(tmp_path / "k", endpoint.server, ca, "t", "default")
+        async with Transport(Credentials(str(kubeconfig)), "test") as transport:
+
+            async def write(seconds: float) -> Response:
+                return await transport.send(request._replace(seconds=seconds), lambda: None)
+
+            others = [asyncio.create_task(write(60)) for _ in range(MAX_PARALLEL_WRITES)]
+            await eventually(lambda: len(found.script) == 1)
+            with pytest.raises(Unreachable, match="TimeoutError"):
+                await write(0.1)
+            assert len(found.script) == 1  # it was not sent
+            for other in others:
+                other.cancel()
+            await asyncio.wait(others)
+            assert (await write(60)).body == b"ok"
 
 
 async def test_a_broken_connection_closes_the_idle_ones() -> None:

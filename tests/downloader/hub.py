@@ -74,10 +74,14 @@ class Hub:
     Args:
         files: the files of the repository; names that end with .safetensors are large ones (LFS).
         certificate: certificate and key for TLS.
+        host: the address to listen at.
     """
 
     def __init__(
-        self, files: dict[str, bytes], certificate: tuple[Path, Path] | None = None
+        self,
+        files: dict[str, bytes],
+        certificate: tuple[Path, Path] | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.files = files
         self.faults = Faults()
@@ -88,9 +92,10 @@ class Hub:
         self.logins: set[str] = set()
         self.lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"hub": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = ThreadingHTTPServer((host, 0), handler)
         self._server.daemon_threads = True
         self._is_tls = certificate is not None
+        self._host = host
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
@@ -101,7 +106,7 @@ class Hub:
 
     @property
     def url(self) -> str:
-        scheme, host = ("https", "localhost") if self._is_tls else ("http", "127.0.0.1")
+        scheme, host = ("https", "localhost") if self._is_tls else ("http", self._host)
         return f"{scheme}://{host}:{self._server.server_port}"
 
     def environment(self) -> dict[str, str]:

@@ -133,3 +133,32 @@ def test_a_model_that_was_removed_is_downloaded_again(
     assert names(here.cache) == []
     assert here(name="m0", env={"HF_REVISION": "0" * 40}) == models[0]
     shutil.rmtree(models[0])
+
+
+def test_folders_are_prepared_for_the_user_of_a_download(cache: Path) -> None:
+    outside = cache / "outside"
+    outside.write_text("of somebody else")
+    folder = cache / "m"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub/file").write_text("filled by another downloader")
+    (folder / "link").symlink_to(outside)
+    os.mkfifo(folder / "fifo")
+    user = os.getuid()  # whom root may give files to is shown on real pods
+
+    assert commands.run(["prepare", "--user", str(user), str(folder), str(cache / "new")]) == 0
+
+    assert {path.name for path in cache.iterdir()} == {".model-booster", "m", "new", "outside"}
+    assert {path.name for path in (cache / ".model-booster").iterdir()} == {"m", "new"}
+
+
+def test_a_link_in_place_of_a_folder_is_left_alone(
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (cache / "m").symlink_to(elsewhere)
+
+    assert commands.run(["prepare", "--user", str(os.getuid()), str(cache / "m")]) == 0
+
+    assert "cannot prepare" in capsys.readouterr().err
+    assert list(elsewhere.iterdir()) == []

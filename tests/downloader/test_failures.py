@@ -269,3 +269,28 @@ def test_no_secret_is_printed_or_stored(
     for text in (result.out, result.err, str(result.ended), written):
         assert TOKEN not in text
         assert "very-secret" not in text
+
+
+def test_a_folder_of_another_user_is_named_with_the_ways_out(tmp_path: Path) -> None:
+    missing = tmp_path / "cache" / ".model-booster"
+    (tmp_path / "cache").mkdir(mode=0o755)
+    exc = PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(missing))
+    mine = disk_error(exc, str(missing))
+    assert mine.message == (
+        f"cannot write to {missing}: Permission denied; {tmp_path}/cache belongs to user "
+        f"{os.geteuid()} (mode 0755), and this is user {os.geteuid()}"
+    )
+    assert mine.step == f"give the folder to user {os.geteuid()}"
+
+    other = Path("/proc/1")  # of root
+    if not os.geteuid():
+        other = tmp_path / "other"
+        other.mkdir()
+        os.chown(other, 65532, 65532)
+    owner = "65532" if not os.geteuid() else "0 (root)"
+    theirs = PermissionError(errno.EACCES, os.strerror(errno.EACCES), f"{other}/new")
+    step = f"give the folder to user {os.geteuid()}, or set kthena.downloaderUser of the operator"
+    assert disk_error(theirs, str(other)).step == f"{step} to {owner}"
+
+    read_only = OSError(errno.EROFS, os.strerror(errno.EROFS), str(missing))
+    assert "mount the volume writable" in disk_error(read_only, str(missing)).step

@@ -208,6 +208,46 @@ def test_a_whole_model_needs_no_working_folder(here: Here) -> None:
     assert here() == folder
 
 
+def test_a_whole_folder_of_another_user_is_used_as_it_is(
+    here: Here, hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another downloader has filled it, without a manifest, and nothing can be written there."""
+    folder = here.cache / "m"
+    for path, data in FILES.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    (here.cache / ".model-booster").write_text("no folder can be made here, not even by root")
+
+    assert here() == folder
+    assert hub.sent == 0
+    assert "every start checks all files again" in capsys.readouterr().err
+
+    (folder / "config.json").write_bytes(FILES["config.json"][::-1])
+    with pytest.raises(DownloadError, match="Not a directory"):
+        here()
+    (folder / "config.json").unlink()
+    with pytest.raises(DownloadError, match="Not a directory"):
+        here()
+
+
+def test_a_folder_is_filled_where_its_parent_is_not_writable(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a folder of a node, whose cache belongs to root."""
+    folder = here.cache / "m"
+    folder.mkdir()
+    before = folder.stat().st_ino
+    may = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: path != str(here.cache) and may(path, mode)
+    )
+
+    assert here() == folder
+    assert contents(folder) == FILES
+    assert folder.stat().st_ino == before
+    assert here() == folder
+
+
 def test_a_cache_that_cannot_be_written_is_named(here: Here) -> None:
     work = here.cache / ".model-booster"
     work.write_text("no folder can be made here, not even by root")

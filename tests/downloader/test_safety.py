@@ -212,7 +212,11 @@ def test_progress_is_a_line() -> None:
 
 def test_a_meter_counts_what_was_there_apart() -> None:
     meter = Meter(100, 40, 2, 1)
+    meter.file("a")
+    meter.file("b")
+    assert meter.now().file == "b"
     meter.add(60)
-    meter.file_done()
+    meter.file_done("b")
     now = meter.now()
+    assert now.file == "a"
     assert (now.bytesDone, now.filesDone, now.secondsLeft, meter.fetched) == (100, 2, 0, 60)

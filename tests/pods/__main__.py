@@ -17,6 +17,7 @@ from pathlib import Path
 
 import yaml
 
+from app.convert.options import DOWNLOADER_IMAGE
 from tests.controlplane import binaries, cache, clients
 from tests.controlplane.packages import Unobtainable
 from tests.pods import image, machine
@@ -71,13 +72,19 @@ def _run() -> int:
     previous = image.previous(f"{IMAGE}:{PREVIOUS_TAG}")
     folder = Path(tempfile.mkdtemp(prefix="pods."))
     try:
-        archive = folder / "image.tar"
+        archive, downloader = folder / "image.tar", folder / "downloader.tar"
         with ThreadPoolExecutor(1) as pool:
-            built = pool.submit(image.build, f"{IMAGE}:{_tag()}", archive)
+            built = [
+                pool.submit(image.build, f"{IMAGE}:{_tag()}", archive),
+                pool.submit(
+                    image.build, f"{REGISTRY}/{DOWNLOADER_IMAGE}", downloader, "downloader"
+                ),
+            ]
             with RealCluster(programs, folder / "cluster") as cluster:
                 cache.say(f"the node is ready after {time.monotonic() - begin:.1f} s")
-                built.result()
-                for each in (archive, previous):
+                for image_built in built:
+                    image_built.result()
+                for each in (archive, previous, downloader):
                     cluster.load(each)
                 cache.say(f"the images are loaded after {time.monotonic() - begin:.1f} s")
                 inside = (sys.executable, "-m", "tests.pods", "inside", cluster.folder)

@@ -39,9 +39,22 @@ def build(name: str, archive: Path, image: str = "operator") -> None:
     """
     parts = archive.with_suffix(".parts")
     target = TARGET if image == "operator" else f"/opt/{image}"
-    _make_environment(parts, ENVIRONMENT, image, str(PYTHON), target)
+    shutil.copytree(_packages(image, target), parts, symlinks=True)
+    _make_environment(parts, ENVIRONMENT, image, str(PYTHON), target, "code")
     settings = settings_of(ROOT / "Dockerfile", "" if image == "operator" else image)
     write(name, str(archive), settings, f"{_base()}=/", f"{parts}=/opt")
+
+
+def _packages(image: str, target: str) -> Path:
+    """Returns ``/opt`` of an image with the pinned packages only, which is kept in the cache."""
+    lock = ROOT / ("requirements.txt" if image == "operator" else f"requirements-{image}.txt")
+    version = subprocess.check_output([PYTHON, "--version"])
+    digest = cache.digest([version, lock.read_bytes(), ENVIRONMENT.read_bytes()])
+
+    def make(folder: Path) -> None:
+        _make_environment(folder, ENVIRONMENT, image, str(PYTHON), target, "packages")
+
+    return cache.entry(f"packages-{image}-{digest}", make)
 
 
 def previous(name: str) -> Path:
@@ -81,7 +94,7 @@ def _make_environment(parts: Path, script: Path, *arguments: str) -> None:
     The scripts of an environment name its path, so it is made at the path that it has in the image,
     in a mount namespace of its own.
     """
-    parts.mkdir(parents=True)
+    parts.mkdir(parents=True, exist_ok=True)
     inside = 'mount --bind "$1" /opt && shift && exec "$@"'
     namespace = ("unshare", "--mount", "--propagation", "private")
     _run(*namespace, "bash", "-euc", inside, "bash", str(parts), str(script), *arguments)

@@ -7,6 +7,7 @@ import pytest
 from app.apis.kinds import Profile
 from app.convert import desired_children
 from app.convert.options import DOWNLOADER_IMAGE, Options, is_own_downloader
+from app.convert.pods.downloads import CACHE_OWNER
 from app.values.meta import Object
 from downloader import VERSION
 from tests.builders import backend, lora, model, worker
@@ -28,7 +29,8 @@ def rights(cache: str | None, user: int | None = None) -> tuple[Object, Object]:
     own = backend(cacheURI=cache, loraAdapters=[lora("sql")], workers=[worker(pods=2)])
     entry, follower = pods(own, Options(downloader_user=user))
     containers = [*entry["initContainers"], *follower["initContainers"]]
-    first, *others = [container["securityContext"] for container in containers]
+    downloaders = [each for each in containers if each["name"] != CACHE_OWNER]
+    first, *others = [container["securityContext"] for container in downloaders]
     assert others == [first] * 3
     assert entry.get("securityContext") == follower.get("securityContext")
     return first, entry.get("securityContext", {})
@@ -83,13 +85,14 @@ def test_our_downloader_has_few_rights_everywhere(cache: str | None, user: int |
     ("cache", "user", "runs_as", "group"),
     [
         (None, None, None, None),  # the user of the image: an emptyDir is writable for everybody
-        (CLAIM, None, 0, None),  # kthena's downloader may have filled it as root
-        (FOLDER, None, 0, None),  # the kubelet creates it for root
+        (CLAIM, None, 65532, 65532),
+        (FOLDER, None, 65532, None),  # the kubelet changes no folder of a node
         (None, 1000, 1000, None),
         (CLAIM, 1000, 1000, 1000),
-        (FOLDER, 1000, 1000, None),  # the kubelet changes no folder of a node
+        (FOLDER, 1000, 1000, None),
         (None, 0, 0, None),
         (CLAIM, 0, 0, None),
+        (FOLDER, 0, 0, None),
     ],
 )
 def test_who_writes_to_the_cache(
@@ -99,6 +102,46 @@ def test_who_writes_to_the_cache(
     assert (context.get("runAsUser"), context.get("runAsGroup")) == (runs_as, runs_as)
     changed = {"fsGroup": group, "fsGroupChangePolicy": "OnRootMismatch"}
     assert pod == (changed if group else {})
+
+
+def test_a_container_of_root_hands_folders_of_nodes_over_and_does_nothing_else() -> None:
+    secret = {"secretRef": {"name": "token"}}
+    adapters = [lora("sql"), lora("same", artifactURL=lora("sql")["artifactURL"])]
+    own = backend(
+        cacheURI=FOLDER,
+        loraAdapters=adapters,
+        env=[{"name": "HF_TOKEN", "value": "hf_secret"}],
+        envFrom=[secret],
+        workers=[worker(pods=2)],
+    )
+    for pod in pods(own, Options(image_pull_policy="Always")):
+        owner, model_, *_ = pod["initContainers"]
+        folders = {each["args"][3] for each in pod["initContainers"][1:]}
+        assert owner["name"] == CACHE_OWNER
+        assert owner["args"][:3] == ["prepare", "--user", "65532"]
+        assert sorted(owner["args"][3:]) == sorted(folders)  # each once
+        assert (owner["image"], owner["imagePullPolicy"]) == (model_["image"], "Always")
+        assert not {"env", "envFrom"} & owner.keys()
+        context = owner["securityContext"]
+        assert (context["runAsUser"], context["runAsGroup"]) == (0, 0)
+        assert context["capabilities"] == {"drop": ["ALL"], "add": ["CHOWN", "DAC_OVERRIDE"]}
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["allowPrivilegeEscalation"] is False
+
+
+@pytest.mark.parametrize(
+    ("cache", "options"),
+    [
+        (None, Options()),
+        (CLAIM, Options()),
+        (FOLDER, Options(downloader_user=1000)),
+        (FOLDER, Options(downloader_user=0)),
+        (FOLDER, Options(downloader_image=KTHENAS)),
+    ],
+)
+def test_no_other_pod_has_such_a_container(cache: str | None, options: Options) -> None:
+    (pod,) = pods(backend(cacheURI=cache), options)
+    assert CACHE_OWNER not in {each["name"] for each in pod["initContainers"]}
 
 
 @pytest.mark.parametrize("cache", [None, CLAIM, FOLDER])

@@ -31,14 +31,16 @@ def may_write(own: Object) -> dict[str, bool]:
 @pytest.mark.parametrize("cache", [None, CACHE, "pvc://models"])
 def test_engines_mount_the_cache_read_only(cache: str | None) -> None:
     own = backend(cacheURI=cache, workers=[worker(pods=2)])
+    owner = {"cache-owner": True} if cache == CACHE else {}
     assert may_write(own) == {
+        **owner,
         "model-downloader": True,
         "runtime": True,  # it downloads adapters that are loaded later
         "engine": False,
         "worker": False,
     }
     pair = may_write(disaggregated(cacheURI=cache))
-    assert pair == {"model-downloader": True, "runtime": True, "vllm": False}
+    assert pair == {**owner, "model-downloader": True, "runtime": True, "vllm": False}
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,14 @@ def stored(name: str = "m", generation: int = 1, **spec: Any) -> Object:
     return {**booster, "metadata": {**booster["metadata"], **metadata}}
 
 
-def new_cache(*, clock: Clock | None = None) -> DesiredStateCache:
-    return DesiredStateCache(Options(), Profile.B, lambda booster: (), clock=clock or Clock())
+def new_cache(*, clock: Clock | None = None, max_entries: int = MAX_ENTRIES) -> DesiredStateCache:
+    return DesiredStateCache(
+        Options(),
+        Profile.B,
+        lambda booster: (),
+        clock=clock or Clock(),
+        max_entries=max_entries,
+    )
 
 
 def test_computed_once_per_generation_and_profile() -> None:
@@ -43,13 +49,13 @@ def test_computed_once_per_generation_and_profile() -> None:
 
 
 def test_least_recently_used_entry_is_evicted() -> None:
-    cache = new_cache()
+    cache = new_cache(max_entries=20)
     first, second = cache.get(stored("m0")), cache.get(stored("m1"))
-    for number in range(2, MAX_ENTRIES):
+    for number in range(2, 20):
         cache.get(stored(f"m{number}"))
     assert cache.get(stored("m0")) is first
     cache.get(stored("one-too-many"))
-    assert len(cache) == MAX_ENTRIES
+    assert len(cache) == 20
     assert cache.get(stored("m0")) is first
     assert cache.get(stored("m1")) is not second
 

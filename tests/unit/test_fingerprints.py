@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from app.apis.kinds import MODEL_SERVING
 from app.apis.modelbooster import ModelBooster
 from app.convert import desired_children
 from app.convert.options import Options
 from app.model.canonical import canonical
+from app.model.digests import standard_json
 from app.values.meta import Object
+from controller.plan import fingerprints
 from controller.plan.fingerprints import (
+    MAX_TEMPLATES,
     NOT_FOR_PODS,
     NOT_FOR_WORKER_PODS,
     pod_inputs,
@@ -49,6 +55,37 @@ def test_hashes_are_the_same_in_every_version() -> None:
         ],
     }
     assert template_hash(template) == PINNED_TEMPLATE
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), VALUES, max_size=3))
+@example({"a": "\x7f"})
+@example({"a": 1e16, "b": -0.0})
+@example({"a": [1.5]})
+@example({"a": 2**70})
+@example({"\ud800": 1})
+@example({"a": "\b\f\n\r\t\x00\x1f<>&/\u2028"})
+def test_what_is_hashed_of_inputs_is_what_json_dumps_writes(inputs: dict[str, Any]) -> None:
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
+    assert standard_json(inputs) == text.encode()
+
+
+def test_a_hash_is_the_same_when_it_is_remembered_and_when_it_was_forgotten() -> None:
+    first = {"roles": [{"name": "leader", "replicas": 1}], "gangPolicy": {"minRoleReplicas": {}}}
+    before = template_hash(first)
+    assert template_hash(first) == before
+    assert template_hash({**first, "gangPolicy": {"x": 1}}) == before
+    assert template_hash({**first, "restartGracePeriodSeconds": 9}) != before
+    for number in range(MAX_TEMPLATES):
+        template_hash({"roles": [], "restartGracePeriodSeconds": number + 10})
+    assert len(fingerprints._template_hashes) == MAX_TEMPLATES
+    assert template_hash(first) == before
 
 
 @pytest.mark.parametrize(

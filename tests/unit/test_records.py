@@ -90,12 +90,16 @@ def key(number: int) -> Key:
 
 @given(
     st.integers(0, 3),
+    st.integers(0, 3),
     st.lists(
         st.tuples(st.sampled_from(["put", "get", "list", "rest"]), st.integers(0, 5)), max_size=30
     ),
 )
-def test_a_store_that_packs_is_no_different(unpacked: int, steps: list[tuple[str, int]]) -> None:
-    packs, keeps = Store(max_uncompressed=unpacked), Store(max_uncompressed=None)
+def test_a_store_that_packs_is_no_different(
+    unpacked: int, fresh: int, steps: list[tuple[str, int]]
+) -> None:
+    packs = Store(max_uncompressed=unpacked, max_fresh=fresh)
+    keeps = Store(max_uncompressed=None)
     for version, (what, number) in enumerate(steps):
         obj = numbered(number, version)
         told = []
@@ -123,6 +127,23 @@ def test_passes_that_follow_on_each_other_get_the_same_object() -> None:
     store.get(key(2))  # now others are in more demand
     assert store.get(key(0)) == first
     assert store.get(key(0)) is not first
+
+
+def test_what_has_changed_stays_at_hand_for_its_passes_however_much_is_read_meanwhile() -> None:
+    store = Store(max_uncompressed=1, max_fresh=2)
+    store.replace([store.record_for(numbered(n)) for n in range(5)])
+    changed = [numbered(n, version=2) for n in range(3)]
+    store.put(changed[1])
+    store.put(changed[2])
+    for number in (3, 4, 0):
+        store.get(key(number))
+    assert store.get(key(1)) is changed[1]
+    assert store.get(key(2)) is changed[2]
+    store.put(changed[0])  # the first of the three has had its time
+    assert store.get(key(1)) == changed[1]
+    assert store.get(key(1)) is not changed[1]
+    store.compress_all()
+    assert store.get(key(0)) is not changed[0]
 
 
 def test_what_is_at_hand_needs_no_unpacking() -> None:

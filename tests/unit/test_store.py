@@ -65,6 +65,44 @@ def test_put(
     assert store.get(Key("ns", "a")) == new
 
 
+def test_facts_can_tell_that_only_the_version_has_changed() -> None:
+    store = Store({"team": by_label}, facts=by_label, facts_suffice=True)
+    first = obj(version="1", team="red")
+    store.put(first)
+    (record,) = store.records()
+
+    assert store.put(obj(version="2", team="red")) == []
+    assert list(store.records()) == [record]
+    assert store.get(Key("ns", "a")) == first
+    assert store.versions() == {"u1": "2"}  # an audit compares these
+    assert store.put(obj(version="2", team="red")) == []
+
+    assert told(store.put(obj(version="3", team="blue"))) == [
+        (first, obj("a", "u1", "3", team="blue"))
+    ]
+    assert [found.version for found in store.by_index("team", "blue")] == ["3"]
+    assert store.by_index("team", "red") == ()
+
+
+def test_facts_do_not_hide_another_object_of_the_same_name() -> None:
+    store = Store(facts=by_label, facts_suffice=True)
+    store.put(V1)
+    assert told(store.put(OTHER)) == [(V1, None), (None, OTHER)]
+    assert store.versions() == {"u2": "3"}
+    assert told(store.remove(OTHER)) == [(OTHER, None)]
+    assert told(store.put(obj(uid="u2", version="4"))) == [(None, obj(uid="u2", version="4"))]
+
+
+def test_facts_do_not_hide_that_a_schema_drops_fields() -> None:
+    store = Store(facts=by_label, whole=lambda o: "spec" in o, facts_suffice=True)
+    whole = {**V1, "spec": {}}
+    store.put(whole)
+    assert told(store.put(V2)) == [(whole, V2)]
+    assert store.is_pruned
+    assert told(store.put({**V2, "spec": {}})) == [(V2, {**V2, "spec": {}})]
+    assert not store.is_pruned
+
+
 def test_what_is_removed_is_told_as_it_was_last_known() -> None:
     store = Store()
     store.put(V1)

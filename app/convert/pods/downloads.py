@@ -19,6 +19,12 @@ MODEL_DOWNLOADER = "model-downloader"
 ADAPTER_DOWNLOADER = "lora-downloader-"
 """What the names of the containers that fetch adapters begin with."""
 
+CACHE_OWNER = "cache-owner"
+"""Name of the container that gives folders of a node to the user of the downloads."""
+
+USER = 65532
+"""User and group of the downloads, those of the image, if no setting names others."""
+
 
 @cached_fact
 def downloads(inputs: PodInputs) -> Object:
@@ -30,7 +36,8 @@ def downloads(inputs: PodInputs) -> Object:
     containers = download_containers(inputs)
     if not containers:
         return {}
-    return {"initContainers": containers, **_pod_rights(inputs.cache, inputs.options)}
+    owner = _owner(inputs, containers)
+    return {"initContainers": [*owner, *containers], **_pod_rights(inputs.cache, inputs.options)}
 
 
 def download_containers(inputs: PodInputs) -> list[Object]:
@@ -69,32 +76,63 @@ def download_containers(inputs: PodInputs) -> list[Object]:
 def _ours(cache: Cache, options: Options) -> Object:
     """Returns what our downloader has besides: few rights, and its last words if it is killed.
 
-    Kthena's downloader runs as root, so folders of nodes and claims that it has filled, and folders
-    that the kubelet creates, belong to root. Root without capabilities cannot write to folders of
-    others; DAC_OVERRIDE lets it. An emptyDir is writable for everybody.
+    An emptyDir is writable for everybody, so the user of the image will do, or one that the cluster
+    chooses. In other caches all downloads have the same user, because they share files. Root
+    without capabilities could not write to folders of others; DAC_OVERRIDE lets it.
     """
+    user = options.downloader_user
+    if user is None and "emptyDir" not in cache.volume:
+        user = USER
+    rights = _rights(0, "DAC_OVERRIDE") if user == 0 else _rights(user)
+    return {"securityContext": rights, "terminationMessagePolicy": "FallbackToLogsOnError"}
+
+
+def _rights(user: int | None, *capabilities: str) -> Object:
+    """Returns the rights of a container; without a user, it is that of the image."""
     rights: Object = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
         "readOnlyRootFilesystem": True,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    user = options.downloader_user
-    if user is None and "emptyDir" not in cache.volume:
-        user = 0
-    if user == 0:
-        rights["capabilities"] = {"drop": ["ALL"], "add": ["DAC_OVERRIDE"]}
-        rights |= {"runAsUser": 0, "runAsGroup": 0}
-    else:
+    if capabilities:
+        rights["capabilities"]["add"] = list(capabilities)
+    if user != 0:
         rights["runAsNonRoot"] = True
-        if user is not None:
-            rights |= {"runAsUser": user, "runAsGroup": user}
-    return {"securityContext": rights, "terminationMessagePolicy": "FallbackToLogsOnError"}
+    if user is not None:
+        rights |= {"runAsUser": user, "runAsGroup": user}
+    return rights
+
+
+def _owner(inputs: PodInputs, containers: list[Object]) -> list[Object]:
+    """Returns the container that gives the folders of models on a node to the downloads' user.
+
+    The kubelet makes the folder of a node for root, as which kthena's downloader filled it, and
+    ``fsGroup`` changes no folder of a node. The container has no variables, so no credentials. If a
+    setting names the user, the folders are its own already.
+    """
+    options = inputs.options
+    is_needed = options.has_own_downloader and options.downloader_user is None
+    if not is_needed or "hostPath" not in inputs.cache.volume:
+        return []
+    folders = [container["args"][3] for container in containers]
+    return [
+        {
+            "name": CACHE_OWNER,
+            "image": options.downloader_image,
+            **inputs.pull_policy,
+            "args": ["prepare", "--user", str(USER), *dict.fromkeys(folders)],
+            "resources": resources_of(options.downloader_resources, _SETTING_PATH),
+            "volumeMounts": [inputs.mount],
+            "securityContext": _rights(0, "CHOWN", "DAC_OVERRIDE"),
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+        }
+    ]
 
 
 def _pod_rights(cache: Cache, options: Options) -> Object:
-    """Returns the field that makes a claim writable for the user that a setting names."""
-    user = options.downloader_user
+    """Returns the field that makes a claim writable for the user of the downloads."""
+    user = USER if options.downloader_user is None else options.downloader_user
     if not user or cache.claim is None or not options.has_own_downloader:
         return {}
     return {"securityContext": {"fsGroup": user, "fsGroupChangePolicy": "OnRootMismatch"}}

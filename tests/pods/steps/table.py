@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.pods.step import Step
-from tests.pods.steps import certificates, disturbances, installation, takeover
+from tests.pods.steps import certificates, disturbances, downloads, installation, takeover
 
 STEPS = (
     Step("previous version, Helm 3, kthena v0.4.0", installation.previous_chart, under_load=False),
@@ -29,5 +29,6 @@ STEPS = (
         "reinstall by the README, Helm 4, kthena v1.0.0", installation.quick_start, under_load=False
     ),
     Step("docs/install.md, Helm 4", installation.quick_start_of_install, under_load=False),
+    Step("one download for two pods of a node", downloads.once_on_a_node, under_load=False),
     Step("takeover from kthena's controller", takeover.from_kthena, under_load=False),
 )
