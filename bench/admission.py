@@ -38,6 +38,7 @@ from bench._corpus import corpus
 from bench._hostile import exceeded_bounds, hostile, measure_payload, print_hostile_header
 from bench._servers import Server, built_peer, load, processors, running
 from certs.pki import KeyPair, new_authority, new_leaf
+from modelbooster.parts.tasks import listen
 from webhook.server import MUTATE, VALIDATE, serve_https, webhook_app
 from webhook.tls import ServingContext
 
@@ -96,8 +97,7 @@ def serve_ours(port: int, cert: Path, key: Path) -> None:
         serve_https(
             app,
             metrics,
-            host="127.0.0.1",
-            port=port,
+            listening=listen("127.0.0.1", port),
             serving=serving,
             stopping=asyncio.Event(),
         )

@@ -41,6 +41,10 @@ class Admission:
     seconds: float
     fault: str
 
+    def is_within(self, begin: float, end: float) -> bool:
+        """Returns whether it was sent before the end of a time and answered after its begin."""
+        return self.begin <= end and begin <= self.begin + self.seconds
+
 
 class Admissions:
     """Sends requests whose answers the webhook decides, at a steady rate, as long as it is open.

@@ -162,11 +162,15 @@ LAYERS = {
     "modelbooster.authoring": Layer(
         ours=("app.values", "app.errors", "app.apis", "app.engines", "app.catalog", "app.kube")
     ),
+    # The parent of the webhook's process; its memory counts in every pod.
+    "modelbooster.supervise": Layer(),
     "modelbooster.parts": Layer(ours=OPERATOR, others=("starlette",)),
     "modelbooster.process": Layer(ours=OPERATOR, others=("uvloop",)),
     "modelbooster.cli": Layer(ours=OPERATOR, others=("click",)),
     # It starts the programs; the downloader is one of them.
-    "modelbooster.cli.entry": Layer(ours=("modelbooster.cli", "downloader.main")),
+    "modelbooster.cli.entry": Layer(
+        ours=("modelbooster.cli", "modelbooster.supervise", "downloader.main")
+    ),
     "modelbooster.__main__": Layer(ours=("modelbooster.cli",)),
     # A program of its own, in an image of its own; it shares no code with the operator, so that
     # neither image needs the packages of the other.

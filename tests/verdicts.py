@@ -74,7 +74,31 @@ def said(fault: FieldError) -> Said:
 
 
 def without_value(message: str) -> str:
-    """Returns a message without the value; servers of different age print it differently."""
+    """Returns a message without the value, in the words of newer servers."""
     message = message.replace("map[string]interface {}", "")  # Go's form of an object, up to 1.30
+    # Up to 1.31.
+    message = re.sub(r"may not be longer than (\d+)$", r"may not be more than \1 bytes", message)
     value = r'"(\\.|[^"\\])*"|[^" ]+'
     return re.sub(rf"^(Invalid|Unsupported) value: ({value}): ", r"\1 value: ", message)
+
+
+_REFUSED_BY_RULE = re.compile(
+    rf'Invalid value: (?:"([^"]*)": )?({"|".join(map(re.escape, _RULE_TEXTS))})$', re.MULTILINE
+)
+
+
+def in_default_words(printed: str) -> str:
+    """Returns what kubectl prints of a refusal as Kubernetes 1.34 words it.
+
+    Up to 1.30 the server prints an object as Go does, and null as a text. Of a value that breaks a
+    CEL rule, 1.34 prints the type, and 1.37 the value, or nothing if that is no scalar.
+    """
+    text = printed.replace("map[string]interface {}", "")
+    text = text.replace('value: "null": some', "value: null: some")
+
+    def with_type(match: re.Match[str]) -> str:
+        value, message = match.groups()
+        is_text = value not in (None, "object")
+        return f'Invalid value: "{"string" if is_text else "object"}": {message}'
+
+    return _REFUSED_BY_RULE.sub(with_type, text)

@@ -17,6 +17,7 @@ from app.metrics import Metrics
 from app.validation import Context
 from app.values.meta import Object
 from certs.pki import KeyPair, new_authority, new_leaf
+from modelbooster.parts.tasks import listen
 from tests.builders import booster_object
 from webhook.connections import Limits
 from webhook.limiter import InFlightLimiter
@@ -178,21 +179,19 @@ async def serving(
     secret.use(new_leaf(_authority(), [NAME, "localhost"], now, timedelta(days=1)))
     metrics, stopping = metrics or Metrics(), asyncio.Event()
     limiter = limiter or InFlightLimiter()
-    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    listening = listen(host, number)
     async with asyncio.TaskGroup() as group:
         done = group.create_task(
             serve_https(
                 webhook_app(context, metrics),
                 metrics,
-                host=host,
-                port=number,
+                listening=listening,
                 serving=secret,
                 stopping=stopping,
                 drain_seconds=drain_seconds,
                 limits=limits,
                 limiter=limiter,
-                on_listening=port.set_result,
             )
         )
-        yield Server(await port, stopping, done, metrics, limiter)
+        yield Server(listening.getsockname()[1], stopping, done, metrics, limiter)
         stopping.set()

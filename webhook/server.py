@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -49,14 +50,12 @@ async def serve_https(
     app: Application,
     metrics: Metrics,
     *,
-    host: str,
-    port: int,
+    listening: socket.socket,
     serving: ServingContext,
     stopping: asyncio.Event,
     drain_seconds: float = 15.0,
     limits: Limits | None = None,
     limiter: InFlightLimiter | None = None,
-    on_listening: Callable[[int], None] = lambda port: None,
 ) -> None:
     """Serves until ``stopping`` is set, then drains and returns.
 
@@ -66,14 +65,12 @@ async def serve_https(
     Args:
         app: answers the requests.
         metrics: counts the requests.
-        host: address to listen on; every IPv4 and IPv6 address if empty.
-        port: port to listen on; 0 takes a free one.
+        listening: the socket; it is closed at the end.
         serving: the certificate, which may change meanwhile.
         stopping: set when the process is asked to end.
         drain_seconds: how long the server drains.
         limits: limits of each connection; the default if None.
         limiter: bounds the requests in flight; the default if None.
-        on_listening: called with the port once the server accepts connections.
     """
     limits = limits or Limits()
     limiter = limiter or InFlightLimiter()
@@ -81,15 +78,13 @@ async def serve_https(
     meters = {path: RequestMeter(metrics, path) for path in (VALIDATE, MUTATE)}
     server = await asyncio.get_running_loop().create_server(
         lambda: Connection(app, connections, limiter, meters),
-        host,
-        port,
+        sock=listening,
         ssl=serving.context,
         ssl_handshake_timeout=limits.handshake_seconds,
         ssl_shutdown_timeout=limits.closing_seconds,
         backlog=1024,
     )
     try:
-        on_listening(server.sockets[0].getsockname()[1])
         await stopping.wait()
         connections.draining = True
         await asyncio.sleep(drain_seconds)

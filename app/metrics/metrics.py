@@ -121,10 +121,11 @@ class Metrics:
             "Admission requests without an answer yet.",
             "webhook",
         )
+        self.webhook_restarts = counter(
+            "modelbooster_webhook_restarts_total", "Processes that died and were started again."
+        )
         self.denials = counter(
-            "modelbooster_webhook_denials_total",
-            "Rejected objects by type of fault.",
-            "reason",
+            "modelbooster_webhook_denials_total", "Rejected objects by type of fault.", "reason"
         )
 
         self.requests = counter(
@@ -139,7 +140,6 @@ class Metrics:
         self.leads = gauge(
             "leader_election_master_status", "1 while this replica is the leader.", "name"
         )
-
         self.certificate_reads = counter("certwatcher_read_certificate_total", "Certificate reads.")
         self.certificate_errors = counter(
             "certwatcher_read_certificate_errors_total", "Certificate reads that failed."

@@ -24,11 +24,21 @@ def run() -> None:
         if sys.argv[1:] in (["--help"], ["-h"]):
             print(overview(program_name(sys.argv[0])), end="")
         else:
+            if sys.argv[1:2] == ["webhook"]:
+                _supervise()
             from modelbooster.cli.main import main
 
             main()
     finally:
         gc.freeze()  # so that the exit does not search all modules for garbage
+
+
+def _supervise() -> None:
+    """Becomes the parent of the webhook's process, if the command line says so, and exits."""
+    from modelbooster.supervise import is_parent, supervise
+
+    if is_parent(sys.argv):
+        sys.exit(supervise())
 
 
 def complete() -> None:

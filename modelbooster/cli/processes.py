@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from modelbooster.supervise import OPTION
+
 _kubeconfig = click.option(
     "--kubeconfig",
     metavar="PATH",
@@ -33,6 +35,11 @@ def _process_command(name: str, help_text: str) -> click.Command:
     return command
 
 
-webhook = _process_command("webhook", "Serve the admission webhook of ModelBoosters.")
+webhook = click.option(
+    OPTION,
+    is_flag=True,
+    expose_value=False,  # cli/entry.py acts on it, before this module is imported
+    help="Start the process again if it dies, and keep its port open meanwhile.",
+)(_process_command("webhook", "Serve the admission webhook of ModelBoosters."))
 controller = _process_command("controller", "Reconcile ModelBoosters and their children.")
 run = _process_command("run", "Run webhook and controller in one process, for development.")

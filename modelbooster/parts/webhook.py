@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,9 +20,10 @@ from certs.pki import KeyPair
 from certs.provided import follow
 from certs.rotator import rotate
 from modelbooster.parts.lookup_cache import LookupCache
-from modelbooster.parts.tasks import in_background, port_errors
+from modelbooster.parts.tasks import in_background, listen
 from modelbooster.probes import ReadyCheck
 from modelbooster.settings import Settings
+from modelbooster.supervise import Inheritance, inherit
 from webhook.limiter import InFlightLimiter
 from webhook.server import serve_https, webhook_app
 from webhook.tls import ServingContext
@@ -32,6 +34,9 @@ MIB = 1024 * 1024
 
 DETECTION_SECONDS = 30.0
 """Interval between two detections of the installed kthena release."""
+
+_LOOK_SECONDS = 0.05
+"""Interval between two looks whether admission is ready."""
 
 
 class WebhookPart:
@@ -78,30 +83,57 @@ class WebhookPart:
         Raises:
             UsageError: the program cannot listen on the port.
         """
-        up = asyncio.Event()
+        settings, given = self._settings, inherit()
+        # Listen first: if the port is taken, the process ends before it calls the API server.
+        listening = self._inherited(given) or listen(settings.webhook_host, settings.webhook_port)
         async with asyncio.TaskGroup() as group:
-            # Listen first: if the port is taken, the process ends before it calls the API server.
-            serving = group.create_task(self._serve(stopping, up))
-            await up.wait()
+            serving = group.create_task(self._serve(listening, given, stopping))
             detection = poll(self._detect, DETECTION_SECONDS)
             work = self._lookup_cache.run(), detection, self._schema.run()
-            async with in_background(self._certificates(), *work):
+            keeping = self._keep(listening, given, stopping)
+            async with in_background(self._certificates(), *work, keeping):
                 await serving
 
-    async def _serve(self, stopping: asyncio.Event, up: asyncio.Event) -> None:
+    def _inherited(self, given: Inheritance | None) -> socket.socket | None:
+        """Returns the listening socket of the process before this one, if one died."""
+        if given is None or given.listening < 0:
+            return None
+        log.error("the process before this one %s (restart %d)", given.reason, given.restarts)
+        self._metrics.webhook_restarts.inc(given.restarts)
+        return socket.socket(fileno=given.listening)
+
+    async def _keep(
+        self, listening: socket.socket, given: Inheritance | None, stopping: asyncio.Event
+    ) -> None:
+        """Gives the listening socket to the parent as soon as admission is ready."""
+        if given is None:
+            return
+        await self._until_ready(stopping)
+        if not stopping.is_set():
+            given.keep(listening)
+            log.info("the port stays open from now on if this process dies")
+
+    async def _until_ready(self, stopping: asyncio.Event) -> None:
+        # No check has an event.
+        while any(check.fault() for check in self.ready) and not stopping.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _serve(
+        self, listening: socket.socket, given: Inheritance | None, stopping: asyncio.Event
+    ) -> None:
         settings = self._settings
-        with port_errors(settings.webhook_host, settings.webhook_port):
-            await serve_https(
-                webhook_app(self._context, self._metrics),
-                self._metrics,
-                host=settings.webhook_host,
-                port=settings.webhook_port,
-                serving=self._serving,
-                stopping=stopping,
-                drain_seconds=settings.drain_seconds,
-                limiter=InFlightLimiter(settings.webhook_body_budget_mib * MIB),
-                on_listening=lambda port: up.set(),
-            )
+        if given is not None and given.restarts:
+            # The Service still names this pod: who connects now waits, and is not refused.
+            await self._until_ready(stopping)
+        await serve_https(
+            webhook_app(self._context, self._metrics),
+            self._metrics,
+            listening=listening,
+            serving=self._serving,
+            stopping=stopping,
+            drain_seconds=settings.drain_seconds,
+            limiter=InFlightLimiter(settings.webhook_body_budget_mib * MIB),
+        )
 
     def _context(self) -> Context:
         settings = self._settings

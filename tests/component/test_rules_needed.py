@@ -40,6 +40,7 @@ from app.model.canonical import canonical
 from app.model.children import Desired
 from app.model.engine import engine as engine_of
 from app.model.forms import Model
+from app.validation import Context, validate
 from app.validation.rules import RULES
 from app.values.meta import Object, Resource
 from controller.warmup.planner import plan_warmup
@@ -611,15 +612,49 @@ def test_every_rule_has_a_case() -> None:
     assert list(PROOFS) == rule_names(RULES)
 
 
-SINCE = {"environment.variables_have_names": 32, "amounts.claims_are_absent": 34}
-"""Minor versions from which on the API server says what the rule says. Older ones allow fewer
-names of variables, and ignore claims."""
+def its_pod_is_refused_in_other_words(case: AnswerCase, admin: Admin) -> None:
+    name = case.object["spec"]["backends"][0]["env"][0]["name"]
+    refused(admin, POD, "pod", pod(case.object), json.dumps(name))
+
+
+def its_claims_are_dropped(case: AnswerCase, admin: Admin) -> None:
+    assert "claims" in pod(case.object)["containers"][-1]["resources"]
+    assert (
+        "claims" not in create_pod(admin, pod(case.object))["spec"]["containers"][-1]["resources"]
+    )
+
+
+BEFORE: dict[str, tuple[int, Proof]] = {
+    "environment.variables_have_names": (32, its_pod_is_refused_in_other_words),
+    "amounts.claims_are_absent": (34, its_claims_are_dropped),
+}
+"""The minor version from which on the API server says what the rule says; what it did before."""
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.rule) for case in cases("rules")])
 def test_invalid_object_breaks_without_the_rule(
     case: AnswerCase, admin: Admin, plane: ControlPlane
 ) -> None:
-    if plane.minor < SINCE.get(case.rule, 0):
-        pytest.skip(f"Kubernetes 1.{plane.minor} says something else")
-    PROOFS[case.rule](case, admin)
+    since, before = BEFORE.get(case.rule, (0, PROOFS[case.rule]))
+    proof = PROOFS[case.rule] if plane.minor >= since else before
+    proof(case, admin)
+
+
+@pytest.mark.parametrize(
+    ("name", "since"),
+    [
+        *(pytest.param(name, 0, id=name) for name in ("A", "_a", "a.b", "-a-", ".a")),
+        *(pytest.param(name, 32, id=name) for name in ("1ST_TOKEN", "A B", "A/B", "..", "a:b")),
+    ],
+)
+def test_names_of_variables_are_warned_about_if_an_old_server_refuses_their_pods(
+    name: str, since: int, admin: Admin, plane: ControlPlane
+) -> None:
+    obj = booster_object("m", backend(env=[{"name": name, "value": "x"}]))
+    verdict = validate(obj, Context())
+    assert verdict.faults == ()
+    assert any("before 1.32" in text for text in verdict.warnings) == bool(since)
+    if plane.minor >= since:
+        create_pod(admin, pod(obj))
+    else:
+        refused(admin, POD, "pod", pod(obj), json.dumps(name))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import example, given
 from pydantic import ValidationError
 
@@ -22,6 +23,8 @@ from tests.controlplane.plane import ControlPlane
 from tests.generated import BOOSTERS, mangled
 from tests.sizes import examples
 from tests.verdicts import Answer, Said, ask, said
+
+pytestmark = pytest.mark.timeout(400)  # hundreds of requests on a busy machine
 
 HIDES_RULES = frozenset(
     {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import yaml
@@ -18,19 +18,23 @@ from app.validation import Context
 from app.values.meta import Object
 from certs.objects import VALIDATING
 from certs.pki import new_authority, new_leaf
+from modelbooster.parts.tasks import listen
 from tests.builders import backend, booster_object
 from tests.conftest import Kubectl, Ran
 from tests.controlplane import crds
 from tests.controlplane.api import JSON_PATCH, Api, Refused
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import RELEASE, eventually
+from tests.verdicts import in_default_words
 from tests.world import Admin
 from webhook.server import VALIDATE, serve_https, webhook_app
 from webhook.tls import ServingContext
 
 
 def apply(kubectl: Kubectl, obj: Object, *flags: str) -> Ran:
-    return kubectl("apply", *flags, "-f", "-", stdin=yaml.safe_dump(obj))
+    """Applies an object; a refusal reads as from Kubernetes 1.34, whichever this is."""
+    done = kubectl("apply", *flags, "-f", "-", stdin=yaml.safe_dump(obj))
+    return replace(done, stderr=in_default_words(done.stderr))
 
 
 def ensure_namespace(api: Api, name: str) -> None:
@@ -86,24 +90,23 @@ def also_asked(plane: ControlPlane, namespace: str, context: Context) -> Iterato
     authority = new_authority("test", now, timedelta(days=1))
     serving, loop = ServingContext(), asyncio.new_event_loop()
     serving.use(new_leaf(authority, ["localhost"], now, timedelta(days=1)))
-    stopping, port = asyncio.Event(), queue.SimpleQueue[int]()
+    stopping, listening = asyncio.Event(), listen("127.0.0.1", 0)
+    port = listening.getsockname()[1]
     metrics = Metrics()
     answering = serve_https(
         webhook_app(lambda: context, metrics),
         metrics,
-        host="127.0.0.1",
-        port=0,
+        listening=listening,
         serving=serving,
         stopping=stopping,
         drain_seconds=0,
-        on_listening=port.put,
     )
     thread = threading.Thread(target=lambda: (loop.run_until_complete(answering), loop.close()))
     thread.start()
     hook = {
         "name": "also-asked.tests.example.com",
         "clientConfig": {
-            "url": f"https://localhost:{port.get(timeout=30)}{VALIDATE}",
+            "url": f"https://localhost:{port}{VALIDATE}",
             "caBundle": b64encode(authority.cert).decode(),
         },
         "rules": [

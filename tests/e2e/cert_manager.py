@@ -1,8 +1,9 @@
 """Does by hand what cert-manager does for our chart: a CA issuer, a self-signed one, cainjector.
 
 The objects are checked by the real CustomResourceDefinitions. As the real one does, it writes a
-renewed Secret in one step, without the earlier CA, and replaces the CA bundle at once. ``make
-test-cert-manager`` runs the same test with the real one.
+renewed Secret in one step, without the earlier CA. It replaces the CA bundle at once, as
+cert-manager before 1.19 does and as is harder for the webhook: later ones keep the earlier CA in
+the bundle until it ends. ``make test-cert-manager`` runs the same test with the real one.
 """
 
 from __future__ import annotations

@@ -176,6 +176,12 @@ class Kubelet:
         return token
 
 
+def serving_process(number: int) -> int:
+    """Returns the process that serves: the child of a supervised one, else the process itself."""
+    children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
+    return int(children[0]) if children else number
+
+
 class Pod:
     """One pod and its process.
 

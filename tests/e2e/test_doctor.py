@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ from tests.controlplane.api import JSON_PATCH, MERGE_PATCH, Api
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import NAMESPACE, RELEASE, ROOT, Installation, eventually
 from tests.e2e.kthena import SYSTEM, kthena, offer, run_pods
-from tests.e2e.kubelet import PROGRAM
+from tests.e2e.kubelet import PROGRAM, serving_process
 from tests.world import Admin
 
 HOOKS = f"{RELEASE}-webhook"
@@ -326,7 +327,7 @@ def test_ca_bundle_of_somebody_else(doctor: Doctor, installation: Installation, 
     """The webhook would write it again at once, so its process is stopped."""
     (pod,) = installation.kubelet.pods("webhook").values()
     assert pod.process is not None
-    pod.process.send_signal(19)
+    os.kill(serving_process(pod.process.pid), signal.SIGSTOP)
     hooks = api.request("GET", MUTATING.path(None, HOOKS))["webhooks"]
     assert hooks[0]["clientConfig"]["caBundle"]
     patch(

@@ -21,6 +21,7 @@ from tests.controlplane import processes
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.ports import LOOPBACK, Port
 from tests.e2e.installation import eventually
+from tests.e2e.kubelet import serving_process
 from tests.world import Admin
 
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
@@ -41,7 +42,7 @@ class Running:
             "MODELBOOSTER_PROBE_PORT": str(port),
             **{f"MODELBOOSTER_{name.upper()}": str(value) for name, value in settings.items()},
         }
-        words: list[str | Path] = [PROGRAM, command, "--kubeconfig", kubeconfig]
+        words: list[str | Path] = [PROGRAM, *command.split(), "--kubeconfig", kubeconfig]
         self.process = processes.launch(words, log, environment)
 
     @property
@@ -190,6 +191,34 @@ def test_provided_certificate_is_served(start: Start, certificate: Path, namespa
 
     assert answer.status_code == 400
     assert "AdmissionReview" in answer.text
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(60) == 0
+
+
+def test_supervised_webhook_is_started_again_and_refuses_nobody(
+    start: Start, certificate: Path, namespace: str
+) -> None:
+    settings = _provided(certificate)
+    running = start("webhook --supervised", **settings, drain_seconds=0)
+    running.until_ready()
+    eventually(lambda: "the port stays open" in running.log)
+    first = serving_process(running.process.pid)
+    assert first != running.process.pid
+    url = f"https://{LOOPBACK}:{settings['webhook_port']}/validate/modelbooster"
+    context = ssl.create_default_context(cafile=str(certificate / "ca.crt"))
+
+    os.kill(first, signal.SIGKILL)
+    with httpx.Client(verify=context, trust_env=False, timeout=60) as client:
+        sni = {"sni_hostname": f"model-booster-webhook.{namespace}.svc"}
+        headers = {"Content-Type": "application/json"}
+        answer = client.post(url, content=b"{}", headers=headers, extensions=sni)
+
+    assert answer.status_code == 400
+    assert "AdmissionReview" in answer.text
+    assert serving_process(running.process.pid) != first
+    assert "the process before this one was killed by SIGKILL (restart 1)" in running.log
+    text = httpx.get(f"{running.url}/metrics", trust_env=False).text
+    assert "modelbooster_webhook_restarts_total 1.0" in text.splitlines()
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(60) == 0
 

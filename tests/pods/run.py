@@ -6,15 +6,17 @@ import os
 import shutil
 import time
 import traceback
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.admissions import Admission, lost, summary
+from tests.admissions import lost, summary
 from tests.pods.evidence import LogKeeper, collect
 from tests.pods.stage import Stage
 from tests.pods.step import NotGiven, Result, Step, table
 from tests.pods.steps.table import STEPS
+
+NOTICE_SECONDS = 0.5
+"""How long the API server may send requests on connections whose end it has not noticed."""
 
 
 def run(folder: Path, evidence: Path) -> int:
@@ -54,8 +56,8 @@ def _run(step: Step, stage: Stage) -> Result:
         stage.begin_load()
     else:
         stage.end_load()
-    begin, cpu_before = time.monotonic(), cpu_seconds()
-    stage.disturbed = begin
+    started, cpu_before = time.monotonic(), cpu_seconds()
+    stage.disturbed = stage.gone = started
     outcome = "ok"
     try:
         step.run(stage)
@@ -66,16 +68,19 @@ def _run(step: Step, stage: Stage) -> Result:
     except Exception:  # whatever it is, the table and the logs are worth more after it
         print(f"{step.name} failed:\n{traceback.format_exc()}", flush=True)
         outcome = "failed"
-    seconds, cpu = time.monotonic() - begin, cpu_seconds() - cpu_before
+    seconds, cpu = time.monotonic() - started, cpu_seconds() - cpu_before
     if stage.load is None:
         return Result(step.name, seconds, cpu, outcome=outcome)
-    sent = stage.load.since(begin)
+    sent = stage.load.since(started)
     losses = lost(sent)
     if losses:
         print(f"{step.name}: {summary(losses, stage.disturbed)}", flush=True)
     if losses and outcome == "ok":
-        allowed = _are_allowed(losses, stage.disturbed, step.may_lose_seconds)
-        outcome = f"ok, within {step.may_lose_seconds:.0f} s" if allowed else "lost"
+        begin = stage.disturbed
+        end = stage.gone + NOTICE_SECONDS if step.may_lose_in_hand else begin
+        end = max(end, begin + step.may_lose_seconds)
+        allowed = end > begin and all(each.is_within(begin, end) for each in losses)
+        outcome = f"ok, within {end - begin:.1f} s" if allowed else "lost"
     return Result(step.name, seconds, cpu, len(sent), len(losses), outcome)
 
 
@@ -87,10 +92,6 @@ def cpu_seconds() -> float:
             # After the name: the times in user and kernel mode, its own and its ended children's.
             ticks += sum(map(int, path.read_text().rpartition(")")[2].split()[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _are_allowed(losses: Sequence[Admission], begin: float, seconds: float) -> bool:
-    return all(begin <= each.begin <= begin + seconds for each in losses)
 
 
 def _say(result: Result) -> None:

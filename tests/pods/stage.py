@@ -17,6 +17,7 @@ from app.values.meta import Object, Resource, is_terminating
 from tests.admissions import Admissions
 from tests.controlplane import clients
 from tests.controlplane.api import Api
+from tests.e2e.kubelet import serving_process
 from tests.pods.fake_node import NAME as FAKE_NODE
 from tests.pods.fake_node import FakeNode
 from tests.upgrade.serving import POD, ServingController
@@ -62,6 +63,8 @@ class Stage:
         self.load: Admissions | None = None
         self.disturbed = 0.0
         """When the present step killed or froze something; the step's begin before that."""
+        self.gone = 0.0
+        """When what it killed was gone: on a busy machine that takes a moment."""
 
     def connect(self) -> Api:
         """Returns a further connection of the administrator."""
@@ -174,26 +177,47 @@ class Stage:
         found = self.system.until(POD, pod, lambda o: o["status"]["containerStatuses"])
         return int(found["status"]["containerStatuses"][0]["restartCount"])
 
-    def disturb(self, pod: str, number: signal.Signals) -> None:
-        """Like ``signal``; admissions that a step may lose are counted from here."""
+    def freeze(self, process: int) -> None:
+        """Stops a process; admissions that a step may lose are counted from here."""
         self.disturbed = time.monotonic()
-        self.signal(pod, number)
+        os.kill(process, signal.SIGSTOP)
 
-    def signal(self, pod: str, number: signal.Signals) -> None:
-        """Sends a signal to the main process of a pod's container, from outside of the pod."""
+    def kill(self, process: int) -> None:
+        """Kills a process and waits until it is gone; what may be lost is counted from here."""
+        self.disturbed = time.monotonic()
+        os.kill(process, signal.SIGKILL)
+        eventually(lambda: has_ended(process), f"process {process} has ended")
+        self.gone = time.monotonic()
+
+    def first_process(self, pod: str) -> int:
+        """Returns the first process of a pod's container, as it is named outside of the pod."""
         found = self.system.until(POD, pod, lambda o: o["status"]["containerStatuses"])
         identity = found["status"]["containerStatuses"][0]["containerID"].partition("://")[2]
-        os.kill(int((TASKS / identity / "init.pid").read_text()), number)
+        return int((TASKS / identity / "init.pid").read_text())
+
+    def serving_process(self, pod: str) -> int:
+        """Returns the process of a pod that does its work."""
+        return serving_process(self.first_process(pod))
 
     @contextmanager
     def frozen(self, pod: str) -> Iterator[None]:
-        """The main process of a pod does nothing until the block ends."""
-        self.disturb(pod, signal.SIGSTOP)
+        """The process of a pod that does its work does nothing until the block ends."""
+        process = self.serving_process(pod)
+        self.freeze(process)
         try:
             yield
         finally:
-            with suppress(ProcessLookupError, FileNotFoundError):  # it was killed meanwhile
-                self.signal(pod, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # it was killed meanwhile
+                os.kill(process, signal.SIGCONT)
+
+
+def has_ended(process: int) -> bool:
+    """Returns whether a process has ended; all its connections are closed then."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "ZX"
 
 
 def eventually(right: Callable[[], object], what: str, seconds: float = 120) -> None:

@@ -20,14 +20,17 @@ class Step:
         name: for the table.
         run: does it and checks what came of it; raises if anything is not as it must be.
         under_load: whether admissions are sent meanwhile. Those of neighbouring steps go on.
-        may_lose_seconds: admissions sent in so many seconds from ``Stage.disturbed`` on may be
-            lost.
+        may_lose_seconds: admissions that were open in so many seconds from ``Stage.disturbed`` on
+            may be lost.
+        may_lose_in_hand: whether those may be lost that a killed process had in hand, or that the
+            API server sent on its connections before it noticed their end.
     """
 
     name: str
     run: Callable[[Stage], None]
     under_load: bool = True
     may_lose_seconds: float = 0
+    may_lose_in_hand: bool = False
 
 
 @dataclass(frozen=True)

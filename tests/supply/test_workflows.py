@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.controlplane.binaries import DEFAULT_MINOR
 from tests.supply.linters import actionlint
 
 ROOT = Path(__file__).parents[2]
@@ -108,6 +109,21 @@ def test_nothing_is_published_before_a_maintainer_turns_it_on() -> None:
     named = "${{ matrix.image == 'downloader' && " + " || ".join(outputs) + " }}"
     assert described["image"]["env"] == {"IMAGE": named}
     assert build["with"]["build-args"] == "BASE=${{ needs.check.outputs.base }}"
+
+
+def test_a_release_is_tested_on_every_kubernetes_that_the_pages_name() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (others,) = re.findall(r"^KUBERNETES_VERSIONS \?= (.+)$", makefile, re.MULTILINE)
+    steps = jobs(ROOT / ".github/workflows/release.yml")["check"]["steps"]
+    assert [s["run"] for s in steps if "test-kubernetes" in s.get("run", "")] == [
+        "make test-kubernetes"
+    ]
+    for page in ("README.md", "charts/model-booster/Chart.yaml", ".ci/run", "CONTRIBUTING.md"):
+        text = (ROOT / page).read_text()
+        assert all(version in text for version in (*others.split(), DEFAULT_MINOR)), page
+    oldest = min(others.split(), key=lambda version: [*map(int, version.split("."))])
+    chart = yaml.safe_load((ROOT / "charts/model-booster/Chart.yaml").read_text())
+    assert chart["kubeVersion"] == f">={oldest}.0-0"
 
 
 def test_both_images_are_built_signed_and_described() -> None:

@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	kscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	cmscheme "github.com/cert-manager/cert-manager/pkg/client/clientset/versioned/scheme"
@@ -91,7 +93,11 @@ func run(ctx context.Context, kubeconfig string) error {
 	// Its product is the field manager of cainjector.
 	config = util.RestConfigWithUserAgent(config, "cainjector")
 	manager, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme:  scheme,
+		Scheme: scheme,
+		// Events of Secrets come from a watch of their metadata. A read from a second cache may be older than the
+		// event and inject the CA of before, and no event follows. So Secrets are read from the API server, as in
+		// cert-manager's own program.
+		Client:  client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 		Metrics: server.Options{BindAddress: "0"},
 	})
 	if err != nil {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 
 import httpx
@@ -62,15 +61,30 @@ def deleted_webhook(stage: Stage) -> None:
     _until_ready(stage)
 
 
+def killed_process(stage: Stage) -> None:
+    """The process that serves the busiest webhook is killed; its parent starts another.
+
+    What it had in hand is lost. All else waits for the new process.
+    """
+    pod = _busiest(stage)
+    before, first = stage.restarts(pod), stage.serving_process(pod)
+    stage.kill(first)
+    eventually(lambda: stage.serving_process(pod) != first, f"{pod} has a new process")
+    eventually(lambda: _restarts(stage, pod) == 1, f"{pod} counts the restart")
+    eventually(lambda: pod in ready_names(stage, "webhook"), f"{pod} is ready again")
+    if stage.restarts(pod) != before:
+        raise StepFailed(f"the container of {pod} was started again, not only its process")
+
+
 def killed_webhook(stage: Stage) -> None:
-    """The process of the busiest webhook is killed; its container starts again.
+    """The container of the busiest webhook is killed, and starts again.
 
     The API server asks nobody else for a review whose connection breaks, so what the killed process
     had in hand is lost, and what is sent to it until its Service leaves it out.
     """
     pod = _busiest(stage)
     before = stage.restarts(pod)
-    stage.disturb(pod, signal.SIGKILL)
+    stage.kill(stage.first_process(pod))
     eventually(lambda: stage.restarts(pod) > before, f"{pod} is started again")
     eventually(lambda: pod in ready_names(stage, "webhook"), f"{pod} is ready again")
 
@@ -79,7 +93,7 @@ def killed_leader(stage: Stage) -> None:
     """The process of the leader is killed; a controller leads and acts again."""
     pods, leader = model.pods(stage), stage.until_leader()
     begin = time.monotonic()
-    stage.disturb(leader, signal.SIGKILL)
+    stage.kill(stage.first_process(leader))
     model.check_acts(stage)
     _check_in_time(begin)
     eventually(lambda: leader in ready_names(stage, "controller"), f"{leader} is ready again")
@@ -147,12 +161,26 @@ def _until_ready(stage: Stage) -> None:
 
 def _reviews(address: str) -> float:
     """Returns how many admission reviews a webhook has answered."""
+    return _metric(address, "controller_runtime_webhook_requests_total")
+
+
+def _restarts(stage: Stage, pod: str) -> float:
+    """Returns how often the process of a webhook was started again; 0 if it does not answer."""
+    address = stage.system.until(POD, pod)["status"]["podIP"]
+    try:
+        return _metric(address, "modelbooster_webhook_restarts_total")
+    except httpx.TransportError:
+        return 0
+
+
+def _metric(address: str, name: str) -> float:
+    """Returns the sum of a metric of a pod over its labels."""
     text = httpx.get(f"http://{address}:8080/metrics", timeout=10, trust_env=False).text
     return sum(
         sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
-        if sample.name == "controller_runtime_webhook_requests_total"
+        if sample.name == name
     )
 
 

@@ -10,8 +10,9 @@ STEPS = (
     Step("upgrade with another CRD, Helm 3", installation.upgrade),
     Step("rolling restart", disturbances.rolling_restart),
     Step("deleted webhook", disturbances.deleted_webhook),
+    Step("killed process of a webhook", disturbances.killed_process, may_lose_in_hand=True),
     Step(
-        "killed webhook (SIGKILL)",
+        "killed container of a webhook",
         disturbances.killed_webhook,
         may_lose_seconds=disturbances.KILLED_SECONDS,
     ),
