@@ -14,7 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from app.apis.definition import missing_fields
@@ -33,6 +33,7 @@ from app.errors import ApiError, Forbidden, NotFound, Unreachable
 from app.kube import Backoff, Kube
 from app.values.meta import Object, Resource
 from app.values.untyped import as_dict, as_list
+from app.values.value import hashable_value
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ RETRY_SECONDS = 15.0
 """Longest interval while the release is unknown, or a child is rejected."""
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class Installed:
     """What the cluster serves.
 

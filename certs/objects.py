@@ -5,9 +5,10 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from app.values.meta import Object, Resource
+from app.values.value import value
 from certs.pki import KeyPair
 
 SECRET = Resource("", "v1", "secrets", "Secret")
@@ -43,7 +44,7 @@ MAX_WRITE_TRIES = 3
 _CERT, _KEY = "ca.crt", "ca.key"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WebhookObjects:
     """Names of the objects that hold certificates, and of the Service in front of the webhook.
 

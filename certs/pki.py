@@ -9,7 +9,7 @@ otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 
@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from app.values.value import hashable_value
+
 BACKDATE = timedelta(hours=1)
 """How far before its creation a certificate begins: the clock of a client may be behind ours."""
 
@@ -27,7 +29,7 @@ SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 """Key types that are accepted. New keys are EC."""
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class KeyPair:
     """A certificate and its private key.
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from app.apis.kinds import Profile
 from app.cache.timing import DEFAULT_TIMING, Timing
 from app.convert.options import Options
 from app.installed import Detector
 from app.kube import Kube
+from app.values.value import keyword_value
 from controller.cluster.download_logs import ROUND_SECONDS
 from controller.queue.workers import CONTROLLER_NAME
 from controller.reconcile.conflict_state import CONFLICT_TIMING, ConflictTiming
 from controller.timing import READY_SECONDS
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_value
 class ControllerConfig:
     """What a controller reconciles, and how.
 

@@ -7,7 +7,6 @@ admission port affects probes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
@@ -16,9 +15,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from app.metrics import Metrics
+from app.values.value import hashable_value
 
 
-@dataclass(frozen=True)
+@hashable_value
 class ReadyCheck:
     """One condition of readiness or liveness.
 

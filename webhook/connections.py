@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Protocol
 
+from app.values.value import hashable_value
 
-@dataclass(frozen=True, slots=True)
+
+@hashable_value
 class Limits:
     """Time limits of one connection in seconds, sizes in bytes, and how many there may be."""
 

@@ -7,8 +7,6 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter
-
 from app.metrics import Metrics
 from app.validation import Context
 from webhook.connection import Connection
@@ -18,6 +16,7 @@ from webhook.limiter import InFlightLimiter
 from webhook.meter import RequestMeter
 from webhook.request import Application
 from webhook.review import mutate_review, validate_review
+from webhook.router import APIRouter
 from webhook.tls import ServingContext
 
 VALIDATE = "/validate/modelbooster"

@@ -19,13 +19,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from app.apis.cel import rules_at
+from app.apis.definition import NAME
 from app.apis.kinds import MODEL_BOOSTER
 from app.apis.modelbooster import ModelBooster
 from app.apis.schema import Fields
 from app.apis.status import COLUMNS
 from app.values.meta import Object
-
-NAME = str(MODEL_BOOSTER)
 
 NEVER_ACTED_ON: Object = {"observedGeneration": -1}
 """Default of ``status``. Without it, tools that wait would treat a new object as reconciled."""

@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from app.apis.crd import NAME, model_booster_schema
+from app.apis.kinds import MODEL_BOOSTER
+from app.apis.pruning import model_booster_fields
 from app.values.meta import Object
+
+NAME = str(MODEL_BOOSTER)
+"""Name of the CustomResourceDefinition."""
 
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 
@@ -39,10 +43,13 @@ def is_unpruned(booster: Object) -> bool:
 def missing_fields(schema: Object) -> list[str]:
     """Returns the fields of our schema that another schema does not have, as sorted paths.
 
+    Our fields come from the validator, which the process needs anyway. Making the schema of the
+    definition takes a fifth of a start.
+
     Args:
         schema: OpenAPI schema of the installed ModelBooster.
     """
-    ours = model_booster_schema()["properties"]
+    ours = model_booster_fields()["properties"]
     theirs = schema.get("properties") or {}
     return sorted(
         path for part in ("spec", "status") for path in _missing(ours[part], theirs.get(part), part)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from app.cache.records import Record
@@ -12,6 +11,7 @@ from app.cache.timing import Timing
 from app.errors import Unreachable
 from app.kube import Event, Kube
 from app.values.meta import Key, Object, Resource, key_of, uid_of
+from app.values.value import hashable_value, keyword_value, value
 
 
 class Freshness(Enum):
@@ -24,7 +24,7 @@ class Freshness(Enum):
     """The state now, at the price of a quorum read."""
 
 
-@dataclass(frozen=True)
+@hashable_value
 class NotOlderThan:
     """A list of this resource version or a later one, so that the store never goes back in time."""
 
@@ -35,7 +35,7 @@ Wanted = Freshness | NotOlderThan
 """How current a list must be."""
 
 
-@dataclass(frozen=True)
+@value
 class Listing:
     """All objects, and the version of the collection at which they were read."""
 
@@ -43,7 +43,7 @@ class Listing:
     resource_version: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_value
 class ListWatch:
     """Lists and watches the objects of a kind. Every method may raise ApiError or Unreachable.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from app.values.value import keyword_value
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_value
 class Timing:
     """Time limits and intervals of an informer. The defaults are those of a cluster.
 

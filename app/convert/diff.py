@@ -6,7 +6,6 @@ kthena restarts the pods of a ModelServing if any field of a role but ``replicas
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +14,7 @@ from app.convert.gang import keep_gang_policy
 from app.model.children import Desired
 from app.values.fields import Path, shown
 from app.values.meta import Object, labels_of
+from app.values.value import hashable_value
 
 
 class Action(StrEnum):
@@ -26,7 +26,7 @@ class Action(StrEnum):
     DELETE = "delete"
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class FieldDiff:
     """The old and new value of one field; None if it is not set."""
 
@@ -46,7 +46,7 @@ class FieldDiff:
         return {"field": str(self.path), "old": self.old, "new": self.new}
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class ChildDiff:
     """What happens to one child.
 

@@ -14,13 +14,13 @@ import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from app.errors import UsageError
+from app.values.value import hashable_value, keyword_value
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ REREAD_SECONDS = 60
 """Interval of reading credentials again. The kubelet renews a token long before it expires."""
 
 
-@dataclass(frozen=True)
+@hashable_value
 class Access:
     """Address and credentials of a server.
 
@@ -128,7 +128,7 @@ class Credentials:
         return self._access
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_value
 class _Source:
     """The content of a kubeconfig, or of a pod's service account."""
 
@@ -216,7 +216,7 @@ def _library_errors(kube_config: Any, refused: type[Exception]) -> tuple[type[Ex
 def _environment_proxy(server: str) -> str | None:
     """Returns the proxy that ``HTTPS_PROXY`` and ``NO_PROXY`` configure.
 
-    aiohttp would determine it for every request in a thread, which costs more than the request.
+    Asking for it with every request would cost more than the request.
     """
     parts = urlsplit(server)
     if parts.hostname is None or proxy_bypass(parts.netloc):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -11,6 +10,7 @@ from app.errors import Garbled
 from app.kube.connection import Response
 from app.kube.responses import decoded, error_from_event, error_from_response
 from app.values.meta import Object, Resource
+from app.values.value import value
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.~/-]")
 """What a path must not contain unquoted. Names of objects hardly ever do, and quoting is slow."""
@@ -19,7 +19,7 @@ METADATA_KIND = "PartialObjectMetadata"
 """The kind by which the API server calls an object of any kind that it reduced to its metadata."""
 
 
-@dataclass(frozen=True)
+@value
 class ObjectList:
     """The objects of a kind, and the resource version of the collection at which they were read."""
 
@@ -34,7 +34,7 @@ class Event(NamedTuple):
     object: Object
 
 
-@dataclass(frozen=True)
+@value
 class ApiDocument:
     """A response of discovery or OpenAPI.
 

@@ -1,19 +1,23 @@
-"""A pool of connections for single requests: as much of HTTP/1.1 as they need.
+"""A pool of connections: as much of HTTP/1.1 as requests to an API server need.
 
 A new ModelBooster costs seven requests. A general HTTP client spends three to four times as long on
 each of them as on the network (docs/benchmarks.md). This one sends one request at a time on each
 connection, without redirects, cookies or proxies. httptools parses the responses (llhttp, strict).
-Lists, watches and requests through a proxy use aiohttp.
+Lists, watches and logs are read in pieces, over the same connections. Requests through a proxy use
+aiohttp.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from app.kube.connection import Connection, Endpoint, Response
 from app.kube.sockets import CONNECT_SECONDS, IDLE_SECONDS, connect_socket
+from app.kube.streams.connection import StreamConnection
 
 
 class ConnectionPool:
@@ -21,7 +25,7 @@ class ConnectionPool:
 
     def __init__(self) -> None:
         self._open: set[Connection] = set()
-        self._idle: list[Connection] = []  # the last one used at the end
+        self._idle: list[StreamConnection] = []  # the last one used at the end
         self._sweep: asyncio.TimerHandle | None = None
         self._all_closed = asyncio.Event()
 
@@ -53,15 +57,45 @@ class ConnectionPool:
         try:
             response = await connection.send(request, seconds)
         except BaseException as exc:
-            connection.abort()
-            if isinstance(exc, OSError):  # a cancellation says nothing about other connections
-                self.drop_idle()
+            self._drop(connection, exc)
             raise
-        if connection.is_reusable:
+        self._release(connection)
+        return response
+
+    async def open(self, endpoint: Endpoint, request: bytes) -> PooledResponse:
+        """Sends a request that may be repeated; returns the response when its head has arrived.
+
+        Args:
+            endpoint: the server.
+            request: head and body.
+
+        Raises:
+            OSError: there is no response.
+        """
+        idle = self._take_idle(endpoint)
+        if idle is not None:
+            with suppress(ConnectionError):  # the server may just have closed it, as unused
+                return await self._opened(idle, request)
+        return await self._opened(await self._connect(endpoint), request)
+
+    async def _opened(self, connection: StreamConnection, request: bytes) -> PooledResponse:
+        try:
+            head = await connection.open(request)
+        except BaseException as exc:
+            self._drop(connection, exc)
+            raise
+        return PooledResponse(head, connection, self._release)
+
+    def _drop(self, connection: StreamConnection, error: BaseException) -> None:
+        connection.abort()
+        if isinstance(error, OSError):  # a cancellation says nothing about other connections
+            self.drop_idle()
+
+    def _release(self, connection: StreamConnection) -> None:
+        if connection.is_reusable and not connection.has_unread:
             self._put_back(connection)
         else:
             connection.abort()
-        return response
 
     def drop_idle(self) -> None:
         """Closes idle connections: when one fails, the others mostly have failed too."""
@@ -78,7 +112,7 @@ class ConnectionPool:
         if self._open:
             await self._all_closed.wait()
 
-    def _take_idle(self, endpoint: Endpoint) -> Connection | None:
+    def _take_idle(self, endpoint: Endpoint) -> StreamConnection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.endpoint == endpoint and not connection.is_closing:
@@ -86,7 +120,7 @@ class ConnectionPool:
             connection.abort()  # the server, its authority or our certificate was replaced
         return None
 
-    async def _connect(self, endpoint: Endpoint) -> Connection:
+    async def _connect(self, endpoint: Endpoint) -> StreamConnection:
         loop = asyncio.get_running_loop()
         parts = urlsplit(endpoint.server)
         host, has_tls = parts.hostname or "", parts.scheme == "https"
@@ -94,7 +128,7 @@ class ConnectionPool:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(endpoint, self._open.add, self._note_closed),
+                    lambda: StreamConnection(endpoint, self._open.add, self._note_closed),
                     sock=sock,
                     ssl=endpoint.tls if has_tls else None,
                     server_hostname=endpoint.tls_name or host if has_tls else None,
@@ -104,7 +138,7 @@ class ConnectionPool:
             raise
         return connection
 
-    def _put_back(self, connection: Connection) -> None:
+    def _put_back(self, connection: StreamConnection) -> None:
         connection.idle_since = time.monotonic()
         self._idle.append(connection)
         if self._sweep is None:
@@ -128,3 +162,32 @@ class ConnectionPool:
             self._idle.remove(connection)
         if not self._open:
             self._all_closed.set()
+
+
+class PooledResponse:
+    """A response whose head has arrived (``app.kube.streams.connection.Opened``).
+
+    Args:
+        head: its head.
+        connection: the connection that its body arrives on.
+        release: takes the connection back.
+    """
+
+    def __init__(
+        self,
+        head: Response,
+        connection: StreamConnection,
+        release: Callable[[StreamConnection], None],
+    ) -> None:
+        self._connection = connection
+        self._release = release
+        self.status = head.status
+        self.headers: Mapping[str, str] = head.headers
+
+    async def read(self) -> bytes:
+        """Returns what has arrived of the body since the last call; ``b""`` at its end."""
+        return await self._connection.read()
+
+    def close(self) -> None:
+        """Ends the response. If all of it was read, its connection may serve another request."""
+        self._release(self._connection)

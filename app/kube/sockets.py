@@ -1,12 +1,9 @@
-"""Sockets and aiohttp sessions that detect a dead server."""
+"""Sockets that detect a dead server."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import warnings
-
-import aiohttp
 
 IDLE_SECONDS = 60
 """An unused connection is closed after this time."""
@@ -24,23 +21,6 @@ _TCP_OPTIONS = (
 """In seconds, the last one in milliseconds: a dead peer is detected within 90 s (tcp(7))."""
 
 
-def new_session() -> aiohttp.ClientSession:
-    """Returns an aiohttp session without a limit of connections."""
-    with warnings.catch_warnings():
-        # Python before 3.12.7 leaks connections if the peer never answers the TLS shutdown. For
-        # later versions aiohttp warns that enable_cleanup_closed does nothing.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        connector = aiohttp.TCPConnector(
-            limit=0,
-            keepalive_timeout=IDLE_SECONDS,
-            enable_cleanup_closed=True,
-            socket_factory=_socket,
-        )
-    return aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=1 << 20
-    )
-
-
 async def connect_socket(host: str, port: int) -> socket.socket:
     """Returns a socket that is connected to the first address of a host that answers.
 
@@ -51,7 +31,7 @@ async def connect_socket(host: str, port: int) -> socket.socket:
     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     error: OSError = OSError(f"{host} has no address")
     for address in addresses:
-        sock = _socket(address)
+        sock = new_socket(address)
         try:
             sock.setblocking(False)
             async with asyncio.timeout(CONNECT_SECONDS / len(addresses)):
@@ -67,7 +47,7 @@ async def connect_socket(host: str, port: int) -> socket.socket:
     raise error
 
 
-def _socket(address: tuple[int, int, int, str, object]) -> socket.socket:
+def new_socket(address: tuple[int, int, int, str, object]) -> socket.socket:
     """Returns a socket that detects a dead peer within 90 seconds."""
     family, kind, protocol, _, _ = address
     sock = socket.socket(family, kind, protocol)

@@ -9,22 +9,23 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
-
-import aiohttp
 
 from app.errors import Unreachable
 from app.kube.access import Access, Credentials
 from app.kube.backoff import TokenBucket
 from app.kube.connection import Endpoint, Response
 from app.kube.pool import ConnectionPool
-from app.kube.request import REQUEST_SECONDS, Request, query_of, serialize
+from app.kube.request import REQUEST_SECONDS, Request, serialize
 from app.kube.responses import error_from_response
-from app.kube.sockets import CONNECT_SECONDS, new_session
+from app.kube.streams.connection import Opened, read_within, whole_of
+
+if TYPE_CHECKING:
+    from app.kube.streams.proxied import ProxiedClient
 
 LIST_SECONDS = 60.0
 """Limit of a list, for large clusters. Ten seconds without data end it earlier."""
@@ -41,7 +42,7 @@ Raises LeadershipLost if nothing may be written.
 Observe = Callable[[str, str, str, float], None]
 """Takes every response: method, host, status code or ``<error>``, seconds."""
 
-_AnyResponse = TypeVar("_AnyResponse", Response, aiohttp.ClientResponse)
+_AnyResponse = TypeVar("_AnyResponse", Response, Opened)
 
 
 class Transport:
@@ -81,12 +82,11 @@ class Transport:
         self._exit = AsyncExitStack()
         self._writes = asyncio.Semaphore(MAX_PARALLEL_WRITES)
         self._pool = ConnectionPool()
-        self._session: aiohttp.ClientSession
+        self._proxied: ProxiedClient | None = None
 
     async def __aenter__(self) -> Self:
         await self._credentials.current()
         self._exit.push_async_callback(self._pool.close)
-        self._session = await self._exit.enter_async_context(new_session())
         return self
 
     async def __aexit__(
@@ -119,7 +119,7 @@ class Transport:
         access = await self._rate_limited(request)
         try:
             response = await self._authenticated(access, partial(self._respond, request, guard))
-        except (aiohttp.ClientError, OSError, ValueError) as exc:
+        except (OSError, ValueError) as exc:
             raise self._unreachable(request, access, exc, started) from exc
         self._count(request.method, access, str(response.status), started)
         return response
@@ -141,18 +141,20 @@ class Transport:
         access = await self._rate_limited(request)
         opening = time.monotonic()
         try:
-            async with await self._authenticated(access, partial(self._open, request)) as response:
+            response = await self._authenticated(access, partial(self._open, request))
+            with closing(response):
                 if is_endless or response.status != 200:
                     self._count(request.method, access, str(response.status), started)
                 if response.status != 200:
-                    raise error_from_response(
-                        response.status, await response.read(), response.headers.get("Retry-After")
-                    )
-                async for piece in response.content.iter_any():
+                    async with asyncio.timeout(REQUEST_SECONDS):
+                        whole = await whole_of(response)
+                    raise error_from_response(*whole[:2], whole.headers.get("retry-after"))
+                until = opening + request.seconds
+                while piece := await read_within(response, until, request.silence_seconds):
                     yield piece
             if not is_endless:
                 self._count(request.method, access, str(response.status), started)
-        except (aiohttp.ClientError, OSError, ValueError) as exc:
+        except (OSError, ValueError) as exc:
             raise self._unreachable(request, access, exc, opening) from exc
 
     async def _rate_limited(self, request: Request) -> Access:
@@ -167,14 +169,14 @@ class Transport:
         """Sends a request; once more with new credentials after a 401 or an unknown authority."""
         try:
             response = await once(access)
-        except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError):
+        except ssl.SSLCertVerificationError:
             renewed = await self._credentials.renewed(access)
             if renewed.tls is access.tls:
                 raise
             access, response = renewed, await once(renewed)
         if response.status == 401:
-            if isinstance(response, aiohttp.ClientResponse):
-                response.release()
+            if not isinstance(response, Response):
+                response.close()
             response = await once(await self._credentials.renewed(access))
         if response.status != 401:
             self._refused_at = None
@@ -205,30 +207,26 @@ class Transport:
 
     async def _exchange(self, request: Request, access: Access, seconds: float) -> Response:
         if access.proxy is not None:
-            async with asyncio.timeout(seconds), await self._open(request, access) as response:
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return Response(response.status, await response.read(), headers)
-        endpoint = Endpoint(access.server, access.tls, access.tls_name)
-        head_and_body = serialize(request, access.server, self._headers_of(request, access))
-        return await self._pool.send(endpoint, head_and_body, seconds)
+            async with asyncio.timeout(seconds):
+                return await whole_of(await self._open(request, access))
+        content = serialize(request, access.server, self._headers_of(request, access))
+        return await self._pool.send(_endpoint(access), content, seconds)
 
-    async def _open(self, request: Request, access: Access) -> aiohttp.ClientResponse:
+    async def _open(self, request: Request, access: Access) -> Opened:
+        headers = self._headers_of(request, access)
         async with asyncio.timeout(min(request.seconds, REQUEST_SECONDS)):
-            return await self._session.request(
-                request.method,
-                access.server + request.path + query_of(request),
-                data=request.body,
-                headers=self._headers_of(request, access),
-                timeout=aiohttp.ClientTimeout(
-                    total=request.seconds,
-                    sock_connect=CONNECT_SECONDS,
-                    sock_read=request.silence_seconds,
-                ),
-                ssl=access.tls,
-                server_hostname=access.tls_name,
-                proxy=access.proxy,
-                allow_redirects=False,
-            )
+            if access.proxy is not None:
+                return await self._through_proxy().open(request, access, headers)
+            whole = serialize(request, access.server, headers)
+            return await self._pool.open(_endpoint(access), whole)
+
+    def _through_proxy(self) -> ProxiedClient:
+        if self._proxied is None:
+            from app.kube.streams.proxied import ProxiedClient  # loads aiohttp, which few need
+
+            self._proxied = ProxiedClient()
+            self._exit.push_async_callback(self._proxied.close)
+        return self._proxied
 
     def _headers_of(self, request: Request, access: Access) -> dict[str, str]:
         headers = {**self._headers, **request.headers}
@@ -246,3 +244,7 @@ class Transport:
     def _count(self, method: str, access: Access, code: str, started: float) -> None:
         if self._observe is not None:
             self._observe(method, urlsplit(access.server).netloc, code, time.monotonic() - started)
+
+
+def _endpoint(access: Access) -> Endpoint:
+    return Endpoint(access.server, access.tls, access.tls_name)

@@ -31,6 +31,12 @@ def hashable_value(cls: type[_Class]) -> type[_Class]:
     return made_value(cls, is_hashable=True)
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def keyword_value(cls: type[_Class]) -> type[_Class]:
+    """Does the same as ``hashable_value`` for a class whose fields are given by name."""
+    return made_value(cls, is_hashable=True, kw_only=True)
+
+
 def made_value(
     cls: type[_Class], *, is_hashable: bool = False, kw_only: bool = False
 ) -> type[_Class]:

@@ -6,13 +6,13 @@ it unchanged for its whole duration, as in client-go.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import ceil
 
 from app.errors import UsageError
 from app.values.meta import Key, Object, Resource
+from app.values.value import keyword_value, value
 from controller.timing import is_safe_lease
 
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
@@ -21,7 +21,7 @@ RELEASED_SECONDS = 1
 """Duration of a released lease, for clients that do not treat an empty holder as free."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_value
 class LeaseTiming:
     """Time limits of leader election, and the arithmetic with them.
 
@@ -67,7 +67,7 @@ class LeaseAction(StrEnum):
     WAIT = "wait"
 
 
-@dataclass(frozen=True)
+@value
 class ObservedLease:
     """The lease as last read.
 

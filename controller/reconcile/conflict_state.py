@@ -19,6 +19,7 @@ from typing import Any
 from app.apis.kinds import REVISION
 from app.errors import ConflictingController
 from app.values.meta import Object, labels_of
+from app.values.value import hashable_value, keyword_value
 
 FieldPath = tuple[str, ...]
 """Keys of ``fieldsV1`` from the root of an object to a value, such as ``("f:spec", "f:roles")``."""
@@ -26,7 +27,7 @@ FieldPath = tuple[str, ...]
 STATUS_SUBRESOURCE = "status"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@keyword_value
 class ConflictTiming:
     """How often we check whether the other controller is gone. All values are seconds.
 
@@ -44,7 +45,7 @@ class ConflictTiming:
 CONFLICT_TIMING = ConflictTiming()
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class FieldManager:
     """Another field manager, from an entry of ``metadata.managedFields``.
 

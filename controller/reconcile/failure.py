@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
 from app.apis.kinds import MODEL_SERVING
 from app.apis.reasons import Reason
 from app.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, TerminalError
 from app.kube import is_unknown_kind
+from app.values.value import hashable_value
 from controller.plan.actions import ChildRef
 
 KIND_UNAVAILABLE = "KindUnavailable: "
@@ -34,7 +34,7 @@ class Severity(IntEnum):
     """The namespace is gone or being deleted. There is nothing left to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class Failure:
     """A child that could not be written.
 

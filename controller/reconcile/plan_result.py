@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from app.values.meta import Resource
+from app.values.value import hashable_value
 from controller.plan.actions import ChildRef, WaitForDeletion
 from controller.reconcile.failure import Failure
 
@@ -43,7 +44,7 @@ class PlanResult:
         return any(ref.kind == resource.kind for ref in refs)
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class FailureStreak:
     """How long passes for a ModelBooster have been failing or waiting.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from app.values.meta import Object, is_terminating
 from app.values.untyped import as_dict
+from app.values.value import hashable_value
 from controller.status.texts import MAX_DETAIL_LENGTH, clean, shorten
 
 DOWNLOADING, WAITING, FAILED = "Downloading", "Waiting", "Failed"
@@ -22,7 +23,7 @@ DOWNLOADING, WAITING, FAILED = "Downloading", "Waiting", "Failed"
 _MAX_INT64 = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class Progress:
     """How far a download is.
 
@@ -48,7 +49,7 @@ class Progress:
         return min(self.done / self.total, 1.0) if self.total else 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class Failure:
     """Why a download failed, in the words of the downloader.
 

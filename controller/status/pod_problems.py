@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 
 from app.values.meta import Object, is_terminating
+from app.values.value import hashable_value
 from controller.status.downloads import failure_in, source_of
 from controller.status.texts import MAX_DETAIL_LENGTH, clean, shorten
 
@@ -54,7 +54,7 @@ class ProblemKind(IntEnum):
     NODE = 13
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class PodProblem:
     """What is wrong with a pod.
 

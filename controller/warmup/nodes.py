@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from app.values.meta import Object
+from app.values.value import hashable_value
 
 
-@dataclass(frozen=True, slots=True)
+@hashable_value
 class ChosenNodes:
     """The nodes that a selector selects.
 

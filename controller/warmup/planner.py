@@ -8,12 +8,12 @@ complete is replaced if any part of it changes, because the template of a Job is
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from app.convert.pods.inputs import PodInputs
 from app.convert.warmup import is_per_node, model_hash, warmup_job, warmup_tolerations
 from app.values.meta import Object, is_terminating
+from app.values.value import value
 from controller.status.warmup_records import COMPLETE, FAILED, RUNNING
 from controller.warmup.nodes import ChosenNodes, chosen_nodes
 
@@ -24,7 +24,7 @@ MAX_RUNNING = 32
 """Most Jobs of a backend that run at the same time; sources limit their clients."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WarmupPlan:
     """What to do about the Jobs of one backend, and how far they are.
 

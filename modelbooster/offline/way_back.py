@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.apis.crd import NAME
+from app.apis.definition import NAME
 from app.apis.kinds import MODEL_BOOSTER
 from app.apis.pruning import pruned
 from app.errors import UsageError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from app.kube.access import Credentials
 from app.kube.connection import Endpoint, Response
 from app.kube.pool import ConnectionPool
 from app.kube.request import Request, query_of, serialize
+from app.kube.streams.connection import READ_AHEAD_BYTES, read_within, whole_of
 from app.kube.transport import MAX_PARALLEL_WRITES, Transport
 from tests.controlplane.credentials import Authority, write_kubeconfig
 from tests.following import eventually
@@ -263,6 +265,100 @@ async def test_another_authority_needs_a_new_connection() -> None:
         await pool.send(endpoint, REQUEST)
         await pool.send(endpoint._replace(tls=ssl.create_default_context()), REQUEST)
         assert found.connections == 2
+
+
+async def read_all(pool: ConnectionPool, endpoint: Endpoint) -> bytes:
+    return (await whole_of(await pool.open(endpoint, REQUEST))).body
+
+
+CHUNKS = b"HTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def test_a_body_is_read_in_pieces_as_they_arrive() -> None:
+    async with asyncio.timeout(60), peer([CHUNKS, b"1\r\no\r\n"]) as (_, pool, endpoint):
+        opened = await pool.open(endpoint, REQUEST)
+        assert (opened.status, opened.headers["a"]) == (200, "b")
+        assert await opened.read() == b"o"
+        with pytest.raises(TimeoutError):
+            await read_within(opened, time.monotonic() + 60, 0.01)
+        with pytest.raises(TimeoutError):
+            await read_within(opened, time.monotonic(), None)
+        opened.close()
+        await eventually(lambda: len(pool) == 0)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([SHORT], id="with a length"),
+        pytest.param([b"HTTP/1.1 100 Continue\r\n\r\n", SHORT], id="after a 100 Continue"),
+        pytest.param([CHUNKS, b"1\r\no\r\n1\r\nk\r\n0\r\n\r\n"], id="in chunks"),
+    ],
+)
+async def test_a_connection_serves_again_when_all_of_a_body_was_read(pieces: list[bytes]) -> None:
+    async with asyncio.timeout(60), peer(pieces, [SHORT], pieces) as (found, pool, endpoint):
+        assert await read_all(pool, endpoint) == b"ok"
+        assert (await pool.send(endpoint, REQUEST)).body == b"ok"
+        assert await read_all(pool, endpoint) == b"ok"
+        assert found.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("pieces", "want"),
+    [
+        pytest.param([SHORT + SHORT], b"ok", id="answered twice"),
+        pytest.param([b"HTTP/1.1 502 No\r\n\r\n", b"no", HANG_UP], b"no", id="without a length"),
+    ],
+)
+async def test_an_unreliable_connection_is_not_read_again(pieces: list[bytes], want: bytes) -> None:
+    async with asyncio.timeout(60), peer(pieces, [SHORT]) as (found, pool, endpoint):
+        assert await read_all(pool, endpoint) == want
+        await eventually(lambda: len(pool) == 0)
+        assert await read_all(pool, endpoint) == b"ok"
+        assert found.connections == 2
+
+
+async def test_a_body_that_nobody_read_does_not_reach_the_next_request() -> None:
+    async with asyncio.timeout(60), peer([SHORT], [SHORT]) as (found, pool, endpoint):
+        (await pool.open(endpoint, REQUEST)).close()
+        assert await read_all(pool, endpoint) == b"ok"
+        assert found.connections == 2
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([CHUNKS, b"1\r\no\r\n", HANG_UP], id="half of the chunks"),
+        pytest.param([CHUNKS, b"x"], id="no chunks"),
+        pytest.param([SHORT[:-1], HANG_UP], id="half of the length"),
+    ],
+)
+async def test_a_body_that_breaks_off_is_an_error(pieces: list[bytes]) -> None:
+    async with asyncio.timeout(60), peer(pieces, [SHORT]) as (found, pool, endpoint):
+        with pytest.raises(OSError, match=r"connection|answer"):
+            await read_all(pool, endpoint)
+        assert await read_all(pool, endpoint) == b"ok"
+        assert found.connections == 2
+
+
+async def test_an_idle_connection_that_the_server_closes_costs_no_list() -> None:
+    async with asyncio.timeout(60), peer([SHORT], [HANG_UP], [SHORT]) as (found, pool, endpoint):
+        assert await read_all(pool, endpoint) == b"ok"
+        assert await read_all(pool, endpoint) == b"ok"
+        assert found.connections == 2
+
+
+async def test_a_server_waits_while_nobody_reads() -> None:
+    size = 16 << 20
+    large = [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size, bytes(size)]
+    async with asyncio.timeout(60), peer(large, [SHORT]) as (found, pool, endpoint):
+        opened = await pool.open(endpoint, REQUEST)
+        await asyncio.sleep(0.1)  # what a server sends meanwhile waits in the system's buffers
+        first = await opened.read()
+        assert len(first) <= 2 * READ_AHEAD_BYTES
+        assert len(first) + len((await whole_of(opened)).body) == size
+        assert await read_all(pool, endpoint) == b"ok"
+        assert found.connections == 1
 
 
 def test_a_request_is_serialized() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from app.apis.crd import NAME
-from app.apis.definition import is_unpruned
+from app.apis.definition import NAME, is_unpruned
 from app.apis.kinds import CHILDREN, Profile
 from app.values.meta import key_of
 from modelbooster.checkup.facts import Facts

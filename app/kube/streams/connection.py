@@ -1,0 +1,170 @@
+"""A connection whose response can be read in pieces, with flow control."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import Protocol
+
+from app.kube.connection import Connection, Endpoint, Headers, Response
+
+READ_AHEAD_BYTES = 1 << 20
+"""No more is read from the socket while this much waits for its reader."""
+
+
+class Opened(Protocol):
+    """A response whose head has arrived. ``close`` must be called in the end."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status code."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By name in lower case."""
+
+    async def read(self) -> bytes:
+        """Returns what has arrived of the body since the last call; ``b""`` at its end.
+
+        Raises:
+            OSError: the connection broke.
+        """
+
+    def close(self) -> None:
+        """Ends the response. If all of it was read, its connection may serve another request."""
+
+
+async def read_within(response: Opened, until: float, silence_seconds: float | None) -> bytes:
+    """Reads from a response, within time limits.
+
+    Args:
+        response: the response.
+        until: when its body must have ended (monotonic, seconds).
+        silence_seconds: how long nothing may arrive; None for no limit.
+
+    Raises:
+        OSError: the connection broke; ``TimeoutError`` if a limit was exceeded.
+    """
+    left = until - time.monotonic()
+    if left <= 0:  # a reader that never has to wait would never notice
+        raise TimeoutError
+    async with asyncio.timeout(left if silence_seconds is None else min(left, silence_seconds)):
+        return await response.read()
+
+
+async def whole_of(response: Opened) -> Response:
+    """Returns a response with its whole body, without a time limit, and closes it."""
+    pieces = []
+    with closing(response):
+        while piece := await response.read():
+            pieces.append(piece)
+    return Response(response.status, b"".join(pieces), response.headers)
+
+
+class StreamConnection(Connection):
+    """A connection for requests of both kinds: ``send`` as in the base class, or ``open``."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        opened: Callable[[Connection], None],
+        closed: Callable[[Connection], None],
+    ) -> None:
+        super().__init__(endpoint, opened, closed)
+        self._is_streaming = False
+        self._unread: list[bytes] = []
+        self._unread_bytes = 0
+        self._is_paused = False
+        self._error: OSError | None = None
+        self._arrival: asyncio.Future[None] | None = None
+
+    async def open(self, request: bytes) -> Response:
+        """Sends a request and returns the head of the response; ``read`` returns the body.
+
+        Args:
+            request: head and body.
+
+        Raises:
+            OSError: there is no response.
+        """
+        self.is_reusable = False
+        self._is_streaming, self._error = True, None
+        head: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._response = head
+        self._transport.write(request)
+        return await head
+
+    async def read(self) -> bytes:
+        """Returns what has arrived of the body since the last call; ``b""`` at its end.
+
+        Raises:
+            OSError: the connection broke before the body ended.
+        """
+        while not self._unread:
+            if self._error is not None:
+                raise self._error
+            if not self._is_streaming:
+                return b""
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._arrival
+        data = b"".join(self._unread)
+        self._unread.clear()
+        self._unread_bytes = 0
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+        return data
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether something of a body waits for its reader."""
+        return bool(self._unread)
+
+    def _wake(self) -> None:
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    def _fail(self, error: OSError) -> None:
+        super()._fail(error)
+        if self._is_streaming and self._error is None:
+            self._error = error
+            self._wake()
+
+    def _complete(self) -> None:
+        if not self._is_streaming:
+            super()._complete()
+            return
+        self._in_body = self._is_streaming = False
+        self._response = None
+        self._wake()
+
+    # Called by httptools.
+
+    def on_headers_complete(self) -> None:
+        """Gives out the head."""
+        super().on_headers_complete()
+        if self._is_streaming and self._in_body and self._response and not self._response.done():
+            status = self._parser.get_status_code()
+            self._response.set_result(Response(status, b"", Headers(self._headers)))
+
+    def on_body(self, piece: bytes) -> None:
+        """Takes a piece of the body, and pauses the server if there are many."""
+        if not self._is_streaming:
+            super().on_body(piece)
+            return
+        self._unread.append(piece)
+        self._unread_bytes += len(piece)
+        if self._unread_bytes > READ_AHEAD_BYTES and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def on_message_complete(self) -> None:
+        """Ends a response; after a 1xx response the real one follows."""
+        if not self._is_streaming:
+            super().on_message_complete()
+        elif self._in_body:
+            self.is_reusable = self._parser.should_keep_alive()
+            self._complete()
