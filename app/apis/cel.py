@@ -8,9 +8,18 @@ and ``model-booster validate`` report the same faults.
 Three properties of CEL shape the expressions. ``config`` is not visible to them. ``duration()`` of
 a malformed string is an error, not false. Iterations need bounded lists (``maxItems``), or the
 API server rejects the rule as too expensive.
+
+A fourth says how to read fields. To read one, the API server (1.30 to 1.37) copies the schemas of
+all properties of its object, once if the field is absent and twice if it is set, and ``Backend``
+has 21. So a rule reads no field twice if it can help it, and rules of which only one can apply are
+one entry (``only_if``). ``docs/benchmarks.md`` has the figures.
 """
 
 from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import groupby
 
 from app.values.duration import DURATION_PATTERN
 from app.values.fields import Cause
@@ -20,7 +29,7 @@ from app.values.value import hashable_value
 
 @hashable_value
 class CelRule:
-    """One entry of ``x-kubernetes-validations``.
+    """A rule with its message: one entry of ``x-kubernetes-validations``, or a part of one.
 
     Args:
         at: the type that has the rule, or a field of a type: ``Backend.scaleToZeroGracePeriod``.
@@ -29,6 +38,8 @@ class CelRule:
         field: the field at fault, relative to the type.
         reason: the type of the fault.
         with_old: whether the expression uses ``oldSelf`` as an optional (``optionalOldSelf``).
+        only_if: a CEL expression, true where the rule applies. Rules with one are a single entry;
+            at most one of them may apply to an object.
     """
 
     at: str
@@ -37,6 +48,7 @@ class CelRule:
     field: str = ""
     reason: Cause = Cause.INVALID
     with_old: bool = False
+    only_if: str = ""
 
     def schema(self) -> Object:
         """Returns the entry of ``x-kubernetes-validations``."""
@@ -75,44 +87,46 @@ R1 = CelRule(
 )
 R2 = CelRule(
     at="Backend",
-    rule="!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
+    # Without one of them, an integer that no other can break; the schema checks their range.
+    rule=f"self.?minReplicas.orValue({-(2**63)}) <= self.?maxReplicas.orValue({2**63 - 1})",
     message="minReplicas cannot be greater than maxReplicas",
     field="minReplicas",
 )
+_WORKERS = "self.workers.map(w, w.?type.orValue('server'))"
+
 R5 = CelRule(
     at="Backend",
-    rule="!(self.type in ['vLLM','SGLang','MindIE']) || (size(self.workers) == 1 "
-    "&& (!has(self.workers[0].type) || self.workers[0].type == 'server'))",
+    only_if="self.type in ['vLLM','SGLang','MindIE']",
+    rule=f"{_WORKERS} == ['server']",
     message="backend types vLLM, SGLang and MindIE require exactly one worker, of type 'server'",
     field="workers",
 )
 R6 = CelRule(
     at="Backend",
-    rule="self.type != 'vLLMDisaggregated' || ("
-    "self.workers.all(w, has(w.type) && w.type in ['prefill','decode']) "
-    "&& self.workers.exists_one(w, has(w.type) && w.type == 'prefill') "
-    "&& self.workers.exists_one(w, has(w.type) && w.type == 'decode'))",
+    only_if="self.type == 'vLLMDisaggregated'",
+    rule=f"{_WORKERS} in [['prefill','decode'],['decode','prefill']]",
     message="backend type vLLMDisaggregated requires exactly one 'prefill' and exactly one "
     "'decode' worker and no other worker type",
     field="workers",
 )
 R13 = CelRule(
     at="Backend",
-    rule=R6.rule.replace("vLLM", "SGLang"),
+    only_if=R6.only_if.replace("vLLM", "SGLang"),
+    rule=R6.rule,
     message=R6.message.replace("vLLM", "SGLang"),
     field="workers",
 )
 R7 = CelRule(
     at="Backend",
-    rule="self.type != 'MindIEDisaggregated' || self.workers.all(w, "
-    "has(w.type) && w.type in ['prefill','decode','controller','coordinator'])",
+    only_if="self.type == 'MindIEDisaggregated'",
+    rule=f"{_WORKERS}.all(t, t in ['prefill','decode','controller','coordinator'])",
     message="backend type MindIEDisaggregated does not accept a worker of type 'server'",
     field="workers",
 )
 R8 = CelRule(
-    at="Backend",
-    rule="!has(self.loraAdapters) || self.loraAdapters.all(x, "
-    "self.loraAdapters.exists_one(y, y.name == x.name))",
+    at="Backend",  # not loraAdapters: Kubernetes 1.34 would say "array" instead of "object"
+    rule="!has(self.loraAdapters) || [self.loraAdapters.map(x, x.name)].all(names, "
+    "names.all(n, names.exists_one(m, m == n)))",
     message="lora name must be unique within the backend",
     field="loraAdapters",
 )
@@ -170,4 +184,29 @@ CEL_RULES: tuple[CelRule, ...] = (
 
 def rules_at(place: str) -> list[Object]:
     """Returns the entries of ``x-kubernetes-validations`` for a type, or a field of one."""
-    return [entry.schema() for entry in CEL_RULES if entry.at == place]
+    entries: list[Object] = []
+    rules = (rule for rule in CEL_RULES if rule.at == place)
+    for is_case, group in groupby(rules, key=lambda rule: bool(rule.only_if)):
+        held = list(group)
+        entries += [_cases(held)] if is_case else [rule.schema() for rule in held]
+    return entries
+
+
+def _cases(rules: list[CelRule]) -> Object:
+    """Returns one entry for rules of which at most one applies."""
+    *_, last = rules
+    entry = {
+        **last.schema(),
+        "rule": _choice(((rule.only_if, rule.rule) for rule in rules), "true"),
+        "messageExpression": _choice(
+            ((rule.only_if, json.dumps(rule.message)) for rule in rules[:-1]),
+            json.dumps(last.message),
+        ),
+    }
+    del entry["message"]
+    return entry
+
+
+def _choice(cases: Iterable[tuple[str, str]], otherwise: str) -> str:
+    """Returns a CEL expression: the value of the first case whose condition is true."""
+    return "".join(f"{condition} ? {value} : " for condition, value in cases) + otherwise

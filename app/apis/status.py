@@ -1,13 +1,15 @@
 """The status of a ModelBooster, written by the controller.
 
-It only has the bounds that the API server already checks in kthena's CRD.
+It only has the bounds that the API server already checks in kthena's CRD. A review validates it and
+reads nothing of it, so the types are TypedDicts, as in ``app.apis.core``.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
+from typing_extensions import TypedDict  # Python 3.11's own tells pydantic too little
 
-from app.apis.schema import LIST_BY_NAME, LIST_BY_TYPE, UNIQUE_NAMES, Fields, Int64
+from app.apis.schema import LIST_BY_TYPE, ByName, Int64, core_type
 from app.values.meta import Object
 from app.values.names import QUALIFIED_NAME, SUBDOMAIN
 
@@ -19,7 +21,8 @@ def _format(name: str) -> Any:
 Count = Annotated[int, _format("int32")]
 
 
-class Condition(Fields):
+@core_type
+class Condition(TypedDict):
     """A condition of the ModelBooster."""
 
     type: Annotated[
@@ -45,91 +48,93 @@ class Condition(Fields):
     """Machine-readable reason for the status."""
     message: Annotated[str, Field(max_length=32768)]
     """Human-readable explanation, with the next step if there is one."""
-    last_transition_time: Annotated[str, _format("date-time")]
+    lastTransitionTime: Annotated[str, _format("date-time")]
     """Last time the status changed."""
-    observed_generation: Annotated[Int64, Field(ge=0)] | None = None
+    observedGeneration: NotRequired[Annotated[Int64, Field(ge=0)]]
     """metadata.generation that the condition describes."""
 
 
-class CacheWarmupStatus(Fields):
+@core_type
+class CacheWarmupStatus(TypedDict):
     """How far the Jobs of cacheWarmup are."""
 
     desired: Count
     """Number of nodes to download to; 1 for a claim."""
     ready: Count
     """Number of them that have the model."""
-    failed: Count | None = None
+    failed: NotRequired[Count]
     """Number of them whose download failed."""
-    message: str | None = None
+    message: NotRequired[str]
     """What is waited for, or why a download failed and what to do."""
-    model: str | None = None
+    model: NotRequired[str]
     """Hash of the last model that was on all of them. Its pods do not wait again."""
 
 
-class DownloadStatus(Fields):
+@core_type
+class DownloadStatus(TypedDict):
     """The download of one pod: of one that has failed, else of the slowest."""
 
     phase: str
     """Downloading; Waiting, for another pod that downloads the same; or Failed."""
     pod: str
     """Name of the pod."""
-    pods: Count | None = None
+    pods: NotRequired[Count]
     """Number of pods of the backend that download, wait or have failed."""
-    source: str | None = None
+    source: NotRequired[str]
     """URI of the model or adapter."""
-    bytes_done: Int64 | None = None
+    bytesDone: NotRequired[Int64]
     """Bytes that are there."""
-    bytes_total: Int64 | None = None
+    bytesTotal: NotRequired[Int64]
     """Bytes of all files."""
-    bytes_per_second: Int64 | None = None
+    bytesPerSecond: NotRequired[Int64]
     """Speed of the last seconds."""
-    seconds_left: Int64 | None = None
+    secondsLeft: NotRequired[Int64]
     """How long the rest takes at this speed. Absent while nothing arrives."""
-    file: str | None = None
+    file: NotRequired[str]
     """A file that is being fetched."""
-    reason: str | None = None
+    reason: NotRequired[str]
     """Why it failed, in one word, such as Gated, NoToken, NotFound or NoSpace."""
-    message: str | None = None
+    message: NotRequired[str]
     """Why it failed, with the next step."""
 
 
-class BackendStatus(Fields):
+@core_type
+class BackendStatus(TypedDict):
     """Status of one backend."""
 
     name: str
     """Name of the backend."""
-    model_serving: str | None = None
+    modelServing: NotRequired[str]
     """Name of the ModelServing that runs its pods."""
     replicas: Count
     """Number of replicas."""
-    ready_replicas: Count | None = None
+    readyReplicas: NotRequired[Count]
     """Number of ready replicas."""
-    ready: bool | None = None
+    ready: NotRequired[bool]
     """Whether all desired replicas are ready."""
-    message: str | None = None
+    message: NotRequired[str]
     """Why the backend is not ready, and why it gets another share of the requests than its
     routeWeight says."""
-    cache_warmup: CacheWarmupStatus | None = None
+    cacheWarmup: NotRequired[CacheWarmupStatus]
     """Downloads to the cache ahead of the pods. Absent without cacheWarmup."""
-    download: DownloadStatus | None = None
+    download: NotRequired[DownloadStatus]
     """How far the download of its model and adapters is, or why it failed. Absent if nothing is
     downloaded."""
 
 
-class Status(Fields):
+@core_type
+class Status(TypedDict):
     """The observed state."""
 
-    observed_generation: Int64 | None = None
+    observedGeneration: NotRequired[Int64]
     """metadata.generation of the last reconciliation. -1 before the first."""
-    model_name: str | None = None
+    modelName: NotRequired[str]
     """The model name that clients send."""
-    conditions: Annotated[list[Condition], Field(json_schema_extra=LIST_BY_TYPE)] | None = None
+    conditions: NotRequired[Annotated[list[Condition], Field(json_schema_extra=LIST_BY_TYPE)]]
     """The conditions Initialized, Active, Failed and Ready, and Stalled while Failed is True."""
-    backend_statuses: (
-        Annotated[list[BackendStatus], Field(json_schema_extra=LIST_BY_NAME), UNIQUE_NAMES] | None
-    ) = None
+    backendStatuses: NotRequired[ByName[BackendStatus]]
     """Status of each backend, in the order of the spec."""
-    traffic: str | None = None
+    traffic: NotRequired[str]
     """Which backend gets which share of the requests now, and why another one than its routeWeight
     says. Absent if no two backends share requests."""
 

@@ -150,6 +150,10 @@ class ControlPlane:
         """
         self._end("kube-apiserver", grace_seconds)
 
+    def process_id(self, name: str) -> int:
+        """Returns the number of the process of a running server, such as ``kube-apiserver``."""
+        return self._running[name].pid
+
     def start_controllers(self) -> None:
         """Starts kube-controller-manager and waits until it works.
 

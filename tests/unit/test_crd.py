@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -15,6 +16,9 @@ from app.apis.crd import model_booster_crd, model_booster_schema, structural
 from app.apis.schema import Fields
 from app.values.meta import Object
 from modelbooster.cli.files.crd import chart_template
+
+LITERAL = re.compile(r'"[^"]*"')
+"""A message in an expression."""
 
 CLIENT_SIDE_APPLY_BYTES = 262_144
 """Annotations of an object have no more room, and client-side apply puts the object into one."""
@@ -165,19 +169,32 @@ def test_rules_stand_where_they_belong_and_nowhere_else() -> None:
     places: dict[str, list[str]] = {}
     for path, schema in ALL.items():
         for entry in schema.get("x-kubernetes-validations", ()):
-            places.setdefault(entry["message"], []).append(path)
+            cases = json.loads(
+                f"[{', '.join(LITERAL.findall(entry.get('messageExpression', '')))}]"
+            )
+            for message in cases or [entry["message"]]:
+                places.setdefault(message, []).append(path)
     backends = [".spec.backends[]", ".spec.backend"]
-    policies = [f"{path}.autoscalingPolicy" for path in (*backends, ".spec")]
-    graces = [f"{path}.scaleToZeroGracePeriod" for path in backends]
     wanted = {
         "ModelBooster": [""],
         "Spec": [".spec"],
         "Backend": backends,
-        "AutoscalingPolicySpec": policies,
-        "Backend.scaleToZeroGracePeriod": graces,
+        "AutoscalingPolicySpec": [f"{path}.autoscalingPolicy" for path in (*backends, ".spec")],
+        "Backend.scaleToZeroGracePeriod": [f"{path}.scaleToZeroGracePeriod" for path in backends],
     }
     assert places == {rule.message: wanted[rule.at] for rule in CEL_RULES}
     assert len(CEL_RULES) == 14
+
+
+def test_a_backend_has_four_entries() -> None:
+    # Each costs the API server a call, and a copy of all property schemas for each field it reads.
+    entries = ALL[".spec.backend"]["x-kubernetes-validations"]
+    fields = [entry.get("fieldPath") for entry in entries]
+    assert fields == [None, ".minReplicas", ".workers", ".loraAdapters"]
+    [by_type] = [entry for entry in entries if "messageExpression" in entry]
+    assert "message" not in by_type
+    assert by_type["rule"].startswith("self.type in ['vLLM','SGLang','MindIE'] ? ")
+    assert by_type["rule"].endswith(" : true")
 
 
 def test_a_spec_is_asked_for_only_where_there_was_one() -> None:
