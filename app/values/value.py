@@ -48,6 +48,8 @@ def made_value(
         kw_only: whether fields are given by name only.
     """
     own = vars(cls)
+    if "__post_init__" in own:  # nothing would call it
+        raise TypeError(f"{cls.__qualname__} needs a dataclass: it has __post_init__")
     hints = cls.__annotations__
     cls.__annotations__ = dict.fromkeys(hints, object)  # it would parse texts, for ClassVar
     made: Any = dataclass(slots=True, init=False, repr=False, eq=False, kw_only=kw_only)(cls)

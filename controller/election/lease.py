@@ -6,13 +6,14 @@ it unchanged for its whole duration, as in client-go.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import ceil
 
 from app.errors import UsageError
 from app.values.meta import Key, Object, Resource
-from app.values.value import keyword_value, value
+from app.values.value import value
 from controller.timing import is_safe_lease
 
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
@@ -21,7 +22,7 @@ RELEASED_SECONDS = 1
 """Duration of a released lease, for clients that do not treat an empty holder as free."""
 
 
-@keyword_value
+@dataclass(frozen=True, kw_only=True)
 class LeaseTiming:
     """Time limits of leader election, and the arithmetic with them.
 

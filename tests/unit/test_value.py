@@ -92,3 +92,13 @@ def test_types_of_fields_stay_readable() -> None:
 def test_values_are_dataclasses_with_slots() -> None:
     assert replace(_Point(1, 2), x=3) == _Point(3, 2)
     assert not hasattr(_Point(1), "__dict__")
+
+
+def test_a_check_in_post_init_is_not_dropped_silently() -> None:
+    class Checked:
+        x: int
+
+        def __post_init__(self) -> None: ...
+
+    with pytest.raises(TypeError, match="Checked needs a dataclass"):
+        value(Checked)
