@@ -86,11 +86,23 @@ def forget(plane: ControlPlane) -> None:
             plane.api.request("DELETE", path)
 
 
-def started(plane: ControlPlane, home: Path, component: str) -> tuple[float, float]:
-    """Returns the seconds and the CPU seconds of one start."""
+def started(
+    plane: ControlPlane, home: Path, component: str, unknown: set[str]
+) -> tuple[float, float]:
+    """Returns the seconds and the CPU seconds of one start.
+
+    Args:
+        plane: the API server.
+        home: the environment.
+        component: the process to start.
+        unknown: variables that the program in the environment does not know, for the chart may be
+            newer. What it refuses is added.
+    """
     forget(plane)
     port = free_port()
     variables = environment(plane, component, port)
+    for name in unknown:
+        variables.pop(name, None)
     with (plane.folder / "process.log").open("wb") as log:
         began = time.monotonic()
         process = subprocess.Popen(
@@ -103,7 +115,12 @@ def started(plane: ControlPlane, home: Path, component: str) -> tuple[float, flo
     try:
         while not is_ready(port):
             if process.poll() is not None or time.monotonic() > began + PATIENCE_SECONDS:
-                raise SystemExit((plane.folder / "process.log").read_text()[-2000:])
+                said = (plane.folder / "process.log").read_text()
+                refused = {name for name in variables if f"{name} is no setting" in said} - unknown
+                if not refused:
+                    raise SystemExit(said[-2000:])
+                unknown |= refused
+                return started(plane, home, component, unknown)
             time.sleep(LOOK_SECONDS)
         seconds = time.monotonic() - began
         tasks = Path(f"/proc/{process.pid}/task").iterdir()
@@ -134,6 +151,7 @@ def measure(homes: list[Path], runs: int) -> dict[str, dict[str, list[tuple[floa
     found: dict[str, dict[str, list[tuple[float, float]]]] = {
         component: {str(home): [] for home in homes} for component in COMPONENTS
     }
+    unknown: dict[Path, set[str]] = {home: set() for home in homes}
     plane = ControlPlane(users=[US])
     account = Path(ACCOUNT)
     account.mkdir(parents=True)
@@ -146,7 +164,7 @@ def measure(homes: list[Path], runs: int) -> dict[str, dict[str, list[tuple[floa
         for turn in range(runs + 1):
             for component in COMPONENTS:
                 for home in homes:
-                    figures = started(plane, home, component)
+                    figures = started(plane, home, component, unknown[home])
                     if turn:  # the first one fills the caches of the machine
                         found[component][str(home)].append(figures)
     finally:

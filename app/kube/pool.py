@@ -181,6 +181,7 @@ class PooledResponse:
     ) -> None:
         self._connection = connection
         self._release = release
+        self._is_closed = False
         self.status = head.status
         self.headers: Mapping[str, str] = head.headers
 
@@ -190,4 +191,6 @@ class PooledResponse:
 
     def close(self) -> None:
         """Ends the response. If all of it was read, its connection may serve another request."""
-        self._release(self._connection)
+        if not self._is_closed:  # else another request may have the connection by now
+            self._is_closed = True
+            self._release(self._connection)

@@ -318,6 +318,17 @@ async def test_an_unreliable_connection_is_not_read_again(pieces: list[bytes], w
         assert found.connections == 2
 
 
+async def test_a_response_that_is_closed_twice_gives_its_connection_back_once() -> None:
+    longer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother"
+    async with asyncio.timeout(10), peer([SHORT], [SHORT], [longer]) as (found, pool, endpoint):
+        response = await pool.open(endpoint, REQUEST)
+        await whole_of(response)
+        response.close()
+        responses = await asyncio.gather(*(pool.send(endpoint, REQUEST) for _ in range(2)))
+        assert sorted(each.body for each in responses) == [b"ok", b"other"]
+        assert found.connections == 2
+
+
 async def test_a_body_that_nobody_read_does_not_reach_the_next_request() -> None:
     async with asyncio.timeout(60), peer([SHORT], [SHORT]) as (found, pool, endpoint):
         (await pool.open(endpoint, REQUEST)).close()
