@@ -146,5 +146,5 @@ def test_no_alert_fires_while_the_operator_works(tmp_path: Path, series: Series)
     alerts = [r["expr"].replace('namespace="booster"', here) for r in rules]
 
     expressions = [f"1 - clamp_max(count({expr}) or vector(0), 1)" for expr in alerts]
-    assert len(expressions) == 9
+    assert len(expressions) == 10
     assert asked(tmp_path, series, expressions) == ""
