@@ -18,6 +18,7 @@ from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_SERVING
 from app.errors import ApiError, Unreachable
 from app.kube import Kube
 from app.values.meta import Object, key_of
+from bench._processes import is_ready
 from tests import audit
 from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane, User
@@ -60,16 +61,11 @@ class Process:
             env=environment,
             stderr=self._log.open("ab"),
         )
-        while not self._is_ready():
+        while not is_ready(self._port):
             if self._process.poll() is not None:
                 raise SystemExit(f"the controller ended: {self._log.read_text()[-2000:]}")
             time.sleep(0.02)
         return time.monotonic() - began
-
-    def _is_ready(self) -> bool:
-        with suppress(OSError), urlopen(f"http://127.0.0.1:{self._port}/readyz") as answer:
-            return bool(answer.status == 200)
-        return False
 
     def stop(self) -> None:
         """Stops it as the kubelet does."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bench._processes import cpu_seconds
 from tests.controlplane.binaries import go_environment
 
 HERE = Path(__file__).parent
@@ -46,8 +47,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Returns the CPU time of all threads in seconds, with nanosecond resolution."""
-        tasks = (self._proc / "task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+        return cpu_seconds(self.process.pid)
 
     def memory_bytes(self) -> int:
         """Returns the resident memory in bytes."""

@@ -29,15 +29,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 from app.apis.kinds import CHILDREN, MODEL_BOOSTER
 from app.kube import connect
 from app.values.meta import Object
 from bench._conclusion import concluded
 from bench._fleet import NAMESPACE, US, Fleet, cluster, counted, player
-from bench.ready import environment, free_port
+from bench._processes import cpu_seconds, free_port, is_ready
+from bench.ready import environment
 from bench.reconcile import children_spans
 from tests import audit, chart
 from tests.builders import booster_object
@@ -85,15 +84,10 @@ class Part:
     def wait(self) -> None:
         """Waits until it is ready."""
         until = time.monotonic() + PATIENCE_SECONDS
-        while not self._is_ready():
+        while not is_ready(self._probe_port):
             if self._process.poll() is not None or time.monotonic() > until:
                 raise SystemExit(f"not ready: {self._log.read_text()[-2000:]}")
             time.sleep(0.05)
-
-    def _is_ready(self) -> bool:
-        with suppress(OSError), urlopen(f"http://127.0.0.1:{self._probe_port}/readyz") as answer:
-            return bool(answer.status == 200)
-        return False
 
     @property
     def cpu_seconds(self) -> float:
@@ -104,24 +98,9 @@ class Part:
         self._process.wait(60)
 
 
-def cpu_seconds(pid: int) -> float:
-    """Returns the processor time of a process, in user and system mode."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
-
-
 def servers(plane: ControlPlane) -> list[int]:
     """Returns the process ids of the API server and of etcd."""
-    wanted = f":{urlsplit(plane.url).port}", str(plane.folder)
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            command = (folder / "cmdline").read_bytes().split(b"\0")
-            name = Path(command[0].decode()).name
-            text = b" ".join(command).decode(errors="replace")
-            if name in ("kube-apiserver", "etcd") and wanted[1] in text:
-                found.append(int(folder.name))
-    return found
+    return [plane.process_id(name) for name in ("kube-apiserver", "etcd")]
 
 
 def register(plane: ControlPlane, port: int) -> None:

@@ -42,6 +42,7 @@ from app.kube import Kube, connect
 from app.values.meta import Object, Resource
 from bench._conclusion import concluded
 from bench._corpus import corpus
+from bench._processes import cpu_seconds
 from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import Installation
@@ -133,12 +134,6 @@ def objects(resource: Resource, size: str, count: int, seed: str) -> list[Object
         kind = {"apiVersion": resource.api_version, "kind": resource.kind}
         found.append({**kind, "metadata": metadata, "spec": sent["spec"]})
     return found
-
-
-def cpu_seconds(process: int) -> float:
-    """Returns the CPU time of a process with all threads that run, in seconds."""
-    tasks = Path(f"/proc/{process}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 async def create(kube: Kube, target: Target, made: list[Object]) -> dict[str, float]:

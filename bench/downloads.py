@@ -34,7 +34,7 @@ MIN_OF_VERIFIED = 0.9
 """Least speed, as a part of that of curl and sha256sum."""
 
 MIN_ON_LINK = 0.9
-"""Least speed on a link, as a part of that of each other client, none of which verifies."""
+"""Least speed on a link, relative to each other client. The other clients do not verify files."""
 
 LINK = 125_000_000
 """Bytes per second of that link: 1 Gbit/s."""

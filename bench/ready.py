@@ -16,18 +16,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 from bench._conclusion import concluded
+from bench._processes import cpu_seconds, free_port, is_ready
 from bench.memory import ACCOUNT, OWN_ROOT, RUN, can_be_a_pod
 from tests import chart
 from tests.controlplane import crds
@@ -39,12 +37,6 @@ AS_POD = "BENCH_READY_AS_POD"
 PATIENCE_SECONDS = 120
 LOOK_SECONDS = 0.005
 COMPONENTS = ("webhook", "controller")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def environment(plane: ControlPlane, component: str, probe_port: int) -> dict[str, str]:
@@ -67,12 +59,6 @@ def environment(plane: ControlPlane, component: str, probe_port: int) -> dict[st
     if component == "controller":
         del variables["MODELBOOSTER_WEBHOOK_HOST"], variables["MODELBOOSTER_WEBHOOK_PORT"]
     return variables
-
-
-def is_ready(port: int) -> bool:
-    with suppress(OSError, HTTPError), urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
-        return bool(answer.status == 200)
-    return False
 
 
 def forget(plane: ControlPlane) -> None:
@@ -123,8 +109,7 @@ def started(
                 return started(plane, home, component, unknown)
             time.sleep(LOOK_SECONDS)
         seconds = time.monotonic() - began
-        tasks = Path(f"/proc/{process.pid}/task").iterdir()
-        cpu = sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+        cpu = cpu_seconds(process.pid)
     finally:
         process.kill()
         process.wait()
