@@ -21,6 +21,8 @@ from app.version import program_version
 FIELD_MANAGER = "model-booster-controller"
 """Field manager of our fields in ``managedFields``."""
 
+_APPLY = "application/apply-patch+yaml"
+
 
 class Kube(Reader):
     """Reads and writes objects.
@@ -66,8 +68,7 @@ class Kube(Reader):
         """
         path = path_to(resource, obj["metadata"].get("namespace"))
         query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
-        response = await self._write("POST", path, obj, query)
-        return of_kind(resource.kind, response)
+        return _stored(resource, await self._send("POST", path, obj, query))
 
     async def post(self, resource: Resource, obj: Object) -> None:
         """Creates an object, and does not read what the server stored; see ``create``."""
@@ -77,15 +78,14 @@ class Kube(Reader):
     async def replace(self, resource: Resource, obj: Object) -> Object:
         """Replaces an object; ``Conflict`` if it has a newer version than the one given."""
         path = path_of(resource, obj)
-        response = await self._write("PUT", path, obj, {"fieldManager": FIELD_MANAGER})
-        return of_kind(resource.kind, response)
+        query = {"fieldManager": FIELD_MANAGER}
+        return _stored(resource, await self._send("PUT", path, obj, query))
 
     async def apply(self, resource: Resource, obj: Object) -> Object:
         """Applies an object (server-side apply, forced: takes over fields of other managers)."""
         query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
         path = path_of(resource, obj)
-        response = await self._write("PATCH", path, obj, query, "application/apply-patch+yaml")
-        return of_kind(resource.kind, response)
+        return _stored(resource, await self._send("PATCH", path, obj, query, _APPLY))
 
     async def apply_as(
         self,
@@ -108,10 +108,8 @@ class Kube(Reader):
         query = {"fieldManager": manager, "fieldValidation": "Strict"}
         query |= {"force": "true"} if force else {}
         query |= {"dryRun": "All"} if dry_run else {}
-        path, content_type = path_of(resource, obj), "application/apply-patch+yaml"
-        response = await self._send("PATCH", path, obj, query, content_type)
-        stored = of_kind(resource.kind, json_of(response))
-        return stored, warnings_in(response.headers.get("warning", ""))
+        response = await self._send("PATCH", path_of(resource, obj), obj, query, _APPLY)
+        return _stored(resource, response), warnings_in(response.headers.get("warning", ""))
 
     async def merge_patch(
         self,
@@ -126,7 +124,7 @@ class Kube(Reader):
         path = path_to(resource, namespace, name, subresource)
         query = {"fieldManager": FIELD_MANAGER}
         kind = "application/merge-patch+json"
-        return of_kind(resource.kind, await self._write("PATCH", path, patch, query, kind))
+        return _stored(resource, await self._send("PATCH", path, patch, query, kind))
 
     async def json_patch(
         self,
@@ -141,7 +139,7 @@ class Kube(Reader):
         path = path_to(resource, namespace, name, subresource)
         query = {"fieldManager": FIELD_MANAGER}
         kind = "application/json-patch+json"
-        return of_kind(resource.kind, await self._write("PATCH", path, patch, query, kind))
+        return _stored(resource, await self._send("PATCH", path, patch, query, kind))
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
@@ -161,7 +159,7 @@ class Kube(Reader):
         }
         if uid is not None:
             options["preconditions"] = {"uid": uid}
-        await self._write("DELETE", path_to(resource, namespace, name), options, {})
+        json_of(await self._send("DELETE", path_to(resource, namespace, name), options, {}))
 
     async def exchange(
         self, method: str, path: str, body: bytes | None, *, seconds: float
@@ -181,16 +179,6 @@ class Kube(Reader):
         request = Request(method=method, path=path, body=body, headers=headers, seconds=seconds)
         return await self._transport.send(request, self._guard)
 
-    async def _write(
-        self,
-        method: str,
-        path: str,
-        body: Object | Sequence[Object],
-        query: dict[str, str],
-        content_type: str = "application/json",
-    ) -> Object:
-        return json_of(await self._send(method, path, body, query, content_type))
-
     async def _send(
         self,
         method: str,
@@ -209,6 +197,11 @@ class Kube(Reader):
             is_urgent=self._is_urgent,
         )
         return await self._transport.send(request, self._guard)
+
+
+def _stored(resource: Resource, response: Response) -> Object:
+    """Returns the object that the API server stored."""
+    return of_kind(resource.kind, json_of(response))
 
 
 @asynccontextmanager

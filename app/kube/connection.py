@@ -111,13 +111,11 @@ class Connection(asyncio.Protocol):
         Raises:
             OSError: there is no response, or only a part of it. ``TimeoutError`` is a subclass.
         """
-        self.is_reusable = False
-        loop = asyncio.get_running_loop()
-        response: asyncio.Future[Response] = loop.create_future()
-        self._response = response
+        response = self._begin(request)
         # A timer costs a third of asyncio.timeout, which cancels the task and catches that.
-        timer = None if seconds is None else loop.call_later(seconds, _time_out, response)
-        self._transport.write(request)
+        timer = None
+        if seconds is not None:
+            timer = asyncio.get_running_loop().call_later(seconds, _time_out, response)
         try:
             return await response
         finally:
@@ -133,6 +131,14 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Closes the connection at once."""
         self._transport.abort()
+
+    def _begin(self, request: bytes) -> asyncio.Future[Response]:
+        """Sends a request; the result is what will complete with its response."""
+        self.is_reusable = False
+        response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._response = response
+        self._transport.write(request)
+        return response
 
     def _fail(self, error: OSError) -> None:
         if self._response is not None and not self._response.done():

@@ -89,12 +89,8 @@ class StreamConnection(Connection):
         Raises:
             OSError: there is no response.
         """
-        self.is_reusable = False
         self._is_streaming, self._error = True, None
-        head: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._response = head
-        self._transport.write(request)
-        return await head
+        return await self._begin(request)
 
     async def read(self) -> bytes:
         """Returns what has arrived of the body since the last call; ``b""`` at its end.
