@@ -144,19 +144,13 @@ class RecordFactory:
 
     def keep(self, record: Record) -> None:
         """Keeps the record of an object that has changed uncompressed for a while."""
-        if self._max_uncompressed is None:
-            return
-        self._fresh[record] = None
-        if len(self._fresh) > self._max_fresh:
-            self._fresh.popitem(last=False)[0].compress()
+        if self._max_uncompressed is not None:
+            _keep(record, self._fresh, self._max_fresh)
 
     def touch(self, record: Record) -> None:
         """Keeps a record that was read uncompressed (LRU)."""
-        if self._max_uncompressed is None:
-            return
-        self._recent[record] = None
-        if len(self._recent) > self._max_uncompressed:
-            self._recent.popitem(last=False)[0].compress()
+        if self._max_uncompressed is not None:
+            _keep(record, self._recent, self._max_uncompressed)
 
     def compress(self, record: Record) -> None:
         """Compresses a record that is not needed soon."""
@@ -173,3 +167,10 @@ class RecordFactory:
         """Forgets a record that the store has removed."""
         self._recent.pop(record, None)
         self._fresh.pop(record, None)
+
+
+def _keep(record: Record, kept: OrderedDict[Record, None], most: int) -> None:
+    """Adds a record, and compresses the one that was added first if there are too many."""
+    kept[record] = None
+    if len(kept) > most:
+        kept.popitem(last=False)[0].compress()

@@ -62,16 +62,12 @@ def validate(obj: Object, context: Context, *, old: Object | None = None) -> Ver
             they do not block an update. Neither do faults that the controller ignores, if the value
             at fault is unchanged. The verdict warns of those.
     """
-    return _verdict(obj, context, _RULES, old)
-
-
-def _verdict(obj: Object, context: Context, rules: Selection[Rule], old: Object | None) -> Verdict:
-    if as_dict(obj.get("metadata")).get("deletionTimestamp"):
+    if _is_being_deleted(obj):
         return Verdict(None)
-    inputs, faults, children = _check(obj, context, rules, update=old is not None)
+    inputs, faults, children = _check(obj, context, _RULES, update=old is not None)
     kept: list[str] = []
     if faults and old is not None:
-        _, known, _ = _check(old, context, rules, update=True)
+        _, known, _ = _check(old, context, _RULES, update=True)
         faults = _new_faults(faults, known, obj, old)
         ignored = _ignored_faults(inputs) if inputs else []
         unchanged = [fault for fault in ignored if is_unchanged(fault.path, obj, old)]
@@ -85,20 +81,23 @@ def _verdict(obj: Object, context: Context, rules: Selection[Rule], old: Object 
 
 
 def validate_and_convert(obj: Object, context: Context) -> tuple[Model, list[Desired]]:
-    """Returns the canonical form and the desired children of a stored object.
+    """Returns the canonical form and the desired children of a stored object, without warnings.
 
     Raises:
         InvalidSpec: the object breaks a rule of the controller or cannot be converted; holds every
-            fault.
+            fault. It holds none if the object is being deleted.
     """
-    if as_dict(obj.get("metadata")).get("deletionTimestamp"):
+    if _is_being_deleted(obj):
         raise InvalidSpec(())
-    # Not a whole verdict: nobody reads the warnings of a stored object.
     inputs, faults, drafts = _check(obj, context, _CONTROLLER_RULES, update=False)
     if faults or inputs is None:
         raise InvalidSpec(_at_most(faults))
     model = inputs.model
     return model, [stamped(model, draft) for draft in drafts]
+
+
+def _is_being_deleted(obj: Object) -> bool:
+    return bool(as_dict(obj.get("metadata")).get("deletionTimestamp"))
 
 
 def _check(
