@@ -9,10 +9,10 @@ Three properties of CEL shape the expressions. ``config`` is not visible to them
 a malformed string is an error, not false. Iterations need bounded lists (``maxItems``), or the
 API server rejects the rule as too expensive.
 
-A fourth says how to read fields. To read one, the API server (1.30 to 1.37) copies the schemas of
-all properties of its object, once if the field is absent and twice if it is set, and ``Backend``
-has 21. So a rule reads no field twice if it can help it, and rules of which only one can apply are
-one entry (``only_if``). ``docs/benchmarks.md`` has the figures.
+Reading a field is expensive. For each read the API server (1.30 to 1.37) copies the schemas of all
+properties of the object, once if the field is absent and twice if it is set. ``Backend`` has 21
+properties. So rules read each field once where possible. Rules that exclude each other share one
+entry (``only_if``). ``docs/benchmarks.md`` has the figures.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def rules_at(place: str) -> list[Object]:
 
 
 def _cases(rules: list[CelRule]) -> Object:
-    """Returns one entry for rules of which at most one applies."""
+    """Returns one entry for rules that exclude each other."""
     *_, last = rules
     entry = {
         **last.schema(),

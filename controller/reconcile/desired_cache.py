@@ -19,10 +19,10 @@ from controller.plan.desired import DesiredState, desired_state
 from controller.status.booster_status import is_settled
 
 MAX_ENTRIES = 1000
-"""Entries that are kept at most, at about 15 KB each, until nobody has used them for a while.
+"""Maximum number of entries. An entry takes about 15 KB, and unused entries are removed.
 
-When many ModelBoosters are created at once, all have their first pass before the first of them has
-its second: with fewer entries than that, each would be converted twice."""
+When many ModelBoosters are created at once, every first pass runs before any second pass. With
+fewer entries, each ModelBooster would be converted twice."""
 
 IDLE_SECONDS = 30.0
 """How long an entry is kept after its last use: most ModelBoosters need no pass for hours."""
