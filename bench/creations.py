@@ -90,7 +90,7 @@ class Target:
 
 def definition_of(checkout: Path) -> Object:
     """Returns the definition that a checkout generates."""
-    command = [checkout / ".venv/bin/python", "-c", PRINT_DEFINITION]
+    command = [str(checkout / ".venv/bin/python"), "-c", PRINT_DEFINITION]
     done = subprocess.run(command, cwd=checkout, check=True, capture_output=True)
     definition: Object = json.loads(done.stdout)
     return definition
@@ -201,7 +201,7 @@ def with_webhooks(checkout: Path, definition: Object, folder: Path) -> Iterator[
     """Runs a control plane where the chart is installed with the program of a checkout."""
     plane = ControlPlane()
     (plane.folder / "audit-policy.yaml").write_text(NOT_AUDITED)
-    program = [checkout / ".venv/bin/python", "-m", "modelbooster"]
+    program = [str(checkout / ".venv/bin/python"), "-m", "modelbooster"]
     with plane:
         plane.start_controllers()
         crds.install(plane.api, crds.children("B"))
