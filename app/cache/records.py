@@ -7,7 +7,8 @@ moments, by the passes that its changes trigger. So the objects used last stay u
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from sys import intern
 from typing import Any
 
@@ -37,35 +38,23 @@ def always_whole(obj: Object) -> bool:
 
 
 class Record:
-    """One version of one object.
+    """One version of one object, of which a store keeps key, uid, version, index values and facts.
 
     Args:
-        factory: compresses and decompresses it.
+        factory: restores the object.
         obj: the object.
-        entries: its index values.
-        facts: values that can be read without decompressing the object.
+        index_values: names of indexes and values, in turn: pairs would take twice the memory.
+        facts: values that can be read without the object.
         is_whole: whether the installed schema kept all of its fields when it was read.
     """
 
-    __slots__ = (
-        *(
-            "_object",
-            "_compressed",
-            "_factory",
-            "entries",
-            "facts",
-            "is_whole",
-            "key",
-            "uid",
-            "version",
-        ),
-    )
+    __slots__ = ("_factory", "facts", "index_values", "is_whole", "key", "uid", "version")
 
     def __init__(
         self,
         factory: RecordFactory,
         obj: Object,
-        entries: tuple[Entry, ...],
+        index_values: tuple[str, ...],
         facts: Any,
         is_whole: bool = True,
     ) -> None:
@@ -73,21 +62,21 @@ class Record:
         self.key = Key(intern(namespace), intern(name))  # children share their names
         self.uid = uid_of(obj)
         self.version: str = obj["metadata"].get("resourceVersion", "")
-        self.entries = entries
+        self.index_values = index_values
         self.facts = facts
         self.is_whole = is_whole
         self._factory = factory
-        self._object: Object | None = obj
-        self._compressed = b""
 
     @property
     def object(self) -> Object:
-        """The object. Never change it: other callers get the same one."""
-        obj = self._object
-        if obj is None:
-            obj = self._object = self._factory.compressor.decompress(self._compressed)
-            self._factory.touch(self)
-        return obj
+        """The object. Never change it: other callers may get the same one."""
+        return self._factory.restore(self)
+
+    @property
+    def entries(self) -> Iterator[Entry]:
+        """The names of the indexes that have the object, each with a value."""
+        values = iter(self.index_values)
+        return zip(values, values, strict=True)
 
     def covers(self, obj_uid: str, version: str, is_whole: bool) -> bool:
         """Returns whether this record holds at least as much as the object that was just read.
@@ -101,6 +90,36 @@ class Record:
         """
         same = self.uid == obj_uid and self.version == version
         return same and (self.is_whole or not is_whole)
+
+    def compress(self) -> None:
+        """Compresses what is kept of the object besides the facts: nothing."""
+
+
+class ObjectRecord(Record):
+    """A record that keeps the whole object, compressed or not."""
+
+    __slots__ = ("_compressed", "_object")
+
+    def __init__(
+        self,
+        factory: RecordFactory,
+        obj: Object,
+        index_values: tuple[str, ...],
+        facts: Any,
+        is_whole: bool = True,
+    ) -> None:
+        super().__init__(factory, obj, index_values, facts, is_whole)
+        self._object: Object | None = obj
+        self._compressed = b""
+
+    @property
+    def object(self) -> Object:
+        """The object. Never change it: other callers get the same one."""
+        obj = self._object
+        if obj is None:
+            obj = self._object = self._factory.compressor.decompress(self._compressed)
+            self._factory.touch(self)
+        return obj
 
     def compress(self) -> None:
         """Compresses the object. Callers that hold it are not affected."""
@@ -118,6 +137,7 @@ class RecordFactory:
         max_uncompressed: how many objects stay uncompressed after they were read; None for all.
         whole: returns whether the installed schema kept all fields of an object.
         max_fresh: how many objects stay uncompressed after they changed.
+        restore: returns an object of its record, so that nothing else is kept of it.
     """
 
     def __init__(
@@ -127,20 +147,41 @@ class RecordFactory:
         max_uncompressed: int | None = MAX_UNCOMPRESSED,
         whole: Callable[[Object], bool] = always_whole,
         max_fresh: int = MAX_UNCOMPRESSED,
+        restore: Callable[[Record], Object] | None = None,
     ) -> None:
         self.compressor = Compressor()
         self._rules = rules
-        self.facts = facts
+        self._facts = facts
         self.whole = whole
-        self._max_uncompressed = max_uncompressed
+        self._restore = restore
+        self._max_uncompressed = None if restore else max_uncompressed
         self._max_fresh = max_fresh
         self._recent: OrderedDict[Record, None] = OrderedDict()
         self._fresh: OrderedDict[Record, None] = OrderedDict()
 
     def record(self, obj: Object) -> Record:
         """Returns the record of an object. The object must not be changed any more."""
+        kind = ObjectRecord if self._restore is None else Record
+        return kind(self, obj, self._index_values(obj), self._facts(obj), self.whole(obj))
+
+    def is_unchanged(self, record: Record, obj: Object) -> bool:
+        """Returns whether an object is that of a record, with the same facts and index values."""
+        return (
+            record.uid == uid_of(obj)
+            and record.facts == self._facts(obj)
+            and record.index_values == self._index_values(obj)
+            and record.is_whole == self.whole(obj)
+        )
+
+    def _index_values(self, obj: Object) -> tuple[str, ...]:
         entries = {(name, intern(v)): None for name, rule in self._rules.items() for v in rule(obj)}
-        return Record(self, obj, tuple(entries), self.facts(obj), self.whole(obj))
+        return tuple(chain.from_iterable(entries))
+
+    def restore(self, record: Record) -> Object:
+        """Returns the object of a record that keeps only its facts."""
+        if self._restore is None:
+            raise TypeError("whole objects are stored, not restored")
+        return self._restore(record)
 
     def keep(self, record: Record) -> None:
         """Keeps the record of an object that has changed uncompressed for a while."""

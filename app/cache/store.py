@@ -10,8 +10,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from app.cache.records import MAX_UNCOMPRESSED, Entry, Record, RecordFactory, always_whole, no_facts
+from app.cache.records import MAX_UNCOMPRESSED, Record, RecordFactory, always_whole, no_facts
 from app.values.meta import IndexFunc, Key, Object, key_of, uid_of
+
+Index = dict[str, dict[str, Record | tuple[Record, ...]]]
+"""Records by the name of an index and a value. Most values have one, which needs no tuple."""
 
 _MAX_REMOVED = 128
 """How many names and uids of removed objects are kept, to recognise late events about them."""
@@ -34,8 +37,9 @@ class Store:
         whole: returns whether the installed schema kept all fields of an object. A pruned object
             never replaces a whole one of the same version.
         max_fresh: how many objects stay uncompressed after they changed.
-        facts_suffice: whether an object with the facts of the stored one is no change. Then only
-            the version of the record is replaced, and its object keeps the version that it had.
+        restore: returns an object of its record, so that nothing else is kept of it. An object with
+            the facts and the index values of the stored one is then no change: only the version of
+            the record is replaced.
     """
 
     def __init__(
@@ -45,16 +49,16 @@ class Store:
         max_uncompressed: int | None = MAX_UNCOMPRESSED,
         whole: Callable[[Object], bool] = always_whole,
         max_fresh: int = MAX_UNCOMPRESSED,
-        facts_suffice: bool = False,
+        restore: Callable[[Record], Object] | None = None,
     ) -> None:
         self.is_listed = False
         """Whether all objects have been listed at least once."""
         self._rules = dict(indexes or {})
-        self._factory = RecordFactory(self._rules, facts, max_uncompressed, whole, max_fresh)
-        self._facts_suffice = facts_suffice
+        factory = RecordFactory(self._rules, facts, max_uncompressed, whole, max_fresh, restore)
+        self._factory = factory
+        self._facts_suffice = restore is not None
         self._records: dict[Key, Record] = {}
-        # Most values have one record; a tuple of one takes a quarter of the memory of a dict.
-        self._index: dict[Entry, tuple[Record, ...]] = {}
+        self._index: Index = self._empty_index()
         self._removed: OrderedDict[Key, str] = OrderedDict()  # the last uid of each name
         self._dead: OrderedDict[str, None] = OrderedDict()  # uids whose name was taken over
 
@@ -93,9 +97,7 @@ class Store:
         Raises:
             KeyError: the store has no such index.
         """
-        if index not in self._rules:
-            raise KeyError(index)
-        return self._index.get((index, value), ())
+        return _records(self._index[index].get(value))
 
     def compress_all(self) -> None:
         """Compresses all objects; to be called when the process is idle."""
@@ -122,7 +124,7 @@ class Store:
         old = self._records.get(key)
         if old is not None and old.covers(uid, _version(obj), self._factory.whole(obj)):
             return []
-        if self._facts_suffice and old is not None and self._renews(old, obj):
+        if self._facts_suffice and old is not None and self._factory.is_unchanged(old, obj):
             old.version = _version(obj)
             return []
         new = self._factory.record(obj)
@@ -194,26 +196,25 @@ class Store:
             if now is None or now.uid != old.uid:
                 gone.append(Delta(old, None))
                 self._note_removed(old)
-        index: dict[Entry, tuple[Record, ...]] = {}
+        index = self._empty_index()
         for record in after.values():
             self._note_stored(record)
             _add(index, record)
         self._records, self._index = after, index
         return gone + added
 
-    def _renews(self, old: Record, obj: Object) -> bool:
-        """Whether an object is the stored one with another version, and with nothing else new."""
-        is_same = old.uid == uid_of(obj) and old.is_whole == self._factory.whole(obj)
-        return is_same and old.facts == self._factory.facts(obj)
+    def _empty_index(self) -> Index:
+        return {name: {} for name in self._rules}
 
     def _discard(self, record: Record) -> None:
         del self._records[record.key]
-        for entry in record.entries:
-            others = tuple(each for each in self._index[entry] if each is not record)
+        for name, value in record.entries:
+            values = self._index[name]
+            others = tuple(each for each in _records(values[value]) if each is not record)
             if others:
-                self._index[entry] = others
+                values[value] = others[0] if len(others) == 1 else others
             else:
-                del self._index[entry]
+                del values[value]
         self._factory.drop(record)
         self._note_removed(record)
 
@@ -231,9 +232,17 @@ class Store:
                 self._dead.popitem(last=False)
 
 
-def _add(index: dict[Entry, tuple[Record, ...]], record: Record) -> None:
-    for entry in record.entries:
-        index[entry] = (*index.get(entry, ()), record)
+def _add(index: Index, record: Record) -> None:
+    for name, value in record.entries:
+        before = _records(index[name].get(value))
+        index[name][value] = (*before, record) if before else record
+
+
+def _records(found: Record | tuple[Record, ...] | None) -> tuple[Record, ...]:
+    """Returns the records that an index has for a value."""
+    if found is None:
+        return ()
+    return found if isinstance(found, tuple) else (found,)
 
 
 def _version(obj: Object) -> str:

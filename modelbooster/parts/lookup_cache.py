@@ -6,6 +6,8 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from sys import intern
 
 from app.apis.definition import is_unpruned
 from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
@@ -15,8 +17,13 @@ from app.cache.store import Store
 from app.kube import Kube
 from app.lookup import INDEXES, Indexer, StoreLookup
 from app.metrics import Metrics
-from app.model.digests import content_digest
 from app.values.meta import Key, Object, Resource
+from modelbooster.parts.lookup_facts import (
+    booster_facts,
+    child_facts,
+    restore_booster,
+    restore_child,
+)
 
 MAX_SYNC_SECONDS = 10.0
 """How long admission is unready while the cache fills; then it answers without the cache."""
@@ -25,12 +32,7 @@ MAX_SILENCE_SECONDS = 400.0
 """An informer that receives nothing for this time is stale; no watch lasts longer."""
 
 _WITH_SPEC = (MODEL_BOOSTER, MODEL_ROUTE)
-"""The kinds of whose objects rules read more than names, labels and owners."""
-
-_KINDS_WITH_SPEC = frozenset(resource.kind for resource in _WITH_SPEC)
-
-_NOT_READ = frozenset({"resourceVersion", "generation"})
-"""Fields of the metadata that change although nothing changes that a rule reads."""
+"""The kinds whose specs have names that rules compare."""
 
 
 class LookupCache:
@@ -51,10 +53,11 @@ class LookupCache:
         read: Callable[[Object], None] = lambda booster: None,
     ) -> None:
 
-        def booster_fields(booster: Object) -> Object:
+        def read_booster(booster: Object) -> Object:
             read(booster)
-            status = {"status": {"modelName": ""}} if is_unpruned(booster) else {}
-            return {**lookup_fields(booster), **status}
+            # Owner references of the children have the same text.
+            booster["metadata"]["uid"] = intern(booster["metadata"]["uid"])
+            return booster
 
         self._informers: list[Informer] = []
         stores: dict[Resource, Indexer] = {}
@@ -62,9 +65,11 @@ class LookupCache:
             parts: dict[str | None, Store] = {}
             for namespace in namespaces or (None,):
                 is_booster = resource is MODEL_BOOSTER
-                whole = is_unpruned if is_booster else always_whole
                 parts[namespace] = Store(
-                    INDEXES.get(resource), facts=_digest, whole=whole, facts_suffice=True
+                    INDEXES.get(resource),
+                    facts=booster_facts if is_booster else child_facts,
+                    whole=is_unpruned if is_booster else always_whole,
+                    restore=restore_booster if is_booster else partial(restore_child, resource),
                 )
                 self._informers.append(
                     Informer(
@@ -73,7 +78,7 @@ class LookupCache:
                         parts[namespace],
                         lambda old, new: None,
                         namespace=namespace,
-                        shape=booster_fields if is_booster else lookup_fields,
+                        shape=read_booster if is_booster else lambda child: child,
                         only_metadata=resource not in _WITH_SPEC,
                         count=metrics.count_informer,
                     )
@@ -131,27 +136,3 @@ class _NamespacedStores:
 
     def by(self, index: str, value: str) -> Iterable[Object]:
         return [obj for store in self._stores.values() for obj in store.by(index, value)]
-
-
-def lookup_fields(obj: Object) -> Object:
-    """Returns the fields of an object that rules about other objects need."""
-    metadata = obj["metadata"]
-    fields = ("name", "namespace", "uid", "resourceVersion", "generation", "labels",
-            "creationTimestamp", "deletionTimestamp", "ownerReferences")  # fmt: skip
-    slim: Object = {
-        "apiVersion": obj.get("apiVersion"),
-        "kind": obj.get("kind"),
-        "metadata": {name: metadata[name] for name in fields if name in metadata},
-    }
-    if obj.get("kind") in _KINDS_WITH_SPEC and "spec" in obj:
-        slim["spec"] = obj["spec"]
-    return slim
-
-
-def _digest(slim: Object) -> bytes:
-    """Returns a digest of what the rules may read of an object, besides its key and its uid.
-
-    Most events show a new status, and nothing that the rules read.
-    """
-    metadata = {k: v for k, v in slim["metadata"].items() if k not in _NOT_READ}
-    return content_digest((metadata, slim.get("spec"), slim.get("status")))[:16]

@@ -62,13 +62,17 @@ class Watchers:
             self._woken.clear()
             await self._woken.wait()
 
-    async def webhook_sees(self, resource: Resource, number: str) -> None:
+    async def webhook_sees(self, resource: Resource, version: str) -> None:
         key = Key(self._namespace, "m")
-        await _until(lambda: _number(self.lookup_cache.lookup.child(resource, key)) == number)
+        await _until(lambda: _version(self.lookup_cache.lookup.child(resource, key)) == version)
 
 
 def _number(obj: Object | None) -> str:
     return labels_of(obj).get("number", "") if obj else ""
+
+
+def _version(obj: Object | None) -> str:
+    return str(obj["metadata"]["resourceVersion"]) if obj else ""
 
 
 async def _until(right: Callable[[], object]) -> None:
@@ -189,10 +193,10 @@ async def change_and_see_an_edit(
 
     async def edit() -> None:
         number = str(next(NUMBERS))
-        await world.patch(resource, "m", {"metadata": {"labels": {"number": number}}})
+        edited = await world.patch(resource, "m", {"metadata": {"labels": {"number": number}}})
         async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
             group.create_task(watchers.controller_sees(resource, number))
-            group.create_task(watchers.webhook_sees(resource, number))
+            group.create_task(watchers.webhook_sees(resource, _version(edited)))
 
     await soon(edit, NEWS_SECONDS, before=change_often)
 

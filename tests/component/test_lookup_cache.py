@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING
+from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING, MODEL_UID
 from app.kube import connect
 from app.metrics import Metrics
 from app.values.meta import Key, Object, key_of
-from modelbooster.parts.lookup_cache import LookupCache, lookup_fields
+from modelbooster.parts.lookup_cache import LookupCache
 from tests.builders import booster_object
 from tests.controlplane.plane import ControlPlane
 from tests.world import PATIENCE_SECONDS, World
@@ -77,9 +77,9 @@ async def test_objects_are_found_by_the_names_they_use(plane: ControlPlane, worl
         await _until(lambda: not lookup.routing(MODEL_BOOSTER, name))
 
 
-async def test_children_are_known_by_their_metadata(plane: ControlPlane, world: World) -> None:
+async def test_children_are_known_by_whose_they_are(plane: ControlPlane, world: World) -> None:
     here = world.namespace
-    labels = {"app": "x"}
+    labels = {MODEL_UID: "first", "app": "x"}
     server: Object = {
         "apiVersion": MODEL_SERVER.api_version,
         "kind": MODEL_SERVER.kind,
@@ -98,11 +98,11 @@ async def test_children_are_known_by_their_metadata(plane: ControlPlane, world: 
         first = lookup.child(MODEL_SERVER, key)
         assert first is not None
         assert first["kind"] == MODEL_SERVER.kind
-        assert first["metadata"]["labels"] == labels
+        assert first["metadata"]["labels"] == {MODEL_UID: "first"}
         assert "spec" not in first
 
-        await world.patch(MODEL_SERVER, "m-b1", {"metadata": {"labels": {"app": "y"}}})
-        await _until(lambda: _labels(lookup.child(MODEL_SERVER, key)) == {"app": "y"})
+        await world.patch(MODEL_SERVER, "m-b1", {"metadata": {"labels": {MODEL_UID: "other"}}})
+        await _until(lambda: _labels(lookup.child(MODEL_SERVER, key)) == {MODEL_UID: "other"})
         await world.delete(MODEL_SERVER, "m-b1")
         await _until(lambda: lookup.child(MODEL_SERVER, key) is None)
 
@@ -124,20 +124,3 @@ async def test_only_served_namespaces_are_read(plane: ControlPlane, world: World
         assert both.lookup.child(MODEL_BOOSTER, Key(here, "m")) is not None
         assert other.lookup.routing(MODEL_BOOSTER, name) == []
         assert other.lookup.child(MODEL_BOOSTER, Key(here, "m")) is None
-
-
-def test_only_names_and_owners_of_children_are_cached() -> None:
-    metadata = {"name": "m-b1", "namespace": "ns", "uid": "u", "resourceVersion": "7"}
-    kept = {**metadata, "labels": {"a": "b"}, "ownerReferences": [{"uid": "o"}]}
-    child: Object = {
-        "apiVersion": MODEL_SERVING.api_version,
-        "kind": MODEL_SERVING.kind,
-        "metadata": {**kept, "managedFields": [{}], "annotations": {"c": "d"}},
-        "spec": {"replicas": 1},
-        "status": {},
-    }
-    assert lookup_fields(child) == {
-        "apiVersion": MODEL_SERVING.api_version,
-        "kind": MODEL_SERVING.kind,
-        "metadata": kept,
-    }

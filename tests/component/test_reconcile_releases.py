@@ -25,7 +25,6 @@ from app.installed import CONTROLLER_MANAGER, DEPLOYMENT, Detector, Installed
 from app.kube import connect
 from app.values.meta import Resource
 from controller.reconcile.events import EVENT
-from modelbooster.parts.lookup_cache import lookup_fields
 from tests.builders import backend, booster_object, policy
 from tests.component.running import DEPLOYING, condition, is_in, running
 from tests.controlplane import crds
@@ -178,7 +177,6 @@ async def test_webhook_logs_a_missing_kind_once_and_reads_it_later(
             Store(),
             lambda old, new: seen.set(),
             namespace=cluster.namespace,
-            shape=lookup_fields,
             timing=QUICK,
             count=lambda resource, what: failed.release(),
         )

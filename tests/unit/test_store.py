@@ -65,27 +65,49 @@ def test_put(
     assert store.get(Key("ns", "a")) == new
 
 
-def test_facts_can_tell_that_only_the_version_has_changed() -> None:
-    store = Store({"team": by_label}, facts=by_label, facts_suffice=True)
-    first = obj(version="1", team="red")
-    store.put(first)
+def restored(record: Record) -> Object:
+    """The object of a record that keeps its key and its team."""
+    labels = {"team": record.facts[0]} if record.facts else {}
+    return obj(record.key.name, record.uid, record.version, **labels)
+
+
+def test_an_object_can_be_restored_of_what_is_kept_of_it() -> None:
+    store = Store({"team": by_label}, facts=by_label, restore=restored)
+    read = {**obj(team="red"), "spec": {"large": True}}
+    list_anew(store, read)
+    store.compress_all()
+    assert store.get(Key("ns", "a")) == obj(team="red")
+    assert store.by("team", "red") == [obj(team="red")]
+
+
+def test_another_version_of_what_is_kept_is_no_change() -> None:
+    store = Store({"team": by_label}, facts=by_label, restore=restored)
+    store.put(obj(version="1", team="red"))
     (record,) = store.records()
 
     assert store.put(obj(version="2", team="red")) == []
     assert list(store.records()) == [record]
-    assert store.get(Key("ns", "a")) == first
+    assert store.get(Key("ns", "a")) == obj(version="2", team="red")
     assert store.versions() == {"u1": "2"}  # an audit compares these
     assert store.put(obj(version="2", team="red")) == []
 
     assert told(store.put(obj(version="3", team="blue"))) == [
-        (first, obj("a", "u1", "3", team="blue"))
+        (obj(version="2", team="red"), obj(version="3", team="blue"))
     ]
     assert [found.version for found in store.by_index("team", "blue")] == ["3"]
     assert store.by_index("team", "red") == ()
 
 
+def test_another_index_value_is_a_change_although_the_facts_are_the_same() -> None:
+    store = Store({"team": by_label}, restore=lambda record: obj(version=record.version))
+    store.put(obj(version="1", team="red"))
+    assert len(store.put(obj(version="2", team="blue"))) == 1
+    assert store.by_index("team", "red") == ()
+    assert len(store.by_index("team", "blue")) == 1
+
+
 def test_facts_do_not_hide_another_object_of_the_same_name() -> None:
-    store = Store(facts=by_label, facts_suffice=True)
+    store = Store(facts=by_label, restore=restored)
     store.put(V1)
     assert told(store.put(OTHER)) == [(V1, None), (None, OTHER)]
     assert store.versions() == {"u2": "3"}
@@ -94,12 +116,11 @@ def test_facts_do_not_hide_another_object_of_the_same_name() -> None:
 
 
 def test_facts_do_not_hide_that_a_schema_drops_fields() -> None:
-    store = Store(facts=by_label, whole=lambda o: "spec" in o, facts_suffice=True)
-    whole = {**V1, "spec": {}}
-    store.put(whole)
-    assert told(store.put(V2)) == [(whole, V2)]
+    store = Store(facts=by_label, whole=lambda o: "spec" in o, restore=restored)
+    store.put({**V1, "spec": {}})
+    assert told(store.put(V2)) == [(V1, V2)]
     assert store.is_pruned
-    assert told(store.put({**V2, "spec": {}})) == [(V2, {**V2, "spec": {}})]
+    assert told(store.put({**V2, "spec": {}})) == [(V2, V2)]
     assert not store.is_pruned
 
 
