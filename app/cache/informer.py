@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from app.cache.audit import audit
 from app.cache.listwatch import ListWatch
@@ -17,6 +18,9 @@ from app.values.meta import Object, Resource
 
 Changed = Callable[[Record | None, Record | None], None]
 """Takes every change: the object before, None if it is new, and after, None if it is deleted."""
+
+REPORTED_AT_ONCE = 500
+"""After so many changes of a list everything else has its turn: a probe, or a lease."""
 
 Listed = Callable[[float], None]
 """Called after every list and its changes, with the time of the request (monotonic, seconds)."""
@@ -114,14 +118,20 @@ class Informer:
         """Removes an object that is deleted, and reports the change."""
         self._report(self.store.remove(obj))
 
-    def replace(self, records: list[Record], began: float | None) -> None:
-        """Replaces all objects in one step, and reports the changes.
+    async def replace(self, records: list[Record], began: float | None) -> None:
+        """Replaces all objects in one step, and reports the changes, some at a time.
 
         Args:
             records: of all objects that exist.
             began: when they were asked for (monotonic, seconds); None if the kind does not exist.
         """
-        self._report(self.store.replace(records, self._namespace))
+        changes = iter(self.store.replace(records, self._namespace))
+        try:
+            while some := [*islice(changes, REPORTED_AT_ONCE)]:
+                self._report(some)
+                await asyncio.sleep(0)
+        finally:
+            self._report(changes)  # the rest, if interrupted: no later list shows it
         self.synced.set()
         if began is not None:
             self._listed(began)
@@ -130,6 +140,6 @@ class Informer:
         """Lists everything once more, as soon as possible."""
         self._reflector.relist()
 
-    def _report(self, changes: list[Delta]) -> None:
+    def _report(self, changes: Iterable[Delta]) -> None:
         for change in changes:
             self._changed(*change)

@@ -130,14 +130,21 @@ class ListWatch:
             grace_seconds=self.timing.grace_seconds,
         )
 
-    async def collect(self, events: AsyncIterator[Event]) -> Listing:
+    async def collect(
+        self, events: AsyncIterator[Event], heard: Callable[[], None] = lambda: None
+    ) -> Listing:
         """Returns the objects that a streaming list sends first.
+
+        Args:
+            events: the events of the stream.
+            heard: called with each event.
 
         Raises:
             Unreachable: the stream ended before the bookmark that follows the last object.
         """
         records: dict[Key, Record] = {}
         async for kind, obj in events:
+            heard()
             metadata = obj["metadata"]
             if kind == "BOOKMARK":
                 annotations = metadata.get("annotations") or {}

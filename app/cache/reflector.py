@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Protocol
 
 from app.cache.listwatch import Freshness, Listing, ListWatch, NotOlderThan, Wanted
@@ -36,7 +37,7 @@ class Target(Protocol):
     def remove(self, obj: Object) -> None:
         """Takes an object that was deleted."""
 
-    def replace(self, records: list[Record], began: float | None) -> None:
+    async def replace(self, records: list[Record], began: float | None) -> None:
         """Takes a list, and when it was asked for; None if the server does not serve the kind."""
 
 
@@ -85,7 +86,7 @@ class Reflector:
                 self._wanted, self._version = Freshness.LATEST, None
             except (ApiError, Unreachable) as exc:
                 self._interrupt = None
-                pause = self._after(exc)
+                pause = await self._after(exc)
                 if pause > 0 and not self._unknown_in_a_row:
                     log.warning("%s: %s; next try in %.3g s", self._resource, exc, pause)
                 await asyncio.sleep(pause)
@@ -105,7 +106,7 @@ class Reflector:
         else:  # in a pause
             self._wanted, self._version = Freshness.LATEST, None
 
-    def _after(self, error: ApiError | Unreachable) -> float:
+    async def _after(self, error: ApiError | Unreachable) -> float:
         """Decides whether to list again after a failure; returns how many seconds to wait."""
         self._count(type(error).__name__)
         if self._version is not None:
@@ -115,12 +116,12 @@ class Reflector:
             return pause
         pause = self._retry.after_list(error)
         if isinstance(error, ApiError) and is_unknown_kind(error):
-            self._note_unserved()
+            await self._note_unserved()
             return min(pause, MAX_UNKNOWN_KIND_SECONDS)
         self._unknown_in_a_row = 0
         return pause
 
-    def _note_unserved(self) -> None:
+    async def _note_unserved(self) -> None:
         """Notes that the server does not serve this kind, so that no object of it exists."""
         self.heard_at = time.monotonic()
         self._unknown_in_a_row += 1
@@ -134,7 +135,7 @@ class Reflector:
         # A server that is starting may answer so once, so a filled store is not emptied yet.
         if self._unknown_in_a_row > 1 or not self._target_is_synced:
             self._target_is_synced = True
-            self._target.replace([], None)
+            await self._target.replace([], None)
 
     async def _list(self) -> None:
         """Lists everything. After a streaming list the same request goes on as a watch."""
@@ -142,7 +143,7 @@ class Reflector:
             try:
                 if not await self._stream():
                     began = time.monotonic()
-                    self._take_list(await self._list_watch.list(self._wanted), began)
+                    await self._take_list(await self._list_watch.list(self._wanted), began)
                 return
             except ApiError as exc:
                 is_expired = isinstance(exc, Gone) or is_too_large_version(exc)
@@ -159,9 +160,10 @@ class Reflector:
         self._retry.opening()
         try:
             async with aclosing(self._list_watch.stream(self._wanted)) as events:
-                async with asyncio.timeout(self._timing.list_seconds):
-                    listing = await self._list_watch.collect(events)
-                self._take_list(listing, began)
+                async with asyncio.timeout(self._timing.list_seconds) as limit:
+                    extend = partial(_extend, limit, self._timing.list_seconds)
+                    listing = await self._list_watch.collect(events, extend)
+                await self._take_list(listing, began)
                 await self._take_events(events)
         except Invalid as exc:
             if self._version is not None:
@@ -191,7 +193,7 @@ class Reflector:
         self.heard_at = time.monotonic()
         self._retry.ended()
 
-    def _take_list(self, listing: Listing, began: float) -> None:
+    async def _take_list(self, listing: Listing, began: float) -> None:
         self._version, self._wanted = listing.resource_version, Freshness.ANY
         self.heard_at = time.monotonic()
         if self._is_unserved_logged:
@@ -199,4 +201,9 @@ class Reflector:
             log.info("%s: the API server serves this kind now", self._resource)
         self._unknown_in_a_row = 0
         self._target_is_synced = True
-        self._target.replace(listing.records, began)
+        await self._target.replace(listing.records, began)
+
+
+def _extend(limit: asyncio.Timeout, seconds: float) -> None:
+    """Moves a limit, because something has arrived."""
+    limit.reschedule(asyncio.get_running_loop().time() + seconds)

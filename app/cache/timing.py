@@ -13,7 +13,8 @@ class Timing:
         watch_seconds: shortest and longest duration of a watch, after which the server ends it.
             Each watch draws its own, so that not all watches end together.
         grace_seconds: a watch that lasts this much longer counts as dead.
-        list_seconds: limit of a streaming list, after which a plain list is tried.
+        list_seconds: how long a streaming list may send nothing before a plain list is tried. All
+            of a large list may take longer than that.
         min_watch_seconds: a watch that ends earlier, without an event, has failed.
         first_backoff_seconds: pause after the first failure; it doubles with each failure.
         max_backoff_seconds: longest pause, before jitter.
