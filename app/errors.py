@@ -86,6 +86,10 @@ class Unreachable(OperatorError):
     """No answer: connection refused or reset, timeout, untrusted certificate, incomplete body."""
 
 
+class ServerDown(Unreachable):
+    """The connection was refused: nothing listens there, and nothing was sent."""
+
+
 class Garbled(Unreachable):
     """The answer cannot be parsed: HTML, truncated JSON, or another kind of object."""
 

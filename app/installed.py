@@ -44,8 +44,8 @@ DEPLOYMENT = Resource("apps", "v1", "deployments", "Deployment")
 CONTROLLER_MANAGER = "kthena-controller-manager"
 """Name of kthena's Deployment, and last part of the repository of its image, in every release."""
 
-RETRY_SECONDS = 15.0
-"""Longest interval while the release is unknown, or a child is rejected."""
+FIRST_SECONDS, RETRY_SECONDS = 5.0, 15.0
+"""Longest intervals while nothing is known, as at a start, and while a child is rejected."""
 
 
 @hashable_value
@@ -228,7 +228,7 @@ async def poll(
         is_urgent: whether to detect every ``RETRY_SECONDS`` instead, for example because the API
             server rejects a child that another release would accept.
     """
-    backoff, retry_seconds = Backoff(0.5, RETRY_SECONDS), min(RETRY_SECONDS, interval_seconds)
+    backoff, retry_seconds = Backoff(0.5, FIRST_SECONDS), min(RETRY_SECONDS, interval_seconds)
     detected_at: float | None = None
     while True:
         now = time.monotonic()

@@ -13,8 +13,8 @@ import time
 from collections import deque
 from typing import NamedTuple
 
-from app.errors import ApiError, Garbled, Gone, Unreachable, WatchEnded
-from app.kube.backoff import Clock, Jitter, TokenBucket
+from app.errors import ApiError, Garbled, Gone, ServerDown, Unreachable, WatchEnded
+from app.kube.backoff import MAX_DOWN_SECONDS, Clock, Jitter, TokenBucket
 
 FIRST_BACKOFF_SECONDS = 0.8
 MAX_BACKOFF_SECONDS = 30.0
@@ -56,6 +56,7 @@ class WatchRetry:
     | other 5xx | resume; list after three in a minute | backoff |
     | an event that cannot be read; any other answer | list | backoff |
     | a list failed, 410 included | list | backoff, or as requested |
+    | nothing listens at the address | as above | backoff, at most 5 s |
 
     The backoff is 0.8 s and doubles with each failure up to 30 s. Jitter adds up to the same time
     again. The backoff is reset by a success: an event, a bookmark, or a watch that lasted. A list
@@ -143,15 +144,15 @@ class WatchRetry:
     def _pause_after(self, error: ApiError | Unreachable) -> float:
         requested = error.retry_after_seconds if isinstance(error, ApiError) else None
         if requested is None:
-            return self._backoff()
+            return self._backoff(MAX_DOWN_SECONDS if isinstance(error, ServerDown) else self._max)
         self._requested_pauses += 1
         pause = requested * (0.9 + 0.2 * self._jitter())
         if self._requested_pauses <= _MAX_REQUESTED_PAUSES:
             return pause
-        return max(pause, self._backoff())
+        return max(pause, self._backoff(self._max))
 
-    def _backoff(self) -> float:
-        pause = min(self._first * 2.0 ** min(self._failures, 30), self._max)
+    def _backoff(self, most: float) -> float:
+        pause = min(self._first * 2.0 ** min(self._failures, 30), most, self._max)
         self._failures += 1
         return pause * (1 + self._jitter())
 

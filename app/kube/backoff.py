@@ -19,6 +19,12 @@ Jitter = Callable[[], float]
 """Returns a random number in [0, 1)."""
 
 
+MAX_DOWN_SECONDS = 5.0
+"""Longest pause before a server that is down is asked again, without jitter.
+
+To ask it costs nothing, and whatever has failed waits for it to be back."""
+
+
 def min_wait_seconds(error: Exception, failures: int, jitter: Jitter = random.random) -> float:
     """Returns the shortest time to wait before a failed request is tried again.
 

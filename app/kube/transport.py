@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
 
-from app.errors import Unreachable
+from app.errors import ServerDown, Unreachable
 from app.kube.access import Access, Credentials
 from app.kube.backoff import TokenBucket
 from app.kube.connection import Endpoint, Response
@@ -31,7 +31,7 @@ LIST_SECONDS = 60.0
 """Limit of a list, for large clusters. Ten seconds without data end it earlier."""
 
 MAX_PARALLEL_WRITES = 64
-"""Guarded writes at the same time; more wait for their turn."""
+"""Guarded writes at a time; more wait for their turn."""
 
 Guard = Callable[[], float | None]
 """Returns how many seconds a write may take, None for no limit.
@@ -238,8 +238,9 @@ class Transport:
         self, request: Request, access: Access, error: Exception, started: float
     ) -> Unreachable:
         self._count(request.method, access, "<error>", started)
-        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return Unreachable(f"{request.method} {access.server}{request.path}: {why}")
+        why = type(error).__name__ + (f": {error}" if str(error) else "")
+        kind = ServerDown if isinstance(error, ConnectionRefusedError) else Unreachable
+        return kind(f"{request.method} {access.server}{request.path}: {why}")
 
     def _count(self, method: str, access: Access, code: str, started: float) -> None:
         if self._observe is not None:

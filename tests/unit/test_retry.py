@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from app.cache.retry import Retry, WatchRetry
-from app.errors import ApiError, Forbidden, Garbled, Gone, Unreachable, WatchEnded
+from app.errors import ApiError, Forbidden, Garbled, Gone, ServerDown, Unreachable, WatchEnded
 
 GONE = Gone(410, "Expired", "")
 BUSY = ApiError(429, "", "")
 BROKEN = ApiError(500, "", "")
-DOWN = Unreachable("connection refused")
+SILENT = Unreachable("no answer")
+DOWN = ServerDown("connection refused")
 REPLACED = ApiError(429, "TooManyRequests", "storage is (re)initializing", retry_after_seconds=1)
 
 
@@ -53,7 +54,8 @@ def works(retry: WatchRetry) -> None:
             id="down, told: at once",
         ),
         pytest.param(GONE, Retry(True, 0), id="too old: list at once"),
-        pytest.param(DOWN, Retry(False, 0.8), id="cut: resume"),
+        pytest.param(SILENT, Retry(False, 0.8), id="cut: resume"),
+        pytest.param(DOWN, Retry(False, 0.8), id="down: resume"),
         pytest.param(BUSY, Retry(False, 0.8), id="too busy: resume"),
         pytest.param(BROKEN, Retry(False, 0.8), id="broken once: resume"),
         pytest.param(Garbled("half a line"), Retry(True, 0.8), id="something was missed"),
@@ -83,13 +85,24 @@ def test_the_servers_own_pause_is_kept_after_any_number_of_crd_changes(
         clock.now += 60
 
 
-def test_a_server_that_is_down_is_asked_less_and_less(retry: WatchRetry) -> None:
+def test_a_server_that_does_not_answer_is_asked_less_and_less(retry: WatchRetry) -> None:
     works(retry)
     pauses = []
     for _ in range(8):
         retry.opening()
-        pauses.append(retry.after_watch(DOWN).pause_seconds)
+        pauses.append(retry.after_watch(SILENT).pause_seconds)
     assert pauses == [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30]
+
+
+def test_a_server_that_is_down_is_asked_soon_again(retry: WatchRetry) -> None:
+    works(retry)
+    watches = []
+    for _ in range(5):
+        retry.opening()
+        watches.append(retry.after_watch(DOWN).pause_seconds)
+    lists = [retry.after_list(DOWN) for _ in range(3)]
+    assert watches == [0.8, 1.6, 3.2, 5, 5]
+    assert lists == [5, 5, 5]
 
 
 def test_lists_that_fail_count_as_well(retry: WatchRetry) -> None:
