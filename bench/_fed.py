@@ -57,6 +57,10 @@ class Fed(Kube):
             raise NotFound(404, "NotFound", path)
         return ApiDocument(True, "", self._documents[path])
 
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        """Returns no single object: the release of kthena is not known."""
+        raise NotFound(404, "NotFound", f"{resource} {name}")
+
     async def watch(
         self, resource: Resource, *, label_selector: str = "", **options: Any
     ) -> AsyncGenerator[Event, None]:

@@ -92,6 +92,11 @@ class ControlPlane:
         self._write_files([User("admin", ("system:masters",), self.token), *users])
 
     @property
+    def etcd_url(self) -> str:
+        """The address of etcd."""
+        return f"http://{LOOPBACK}:{self._etcd_ports[0]}"
+
+    @property
     def minor(self) -> int:
         """The minor version of the running API server; some texts and features depend on it."""
         return int(self.api.request("GET", "/version")["minor"])
@@ -120,7 +125,7 @@ class ControlPlane:
         self._launch(
             "kube-apiserver",
             self._programs.kube_apiserver,
-            f"--etcd-servers=http://{LOOPBACK}:{self._etcd_ports[0]}",
+            f"--etcd-servers={self.etcd_url}",
             f"--bind-address={LOOPBACK}",
             f"--secure-port={self._port}",
             "--permit-port-sharing",
