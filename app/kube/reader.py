@@ -23,9 +23,9 @@ from app.kube.objects import (
     path_to,
     with_identity,
 )
-from app.kube.request import REQUEST_SECONDS, Request
+from app.kube.request import LIST_SECONDS, REQUEST_SECONDS, Request
 from app.kube.responses import Lines
-from app.kube.transport import LIST_SECONDS, Transport
+from app.kube.transport import Transport
 from app.values.meta import Object, Resource
 
 WATCH_GRACE_SECONDS = 30.0

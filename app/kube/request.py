@@ -11,6 +11,9 @@ from urllib.parse import urlencode, urlsplit
 REQUEST_SECONDS = 10.0
 """Limit of all requests except lists and watches."""
 
+LIST_SECONDS = 60.0
+"""Limit of a list, for large clusters. Ten seconds without data end it earlier."""
+
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 

@@ -27,11 +27,8 @@ from app.kube.streams.connection import Opened, read_within, whole_of
 if TYPE_CHECKING:
     from app.kube.streams.proxied import ProxiedClient
 
-LIST_SECONDS = 60.0
-"""Limit of a list, for large clusters. Ten seconds without data end it earlier."""
-
 MAX_PARALLEL_WRITES = 64
-"""Guarded writes at a time; more wait for their turn."""
+"""Guarded writes at the same time; more wait for their turn."""
 
 Guard = Callable[[], float | None]
 """Returns how many seconds a write may take, None for no limit.
@@ -238,7 +235,7 @@ class Transport:
         self, request: Request, access: Access, error: Exception, started: float
     ) -> Unreachable:
         self._count(request.method, access, "<error>", started)
-        why = type(error).__name__ + (f": {error}" if str(error) else "")
+        why = f"{type(error).__name__}: {error}".removesuffix(": ")
         kind = ServerDown if isinstance(error, ConnectionRefusedError) else Unreachable
         return kind(f"{request.method} {access.server}{request.path}: {why}")
 

@@ -18,7 +18,7 @@ from app.lookup import (
 )
 from app.model.ownership import owner_uids
 from app.values.meta import IndexFunc, Key, Object, Resource, uid_of
-from controller.status.pod_records import POD, booster_uid
+from controller.status.pod_records import POD, booster_uid, pod_facts, restore_pod
 
 BOOSTER_INDEX = "booster"
 """Index of children and pods: the uids of the ModelBoosters that they may belong to."""
@@ -104,13 +104,14 @@ _ROUTE_INDEXES: dict[str, IndexFunc] = {
 
 def store_of(resource: Resource) -> Store:
     """Returns an empty store for a kind."""
-    if resource is POD:  # its records are small already
-        return Store({BOOSTER_INDEX: lambda record: [booster_uid(record)]}, max_uncompressed=None)
+    if resource is POD:
+        indexes: dict[str, IndexFunc] = {BOOSTER_INDEX: lambda record: [booster_uid(record)]}
+        return Store(indexes, facts=pod_facts, restore=restore_pod)
     if resource is MODEL_ROUTE:
         return Store({BOOSTER_INDEX: owner_uids, **_ROUTE_INDEXES}, max_fresh=MAX_FRESH)
     if resource is not MODEL_BOOSTER:
         return Store({BOOSTER_INDEX: owner_uids}, max_fresh=MAX_FRESH)
-    indexes: dict[str, IndexFunc] = {
+    indexes = {
         UID_INDEX: lambda obj: [uid_of(obj)],
         ROUTED_INDEX: model_name_of_booster,
         ADAPTER_INDEX: adapters_of_booster,
