@@ -82,8 +82,12 @@ def measure_empty(cluster: Cluster) -> dict[str, float]:
     found: dict[str, float] = {}
     try:
         for member in (controller, webhook):
-            member.start()
-            found[f"{member.component} cpu s"] = member.wait_until_idle()
+            spent = []
+            for _ in range(STARTS):
+                member.stop()
+                member.start()
+                spent.append(member.wait_until_idle())
+            found[f"{member.component} cpu s"] = min(spent)
             time.sleep(CALM_SECONDS)
             found[f"{member.component} KiB"] = member.resident_kib
         cluster.sample = asyncio.run(make_sample(cluster.plane))
