@@ -25,7 +25,7 @@ EDIT_SECONDS = 40
 
 def measure_edits(cluster: Cluster) -> dict[str, float]:
     """S7: from an edit to the answer for its child, with the load of all other edits."""
-    plane, (controller, _) = cluster.plane, members(cluster.plane)
+    plane, (controller, _) = cluster.plane, members(cluster)
     controller.start()
     controller.wait_until_idle()
     begun, cpu = audit.now(plane), controller.cpu_seconds

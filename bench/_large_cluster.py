@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_SERVING
@@ -40,11 +41,13 @@ class Cluster:
     Args:
         plane: the control plane.
         sample: the objects that copies are made of.
+        checkout: the build that is measured.
         size: how many copies there are.
     """
 
     plane: ControlPlane
     sample: list[Object]
+    checkout: Path
     size: int = 0
 
     def grow(self, size: int) -> None:
@@ -67,7 +70,7 @@ def show(title: str, found: dict[str, Any]) -> None:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
+def cluster(checkout: Path) -> Iterator[Cluster]:
     """Runs a control plane with what the chart installs, but the processes."""
     plane = ControlPlane(users=[CONTROLLER, WEBHOOK])
     with plane:
@@ -80,7 +83,7 @@ def cluster() -> Iterator[Cluster]:
             plane.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         path = f"/api/v1/namespaces/{SAMPLE.namespace}/serviceaccounts"
         plane.api.request("POST", path, {"metadata": {"name": "default"}})
-        yield Cluster(plane, [])
+        yield Cluster(plane, [], checkout)
 
 
 def install(plane: ControlPlane, kind: str, group: str, *, namespace: str = "") -> None:
@@ -145,6 +148,10 @@ async def until(
             await asyncio.sleep(0.05)
 
 
-def members(plane: ControlPlane) -> tuple[Member, Member]:
+def members(cluster: Cluster) -> tuple[Member, Member]:
     """Returns the controller and the webhook, not yet started."""
-    return Member(plane, "controller", CONTROLLER), Member(plane, "webhook", WEBHOOK)
+    users = {"controller": CONTROLLER, "webhook": WEBHOOK}
+    controller, webhook = (
+        Member(cluster.plane, name, user, cluster.checkout) for name, user in users.items()
+    )
+    return controller, webhook

@@ -6,7 +6,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from bench.ready import environment
 from tests import chart
 from tests.controlplane.plane import ControlPlane, User
 
-HERE = Path(__file__).parents[1]
 PATIENCE_SECONDS = 600
 LOOK_SECONDS = 0.01
 IDLE_CPU_SECONDS = 0.15
@@ -36,14 +34,16 @@ class Member:
         plane: the API server.
         component: which of the two.
         user: whose token it has.
+        checkout: the build, with an environment in .venv.
     """
 
-    def __init__(self, plane: ControlPlane, component: str, user: User) -> None:
+    def __init__(self, plane: ControlPlane, component: str, user: User, checkout: Path) -> None:
         self.component = component
         self.user = user
         self.probe_port = free_port()
         self.log = plane.folder / f"{component}.log"
         self._plane = plane
+        self._checkout = checkout
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> float:
@@ -55,10 +55,11 @@ class Member:
 
     def launch(self) -> None:
         """Starts it, and does not wait."""
-        command, variables = self._in_pod([sys.executable, "-m", "modelbooster", self.component])
+        python = str(self._checkout / ".venv/bin/python")
+        command, variables = self._in_pod([python, "-m", "modelbooster", self.component])
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=HERE, env=variables, stdout=log, stderr=log
+                command, cwd=self._checkout, env=variables, stdout=log, stderr=log
             )
 
     def wait(self) -> None:

@@ -17,6 +17,7 @@ from bench._copies import key_of_copy
 from bench._edits import edit_one
 from bench._large_cluster import CONTROLLER, Cluster, members, show
 from bench._members import PATIENCE_SECONDS
+from bench._processes import is_ready
 from tests import audit, chart
 from tests.controlplane.plane import ControlPlane, User
 
@@ -27,7 +28,7 @@ CHANGED = 5
 
 def measure_outage(cluster: Cluster) -> dict[str, Any]:
     """S10: the API server comes back after a minute."""
-    plane, both = cluster.plane, members(cluster.plane)
+    plane, both = cluster.plane, members(cluster)
     cold, informers, begun = {}, {}, audit.now(plane)
     for member in both:
         cold[member.component] = member.start()
@@ -38,22 +39,24 @@ def measure_outage(cluster: Cluster) -> dict[str, Any]:
             kept.enter_context(member.kept_running())
         plane.stop_apiserver()
         time.sleep(AWAY_SECONDS)
-    for member in both:
-        member.send(signal.SIGSTOP)
-    plane.start_apiserver()
-    begun = audit.now(plane)
-    asyncio.run(change_some(plane))
-    began = time.monotonic()
-    for member in both:
-        member.send(signal.SIGCONT)
-    back = {}
-    for member in both:
-        member.wait()
-        while not informers[member.component] <= watched(plane, member.user, begun):
-            if time.monotonic() > began + PATIENCE_SECONDS:
-                raise SystemExit(f"an informer of the {member.component} does not watch again")
-            time.sleep(0.1)
-        back[member.component] = time.monotonic() - began
+        for member in both:
+            member.send(signal.SIGSTOP)
+        plane.start_apiserver()
+        begun = audit.now(plane)
+        asyncio.run(change_some(plane))
+        began = time.monotonic()
+        for member in both:
+            member.send(signal.SIGCONT)
+        back = {}
+        for member in both:
+            while not (
+                is_ready(member.probe_port)
+                and informers[member.component] <= watched(plane, member.user, begun)
+            ):
+                if time.monotonic() > began + PATIENCE_SECONDS:
+                    raise SystemExit(f"an informer of the {member.component} does not watch again")
+                time.sleep(0.1)
+            back[member.component] = time.monotonic() - began
     for member in both:
         member.wait_until_idle()
     lists = {member.component: listed(plane, member.user, begun) for member in both}

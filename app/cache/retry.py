@@ -62,9 +62,9 @@ class WatchRetry:
     again. The backoff is reset by a success: an event, a bookmark, or a watch that lasted. A list
     alone is no success, because the watch after it may fail each time.
 
-    From the sixth ``Retry-After`` in a row the pause is at least the backoff, because a proxy may
-    send that header for a server that is down. A watch may list 20 times in a burst, then once in
-    5 s.
+    From the sixth ``Retry-After`` in a row the pause is at least the backoff, up to 5 s for 429,
+    because a proxy may send that header for a server that is down. A watch may list 20 times in a
+    burst, then once in 5 s.
 
     Args:
         first_seconds: the first backoff.
@@ -143,17 +143,19 @@ class WatchRetry:
 
     def _pause_after(self, error: ApiError | Unreachable) -> float:
         requested = error.retry_after_seconds if isinstance(error, ApiError) else None
-        if requested is None:
+        if requested is None or not isinstance(error, ApiError):
             return self._backoff(MAX_DOWN_SECONDS if isinstance(error, ServerDown) else self._max)
         self._requested_pauses += 1
         pause = requested * (0.9 + 0.2 * self._jitter())
         if self._requested_pauses <= _MAX_REQUESTED_PAUSES:
             return pause
-        return max(pause, self._backoff(self._max))
+        # A server that answers 429 is up. After a start it may prepare a large kind for a minute.
+        return max(pause, self._backoff(MAX_DOWN_SECONDS if error.status == 429 else self._max))
 
     def _backoff(self, most: float) -> float:
         pause = min(self._first * 2.0 ** min(self._failures, 30), most, self._max)
-        self._failures += 1
+        if pause < most:  # else the next failure of another sort would wait for the longest time
+            self._failures += 1
         return pause * (1 + self._jitter())
 
     def _succeeded(self) -> None:

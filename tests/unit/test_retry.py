@@ -105,6 +105,15 @@ def test_a_server_that_is_down_is_asked_soon_again(retry: WatchRetry) -> None:
     assert lists == [5, 5, 5]
 
 
+def test_a_server_that_is_back_and_prepares_a_large_kind_is_asked_soon_again(
+    retry: WatchRetry,
+) -> None:
+    for _ in range(20):
+        retry.after_list(DOWN)
+    assert [retry.after_list(REPLACED) for _ in range(10)] == [*[0.9] * 5, *[5] * 5]
+    assert retry.after_list(SILENT) == 6.4
+
+
 def test_lists_that_fail_count_as_well(retry: WatchRetry) -> None:
     assert [retry.after_list(error) for error in (DOWN, BROKEN, GONE, BUSY)] == [0.8, 1.6, 3.2, 6.4]
 
