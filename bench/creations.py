@@ -46,6 +46,7 @@ from bench._processes import cpu_seconds
 from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import Installation
+from tests.e2e.kubelet import serving_process
 
 NAMESPACE = "default"
 PARALLEL = 16
@@ -206,13 +207,13 @@ def with_webhooks(checkout: Path, definition: Object, folder: Path) -> Iterator[
         plane.start_controllers()
         crds.install(plane.api, crds.children("B"))
         values = {"controller.replicaCount": 0}
-        with Installation(plane, folder, values, program=program) as installed:
+        with Installation(plane, folder, values, program=program, checkout=checkout) as installed:
             crds.install(plane.api, [definition])
             [webhook] = installed.kubelet.pods("webhook").values()
             assert webhook.process
             processes = {
                 API_SERVER: plane.process_id("kube-apiserver"),
-                "webhook ms": webhook.process.pid,
+                "webhook ms": serving_process(webhook.process.pid),
             }
             yield Target(plane, MODEL_BOOSTER, processes)
 
