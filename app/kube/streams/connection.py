@@ -10,7 +10,7 @@ from typing import Protocol
 
 from app.kube.connection import Connection, Endpoint, Headers, Response
 
-READ_AHEAD_BYTES = 1<<18
+READ_AHEAD_BYTES = 1 << 20
 """No more is read from the socket while this much waits for its reader."""
 
 
