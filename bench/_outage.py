@@ -33,7 +33,7 @@ def measure_outage(cluster: Cluster) -> dict[str, Any]:
     for member in both:
         cold[member.component] = member.start()
         member.wait_until_idle()
-        informers[member.component] = set(listed(plane, member.user, begun))
+        informers[member.component] = watched(plane, member.user, begun)
     with ExitStack() as kept:
         for member in both:
             kept.enter_context(member.kept_running())
@@ -108,10 +108,10 @@ def watched(plane: ControlPlane, user: User, since: datetime) -> set[str]:
 
 
 def listed(plane: ControlPlane, user: User, since: datetime) -> Counter[str]:
-    """Returns how often each informer has listed since a moment, plainly or as a stream."""
+    """Returns how often each informer was given a list since a moment, plainly or as a stream."""
     requests = audit.requests(plane, user=user.name, since=since)
     lists = [r for r in requests if r.verb == "list" or "sendInitialEvents=true" in r.uri]
-    return Counter(informer_of(r) for r in lists if is_followed(r))
+    return Counter(informer_of(r) for r in lists if r.code in (0, 200) and is_followed(r))
 
 
 def is_followed(request: audit.Request) -> bool:
