@@ -27,8 +27,10 @@ FIRST_WAIT = 0.5
 """Seconds before the second request; every further one waits twice as long."""
 
 _LONGEST_WAIT = 60.0
-_JOURNAL_BYTES = 1 << 20
+_JOURNAL_BYTES = 8 << 20
 _JOURNAL_SECONDS = 0.5
+"""A position is recorded after so many bytes, or seconds. A killed process fetches them again."""
+
 _RESTARTS = 1
 _RECHECK_SECONDS = 0.1
 """After this time a thread that waits asks again whether it can help."""
