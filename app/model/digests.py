@@ -21,7 +21,12 @@ def content_digest(value: Any) -> bytes:
     Args:
         value: JSON as ``orjson`` reads it.
     """
-    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()
+    return hashlib.sha256(sorted_json(value)).digest()
+
+
+def sorted_json(value: Any) -> bytes:
+    """Returns a value as JSON with sorted keys. It may differ between versions of the program."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def standard_json(value: Any) -> bytes:

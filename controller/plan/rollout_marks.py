@@ -82,18 +82,17 @@ def _fingerprinted(child: Desired, inputs: str, live: Object | None) -> Desired:
     marks = {POD_INPUTS: inputs, POD_TEMPLATE: written}
     if live is not None:
         present = template_of(live)
-        is_equal = present == wanted  # so is the hash then, which takes far longer to compute
-        if present and not is_equal and _is_accepted(child, live, present):
-            accepted = template_hash(present)
-            marks[POD_TEMPLATE] = written if accepted == written else f"{written}/{accepted}"
+        accepted = template_hash(present) if present else written
+        if accepted != written and _is_accepted(child, live):
+            marks[POD_TEMPLATE] = f"{written}/{accepted}"
         if is_rolling_out(live):
             marks[ROLLED_OUT] = annotations_of(live)[ROLLED_OUT]
     return replace(child, object=_annotated(child.object, marks))
 
 
-def _is_accepted(child: Desired, live: Object, present: Object) -> bool:
+def _is_accepted(child: Desired, live: Object) -> bool:
     """Whether a live template is ours; the API server or another webhook may add fields to it."""
-    wanted = child.object["spec"]["template"]
+    wanted, present = child.object["spec"]["template"], live["spec"]["template"]
     return not is_new_template(child, live) and is_same_template(wanted, present)
 
 
