@@ -189,6 +189,10 @@ demo: control-plane ## Show the life of a ModelBooster on a real API server; KEE
 bench: control-plane ## Measure speed.
 	$(PYTHON) -m bench
 
+.PHONY: bench-quick
+bench-quick: control-plane ## Guard the speed that was reached, by counts and ratios (a minute).
+	$(PYTHON) -m bench.quick
+
 SOAK_MINUTES ?= 30
 SEED ?=
 REPORT ?= build/soak.md

@@ -46,6 +46,7 @@ from bench._processes import cpu_seconds
 from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import Installation
+from tests.e2e.kubelet import serving_process
 
 NAMESPACE = "default"
 PARALLEL = 16
@@ -90,7 +91,7 @@ class Target:
 
 def definition_of(checkout: Path) -> Object:
     """Returns the definition that a checkout generates."""
-    command = [checkout / ".venv/bin/python", "-c", PRINT_DEFINITION]
+    command = [str(checkout / ".venv/bin/python"), "-c", PRINT_DEFINITION]
     done = subprocess.run(command, cwd=checkout, check=True, capture_output=True)
     definition: Object = json.loads(done.stdout)
     return definition
@@ -201,18 +202,18 @@ def with_webhooks(checkout: Path, definition: Object, folder: Path) -> Iterator[
     """Runs a control plane where the chart is installed with the program of a checkout."""
     plane = ControlPlane()
     (plane.folder / "audit-policy.yaml").write_text(NOT_AUDITED)
-    program = [checkout / ".venv/bin/python", "-m", "modelbooster"]
+    program = [str(checkout / ".venv/bin/python"), "-m", "modelbooster"]
     with plane:
         plane.start_controllers()
         crds.install(plane.api, crds.children("B"))
         values = {"controller.replicaCount": 0}
-        with Installation(plane, folder, values, program=program) as installed:
+        with Installation(plane, folder, values, program=program, checkout=checkout) as installed:
             crds.install(plane.api, [definition])
             [webhook] = installed.kubelet.pods("webhook").values()
             assert webhook.process
             processes = {
                 API_SERVER: plane.process_id("kube-apiserver"),
-                "webhook ms": webhook.process.pid,
+                "webhook ms": serving_process(webhook.process.pid),
             }
             yield Target(plane, MODEL_BOOSTER, processes)
 

@@ -40,7 +40,7 @@ def documents(count: int) -> str:
 def spent_ms(checkout: Path, arguments: str) -> float:
     """Returns the CPU time of one run of the program of a checkout, in milliseconds."""
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    command = [checkout / ".venv/bin/python", "-m", "modelbooster", *arguments.split()]
+    command = [str(checkout / ".venv/bin/python"), "-m", "modelbooster", *arguments.split()]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, cwd=checkout, env=environment, capture_output=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

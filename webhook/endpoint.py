@@ -65,6 +65,7 @@ def _answer(body: bytes, reviewer: Reviewer, metrics: Metrics) -> bytes:
     gc.disable()
     try:
         review = decode_review(body)
+        del body  # up to 8 MiB that are not needed any more
         answer = reviewer(review)
     except UndecodableReview as exc:
         answer = refuse_undecodable(exc.uid, str(exc))

@@ -87,18 +87,16 @@ def engine_of(name: str, image: str, stated: str | None = None) -> Engine:
         if release is None:
             raise ValueError(f'"{stated}" is no release; write it as 0.16.0')
         return _engine(name, release)
-    return (_cached_in_image if len(image) <= _MAX_CACHED_LENGTH else _in_image)(name, image)
+    return _in_image(name, image) if len(image) <= _MAX_IMAGE_LENGTH else _engine(name, None)
 
 
-_MAX_CACHED_LENGTH = 1024
-"""Longest reference of an image that is cached; a longer one is refused anyway."""
+_MAX_IMAGE_LENGTH = 1024
+"""A longer reference is refused anyway, so it is neither read nor kept."""
 
 
+@lru_cache(maxsize=1024)
 def _in_image(name: str, image: str) -> Engine:
     return _engine(name, release_of_image(name, image))
-
-
-_cached_in_image = lru_cache(maxsize=1024)(_in_image)
 
 
 @lru_cache(maxsize=256)

@@ -46,6 +46,7 @@ class Installation:
         values: more values for the chart, ``controller.replicaCount`` for instance.
         pod_security: the Pod Security standard that the namespace enforces.
         program: see ``Kubelet``.
+        checkout: whose chart it is, as a chart starts the program that it was made for.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Installation:
         values: Mapping[str, object] | None = None,
         pod_security: str = "restricted",
         program: Sequence[str | Path] = (PROGRAM,),
+        checkout: Path = ROOT,
     ) -> None:
         self.plane = plane
         self.kubelet = Kubelet(plane.api, plane.kubeconfig_for, NAMESPACE, folder, program)
         self._values = values or {}
         self._pod_security = pod_security
+        self._checkout = checkout
         self._environment = {
             "KUBECONFIG": str(plane.kubeconfig),
             "HOME": str(folder),
@@ -92,7 +95,7 @@ class Installation:
         """
         done = subprocess.run(
             [clients.helm(major), *arguments],
-            cwd=ROOT,
+            cwd=self._checkout,
             env=self._environment,
             text=True,
             capture_output=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,13 @@ def test_a_release_is_tested_on_every_kubernetes_that_the_pages_name() -> None:
     oldest = min(others.split(), key=lambda version: [*map(int, version.split("."))])
     chart = yaml.safe_load((ROOT / "charts/model-booster/Chart.yaml").read_text())
     assert chart["kubeVersion"] == f">={oldest}.0-0"
+
+
+def test_the_early_build_needs_the_standard_library_only() -> None:
+    """``.ci/run`` starts it before anything is installed."""
+    assert 'python3)" -m tests.controlplane.early &' in (ROOT / ".ci/run").read_text()
+    done = run(sys.executable, "-S", "-c", "import tests.controlplane.early")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_both_images_are_built_signed_and_described() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -244,3 +245,16 @@ def test_long_keys_are_not_kept() -> None:
 
     assert suggestion(engine_of("vllm", "own:latest").table, fault) == ""
     assert [cache.cache_info().currsize for cache in TEXT_CACHES] == before
+
+
+def test_an_image_reference_that_no_runtime_accepts_is_not_copied() -> None:
+    image = "x" * 1_000_000 + "/vllm-openai:v0.9.0"
+    tracemalloc.start()
+    try:
+        engine = engine_of("vllm", image)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert engine.release is None
+    assert peak_bytes < len(image)
