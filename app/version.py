@@ -1,15 +1,5 @@
 """The version of the program."""
 
-from __future__ import annotations
-
-from importlib.metadata import PackageNotFoundError, version
-
-DISTRIBUTION = "model-booster"
-
-
-def program_version() -> str:
-    """Returns the version of the installed package; ``"0"`` in a checkout not installed."""
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return "0"
+VERSION = "0.1.0"
+"""That of pyproject.toml; a test compares them. Reading it from the metadata of the installed
+package takes longer than importing most of our modules."""

@@ -23,6 +23,29 @@ def is_ready(probe_port: int) -> bool:
     return False
 
 
+def children(pid: int) -> list[int]:
+    """Returns the processes that a process has started and that still run."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def resident_bytes(pid: int) -> int:
+    """Returns the resident memory of a process."""
+    return _memory(pid, "Rss")
+
+
+def private_bytes(pid: int) -> int:
+    """Returns the resident memory that a process shares with no other."""
+    return _memory(pid, "Private_Clean", "Private_Dirty")
+
+
+def _memory(pid: int, *names: str) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    kib = {
+        name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)
+    }
+    return 1024 * sum(kib[name] for name in names)
+
+
 def cpu_seconds(pid: int) -> float:
     """Returns the CPU time of the threads of a process that still run, in seconds.
 

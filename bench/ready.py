@@ -1,13 +1,16 @@
 """Measures how long the webhook and the controller take from their start until they are ready.
 
 Each runs as in a pod of the chart: with the service account's token, on a real API server where
-the chart's CRD and webhook configurations are installed. Each start creates the certificate
-authority anew. Printed are the seconds and the CPU time from the start of the process to the first
-``ok`` of ``/readyz``, as median (least-most), and the size of the environment.
+the chart's CRD and webhook configurations are installed. The webhook is started with its parent
+(``--supervised``), as its chart starts it, if it has that option, and without it too. Each start
+creates the certificate authority anew. Printed are the seconds and the CPU time from the start of
+the process to the first ``ok`` of ``/readyz`` and the resident memory at that moment, as median
+(least-most), and the size of the environment. CPU time is that of parent and child; memory is that
+of the child and what the parent does not share with it.
 
 Each environment is a folder with ``bin/model-booster``, for instance one that
-``tools/image/environment.sh`` made. With several, their starts alternate, and the ratio of the last
-to the first is printed too. Without any, the one that this benchmark runs in is measured.
+``tools/image/environment.sh`` made. With several, their starts alternate, and the ratios of the
+last to the others are printed too. Without any, the one that this benchmark runs in is measured.
 
     python -m bench.ready [ENVIRONMENT...] [--runs 7]
 """
@@ -25,7 +28,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench._conclusion import concluded
-from bench._processes import cpu_seconds, free_port, is_ready
+from bench._processes import (
+    children,
+    cpu_seconds,
+    free_port,
+    is_ready,
+    private_bytes,
+    resident_bytes,
+)
 from bench.memory import ACCOUNT, OWN_ROOT, RUN, can_be_a_pod
 from tests import chart
 from tests.controlplane import crds
@@ -36,7 +46,10 @@ US = User("us", ("system:masters",), "bench-ready-token")
 AS_POD = "BENCH_READY_AS_POD"
 PATIENCE_SECONDS = 120
 LOOK_SECONDS = 0.005
-COMPONENTS = ("webhook", "controller")
+ROWS = ("webhook --supervised", "webhook", "controller")
+
+Figures = tuple[float, float, float]
+"""Seconds and CPU seconds until ready, and MB of memory then."""
 
 
 def environment(plane: ControlPlane, component: str, probe_port: int) -> dict[str, str]:
@@ -72,27 +85,32 @@ def forget(plane: ControlPlane) -> None:
             plane.api.request("DELETE", path)
 
 
-def started(
-    plane: ControlPlane, home: Path, component: str, unknown: set[str]
-) -> tuple[float, float]:
-    """Returns the seconds and the CPU seconds of one start.
+def command(home: Path, row: str) -> list[str | Path]:
+    """Returns the command of a row: of an environment without ``--supervised`` the plain one."""
+    component, *options = row.split()
+    program: list[str | Path] = [home / "bin/model-booster", component]
+    help_text = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True)
+    return [*program, *(option for option in options if option in help_text.stdout)]
+
+
+def started(plane: ControlPlane, command: list[str | Path], unknown: set[str]) -> Figures:
+    """Returns the figures of one start.
 
     Args:
         plane: the API server.
-        home: the environment.
-        component: the process to start.
-        unknown: variables that the program in the environment does not know, for the chart may be
+        command: what starts it.
+        unknown: variables that the program of the command does not know, for the chart may be
             newer. What it refuses is added.
     """
     forget(plane)
     port = free_port()
-    variables = environment(plane, component, port)
+    variables = environment(plane, str(command[1]), port)
     for name in unknown:
         variables.pop(name, None)
     with (plane.folder / "process.log").open("wb") as log:
         began = time.monotonic()
         process = subprocess.Popen(
-            [home / "bin/model-booster", component],
+            command,
             cwd="/",
             env=variables,
             stdout=log,
@@ -106,14 +124,16 @@ def started(
                 if not refused:
                     raise SystemExit(said[-2000:])
                 unknown |= refused
-                return started(plane, home, component, unknown)
+                return started(plane, command, unknown)
             time.sleep(LOOK_SECONDS)
         seconds = time.monotonic() - began
-        cpu = cpu_seconds(process.pid)
+        family = [process.pid, *children(process.pid)]
+        cpu = sum(map(cpu_seconds, family))
+        memory = resident_bytes(family[-1]) + sum(map(private_bytes, family[:-1]))
     finally:
         process.kill()
         process.wait()
-    return seconds, cpu
+    return seconds, cpu, memory / 1e6
 
 
 def install(plane: ControlPlane) -> None:
@@ -131,11 +151,12 @@ def size(home: Path) -> int:
     return sum(path.lstat().st_size for path in home.rglob("*") if path.is_file())
 
 
-def measure(homes: list[Path], runs: int) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """Returns seconds and CPU seconds of each start, by component and environment."""
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {
-        component: {str(home): [] for home in homes} for component in COMPONENTS
+def measure(homes: list[Path], runs: int) -> dict[str, dict[str, list[Figures]]]:
+    """Returns the figures of each start, by row and environment."""
+    found: dict[str, dict[str, list[Figures]]] = {
+        row: {str(home): [] for home in homes} for row in ROWS
     }
+    commands = {(row, home): command(home, row) for row in ROWS for home in homes}
     unknown: dict[Path, set[str]] = {home: set() for home in homes}
     plane = ControlPlane(users=[US])
     account = Path(ACCOUNT)
@@ -147,11 +168,10 @@ def measure(homes: list[Path], runs: int) -> dict[str, dict[str, list[tuple[floa
     try:
         install(plane)
         for turn in range(runs + 1):
-            for component in COMPONENTS:
-                for home in homes:
-                    figures = started(plane, home, component, unknown[home])
-                    if turn:  # the first one fills the caches of the machine
-                        found[component][str(home)].append(figures)
+            for (row, home), started_by in commands.items():
+                figures = started(plane, started_by, unknown[home])
+                if turn:  # the first one fills the caches of the machine
+                    found[row][str(home)].append(figures)
     finally:
         plane.stop()
     return found
@@ -173,19 +193,22 @@ def main() -> int:
         return subprocess.run(command, env={**os.environ, AS_POD: "1"}, check=False).returncode
     homes = [home.absolute() for home in given.environments]
     found = measure(homes, given.runs)
-    print(f"{'':<12}{'MB':>7}{'ready after s':>24}{'CPU s':>24}  environment")
+    heads = ("ready after s", "CPU s", "resident MB")
+    print(f"{'':<22}{'MB':>6}{''.join(f'{head:>24}' for head in heads)}  environment")
     medians: dict[str, list[list[float]]] = {}
-    for component, by_home in found.items():
+    for row, by_home in found.items():
         for home, starts in by_home.items():
             columns = list(zip(*starts, strict=True))
-            medians.setdefault(component, []).append([statistics.median(c) for c in columns])
+            medians.setdefault(row, []).append([statistics.median(c) for c in columns])
             cells = "".join(
-                f"{statistics.median(c):>12.2f} ({min(c):.2f}-{max(c):.2f})" for c in columns
+                f"{f'{statistics.median(c):.2f} ({min(c):.2f}-{max(c):.2f})':>24}" for c in columns
             )
-            print(f"{component:<12}{size(Path(home)) / 1e6:>7.1f}{cells}  {home}")
-    for component, rows in medians.items() if len(homes) > 1 else ():
-        ratios = [last / first for first, last in zip(rows[0], rows[-1], strict=True)]
-        print(f"{component}: the last to the first: seconds {ratios[0]:.2f}, CPU {ratios[1]:.2f}")
+            print(f"{row:<22}{size(Path(home)) / 1e6:>6.1f}{cells}  {home}")
+    for row, rows in medians.items() if len(homes) > 1 else ():
+        for home, first in zip(homes[:-1], rows[:-1], strict=True):
+            ratios = [last / before for before, last in zip(first, rows[-1], strict=True)]
+            texts = "seconds {:.2f}, CPU {:.2f}, memory {:.2f}".format(*ratios)
+            print(f"{row}: the last to {home}: {texts}")
     return concluded({"starts": found}, [], given.json)
 
 

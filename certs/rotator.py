@@ -159,7 +159,8 @@ class Rotator:
         if self._authority is not None:
             self._early.check(self._secret, self._authority, now)
             bundle = self._authority.cert
-            missing = [await _inject(each, bundle, errors) for each in self._injectors]
+            injections = (_inject(each, bundle, errors) for each in self._injectors)
+            missing = await asyncio.gather(*injections)
             self._missing = next(filter(None, missing), None)
             self._note_published(bundle, now)
             self._serve(self._authority, now)

@@ -22,7 +22,7 @@ from app.errors import OperatorError, UsageError
 from app.kube import Kube, connect
 from app.log import configure
 from app.metrics import Metrics
-from app.version import program_version
+from app.version import VERSION
 from modelbooster.parts.probes import Probes
 from modelbooster.probes import ReadyCheck
 from modelbooster.settings import Settings
@@ -83,7 +83,7 @@ async def _run(settings: Settings, part: Part, kubeconfig: str | None) -> None:
         )
     stopping = asyncio.Event()
     _handle_signals(stopping)
-    metrics = Metrics(program_version())
+    metrics = Metrics(VERSION)
     leadership = _leadership(settings, metrics) if Part.CONTROLLER in part else None
     guard = leadership.guard if leadership is not None else None
     async with connect(

@@ -54,6 +54,8 @@ def checked_resources(value: Object) -> Object:
     Raises:
         ValueError: they are not resources as in core/v1.
     """
+    if not value:
+        return value
     try:
         known: object = _resources().validate_python(value)
     except ValidationError as exc:

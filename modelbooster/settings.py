@@ -1,10 +1,9 @@
 """The settings of the program, read once from environment variables.
 
 ``MODELBOOSTER_LEASE_SECONDS`` sets ``lease_seconds``. An unknown variable with that prefix is an
-error, so that a misspelt setting is noticed at the start.
+error, so that a misspelt setting is noticed at the start. Annotations are no texts, which pydantic
+had to parse.
 """
-
-from __future__ import annotations
 
 import os
 from pathlib import Path

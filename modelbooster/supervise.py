@@ -11,7 +11,10 @@ the child ended without an error or was told to, its settings are invalid, it wa
 is the fourth that died in ten minutes. Then the kubelet starts the container again, with its
 back-off, and counts it.
 
-The parent imports little of the standard library, because its memory counts in every pod.
+A child is a fork of the parent, so it does not start Python a second time. The parent forks before
+it has imported more than a little of the standard library: each child starts from the same state,
+without threads, sockets of others or keys, and the memory of the parent, which counts in every pod,
+stays small.
 """
 
 from __future__ import annotations
@@ -19,14 +22,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 import time
 from contextlib import suppress
 from types import FrameType
 
 OPTION = "--supervised"
-VARIABLE = "MODEL_BOOSTER_SUPERVISOR"
-"""Environment variable by which a child knows what it has from its parent, see ``Inheritance``."""
+"""The option of ``webhook`` that asks for a parent."""
 
 MAX_RESTARTS = 3
 WINDOW_SECONDS = 600.0
@@ -45,32 +46,20 @@ class Inheritance:
     """What a child has from its parent.
 
     Args:
-        channel: file descriptor of the socket by which it sends its listening socket.
-        listening: file descriptor of the listening socket of the child before it; -1 if there is
-            none.
+        channel: the socket by which it sends its listening socket.
+        listening: the listening socket of the child before it; None if there is none.
         restarts: how many children there were before it.
         code: how the last of them ended: its exit code, or a signal as a negative number.
-        parent: process id of the parent.
     """
 
     # No dataclass: its module needs 2 MiB.
     def __init__(
-        self, channel: int, listening: int = -1, restarts: int = 0, code: int = 0, parent: int = 0
+        self, channel: socket.socket, listening: socket.socket | None, restarts: int, code: int
     ) -> None:
-        self.channel = channel
+        self._channel = channel
         self.listening = listening
         self.restarts = restarts
         self.code = code
-        self.parent = parent
-
-    def __str__(self) -> str:
-        values = self.channel, self.listening, self.restarts, self.code, self.parent
-        return ",".join(map(str, values))
-
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        """The file descriptors that there are."""
-        return tuple(each for each in (self.channel, self.listening) if each >= 0)
 
     @property
     def reason(self) -> str:
@@ -81,51 +70,42 @@ class Inheritance:
 
     def keep(self, listening: socket.socket) -> None:
         """Says that this child is ready, and gives the parent its listening socket."""
-        with socket.socket(fileno=os.dup(self.channel)) as channel, suppress(OSError):
-            socket.send_fds(channel, [_READY], [listening.fileno()])
+        with suppress(OSError):
+            socket.send_fds(self._channel, [_READY], [listening.fileno()])
 
 
-def is_parent(command: list[str]) -> bool:
-    """Returns whether a command line asks for ``supervise``, and this process is no child of it."""
-    return command[1:2] == ["webhook"] and OPTION in command[2:] and VARIABLE not in os.environ
+_inheritance: Inheritance | None = None
 
 
-def inherit() -> Inheritance | None:
-    """Returns what this process has from its parent, and ties its life to it.
-
-    Returns:
-        None if this process is no child of ``supervise``.
-    """
-    text = os.environ.pop(VARIABLE, "")
-    if not text:
-        return None
-    given = Inheritance(*map(int, text.split(",")))
-    for descriptor in given.descriptors:
-        os.set_inheritable(descriptor, False)
-    import ctypes  # which the parent does not need
-
-    with suppress(AttributeError):  # not Linux
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != given.parent:  # it died before the call
-        os._exit(128 + signal.SIGKILL)
-    return given
+def inheritance() -> Inheritance | None:
+    """Returns what this process has from its parent; None if it is no child of ``supervise``."""
+    return _inheritance
 
 
-def supervise() -> int:
-    """Runs the command line of this process in children; returns the exit code.
+def supervise() -> int | None:
+    """Runs children of this process, until another child would not help.
 
     A signal that asks this process to end goes on to the child.
+
+    Returns:
+        None in each child, which does the work; the exit code in this process.
     """
     family, deaths = _Family(), list[float]()
     for number in SIGNALS:
         signal.signal(number, family.forward)
-    code, kept = family.run(-1, 0, 0)
-    while kept >= 0 and not family.is_told and code not in (0, USAGE):
+    kept: socket.socket | None = None
+    code = 0
+    while True:
+        ended = family.run(kept, len(deaths), code)
+        if ended is None:
+            return None
+        code, kept = ended
+        if kept is None or family.is_told or code in (0, USAGE):
+            break
         now = time.monotonic()
         deaths.append(now)
         if sum(now - death < WINDOW_SECONDS for death in deaths) > MAX_RESTARTS:
             break
-        code, kept = family.run(kept, len(deaths), code)
     return code if code >= 0 else 128 - code
 
 
@@ -138,26 +118,33 @@ class _Family:
         self._child = 0
         self._channel: socket.socket | None = None
 
-    def run(self, listening: int, restarts: int, code: int) -> tuple[int, int]:
+    def run(
+        self, listening: socket.socket | None, restarts: int, code: int
+    ) -> tuple[int, socket.socket | None] | None:
         """Runs a child to its end.
 
         Args:
-            listening: the listening socket that it gets, -1 for none. It is closed here.
+            listening: the listening socket that it gets; it is closed here.
             restarts: how many children there were before.
             code: how the last of them ended.
 
         Returns:
-            How it ended, and its listening socket; -1 if it was never ready or was told to end.
+            None in the child. Here: how it ended, and its listening socket; None for the socket if
+            it was never ready or was told to end.
         """
-        self._channel, theirs = socket.socketpair()
-        self._channel.setblocking(False)
-        with self._channel, theirs:
-            self._start(Inheritance(theirs.fileno(), listening, restarts, code, os.getpid()))
-            if listening >= 0:
-                os.close(listening)
-            ended = self._wait()
-            kept = _received(self._channel)
-        return ended, kept
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self._channel = ours
+        if self._fork():
+            ours.close()
+            global _inheritance
+            _inheritance = Inheritance(theirs, listening, restarts, code)
+            return None
+        theirs.close()
+        if listening is not None:
+            listening.close()
+        with ours:
+            return self._wait(), _received(ours)
 
     def forward(self, number: int, _frame: FrameType | None) -> None:
         """Passes a signal on.
@@ -165,29 +152,25 @@ class _Family:
         The child closes its port when it has drained, so it must not stay open here.
         """
         self.is_told = True
-        if self._channel is not None and (kept := _received(self._channel)) >= 0:
-            os.close(kept)
+        if self._channel is not None and (kept := _received(self._channel)) is not None:
+            kept.close()
         if self._child:
             with suppress(ProcessLookupError):
                 os.kill(self._child, number)
 
-    def _start(self, given: Inheritance) -> None:
-        """Starts a child, in a process group of its own: a terminal would signal both of us."""
-        for descriptor in given.descriptors:
-            os.set_inheritable(descriptor, True)
+    def _fork(self) -> bool:
+        """Starts a child; returns whether this is the child."""
+        parent = os.getpid()
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
-            self._child = os.posix_spawn(
-                sys.executable,
-                [sys.executable, *sys.orig_argv[1:]],
-                {**os.environ, VARIABLE: str(given)},
-                setpgroup=0,
-                setsigmask=(),
-            )
-            if self.is_told:
+            self._child = os.fork()
+            if not self._child:
+                _become_child(parent)
+            elif self.is_told:
                 os.kill(self._child, signal.SIGTERM)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        return not self._child
 
     def _wait(self) -> int:
         """Waits until the child has ended; returns its exit code, or a signal as a negative number.
@@ -201,10 +184,23 @@ class _Family:
                 return os.waitstatus_to_exitcode(status)
 
 
-def _received(channel: socket.socket) -> int:
-    """Returns the listening socket that a child has sent; -1 if there is none."""
+def _become_child(parent: int) -> None:
+    """Ties the life of this process to its parent, and handles signals as any process does."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.setpgid(0, 0)  # a terminal would signal both of us
+    import ctypes  # which the parent does not need
+
+    with suppress(AttributeError):  # not Linux
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the call
+        os._exit(128 + signal.SIGKILL)
+
+
+def _received(channel: socket.socket) -> socket.socket | None:
+    """Returns the listening socket that a child has sent; None if there is none."""
     try:
         _, descriptors, _, _ = socket.recv_fds(channel, len(_READY), 1)
     except OSError:
-        return -1
-    return descriptors[0] if descriptors else -1
+        return None
+    return socket.socket(fileno=descriptors[0]) if descriptors else None

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from app.values.meta import Object
-from app.version import program_version
+from app.version import VERSION
 from tests.chart import CHART, container, helm, of_kind
 from tests.controlplane import clients
 from tools.chart_package import PLACEHOLDER
@@ -50,7 +50,7 @@ def test_a_package_has_the_address_of_the_project(tmp_path: Path) -> None:
     about: Object = yaml.safe_load(text)
     assert (about["home"], about["sources"]) == (HOMEPAGE, [HOMEPAGE])
     assert about["maintainers"][0]["url"] == HOMEPAGE
-    page = f"{HOMEPAGE}/blob/v{program_version()}/docs/install.md"
+    page = f"{HOMEPAGE}/blob/v{VERSION}/docs/install.md"
     annotations = about["annotations"]
     assert yaml.safe_load(annotations["artifacthub.io/links"])[0]["url"] == page
     assert yaml.safe_load(annotations["artifacthub.io/images"])[0]["image"] == published

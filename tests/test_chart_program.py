@@ -19,6 +19,7 @@ from app.convert.options import (
 )
 from app.model.storage import HOST_PATH_PREFIXES
 from app.values.meta import Object
+from app.version import VERSION
 from certs.objects import BUNDLE_FROM, WEBHOOK_NAMES
 from modelbooster.settings import PREFIX, Settings, read_settings
 from tests.chart import (
@@ -357,7 +358,7 @@ def version() -> str:
 
 def test_chart_has_the_version_of_the_program() -> None:
     chart = yaml.load((CHART / "Chart.yaml").read_text(), Loader=yaml.CSafeLoader)
-    assert chart["appVersion"] == version()
+    assert chart["appVersion"] == version() == VERSION
     assert chart["kubeVersion"] == ">=1.30.0-0"
 
 

@@ -134,7 +134,8 @@ LAYERS = {
         others=("pydantic",),
     ),
     "modelbooster.probes": Layer(
-        ours=("app.metrics", "app.values"), others=("starlette", "prometheus_client")
+        ours=("app.metrics", "app.values", "webhook.reply", "webhook.request"),
+        others=("prometheus_client",),
     ),
     # Files and YAML belong to the command line.
     # Which pods wait for a rollout is decided in one place, for the controller and for files.
@@ -170,7 +171,7 @@ LAYERS = {
     ),
     # The parent of the webhook's process; its memory counts in every pod.
     "modelbooster.supervise": Layer(),
-    "modelbooster.parts": Layer(ours=OPERATOR, others=("starlette",)),
+    "modelbooster.parts": Layer(ours=OPERATOR),
     "modelbooster.process": Layer(ours=OPERATOR, others=("uvloop",)),
     "modelbooster.cli": Layer(ours=OPERATOR, others=("click",)),
     # It starts the programs; the downloader is one of them.

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from app.version import program_version
+from app.version import VERSION
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "deploy/krew/kubectl-model_booster"
@@ -32,7 +32,7 @@ uv, or pipx.
 def archive() -> bytes:
     """Returns the archive; the same bytes for the same version."""
     files = {
-        SCRIPT.name: SCRIPT.read_text().replace("@VERSION@", program_version()).encode(),
+        SCRIPT.name: SCRIPT.read_text().replace("@VERSION@", VERSION).encode(),
         "LICENSE": (ROOT / "LICENSE").read_bytes(),
     }
     packed = io.BytesIO()
@@ -51,7 +51,7 @@ def manifest(packed: bytes, homepage: str) -> str:
         packed: the content of the archive.
         homepage: address of the repository, whose releases have the archive.
     """
-    version = f"v{program_version()}"
+    version = f"v{VERSION}"
     platforms = [
         {
             "selector": {

@@ -13,7 +13,7 @@ from app.metrics import Metrics
 from app.values.meta import Object
 from webhook.body import UndecodableReview, decode_review, review_uid
 from webhook.reply import Refusal, Reply
-from webhook.request import Message, Receive, Send
+from webhook.request import Message, Receive, Send, send_reply
 from webhook.review import NotAReview, refuse_undecodable
 
 log = logging.getLogger(__name__)
@@ -47,9 +47,7 @@ class Endpoint:
             reply = Reply(200, _JSON, body)
         except Refusal as exc:
             reply = exc.reply()
-        start = {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
-        await send(start)
-        await send({"type": "http.response.body", "body": reply.body})
+        await send_reply(reply, send)
 
 
 def _answer(body: bytes, reviewer: Reviewer, metrics: Metrics) -> bytes:

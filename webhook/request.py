@@ -187,6 +187,13 @@ class Request:
         return Reply(self._head["status"], kept, b"".join(self._chunks))
 
 
+async def send_reply(reply: Reply, send: Send) -> None:
+    """Sends the reply of an application."""
+    start = {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": reply.body})
+
+
 def read_seconds(query: bytes) -> float:
     """Returns how long a body may take: the timeout of the API server, at most 10 s.
 

@@ -16,7 +16,7 @@ from app.kube.request import REQUEST_SECONDS, Request
 from app.kube.responses import warnings_in
 from app.kube.transport import Guard, Observe, Transport
 from app.values.meta import Object, Resource
-from app.version import program_version
+from app.version import VERSION
 
 FIELD_MANAGER = "model-booster-controller"
 """Field manager of our fields in ``managedFields``."""
@@ -235,7 +235,7 @@ async def connect(
     """
     bucket = TokenBucket(qps, burst) if qps > 0 else None
     credentials = Credentials(kubeconfig, context)
-    user_agent = f"model-booster/{program_version()}"
+    user_agent = f"model-booster/{VERSION}"
     async with Transport(
         credentials, user_agent, bucket=bucket, observe=observe, headers=headers
     ) as transport:

@@ -36,6 +36,9 @@ SUMMARIES = {
 }
 """The first sentence of each command's help, for the list of commands. A test compares them."""
 
+PROCESSES = ("webhook", "controller", "run")
+"""The commands that run until they are told to end."""
+
 _HELP = """\
 Usage: {program} [OPTIONS] COMMAND [ARGS]...
 

@@ -1,6 +1,7 @@
 """The entry point of the program. It imports little, because each start of the program pays for it.
 
-The list of commands is printed without click, which takes as long to import as Python to start.
+The list of commands is printed without click, and a process starts without it as the chart starts
+it, because importing click takes as long as starting Python.
 
 The folder with our packages comes first on the path, because a project that runs the program may
 have a package ``app`` of its own. Importing ``modelbooster`` alone changes nothing.
@@ -12,7 +13,6 @@ import gc
 import os.path
 import sys
 
-from modelbooster.cli.commands import overview, program_name
 from modelbooster.cli.garbage import collect_rarely
 
 
@@ -20,12 +20,20 @@ def run() -> None:
     """Runs the command line of this process and exits."""
     _put_our_packages_first()
     collect_rarely()
+    given = sys.argv[1:]
     try:
-        if sys.argv[1:] in (["--help"], ["-h"]):
+        if given[:1] == ["webhook"]:
+            given = _supervised(given)
+        # After that, because the parent of the webhook's process keeps what it has imported.
+        from modelbooster.cli.commands import PROCESSES, overview, program_name
+
+        if given in (["--help"], ["-h"]):
             print(overview(program_name(sys.argv[0])), end="")
+        elif len(given) == 1 and given[0] in PROCESSES:
+            from modelbooster.cli import serve
+
+            serve.main(given[0])
         else:
-            if sys.argv[1:2] == ["webhook"]:
-                _supervise()
             from modelbooster.cli.main import main
 
             main()
@@ -33,12 +41,20 @@ def run() -> None:
         gc.freeze()  # so that the exit does not search all modules for garbage
 
 
-def _supervise() -> None:
-    """Becomes the parent of the webhook's process, if the command line says so, and exits."""
-    from modelbooster.supervise import is_parent, supervise
+def _supervised(given: list[str]) -> list[str]:
+    """Runs the rest in children of this process, if the command line says so.
 
-    if is_parent(sys.argv):
-        sys.exit(supervise())
+    Returns:
+        The command line without that option: in each child, and here if there is no such option.
+    """
+    from modelbooster.supervise import OPTION, supervise
+
+    if OPTION not in given:
+        return given
+    code = supervise()
+    if code is not None:
+        sys.exit(code)
+    return [argument for argument in given if argument != OPTION]
 
 
 def complete() -> None:

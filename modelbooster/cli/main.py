@@ -9,16 +9,15 @@ need when they run, because loading the Kubernetes client takes longer than thes
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Sequence
 
 import click
 
-from app.errors import OperatorError, UsageError
+from app.version import VERSION
 from modelbooster.cli.commands import SUMMARIES, load, overview, program_name
-from modelbooster.cli.options import REFUSED, USAGE
+from modelbooster.cli.failures import known_errors_end_the_process
 
 
 class CommandTable(click.Group):
@@ -39,9 +38,7 @@ class CommandTable(click.Group):
 
 def _print_version(context: click.Context, _option: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
-        from app.version import program_version  # which takes a quarter of the start to load
-
-        click.echo(f"model-booster, version {program_version()}")
+        click.echo(f"model-booster, version {VERSION}")
         context.exit()
 
 
@@ -66,19 +63,5 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     if sys.stdout is None:  # closed by the shell: command >&-
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the end
-    try:
+    with known_errors_end_the_process():
         cli(args=args, prog_name=program_name(sys.argv[0]))
-    except OperatorError as exc:
-        click.echo(f"Error: {exc}", err=True)
-        sys.exit(USAGE if isinstance(exc, UsageError) else REFUSED)
-    except RecursionError:
-        click.echo("Error: the input is nested too deeply to be read", err=True)
-        sys.exit(USAGE)
-    except OSError as exc:
-        # Commands explain the files that they read; what is left is output: a full disk.
-        if exc.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            raise
-        click.echo(f"Error: the output cannot be written: {exc.strerror}", err=True)
-        # What is still in the buffer cannot be written either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(REFUSED)

@@ -12,18 +12,13 @@ import click
 
 from app.apis.kinds import DEFAULT_RELEASE, PROFILES, read_kthena_release
 from app.errors import UsageError
+from modelbooster.cli.failures import REFUSED
 
 if TYPE_CHECKING:
     from app.convert.options import Options
     from app.validation import Context
     from modelbooster.offline.answers import Answer
     from modelbooster.offline.documents import Document
-
-REFUSED = 1
-"""Exit code: an object was refused, or the command failed."""
-
-USAGE = 2
-"""Exit code: wrong arguments or settings."""
 
 files_argument = click.argument(
     "files", nargs=-1, metavar="[FILE...|-]", type=click.Path(allow_dash=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from modelbooster.supervise import OPTION
@@ -21,16 +19,9 @@ def _process_command(name: str, help_text: str) -> click.Command:
     @click.command(name, help=help_text)
     @_kubeconfig
     def command(kubeconfig: str | None) -> None:
-        from modelbooster.cli.garbage import collect_as_usual
-        from modelbooster.process import Part, load, start
-        from modelbooster.settings import read_settings
+        from modelbooster.cli.serve import serve  # which imports a whole process
 
-        parts = {"webhook": Part.WEBHOOK, "controller": Part.CONTROLLER}
-        part = parts.get(name, Part.WEBHOOK | Part.CONTROLLER)
-        settings = read_settings()
-        load(part)
-        collect_as_usual()
-        sys.exit(start(settings, part, kubeconfig))
+        serve(name, kubeconfig)
 
     return command
 

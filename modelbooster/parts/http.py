@@ -7,11 +7,10 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from starlette.applications import Starlette
-
 from webhook.connection import Connection
 from webhook.connections import Connections, Limits
 from webhook.limiter import InFlightLimiter
+from webhook.request import Application
 
 SHUTDOWN_SECONDS = 1.0
 """How long replies in progress may take when the process ends."""
@@ -19,7 +18,7 @@ SHUTDOWN_SECONDS = 1.0
 
 @asynccontextmanager
 async def http_server(
-    app: Starlette, listening: socket.socket, limits: Limits
+    app: Application, listening: socket.socket, limits: Limits
 ) -> AsyncIterator[asyncio.Server]:
     """Serves inside of a block.
 

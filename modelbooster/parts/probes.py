@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from starlette.applications import Starlette
-
 from app.metrics import Metrics
 from modelbooster.parts.http import http_server
 from modelbooster.parts.tasks import listen
@@ -48,7 +46,7 @@ class Probes:
         live: Sequence[ReadyCheck],
         limits: Limits = LIMITS,
     ) -> None:
-        self._app: Starlette = observe_app(metrics, ready, live)
+        self._app = observe_app(metrics, ready, live)
         self._limits = limits
         self._listening = listen(settings.probe_host, settings.probe_port)
 

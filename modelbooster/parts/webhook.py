@@ -23,7 +23,7 @@ from modelbooster.parts.lookup_cache import LookupCache
 from modelbooster.parts.tasks import in_background, listen
 from modelbooster.probes import ReadyCheck
 from modelbooster.settings import Settings
-from modelbooster.supervise import Inheritance, inherit
+from modelbooster.supervise import Inheritance, inheritance
 from webhook.limiter import InFlightLimiter
 from webhook.server import serve_https, webhook_app
 from webhook.tls import ServingContext
@@ -83,7 +83,7 @@ class WebhookPart:
         Raises:
             UsageError: the program cannot listen on the port.
         """
-        settings, given = self._settings, inherit()
+        settings, given = self._settings, inheritance()
         # Listen first: if the port is taken, the process ends before it calls the API server.
         listening = self._inherited(given) or listen(settings.webhook_host, settings.webhook_port)
         async with asyncio.TaskGroup() as group:
@@ -96,11 +96,11 @@ class WebhookPart:
 
     def _inherited(self, given: Inheritance | None) -> socket.socket | None:
         """Returns the listening socket of the process before this one, if one died."""
-        if given is None or given.listening < 0:
+        if given is None or given.listening is None:
             return None
         log.error("the process before this one %s (restart %d)", given.reason, given.restarts)
         self._metrics.webhook_restarts.inc(given.restarts)
-        return socket.socket(fileno=given.listening)
+        return given.listening
 
     async def _keep(
         self, listening: socket.socket, given: Inheritance | None, stopping: asyncio.Event

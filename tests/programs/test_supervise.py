@@ -14,16 +14,14 @@ ROOT = Path(__file__).parents[2]
 CHILD = """
 import os, signal, socket, sys, time
 
-from modelbooster.supervise import inherit, is_parent, supervise
+from modelbooster.supervise import inheritance, supervise
 
-if is_parent(sys.argv):
-    sys.exit(supervise())
-given = inherit()
-how, end = sys.argv[3:]
-if given.listening >= 0:
-    listening = socket.socket(fileno=given.listening)
-else:
-    listening = socket.create_server(("127.0.0.1", 0))
+code = supervise()
+if code is not None:
+    sys.exit(code)
+given = inheritance()
+how, end = sys.argv[1:]
+listening = given.listening or socket.create_server(("127.0.0.1", 0))
 if how == "ready":
     given.keep(listening)
 if end == "told":
@@ -38,7 +36,7 @@ os.kill(os.getpid(), -code) if code < 0 else sys.exit(code)
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", CHILD, "webhook", "--supervised", *arguments]
+    return [sys.executable, "-c", CHILD, *arguments]
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,37 @@ def test_the_environment_is_small(home: Path) -> None:
         assert not list(home.rglob(f"site-packages/{tool}*"))
 
 
+LOADERS = """
+import collections, json, sys, traceback
+from modelbooster.cli import entry
+entry._put_our_packages_first()
+from modelbooster.cli import serve
+serve.load(serve.Part.WEBHOOK | serve.Part.CONTROLLER)
+from app.values.duration import is_duration
+try:
+    is_duration(None)
+except TypeError:
+    shown = traceback.format_exc()
+folders = collections.defaultdict(list)
+for name, module in sys.modules.items():
+    if getattr(module, "__spec__", None):
+        folders[type(module.__spec__.loader).__name__].append(name)
+print(json.dumps([folders["SourceFileLoader"], len(folders["Loader"]), shown]))
+"""
+
+
+def test_modules_come_from_one_archive(home: Path) -> None:
+    """Also those of the standard library: the base image has no bytecode of them."""
+    done = subprocess.run(
+        [home / "bin/python", "-c", LOADERS], text=True, capture_output=True, check=True, cwd="/"
+    )
+    from_folders, from_archive, shown = json.loads(done.stdout)
+    before = {"encodings", "encodings.aliases", "encodings.utf_8", "importlib", "bytecode_archive"}
+    assert set(from_folders) <= before | {"types", "warnings"}
+    assert from_archive > 600
+    assert "return _WHOLE.fullmatch(text) is not None" in shown, "a traceback shows sources"
+
+
 @pytest.mark.parametrize("way", ["token", "plugin"])
 def test_commands_read_kubeconfigs(
     home: Path, plane: ControlPlane, tmp_path: Path, way: str

@@ -5,8 +5,8 @@
 #   environment.sh IMAGE PYTHON TARGET [STEP]
 #
 #   IMAGE   operator or downloader
-#   PYTHON  the Python of the image's base, or one of the same minor version. TARGET/bin/python is
-#           a link to it, so its path must be the same in the image.
+#   PYTHON  the Python of the image's base, or one of the same version. TARGET/bin/python is a link
+#           to it, so its path must be the same in the image.
 #   TARGET  the folder to make: its path in the image. The scripts in TARGET/bin name it.
 #   STEP    packages: make TARGET anew, with what is used of the pinned packages
 #           code: add our own code to that, compile everything, strip the symbols of libraries
@@ -94,13 +94,20 @@ if [[ $step != packages ]]; then
     "$work/tools/bin/python" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$work" "$work/src"
     pip install --quiet --no-compile --no-deps "$work"/model_booster-*.whl
     rm "$target/bin/model-booster-downloader"
+    # That of pip imports more, which the parent of the webhook's process would keep.
+    printf '#!%s\nfrom modelbooster.cli.entry import run\nrun()\n' "$python" >"$target/bin/model-booster"
   fi
   find "$target" -name __pycache__ -prune -exec rm -rf {} +
   # Some wheels carry symbols for debuggers: of uvloop they are nine tenths. Each library is loaded
   # after that, so that a damaged one fails here.
   find "$target/lib" -name '*.so*' -type f -exec strip --strip-unneeded {} + \
     -exec "$python" -c 'import ctypes, sys; [ctypes.CDLL(path) for path in sys.argv[1:]]' {} +
+  # All bytecode is in one file, that of the standard library too, which images of Python lack.
+  site=$(site_packages)
+  "$python" "$sources/tools/image/make_bytecode_archive.py" "$site/modules.bytecode"
+  cp "$sources/tools/image/bytecode_archive.py" "$site"
+  echo "import bytecode_archive" >"$site/bytecode_archive.pth"
   # Unchecked: the files of an image do not change, and their times may.
-  "$python" -m compileall -q --invalidation-mode unchecked-hash "$target/lib"
+  "$python" -m compileall -q --invalidation-mode unchecked-hash "$site/bytecode_archive.py"
 fi
 pip check >"$work/check" || { cat "$work/check" >&2; exit 1; }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from app.errors import UsageError
-from modelbooster.cli.options import REFUSED
+from modelbooster.cli.failures import REFUSED
 
 if TYPE_CHECKING:
     from app.values.meta import Object

@@ -9,7 +9,7 @@ import click
 
 from app.apis.kinds import PROFILES
 from modelbooster.cli.cluster_options import cluster_options, with_cluster
-from modelbooster.cli.options import USAGE
+from modelbooster.cli.failures import USAGE
 
 if TYPE_CHECKING:
     from modelbooster.observe.access import Cluster

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modelbooster.cli.cluster_options import cluster_options, with_cluster
-from modelbooster.cli.options import REFUSED
+from modelbooster.cli.failures import REFUSED
 from modelbooster.cli.output import screen_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def doctor(output: str, **options: Any) -> None:
 
 
 async def _examine(cluster: Cluster) -> list[Result]:
-    from app.version import program_version
+    from app.version import VERSION
     from modelbooster.checkup.read import read_facts
     from modelbooster.checkup.table import check_all
 
@@ -57,6 +57,6 @@ async def _examine(cluster: Cluster) -> list[Result]:
         cluster.kube,
         server=f"context {cluster.context}" if cluster.context else "the cluster of this pod",
         namespace=cluster.namespace,
-        program=program_version(),
+        program=VERSION,
     )
     return check_all(facts)

@@ -11,7 +11,7 @@ import click
 
 from modelbooster.cli.cluster.wait import seconds_of
 from modelbooster.cli.cluster_options import booster_name, cluster_options, with_cluster
-from modelbooster.cli.options import REFUSED
+from modelbooster.cli.failures import REFUSED
 
 if TYPE_CHECKING:
     from app.values.meta import Object

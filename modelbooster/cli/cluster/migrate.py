@@ -10,7 +10,8 @@ import click
 
 from app.errors import UsageError
 from modelbooster.cli.cluster_options import all_namespaces_option, cluster_options, with_cluster
-from modelbooster.cli.options import REFUSED, kthena_option
+from modelbooster.cli.failures import REFUSED
+from modelbooster.cli.options import kthena_option
 
 if TYPE_CHECKING:
     from app.values.meta import Object
@@ -133,7 +134,7 @@ def _from_files(files: tuple[str, ...], kthena: str | None, namespace: str) -> l
 
 
 async def _read(cluster: Cluster, kthena: str | None) -> tuple[list[Result], list[Takeover]]:
-    from app.version import program_version
+    from app.version import VERSION
     from modelbooster.checkup.migration import (
         read_for_takeover,
         release_to_write,
@@ -145,7 +146,7 @@ async def _read(cluster: Cluster, kthena: str | None) -> tuple[list[Result], lis
         cluster.kube,
         server=cluster.context,
         namespace=cluster.namespace,
-        program=program_version(),
+        program=VERSION,
     )
     objects = await read_for_takeover(cluster.kube, facts, cluster.scope)
     release = kthena or release_to_write(facts)

@@ -7,7 +7,7 @@ import sys
 import click
 
 from app.errors import UsageError
-from modelbooster.cli.options import REFUSED
+from modelbooster.cli.failures import REFUSED
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from app.errors import UsageError
+from modelbooster.cli.failures import REFUSED
 from modelbooster.cli.options import (
-    REFUSED,
     answer_files,
     exit_code,
     files_argument,

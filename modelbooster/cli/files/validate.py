@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from modelbooster.cli.failures import USAGE
 from modelbooster.cli.options import (
-    USAGE,
     answer_files,
     exit_code,
     files_argument,
@@ -76,7 +76,7 @@ def _report(files: tuple[str, ...], output: str, kthena: str | None, **choices: 
 
 
 def _written(documents: list[Checked], output: str) -> str:
-    from app.version import program_version
+    from app.version import VERSION
     from modelbooster.offline.dialect import to_json
     from modelbooster.offline.reports.github import github
     from modelbooster.offline.reports.junit import junit
@@ -86,4 +86,4 @@ def _written(documents: list[Checked], output: str) -> str:
         return github(documents)
     if output == "junit":
         return junit(documents)
-    return to_json(sarif(documents, program_version()))
+    return to_json(sarif(documents, VERSION))
