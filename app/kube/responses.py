@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -71,8 +72,11 @@ def decoded_unmanaged(body: bytes, holder: str = "") -> Object:
     first = begin + len(_MANAGED_FIELDS)
     end = body.find(_END_OF_MANAGED_FIELDS, first) if begin >= 0 else -1
     if end >= 0 and body.find(b"[", first, end) < 0:
-        # The text in place of the list shows whether that list is the one of the metadata.
-        rest = decoded(b'%b"%b"%b' % (body[: first - 1], _LEFT_OUT.encode(), body[end + 1 :]))
+        # The text in place of the list shows whether that list is the one of the metadata. If it
+        # is inside of another list, the rest may be no JSON.
+        rest: Object = {}
+        with suppress(Garbled):
+            rest = decoded(b'%b"%b"%b' % (body[: first - 1], _LEFT_OUT.encode(), body[end + 1 :]))
         metadata = _metadata_in(rest, holder)
         if metadata.get("managedFields") == _LEFT_OUT:
             del metadata["managedFields"]

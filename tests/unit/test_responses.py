@@ -193,6 +193,7 @@ META = {"name": "a", "resourceVersion": "7", "uid": "u"}
         pytest.param({"managedFields": None, **META, "x": [1]}, {}, id="null"),
         pytest.param(META, {}, id="none"),
         pytest.param(META, {"spec": NESTED}, id="none but in the spec"),
+        pytest.param(META, {"spec": {"a": [{"managedFields": []}], "name": "n"}}, id="in a list"),
         pytest.param({"managedFields": 0, **META}, {"spec": NESTED}, id="a number"),
         pytest.param({"managedFields": MANAGERS, **META}, {"spec": NESTED}, id="in both"),
         pytest.param(
