@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -16,7 +17,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, LocationValueError, SSLError
 
 from downloader.errors import DownloadError, Reason, TransientError, without_secrets
-from downloader.tls import short_text, tls_context, tls_error
+from downloader.tls import check_authorities, short_text, tls_context, tls_error
 
 TIMEOUT = urllib3.Timeout(connect=15, read=60)
 """Seconds to connect, and of silence between two pieces."""
@@ -89,15 +90,15 @@ class Http:
     """
 
     def __init__(self, workers: int, ca_file: str = "") -> None:
-        context = tls_context(ca_file)
-        self._options = {
+        check_authorities(ca_file)
+        self._options: dict[str, Any] = {
             "maxsize": workers,
             "num_pools": 16,
-            "ssl_context": context,
             "retries": False,
             "timeout": TIMEOUT,
         }
-        self._clients: dict[str, urllib3.PoolManager] = {}
+        self._ca_file = ca_file
+        self._clients: dict[tuple[str, bool], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
 
     def _client(self, url: str) -> urllib3.PoolManager:
@@ -106,14 +107,20 @@ class Http:
         if not proxy_bypass(parts.netloc):
             proxies = getproxies()
             proxy = proxies.get(parts.scheme) or proxies.get("all", "")
+        is_encrypted = "https" in (parts.scheme, urlsplit(proxy).scheme)
         with self._lock:
-            if proxy not in self._clients:
-                self._clients[proxy] = (
-                    urllib3.ProxyManager(proxy, **self._options)  # type: ignore[arg-type]
-                    if proxy
-                    else urllib3.PoolManager(**self._options)  # type: ignore[arg-type]
-                )
-            return self._clients[proxy]
+            client = self._clients.get((proxy, is_encrypted))
+            if client is None:
+                client = self._clients[proxy, is_encrypted] = self._new_client(proxy, is_encrypted)
+            return client
+
+    def _new_client(self, proxy: str, is_encrypted: bool) -> urllib3.PoolManager:
+        options = dict(self._options)
+        if is_encrypted:  # to load the usual authorities takes as long as to start Python
+            options["ssl_context"] = tls_context(self._ca_file)
+        if proxy:
+            return urllib3.ProxyManager(proxy, **options)
+        return urllib3.PoolManager(**options)
 
     def send(
         self, url: str, headers: Mapping[str, str], method: str = "GET"

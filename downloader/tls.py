@@ -20,6 +20,27 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if not ca_file:
         return context
+    _load(context, ca_file)
+    # SSL_CERT_FILE replaces the usual ones; a mirror may redirect to a public host.
+    usual = ssl.get_default_verify_paths()
+    if os.path.exists(usual.openssl_cafile):
+        context.load_verify_locations(usual.openssl_cafile)
+    if os.path.isdir(usual.openssl_capath):
+        context.load_verify_locations(capath=usual.openssl_capath)
+    return context
+
+
+def check_authorities(ca_file: str) -> None:
+    """Checks a file with certificate authorities before anything needs it.
+
+    Raises:
+        DownloadError: it has no certificate.
+    """
+    if ca_file:
+        _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ca_file)
+
+
+def _load(context: ssl.SSLContext, ca_file: str) -> None:
     try:
         context.load_verify_locations(ca_file)
     except (OSError, ssl.SSLError) as exc:
@@ -28,13 +49,6 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
             f"cannot read certificate authorities from {ca_file}: {exc}",
             "mount the ConfigMap with the CA in PEM form there",
         ) from exc
-    # SSL_CERT_FILE replaces the usual ones; a mirror may redirect to a public host.
-    usual = ssl.get_default_verify_paths()
-    if os.path.exists(usual.openssl_cafile):
-        context.load_verify_locations(usual.openssl_cafile)
-    if os.path.isdir(usual.openssl_capath):
-        context.load_verify_locations(capath=usual.openssl_capath)
-    return context
 
 
 def short_text(exc: BaseException) -> str:

@@ -62,12 +62,16 @@ class Connection(ManagedConnection):
         super().connection_lost(exc)
         self._parser.close()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Returns where to write what the client sends."""
+        return self.connections.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Parses data, and sets a deadline for the rest of an unfinished request."""
         if self.closing:
             return
         self.idle_since = None
-        error = self._parser.feed(data)
+        error = self._parser.feed(self.connections.buffer[:nbytes])
         if error is not None and not self.closing:
             self._reject(error)
         self._skip_unread_body()

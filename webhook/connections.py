@@ -7,6 +7,9 @@ from typing import Protocol
 
 from app.values.value import hashable_value
 
+READ_BYTES = 64 * 1024
+"""How much is read from a socket before it is parsed. More follows in the next turn of the loop."""
+
 
 @hashable_value
 class Limits:
@@ -64,6 +67,9 @@ class Connections:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.buffer = memoryview(bytearray(READ_BYTES))
+        """What any connection receives is written here, and parsed at once. Without it, uvloop
+        allocates 256 KiB for each read."""
         self.draining = False
         """Whether each reply is the last one on its connection."""
         self._open: set[OpenConnection] = set()

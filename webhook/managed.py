@@ -18,7 +18,7 @@ class Reading(Enum):
     BODY = auto()
 
 
-class ManagedConnection(asyncio.Protocol):
+class ManagedConnection(asyncio.BufferedProtocol):
     """The state of one connection that does not depend on its requests.
 
     Args:

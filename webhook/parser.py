@@ -70,7 +70,7 @@ class RequestParser:
         self._header_bytes = 0
         self._ended_request = False
 
-    def feed(self, data: bytes) -> Reply | None:
+    def feed(self, data: memoryview) -> Reply | None:
         """Parses data and calls the listener.
 
         Returns:

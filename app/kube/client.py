@@ -10,7 +10,7 @@ import orjson
 from app.kube.access import Credentials
 from app.kube.backoff import TokenBucket
 from app.kube.connection import Response
-from app.kube.objects import check_status, json_of, of_kind, path_of, path_to
+from app.kube.objects import check_status, json_of, of_kind, path_of, path_to, stored_in
 from app.kube.reader import Reader
 from app.kube.request import REQUEST_SECONDS, Request
 from app.kube.responses import warnings_in
@@ -27,8 +27,9 @@ _APPLY = "application/apply-patch+yaml"
 class Kube(Reader):
     """Reads and writes objects.
 
-    A write raises the same errors as a read. After ``Unreachable`` it may have been done all the
-    same. It may also raise ``LeadershipLost``; then nothing was sent.
+    What a write returns has no ``managedFields``. A write raises the same errors as a read. After
+    ``Unreachable`` it may have been done all the same. It may also raise ``LeadershipLost``; then
+    nothing was sent.
 
     Args:
         transport: the connections.
@@ -201,7 +202,7 @@ class Kube(Reader):
 
 def _stored(resource: Resource, response: Response) -> Object:
     """Returns the object that the API server stored."""
-    return of_kind(resource.kind, json_of(response))
+    return of_kind(resource.kind, stored_in(response))
 
 
 @asynccontextmanager

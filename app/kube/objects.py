@@ -8,7 +8,12 @@ from urllib.parse import quote
 
 from app.errors import Garbled
 from app.kube.connection import Response
-from app.kube.responses import decoded, error_from_event, error_from_response
+from app.kube.responses import (
+    decoded,
+    decoded_unmanaged,
+    error_from_event,
+    error_from_response,
+)
 from app.values.meta import Object, Resource
 from app.values.value import value
 
@@ -76,6 +81,17 @@ def json_of(response: Response) -> Object:
     return decoded(response.body)
 
 
+def stored_in(response: Response) -> Object:
+    """Returns the object in a 2xx response to a write, without its ``managedFields``.
+
+    Raises:
+        ApiError: the response has another status.
+        Garbled: the body is not a JSON object.
+    """
+    check_status(response)
+    return decoded_unmanaged(response.body)
+
+
 def check_status(response: Response) -> None:
     """Returns if the status of a response is 2xx.
 
@@ -134,7 +150,7 @@ def collection_version(value: Object) -> str:
 
 
 def event_from_line(resource: Resource, line: bytes, *, only_metadata: bool = False) -> Event:
-    """Returns the event in a line of a watch.
+    """Returns the event in a line of a watch; its object has no ``managedFields``.
 
     Args:
         resource: the kind.
@@ -145,7 +161,7 @@ def event_from_line(resource: Resource, line: bytes, *, only_metadata: bool = Fa
         ApiError: the line is an ERROR event.
         Garbled: the line is no event of this kind.
     """
-    value = decoded(line)
+    value = decoded_unmanaged(line, "object")
     kind, obj = value.get("type"), value.get("object")
     if not isinstance(obj, dict):
         raise Garbled(f"a watch event without an object: {kind!r}")

@@ -19,6 +19,9 @@ from app.kube.connection import Connection, Endpoint, Response
 from app.kube.sockets import CONNECT_SECONDS, IDLE_SECONDS, connect_socket
 from app.kube.streams.connection import StreamConnection
 
+READ_BYTES = 64 << 10
+"""How much is read from a socket before it is parsed. More follows in the next turn of the loop."""
+
 
 class ConnectionPool:
     """Open connections, in use or idle."""
@@ -28,6 +31,7 @@ class ConnectionPool:
         self._idle: list[StreamConnection] = []  # the last one used at the end
         self._sweep: asyncio.TimerHandle | None = None
         self._all_closed = asyncio.Event()
+        self._buffer = memoryview(bytearray(READ_BYTES))
 
     def __len__(self) -> int:
         """How many connections are open."""
@@ -128,7 +132,9 @@ class ConnectionPool:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 _, connection = await loop.create_connection(
-                    lambda: StreamConnection(endpoint, self._open.add, self._note_closed),
+                    lambda: StreamConnection(
+                        endpoint, self._buffer, self._open.add, self._note_closed
+                    ),
                     sock=sock,
                     ssl=endpoint.tls if has_tls else None,
                     server_hostname=endpoint.tls_name or host if has_tls else None,

@@ -165,6 +165,8 @@ class Reader:
     ) -> AsyncGenerator[Event, None]:
         """Yields the changes of the objects of a kind, until the server ends the watch.
 
+        The objects have no ``managedFields``.
+
         Args:
             resource: the kind.
             namespace: None for all namespaces.

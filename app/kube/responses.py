@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -46,6 +47,47 @@ def decoded(body: bytes | bytearray) -> Object:
     if not isinstance(value, dict):
         raise Garbled(f"an answer that is not a JSON object: {_start_of(body)!r}")
     return value
+
+
+_MANAGED_FIELDS = b'"managedFields":['
+_END_OF_MANAGED_FIELDS = b'],"name":"'
+_LEFT_OUT = "left out"
+
+
+def decoded_unmanaged(body: bytes, holder: str = "") -> Object:
+    """Returns the JSON object in a response, without ``managedFields`` of the object in it.
+
+    They are half of the text, and take half of the time to decode. So they are cut out before, if
+    they are written as the API server does: ``name`` is the next field, and the list holds no other
+    ``[``, so the next ``]`` outside of a text ends it. Any other form is decoded as a whole.
+
+    Args:
+        body: JSON.
+        holder: the field that holds the object; ``""`` if the body is the object.
+
+    Raises:
+        Garbled: the body is not a JSON object.
+    """
+    begin = body.find(_MANAGED_FIELDS)
+    first = begin + len(_MANAGED_FIELDS)
+    end = body.find(_END_OF_MANAGED_FIELDS, first) if begin >= 0 else -1
+    if end >= 0 and body.find(b"[", first, end) < 0:
+        # The text in place of the list shows whether that list is the one of the metadata. If it
+        # is inside of another list, the rest may be no JSON.
+        rest: Object = {}
+        with suppress(Garbled):
+            rest = decoded(b'%b"%b"%b' % (body[: first - 1], _LEFT_OUT.encode(), body[end + 1 :]))
+        metadata = _metadata_in(rest, holder)
+        if metadata.get("managedFields") == _LEFT_OUT:
+            del metadata["managedFields"]
+            return rest
+    whole = decoded(body)
+    _metadata_in(whole, holder).pop("managedFields", None)
+    return whole
+
+
+def _metadata_in(value: Object, holder: str) -> Object:
+    return as_dict(as_dict(value.get(holder) if holder else value).get("metadata"))
 
 
 def error_from_response(status: int, body: bytes, retry_after: str | None = None) -> ApiError:
@@ -142,13 +184,15 @@ class Lines:
             Garbled: a line is longer than any event can be.
         """
         lines: list[bytes] = []
-        if b"\n" in chunk:
-            first, *lines = chunk.split(b"\n")
-            self._partial += first
-            lines = [bytes(self._partial), *lines]
-            self._partial = bytearray(lines.pop())
-        else:
-            self._partial += chunk
+        begin = 0
+        while (end := chunk.find(b"\n", begin)) >= 0:  # split() looks at each byte
+            line = chunk[begin:end]
+            if self._partial:
+                line = bytes(self._partial + line)
+                self._partial.clear()
+            lines.append(line)
+            begin = end + 1
+        self._partial += chunk[begin:]
         if len(self._partial) > self._max_bytes or any(
             len(line) > self._max_bytes for line in lines
         ):

@@ -9,8 +9,10 @@ from typing import Any
 
 import orjson
 
-_AMBIGUOUS = re.compile(rb"[:\[,]-?[0-9]+[.eE]|\x7f")
-"""What the two encoders may write differently: a float, or a text like one, and one character."""
+_FLOAT = re.compile(rb"[:\[,]-?[0-9]+[.eE]")
+_DELETE = b"\x7f"
+# What the two encoders may write differently: a float, or a text like one, and one character. One
+# pattern for both would take four times as long.
 
 
 def content_digest(value: Any) -> bytes:
@@ -19,7 +21,12 @@ def content_digest(value: Any) -> bytes:
     Args:
         value: JSON as ``orjson`` reads it.
     """
-    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()
+    return hashlib.sha256(sorted_json(value)).digest()
+
+
+def sorted_json(value: Any) -> bytes:
+    """Returns a value as JSON with sorted keys. It may differ between versions of the program."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def standard_json(value: Any) -> bytes:
@@ -35,6 +42,6 @@ def standard_json(value: Any) -> bytes:
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:  # half of a character, or an integer of more than 64 bits
         text = b"\xff"
-    if text.isascii() and not _AMBIGUOUS.search(text):
+    if text.isascii() and _DELETE not in text and not _FLOAT.search(text):
         return text
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

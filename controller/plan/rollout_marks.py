@@ -82,13 +82,18 @@ def _fingerprinted(child: Desired, inputs: str, live: Object | None) -> Desired:
     marks = {POD_INPUTS: inputs, POD_TEMPLATE: written}
     if live is not None:
         present = template_of(live)
-        if present and not is_new_template(child, live) and is_same_template(wanted, present):
-            # The API server or another webhook may have added fields. They are accepted.
-            accepted = template_hash(present)
-            marks[POD_TEMPLATE] = written if accepted == written else f"{written}/{accepted}"
+        accepted = template_hash(present) if present else written
+        if accepted != written and _is_accepted(child, live):
+            marks[POD_TEMPLATE] = f"{written}/{accepted}"
         if is_rolling_out(live):
             marks[ROLLED_OUT] = annotations_of(live)[ROLLED_OUT]
     return replace(child, object=_annotated(child.object, marks))
+
+
+def _is_accepted(child: Desired, live: Object) -> bool:
+    """Whether a live template is ours; the API server or another webhook may add fields to it."""
+    wanted, present = child.object["spec"]["template"], live["spec"]["template"]
+    return not is_new_template(child, live) and is_same_template(wanted, present)
 
 
 def _marked(action: ChildAction, servings: Collection[str], generation: int) -> ChildAction:

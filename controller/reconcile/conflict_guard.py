@@ -157,5 +157,4 @@ class ConflictGuard:
         patch = {"metadata": {"uid": uid_of(live), "labels": label}}
         with self._cache.writing(InflightWrite(child.resource, key, booster, uid)) as write:
             obj = await self._kube.merge_patch(child.resource, *key, patch)
-            obj["metadata"].pop("managedFields", None)
             self._cache.record_write(write, obj, self._clock())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from downloader.errors import DownloadError, Reason, TransientError, without_secrets
@@ -59,19 +60,33 @@ class HuggingFace(WebSource):
         os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
         # Backends set it for their engines.
         os.environ.pop("HF_HUB_OFFLINE", None)
-        from huggingface_hub import HfApi, get_token
+        # Not HfApi: loading it takes longer than all the rest of the client.
+        from huggingface_hub import get_token
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+        from huggingface_hub.utils import (
+            build_hf_headers,
+            get_session,
+            hf_raise_for_status,
+            validate_repo_id,
+        )
 
         self._token = self._token or get_token() or ""  # of HF_TOKEN_PATH
-        api = HfApi(endpoint=self._endpoint, token=self._token or False)
+        revision = quote(self._revision, safe="")
+        url = f"{self._endpoint}/api/models/{self._repository}/revision/{revision}"
         try:
-            info = api.model_info(
-                self._repository, revision=self._revision, files_metadata=True, timeout=_SECONDS
+            validate_repo_id(self._repository)
+            headers = build_hf_headers(token=self._token or False)
+            answer = get_session().get(
+                url, params={"blobs": True}, headers=headers, timeout=_SECONDS
             )
+            hf_raise_for_status(answer)
+            info = answer.json()
+            commit: str = info.get("sha") or ""
+            siblings: list[dict[str, Any]] = info.get("siblings") or []
         except HfHubHTTPError as exc:
-            answer = exc.response
-            headers = {} if answer is None else dict(answer.headers)
-            status = 0 if answer is None else answer.status_code
+            refused = exc.response
+            headers = {} if refused is None else dict(refused.headers)
+            status = 0 if refused is None else refused.status_code
             if status in (0, 408, 429) or status >= 500:
                 what = f"answered {status or without_secrets(str(exc))}"
                 raise self._transient(what, status) from exc
@@ -80,16 +95,15 @@ class HuggingFace(WebSource):
             raise DownloadError(Reason.BAD_SOURCE, without_secrets(str(exc))) from exc
         except Exception as exc:
             raise self._unreachable(exc) from exc
-        self._commit = info.sha or self._revision
-        files = [self._file(each) for each in info.siblings or ()]
-        return listing_of(files, info.sha or "", f"{self._endpoint}/{self._repository}")
+        self._commit = commit or self._revision
+        files = [self._file(each) for each in siblings]
+        return listing_of(files, commit, f"{self._endpoint}/{self._repository}")
 
-    def _file(self, each: object) -> RemoteFile:
-        path: str = getattr(each, "rfilename", "")
-        size: int | None = getattr(each, "size", None)
-        blob: str = getattr(each, "blob_id", None) or ""
-        large = getattr(each, "lfs", None)
-        sha256: str = getattr(large, "sha256", "") if large else ""
+    def _file(self, each: Mapping[str, Any]) -> RemoteFile:
+        path: str = each.get("rfilename", "")
+        size: int | None = each.get("size")
+        blob: str = each.get("blobId") or ""
+        sha256: str = (each.get("lfs") or {}).get("sha256") or ""
         if size is None:  # a mirror that ignores ?blobs=true
             return self._asked(path)
         digest = f"sha256:{sha256}" if sha256 else (f"git:{blob}" if len(blob) == 40 else "")

@@ -14,7 +14,7 @@ SEGMENT = 64 << 20
 """Bytes of a segment, which one request fetches. Idle threads take segments of others' files."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Segment:
     """A part of a file.
 
@@ -23,12 +23,23 @@ class Segment:
         start: its first byte.
         end: the byte after its last one.
         next: the first byte that is missing.
+        fullness: how much of what was asked for recent reads returned, from 0 to 1.
     """
 
     number: int
     start: int
     end: int
     next: int
+    fullness: float = 1.0
+
+    def has_read(self, count: int, most: int) -> None:
+        """Records that a read returned ``count`` of at most ``most`` bytes."""
+        self.fullness += (count / most - self.fullness) / 16
+
+    @property
+    def is_network_ahead(self) -> bool:
+        """Whether bytes arrive faster than the thread takes them: its reads return all they can."""
+        return self.fullness > 0.5
 
 
 class FileTask:

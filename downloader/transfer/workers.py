@@ -1,6 +1,5 @@
 """The threads that fetch segments of files.
 
-Each takes those of its file, then those of a file that nobody has begun, then those of others.
 Threads are enough: reading, writing and hashing release the interpreter's lock.
 """
 
@@ -18,6 +17,7 @@ from downloader.hashes import PIECE
 from downloader.progress.meter import Meter
 from downloader.sources.base import RemoteFile, Source
 from downloader.transfer.journal import Journal
+from downloader.transfer.queue import Queue
 from downloader.transfer.task import FileTask, Segment
 
 TRIES = 6
@@ -27,9 +27,13 @@ FIRST_WAIT = 0.5
 """Seconds before the second request; every further one waits twice as long."""
 
 _LONGEST_WAIT = 60.0
-_JOURNAL_BYTES = 1 << 20
+_JOURNAL_BYTES = 8 << 20
 _JOURNAL_SECONDS = 0.5
+"""A position is recorded after so many bytes, or seconds. A killed process fetches them again."""
+
 _RESTARTS = 1
+_RECHECK_SECONDS = 0.1
+"""After this time a thread that waits asks again whether it can help."""
 
 
 @dataclass
@@ -106,8 +110,7 @@ class Workers:
         folder: str,
     ) -> None:
         self._source = source
-        # Large files first: the small ones fill the gaps at the end.
-        self._tasks = sorted(tasks, key=lambda task: -task.file.size)
+        self._queue = Queue(tasks)
         self._journal = journal
         self._meter = meter
         self._stop = stop
@@ -138,35 +141,21 @@ class Workers:
     def _guarded(self) -> None:
         try:
             own: FileTask | None = None
-            while not self._stop.event.is_set() and (claim := self._next(own)):
-                own, segment = claim
+            while not self._stop.event.is_set():
+                if (taken := self._queue.take(own)) is None:
+                    if self._queue.is_empty:
+                        return
+                    self._queue.wait(_RECHECK_SECONDS)
+                    continue
+                own, segment = taken
                 self._fetch(own, segment)
                 own.catch_up()
-                if self._released(own) and not self._stop.event.is_set():
+                if self._queue.release(own, segment) and not self._stop.event.is_set():
                     self._complete(own)
         except OSError as exc:
             self._stop.because(disk_error(exc, self._folder))
         except BaseException as exc:
             self._stop.because(exc)
-
-    def _next(self, own: FileTask | None) -> tuple[FileTask, Segment] | None:
-        with self._lock:
-            if own is None or not own.waiting:
-                idle = [task for task in self._tasks if task.waiting]
-                own = next((task for task in idle if not task.running), next(iter(idle), None))
-            if own is None:
-                return None
-            own.running += 1
-            return own, own.waiting.pop(0)
-
-    def _released(self, task: FileTask) -> bool:
-        """Returns whether the thread that asks had the last segment of the file."""
-        with self._lock:
-            task.running -= 1
-            if task.running or task.waiting:
-                return False
-            self._tasks.remove(task)
-            return True
 
     def _fetch(self, task: FileTask, segment: Segment) -> None:
         stop = self._stop.event
@@ -188,9 +177,11 @@ class Workers:
         recorded, at = segment.next, time.monotonic()
         try:
             while segment.next < segment.end and not stop.is_set():
-                piece = reader.read(min(PIECE, segment.end - segment.next))
+                most = min(PIECE, segment.end - segment.next)
+                piece = reader.read(most)
                 if not piece:
                     raise TransientError("the connection ended before the file did")
+                segment.has_read(len(piece), most)
                 task.write(segment, piece)
                 self._meter.add(len(piece))
                 now = time.monotonic()
@@ -221,5 +212,4 @@ class Workers:
         self._journal.restarted(task.number)
         self._meter.add(-task.bytes_there)
         task.restart()
-        with self._lock:
-            self._tasks.append(task)
+        self._queue.put_back(task)

@@ -86,6 +86,7 @@ class LookupCache:
             stores[resource] = _NamespacedStores(parts)
         self.lookup = StoreLookup(stores, self._is_current)
         self._started_at = time.monotonic()
+        self._current_until = 0.0
 
     async def run(self) -> None:
         """Keeps the cache up to date, until it is cancelled."""
@@ -118,10 +119,12 @@ class LookupCache:
         return f"still reading {', '.join(dict.fromkeys(missing))}"
 
     def _is_current(self) -> bool:
-        return all(
-            informer.synced.is_set() and informer.silent_seconds < MAX_SILENCE_SECONDS
-            for informer in self._informers
-        )
+        """Whether all is listed and no informer is silent. Each review asks five times."""
+        now = time.monotonic()
+        if now >= self._current_until and all(i.synced.is_set() for i in self._informers):
+            longest = max(informer.silent_seconds for informer in self._informers)
+            self._current_until = now + MAX_SILENCE_SECONDS - longest
+        return now < self._current_until
 
 
 class _NamespacedStores:

@@ -224,6 +224,20 @@ def test_rewriting_a_template_without_a_change_keeps_its_hash(
     assert template_hash(changed) == template_hash(template)
 
 
+def test_our_template_and_the_stored_one_are_walked_once() -> None:
+    def template(text: str, protocol: Object) -> Object:
+        container = {"args": [text], "ports": [{"containerPort": 8000, **protocol}]}
+        return {"roles": [{"name": "leader", "spec": {"containers": [container]}}]}
+
+    like_one = ',"protocol":"TCP"'
+    fingerprints._template_hashes.clear()
+    before = template_hash(template(like_one, {}))
+    assert template_hash(template(like_one, {"protocol": "TCP"})) == before
+    assert len(fingerprints._template_hashes) == 1
+    assert template_hash(template(like_one, {"protocol": "UDP"})) != before
+    assert template_hash(template("", {})) != before
+
+
 def test_an_edit_of_a_template_changes_its_hash() -> None:
     template: Object = {"roles": [{"name": "leader", "entryTemplate": {"spec": {"x": "1"}}}]}
     changed = deepcopy(template)

@@ -15,6 +15,7 @@ from app.errors import ApiError, Conflict, Forbidden, Garbled, Gone, Invalid, No
 from app.kube.responses import (
     Lines,
     decoded,
+    decoded_unmanaged,
     error_from_event,
     error_from_response,
     is_too_large_version,
@@ -22,6 +23,7 @@ from app.kube.responses import (
     retry_after_seconds,
     warnings_in,
 )
+from app.values.meta import Object
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -172,6 +174,82 @@ def test_of_a_stream_cut_anywhere_only_whole_events_are_read() -> None:
         read = [*cutter.feed(stream[:middle]), *cutter.feed(stream[middle:cut])]
         assert read == lines[: stream[:cut].count(b"\n")]
         assert all(decoded(line) == event for line in read)
+
+
+MANAGERS = [
+    {"manager": "kubectl", "fieldsV1": {"f:spec": {"f:a": {}, 'k:{"name":"b"}': {".": {}}}}},
+    {"manager": "}],", "fieldsV1": {'f:"name":': {}}},
+]
+NESTED = {"managedFields": [{"manager": "mine"}], "name": "n"}
+META = {"name": "a", "resourceVersion": "7", "uid": "u"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "rest"),
+    [
+        pytest.param({"managedFields": MANAGERS, **META}, {"spec": {"a": [1]}}, id="usual"),
+        pytest.param({"managedFields": MANAGERS[1:], **META}, {}, id="texts like the end"),
+        pytest.param({"managedFields": [], **META}, {}, id="empty"),
+        pytest.param({"managedFields": None, **META, "x": [1]}, {}, id="null"),
+        pytest.param(META, {}, id="none"),
+        pytest.param(META, {"spec": NESTED}, id="none but in the spec"),
+        pytest.param(META, {"spec": {"a": [{"managedFields": []}], "name": "n"}}, id="in a list"),
+        pytest.param({"managedFields": 0, **META}, {"spec": NESTED}, id="a number"),
+        pytest.param({"managedFields": MANAGERS, **META}, {"spec": NESTED}, id="in both"),
+        pytest.param(
+            {"labels": {'x"managedFields': "y"}, "managedFields": MANAGERS, **META},
+            {},
+            id="a key that ends in the same",
+        ),
+        pytest.param(
+            {"managedFields": MANAGERS, "finalizers": ["f"], **META}, {}, id="a list between"
+        ),
+        pytest.param({**META, "managedFields": MANAGERS}, {"spec": NESTED}, id="at the end"),
+        pytest.param(
+            {"managedFields": [{"fieldsV1": {"f:x[y]": {}}}], **META}, {}, id="brackets in texts"
+        ),
+        pytest.param({"managedFields": [[1], [2]], **META}, {}, id="lists in the list"),
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_managed_fields_are_left_out_and_nothing_else(
+    metadata: Object, rest: Object, *, is_first: bool
+) -> None:
+    """However the server orders its fields, and whatever users write elsewhere."""
+    obj = {"metadata": metadata, **rest} if is_first else {**rest, "metadata": metadata}
+    left = {**obj, "metadata": {k: v for k, v in metadata.items() if k != "managedFields"}}
+    for separators in ((",", ":"), (", ", ": ")):
+        text = json.dumps(obj, separators=separators)
+        assert decoded_unmanaged(text.encode()) == left
+        event = f'{{"type":"ADDED","object":{text}}}'.encode()
+        assert decoded_unmanaged(event, "object") == {"type": "ADDED", "object": left}
+
+
+@given(
+    metadata=st.dictionaries(
+        st.sampled_from(["finalizers", "labels", "managedFields", "name", "x"]),
+        st.recursive(
+            st.sampled_from([0, None, "a", "}],", "[", '"managedFields":[', '],"name":"']),
+            lambda inner: st.one_of(
+                st.lists(inner, max_size=3),
+                st.dictionaries(
+                    st.sampled_from(["name", "managedFields", 'x"managedFields', "y"]), inner
+                ),
+            ),
+            max_leaves=8,
+        ),
+    )
+)
+def test_any_object_is_decoded_as_it_is_but_for_managed_fields(metadata: Object) -> None:
+    text = json.dumps({"metadata": metadata, "spec": metadata}, separators=(",", ":"))
+    rest = {k: v for k, v in metadata.items() if k != "managedFields"}
+    assert decoded_unmanaged(text.encode()) == {"metadata": rest, "spec": metadata}
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"7", b'{"metadata":{"managedFields":[],"name":"'])
+def test_what_is_no_object_is_refused_without_managed_fields_too(body: bytes) -> None:
+    with pytest.raises(Garbled):
+        decoded_unmanaged(body)
 
 
 @pytest.mark.parametrize(

@@ -69,10 +69,11 @@ class StreamConnection(Connection):
     def __init__(
         self,
         endpoint: Endpoint,
+        buffer: memoryview,
         opened: Callable[[Connection], None],
         closed: Callable[[Connection], None],
     ) -> None:
-        super().__init__(endpoint, opened, closed)
+        super().__init__(endpoint, buffer, opened, closed)
         self._is_streaming = False
         self._unread: list[bytes] = []
         self._unread_bytes = 0
