@@ -56,13 +56,13 @@ class WatchRetry:
     | other 5xx | resume; list after three in a minute | backoff |
     | an event that cannot be read; any other answer | list | backoff |
     | a list failed, 410 included | list | backoff, or as requested |
-    | nothing listens at the address | as above | backoff, at most 5 s |
+    | nothing listens at the address | as above | backoff, at most 1 s |
 
     The backoff is 0.8 s and doubles with each failure up to 30 s. Jitter adds up to the same time
     again. The backoff is reset by a success: an event, a bookmark, or a watch that lasted. A list
     alone is no success, because the watch after it may fail each time.
 
-    From the sixth ``Retry-After`` in a row the pause is at least the backoff, up to 5 s for 429,
+    From the sixth ``Retry-After`` in a row the pause is at least the backoff, up to 1 s for 429,
     because a proxy may send that header for a server that is down. A watch may list 20 times in a
     burst, then once in 5 s.
 

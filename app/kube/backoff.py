@@ -19,10 +19,10 @@ Jitter = Callable[[], float]
 """Returns a random number in [0, 1)."""
 
 
-MAX_DOWN_SECONDS = 5.0
+MAX_DOWN_SECONDS = 1.0
 """Longest pause before a server that is down is asked again, without jitter.
 
-To ask it costs nothing, and whatever has failed waits for it to be back."""
+A refused connection costs nothing, and every change waits until the server is noticed again."""
 
 
 def min_wait_seconds(error: Exception, failures: int, jitter: Jitter = random.random) -> float:

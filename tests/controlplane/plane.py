@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -60,6 +60,7 @@ class ControlPlane:
             if not given.
         users: users besides the administrator.
         apiserver_flags: more flags for kube-apiserver.
+        environment: more variables for all servers.
     """
 
     def __init__(
@@ -68,7 +69,9 @@ class ControlPlane:
         *,
         users: Iterable[User] = (),
         apiserver_flags: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        self._environment = {**RARE_COLLECTIONS, **(environment or {})}
         self._programs = binaries.find()
         self._temporary = folder is None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="controlplane."))
@@ -238,7 +241,7 @@ class ControlPlane:
 
     def _launch(self, name: str, *command: str | Path) -> None:
         log = self.folder / f"{name}.log"
-        self._running[name] = processes.launch(command, log, {**os.environ, **RARE_COLLECTIONS})
+        self._running[name] = processes.launch(command, log, {**os.environ, **self._environment})
 
     def _end(self, name: str, grace_seconds: float) -> None:
         process = self._running.pop(name, None)
