@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
@@ -47,19 +47,13 @@ def measure_outage(cluster: Cluster) -> dict[str, Any]:
         plane.start_apiserver()
         begun = audit.now(plane)
         asyncio.run(change_some(plane))
-        began = time.monotonic()
         for member in both:
             member.send(signal.SIGCONT)
-        back = {}
-        for member in both:
-            while not (
-                is_ready(member.probe_port)
-                and informers[member.component] <= watched(plane, member.user, begun)
-            ):
-                if time.monotonic() > began + PATIENCE_SECONDS:
-                    raise SystemExit(f"an informer of the {member.component} does not watch again")
-                time.sleep(0.1)
-            back[member.component] = time.monotonic() - began
+        began = time.monotonic()
+        back = seconds_until_ready(
+            both,
+            lambda each: informers[each.component] <= watched(plane, each.user, begun),
+        )
         # The process that leads afterwards first waits until the lease of the one before is over.
         while len([r for r in writes(plane, begun) if r.resource == MODEL_ROUTE.plural]) < (
             2 * CHANGED
@@ -89,16 +83,27 @@ def cold_start(plane: ControlPlane, both: Sequence[Member]) -> dict[str, float]:
     """Returns the seconds until each process is ready, if the API server has just started, too."""
     plane.stop_apiserver()
     plane.start_apiserver()
-    began = time.monotonic()
     for member in both:
         member.launch()
-    seconds: dict[str, float] = {}
-    while len(seconds) < len(both):
-        for member in both:
-            if member.component not in seconds and is_ready(member.probe_port):
+    return seconds_until_ready(both)
+
+
+def seconds_until_ready(
+    both: Sequence[Member], is_back: Callable[[Member], bool] = lambda _: True
+) -> dict[str, float]:
+    """Returns the seconds from now until each process is ready, by its component.
+
+    Args:
+        both: the processes.
+        is_back: what must hold besides.
+    """
+    began, seconds = time.monotonic(), dict[str, float]()
+    while waiting := [each for each in both if each.component not in seconds]:
+        for member in waiting:
+            if is_ready(member.probe_port) and is_back(member):
                 seconds[member.component] = time.monotonic() - began
         if time.monotonic() > began + PATIENCE_SECONDS:
-            raise SystemExit("a process is not ready")
+            raise SystemExit(f"not ready: {', '.join(each.component for each in waiting)}")
         time.sleep(0.1)
     return seconds
 
