@@ -91,7 +91,7 @@ def starts() -> list[Limit]:
             min(cpu for _, cpu, _ in found[process][sys.prefix]) / yardstick,
             most,
         )
-        for process, most in (("webhook --supervised", 3.5), ("controller", 3.0))
+        for process, most in (("webhook --supervised", 6.0), ("controller", 5.0))
     ]
 
 
