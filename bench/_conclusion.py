@@ -1,11 +1,28 @@
-"""How a benchmark ends."""
+"""The limits of a benchmark, and how it ends."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Limit(NamedTuple):
+    """A figure, and the most that it may be."""
+
+    name: str
+    value: float
+    most: float
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the figure is too large."""
+        return self.value > self.most
+
+    def __str__(self) -> str:
+        """Says all of it in a line."""
+        return f"{self.name}: {self.value:.2f}, at most {self.most:g}"
 
 
 def concluded(found: dict[str, Any], faults: list[str], path: Path | None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import subprocess
 import threading
@@ -13,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
+from bench._pods import can_be_a_pod, in_pod
 from bench._processes import cpu_seconds, free_port, is_ready
-from bench.memory import ACCOUNT, OWN_ROOT, RUN, can_be_a_pod
 from bench.ready import environment
 from tests import chart
 from tests.controlplane.plane import ControlPlane, User
@@ -56,7 +55,7 @@ class Member:
     def launch(self) -> None:
         """Starts it, and does not wait."""
         python = str(self._checkout / ".venv/bin/python")
-        command, variables = self._in_pod([python, "-m", "modelbooster", self.component])
+        command, variables = self._as_pod([python, "-m", "modelbooster", self.component])
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=self._checkout, env=variables, stdout=log, stderr=log
@@ -149,7 +148,7 @@ class Member:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.split(f"{field}:")[1].split()[0])
 
-    def _in_pod(self, command: list[str]) -> tuple[list[str], dict[str, str]]:
+    def _as_pod(self, command: list[str]) -> tuple[list[str], dict[str, str]]:
         """Returns the command that runs another one as in a pod, and its environment."""
         variables = environment(self._plane, self.component, self.probe_port)
         variables["MODELBOOSTER_LOG_LEVEL"] = "warning"
@@ -159,12 +158,4 @@ class Member:
             for name in ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
                 del variables[name]
             return command, variables
-        steps = (
-            f"mount -t tmpfs none {RUN}",
-            f"mkdir -p {ACCOUNT}",
-            f"cp {shlex.quote(str(self._plane.ca_file))} {ACCOUNT}/ca.crt",
-            f"printf %s {self.user.token} > {ACCOUNT}/token",
-            f"printf %s {chart.NAMESPACE} > {ACCOUNT}/namespace",
-            f"exec {shlex.join(command)}",
-        )
-        return [*OWN_ROOT, "sh", "-ec", " && ".join(steps)], variables
+        return in_pod(command, self._plane.ca_file, self.user.token, chart.NAMESPACE), variables

@@ -37,9 +37,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from bench._conclusion import concluded
+from bench._conclusion import Limit, concluded
 from bench._edits import measure_edits
 from bench._large_cluster import CALM_SECONDS, Cluster, cluster, make_sample, members, say, show
 from bench._livez import asked
@@ -58,26 +58,9 @@ FIRST = 250
 """The smallest fleet of S8."""
 
 STARTS = 3
-"""Of which S5 takes the median, with fewer than ``FEW`` ModelBoosters; else one is enough."""
+"""Starts of a fleet of fewer than ``FEW``; S5 takes their median. A larger fleet starts once."""
 
 FEW = 2000
-
-
-class Verdict(NamedTuple):
-    """A figure, and its limit."""
-
-    what: str
-    value: float
-    most: float
-
-    @property
-    def is_missed(self) -> bool:
-        """Whether the figure is over the limit."""
-        return self.value > self.most
-
-    def __str__(self) -> str:
-        """Says all of it in a line."""
-        return f"{self.what}: {self.value:.2f}, at most {self.most:g}"
 
 
 def measure_empty(cluster: Cluster) -> dict[str, float]:
@@ -181,46 +164,44 @@ def measure(checkout: Path, size: int, steps: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def verdicts(found: dict[str, Any], size: int, steps: Sequence[str]) -> Iterator[Verdict]:
+def verdicts(found: dict[str, Any], size: int, steps: Sequence[str]) -> Iterator[Limit]:
     """Yields what came of each limit."""
     starts = {start["size"]: start for start in found["starts"]}
     empty, last = found["empty"], starts.get(size, {})
     if "S5" in steps:
         tenth = starts[size // 10]
-        yield Verdict("S5 start, of that with a tenth", last["ready s"] / tenth["ready s"], 12.0)
-        yield Verdict(
-            "S5 writes", sum(sum(start["writes"].values()) for start in found["starts"]), 0
-        )
-        yield Verdict("S5 longest answer of /livez, ms", last["livez ms"], 250)
-        yield Verdict("S5 peak memory, of that at rest", last["peak"], 1.3)
+        yield Limit("S5 start, of that with a tenth", last["ready s"] / tenth["ready s"], 12.0)
+        yield Limit("S5 writes", sum(sum(start["writes"].values()) for start in found["starts"]), 0)
+        yield Limit("S5 longest answer of /livez, ms", last["livez ms"], 250)
+        yield Limit("S5 peak memory, of that at rest", last["peak"], 1.3)
     if "S6" in steps:
         grown = last["KiB"] - empty["controller KiB"]
-        yield Verdict("S6 controller, KiB each", grown / size, 8.0)
+        yield Limit("S6 controller, KiB each", grown / size, 8.0)
         grown = found["webhook"]["KiB"] - empty["webhook KiB"]
-        yield Verdict("S6 webhook, KiB each", grown / size, 2.5)
+        yield Limit("S6 webhook, KiB each", grown / size, 2.5)
     if "S7" in steps:
         few, many = (edits["p99 ms"] for edits in found["S7"])
-        yield Verdict(f"S7 p99 of an edit, of that with {SMALL}", many / few, 1.5)
+        yield Limit(f"S7 p99 of an edit, of that with {SMALL}", many / few, 1.5)
         missing = sum(edits["edits"] - edits["answered"] for edits in found["S7"])
-        yield Verdict("S7 edits without an answer", missing, 0)
+        yield Limit("S7 edits without an answer", missing, 0)
     if "S8" in steps:
         spent = [
             {"size": n, "cpu": (start["cpu s"] - empty["controller cpu s"]) / n}
             for n, start in starts.items()
             if n >= FIRST
         ]
-        yield Verdict("S8 slope of CPU time", slope(spent, "cpu"), 1.03)
+        yield Limit("S8 slope of CPU time", slope(spent, "cpu"), 1.03)
     if "S10" in steps:
         outage = found["S10"]
-        yield Verdict("S10 lists of an informer", outage["most lists"], 2)
+        yield Limit("S10 lists of an informer", outage["most lists"], 2)
         for name in ("controller", "webhook"):
             ratio = outage[f"{name} back s"] / outage[f"{name} cold s"]
-            yield Verdict(f"S10 {name} ready again, of a cold start", ratio, 1.5)
+            yield Limit(f"S10 {name} ready again, of a cold start", ratio, 1.5)
         # A route and a status for each edit, a route for each that was deleted, and an Event.
         written = ("patch modelroutes", "patch modelboosters/status", "create events")
         allowed = dict.fromkeys(written, 2 * CHANGED)
         more = Counter(outage["writes"]) - Counter(allowed)
-        yield Verdict("S10 writes for what did not change", sum(more.values()), 0)
+        yield Limit("S10 writes for what did not change", sum(more.values()), 0)
 
 
 def main() -> int:
@@ -238,7 +219,7 @@ def main() -> int:
         say(str(verdict))
     say(f"{os.cpu_count()} cores, {platform.machine()}; {time.monotonic() - began:.0f} s")
     return concluded(
-        found, [str(each) for each in found["verdicts"] if each.is_missed], chosen.json
+        found, [str(each) for each in found["verdicts"] if each.is_broken], chosen.json
     )
 
 

@@ -18,12 +18,10 @@ import asyncio
 import json
 import os
 import platform
-import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,13 +38,12 @@ from app.validation import Context
 from app.values.meta import Object, uid_of
 from bench._conclusion import concluded
 from bench._fleet import NAMESPACE, US, Fleet, cluster, player
+from bench._pods import can_be_a_pod, in_pod
 from controller.plan.desired import desired_state
 from tests.builders import booster_object
 from tests.controlplane.plane import ControlPlane
 
 PORT = 18998
-RUN = "/var/run"
-ACCOUNT = f"{RUN}/secrets/kubernetes.io/serviceaccount"
 CALM_SECONDS = 3
 """How long the process must be idle before memory is read."""
 
@@ -65,15 +62,6 @@ MOST_KIB_EACH = 8.0
 MOST_PEAK = 1.5
 """Limits: of an empty controller, of a ModelBooster with three children, and of the highest
 memory during a start against what it is after it."""
-
-OWN_ROOT = ("unshare", "--user", "--map-root-user", "--mount")
-
-
-def can_be_a_pod() -> bool:
-    """Whether a process can have its own files under /var/run on this machine."""
-    with suppress(OSError):
-        return subprocess.run([*OWN_ROOT, "mount", "-t", "tmpfs", "none", RUN]).returncode == 0
-    return False
 
 
 class Process:
@@ -106,15 +94,7 @@ class Process:
             server = urlsplit(self._plane.url)
             environment["KUBERNETES_SERVICE_HOST"] = server.hostname or ""
             environment["KUBERNETES_SERVICE_PORT"] = str(server.port)
-            steps = (
-                f"mount -t tmpfs none {RUN}",
-                f"mkdir -p {ACCOUNT}",
-                f"cp {shlex.quote(str(self._plane.ca_file))} {ACCOUNT}/ca.crt",
-                f"printf %s {US.token} > {ACCOUNT}/token",
-                f"printf %s {NAMESPACE} > {ACCOUNT}/namespace",
-                f"exec {shlex.join(command)}",
-            )
-            command = [*OWN_ROOT, "sh", "-ec", " && ".join(steps)]
+            command = in_pod(command, self._plane.ca_file, US.token, NAMESPACE)
         else:
             path = self._plane.folder / "bench.kubeconfig"
             environment["KUBECONFIG"] = str(self._plane.kubeconfig_for(US.token, path))

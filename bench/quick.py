@@ -26,34 +26,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench import at_once, creations
-from bench._conclusion import concluded
+from bench._conclusion import Limit, concluded
 from tests.controlplane import crds
 
 FLEET = 60
 CREATIONS, ROUNDS = 100, 3
 STARTS = 3
 LIBRARIES = "import cryptography.x509, httptools, orjson, prometheus_client, pydantic, uvloop"
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A figure, and the most that it may be."""
-
-    name: str
-    value: float
-    most: float
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether the figure is too large."""
-        return self.value > self.most
-
-    def __str__(self) -> str:
-        return f"{self.name:<64} {self.value:>6.2f}, at most {self.most:g}"
 
 
 def many_at_once() -> list[Limit]:

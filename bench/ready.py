@@ -28,6 +28,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench._conclusion import concluded
+from bench._pods import ACCOUNT, OWN_ROOT, RUN, can_be_a_pod
 from bench._processes import (
     children,
     cpu_seconds,
@@ -36,7 +37,6 @@ from bench._processes import (
     private_bytes,
     resident_bytes,
 )
-from bench.memory import ACCOUNT, OWN_ROOT, RUN, can_be_a_pod
 from tests import chart
 from tests.controlplane import crds
 from tests.controlplane.api import Refused

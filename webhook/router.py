@@ -16,7 +16,7 @@ from pydantic import BaseModel
 _rebuild = BaseModel.model_rebuild.__func__  # type: ignore[attr-defined]  # that of a classmethod
 
 
-def _rebuild_when_used(model: type[BaseModel], **given: Any) -> bool | None:
+def _rebuild_when_used(model: type[BaseModel], /, **given: Any) -> bool | None:
     """Does nothing for FastAPI, which asks three types to build at once, without arguments.
 
     pydantic names arguments when it builds a type that is used for the first time.
@@ -33,11 +33,11 @@ def _built_when_used() -> Iterator[None]:
     that exist already do not change.
     """
     BaseModel.model_config["defer_build"] = True
-    BaseModel.model_rebuild = classmethod(_rebuild_when_used)  # type: ignore
+    BaseModel.model_rebuild = classmethod(_rebuild_when_used)  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
-        BaseModel.model_rebuild = classmethod(_rebuild)  # type: ignore
+        BaseModel.model_rebuild = classmethod(_rebuild)  # type: ignore[assignment, method-assign]
         del BaseModel.model_config["defer_build"]
 
 

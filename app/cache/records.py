@@ -38,7 +38,7 @@ def always_whole(obj: Object) -> bool:
 
 
 class Record:
-    """One version of one object, of which a store keeps key, uid, version, index values and facts.
+    """One version of one object: its key, uid, version, index values and facts.
 
     Args:
         factory: restores the object.
@@ -66,6 +66,10 @@ class Record:
         self.facts = facts
         self.is_whole = is_whole
         self._factory = factory
+        self._hold(obj)
+
+    def _hold(self, obj: Object) -> None:
+        """Keeps what the facts do not have: nothing."""
 
     @property
     def object(self) -> Object:
@@ -100,16 +104,11 @@ class ObjectRecord(Record):
 
     __slots__ = ("_compressed", "_object")
 
-    def __init__(
-        self,
-        factory: RecordFactory,
-        obj: Object,
-        index_values: tuple[str, ...],
-        facts: Any,
-        is_whole: bool = True,
-    ) -> None:
-        super().__init__(factory, obj, index_values, facts, is_whole)
-        self._object: Object | None = obj
+    _object: Object | None
+    _compressed: bytes
+
+    def _hold(self, obj: Object) -> None:
+        self._object = obj
         self._compressed = b""
 
     @property

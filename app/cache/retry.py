@@ -142,11 +142,10 @@ class WatchRetry:
         return Retry(True, self._pause_after(error))
 
     def _pause_after(self, error: ApiError | Unreachable) -> float:
-        requested = error.retry_after_seconds if isinstance(error, ApiError) else None
-        if requested is None or not isinstance(error, ApiError):
+        if not isinstance(error, ApiError) or error.retry_after_seconds is None:
             return self._backoff(MAX_DOWN_SECONDS if isinstance(error, ServerDown) else self._max)
         self._requested_pauses += 1
-        pause = requested * (0.9 + 0.2 * self._jitter())
+        pause = error.retry_after_seconds * (0.9 + 0.2 * self._jitter())
         if self._requested_pauses <= _MAX_REQUESTED_PAUSES:
             return pause
         # A server that answers 429 is up. After a start it may prepare a large kind for a minute.

@@ -10,10 +10,10 @@ import orjson
 from app.kube.access import Credentials
 from app.kube.backoff import TokenBucket
 from app.kube.connection import Response
-from app.kube.objects import check_status, json_of, of_kind, path_of, path_to, stored_in
+from app.kube.objects import check_status, json_of, of_kind, path_of, path_to
 from app.kube.reader import Reader
 from app.kube.request import REQUEST_SECONDS, Request
-from app.kube.responses import warnings_in
+from app.kube.responses import decoded_unmanaged, warnings_in
 from app.kube.transport import Guard, Observe, Transport
 from app.values.meta import Object, Resource
 from app.version import VERSION
@@ -202,7 +202,8 @@ class Kube(Reader):
 
 def _stored(resource: Resource, response: Response) -> Object:
     """Returns the object that the API server stored."""
-    return of_kind(resource.kind, stored_in(response))
+    check_status(response)
+    return of_kind(resource.kind, decoded_unmanaged(response.body))
 
 
 @asynccontextmanager

@@ -81,17 +81,6 @@ def json_of(response: Response) -> Object:
     return decoded(response.body)
 
 
-def stored_in(response: Response) -> Object:
-    """Returns the object in a 2xx response to a write, without its ``managedFields``.
-
-    Raises:
-        ApiError: the response has another status.
-        Garbled: the body is not a JSON object.
-    """
-    check_status(response)
-    return decoded_unmanaged(response.body)
-
-
 def check_status(response: Response) -> None:
     """Returns if the status of a response is 2xx.
 

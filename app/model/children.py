@@ -18,6 +18,7 @@ from app.apis.kinds import (
     REVISION,
     WORKLOAD,
 )
+from app.model.digests import sorted_json
 from app.model.forms import BackendForm, Model, cached_fact
 from app.values.fields import Cause, FieldError, Path, SpecError
 from app.values.meta import Object, Resource
@@ -121,7 +122,7 @@ def check_size(draft: Draft) -> None:
     size = len(orjson.dumps(draft.spec))
     if size <= MAX_BYTES:  # the part that counts is not larger
         return
-    size = len(_text(_counted(draft.spec, _unstamped(draft))))
+    size = len(sorted_json(_counted(draft.spec, _unstamped(draft))))
     if size > MAX_BYTES:
         path = draft.backend.path if draft.backend else Path("spec")
         detail = f"the {draft.resource.kind} would have {size} bytes, at most {MAX_BYTES} fit"
@@ -196,11 +197,7 @@ def revision(spec: Any) -> str:
 
     The hash is a label of the child, so a field removed from the desired spec shows as drift.
     """
-    return hashlib.sha256(_text(spec)).hexdigest()[:16]
-
-
-def _text(spec: Any) -> bytes:
-    return orjson.dumps(spec, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(sorted_json(spec)).hexdigest()[:16]
 
 
 def _counted(spec: Object, unstamped: tuple[str, ...]) -> Object:

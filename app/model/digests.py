@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from typing import Any
@@ -13,15 +12,6 @@ _FLOAT = re.compile(rb"[:\[,]-?[0-9]+[.eE]")
 _DELETE = b"\x7f"
 # What the two encoders may write differently: a float, or a text like one, and one character. One
 # pattern for both would take four times as long.
-
-
-def content_digest(value: Any) -> bytes:
-    """Returns the SHA-256 of a value as JSON. It is not the same in every version of the program.
-
-    Args:
-        value: JSON as ``orjson`` reads it.
-    """
-    return hashlib.sha256(sorted_json(value)).digest()
 
 
 def sorted_json(value: Any) -> bytes:
@@ -39,7 +29,7 @@ def standard_json(value: Any) -> bytes:
         value: an object or a list.
     """
     try:
-        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        text = sorted_json(value)
     except orjson.JSONEncodeError:  # half of a character, or an integer of more than 64 bits
         text = b"\xff"
     if text.isascii() and _DELETE not in text and not _FLOAT.search(text):

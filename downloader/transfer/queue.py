@@ -1,10 +1,10 @@
 """Which thread fetches which segment.
 
-A thread takes the segments of its file, then those of a file that nobody has begun. A thread that
-fetches a file alone hashes each piece while it is in memory. Helpers fetch segments of files that
-others have begun: these are read again to be hashed. That pays where the network is the limit,
-because several connections bring more than one. Where the processors are the limit it only costs
-time, so helpers wait.
+A thread first takes the segments of its own file, and then a file that no other thread has begun.
+While it is the only one on a file, it hashes each piece in memory. After that it may help: it
+fetches segments of a file that another thread has begun. These must be read again for the hash.
+Help is faster where the network is the limit, because several connections bring more than one.
+Where the processors are the limit, it is slower, so such a thread waits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from downloader.transfer.task import FileTask, Segment
 
 
 class Queue:
-    """The segments that nobody has taken yet.
+    """The segments that no thread has taken yet.
 
     Args:
         tasks: the files that are missing.

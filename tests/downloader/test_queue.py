@@ -28,7 +28,7 @@ def taken(queue: Queue, own: FileTask | None = None) -> tuple[FileTask, Segment]
 
 
 def read(segment: Segment, part: float) -> None:
-    """Reads some pieces, each of which has a part of the bytes that were asked for."""
+    """Notes 20 reads, each of which got this part of the bytes that it asked for."""
     for _ in range(20):
         segment.has_read(int(part * 1000), 1000)
 

@@ -26,7 +26,7 @@ class Listed:
     def __init__(self) -> None:
         self.names: list[str] = []
         store = Store()
-        kube = Kube(Transport(Credentials(), "tests"))  # asks nobody
+        kube = Kube(Transport(Credentials(), "tests"))  # no request is sent
         self.informer = Informer(kube, MODEL_SERVING, store, self._changed)
         self.records = [store.record_for(serving(n)) for n in range(MANY)]
 

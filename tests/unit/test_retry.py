@@ -39,6 +39,15 @@ def works(retry: WatchRetry) -> None:
     retry.received()
 
 
+def watch_pauses(retry: WatchRetry, error: Unreachable, times: int) -> list[float]:
+    """Lets a watch fail some times in a row; returns the pauses."""
+    pauses = []
+    for _ in range(times):
+        retry.opening()
+        pauses.append(retry.after_watch(error).pause_seconds)
+    return pauses
+
+
 @pytest.mark.parametrize(
     ("error", "want"),
     [
@@ -87,22 +96,13 @@ def test_the_servers_own_pause_is_kept_after_any_number_of_crd_changes(
 
 def test_a_server_that_does_not_answer_is_asked_less_and_less(retry: WatchRetry) -> None:
     works(retry)
-    pauses = []
-    for _ in range(8):
-        retry.opening()
-        pauses.append(retry.after_watch(SILENT).pause_seconds)
-    assert pauses == [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30]
+    assert watch_pauses(retry, SILENT, 8) == [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30]
 
 
 def test_a_server_that_is_down_is_asked_soon_again(retry: WatchRetry) -> None:
     works(retry)
-    watches = []
-    for _ in range(5):
-        retry.opening()
-        watches.append(retry.after_watch(DOWN).pause_seconds)
-    lists = [retry.after_list(DOWN) for _ in range(3)]
-    assert watches == [0.8, 1, 1, 1, 1]
-    assert lists == [1, 1, 1]
+    assert watch_pauses(retry, DOWN, 5) == [0.8, 1, 1, 1, 1]
+    assert [retry.after_list(DOWN) for _ in range(3)] == [1, 1, 1]
 
 
 def test_a_server_that_is_back_and_prepares_a_large_kind_is_asked_soon_again(
