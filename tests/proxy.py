@@ -263,7 +263,7 @@ class Proxy:
         wanted = (verb, resource, subresource, code)
         return sum(
             number
-            for seen, number in self.counts.items()
+            for seen, number in tuple(self.counts.items())  # the thread of the proxy adds
             if all(want in (None, is_) for want, is_ in zip(wanted, seen, strict=True))
         )
 
