@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -34,6 +36,10 @@ MIB = 1024 * 1024
 
 DETECTION_SECONDS = 30.0
 """Interval between two detections of the installed kthena release."""
+
+MAX_BACKLOG_SECONDS = 3.0
+"""How long clients of a process that is started again wait for its informers. The API server gives
+up a TLS handshake after 10 s, and some of them are gone when the process has started."""
 
 _LOOK_SECONDS = 0.05
 """Interval between two looks whether admission is ready."""
@@ -108,15 +114,10 @@ class WebhookPart:
         """Gives the listening socket to the parent as soon as admission is ready."""
         if given is None:
             return
-        await self._until_ready(stopping)
+        await _until(self.ready, stopping)
         if not stopping.is_set():
             given.keep(listening)
             log.info("the port stays open from now on if this process dies")
-
-    async def _until_ready(self, stopping: asyncio.Event) -> None:
-        # No check has an event.
-        while any(check.fault() for check in self.ready) and not stopping.is_set():  # noqa: ASYNC110
-            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _serve(
         self, listening: socket.socket, given: Inheritance | None, stopping: asyncio.Event
@@ -124,7 +125,11 @@ class WebhookPart:
         settings = self._settings
         if given is not None and given.restarts:
             # The Service still names this pod: who connects now waits, and is not refused.
-            await self._until_ready(stopping)
+            certificate, informers = self.ready
+            await _until((certificate,), stopping)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MAX_BACKLOG_SECONDS):
+                    await _until((informers,), stopping)
         await serve_https(
             webhook_app(self._context, self._metrics),
             self._metrics,
@@ -185,3 +190,10 @@ class WebhookPart:
         self._options = replace(self._options, kthena_release=found.release)
         self._schema.installed_read(found)
         return found
+
+
+async def _until(checks: Iterable[ReadyCheck], stopping: asyncio.Event) -> None:
+    """Waits until nothing is missing, or the process is asked to end."""
+    # No check has an event.
+    while any(check.fault() for check in checks) and not stopping.is_set():  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_SECONDS)

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.apis.kinds import MODEL_ROUTE
 from app.values.meta import Resource
 from certs.pki import new_authority, new_leaf
 from tests.controlplane import processes
@@ -22,6 +23,7 @@ from tests.controlplane.plane import ControlPlane
 from tests.controlplane.ports import LOOPBACK, Port
 from tests.e2e.installation import eventually
 from tests.e2e.kubelet import serving_process
+from tests.proxy import Proxy, Rule, Silence
 from tests.world import Admin
 
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
@@ -69,10 +71,10 @@ def start(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Start]:
     """Starts a process as the administrator, its Lease and Secret in the test's namespace."""
     running: list[Running] = []
 
-    def start(command: str, **settings: object) -> Running:
+    def start(command: str, cluster: Path = kubeconfig, **settings: object) -> Running:
         log = tmp_path / f"{len(running)}.log"
         places = {"namespace": namespace, "namespaces": namespace}
-        made = Running(command, kubeconfig, log, **{**places, **settings})
+        made = Running(command, cluster, log, **{**places, **settings})
         running.append(made)
         return made
 
@@ -221,6 +223,31 @@ def test_supervised_webhook_is_started_again_and_refuses_nobody(
     assert "modelbooster_webhook_restarts_total 1.0" in text.splitlines()
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(60) == 0
+
+
+def test_webhook_that_is_started_again_does_not_wait_for_every_list(
+    proxy: Proxy, start: Start, certificate: Path, namespace: str
+) -> None:
+    """Who connects waits for 10 s at most, and a new process needs some of them to start."""
+    settings = _provided(certificate)
+    running = start("webhook --supervised", proxy.kubeconfig, **settings, drain_seconds=0)
+    eventually(lambda: "the port stays open" in running.log)
+    proxy.add(Rule(Silence(), verb="watch", resource=MODEL_ROUTE.plural, times=None))
+    context = ssl.create_default_context(cafile=str(certificate / "ca.crt"))
+
+    os.kill(serving_process(running.process.pid), signal.SIGKILL)
+    with httpx.Client(verify=context, trust_env=False, timeout=60) as client:
+        answer = client.post(
+            f"https://{LOOPBACK}:{settings['webhook_port']}/validate/modelbooster",
+            content=b"{}",
+            headers={"Content-Type": "application/json"},
+            extensions={"sni_hostname": f"model-booster-webhook.{namespace}.svc"},
+        )
+
+    assert answer.status_code == 400
+    ready = httpx.get(f"{running.url}/readyz", trust_env=False)
+    assert ready.status_code == 503
+    assert "still reading modelroutes" in ready.text
 
 
 def test_one_process_runs_webhook_and_controller(start: Start, certificate: Path) -> None:
