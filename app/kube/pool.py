@@ -16,7 +16,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from app.kube.connection import Connection, Endpoint, Response
-from app.kube.sockets import CONNECT_SECONDS, IDLE_SECONDS, connect_socket
+from app.kube.sockets import HANDSHAKE_SECONDS, IDLE_SECONDS, connect_socket
 from app.kube.streams.connection import StreamConnection
 
 READ_BYTES = 64 << 10
@@ -129,18 +129,26 @@ class ConnectionPool:
         parts = urlsplit(endpoint.server)
         host, has_tls = parts.hostname or "", parts.scheme == "https"
         sock = await connect_socket(host, parts.port or (443 if has_tls else 80))
+        is_taken = False
+
+        def protocol() -> StreamConnection:
+            nonlocal is_taken
+            is_taken = True
+            return StreamConnection(endpoint, self._buffer, self._open.add, self._note_closed)
+
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
                 _, connection = await loop.create_connection(
-                    lambda: StreamConnection(
-                        endpoint, self._buffer, self._open.add, self._note_closed
-                    ),
+                    protocol,
                     sock=sock,
                     ssl=endpoint.tls if has_tls else None,
                     server_hostname=endpoint.tls_name or host if has_tls else None,
                 )
         except BaseException:
-            sock.close()
+            # Once taken, the loop closes it. A TLS connection is shut down first, and meanwhile the
+            # next socket must not get its number.
+            if not is_taken:
+                sock.close()
             raise
         return connection
 

@@ -11,6 +11,9 @@ IDLE_SECONDS = 60
 CONNECT_SECONDS = 3.0
 """Limit of connecting, without TLS."""
 
+HANDSHAKE_SECONDS = 10.0
+"""Limit of a TLS handshake, as in client-go. A busy API server takes seconds for one."""
+
 _TCP_OPTIONS = (
     ("TCP_NODELAY", 1),
     ("TCP_KEEPIDLE", 30),

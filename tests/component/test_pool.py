@@ -260,6 +260,30 @@ async def test_a_cancelled_request_leaves_idle_connections_open() -> None:
         assert found.connections == 2
 
 
+async def test_a_request_cancelled_after_its_handshake_leaves_the_socket_to_the_loop(
+    tmp_path: Path,
+) -> None:
+    """The next socket gets the number of a closed one, even if the event loop still uses that."""
+    authority = Authority(tmp_path)
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(*authority.serving_pair("server", ["127.0.0.1"]))
+    trust = ssl.create_default_context(cafile=authority.ca_file)
+    silent = Peer([[]])
+    async with asyncio.timeout(60), peer([SHORT]) as (_, pool, plain):
+        server = await asyncio.start_server(silent.serve, "127.0.0.1", 0, ssl=serving)
+        port = server.sockets[0].getsockname()[1]
+        request = asyncio.create_task(
+            pool.send(Endpoint(f"https://127.0.0.1:{port}", trust, None), REQUEST)
+        )
+        while len(pool) == 0:  # noqa: ASYNC110  # the handshake is over, the request not sent
+            await asyncio.sleep(0)
+        request.cancel()
+        await asyncio.wait([request])
+
+        assert (await pool.send(plain, REQUEST)).body == b"ok"
+        server.close()
+
+
 async def test_another_authority_needs_a_new_connection() -> None:
     async with asyncio.timeout(60), peer([SHORT], [SHORT]) as (found, pool, endpoint):
         await pool.send(endpoint, REQUEST)

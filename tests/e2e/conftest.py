@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,20 @@ from tests.conftest import PROFILE, Kubectl, Ran
 from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import Installation
+
+
+LOG_BYTES = 20_000
+"""How much of the end of the pods' logs is shown with a failure."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Shows what the pods of a test that failed have written."""
+    report = yield
+    installed = getattr(item, "funcargs", {}).get("installation")
+    if report.failed and isinstance(installed, Installation):
+        report.sections.append(("logs of the pods", installed.kubelet.logs()[-LOG_BYTES:]))
+    return report
 
 
 @pytest.fixture(scope="session")
