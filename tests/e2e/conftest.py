@@ -12,13 +12,14 @@ from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import Installation
 
-
 LOG_BYTES = 20_000
 """How much of the end of the pods' logs is shown with a failure."""
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Shows what the pods of a test that failed have written."""
     report = yield
     installed = getattr(item, "funcargs", {}).get("installation")
