@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 from urllib.error import HTTPError
 from urllib.request import urlopen
+
+_LOOK_SECONDS = 0.01
 
 
 def free_port() -> int:
@@ -53,3 +58,48 @@ def cpu_seconds(pid: int) -> float:
     """
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+class Busy:
+    """Looks, a hundred times a second, whether a process works: whether a thread of it runs or
+    waits for a processor.
+
+    Use it as a context manager.
+
+    Args:
+        pid: the process.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._tasks = Path(f"/proc/{pid}/task")
+        self._looks: list[tuple[float, bool]] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def share(self, begin: float, end: float) -> float:
+        """Returns in which share of a time it worked.
+
+        Args:
+            begin: begin of the time, in seconds since 1970.
+            end: its end.
+        """
+        found = [works for at, works in self._looks if begin <= at <= end]
+        return sum(found) / len(found)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(_LOOK_SECONDS):
+            self._looks.append((time.time(), any(map(_works, self._tasks.iterdir()))))
+
+
+def _works(task: Path) -> bool:
+    with suppress(OSError):  # a thread that has ended
+        return (task / "stat").read_text().rpartition(")")[2].split()[0] == "R"
+    return False

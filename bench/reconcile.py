@@ -23,7 +23,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +90,20 @@ async def time_to_children(plane: ControlPlane, fleet: Fleet, rounds: int = 30) 
     }
 
 
-def children_spans(
-    plane: ControlPlane, names: set[str], *, since_first: bool = False
-) -> dict[str, float]:
-    """Returns seconds from the arrival of the create to the end of the last child's, by name.
+def children_spans(plane: ControlPlane, names: set[str]) -> dict[str, float]:
+    """Returns seconds from the arrival of the create to the end of the last child's, by name."""
+    begun, ended = children_times(plane, names)
+    return {name: (ended[name] - begun[name]).total_seconds() for name in names}
+
+
+def children_times(
+    plane: ControlPlane, names: set[str]
+) -> tuple[dict[str, datetime], dict[str, datetime]]:
+    """Returns when the creates arrived, and when the last children were answered, by name.
 
     Args:
         plane: whose log to read.
         names: the ModelBoosters.
-        since_first: whether to count from the first create of all.
     """
     begun: dict[str, datetime] = {}
     ended: dict[str, datetime] = {}
@@ -114,15 +119,11 @@ def children_spans(
         if ref.get("resource") in plural and is_first and owner in names:
             at = _time(event["stageTimestamp"])
             ended[owner] = max(at, ended.get(owner, at))
-    first = min(begun.values())
-    return {
-        name: (ended[name] - (first if since_first else begun[name])).total_seconds()
-        for name in names
-    }
+    return begun, ended
 
 
 def _time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
 
 
 async def fleet_cost(
