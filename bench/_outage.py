@@ -30,13 +30,26 @@ CHANGED = 5
 def measure_outage(cluster: Cluster) -> dict[str, Any]:
     """S10: the API server comes back after a minute."""
     plane, both = cluster.plane, members(cluster)
-    cold, informers = cold_start(plane, both), {}
+    informers: dict[str, set[str]] = {}
+
+    def is_following(member: Member) -> bool:
+        """Whether it has opened all its watches since ``begun``. The webhook is ready before."""
+        return informers[member.component] <= watched(plane, member.user, begun)
+
     for member in both:
-        member.stop()
         begun = audit.now(plane)
         member.start()
         member.wait_until_idle()
         informers[member.component] = watched(plane, member.user, begun)
+        member.stop()
+    plane.stop_apiserver()
+    plane.start_apiserver()
+    begun = audit.now(plane)
+    for member in both:
+        member.launch()
+    cold = seconds_until_ready(both, is_following)
+    for member in both:
+        member.wait_until_idle()
     with ExitStack() as kept:
         for member in both:
             kept.enter_context(member.kept_running())
@@ -50,10 +63,7 @@ def measure_outage(cluster: Cluster) -> dict[str, Any]:
         for member in both:
             member.send(signal.SIGCONT)
         began = time.monotonic()
-        back = seconds_until_ready(
-            both,
-            lambda each: informers[each.component] <= watched(plane, each.user, begun),
-        )
+        back = seconds_until_ready(both, is_following)
         # The process that leads afterwards first waits until the lease of the one before is over.
         while len([r for r in writes(plane, begun) if r.resource == MODEL_ROUTE.plural]) < (
             2 * CHANGED
@@ -79,28 +89,19 @@ def measure_outage(cluster: Cluster) -> dict[str, Any]:
     return found
 
 
-def cold_start(plane: ControlPlane, both: Sequence[Member]) -> dict[str, float]:
-    """Returns the seconds until each process is ready, if the API server has just started, too."""
-    plane.stop_apiserver()
-    plane.start_apiserver()
-    for member in both:
-        member.launch()
-    return seconds_until_ready(both)
-
-
 def seconds_until_ready(
-    both: Sequence[Member], is_back: Callable[[Member], bool] = lambda _: True
+    both: Sequence[Member], is_following: Callable[[Member], bool]
 ) -> dict[str, float]:
     """Returns the seconds from now until each process is ready, by its component.
 
     Args:
         both: the processes.
-        is_back: what must hold besides.
+        is_following: what must hold besides.
     """
     began, seconds = time.monotonic(), dict[str, float]()
     while waiting := [each for each in both if each.component not in seconds]:
         for member in waiting:
-            if is_ready(member.probe_port) and is_back(member):
+            if is_ready(member.probe_port) and is_following(member):
                 seconds[member.component] = time.monotonic() - began
         if time.monotonic() > began + PATIENCE_SECONDS:
             raise SystemExit(f"not ready: {', '.join(each.component for each in waiting)}")

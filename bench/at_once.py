@@ -2,7 +2,8 @@
 
 Each run starts the webhook and the controller of one checkout on a real API server, with both
 webhooks registered, creates a fleet at once, and plays kthena's serving controller. The two
-checkouts take turns. Printed are medians (least-most), and the median of the ratios of the pairs:
+checkouts take turns, and each is first in every other pair. Printed are medians (least-most), and
+the median of the ratios of the pairs:
 
 * S1: CPU time of the controller per ModelBooster, from create to Active.
 * S2: time from the first create to the answer for the last child, by the audit log. Meanwhile:
@@ -188,17 +189,17 @@ async def measure(checkouts: list[Path], pairs: int, size: int) -> list[list[Run
         port = free_port()
         register(plane, port)
         for turn in range(pairs):
-            found.append([])
-            for side, checkout in enumerate(checkouts):
+            found.append([{} for _ in checkouts])
+            sides = [*enumerate(checkouts)]
+            for side, checkout in sides[:: -1 if turn % 2 else 1]:
                 with running(plane, checkout, port) as parts:
                     async with connect(str(plane.kubeconfig)) as kube, player(kube):
                         fleet = Fleet(kube)
                         following = asyncio.create_task(fleet.follow())
-                        found[-1].append(
-                            await measured(plane, fleet, size, f"r{turn}s{side}", parts)
-                        )
+                        run = await measured(plane, fleet, size, f"r{turn}s{side}", parts)
+                        found[-1][side] = run
                         following.cancel()
-                    print(checkout, {k: round(v, 2) for k, v in found[-1][-1].items()}, flush=True)
+                    print(checkout, {k: round(v, 2) for k, v in run.items()}, flush=True)
                 clear(plane)
     return found
 

@@ -14,9 +14,9 @@ Requests are counted in the audit log. The steps, and their limits:
 * S8: CPU time of the controller from its start until all passes are over, less that of the empty
   process. The slope over the sizes from 250 on, of the logarithms, is at most 1.03.
 * S10: the API server is away for 60 s. Each informer lists at most twice, both processes are ready
-  again within 1.5 of a cold start beside an API server that has just started, too, and only what
-  was changed meanwhile is written. The changes are made when the API server is back and before the
-  processes go on: they are frozen until then.
+  and follow all kinds again within 1.5 of a cold start beside an API server that has just started,
+  too, and only what was changed meanwhile is written. The changes are made when the API server is
+  back and before the processes go on: they are frozen until then.
 
     python -m bench.large_fleet [--size 10000] [--steps S5 S6 S7 S8 S10] [--checkout DIR]
         [--json FILE]

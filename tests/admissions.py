@@ -10,12 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
 
-import httpx
-
 from app.apis.kinds import MODEL_BOOSTER
 from app.values.meta import Object
 from tests.builders import booster_object
-from tests.controlplane.api import Api, Refused
+from tests.controlplane.api import Api, NoAnswer, Refused
 from tests.world import Admin
 
 PER_SECOND = 20
@@ -119,7 +117,7 @@ class Admissions:
         begin = time.monotonic()
         try:
             fault = kind()
-        except (Refused, httpx.HTTPError) as exc:
+        except (Refused, NoAnswer) as exc:
             fault = f"{type(exc).__name__}: {exc}"
         self._done.append(Admission(begin, time.monotonic() - begin, fault))
 

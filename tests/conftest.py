@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -39,8 +40,11 @@ LEFT_BEHIND = (
 NOT_PUBLISHED = ("unexpected end of JSON input", "failed to fetch openapi schema")
 """kubectl's errors for an OpenAPI document that is not built yet, or of a group just removed."""
 
-LONG_IN_FULL = {"test_engines_words.py", "test_documents.py", "test_records.py"}
+LONG_IN_FULL = {"test_documents.py", "test_records.py"}
 """Files without slow tests that take long if all values are generated."""
+
+# Tests install many packages and run few of their modules, which Python compiles then.
+os.environ.setdefault("PIP_NO_COMPILE", "1")
 
 sizes.register_profiles()
 

@@ -12,7 +12,7 @@ import pytest
 
 from app.values.meta import Resource
 from tests.controlplane import clients
-from tests.controlplane.api import Api, Refused
+from tests.controlplane.api import Api, NoAnswer, Refused
 from tests.controlplane.plane import ControlPlane
 from tests.proxy import (
     Answer,
@@ -149,7 +149,7 @@ def test_a_reset(
     through: Admin, proxy: Proxy, fault: ResetBeforeCommit | ResetAfterCommit, *, stored: bool
 ) -> None:
     proxy.add(Rule(fault, verb="create"))
-    with pytest.raises(httpx.TransportError):
+    with pytest.raises(NoAnswer):
         through.create(CONFIG_MAP, config_map("a"))
     assert (through.get(CONFIG_MAP, "a") is not None) == stored
     assert proxy.count(verb="create", code=0) == 1

@@ -14,10 +14,8 @@ from secrets import token_hex
 from types import TracebackType
 from typing import Self
 
-import httpx
-
 from tests.controlplane import binaries, processes
-from tests.controlplane.api import Api, Refused
+from tests.controlplane.api import Api, NoAnswer, Refused
 from tests.controlplane.credentials import Authority, new_key, write_kubeconfig
 from tests.controlplane.ports import LOOPBACK, Port
 
@@ -254,7 +252,7 @@ class ControlPlane:
             try:
                 if ready():
                     return
-            except (Refused, httpx.TransportError):
+            except (Refused, NoAnswer):
                 pass
             for other, process in self._running.items():
                 if process.poll() is not None:

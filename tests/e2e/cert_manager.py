@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-import httpx
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -24,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from app.values.meta import Object, Resource
 from certs.objects import MUTATING, SECRET, VALIDATING
 from certs.pki import SigningKey, own_certificate, private_key
-from tests.controlplane.api import Api, Refused
+from tests.controlplane.api import Api, NoAnswer, Refused
 from tests.controlplane.crds import FOLDER
 from tests.world import Admin
 
@@ -90,7 +89,7 @@ class CertManager:
                     self._issue(certificate)
                 for resource in (VALIDATING, MUTATING):
                     self._inject(resource)
-            except (Refused, httpx.TransportError):
+            except (Refused, NoAnswer):
                 continue  # somebody was quicker
 
     def _issue(self, certificate: Object) -> None:

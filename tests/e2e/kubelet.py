@@ -23,7 +23,7 @@ import httpx
 
 from app.values.meta import Object, is_terminating
 from tests.controlplane import processes
-from tests.controlplane.api import Api, Refused
+from tests.controlplane.api import Api, NoAnswer, Refused
 from tests.controlplane.ports import LOOPBACK, Port
 from tests.e2e.volumes import SecretVolume, secret_volumes
 
@@ -99,7 +99,7 @@ class Kubelet:
             while not self._stopping.wait(LOOK_SECONDS):
                 try:
                     self._look()
-                except (Refused, httpx.TransportError):
+                except (Refused, NoAnswer):
                     continue  # the API server is away, or somebody was quicker
         finally:
             for pod in self._pods.values():

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import threading
 
-import httpx
-
 from app.values.meta import Object, Resource, is_terminating
-from tests.controlplane.api import MERGE_PATCH, Api, Refused
+from tests.controlplane.api import MERGE_PATCH, Api, NoAnswer, Refused
 
 NAME = "fake-0"
 NODE = Resource("", "v1", "nodes", "Node", namespaced=False)
@@ -54,7 +52,7 @@ class FakeNode(threading.Thread):
             try:
                 for pod in self._api.request("GET", "/api/v1/pods", params=params)["items"]:
                     self._look_after(pod)
-            except (Refused, httpx.TransportError):
+            except (Refused, NoAnswer):
                 continue  # somebody was quicker
 
     def _look_after(self, pod: Object) -> None:

@@ -10,12 +10,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
-
 from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_SERVING, SELECTOR, WORKLOAD
 from app.values.meta import Object, Resource, is_terminating, uid_of
 from tests.builders import backend, booster_object, policy
-from tests.controlplane.api import JSON_PATCH, Refused
+from tests.controlplane.api import JSON_PATCH, NoAnswer, Refused
 from tests.world import NeverSo, World
 
 CHANGES_PER_SECOND = 3.0
@@ -27,7 +25,7 @@ HANDS_PER_SECOND = 1.0
 POPULATION = 20
 NAMES = tuple(f"m{n}" for n in range(POPULATION + POPULATION // 2))
 
-Trouble = (Refused, httpx.HTTPError, NeverSo)
+Trouble = (Refused, NoAnswer, NeverSo)
 """Errors of a request that meets a fault or a deleted object; the next change follows."""
 
 
