@@ -69,7 +69,8 @@ class ControlPlane:
         apiserver_flags: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._environment = {**RARE_COLLECTIONS, **(environment or {})}
+        self.environment = {**RARE_COLLECTIONS, **(environment or {})}
+        """More variables for the servers that are started from now on."""
         self._programs = binaries.find()
         self._temporary = folder is None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="controlplane."))
@@ -239,7 +240,7 @@ class ControlPlane:
 
     def _launch(self, name: str, *command: str | Path) -> None:
         log = self.folder / f"{name}.log"
-        self._running[name] = processes.launch(command, log, {**os.environ, **self._environment})
+        self._running[name] = processes.launch(command, log, {**os.environ, **self.environment})
 
     def _end(self, name: str, grace_seconds: float) -> None:
         process = self._running.pop(name, None)
