@@ -17,8 +17,8 @@ CLI_PAGE := docs/cli.md
 GENERATED := $(CRD) $(VALIDATION) $(CATALOG) $(CATALOG_INDEX) $(CLI_PAGE) charts/model-booster/README.md docs/install.md charts/model-booster/files deploy
 CODE := app webhook controller certs modelbooster downloader tests tools setup.py $(wildcard bench)
 # Test processes at a time. In test and test-all each starts a control plane of its own (0.5 GB) and
-# waits for it, or for the network, half of the time, so there are more of them than cores.
-WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 6 ? cores + 2 : 8)))
+# waits for it most of the time, so there is one more of them than cores.
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 7 ? cores + 1 : 8)))
 UNIT_WORKERS ?= 2
 PYTEST_ARGS ?=
 PYTEST := $(PYTHON) -m pytest

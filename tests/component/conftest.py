@@ -17,9 +17,6 @@ from tests.controlplane.plane import ControlPlane
 from tests.played_pods import PlayedNode, played_node
 from tests.world import Admin
 
-MANY_OBJECTS = 100_000
-"""A file that leaves so many objects behind is worth the search for those that are unused."""
-
 
 @pytest.fixture
 def node(admin: Admin, tmp_path: Path) -> Iterator[PlayedNode]:
@@ -36,30 +33,20 @@ async def served(kubeconfig: Path, namespace: str) -> AsyncIterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_garbage_of_other_files() -> Iterator[None]:
-    """Frees handshakes after each file, see ``abandoned_handshakes``, and ended controllers.
-
-    A controller excludes all objects from garbage collections when it has synced. So what is
-    unused then stays: some 5 MB for each controller that ran in this process.
-    """
-    before = gc.get_freeze_count()
+def no_handshakes_of_other_files() -> Iterator[None]:
+    """Frees them after each file, see ``abandoned_handshakes``."""
     yield
-    has_grown = gc.get_freeze_count() > before + MANY_OBJECTS
-    if has_grown:
-        gc.unfreeze()
-    _free_garbage()
-    if has_grown:
-        gc.freeze()
+    _free_handshakes()
 
 
 @pytest.fixture
 def abandoned_handshakes() -> Iterator[None]:
     """Frees what asyncio does not close: a connection in a handshake when its server closed."""
     yield
-    _free_garbage()
+    _free_handshakes()
 
 
-def _free_garbage() -> None:
+def _free_handshakes() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()

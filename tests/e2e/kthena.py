@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from app.values.meta import Object
 from tests.controlplane.api import MERGE_PATCH, Api, Refused
@@ -62,7 +62,8 @@ def run_pods(api: Api, namespace: str, name: str) -> None:
                 path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}/status"
                 ready = [{"type": "Ready", "status": "True"}]
                 body = {"status": {"phase": "Running", "conditions": ready}}
-                api.request("PATCH", path, body, content_type=STRATEGIC)
+                with suppress(Refused):  # the Deployment has just deleted it
+                    api.request("PATCH", path, body, content_type=STRATEGIC)
         found = api.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
         status = found.get("status", {})
         observed = status.get("observedGeneration") == found["metadata"]["generation"]
