@@ -7,7 +7,7 @@ from typing import Any
 
 from app.values.fields import Path
 from app.values.meta import Object
-from app.values.untyped import as_dict
+from app.values.untyped import as_dict, as_list
 
 _INDEX = re.compile(r"\[([0-9]+)\]")
 _BACKENDS = "spec.backends["
@@ -30,7 +30,7 @@ def is_unchanged(path: Path, new: Object, old: Object) -> bool:
         return _values(new, text) == _values(old, text)
     backends = {
         str(as_dict(backend).get("name")): backend
-        for backend in as_dict(old.get("spec")).get("backends") or ()
+        for backend in as_list(as_dict(old.get("spec")).get("backends"))
     }
     backend = new["spec"]["backends"][int(match[1])]
     before = backends.get(str(backend.get("name")))

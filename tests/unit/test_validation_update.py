@@ -383,3 +383,15 @@ def test_removed_policy_level_is_reported() -> None:
     assert text == (
         "the autoscaling policies of the backend level are deleted; replicas stay as they are"
     )
+
+
+@pytest.mark.parametrize(
+    "backends", [7, "all", True, {"name": "b"}, [7], [["b"]], None], ids=lambda value: str(value)
+)
+def test_an_old_object_of_any_form_makes_no_fault_known(backends: Any) -> None:
+    """The API server sends the old object as it was stored, maybe with another definition."""
+    new = booster_object("m", backend("b", workers=[worker(config={"no-such-flag": 1})]))
+    old = booster_object("m", backend("b"))
+    old["spec"]["backends"] = backends
+    [path] = _faults(new, old)
+    assert path.startswith(f"{AT}.workers[0].config")
