@@ -146,13 +146,13 @@ async def measured(
     await asyncio.sleep(CALM_SECONDS)
     names = [f"{prefix}f{n}" for n in range(size)]
     begun = await asyncio.to_thread(audit.now, plane)
-    busy = [cpu_seconds(pid) for pid in servers(plane)]
+    servers_before = sum(cpu_seconds(pid) for pid in servers(plane))
     before = controller.cpu_seconds, webhook.cpu_seconds
     began = time.monotonic()
     with Busy(plane.process_id("kube-apiserver")) as api_server:
         await until_served(fleet, [booster_object(name) for name in names])
     seconds = time.monotonic() - began
-    servers_seconds = sum(cpu_seconds(pid) for pid in servers(plane)) - sum(busy)
+    servers_seconds = sum(cpu_seconds(pid) for pid in servers(plane)) - servers_before
     await asyncio.sleep(CALM_SECONDS)
     after = controller.cpu_seconds, webhook.cpu_seconds
     counts = await asyncio.to_thread(counted, plane, begun)

@@ -91,6 +91,13 @@ def pytest_terminal_summary(
             terminalreporter.line(line)
 
 
+def collect_quietly() -> None:
+    """Frees garbage without a warning of sockets in it, see ``abandoned_handshakes``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def no_controllers_of_other_files() -> Iterator[None]:
     """Frees what the controllers of a file leave, 5 MB each.
@@ -102,9 +109,7 @@ def no_controllers_of_other_files() -> Iterator[None]:
     yield
     if gc.get_freeze_count() != before:
         gc.unfreeze()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)  # see ``abandoned_handshakes``
-            gc.collect()
+        collect_quietly()
         gc.freeze()
 
 

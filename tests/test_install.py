@@ -72,7 +72,6 @@ def test_newer_releases_do_not_change_the_installation(
     run(python, "-m", "pip", "install", "--quiet", "--upgrade", pip, where=checkout)
     environment = {
         "PIP_INDEX_URL": index.url,
-        "PIP_NO_COMPILE": "1",  # nothing of it is run
         "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1"))),
     }
     # The index does offer something newer, of every kind of requirement.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import pytest
 
 from app.apis.kinds import Profile
 from tests.component.running import running
-from tests.conftest import PROFILE
+from tests.conftest import PROFILE, collect_quietly
 from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane
 from tests.played_pods import PlayedNode, played_node
@@ -36,20 +34,14 @@ async def served(kubeconfig: Path, namespace: str) -> AsyncIterator[None]:
 def no_handshakes_of_other_files() -> Iterator[None]:
     """Frees them after each file, see ``abandoned_handshakes``."""
     yield
-    _free_handshakes()
+    collect_quietly()
 
 
 @pytest.fixture
 def abandoned_handshakes() -> Iterator[None]:
     """Frees what asyncio does not close: a connection in a handshake when its server closed."""
     yield
-    _free_handshakes()
-
-
-def _free_handshakes() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    collect_quietly()
 
 
 @pytest.fixture(

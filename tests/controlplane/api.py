@@ -92,7 +92,8 @@ class Api:
     def close(self) -> None:
         """Closes the connections."""
         self._pool.close()
-        self.client.close()
+        if "client" in vars(self):  # it was used
+            self.client.close()
 
     def __enter__(self) -> Self:
         return self

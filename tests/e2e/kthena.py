@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from http import HTTPStatus
 
 from app.values.meta import Object
 from tests.controlplane.api import MERGE_PATCH, Api, Refused
@@ -62,8 +63,11 @@ def run_pods(api: Api, namespace: str, name: str) -> None:
                 path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}/status"
                 ready = [{"type": "Ready", "status": "True"}]
                 body = {"status": {"phase": "Running", "conditions": ready}}
-                with suppress(Refused):  # the Deployment has just deleted it
+                try:
                     api.request("PATCH", path, body, content_type=STRATEGIC)
+                except Refused as exc:
+                    if exc.status != HTTPStatus.NOT_FOUND:  # the Deployment has just deleted it
+                        raise
         found = api.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
         status = found.get("status", {})
         observed = status.get("observedGeneration") == found["metadata"]["generation"]

@@ -176,20 +176,24 @@ def _provided(folder: Path) -> dict[str, object]:
     }
 
 
-def test_provided_certificate_is_served(start: Start, certificate: Path, namespace: str) -> None:
-
-    settings = _provided(certificate)
-    running = start("webhook", **settings, drain_seconds=0)
-    running.until_ready()
+def _answer(certificate: Path, settings: dict[str, object], namespace: str) -> httpx.Response:
+    """Sends the webhook something that is no review; returns its answer."""
     context = ssl.create_default_context(cafile=str(certificate / "ca.crt"))
-
-    with httpx.Client(verify=context, trust_env=False) as client:
-        answer = client.post(
+    with httpx.Client(verify=context, trust_env=False, timeout=60) as client:
+        return client.post(
             f"https://{LOOPBACK}:{settings['webhook_port']}/validate/modelbooster",
             content=b"{}",
             headers={"Content-Type": "application/json"},
             extensions={"sni_hostname": f"model-booster-webhook.{namespace}.svc"},
         )
+
+
+def test_provided_certificate_is_served(start: Start, certificate: Path, namespace: str) -> None:
+    settings = _provided(certificate)
+    running = start("webhook", **settings, drain_seconds=0)
+    running.until_ready()
+
+    answer = _answer(certificate, settings, namespace)
 
     assert answer.status_code == 400
     assert "AdmissionReview" in answer.text
@@ -206,14 +210,9 @@ def test_supervised_webhook_is_started_again_and_refuses_nobody(
     eventually(lambda: "the port stays open" in running.log)
     first = serving_process(running.process.pid)
     assert first != running.process.pid
-    url = f"https://{LOOPBACK}:{settings['webhook_port']}/validate/modelbooster"
-    context = ssl.create_default_context(cafile=str(certificate / "ca.crt"))
 
     os.kill(first, signal.SIGKILL)
-    with httpx.Client(verify=context, trust_env=False, timeout=60) as client:
-        sni = {"sni_hostname": f"model-booster-webhook.{namespace}.svc"}
-        headers = {"Content-Type": "application/json"}
-        answer = client.post(url, content=b"{}", headers=headers, extensions=sni)
+    answer = _answer(certificate, settings, namespace)
 
     assert answer.status_code == 400
     assert "AdmissionReview" in answer.text
@@ -233,16 +232,9 @@ def test_webhook_that_is_started_again_does_not_wait_for_every_list(
     running = start("webhook --supervised", proxy.kubeconfig, **settings, drain_seconds=0)
     eventually(lambda: "the port stays open" in running.log)
     proxy.add(Rule(Silence(), verb="watch", resource=MODEL_ROUTE.plural, times=None))
-    context = ssl.create_default_context(cafile=str(certificate / "ca.crt"))
 
     os.kill(serving_process(running.process.pid), signal.SIGKILL)
-    with httpx.Client(verify=context, trust_env=False, timeout=60) as client:
-        answer = client.post(
-            f"https://{LOOPBACK}:{settings['webhook_port']}/validate/modelbooster",
-            content=b"{}",
-            headers={"Content-Type": "application/json"},
-            extensions={"sni_hostname": f"model-booster-webhook.{namespace}.svc"},
-        )
+    answer = _answer(certificate, settings, namespace)
 
     assert answer.status_code == 400
     ready = httpx.get(f"{running.url}/readyz", trust_env=False)
