@@ -21,31 +21,32 @@ class Argument(NamedTuple):
     """One entry of a worker's ``config``.
 
     Args:
-        worker: the worker.
+        worker_path: the path of the worker.
         key: the key in ``config``, as the user wrote it.
+        value: the value in ``config``.
         text: the value as one word.
     """
 
-    worker: WorkerForm
+    worker_path: Path
     key: str
+    value: Any
     text: str
 
     @property
     def path(self) -> Path:
         """The path of the entry."""
-        return self.worker.path.child("config", self.key)
-
-    @property
-    def value(self) -> Any:
-        """The value in ``config``."""
-        return self.worker.config[self.key]
+        return self.worker_path.child("config", self.key)
 
 
 class Arguments:
     """A worker's arguments by the first name of their flags (``max-model-len``).
 
+    A worker keeps this as a fact. So this does not keep the worker: only a garbage collection would
+    free the two, with all that the user wrote.
+
     Args:
-        worker: the worker.
+        worker_path: the path of the worker.
+        config: its ``config``.
         first_names: the first name of a flag by each of its other names.
         keys: the key in ``config`` of each flag; of a flag whose parts are set one by one, the
             first of them.
@@ -53,17 +54,19 @@ class Arguments:
         faults: what is wrong with the entries, in the order of their keys.
     """
 
-    __slots__ = ("_first_names", "_keys", "_worker", "faults", "words")
+    __slots__ = ("_config", "_first_names", "_keys", "_worker_path", "faults", "words")
 
     def __init__(
         self,
-        worker: WorkerForm,
+        worker_path: Path,
+        config: Mapping[str, Any],
         first_names: Mapping[str, str],
         keys: Mapping[str, str],
         words: list[str],
         faults: list[Fault],
     ) -> None:
-        self._worker = worker
+        self._worker_path = worker_path
+        self._config = config
         self._keys = keys
         self._first_names = first_names
         self.words = words
@@ -86,8 +89,8 @@ class Arguments:
         key = self._keys.get(name) or self._key(name)
         if key is None or "." in key:
             return None
-        value = self._worker.config[key]
-        return None if value is None else Argument(self._worker, key, argument_text(value))
+        value = self._config[key]
+        return None if value is None else self._argument(key, value)
 
     def parts(self, name: str) -> dict[str, Argument]:
         """Returns the arguments that set parts of a flag's value, by the names of the parts.
@@ -97,11 +100,14 @@ class Arguments:
         if "." not in (self._key(name) or ""):
             return {}
         found = {}
-        for key, value in self._worker.config.items():
+        for key, value in self._config.items():
             flag, dot, part = key.partition(".")
             if dot and flag.replace("_", "-") == name and value is not None:
-                found[part] = Argument(self._worker, key, argument_text(value))
+                found[part] = self._argument(key, value)
         return found
+
+    def _argument(self, key: str, value: Any) -> Argument:
+        return Argument(self._worker_path, key, value, argument_text(value))
 
     def _key(self, name: str) -> str | None:
         """Returns the key of a flag, whichever of its names is given: they differ by release."""
@@ -130,7 +136,7 @@ def arguments(worker: WorkerForm) -> Arguments:
         raise _first_fault(worker)
     if "\0" in text or "\0" in "".join(words):
         raise _first_fault(worker)
-    return Arguments(worker, of.table.first_names, keys, words, faults)
+    return Arguments(worker.path, config, of.table.first_names, keys, words, faults)
 
 
 def _first_fault(worker: WorkerForm) -> SpecError:

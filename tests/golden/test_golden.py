@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+
 import pytest
 
 from app.apis.kinds import Profile
@@ -37,3 +40,25 @@ def test_webhook_accepts_every_case(case: str) -> None:
         context = Context(options=Options(), profile=profile, lookup=None)
         faults = [str(fault.path) for fault in validate(booster(case), context).faults]
         assert faults == UNROUTED.get((case, profile), [])
+
+
+@pytest.fixture
+def no_collections() -> Iterator[None]:
+    """Garbage is searched for only where the test says so."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collections")
+@pytest.mark.parametrize("case", CASES)
+def test_a_verdict_leaves_nothing_for_the_garbage_collector(case: str) -> None:
+    """Of large objects it would keep many in memory, until a collection frees them."""
+    obj = booster(case)
+    validate(obj, Context())  # what is cached for all reviews stays
+    gc.collect()
+
+    validate(obj, Context(), old=obj)
+
+    assert gc.collect() == 0
