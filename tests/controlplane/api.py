@@ -20,6 +20,7 @@ from app.values.meta import Object
 APPLY = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 SECONDS = 30
 """How long an answer may take."""
@@ -114,6 +115,7 @@ class Api:
         *,
         content_type: str = "application/json",
         params: dict[str, str] | None = None,
+        accept: str = "*/*",
     ) -> Object:
         """Sends one request and returns the object in the response.
 
@@ -121,12 +123,15 @@ class Api:
             Refused: the response is an error.
             NoAnswer: there is no response.
         """
+        headers = {**self._headers, "Accept": accept}
+        if body is not None:
+            headers["Content-Type"] = content_type
         try:
             response = self._pool.urlopen(
                 method,
                 f"{path}?{urlencode(params)}" if params else path,
                 None if body is None else json.dumps(body).encode(),
-                self._headers if body is None else {**self._headers, "Content-Type": content_type},
+                headers,
             )
         except HTTPError as exc:
             raise NoAnswer(f"{method} {path}: {exc}") from exc

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from http import HTTPStatus
 from pathlib import Path
 
 import yaml
 
 from app.apis.crd import model_booster_crd
 from app.values.meta import Object, Resource
-from tests.controlplane.api import APPLY, Api
+from tests.controlplane.api import APPLY, TABLE, Api, Refused
 
 CRD = Resource(
     "apiextensions.k8s.io",
@@ -46,17 +47,26 @@ def kthena_booster(release: str) -> Object:
 def install(api: Api, definitions: Iterable[Object]) -> None:
     """Installs CRDs and waits until the server serves their kinds.
 
+    Where another definition of a kind is replaced, the server still applies its schema for a
+    moment. This waits until the columns of a table are those of the new one, so it is enough if
+    the columns differ.
+
     Raises:
         TimeoutError: the server does not serve them.
     """
-    names = []
+    waiting = {}
     for definition in definitions:
         name = definition["metadata"]["name"]
         params = {"fieldManager": "tests", "force": "true"}
-        api.request("PATCH", CRD.path(None, name), definition, content_type=APPLY, params=params)
-        names.append(name)
+        waiting[name] = api.request(
+            "PATCH", CRD.path(None, name), definition, content_type=APPLY, params=params
+        )
     deadline = time.monotonic() + ESTABLISHED_SECONDS
-    while waiting := [name for name in names if not _is_established(api, name)]:
+    while waiting := {
+        name: definition
+        for name, definition in waiting.items()
+        if not (_is_established(api, name) and _is_served(api, definition["spec"]))
+    }:
         if time.monotonic() > deadline:
             raise TimeoutError(f"not established: {', '.join(waiting)}")
         time.sleep(0.03)
@@ -66,3 +76,21 @@ def _is_established(api: Api, name: str) -> bool:
     conditions = api.request("GET", CRD.path(None, name)).get("status", {}).get("conditions")
     # null, for a moment, after the CRD was applied
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions or ())
+
+
+def _is_served(api: Api, spec: Object) -> bool:
+    """Whether the columns of every served version are those of the definition."""
+    for version in spec["versions"]:
+        if version["served"]:
+            path = f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}"
+            try:
+                table = api.request("GET", path, params={"limit": "1"}, accept=TABLE)
+            except Refused as exc:
+                if exc.status != HTTPStatus.NOT_FOUND:
+                    raise
+                return False
+            columns = version.get("additionalPrinterColumns") or [{"name": "Age"}]
+            expected = ["Name", *(c["name"] for c in columns)]
+            if [c["name"] for c in table["columnDefinitions"]] != expected:
+                return False
+    return True
