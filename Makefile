@@ -16,9 +16,10 @@ CATALOG_INDEX := app/catalog/index.json
 CLI_PAGE := docs/cli.md
 GENERATED := $(CRD) $(VALIDATION) $(CATALOG) $(CATALOG_INDEX) $(CLI_PAGE) charts/model-booster/README.md docs/install.md charts/model-booster/files deploy
 CODE := app webhook controller certs modelbooster downloader tests tools setup.py $(wildcard bench)
-# Test processes at a time. In test and test-all each starts a control plane of its own (0.5 GB) and
-# waits for it most of the time, so there is one more of them than cores.
-WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 7 ? cores + 1 : 8)))
+# Test processes at a time. In test and test-all each starts a control plane of its own and often waits
+# for it, so there are two more of them than cores, if each has 4 GB of memory (up to 3 GB are used).
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); memory=$$(($$(getconf _PHYS_PAGES) * $$(getconf PAGESIZE) >> 32)); \
+  most=$$((cores < 6 ? cores + 2 : 8)); echo $$((memory < 2 ? 2 : memory < most ? memory : most)))
 UNIT_WORKERS ?= 2
 PYTEST_ARGS ?=
 PYTEST := $(PYTHON) -m pytest

@@ -11,10 +11,11 @@ the median of the ratios of the pairs:
   processor; ``servers``, which share of the processors the API server and etcd had.
 * S4: CPU time of the webhook per creation: both webhooks, and its informers.
 
-    python -m bench.at_once --base CHECKOUT [--pairs 5] [--fleet 500] [--json FILE]
+    python -m bench.at_once --base CHECKOUT [--bare] [--pairs 5] [--fleet 500] [--json FILE]
 
-CHECKOUT has its own environment in .venv. Without one, only this checkout is measured. Ends with 1
-if a ratio is above its target.
+CHECKOUT has its own environment in .venv. Without one, only this checkout is measured. With
+``--bare`` each pair has a third run: this controller beside a webhook without logic, whose S4 is
+the least that the same requests and events cost. Ends with 1 if a ratio is above its target.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.apis.kinds import CHILDREN, MODEL_BOOSTER
 from app.kube import connect
@@ -60,10 +61,18 @@ CALM_SECONDS = 2.0
 Run = dict[str, float]
 
 
+class Side(NamedTuple):
+    """What takes turns: a checkout, and the program that is its webhook."""
+
+    name: str
+    checkout: Path
+    webhook: str = "modelbooster"
+
+
 class Part:
     """The webhook or the controller of a checkout."""
 
-    def __init__(self, plane: ControlPlane, checkout: Path, name: str, webhook_port: int) -> None:
+    def __init__(self, plane: ControlPlane, side: Side, name: str, webhook_port: int) -> None:
         self._probe_port = free_port()
         variables = environment(plane, name, self._probe_port)
         if name == "webhook":
@@ -75,10 +84,11 @@ class Part:
         )
         for pod in ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
             del variables[pod]
+        program = side.webhook if name == "webhook" else "modelbooster"
         self._log = plane.folder / f"{name}.log"
         self._process = subprocess.Popen(
-            [checkout / ".venv/bin/python", "-m", "modelbooster", name],
-            cwd=checkout,
+            [side.checkout / ".venv/bin/python", "-m", program, name],
+            cwd=side.checkout,
             env=variables,
             stderr=self._log.open("wb"),
         )
@@ -120,8 +130,8 @@ def register(plane: ControlPlane, port: int) -> None:
 
 
 @contextmanager
-def running(plane: ControlPlane, checkout: Path, port: int) -> Iterator[tuple[Part, Part]]:
-    parts = [Part(plane, checkout, name, port) for name in ("webhook", "controller")]
+def running(plane: ControlPlane, side: Side, port: int) -> Iterator[tuple[Part, Part]]:
+    parts = [Part(plane, side, name, port) for name in ("webhook", "controller")]
     try:
         for part in parts:
             part.wait()
@@ -182,24 +192,24 @@ def clear(plane: ControlPlane) -> None:
             plane.api.request("DELETE", resource.path(NAMESPACE))
 
 
-async def measure(checkouts: list[Path], pairs: int, size: int) -> list[list[Run]]:
-    """Returns the figures of each run, by pair and checkout."""
+async def measure(sides: list[Side], pairs: int, size: int) -> list[list[Run]]:
+    """Returns the figures of each run, by pair and side."""
     found: list[list[Run]] = []
     with cluster() as plane:
         port = free_port()
         register(plane, port)
         for turn in range(pairs):
-            found.append([{} for _ in checkouts])
-            sides = [*enumerate(checkouts)]
-            for side, checkout in sides[:: -1 if turn % 2 else 1]:
-                with running(plane, checkout, port) as parts:
+            found.append([{} for _ in sides])
+            turns = [*enumerate(sides)]
+            for number, side in turns[:: -1 if turn % 2 else 1]:
+                with running(plane, side, port) as parts:
                     async with connect(str(plane.kubeconfig)) as kube, player(kube):
                         fleet = Fleet(kube)
                         following = asyncio.create_task(fleet.follow())
-                        run = await measured(plane, fleet, size, f"r{turn}s{side}", parts)
-                        found[-1][side] = run
+                        run = await measured(plane, fleet, size, f"r{turn}s{number}", parts)
+                        found[-1][number] = run
                         following.cancel()
-                    print(checkout, {k: round(v, 2) for k, v in run.items()}, flush=True)
+                    print(side.name, {k: round(v, 2) for k, v in run.items()}, flush=True)
                 clear(plane)
     return found
 
@@ -211,16 +221,22 @@ def shown(values: list[float]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--base", type=Path, help="the other checkout")
+    parser.add_argument("--bare", action="store_true", help="a webhook without logic, too")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--fleet", type=int, default=500)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
-    checkouts = [*([chosen.base.absolute()] if chosen.base else []), HERE]
-    found = asyncio.run(measure(checkouts, chosen.pairs, chosen.fleet))
+    sides = [Side("this", HERE)]
+    if chosen.base:
+        sides.insert(0, Side(str(chosen.base), chosen.base.absolute()))
+    if chosen.bare:
+        sides.append(Side("bare", HERE, "bench._bare"))
+    found = asyncio.run(measure(sides, chosen.pairs, chosen.fleet))
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"{'':8} {'  '.join(side.name for side in sides)}")
     faults = []
     for what in ("S1", "S2", "S4", "busy", "seconds", "servers", "writes", "reads"):
-        line = "  ".join(shown([pair[n][what] for pair in found]) for n, _ in enumerate(checkouts))
+        line = "  ".join(shown([pair[n][what] for pair in found]) for n, _ in enumerate(sides))
         if chosen.base and what in TARGETS:
             ratios = [pair[1][what] / pair[0][what] for pair in found]
             line += f"  ratio {shown(ratios)}, target {TARGETS[what]}"
@@ -228,7 +244,7 @@ def main() -> int:
             if statistics.median(ratios) > TARGETS[what] and not (what == "S2" and is_busy):
                 faults.append(f"{what}: {statistics.median(ratios):.2f} of {chosen.base}")
         print(f"{what:8} {line}")
-    results: dict[str, Any] = {"checkouts": [str(c) for c in checkouts], "pairs": found}
+    results: dict[str, Any] = {"sides": [side.name for side in sides], "pairs": found}
     return concluded(results, faults, chosen.json)
 
 

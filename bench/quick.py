@@ -40,7 +40,7 @@ LIBRARIES = "import cryptography.x509, httptools, orjson, prometheus_client, pyd
 
 def many_at_once() -> list[Limit]:
     """S1: what the controller asks and uses for each ModelBooster."""
-    [[run]] = asyncio.run(at_once.measure([at_once.HERE], 1, FLEET))
+    [[run]] = asyncio.run(at_once.measure([at_once.Side("this", at_once.HERE)], 1, FLEET))
     servers_ms = 1000 * run["servers"] * run["seconds"] * (os.cpu_count() or 1) / FLEET
     return [
         Limit("S1 writes of the controller per ModelBooster", run["writes"], 5.1),

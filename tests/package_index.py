@@ -1,7 +1,6 @@
-"""A package index on loopback that has a newer release of everything than the real one.
+"""Package indexes on loopback, with the pages of the real one.
 
-Each page is the real index's page with one more link: a wheel of version 9999.0, which this server
-builds. All other files stay where they are, so pip takes them from its own cache.
+Files stay where they are, so pip takes them from its own cache.
 """
 
 from __future__ import annotations
@@ -15,22 +14,42 @@ import subprocess
 import sys
 import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
 import httpx
+import pytest
+from packaging.tags import sys_tags
 
 NEWER = "9999.0"
-"""The version that this index adds to every package."""
+"""The version that ``NewerIndex`` adds to every package."""
 
 _HEAD = re.compile(r"<head[^>]*>", re.IGNORECASE)
+_LINK = re.compile(r"<a\b[^>]*>([^<]*)</a>", re.IGNORECASE)
 _SECONDS = 60
 
 
-class NewerIndex:
-    """Serves the index, as a context manager."""
+@contextmanager
+def used_by_pip(index: UsableIndex) -> Iterator[None]:
+    """Lets pip use an index, in this process and in those that it starts."""
+    without_proxy = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIP_INDEX_URL", index.url)
+        patch.setenv("NO_PROXY", without_proxy)
+        yield
+
+
+class UsableIndex:
+    """Serves, as a context manager, what this interpreter can use of the real index.
+
+    pip spends nine tenths of an installation with links to wheels for other systems: the pages of
+    34 packages have 58,000 links. Those wheels are left out, so that it installs the same.
+    """
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -66,13 +85,15 @@ class NewerIndex:
         address = f"{self._real}/{name}/"
         answer = self._client.get(address, headers={"accept": "text/html"})
         answer.raise_for_status()
-        file = f"{name.replace('-', '_')}-{NEWER}-py3-none-any.whl"
-        digest = hashlib.sha256(_wheel(name)).hexdigest()
-        link = f'<a href="{self.url}/../wheels/{name}/{file}#sha256={digest}">{file}</a>'
         # Relative links of the page are relative to the real address.
         base = f'<base href="{escape(address)}">'
         page = _HEAD.sub(lambda head: head[0] + base, answer.text, count=1)
-        return page.replace("</body>", f"{link}</body>").encode()
+        page = _LINK.sub(lambda link: link[0] if _is_usable(link[1].strip()) else "", page)
+        return page.replace("</body>", f"{self._links(name)}</body>").encode()
+
+    def _links(self, name: str) -> str:
+        """Returns further links of a package's page."""
+        return ""
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         index = self
@@ -98,6 +119,34 @@ class NewerIndex:
                 pass
 
         return Handler
+
+
+class NewerIndex(UsableIndex):
+    """The same, with a newer release of everything: a wheel of ``NEWER``, which it builds."""
+
+    def _links(self, name: str) -> str:
+        file = f"{name.replace('-', '_')}-{NEWER}-py3-none-any.whl"
+        digest = hashlib.sha256(_wheel(name)).hexdigest()
+        return f'<a href="{self.url}/../wheels/{name}/{file}#sha256={digest}">{file}</a>'
+
+
+@cache
+def _tags() -> frozenset[tuple[str, str, str]]:
+    return frozenset((tag.interpreter, tag.abi, tag.platform) for tag in sys_tags())
+
+
+def _is_usable(file: str) -> bool:
+    """Whether this interpreter could install a file: an sdist, or a wheel for it."""
+    name, _, kind = file.rpartition(".")
+    if kind != "whl" or name.count("-") < 4:
+        return True
+    *_, pythons, abis, platforms = name.split("-")
+    return any(
+        (python, abi, platform) in _tags()
+        for platform in platforms.split(".")
+        for abi in abis.split(".")
+        for python in pythons.split(".")
+    )
 
 
 def _wheel(name: str) -> bytes:

@@ -28,7 +28,7 @@ SARIF_SCHEMA = ("@microsoft/jest-sarif@1.0.0-beta.0", "package/lib/schemas/sarif
 FAULT = "minReplicas cannot be greater than maxReplicas"
 ANNOTATION = "::error file=models/faulty.yaml,line=10,col=7,"
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.usefixtures("package_index"), pytest.mark.timeout(600)]
 
 
 def run(

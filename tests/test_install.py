@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from packaging.utils import canonicalize_name
 
 from tests.checkout import copy_project, locked
-from tests.package_index import NEWER, NewerIndex
+from tests.package_index import NEWER, NewerIndex, used_by_pip
 
 ROOT = Path(__file__).parents[1]
 LOCK = "requirements-dev.txt"
@@ -35,15 +34,8 @@ def checkout(tmp_path: Path) -> Path:
     return copy_project(folder, "Makefile", LOCK)
 
 
-def run(*command: str | Path, where: Path, environment: Mapping[str, str] | None = None) -> str:
-    done = subprocess.run(
-        command,
-        cwd=where,
-        env={**os.environ, **(environment or {})},
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+def run(*command: str | Path, where: Path) -> str:
+    done = subprocess.run(command, cwd=where, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -70,17 +62,14 @@ def test_newer_releases_do_not_change_the_installation(
     python = checkout / "venv/bin/python"
     run(sys.executable, "-m", "venv", "venv", where=checkout)
     run(python, "-m", "pip", "install", "--quiet", "--upgrade", pip, where=checkout)
-    environment = {
-        "PIP_INDEX_URL": index.url,
-        "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1"))),
-    }
-    # The index does offer something newer, of every kind of requirement.
-    for wanted in ("orjson", "httpx[socks]"):
-        offer = ("install", "--dry-run", "--no-deps", "--ignore-installed", wanted)
-        told = run(python, "-m", "pip", *offer, where=checkout, environment=environment)
-        assert f"{wanted.partition('[')[0]}-{NEWER}" in told
+    with used_by_pip(index):
+        # The index does offer something newer, of every kind of requirement.
+        for wanted in ("orjson", "httpx[socks]"):
+            offer = ("install", "--dry-run", "--no-deps", "--ignore-installed", wanted)
+            told = run(python, "-m", "pip", *offer, where=checkout)
+            assert f"{wanted.partition('[')[0]}-{NEWER}" in told
 
-    run("make", "install", "VENV=venv", where=checkout, environment=environment)
+        run("make", "install", "VENV=venv", where=checkout)
 
     assert installed(python, checkout) == locked(LOCK)
     assert set(locked(LOCK)) <= index.asked

@@ -20,7 +20,7 @@ VALID = "is valid\n"
 PIPX, UV = "pipx==1.18.4", "uv==0.13.8"
 SDIST = "from setuptools.build_meta import build_sdist; build_sdist('dist')"
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
+pytestmark = [pytest.mark.usefixtures("package_index"), pytest.mark.timeout(600), pytest.mark.slow]
 
 
 def run(*command: str | Path, where: Path, **environment: str) -> str:

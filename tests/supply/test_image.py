@@ -23,7 +23,7 @@ PLUGIN = {
 }
 """A credential plugin of a kubeconfig; its argument is a file with the credential."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.usefixtures("package_index"), pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ LOCKS = {"operator": "requirements.txt", "downloader": "requirements-downloader.
 """The lock file of each image."""
 
 # The first test installs two environments.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.usefixtures("package_index"), pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def make(target: str) -> subprocess.CompletedProcess[str]:

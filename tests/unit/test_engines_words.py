@@ -22,8 +22,8 @@ TABLES = [table(engine, release) for engine in ENGINES for release in releases(e
 AT_A_TIME = 20
 FEW = max(1, settings().max_examples // 20)
 """Values for each flag of each table: 1 in ``make test-unit``, otherwise 5."""
-MANY = settings().max_examples if IN_FULL else FEW
-"""Values for each flag that no older table of its engine has: 100 in ``make test-all``."""
+MANY = settings().max_examples // 4 if IN_FULL else FEW
+"""Values for each flag that no older table of its engine has: 25 in ``make test-all``."""
 
 
 def _batches(flags_of: Callable[[Table], list[Flag]]) -> list[Any]:
