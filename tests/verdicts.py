@@ -75,11 +75,17 @@ def said(fault: FieldError) -> Said:
 
 def without_value(message: str) -> str:
     """Returns a message without the value, in the words of newer servers."""
-    message = message.replace("map[string]interface {}", "")  # Go's form of an object, up to 1.30
+    message = _without_go_types(message)
     # Up to 1.31.
     message = re.sub(r"may not be longer than (\d+)$", r"may not be more than \1 bytes", message)
+    message = re.sub(r"(?s)^(Unsupported value: ).*?: (?=supported values: )", r"\1", message)
     value = r'"(\\.|[^"\\])*"|[^" ]+'
-    return re.sub(rf"^(Invalid|Unsupported) value: ({value}): ", r"\1 value: ", message)
+    return re.sub(rf"^Invalid value: ({value}): ", "Invalid value: ", message)
+
+
+def _without_go_types(message: str) -> str:
+    """Up to 1.30 the server prints objects and lists as Go does."""
+    return re.sub(r"(?:map\[string\]|\[\])interface \{\}", "", message)
 
 
 _REFUSED_BY_RULE = re.compile(
@@ -93,7 +99,7 @@ def in_default_words(printed: str) -> str:
     Up to 1.30 the server prints an object as Go does, and null as a text. Of a value that breaks a
     CEL rule, 1.34 prints the type, and 1.37 the value, or nothing if that is no scalar.
     """
-    text = printed.replace("map[string]interface {}", "")
+    text = _without_go_types(printed)
     text = text.replace('value: "null": some', "value: null: some")
 
     def with_type(match: re.Match[str]) -> str:
