@@ -78,6 +78,8 @@ def without_value(message: str) -> str:
     message = _without_go_types(message)
     # Up to 1.31.
     message = re.sub(r"may not be longer than (\d+)$", r"may not be more than \1 bytes", message)
+    # 1.37, of an integer with a format.
+    message = re.sub(r'of type int(?:32|64): "float64"$', 'of type integer: "number"', message)
     message = re.sub(r"(?s)^(Unsupported value: ).*?: (?=supported values: )", r"\1", message)
     value = r'"(\\.|[^"\\])*"|[^" ]+'
     return re.sub(rf"^Invalid value: ({value}): ", "Invalid value: ", message)

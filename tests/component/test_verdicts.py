@@ -44,6 +44,7 @@ HIDES_RULES = frozenset(
 @example(obj=booster_object("m", backends=[backend(), None, backend()]))
 @example(obj=booster_object("m", backend(workers=[worker(resources={"limits": {"cpu": 2.5}})])))
 @example(obj=booster_object("m", backend(minReplicas=1, routeWeight=101)))
+@example(obj=booster_object("m", backend(workers=[worker()], replicas=2**63)))
 @example(obj=booster_object("m", backend(workers=[worker(type=[])])))
 @example(obj=booster_object("m", backend(workers=[worker(type={"a b": ["c: d"]})])))
 def test_server_and_types_are_of_one_mind(plane: ControlPlane, obj: Object) -> None:
