@@ -15,7 +15,7 @@ import gc
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from typing import Any
 from app.errors import NotFound
 from app.kube import ApiDocument, Event, Kube
 from app.kube.access import Credentials
+from app.kube.connection import Response
 from app.kube.objects import event_from_line
 from app.kube.transport import Transport
 from app.metrics import Metrics
@@ -84,9 +85,7 @@ class Fed(Kube):
         """Yields nothing, because every child has our label."""
         return "1"
 
-    async def _write(
-        self, method: str, path: str, body: Object | Sequence[Object], *more: Any
-    ) -> Object:
+    async def _send(self, method: str, path: str, *rest: Any) -> Response:
         self.writes += 1
         raise NotFound(404, "NotFound", f"{method} {path}: nothing is written here")
 
