@@ -13,37 +13,30 @@ import asyncio
 from collections.abc import Callable, Sequence
 from unittest.mock import patch
 
-import orjson
-
-from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_ROUTE
+from app.cache.informer import Informer
 from app.kube import Kube
 from app.metrics import Metrics
-from app.values.meta import Object, Resource
+from app.validation import Context
+from app.values.meta import Object
 from modelbooster.cli.entry import run
 from modelbooster.parts import webhook
-from modelbooster.parts.lookup_cache import LookupCache
-from webhook.body import decode_review
-from webhook.reply import Reply
-from webhook.request import Application, Message, Receive, Send, send_reply
+from modelbooster.parts.lookup_cache import WITH_SPEC, LookupCache
+from webhook.endpoint import Endpoint
 
 WATCH_SECONDS = 300
 
-_JSON = ((b"content-type", b"application/json"),)
 
-
-async def allow(scope: Message, receive: Receive, send: Send) -> None:
+def allow(review: Object) -> Object:
     """Allows whatever a review asks for."""
-    request = decode_review((await receive())["body"])["request"]
-    answer = {
+    return {
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
-        "response": {"uid": request["uid"], "allowed": True},
+        "response": {"uid": review["request"]["uid"], "allowed": True},
     }
-    await send_reply(Reply(200, _JSON, orjson.dumps(answer)), send)
 
 
-def bare_app(*_: object) -> Application:
-    return allow
+def bare_app(_context: Callable[[], Context], metrics: Metrics) -> Endpoint:
+    return Endpoint(allow, metrics)
 
 
 class Followed(LookupCache):
@@ -61,15 +54,13 @@ class Followed(LookupCache):
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for resource in (MODEL_BOOSTER, *CHILDREN):
-                group.create_task(self._follow(resource))
+            for informer in self._informers:
+                group.create_task(self._follow(informer))
 
-    async def _follow(self, resource: Resource) -> None:
-        only_metadata = resource not in (MODEL_BOOSTER, MODEL_ROUTE)
+    async def _follow(self, informer: Informer) -> None:
+        resource, only_metadata = informer.resource, informer.resource not in WITH_SPEC
         version = await self._kube.each(resource, id, only_metadata=only_metadata)
-        for informer in self._informers:
-            if informer.resource is resource:
-                informer.synced.set()
+        informer.synced.set()
         while True:
             async for event in self._kube.watch(
                 resource,
@@ -81,5 +72,6 @@ class Followed(LookupCache):
 
 
 if __name__ == "__main__":
+    # Everything else is the real program, so that only the logic makes the difference.
     with patch.multiple(webhook, webhook_app=bare_app, LookupCache=Followed):
         run()

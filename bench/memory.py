@@ -71,9 +71,9 @@ MOST_BASE_MIB = 90
 MOST_KEPT_MIB = 24
 MOST_KIB_EACH = 8.0
 MOST_PEAK = 1.5
-"""Limits: of an empty controller, of what stays of the work on many ModelBoosters at once whatever
-their number, of a ModelBooster with three children, and of the highest memory during a start
-against what it is after it."""
+"""Limits: of an empty controller, of the fixed part that stays after work on many ModelBoosters at
+once, of a ModelBooster with three children, and of the highest memory during a start against what
+it is after it."""
 
 
 class Process:
@@ -300,13 +300,11 @@ def broken(found: dict[str, Any]) -> list[str]:
     faults = []
     if found["credentials"] == "as in a pod" and found["empty MiB"] > MOST_BASE_MIB:
         faults.append(f"{found['empty MiB']:.0f} MiB with nothing to do")
-    nothing, *filled = found["rows"]
-    for row in filled:
-        more = row["MiB"] - nothing["MiB"]
-        most = MOST_KEPT_MIB + MOST_KIB_EACH * row["N"] / 1024
-        if more > most:
-            faults.append(f"{more:.1f} MiB more for {row['N']} ModelBoosters, {most:.1f} at most")
-    for row in found["rows"]:
+    for number, row in enumerate(found["rows"]):
+        # The first fleet leaves the fixed part too.
+        fixed = 1024 * MOST_KEPT_MIB / row["N"] if number == 1 else 0
+        if row.get("KiB each", 0) > MOST_KIB_EACH + fixed:
+            faults.append(f"{row['KiB each']:.1f} KiB for each ModelBooster of {row['N']}")
         if row["peak / steady"] > MOST_PEAK:
             faults.append(f"{row['peak / steady']:.2f} times as much while {row['N']} are listed")
         if row["pods"]:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# SGLang 0.5.23: an empty value in a file given by --config is the text "None", not the default. With
-# `served-model-name:` the server answers to the name None only; with `api-key:` the key is None.
+# SGLang 0.5.23: an empty value in a file given by --config is the text "None", not the default: the flags
+# made of `served-model-name:` and `api-key:` name a model and a key called None, without a message.
 # Seen: from the file: ['--served-model-name', 'None', '--api-key', 'None']
 set -euo pipefail
 export PIP_ROOT_USER_ACTION=ignore

@@ -116,7 +116,7 @@ def no_controllers_of_other_files() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def package_index() -> Iterator[None]:
-    """For tests that install packages: pip takes a fifth of the time."""
+    """For tests that install packages, see ``UsableIndex``."""
     with UsableIndex() as index, used_by_pip(index):
         yield
 

@@ -31,7 +31,7 @@ MAX_SYNC_SECONDS = 10.0
 MAX_SILENCE_SECONDS = 400.0
 """An informer that receives nothing for this time is stale; no watch lasts longer."""
 
-_WITH_SPEC = (MODEL_BOOSTER, MODEL_ROUTE)
+WITH_SPEC = (MODEL_BOOSTER, MODEL_ROUTE)
 """The kinds whose specs have names that rules compare."""
 
 
@@ -79,7 +79,7 @@ class LookupCache:
                         lambda old, new: None,
                         namespace=namespace,
                         shape=read_booster if is_booster else lambda child: child,
-                        only_metadata=resource not in _WITH_SPEC,
+                        only_metadata=resource not in WITH_SPEC,
                         count=metrics.count_informer,
                     )
                 )

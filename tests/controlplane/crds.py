@@ -80,17 +80,25 @@ def _is_established(api: Api, name: str) -> bool:
 
 def _is_served(api: Api, spec: Object) -> bool:
     """Whether the columns of every served version are those of the definition."""
-    for version in spec["versions"]:
-        if version["served"]:
-            path = f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}"
-            try:
-                table = api.request("GET", path, params={"limit": "1"}, accept=TABLE)
-            except Refused as exc:
-                if exc.status != HTTPStatus.NOT_FOUND:
-                    raise
-                return False
-            columns = version.get("additionalPrinterColumns") or [{"name": "Age"}]
-            expected = ["Name", *(c["name"] for c in columns)]
-            if [c["name"] for c in table["columnDefinitions"]] != expected:
-                return False
-    return True
+    return all(
+        _shown_columns(api, spec, version["name"]) == _columns(version)
+        for version in spec["versions"]
+        if version["served"]
+    )
+
+
+def _columns(version: Object) -> list[str]:
+    own = version.get("additionalPrinterColumns") or [{"name": "Age"}]
+    return ["Name", *(column["name"] for column in own)]
+
+
+def _shown_columns(api: Api, spec: Object, version: str) -> list[str]:
+    """Returns the columns of a table that the server sends; none if it has no such kind yet."""
+    path = f"/apis/{spec['group']}/{version}/{spec['names']['plural']}"
+    try:
+        table = api.request("GET", path, params={"limit": "1"}, accept=TABLE)
+    except Refused as exc:
+        if exc.status != HTTPStatus.NOT_FOUND:
+            raise
+        return []
+    return [column["name"] for column in table["columnDefinitions"]]
