@@ -114,7 +114,7 @@ class Workers:
         if isinstance(error, InvalidSpec):  # only an edit helps
             log.info("refused: %s", error.message)
         later = self._resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
-        self._queue.add_after(key, later if wait is None else wait, low_priority=wait is None)
+        self._queue.schedule(key, later if wait is None else wait, low_priority=wait is None)
 
     def _count(self, result: Result) -> None:
         label = "success" if result.requeue_after_seconds is None else "requeue_after"

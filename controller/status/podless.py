@@ -47,12 +47,20 @@ def advice(namespace: str) -> str:
 
 
 def _should_have_pods(serving: Object) -> bool:
-    """Whether replicas are wanted whose pods would have the labels that we watch."""
+    """Whether replicas are wanted and missing whose pods would have the labels that we watch."""
     spec = as_dict(serving.get("spec"))
-    if is_terminating(serving) or not spec.get("replicas"):
+    replicas = spec.get("replicas")
+    if is_terminating(serving) or not replicas or _has_available(serving, replicas):
         return False
     roles = as_dict(spec.get("template")).get("roles")
     return isinstance(roles, list) and all(map(_has_our_labels, roles))
+
+
+def _has_available(serving: Object, replicas: Any) -> bool:
+    """Whether the serving controller reports all replicas available, so that there are pods."""
+    status = as_dict(serving.get("status"))
+    seen, generation = status.get("observedGeneration"), serving["metadata"].get("generation")
+    return bool(seen == generation and status.get("availableReplicas") == replicas)
 
 
 def _has_our_labels(role: Any) -> bool:

@@ -170,6 +170,21 @@ OURS = templated(serving(Progressing=True), **{MANAGED_BY: "x", MODEL_UID: "u"})
             [],
             id="being deleted",
         ),
+        pytest.param(
+            {**OURS, "status": {**OURS["status"], "availableReplicas": 2}}, [], [], id="available"
+        ),
+        pytest.param(
+            {**OURS, "status": {**OURS["status"], "availableReplicas": 1}},
+            [],
+            ["m-b1"],
+            id="one of two available",
+        ),
+        pytest.param(
+            {**OURS, "status": {"observedGeneration": 2, "availableReplicas": 2}},
+            [],
+            ["m-b1"],
+            id="available, but for an older generation",
+        ),
         pytest.param(templated(serving()), [], [], id="pods without our labels"),
         pytest.param(serving(), [], [], id="no template"),
     ],

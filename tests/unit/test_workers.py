@@ -60,3 +60,22 @@ async def test_a_deleted_booster_has_no_delayed_key() -> None:
     queue.add(key)
     await Workers(queue, reconcile, Metrics(), 36000).run(1)
     assert queue.delayed == 0
+
+
+async def test_the_last_pass_decides_when_the_next_one_is_due() -> None:
+    queue, key, last = WorkQueue(), Key("ns", "m"), Key("ns", "z")
+    waits: Iterator[float | None] = iter([30, None])
+
+    async def reconcile(at: Key) -> Result:
+        if at == last:
+            queue.shut_down()
+            return Result(is_gone=True)
+        wait = next(waits)
+        queue.add(key if wait else last)  # an event during the pass
+        return Result(requeue_after_seconds=wait)
+
+    queue.add(key)
+    await Workers(queue, reconcile, Metrics(), 36000).run(1)
+    due = queue.next_due_seconds()
+    assert due is not None
+    assert due > 30000

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from app.values.meta import Key
-from controller.queue.workqueue import QueueShutDown, WorkQueue
+from controller.queue.workqueue import MAX_BEGUN, QueueShutDown, WorkQueue
 
 A, B, C = Key("ns", "a"), Key("ns", "b"), Key("ns", "c")
 
@@ -112,6 +112,73 @@ def test_a_busy_namespace_delays_another_by_one_key_only(queue: WorkQueue) -> No
     ]
 
 
+def with_a_pass(queue: WorkQueue, *keys: Key) -> None:
+    """Gives each key a pass that has ended."""
+    for key in keys:
+        queue.add(key)
+        assert queue.take() == key
+        queue.done(key)
+
+
+def test_a_key_that_had_a_pass_goes_before_keys_that_had_none(
+    queue: WorkQueue, clock: Clock
+) -> None:
+    with_a_pass(queue, C)
+    clock.now += 29
+    for key in (A, B, C):
+        queue.add(key)
+    assert all_of(queue) == [C, A, B]
+
+
+@pytest.mark.parametrize("is_dropped", [False, True])
+def test_a_key_is_not_preferred_for_ever(queue: WorkQueue, clock: Clock, is_dropped: bool) -> None:
+    with_a_pass(queue, C)
+    if is_dropped:  # deleted, and created again
+        queue.drop(C)
+    else:
+        clock.now += 30
+    for key in (A, B, C):
+        queue.add(key)
+    assert all_of(queue) == [A, B, C]
+
+
+def test_a_pass_of_low_priority_makes_no_key_preferred(queue: WorkQueue) -> None:
+    queue.add(C, low_priority=True)
+    queue.done(queue.take() or A)
+    for key in (A, B, C):
+        queue.add(key)
+    assert all_of(queue) == [A, B, C]
+
+
+def test_a_new_key_waits_for_four_preferred_ones_at_most(queue: WorkQueue) -> None:
+    busy = [Key("busy", f"m{i}") for i in range(10)]
+    with_a_pass(queue, *busy)
+    for key in (*busy, A, B):
+        queue.add(key)
+    assert all_of(queue) == [*busy[:4], A, *busy[4:8], B, *busy[8:]]
+
+
+def test_a_key_that_changes_all_the_time_does_not_stop_a_new_one(queue: WorkQueue) -> None:
+    with_a_pass(queue, B)
+    queue.add(A)
+    taken = []
+    while A not in taken:
+        queue.add(B)
+        key = queue.take()
+        assert key is not None
+        taken.append(key)
+        queue.done(key)
+    assert taken == [B, B, B, B, A]
+
+
+def test_preferred_keys_are_few(queue: WorkQueue) -> None:
+    many = [Key("ns", f"m{i}") for i in range(MAX_BEGUN + 1)]
+    with_a_pass(queue, *many)
+    for key in (A, many[0], many[1]):
+        queue.add(key)
+    assert all_of(queue) == [many[1], A, many[0]]
+
+
 def test_a_delayed_key_is_queued_when_due(queue: WorkQueue, clock: Clock) -> None:
     queue.add_after(A, 10)
     clock.now += 9.9
@@ -131,6 +198,18 @@ def test_the_earliest_of_several_delays_wins(
     queue.done(A)
     clock.now += 100
     assert queue.take() is None
+
+
+@pytest.mark.parametrize("delays", [(10, 3), (3, 10)])
+def test_a_scheduled_delay_replaces_an_earlier_one(
+    queue: WorkQueue, clock: Clock, delays: tuple[float, float]
+) -> None:
+    for delay in delays:
+        queue.schedule(A, delay)
+    assert queue.next_due_seconds() == delays[-1]
+    clock.now += delays[-1]
+    assert all_of(queue) == [A]
+    assert queue.delayed == 0
 
 
 def test_a_key_due_while_processing_is_queued_once(queue: WorkQueue, clock: Clock) -> None:
@@ -302,6 +381,18 @@ async def test_getters_are_woken_in_order() -> None:
         queue.add(A)
         queue.add_after(B, 0.01)
     assert sorted(task.result() for task in waiting) == [A, B]
+
+
+@pytest.mark.anyio
+async def test_a_getter_is_woken_when_the_first_delay_was_replaced() -> None:
+    queue = WorkQueue()
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        waiting = group.create_task(queue.get())
+        await asyncio.sleep(0)
+        queue.schedule(A, 0.01)
+        queue.schedule(B, 0.03)
+        queue.schedule(A, 36000)
+    assert waiting.result() == B
 
 
 @pytest.mark.anyio
