@@ -14,8 +14,8 @@ the median of the ratios of the pairs:
     python -m bench.at_once --base CHECKOUT [--bare] [--pairs 5] [--fleet 500] [--json FILE]
 
 CHECKOUT has its own environment in .venv. Without one, only this checkout is measured. With
-``--bare`` each pair has a third run: this controller beside a webhook without logic, whose S4 is
-the least that the same requests and events cost. Ends with 1 if a ratio is above its target.
+``--bare`` each pair has a third run: both processes without their logic. Its S1 and S4 are the
+least that the same requests and events cost. Ends with 1 if a ratio is above its target.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ Run = dict[str, float]
 
 
 class Side(NamedTuple):
-    """What takes turns: a checkout, and the program that is its webhook."""
+    """What takes turns: a checkout, and the program that is its webhook and controller."""
 
     name: str
     checkout: Path
-    webhook: str = "modelbooster"
+    program: str = "modelbooster"
 
 
 class Part:
@@ -84,10 +84,9 @@ class Part:
         )
         for pod in ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
             del variables[pod]
-        program = side.webhook if name == "webhook" else "modelbooster"
         self._log = plane.folder / f"{name}.log"
         self._process = subprocess.Popen(
-            [side.checkout / ".venv/bin/python", "-m", program, name],
+            [side.checkout / ".venv/bin/python", "-m", side.program, name],
             cwd=side.checkout,
             env=variables,
             stderr=self._log.open("wb"),
@@ -221,7 +220,7 @@ def shown(values: list[float]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--base", type=Path, help="the other checkout")
-    parser.add_argument("--bare", action="store_true", help="a webhook without logic, too")
+    parser.add_argument("--bare", action="store_true", help="both processes without logic, too")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--fleet", type=int, default=500)
     parser.add_argument("--json", type=Path)
