@@ -1,4 +1,4 @@
-"""Measures the downloader against curl and the Hub's own client, its memory, and a second start.
+"""Measures the downloader against curl and the Hub's own clients, its memory, and a second start.
 
 All fetch the same random bytes from one local server, which sends them with sendfile. Rounds
 alternate, and the best of each counts. Processor time of the client is told too, because it depends
@@ -6,7 +6,10 @@ less on what else the machine does. curl does not verify, so two figures are pri
 itself, and followed by sha256sum, which gives what the downloader gives: verified files.
 
 The server sends once as fast as it can, so that the processors are the limit, and once as a link
-of 1 Gbit/s does, which is what a download of a cluster has at most, as a rule.
+of 1 Gbit/s does, which is what a download of a cluster has at most, as a rule, and of 5 Gbit/s.
+
+Where the processors are the limit, a client that verifies has a floor: server, curl and SHA-256
+each need some processor time per byte, and all processors together cannot be faster than that.
 
     python -m bench.downloads [--files 4] [--megabytes 1024] [--rounds 3] [--json FILE]
 
@@ -17,6 +20,7 @@ folder.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import resource
@@ -25,13 +29,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench._conclusion import concluded
-from bench._files import COMMIT, NAME
+from bench._files import COMMIT, NAME, digest
 
 MIN_OF_CURL = 0.9
 """Least speed, relative to curl, which does not verify files."""
@@ -39,14 +44,14 @@ MIN_OF_CURL = 0.9
 MIN_ON_LINK = 0.9
 """Least speed on a link, relative to each other client. The other clients do not verify files."""
 
-LINK = 125_000_000
-"""Bytes per second of that link: 1 Gbit/s."""
+LINKS = {1: 256, 5: 1024}
+"""Speed of each link in Gbit/s, and most megabytes of each file there: about 8 s for four."""
 
-MEGABYTES_ON_LINK = 256
-"""Most megabytes of each file there: more take long and tell nothing else."""
+CLIENTS = ("snapshot_download", "hf download")
+"""The Hub's own: its function, and its command."""
 
 MIN_OF_CLIENT = 1.0
-"""Least speed, as a part of that of the Hub's client."""
+"""Least speed, as a part of that of each of the Hub's clients."""
 
 MAX_MEMORY = 200 << 20
 MAX_SECOND_START = 0.5
@@ -67,22 +72,32 @@ def main() -> int:
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
     with TemporaryDirectory(dir=os.environ.get("TMPDIR") or memory) as name:
         folder = Path(name)
-        on_link = min(given.megabytes, MEGABYTES_ON_LINK)
+        speed = _speed(folder, given.files, given.megabytes, given.rounds)
+        on_links = {
+            f"{gigabits} Gbit/s": _speed(
+                folder, given.files, min(given.megabytes, most), min(given.rounds, 2), gigabits
+            )
+            for gigabits, most in LINKS.items()
+        }
         found = {
-            "speed": _speed(folder, given.files, given.megabytes, given.rounds),
-            "speed on a link": _speed(folder, given.files, on_link, min(given.rounds, 2), LINK),
+            "speed": speed,
+            "speed on a link": on_links,
             "second start": _second_start(folder),
             "memory": _memory(folder),
         }
     faults = []
-    speed = found["speed"]
     if speed["of curl"] < MIN_OF_CURL:
-        faults.append(f"{speed['of curl']:.2f} of the speed of curl")
-    if speed["of snapshot_download"] < MIN_OF_CLIENT:
-        faults.append(f"{speed['of snapshot_download']:.2f} of the speed of snapshot_download")
-    for name in ("curl", "snapshot_download"):
-        if (part := found["speed on a link"][f"of {name}"]) < MIN_ON_LINK:
-            faults.append(f"{part:.2f} of the speed of {name} on a link")
+        faults.append(
+            f"{speed['of curl']:.2f} of the speed of curl; the floor of a client that verifies is "
+            f"{speed['floor']['of curl']:.2f}, and ours {speed['floor']['ours']:.2f} of that"
+        )
+    for name in CLIENTS:
+        if speed[f"of {name}"] < MIN_OF_CLIENT:
+            faults.append(f"{speed[f'of {name}']:.2f} of the speed of {name}")
+    for link, figures in on_links.items():
+        for name in ("curl", *CLIENTS):
+            if figures[f"of {name}"] < MIN_ON_LINK:
+                faults.append(f"{figures[f'of {name}']:.2f} of the speed of {name} at {link}")
     if found["second start"]["seconds"] > MAX_SECOND_START:
         faults.append(f"a second start of {found['second start']['seconds']:.2f} s")
     for name, figures in (("speed", speed), ("memory", found["memory"])):
@@ -92,12 +107,13 @@ def main() -> int:
 
 
 @contextmanager
-def _served(folder: Path, rate: int = 0) -> Iterator[str]:
+def _served(folder: Path, rate: int = 0) -> Iterator[tuple[str, int]]:
+    """Runs the server; yields its address and its process."""
     command = [sys.executable, "-m", "bench._files", str(folder), str(rate)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
-            yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+            yield f"http://127.0.0.1:{server.stdout.readline().strip()}", server.pid
         finally:
             server.kill()
 
@@ -108,8 +124,50 @@ def _processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def _running_seconds(process: int) -> float:
+    """Returns the processor time of a process that runs."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime
+
+
+def _hash_seconds() -> float:
+    """Returns the processor time of SHA-256 for a byte, with all processors at work."""
+    pieces = 512
+    data = os.urandom(1 << 20)
+
+    def seconds(_: int) -> float:
+        hashed, began = hashlib.sha256(), time.thread_time()
+        for _ in range(pieces):
+            hashed.update(data)
+        return time.thread_time() - began
+
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(seconds, range(threads))) / (threads * pieces * len(data))
+
+
+def _floor(size: int, server: float, curl: float, best: dict[str, float]) -> dict[str, float]:
+    """Returns how fast a client that verifies and receives like curl can be, and prints it.
+
+    Args:
+        size: bytes of all files.
+        server: processor time of the server while curl fetches them.
+        curl: that of curl.
+        best: the seconds of each client.
+    """
+    parts = {"server": server, "curl": curl, "SHA-256": _hash_seconds() * size}
+    seconds = sum(parts.values()) / (os.cpu_count() or 1)
+    found = {"of curl": best["curl"] / seconds, "ours": seconds / best["ours"]}
+    costs = ", ".join(f"{name} {part / size * 1e9:.2f}" for name, part in parts.items())
+    print(f"floor of a client that verifies: {size / seconds / 1e6:.0f} MB/s ({costs} s per GB)")
+    print(f"{found['of curl']:.2f} of the speed of curl; ours is {found['ours']:.2f} of the floor")
+    return found
+
+
 def _environment(url: str) -> dict[str, str]:
-    return {**os.environ, "HF_ENDPOINT": url, "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "*"}
+    # The command would look for a newer version of itself.
+    settings = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1", "NO_PROXY": "*"}
+    return {**os.environ, **settings, "HF_ENDPOINT": url}
 
 
 def _ours(url: str, target: Path) -> tuple[float, int]:
@@ -126,14 +184,17 @@ def _ours(url: str, target: Path) -> tuple[float, int]:
     return time.monotonic() - began, usage.ru_maxrss << 10
 
 
-def _speed(folder: Path, files: int, megabytes: int, rounds: int, rate: int = 0) -> dict[str, Any]:
+def _speed(
+    folder: Path, files: int, megabytes: int, rounds: int, gigabits: int = 0
+) -> dict[str, Any]:
     source = folder / "source"
     source.mkdir()
-    for number in range(files):
-        with (source / f"model-{number:05}.safetensors").open("wb") as file:
+    names = [f"model-{number:05}.safetensors" for number in range(files)]
+    for name in names:
+        with (source / name).open("wb") as file:
             for _ in range(megabytes):
                 file.write(os.urandom(1 << 20))
-    names = sorted(path.name for path in source.iterdir())
+        digest(source / name)  # else the server computes it while the first client waits
     target = folder / "target"
     memory = 0
 
@@ -149,13 +210,20 @@ def _speed(folder: Path, files: int, megabytes: int, rounds: int, rate: int = 0)
         paths = "\n".join(str(target / name) for name in names)
         subprocess.run(command, check=True, input=paths, text=True, stdout=subprocess.DEVNULL)
 
-    def client() -> None:
+    def function() -> None:
         program = (
             "import sys; from huggingface_hub import snapshot_download; "
-            "snapshot_download(sys.argv[1], local_dir=sys.argv[2], max_workers=8)"
+            "snapshot_download(sys.argv[1], local_dir=sys.argv[2], max_workers=int(sys.argv[3]))"
         )
+        client("-c", program, NAME, str(target), WORKERS)
+
+    def command() -> None:  # what the script hf calls
+        arguments = ("download", NAME, "--local-dir", str(target), "--max-workers", WORKERS)
+        client("-m", "huggingface_hub.cli.hf", *arguments)
+
+    def client(*arguments: str) -> None:
         subprocess.run(
-            [sys.executable, "-c", program, NAME, str(target)],
+            [sys.executable, *arguments],
             check=True,
             env=_environment(url),
             stdout=subprocess.DEVNULL,
@@ -169,29 +237,32 @@ def _speed(folder: Path, files: int, megabytes: int, rounds: int, rate: int = 0)
     runs: dict[str, Callable[[], None]] = {
         "curl": curl,
         "curl and sha256sum": verified_curl,
-        "snapshot_download": client,
+        **dict(zip(CLIENTS, (function, command), strict=True)),
         "ours": ours,
     }
-    best, processor = (dict.fromkeys(runs, float("inf")) for _ in range(2))
-    with _served(source, rate) as url:
+    best, processor, of_server = (dict.fromkeys(runs, float("inf")) for _ in range(3))
+    with _served(source, gigabits * 10**9 // 8) as (url, server):
         for _ in range(rounds):
             for name, run in runs.items():
-                began, used = time.monotonic(), _processor_seconds()
+                began, used, sent = time.monotonic(), _processor_seconds(), _running_seconds(server)
                 run()
                 best[name] = min(best[name], time.monotonic() - began)
                 processor[name] = min(processor[name], _processor_seconds() - used)
+                of_server[name] = min(of_server[name], _running_seconds(server) - sent)
                 assert all((target / each).stat().st_size == megabytes << 20 for each in names)
                 shutil.rmtree(target)
                 shutil.rmtree(folder / ".model-booster", ignore_errors=True)
     size = files * megabytes << 20
-    print(f"on a link of {rate * 8 / 1e9:.0f} Gbit/s:" if rate else "as fast as it goes:")
+    print(f"on a link of {gigabits} Gbit/s:" if gigabits else "as fast as it goes:")
     for name, seconds in best.items():
         print(f"{name:20} {size / seconds / 1e6:7.0f} MB/s, ", end="")
         print(f"{processor[name] / size * 1e9:.2f} s of processor time per GB")
     found: dict[str, Any] = {"bytes of memory": memory, "processor seconds": processor}
-    for name in ("curl", "curl and sha256sum", "snapshot_download"):
+    for name in ("curl", "curl and sha256sum", *CLIENTS):
         found[f"of {name}"] = best[name] / best["ours"]
         print(f"{found[f'of {name}']:.2f} of the speed of {name}")
+    if not gigabits:
+        found["floor"] = _floor(size, of_server["curl"], processor["curl"], best)
     print(f"memory: {memory / (1 << 20):.0f} MiB")
     shutil.rmtree(source)
     return found
@@ -202,7 +273,7 @@ def _second_start(folder: Path) -> dict[str, Any]:
     source.mkdir()
     for number in range(500):
         (source / f"file-{number}").write_bytes(os.urandom(1000))
-    with _served(source) as url:
+    with _served(source) as (url, _):
         _ours(url, target)
     seconds = min(_ours(url, target)[0] for _ in range(5))  # the server is gone
     print(f"second start with 500 files, without the server: {seconds:.2f} s")
@@ -238,7 +309,7 @@ def _memory(folder: Path) -> dict[str, Any]:
             file.truncate(size)
         journal.completed(done)
     journal.close()
-    with _served(source) as url:
+    with _served(source) as (url, _):
         seconds, memory = _ours(url, target)
     told = json.loads((target / ".model-booster.json").read_text())
     print(f"{told['bytes'] / 1e9:.0f} GB, of which 4 were fetched in {seconds:.0f} s: ", end="")

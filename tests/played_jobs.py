@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable
 
@@ -27,6 +28,20 @@ async def jobs_of(world: World, *nodes: str) -> dict[str, Object]:
     return {_node(job): job for job in await world.until_listed(JOB, are_these)}
 
 
+async def bind(world: World, job: Object, node: str) -> str:
+    """Plays the scheduler: assigns the pod of a Job to a node, and returns its name."""
+    name = str((await _pod(world, job))["metadata"]["name"])
+    binding = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": name},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+    }
+    path = f"{world.admin.path(POD, name)}/binding"
+    await asyncio.to_thread(world.admin.api.request, "POST", path, binding)
+    return name
+
+
 async def finish(world: World, jobs: Iterable[Object]) -> None:
     """Lets the pod of each Job end well, and waits until the Jobs are complete."""
     for job in jobs:
@@ -41,9 +56,15 @@ async def fail(world: World, job: Object, code: int, told: Object) -> None:
     await world.until(JOB, job["metadata"]["name"], lambda job: _is(job, "Failed"))
 
 
-async def _end(world: World, job: Object, code: int, told: Object) -> None:
+async def _pod(world: World, job: Object) -> Object:
+    """Waits for the pod of a Job."""
     selector = f"job-name={job['metadata']['name']}"
     (pod,) = await world.until_listed(POD, lambda pods: len(pods) == 1, selector=selector)
+    return pod
+
+
+async def _end(world: World, job: Object, code: int, told: Object) -> None:
+    pod = await _pod(world, job)
     names = [container["name"] for container in pod["spec"]["containers"]]
     # The Job controller does not know the pod before it has recorded it in the status of the Job.
     await world.until(JOB, job["metadata"]["name"], lambda job: job["status"].get("active"))

@@ -118,8 +118,8 @@ class BackendStatus(TypedDict):
     cacheWarmup: NotRequired[CacheWarmupStatus]
     """Downloads to the cache ahead of the pods. Absent without cacheWarmup."""
     download: NotRequired[DownloadStatus]
-    """How far the download of its model and adapters is, or why it failed. Absent if nothing is
-    downloaded."""
+    """How far the download of its model and adapters is, by its pods or by the Jobs of cacheWarmup,
+    or why it failed. Absent if nothing is downloaded."""
 
 
 @core_type

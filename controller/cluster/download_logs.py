@@ -29,7 +29,8 @@ REQUESTS_PER_SECOND = 10.0
 """Most requests in a second. With more downloads, each is asked less often."""
 
 PODS_PER_BACKEND = 3
-"""Of how many pods of a backend logs are read. Most share a cache, so they tell the same."""
+"""Of how many pods of a backend logs are read. Most share a cache, so they tell the same. Of many
+nodes that are warmed up these are a sample; when one is done, the next is asked."""
 
 REFUSED_SECONDS = 600.0
 """How long to wait after the API server has refused a log."""

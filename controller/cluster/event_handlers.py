@@ -120,6 +120,16 @@ class EventHandlers:
         if before != after or not self.cache.has_another_pod(record.object):
             self._enqueue(key, True)
 
+    def warmup_pod_changed(self, old: Record | None, new: Record | None) -> None:
+        """Handles an event of a pod of a Job: only a change of its download matters."""
+        self.downloads.observe(old, new)
+        before, after = (each and each.object["download"] for each in (old, new))
+        record = new or old
+        if record is None or before == after:
+            return
+        if key := self._stores.booster_key(booster_uid(record.object)):
+            self._enqueue(key, True)
+
     def relisted(self, resource: Resource, namespace: str | None, began_at: float) -> None:
         """Handles a new list: expectations of earlier writes are dropped.
 

@@ -113,6 +113,7 @@ class InformerSet:
             self._namespaces,
             timing,
             count,
+            self.handlers.warmup_pod_changed if watch_pods else None,
         )
 
     async def run(self) -> None:

@@ -1,6 +1,6 @@
-"""Informers of the Jobs that warm up caches, and of nodes. They start with the first use.
+"""Informers of the Jobs that warm up caches, their pods, and nodes. They start with the first use.
 
-Without ``cacheWarmup`` in any ModelBooster there is no list and no watch of either kind.
+Without ``cacheWarmup`` in any ModelBooster there is no list and no watch of any of them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 from app.apis.kinds import JOB, NODE
-from app.cache.informer import Count, Informer
+from app.cache.informer import Changed, Count, Informer
 from app.cache.records import Record
 from app.cache.store import Store
 from app.cache.timing import DEFAULT_TIMING, Timing
@@ -21,6 +21,7 @@ from app.model.ownership import owner_uids
 from app.values.meta import Key, Object, Resource
 from controller.cluster.indexed_stores import BOOSTER_INDEX
 from controller.cluster.unlabeled import LABELED_SELECTOR
+from controller.cluster.warmup_pods import WarmupPods
 from controller.status.warmup_records import job_facts, job_record, node_facts, node_record
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class WarmupWatch:
         namespaces: namespaces of the Jobs; ``(None,)`` for all.
         timing: time limits of the informers.
         count: called for every failure of an informer.
+        pod_changed: called with every change of a pod of a Job; None to watch no pods.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class WarmupWatch:
         namespaces: Sequence[str | None],
         timing: Timing = DEFAULT_TIMING,
         count: Count = lambda resource, what: None,
+        pod_changed: Changed | None = None,
     ) -> None:
         self._kube = kube
         self._enqueue = enqueue
@@ -91,6 +94,15 @@ class WarmupWatch:
                 )
             ],
         }
+
+        self._pods = WarmupPods(
+            kube,
+            self._jobs.get,
+            pod_changed or (lambda old, new: None),
+            namespaces if pod_changed else (),
+            timing,
+            count,
+        )
 
     async def run(self) -> None:
         """Runs the informers of each kind once it is used, until it is cancelled."""
@@ -145,6 +157,10 @@ class WarmupWatch:
         """Returns the records of the Jobs of the ModelBooster with this uid."""
         return self._jobs.by(BOOSTER_INDEX, uid)
 
+    def pods(self, uid: str) -> list[Object]:
+        """Returns the records of the pods of these Jobs that have not ended."""
+        return self._pods.of(uid)
+
     def nodes(self) -> Collection[Object]:
         """Returns the records of all nodes."""
         return [record.object for record in self._nodes.records()]
@@ -166,6 +182,8 @@ class WarmupWatch:
                 group.create_task(informer.run())
             for informer in self._informers[resource]:
                 await informer.synced.wait()
+            if resource is JOB:
+                group.create_task(self._pods.run())
             self._enqueue_users(resource)
 
     async def _until_readable(self, resource: Resource) -> None:

@@ -20,6 +20,15 @@ from controller.status.texts import MAX_DETAIL_LENGTH, clean, shorten
 DOWNLOADING, WAITING, FAILED = "Downloading", "Waiting", "Failed"
 """Phases of a download. ``Waiting`` is for another pod, which downloads the same."""
 
+Containers = tuple[tuple[str, str], ...]
+"""Fields of containers: in the spec of a pod, and in its status."""
+
+INIT_CONTAINERS: Containers = (("initContainers", "initContainerStatuses"),)
+"""The downloaders of a pod that serves."""
+
+ALL_CONTAINERS: Containers = (*INIT_CONTAINERS, ("containers", "containerStatuses"))
+"""Those of a pod that only downloads: the last one is no init container."""
+
 _MAX_INT64 = 2**63 - 1
 
 
@@ -98,25 +107,29 @@ class PodDownload:
         return WAITING if self.progress is not None and self.progress.waits_for else DOWNLOADING
 
 
-def download_of(pod: Object, before: PodDownload | None = None) -> PodDownload | None:
+def download_of(
+    pod: Object, before: PodDownload | None = None, containers: Containers = INIT_CONTAINERS
+) -> PodDownload | None:
     """Returns the download of a pod; None if none is running or has failed.
 
     Args:
         pod: the pod as read.
         before: what was returned for it before; its progress is kept while nothing else changes.
+        containers: where its downloaders may be, in the order in which they run.
     """
-    statuses = as_dict(pod.get("status")).get("initContainerStatuses")
-    if not statuses or is_terminating(pod):
+    if is_terminating(pod):
         return None
-    by_name = {status["name"]: status for status in statuses}
-    for template in pod["spec"].get("initContainers") or ():
-        status = by_name.get(template["name"])
-        source = source_of(template)
-        if status is None or source is None:
-            continue
-        found = _download(status, source, template.get("args") or [])
-        if found is not None:
-            return before if found == before else found
+    for templates, statuses in containers:
+        told = as_dict(pod.get("status")).get(statuses)
+        by_name = {status["name"]: status for status in told or ()}
+        for template in (pod["spec"].get(templates) or ()) if told else ():
+            status = by_name.get(template["name"])
+            source = source_of(template)
+            if status is None or source is None:
+                continue
+            found = _download(status, source, template.get("args") or [])
+            if found is not None:
+                return before if found == before else found
     return None
 
 

@@ -1,4 +1,4 @@
-"""Records of the Jobs that warm up caches, and of the nodes that they are for.
+"""Records of the Jobs that warm up caches, of their pods, and of the nodes that they are for.
 
 A record is a small object with the same identity: a Job repeats the environment of its backend, and
 a node lists all images that it has.
@@ -12,6 +12,11 @@ from app.apis.kinds import BACKEND_NAME, MODEL_UID
 from app.convert.warmup import WARMUP_MODEL, WARMUP_NODE
 from app.values.meta import Object, annotations_of, labels_of, owner_references
 from app.values.untyped import as_dict, as_list
+from controller.status.downloads import ALL_CONTAINERS, download_of
+from controller.status.pod_records import pod_record
+
+JOB_NAME = "job-name"
+"""Label that Kubernetes gives every pod of a Job: the name of the Job."""
 
 COMPLETE, FAILED, RUNNING = "Complete", "Failed", "Running"
 """Phases of a Job."""
@@ -45,6 +50,30 @@ def job_record(job: Object) -> Object:
 def job_facts(record: Object) -> Any:
     """Returns what a pass reads of a Job that can change."""
     return record["phase"], bool(record["failures"]), "deletionTimestamp" in record["metadata"]
+
+
+def warmup_pod_record(pod: Object, job: Object | None, before: Object | None = None) -> Object:
+    """Returns the record of a pod of a Job: only its download counts.
+
+    Its labels are those of the Job, because the template of the Job has no uid of the ModelBooster.
+    What has failed, the Job tells: each attempt is a pod of its own.
+
+    Args:
+        pod: the pod as read.
+        job: the record of its Job; None if the Job is not known or not ours. Then the record
+            belongs to no ModelBooster.
+        before: the previous record of the pod.
+    """
+    record = pod_record(pod)
+    labels = job["metadata"]["labels"] if job else {MODEL_UID: "", BACKEND_NAME: ""}
+    download = download_of(pod, before["download"] if before else None, ALL_CONTAINERS)
+    return {
+        **record,
+        "metadata": {**record["metadata"], "labels": dict(labels)},
+        "problem": None,
+        "ready": False,
+        "download": download if download is not None and download.is_running else None,
+    }
 
 
 def node_record(node: Object) -> Object:

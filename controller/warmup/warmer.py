@@ -15,7 +15,9 @@ from app.values.meta import Key, Object, is_terminating, key_of, labels_of, uid_
 from controller.cluster.warmup_watch import WarmupWatch
 from controller.plan.actions import of_kind
 from controller.plan.desired import DesiredState
-from controller.status.pod_records import POD
+from controller.status.download_status import backend_download
+from controller.status.pod_records import POD, backend_name
+from controller.status.warmup_records import JOB_NAME
 from controller.warmup.planner import WarmupPlan, plan_warmup
 from controller.warmup.text import MAX_NAMES, failure_reason, progress_message
 from controller.warmup.warmth import COLD, Warmth, WarmthOfBackends, stored_warmups
@@ -82,10 +84,14 @@ class CacheWarmer:
         }
         unwanted = [job for rest in jobs.values() for job in rest if not is_terminating(job)]
         fault = await self._write(booster, plans, unwanted)
+        pods: dict[str, list[Object]] = {}
+        for pod in self._watch.pods(uid_of(booster)):
+            pods.setdefault(backend_name(pod), []).append(pod)
         for name, plan in plans.items():
             reasons = [await self._reason(booster, job) for job in plan.failed[:MAX_NAMES]]
             message = progress_message(plan, reasons, key.namespace)
-            one.add(warmups[name], plan, "; ".join(filter(None, (fault, message))))
+            message = "; ".join(filter(None, (fault, message)))
+            one.add(warmups[name], plan, message, backend_download(pods.get(name, ())))
         self._tell(booster, before, one.statuses, plans)
         due = [plan.wait for plan in plans.values() if plan.wait is not None]
         due += [WRITE_RETRY_SECONDS] if fault else []
@@ -134,7 +140,7 @@ class CacheWarmer:
             namespace, name = key_of(job)
             pods: list[Object] = []
             try:
-                selector = f"job-name={name}"
+                selector = f"{JOB_NAME}={name}"
                 listed = await self._kube.list(POD, namespace=namespace, label_selector=selector)
                 pods = listed.items
             except (ApiError, Unreachable):

@@ -27,6 +27,7 @@ class Warmth:
     Args:
         waiting: by name of the ModelServing whose pods wait, what they wait for.
         statuses: the field ``cacheWarmup`` of the status of each backend, by its name.
+        downloads: the field ``download`` of those whose Jobs download, by their names.
         new: names of those of them that do not exist yet.
         has_failed: whether a download failed that a ModelServing waits for.
         wait: after how many seconds to look again; None if an event tells.
@@ -34,19 +35,24 @@ class Warmth:
 
     waiting: Mapping[str, str] = field(default_factory=dict)
     statuses: Mapping[str, Object] = field(default_factory=dict)
+    downloads: Mapping[str, Object] = field(default_factory=dict)
     new: frozenset[str] = frozenset()
     has_failed: bool = False
     wait: float | None = None
 
     def told(self, backends: Iterable[BackendReport]) -> tuple[BackendReport, ...]:
-        """Returns the status of the backends with their warm-ups."""
+        """Returns the status of the backends with their warm-ups.
+
+        A download of a pod that takes requests comes before those of Jobs.
+        """
         found = []
         for report in backends:
             warmup = self.statuses.get(report.name)
             message = report.message
             if warmup and report.serving in self.new:
                 message = f"waits until its cache is warm ({warmup['ready']}/{warmup['desired']})"
-            found.append(replace(report, message=message, warmup=warmup))
+            download = report.download or self.downloads.get(report.name)
+            found.append(replace(report, message=message, warmup=warmup, download=download))
         return tuple(found)
 
     def shown_in(self, conditions: ConditionSet) -> ConditionSet:
@@ -72,12 +78,22 @@ class WarmthOfBackends:
         self._before = before
         self._servings = servings
         self.statuses: dict[str, Object] = {}
+        self._downloads: dict[str, Object] = {}
         self._waiting: dict[str, str] = {}
         self._new: set[str] = set()
         self._has_failed = False
 
-    def add(self, inputs: PodInputs, plan: WarmupPlan, message: str) -> None:
-        """Adds a backend whose Jobs are known."""
+    def add(
+        self, inputs: PodInputs, plan: WarmupPlan, message: str, download: Object | None
+    ) -> None:
+        """Adds a backend whose Jobs are known.
+
+        Args:
+            inputs: what its Jobs depend on.
+            plan: its Jobs.
+            message: how far they are.
+            download: what their pods download, see ``backend_download``.
+        """
         backend = inputs.backend
         old = self._before.get(backend.name, {})
         model = plan.model if plan.desired and plan.is_warm else old.get("model")
@@ -86,6 +102,8 @@ class WarmthOfBackends:
         status |= {"message": message} if message else {}
         status |= {"model": model} if model else {}
         self.statuses[backend.name] = status
+        if download is not None:
+            self._downloads[backend.name] = download
         if not plan.is_warm:
             self._hold(inputs, plan, message)
 
@@ -103,7 +121,7 @@ class WarmthOfBackends:
     def result(self, wait: float | None) -> Warmth:
         """Returns what was added."""
         new = frozenset(self._new)
-        return Warmth(self._waiting, self.statuses, new, self._has_failed, wait)
+        return Warmth(self._waiting, self.statuses, self._downloads, new, self._has_failed, wait)
 
     def _hold(self, inputs: PodInputs, plan: WarmupPlan, message: str) -> None:
         backend = inputs.backend

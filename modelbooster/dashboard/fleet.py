@@ -15,7 +15,8 @@ from modelbooster.observe.columns import (
     status_of,
 )
 from modelbooster.observe.overview import Overview, Standing
-from modelbooster.observe.tree import BAD, BUSY, GOOD, Row, rows_of
+from modelbooster.observe.pods.progress import stored_progress
+from modelbooster.observe.tree import BAD, BUSY, GOOD, Row, rows_of, warmup_downloads
 from modelbooster.observe.verdict import State
 
 _TONES = {State.ACTIVE: GOOD, State.SCALED_TO_ZERO: GOOD, State.FAILED: BAD}
@@ -126,6 +127,8 @@ def _download(standing: Standing) -> float | None:
         for pod in pods
         for progress in pod.downloads.values()
     ]
+    warmups = warmup_downloads(standing.family)
+    running += [stored_progress(download).done for download in warmups.values()]
     return min(running, default=None)
 
 

@@ -19,6 +19,7 @@ from modelbooster.observe.columns import (
     status_of,
 )
 from modelbooster.observe.pods.findings import PodReport
+from modelbooster.observe.pods.progress import stored_downloads, stored_progress
 from modelbooster.observe.reading import Family
 from modelbooster.observe.verdict import State, Verdict
 
@@ -78,7 +79,7 @@ def rows_of(
     ]
     children = _ordered(family.children)
     told = " ".join(found.why for found in verdict.explanations)
-    rows += _warmups(booster, told, has_more=bool(children))
+    rows += _warmups(family, told, has_more=bool(children))
     for at, child in enumerate(children):
         is_last = at == len(children) - 1
         rows.append(_child(child, is_last, booster, now))
@@ -90,9 +91,30 @@ def rows_of(
     return rows
 
 
-def _warmups(booster: Object, told: str, *, has_more: bool) -> list[Row]:
+def warmup_downloads(family: Family) -> dict[str, Object]:
+    """Returns what the status says of downloads of warm-up Jobs, by name of the backend.
+
+    Only those whose progress is known.
+
+    Args:
+        family: the ModelBooster and what belongs to it.
+    """
+    if not family.has_pods_read:
+        return {}  # it may be the download of a pod that is not shown
+    pods = {pod["metadata"]["name"] for pod in family.all_pods()}
+    told = stored_downloads(family.booster)
+    found = {}
+    for entry in map(as_dict, as_list(status_of(family.booster).get("backendStatuses"))):
+        pod = str(as_dict(entry.get("download")).get("pod"))
+        if entry.get("cacheWarmup") and pod in told and pod not in pods:
+            found[str(entry.get("name"))] = told[pod]
+    return found
+
+
+def _warmups(family: Family, told: str, *, has_more: bool) -> list[Row]:
     """Returns how far the caches of the backends are. A message that is told is not repeated."""
-    entries = map(as_dict, as_list(status_of(booster).get("backendStatuses")))
+    entries = map(as_dict, as_list(status_of(family.booster).get("backendStatuses")))
+    downloads = warmup_downloads(family)
     warmed = [entry for entry in entries if as_dict(entry.get("cacheWarmup"))]
     found = []
     for entry in warmed:
@@ -100,10 +122,11 @@ def _warmups(booster: Object, told: str, *, has_more: bool) -> list[Row]:
         ready, desired = warmup.get("ready") or 0, warmup.get("desired") or 0
         message = str(warmup.get("message") or "")
         is_busy, has_failed = ready < desired, bool(warmup.get("failed"))
+        is_last = not has_more and entry is warmed[-1]
         found.append(
             Row(
                 label=f"Cache/{entry.get('name')}",
-                lasts=(not has_more and entry is warmed[-1],),
+                lasts=(is_last,),
                 ready=f"{ready}/{desired}",
                 status="Failed" if has_failed else "Downloading" if is_busy else "Warm",
                 tone=BAD if has_failed else BUSY if is_busy else GOOD,
@@ -111,6 +134,19 @@ def _warmups(booster: Object, told: str, *, has_more: bool) -> list[Row]:
                 done=ready / desired if is_busy else None,
             )
         )
+        if download := downloads.get(str(entry.get("name"))):
+            progress = stored_progress(download)
+            pods = download.get("pods") or 1
+            found.append(
+                Row(
+                    label=f"Pod/{download['pod']}",
+                    lasts=(is_last, True),
+                    status=f"{progress.done:.0%}",
+                    tone=BUSY,
+                    detail=progress.text + (f" (of {pods} pods that download)" if pods > 1 else ""),
+                    done=progress.done,
+                )
+            )
     return found
 
 

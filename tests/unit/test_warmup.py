@@ -15,12 +15,24 @@ from app.convert.pods.inputs import PodInputs
 from app.convert.warmup import model_hash, warmup_inputs, warmup_job
 from app.validation import Context, validate
 from app.values.meta import Object
-from controller.status.warmup_records import job_facts, job_record, node_facts, node_record
+from controller.status.downloads import Progress
+from controller.status.pod_records import booster_uid
+from controller.status.readiness import BackendReport, Readiness
+from controller.status.warmup_records import (
+    job_facts,
+    job_record,
+    node_facts,
+    node_record,
+    warmup_pod_record,
+)
 from controller.warmup.nodes import chosen_nodes
 from controller.warmup.planner import MAX_RUNNING, RETRY_SECONDS, WarmupPlan, plan_warmup
 from controller.warmup.text import failure_reason, progress_message, waiting_message
+from controller.warmup.warmth import WarmthOfBackends
+from modelbooster.dashboard.fleet import fleet_of
+from modelbooster.observe.overview import Overview, Standing
 from modelbooster.observe.reading import Family
-from modelbooster.observe.tree import rows_of
+from modelbooster.observe.tree import Row, rows_of
 from modelbooster.observe.verdict import verdict_of
 from tests.builders import UID, backend, booster_object, lora, model, stored_object, worker
 from tests.golden.cases import FOLDER
@@ -264,6 +276,114 @@ def test_status_shows_the_caches(warmup: Object, reason: str, ready: str, status
     assert ("pods wait for their cache: b waits: m" in told) == (status != "Warm")
     row = rows_of(family, {}, verdict, NOW)[1]
     assert (row.label, row.ready, row.status, row.detail) == ("Cache/b", ready, status, "")
+
+
+def pod_of(job: Object, container: str, state: Object, **metadata: Any) -> Object:
+    """A pod of a Job with an adapter; one of its containers has a state."""
+    about = {
+        "namespace": "n",
+        "name": "p",
+        "uid": "p",
+        "resourceVersion": "1",
+        "labels": {"job-name": job["metadata"]["name"]},
+    }
+    spec = warmup_job(inputs(loraAdapters=[lora("a")]), "a")["spec"]["template"]["spec"]
+    status = {"name": container, "state": state, "restartCount": 0}
+    is_first = container in [each["name"] for each in spec["initContainers"]]
+    return {
+        "metadata": {**about, **metadata},
+        "spec": spec,
+        "status": {"initContainerStatuses" if is_first else "containerStatuses": [status]},
+    }
+
+
+def test_a_pod_of_a_job_tells_only_its_download() -> None:
+    own = job(inputs(), "a")
+    model_first, adapter_last = "model-downloader", "lora-downloader-0"
+    names = [
+        each["name"]
+        for kind in ("initContainers", "containers")
+        for each in pod_of(own, model_first, {})["spec"][kind]
+    ]
+    assert names[-2:] == [model_first, adapter_last]
+    for container in (model_first, adapter_last):
+        record = warmup_pod_record(pod_of(own, container, {"running": {}}), own)
+        assert (record["download"].container, record["download"].is_running) == (container, True)
+        assert record["metadata"]["labels"] == own["metadata"]["labels"]
+        assert (record["problem"], record["ready"]) == (None, False)
+    others: list[Object] = [
+        {"terminated": {"exitCode": 0}},
+        {"terminated": {"exitCode": 1}},
+        {"waiting": {}},
+    ]
+    for state in others:
+        assert warmup_pod_record(pod_of(own, adapter_last, state), own)["download"] is None
+    going = pod_of(own, adapter_last, {"running": {}}, deletionTimestamp="2026-11-29T12:00:00Z")
+    assert warmup_pod_record(going, own)["download"] is None
+    # How far it is stays while the pod changes otherwise.
+    running = pod_of(own, model_first, {"running": {}})
+    before = warmup_pod_record(running, own)
+    before["download"].progress = Progress(1, 4)
+    assert warmup_pod_record(running, own, before)["download"].progress == Progress(1, 4)
+
+
+def test_a_pod_of_an_unknown_job_belongs_to_no_modelbooster() -> None:
+    record = warmup_pod_record(
+        pod_of(job(inputs(), "a"), "model-downloader", {"running": {}}), None
+    )
+    assert booster_uid(record) == ""
+
+
+def test_the_download_of_a_pod_that_serves_comes_first() -> None:
+    of = inputs()
+    found = WarmthOfBackends({}, {})
+    found.add(of, plan(of, [job(of, "a")], node("a")), "downloading to a", {"pod": "job"})
+    warmth = found.result(None)
+    (told,) = warmth.told([BackendReport("b", "m-b", Readiness.NO)])
+    assert told.as_stored()["download"] == {"pod": "job"}
+    (told,) = warmth.told([BackendReport("b", "m-b", Readiness.NO, download={"pod": "serves"})])
+    assert told.as_stored()["download"] == {"pod": "serves"}
+
+
+def test_status_shows_a_bar_for_the_download_of_a_job() -> None:
+    booster = stored_object("m", backend("b"))
+    download = {
+        "phase": "Downloading",
+        "pod": "m-b-warm-1-x",
+        "pods": 2,
+        "bytesDone": 12_300_000_000,
+        "bytesTotal": 40_000_000_000,
+        "bytesPerSecond": 310_000_000,
+        "secondsLeft": 89,
+    }
+    entry = {
+        "name": "b",
+        "ready": False,
+        "replicas": 0,
+        "cacheWarmup": {"desired": 2, "ready": 0, "message": "downloading to a, b"},
+        "download": download,
+    }
+    booster["status"] = {"conditions": [], "backendStatuses": [entry]}
+
+    def standing(**fields: Any) -> Standing:
+        family = Family(booster, **fields)
+        return Standing(family, {}, verdict_of(family, {}, NOW))
+
+    def rows(**fields: Any) -> list[Row]:
+        found = standing(**fields)
+        return rows_of(found.family, found.reports, found.verdict, NOW)[1:]
+
+    page = fleet_of(Overview((standing(),), (), NOW), "cluster")
+    assert page["models"][0]["download"] == 12.3 / 40
+    cache, pod = rows()
+    assert (cache.label, pod.label, pod.lasts) == ("Cache/b", "Pod/m-b-warm-1-x", (True, True))
+    assert (pod.status, pod.done) == ("31%", 12.3 / 40)
+    assert pod.detail == (
+        "12.3 GB of 40 GB, 310 MB/s, about 1 min 29 s left (of 2 pods that download)"
+    )
+    # A pod of the ModelServing shows its download itself.
+    assert len(rows(pods={"m-b": [{"metadata": {"name": "m-b-warm-1-x"}}]})) == 1
+    assert len(rows(has_pods_read=False)) == 1
 
 
 def test_names_of_jobs_fit() -> None:

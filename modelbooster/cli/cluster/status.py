@@ -38,9 +38,8 @@ def status(name: str | None, selector: str, watch: bool, output: str, **options:
     """Show how ModelBoosters are doing, and why one does not serve.
 
     Says in one line why a ModelBooster is not active and what to do, and shows its tree:
-    ModelBooster, children, pods, downloads. Without NAME, a ModelBooster that serves has one line;
-    -o wide shows all trees. Only reads; what you may not
-    read is left out, with a note.
+    ModelBooster, caches, children, pods, downloads. Without NAME, a ModelBooster that serves has
+    one line; -o wide shows all trees. Only reads; what you may not read is left out, with a note.
     """
 
     async def show(cluster: Cluster) -> None:
