@@ -22,6 +22,7 @@ from pathlib import Path
 import httpx
 
 from app.values.meta import Object, is_terminating
+from tests import loopback
 from tests.controlplane import processes
 from tests.controlplane.api import Api, NoAnswer, Refused
 from tests.controlplane.ports import LOOPBACK, Port
@@ -301,7 +302,7 @@ class Pod:
             httpx.TransportError: nobody answers.
         """
         url = f"http://{self.address}{path}"
-        return httpx.get(url, timeout=1, trust_env=False)
+        return loopback.get(url, seconds=1)
 
     def is_ready(self) -> bool:
         """Whether its readiness probe succeeds."""
