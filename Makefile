@@ -67,6 +67,11 @@ control-plane: install ## Find or build etcd, kube-apiserver and the rest that t
 browser: install ## Find or install the browser that shows the dashboard in tests.
 	@$(PYTHON) -m tests.browser
 
+# pytest rewrites each assert, and keeps the bytecode. In a fresh clone every test process would do it for all files.
+.PHONY: tests-compiled
+tests-compiled: install
+	@told=$$($(PYTEST) --collect-only -qqq) || { echo "$$told" >&2; exit 1; }
+
 .PHONY: test-unit
 test-unit: install ## Run the tests of pure code, with few generated examples (seconds).
 	$(PYTEST) -n $(UNIT_WORKERS) --dist worksteal --capture=sys -m 'not slow' --hypothesis-profile=quick $(UNIT) $(PYTEST_ARGS)

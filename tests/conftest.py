@@ -45,8 +45,9 @@ NOT_PUBLISHED = ("unexpected end of JSON input", "failed to fetch openapi schema
 LONG_IN_FULL = {"test_documents.py", "test_records.py"}
 """Files without slow tests that take long if all values are generated."""
 
-# Tests install many packages and run few of their modules, which Python compiles then.
-os.environ.setdefault("PIP_NO_COMPILE", "1")
+# Tests install many packages and run few of their modules, which Python compiles then. As a
+# variable, an option of pip that begins with "no-" is switched on by a value that means false.
+os.environ.setdefault("PIP_NO_COMPILE", "0")
 
 sizes.register_profiles()
 

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from tests.chart import helm
+from tests.checkout import bare_environment
 from tests.controlplane import clients
 
 ROOT = Path(__file__).parents[1]
@@ -66,8 +67,7 @@ def repository(tmp_path: Path) -> Path:
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with pre-commit and check-jsonschema, from the index."""
     folder = tmp_path_factory.mktemp("tools")
-    run(sys.executable, "-m", "venv", folder, where=folder)
-    run(folder / "bin/pip", "install", "--quiet", PRE_COMMIT, CHECKER, where=folder)
+    run(*bare_environment(folder), "install", "--quiet", PRE_COMMIT, CHECKER, where=folder)
     return folder / "bin"
 
 

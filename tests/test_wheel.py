@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import PACKAGES, copy_project
+from tests.checkout import PACKAGES, bare_environment, copy_project
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples/one-backend.yaml"
@@ -93,13 +93,13 @@ def test_a_wheel_of_the_sdist_is_the_same(checkout: Path, wheel: Path, tmp_path:
 @pytest.fixture
 def installed(wheel: Path, project: Path) -> Path:
     """The folder with the programs of a new environment in the project."""
-    run(sys.executable, "-m", "venv", "venv", where=project)
+    pip = bare_environment(project / "venv")
     programs = project / "venv/bin"
     [packages] = (project / "venv/lib").glob("python*/site-packages")
     # The dependencies of the tests, without the checkout.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--force-reinstall")
-    run(programs / "python", "-m", "pip", "install", *options, wheel, where=project)
+    run(*pip, "install", *options, wheel, where=project)
     return programs
 
 
@@ -128,8 +128,7 @@ def test_the_program_and_the_project_keep_their_own_packages(
 def runners(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with pipx and uvx, from the index."""
     folder = tmp_path_factory.mktemp("runners")
-    run(sys.executable, "-m", "venv", folder, where=folder)
-    run(folder / "bin/python", "-m", "pip", "install", "--quiet", PIPX, UV, where=folder)
+    run(*bare_environment(folder), "install", "--quiet", PIPX, UV, where=folder)
     return folder / "bin"
 
 

@@ -29,8 +29,8 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
-    """kthena's CRDs and our chart, installed; its pods run."""
+def lasting_installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
+    """kthena's CRDs and our chart, installed once for all files of a process."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         plane = ControlPlane()
@@ -41,7 +41,19 @@ def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
             yield installed
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def installation(lasting_installation: Installation) -> Iterator[Installation]:
+    """The installation; its pods run.
+
+    The kubelet looks at them ten times a second, which takes a tenth of a core of this machine.
+    The process of the tests goes on with other files, so it rests after each file of these.
+    """
+    lasting_installation.kubelet.wake()
+    yield lasting_installation
+    lasting_installation.kubelet.rest()
+
+
+@pytest.fixture(scope="module")
 def plane(installation: Installation) -> ControlPlane:
     """The control plane that the chart is installed on."""
     return installation.plane

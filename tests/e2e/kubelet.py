@@ -22,6 +22,7 @@ from pathlib import Path
 import httpx
 
 from app.values.meta import Object, is_terminating
+from tests import loopback
 from tests.controlplane import processes
 from tests.controlplane.api import Api, NoAnswer, Refused
 from tests.controlplane.ports import LOOPBACK, Port
@@ -66,6 +67,7 @@ class Kubelet:
         self._pods: dict[str, Pod] = {}
         self._volumes: dict[str, list[SecretVolume]] = {}
         self._stopping = threading.Event()
+        self._resting = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kubelet")
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -77,6 +79,14 @@ class Kubelet:
         """Ends every process at once, without telling the API server."""
         self._stopping.set()
         self._thread.join()
+
+    def rest(self) -> None:
+        """Looks at nothing until ``wake``; the pods run on."""
+        self._resting.set()
+
+    def wake(self) -> None:
+        """Looks after the pods again."""
+        self._resting.clear()
 
     def logs(self, component: str = "") -> str:
         """Returns what the pods of a component, or all of them, have written so far."""
@@ -98,7 +108,8 @@ class Kubelet:
         try:
             while not self._stopping.wait(LOOK_SECONDS):
                 try:
-                    self._look()
+                    if not self._resting.is_set():
+                        self._look()
                 except (Refused, NoAnswer):
                     continue  # the API server is away, or somebody was quicker
         finally:
@@ -301,7 +312,7 @@ class Pod:
             httpx.TransportError: nobody answers.
         """
         url = f"http://{self.address}{path}"
-        return httpx.get(url, timeout=1, trust_env=False)
+        return loopback.get(url, seconds=1)
 
     def is_ready(self) -> bool:
         """Whether its readiness probe succeeds."""

@@ -21,7 +21,7 @@ import pytest
 from app.values.meta import Resource
 from certs.objects import MUTATING, SECRET, VALIDATING
 from certs.pki import KeyPair, new_authority, new_leaf, own_certificate
-from tests import chart
+from tests import chart, loopback
 from tests.conftest import PROFILE
 from tests.controlplane import certmanager, crds, processes
 from tests.controlplane.api import MERGE_PATCH, Api
@@ -296,7 +296,7 @@ class OtherReplica:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(self._url, timeout=5, trust_env=False).is_success
+            return loopback.get(self._url).is_success
         except httpx.TransportError:
             return False
 

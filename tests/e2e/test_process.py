@@ -18,6 +18,7 @@ import pytest
 from app.apis.kinds import MODEL_ROUTE
 from app.values.meta import Resource
 from certs.pki import new_authority, new_leaf
+from tests import loopback
 from tests.controlplane import processes
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.ports import LOOPBACK, Port
@@ -54,7 +55,7 @@ class Running:
     def ask(self, path: str) -> int:
         """Returns the status of an answer, 0 if there is none."""
         try:
-            return httpx.get(self.url + path, timeout=2, trust_env=False).status_code
+            return loopback.get(self.url + path, seconds=2).status_code
         except httpx.TransportError:
             return 0
 
@@ -218,7 +219,7 @@ def test_supervised_webhook_is_started_again_and_refuses_nobody(
     assert "AdmissionReview" in answer.text
     assert serving_process(running.process.pid) != first
     assert "the process before this one was killed by SIGKILL (restart 1)" in running.log
-    text = httpx.get(f"{running.url}/metrics", trust_env=False).text
+    text = loopback.get(f"{running.url}/metrics").text
     assert "modelbooster_webhook_restarts_total 1.0" in text.splitlines()
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(60) == 0
@@ -237,7 +238,7 @@ def test_webhook_that_is_started_again_does_not_wait_for_every_list(
     answer = _answer(certificate, settings, namespace)
 
     assert answer.status_code == 400
-    ready = httpx.get(f"{running.url}/readyz", trust_env=False)
+    ready = loopback.get(f"{running.url}/readyz")
     assert ready.status_code == 503
     assert "still reading modelroutes" in ready.text
 
@@ -246,7 +247,7 @@ def test_one_process_runs_webhook_and_controller(start: Start, certificate: Path
     running = start("run", **_provided(certificate), drain_seconds=0)
     running.until_ready()
     eventually(lambda: "leads now" in running.log)
-    text = httpx.get(f"{running.url}/metrics", trust_env=False).text
+    text = loopback.get(f"{running.url}/metrics").text
     assert "controller_runtime_max_concurrent_reconciles" in text
     assert "controller_runtime_webhook_requests_in_flight" in text
     running.process.send_signal(signal.SIGTERM)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from tests import loopback
 from tests.controlplane import processes
 from tests.controlplane.ports import LOOPBACK, Port
 from tests.e2e.installation import eventually
@@ -78,7 +79,7 @@ class Program:
 
     def _asked(self, path: str) -> str:
         try:
-            answer = httpx.get(self.url + path, timeout=10, trust_env=False)
+            answer = loopback.get(self.url + path, seconds=10)
         except httpx.TransportError:
             return ""
         return answer.text if answer.is_success else ""

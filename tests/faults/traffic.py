@@ -22,6 +22,7 @@ from pathlib import Path
 import httpx
 
 from certs.pki import new_authority, new_leaf
+from tests import loopback
 from tests.controlplane import processes
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.ports import LOOPBACK, Port
@@ -79,7 +80,7 @@ class Webhook:
         """Whether the kubelet would say so."""
         url = f"http://{LOOPBACK}:{self.probe_port}/readyz"
         try:
-            return httpx.get(url, timeout=2, trust_env=False).status_code == 200
+            return loopback.get(url, seconds=2).status_code == 200
         except httpx.TransportError:
             return False
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 import httpx
 import yaml
 
+from tests import loopback
 from tests.controlplane import processes
 from tests.controlplane.ports import LOOPBACK, Port
 from tests.controlplane.promtool import prometheus
@@ -76,7 +77,7 @@ class Prometheus:
 
     def _get(self, path: str, params: Mapping[str, str]) -> httpx.Response:
         url = f"http://{LOOPBACK}:{self._port}{path}"
-        return httpx.get(url, params=params, timeout=10, trust_env=False)
+        return loopback.get(url, params=params, seconds=10)
 
     def _is_ready(self) -> bool:
         try:

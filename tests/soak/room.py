@@ -21,6 +21,7 @@ from pathlib import Path
 import httpx
 
 from app.values.meta import Object, Resource
+from tests import loopback
 from tests.chart import CONTROLLER, NAMESPACE, WEBHOOK, container, one, rendered
 from tests.controlplane import crds, processes
 from tests.controlplane.api import APPLY, Api
@@ -88,7 +89,7 @@ class Replica:
         """The response of its probe."""
         port = self.settings["MODELBOOSTER_PROBE_PORT"]
         with suppress(httpx.TransportError):
-            return httpx.get(f"http://{LOOPBACK}:{port}/readyz", trust_env=False).is_success
+            return loopback.get(f"http://{LOOPBACK}:{port}/readyz").is_success
         return False
 
     def start(self) -> None:
