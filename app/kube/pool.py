@@ -199,9 +199,9 @@ class PooledResponse:
         self.status = head.status
         self.headers: Mapping[str, str] = head.headers
 
-    async def read(self) -> bytes:
+    async def read(self, seconds: float | None = None) -> bytes:
         """Returns what has arrived of the body since the last call; ``b""`` at its end."""
-        return await self._connection.read()
+        return await self._connection.read(seconds)
 
     def close(self) -> None:
         """Ends the response. If all of it was read, its connection may serve another request."""

@@ -25,11 +25,14 @@ class Opened(Protocol):
     def headers(self) -> Mapping[str, str]:
         """By name in lower case."""
 
-    async def read(self) -> bytes:
+    async def read(self, seconds: float | None = None) -> bytes:
         """Returns what has arrived of the body since the last call; ``b""`` at its end.
 
+        Args:
+            seconds: how long to wait until something arrives; None for no limit.
+
         Raises:
-            OSError: the connection broke.
+            OSError: the connection broke; ``TimeoutError`` if nothing arrived in time.
         """
 
     def close(self) -> None:
@@ -50,8 +53,7 @@ async def read_within(response: Opened, until: float, silence_seconds: float | N
     left = until - time.monotonic()
     if left <= 0:  # a reader that never has to wait would never notice
         raise TimeoutError
-    async with asyncio.timeout(left if silence_seconds is None else min(left, silence_seconds)):
-        return await response.read()
+    return await response.read(left if silence_seconds is None else min(left, silence_seconds))
 
 
 async def whole_of(response: Opened) -> Response:
@@ -93,19 +95,21 @@ class StreamConnection(Connection):
         self._is_streaming, self._error = True, None
         return await self._begin(request)
 
-    async def read(self) -> bytes:
+    async def read(self, seconds: float | None = None) -> bytes:
         """Returns what has arrived of the body since the last call; ``b""`` at its end.
 
+        Args:
+            seconds: how long to wait until something arrives; None for no limit.
+
         Raises:
-            OSError: the connection broke before the body ended.
+            OSError: the connection broke before the body ended, or nothing arrived in time.
         """
         while not self._unread:
             if self._error is not None:
                 raise self._error
             if not self._is_streaming:
                 return b""
-            self._arrival = asyncio.get_running_loop().create_future()
-            await self._arrival
+            await self._wait(seconds)
         data = b"".join(self._unread)
         self._unread.clear()
         self._unread_bytes = 0
@@ -118,6 +122,18 @@ class StreamConnection(Connection):
     def has_unread(self) -> bool:
         """Whether something of a body waits for its reader."""
         return bool(self._unread)
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Waits until something arrives or the response ends."""
+        loop = asyncio.get_running_loop()
+        self._arrival = arrival = loop.create_future()
+        # A timer costs a third of asyncio.timeout, and an event of a watch waits about once.
+        timer = None if seconds is None else loop.call_later(seconds, _expire, arrival)
+        try:
+            await arrival
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():
@@ -165,3 +181,8 @@ class StreamConnection(Connection):
         elif self._in_body:
             self.is_reusable = self._parser.should_keep_alive()
             self._complete()
+
+
+def _expire(arrival: asyncio.Future[None]) -> None:
+    if not arrival.done():
+        arrival.set_exception(TimeoutError())

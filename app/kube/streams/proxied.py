@@ -6,6 +6,7 @@ a quarter of the start, and reads the authorities of the system twice.
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -75,10 +76,11 @@ class ProxiedResponse:
         self.status = response.status
         self.headers = {name.lower(): value for name, value in response.headers.items()}
 
-    async def read(self) -> bytes:
+    async def read(self, seconds: float | None = None) -> bytes:
         """Returns what has arrived of the body since the last call; ``b""`` at its end."""
         with _errors_of_sockets():
-            return await self._response.content.readany()
+            async with asyncio.timeout(seconds):
+                return await self._response.content.readany()
 
     def close(self) -> None:
         """Ends the response."""
