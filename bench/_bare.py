@@ -72,7 +72,8 @@ async def follow(kube: Kube, informer: Informer, take: Callable[[Object], object
             resource_version=version,
             timeout_seconds=WATCH_SECONDS,
         ):
-            take(event.object)
+            if event.type != "BOOKMARK":
+                take(event.object)
             version = event.object["metadata"]["resourceVersion"]
 
 
@@ -114,7 +115,7 @@ class BareController(Controller):
     def __init__(self, kube: Kube, config: ControllerConfig, metrics: Metrics) -> None:
         super().__init__(kube, config, metrics)
         self._kube = kube
-        self._begun: dict[Key, Object] = {}
+        self._begun: dict[Key, tuple[Object, asyncio.Future[None]]] = {}
         self._group: asyncio.TaskGroup | None = None  # None until it leads
         self._waiting: list[Coroutine[Any, Any, None]] = []
         self._slots = asyncio.Semaphore(config.workers)
@@ -146,15 +147,16 @@ class BareController(Controller):
     def _take_booster(self, booster: Object) -> None:
         key = key_of(booster)
         if key not in self._begun and "conditions" not in booster["status"]:
-            self._begun[key] = booster
-            self._start(self._create_children(booster))
+            created: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._begun[key] = booster, created
+            self._start(self._create_children(booster, created))
 
     def _take_serving(self, serving: Object) -> None:
         if serving.get("status", {}).get("conditions"):
             owner = next(iter(owner_references(serving)))["name"]
-            booster = self._begun.pop(Key(key_of(serving).namespace, owner), None)
-            if booster is not None:
-                self._start(self._report(booster, "True"))
+            begun = self._begun.pop(Key(key_of(serving).namespace, owner), None)
+            if begun is not None:
+                self._start(self._report_active(*begun))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         if self._group is None:
@@ -162,7 +164,7 @@ class BareController(Controller):
         else:
             self._group.create_task(work)
 
-    async def _create_children(self, booster: Object) -> None:
+    async def _create_children(self, booster: Object, created: asyncio.Future[None]) -> None:
         metadata = booster["metadata"]
         if not self._sample:
             children = desired_state(booster, Context(Options(), Profile.B)).children
@@ -175,6 +177,11 @@ class BareController(Controller):
             for resource in (MODEL_SERVER, MODEL_SERVING, MODEL_ROUTE):
                 await self._kube.apply(resource, objects[resource.kind])
         await self._report(booster, "False")
+        created.set_result(None)
+
+    async def _report_active(self, booster: Object, created: asyncio.Future[None]) -> None:
+        await created
+        await self._report(booster, "True")
 
     async def _report(self, booster: Object, is_active: str) -> None:
         generation = booster["metadata"]["generation"]

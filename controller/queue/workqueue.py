@@ -3,10 +3,9 @@
 The rules are client-go's. A key that is added twice is queued once. A key that is being processed
 is not handed out again; if it is added meanwhile, it is queued again when that pass is done.
 
-Three rules are ours. Keys of low priority (first list, resync) are served after all others. Keys of
-equal priority are served round-robin by namespace, so no tenant waits for the ten thousand changes
-of another. A key that had a pass a moment ago goes before keys that had none: when many objects
-are created at once, each is finished soon after it was begun, while its state is still cached.
+Three rules are ours (``ReadyQueue``). Keys of low priority (first list, resync) are served after
+all others. Keys of equal priority are served round-robin by namespace, so no tenant waits for the
+ten thousand changes of another. A key that had a pass a moment ago goes before keys that had none.
 
 The queue holds keys, never objects or events: a pass reads the current state.
 """
@@ -16,27 +15,18 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import OrderedDict, deque
+from collections import deque
 
 from app.kube.backoff import Clock, Jitter, TokenBucket
 from app.values.meta import Key
 from controller.queue.delay_queue import DelayQueue
-from controller.queue.fair_queue import FairQueue
 from controller.queue.metrics_provider import MetricsProvider, NoopMetricsProvider
+from controller.queue.ready_queue import ReadyQueue
 
 FIRST_RETRY_SECONDS = 0.005
 MAX_RETRY_SECONDS = 120.0
 RETRIES_PER_SECOND = 10.0
 RETRY_BURST = 100
-
-BEGUN_SECONDS = 30.0
-"""A key is preferred for so long after its last pass began."""
-
-MAX_BEGUN = 2048
-"""Keys that are preferred at a time: those whose passes began last."""
-
-MAX_PREFERRED = 4
-"""Preferred keys in a row while others wait, so an object that changes all the time stops none."""
 
 
 class QueueShutDown(Exception):
@@ -62,9 +52,7 @@ class WorkQueue:
         self._clock = clock
         self._dice = jitter
         self._bucket = TokenBucket(RETRIES_PER_SECOND, RETRY_BURST, clock)
-        self._preferred, self._normal, self._low = FairQueue(), FairQueue(), FairQueue()
-        self._begun: OrderedDict[Key, float] = OrderedDict()  # last pass began then, oldest first
-        self._preferred_in_a_row = 0
+        self._ready = ReadyQueue(clock)
         self._queued: dict[Key, tuple[bool, float]] = {}  # low priority, since when
         self._processing: dict[Key, float] = {}  # since when
         self._dirty: dict[Key, bool] = {}  # added while processing; low priority
@@ -105,16 +93,12 @@ class WorkQueue:
         if key in self._queued:
             was_low, since = self._queued[key]
             if was_low and not low_priority:
-                self._low.remove(key)
-                self._push(key)
+                self._ready.move_up(key)
                 self._queued[key] = (False, since)
             return
         self._metrics.added()
         self._queued[key] = (low_priority, self._clock())
-        if low_priority:
-            self._low.push(key)
-        else:
-            self._push(key)
+        self._ready.push(key, low_priority=low_priority)
         self._wake_one()
 
     def add_after(self, key: Key, seconds: float, *, low_priority: bool = False) -> None:
@@ -164,16 +148,13 @@ class WorkQueue:
     def take(self) -> Key | None:
         """Returns the next key; None if none is queued. The caller must call ``done``."""
         self._queue_due_keys()
-        queue = self._next()
-        if not queue:
+        key = self._ready.pop()
+        if key is None:
             return None
-        key = queue.pop()
-        was_low, since = self._queued.pop(key)
+        _, since = self._queued.pop(key)
         now = self._clock()
         self._processing[key] = now
         self._metrics.started(now - since)
-        if not was_low:
-            self._record_begun(key, now)
         return key
 
     def done(self, key: Key) -> None:
@@ -206,7 +187,7 @@ class WorkQueue:
         """Resets the failures of a deleted object's key, and removes its delayed entry."""
         self.forget(key)
         self._delayed.discard(key)
-        self._begun.pop(key, None)
+        self._ready.forget(key)
 
     def failures(self, key: Key) -> int:
         """Returns the number of consecutive failures of a key."""
@@ -226,26 +207,6 @@ class WorkQueue:
             if not getter.done():
                 getter.set_result(None)
         self._getters.clear()
-
-    def _push(self, key: Key) -> None:
-        """Queues a key of normal priority."""
-        began = self._begun.get(key)
-        is_preferred = began is not None and not _is_over(began, self._clock())
-        (self._preferred if is_preferred else self._normal).push(key)
-
-    def _next(self) -> FairQueue:
-        """Returns the queue whose turn it is."""
-        if self._preferred and not (self._normal and self._preferred_in_a_row >= MAX_PREFERRED):
-            self._preferred_in_a_row += 1
-            return self._preferred
-        self._preferred_in_a_row = 0
-        return self._normal or self._low
-
-    def _record_begun(self, key: Key, now: float) -> None:
-        self._begun[key] = now
-        self._begun.move_to_end(key)
-        while len(self._begun) > MAX_BEGUN or _is_over(next(iter(self._begun.values())), now):
-            self._begun.popitem(last=False)
 
     def _queue_due_keys(self) -> None:
         while (left := self.next_due_seconds()) is not None and left <= 0:
@@ -271,7 +232,3 @@ class WorkQueue:
     def _on_timer(self) -> None:
         self._queue_due_keys()
         self._set_timer()
-
-
-def _is_over(began: float, now: float) -> bool:
-    return now - began >= BEGUN_SECONDS

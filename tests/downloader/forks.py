@@ -10,6 +10,7 @@ import json
 import os
 import sys
 
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # as the program does before it loads the client
 import huggingface_hub.hf_api  # noqa: F401 - loaded once
 
 from downloader import main

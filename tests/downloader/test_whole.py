@@ -13,7 +13,7 @@ from downloader import run
 from downloader.errors import DownloadError, Reason
 from downloader.hashes import file_digest
 from downloader.paths import place_of
-from tests.downloader.conftest import FILES, URI, Here, contents
+from tests.downloader.conftest import FILES, URI, Downloader, Here, contents
 from tests.downloader.hub import COMMIT, TOKEN, Hub
 
 LARGE = "model-00001.safetensors"
@@ -46,6 +46,13 @@ def test_a_whole_model_needs_no_server(here: Here, hub: Hub) -> None:
     here()
 
     assert not hub.requests
+
+
+def test_the_hub_is_asked_for_the_model_only(downloader: Downloader, hub: Hub, cache: Path) -> None:
+    # By itself its client also asks for /api/agent-harnesses, which a mirror may not have.
+    assert downloader("-s", URI, "-o", cache / "m", env=hub.environment()).code == 0
+    asked = {path for path in hub.requests if path.startswith("/api/")}
+    assert asked == {"/api/models/org/model/revision/main"}
 
 
 def test_a_listing_that_fails_leaves_nothing(here: Here, hub: Hub, cache: Path) -> None:

@@ -8,7 +8,8 @@ import random
 import pytest
 
 from app.values.meta import Key
-from controller.queue.workqueue import MAX_BEGUN, QueueShutDown, WorkQueue
+from controller.queue.ready_queue import MAX_BEGUN
+from controller.queue.workqueue import QueueShutDown, WorkQueue
 
 A, B, C = Key("ns", "a"), Key("ns", "b"), Key("ns", "c")
 
