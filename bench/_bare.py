@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 from unittest.mock import patch
 
@@ -25,6 +25,7 @@ import orjson
 
 from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVING, Profile
 from app.cache.informer import Informer
+from app.cache.listwatch import Freshness
 from app.convert.options import Options
 from app.installed import poll
 from app.kube import Kube
@@ -40,41 +41,25 @@ from modelbooster.parts import controller, webhook
 from modelbooster.parts.lookup_cache import LookupCache
 from webhook.endpoint import Endpoint
 
-WATCH_SECONDS = 300
-
-
 NAME_MARK, UID_MARK = b"@name@", b"@uid@"
 
 
-async def follow(kube: Kube, informer: Informer, take: Callable[[Object], object]) -> None:
-    """Reads what an informer reads, and keeps nothing of it.
+async def follow(informer: Informer, take: Callable[[Object], object]) -> None:
+    """Reads what an informer reads, with the same requests, and keeps nothing of it.
 
     Args:
-        kube: the API server.
-        informer: says which objects; it counts as synced then.
+        informer: the informer; it counts as synced when all objects have been read.
         take: called with each object.
     """
-    asked = informer._list_watch
-    version = await kube.each(
-        asked.resource,
-        take,
-        namespace=asked.namespace,
-        label_selector=asked.label_selector,
-        only_metadata=asked.only_metadata,
-    )
-    informer.synced.set()
+    events, version = informer._list_watch.stream(Freshness.ANY), ""
     while True:
-        async for event in kube.watch(
-            asked.resource,
-            namespace=asked.namespace,
-            label_selector=asked.label_selector,
-            only_metadata=asked.only_metadata,
-            resource_version=version,
-            timeout_seconds=WATCH_SECONDS,
-        ):
-            if event.type != "BOOKMARK":
-                take(event.object)
-            version = event.object["metadata"]["resourceVersion"]
+        async for kind, obj in events:
+            version = obj["metadata"]["resourceVersion"]
+            if kind == "BOOKMARK":  # the first one follows the last object of the list
+                informer.synced.set()
+            else:
+                take(obj)
+        events = informer._list_watch.watch(version)
 
 
 def allow(review: Object) -> Object:
@@ -93,20 +78,10 @@ def bare_app(_context: Callable[[], Context], metrics: Metrics) -> Endpoint:
 class Followed(LookupCache):
     """Reads what the lookup cache reads, and keeps nothing."""
 
-    def __init__(
-        self,
-        kube: Kube,
-        namespaces: Sequence[str],
-        metrics: Metrics,
-        read: Callable[[Object], None],
-    ) -> None:
-        super().__init__(kube, namespaces, metrics, read)
-        self._kube = kube
-
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for informer in self._informers:
-                group.create_task(follow(self._kube, informer, id))
+                group.create_task(follow(informer, id))
 
 
 class BareController(Controller):
@@ -129,7 +104,7 @@ class BareController(Controller):
             for resource, informer in self._informers._informers_of_kinds():
                 group.create_task(self._follow_when_served(resource, informer))
             for pods in self._informers._pods:
-                group.create_task(follow(self._kube, pods, id))
+                group.create_task(follow(pods, id))
 
     async def work(self) -> None:
         if await self._wait_until_synced():
@@ -142,7 +117,7 @@ class BareController(Controller):
     async def _follow_when_served(self, resource: Resource, informer: Informer) -> None:
         await self._informers._served[resource].wait()
         take = {MODEL_BOOSTER: self._take_booster, MODEL_SERVING: self._take_serving}
-        await follow(self._kube, informer, take.get(resource, id))
+        await follow(informer, take.get(resource, id))
 
     def _take_booster(self, booster: Object) -> None:
         key = key_of(booster)

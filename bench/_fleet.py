@@ -18,14 +18,13 @@ from app.apis.kinds import CHILDREN, MODEL_BOOSTER, MODEL_SERVING
 from app.errors import ApiError, Unreachable
 from app.kube import Kube
 from app.values.meta import Object, key_of
-from bench._processes import is_ready
+from bench._processes import is_ready, whole_cpu_seconds
 from tests import audit
 from tests.controlplane import crds
 from tests.controlplane.plane import ControlPlane, User
 
 US = User("controller", ("system:masters",), "bench-controller-token")
 PORT = 18999
-TICK = os.sysconf("SC_CLK_TCK")
 PARALLEL = 16
 NAMESPACE = "default"
 PATIENCE_SECONDS = 900
@@ -92,8 +91,7 @@ class Process:
     def cpu_seconds(self) -> float:
         """Processor time so far, in user and system mode."""
         assert self._process
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        return whole_cpu_seconds(self._process.pid)
 
     @property
     def resident_mib(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -49,6 +50,12 @@ def _memory(pid: int, *names: str) -> int:
         name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)
     }
     return 1024 * sum(kib[name] for name in names)
+
+
+def whole_cpu_seconds(pid: int) -> float:
+    """Returns the CPU time of a process, with its threads that have ended, to ten milliseconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime
 
 
 def cpu_seconds(pid: int) -> float:

@@ -37,6 +37,7 @@ from typing import Any
 
 from bench._conclusion import concluded
 from bench._files import COMMIT, NAME, digest
+from bench._processes import whole_cpu_seconds
 
 MIN_OF_CURL = 0.9
 """Least speed, relative to curl, which does not verify files."""
@@ -122,12 +123,6 @@ def _processor_seconds() -> float:
     """Returns the processor time of all processes that have ended; the server has not."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _running_seconds(process: int) -> float:
-    """Returns the processor time of a process that runs."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime
 
 
 def _hash_seconds() -> float:
@@ -244,11 +239,15 @@ def _speed(
     with _served(source, gigabits * 10**9 // 8) as (url, server):
         for _ in range(rounds):
             for name, run in runs.items():
-                began, used, sent = time.monotonic(), _processor_seconds(), _running_seconds(server)
+                began, used, sent = (
+                    time.monotonic(),
+                    _processor_seconds(),
+                    whole_cpu_seconds(server),
+                )
                 run()
                 best[name] = min(best[name], time.monotonic() - began)
                 processor[name] = min(processor[name], _processor_seconds() - used)
-                of_server[name] = min(of_server[name], _running_seconds(server) - sent)
+                of_server[name] = min(of_server[name], whole_cpu_seconds(server) - sent)
                 assert all((target / each).stat().st_size == megabytes << 20 for each in names)
                 shutil.rmtree(target)
                 shutil.rmtree(folder / ".model-booster", ignore_errors=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from httptools import HttpParserError, HttpResponseParser
+
+_Result = TypeVar("_Result")
 
 
 class Headers(Mapping[str, str]):
@@ -115,17 +117,10 @@ class Connection(asyncio.BufferedProtocol):
         Raises:
             OSError: there is no response, or only a part of it. ``TimeoutError`` is a subclass.
         """
-        response = self._begin(request)
-        # A timer costs a third of asyncio.timeout, which cancels the task and catches that.
-        timer = None
-        if seconds is not None:
-            timer = asyncio.get_running_loop().call_later(seconds, _time_out, response)
         try:
-            return await response
+            return await within(self._begin(request), seconds)
         finally:
             self._response = None
-            if timer is not None:
-                timer.cancel()
 
     @property
     def is_closing(self) -> bool:
@@ -218,6 +213,28 @@ def _has_length(headers: Mapping[str, str]) -> bool:
     return "content-length" in headers or "transfer-encoding" in headers
 
 
-def _time_out(response: asyncio.Future[Response]) -> None:
-    if not response.done():
-        response.set_exception(TimeoutError())
+async def within(future: asyncio.Future[_Result], seconds: float | None) -> _Result:
+    """Returns the result of a future that nothing else waits for.
+
+    A timer costs a third of ``asyncio.timeout``, which cancels the task and catches that.
+
+    Args:
+        future: the future.
+        seconds: how long to wait; None for no limit.
+
+    Raises:
+        TimeoutError: the time is over. The future then has this error.
+    """
+    timer = None
+    if seconds is not None:
+        timer = asyncio.get_running_loop().call_later(seconds, _time_out, future)
+    try:
+        return await future
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _time_out(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())

@@ -17,10 +17,18 @@ from app.apis.kinds import MODEL_BOOSTER
 from app.values.meta import Object
 from controller.controller import Controller
 from controller.reconcile.events import EVENT
-from tests import audit
 from tests.builders import backend, booster_object
 from tests.commands import run
-from tests.component.running import AGENT, condition, running, until_idle
+from tests.component.downloading import (
+    LOADER,
+    SOURCE,
+    download,
+    log_requests,
+    print_line,
+    until_told,
+    write_status_often,
+)
+from tests.component.running import condition, running, until_idle
 from tests.controlplane.plane import ControlPlane
 from tests.played_pods import (
     NODE_NAME,
@@ -37,7 +45,6 @@ from tests.world import PATIENCE_SECONDS, World
 
 pytestmark = pytest.mark.anyio
 
-SOURCE = "hf://owner/model"
 FIRST, SECOND = "m-b1-0-leader-0-0", "m-b1-1-leader-0-0"
 GATED = json.dumps(
     {
@@ -56,8 +63,7 @@ async def two_pods(
     kubeconfig: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Controller]:
     """Runs a controller that reads logs often, with a ModelBooster of two pods on the node."""
-    for name in ("DETAILS_DELAY_SECONDS", "PER_SECONDS"):
-        monkeypatch.setattr(f"controller.reconcile.reporter.{name}", 0.1)
+    write_status_often(monkeypatch)
     async with running(kubeconfig, world.namespace, download_log_seconds=0.1) as controller:
         await world.put(MODEL_BOOSTER, booster_object("m", backend(replicas=2)))
         await asyncio.to_thread(play_pods, world.admin, "m-b1", 2, node=NODE_NAME)
@@ -66,45 +72,15 @@ async def two_pods(
 
 async def tell(world: World, pod: str, state: Object, **fields: object) -> None:
     """Plays the kubelet: the state of the downloader of a pod."""
-    status = {**container("model-downloader", state), **fields}
+    status = {**container(LOADER, state), **fields}
     await asyncio.to_thread(
         report, world.admin, pod, phase="Pending", initContainerStatuses=[status]
     )
 
 
-def print_line(node: PlayedNode, pod: str, done: int, **fields: object) -> None:
-    """Plays the downloader of a pod: it prints how far it is."""
-    progress = {"bytesDone": done, "bytesTotal": 4000, "bytesPerSecond": 100, "file": "a.bin"}
-    line = {"type": "progress", "source": SOURCE, "download": progress, **fields}
-    log = node.logs.get((pod, "model-downloader", False), "a line\n")
-    node.logs[pod, "model-downloader", False] = f"{log}{json.dumps(line)}\n"
-
-
-def download(booster: Object) -> Object:
-    """Returns the download in the status; ``{}`` without one."""
-    (entry,) = booster["status"]["backendStatuses"]
-    found: Object = entry.get("download", {})
-    return found
-
-
-async def until(world: World, **wanted: object) -> Object:
-    """Waits until the download in the status has some fields; returns the ModelBooster."""
-    return await world.until(
-        MODEL_BOOSTER,
-        "m",
-        lambda booster: (
-            "backendStatuses" in booster.get("status", {})
-            and wanted.items() <= download(booster).items()
-        ),
-    )
-
-
-def log_requests(plane: ControlPlane, namespace: str) -> int:
-    """Returns how often a controller has asked for logs."""
-    return sum(
-        request.agent.startswith(AGENT) and request.subresource == "log"
-        for request in audit.requests(plane, namespace=namespace)
-    )
+def progress(done: int) -> Object:
+    """Returns what a downloader prints of its progress."""
+    return {"bytesDone": done, "bytesTotal": 4000, "bytesPerSecond": 100, "file": "a.bin"}
 
 
 async def test_the_status_tells_how_far_downloads_are(
@@ -116,9 +92,9 @@ async def test_the_status_tells_how_far_downloads_are(
 ) -> None:
     async with two_pods(kubeconfig, world, monkeypatch) as controller:
         await until_idle(controller)
-        print_line(node, FIRST, 1000)
+        print_line(node, FIRST, progress(1000))
         await tell(world, FIRST, RUNNING)
-        booster = await until(world, bytesDone=1000)
+        booster = await until_told(world, bytesDone=1000)
         assert download(booster) == {
             "phase": "Downloading",
             "pod": FIRST,
@@ -130,20 +106,20 @@ async def test_the_status_tells_how_far_downloads_are(
             "file": "a.bin",
         }
         # The command reads no log for that.
-        log = node.logs.pop((FIRST, "model-downloader", False))
+        log = node.logs.pop((FIRST, LOADER, False))
         shown = await asyncio.to_thread(run, kubeconfig, "status", "m")
         assert "downloads the model: 25%, 1 kB of 4 kB, 100 B/s, a.bin" in shown.stdout
         (row,) = [row for row in shown.stdout.splitlines() if "─model-downloader" in row]
         assert "25% ███░░░░░░░░░ 1 kB of 4 kB, 100 B/s, a.bin" in " ".join(row.split())
-        node.logs[FIRST, "model-downloader", False] = log
+        node.logs[FIRST, LOADER, False] = log
 
-        print_line(node, SECOND, 900, waitsFor=FIRST)
+        print_line(node, SECOND, progress(900), waitsFor=FIRST)
         await tell(world, SECOND, RUNNING)
-        await until(world, pods=2, pod=FIRST)
-        print_line(node, FIRST, 2000)
-        await until(world, bytesDone=2000)
+        await until_told(world, pods=2, pod=FIRST)
+        print_line(node, FIRST, progress(2000))
+        await until_told(world, bytesDone=2000)
         await tell(world, FIRST, DONE)
-        await until(world, phase="Waiting", pod=SECOND, bytesDone=900)
+        await until_told(world, phase="Waiting", pod=SECOND, bytesDone=900)
         await tell(world, SECOND, DONE)
         await world.until(MODEL_BOOSTER, "m", lambda booster: download(booster) == {})
 
@@ -162,7 +138,7 @@ async def test_the_status_tells_why_a_download_failed_and_what_to_do(
     async with two_pods(kubeconfig, world, monkeypatch):
         last = {"restartCount": 1, "lastState": ended(1, GATED)}
         await tell(world, FIRST, waiting("CrashLoopBackOff"), **last)
-        booster = await until(world, phase="Failed", reason="Gated", pod=FIRST)
+        booster = await until_told(world, phase="Failed", reason="Gated", pod=FIRST)
         assert sentence in condition(booster, "Active")["message"]
         (entry,) = booster["status"]["backendStatuses"]
         assert "pod m-b1-0-leader-0-0: model-downloader could not fetch " in entry["message"]
@@ -174,8 +150,8 @@ async def test_the_status_tells_why_a_download_failed_and_what_to_do(
 
         # The next attempt is no news before it gets somewhere.
         await tell(world, FIRST, RUNNING, restartCount=2, lastState=ended(1, GATED))
-        print_line(node, FIRST, 10)
-        await until(world, phase="Downloading", bytesDone=10)
+        print_line(node, FIRST, progress(10))
+        await until_told(world, phase="Downloading", bytesDone=10)
 
 
 async def test_without_the_right_to_read_logs_the_status_tells_that_pods_download(
@@ -187,9 +163,9 @@ async def test_without_the_right_to_read_logs_the_status_tells_that_pods_downloa
 ) -> None:
     refused = proxy.add(Rule(Answer(403), resource="pods", subresource="log", times=None))
     async with two_pods(proxy.kubeconfig, world, monkeypatch) as controller:
-        print_line(node, FIRST, 1000)
+        print_line(node, FIRST, progress(1000))
         await tell(world, FIRST, RUNNING)
-        booster = await until(world, phase="Downloading")
+        booster = await until_told(world, phase="Downloading")
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not refused.acted:  # noqa: ASYNC110 - the proxy counts in another thread
                 await asyncio.sleep(0.02)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,15 @@ from controller.status.pod_records import POD
 from tests import audit
 from tests.builders import backend, booster_object
 from tests.commands import run
+from tests.component.downloading import (
+    LOADER,
+    SOURCE,
+    download,
+    log_requests,
+    print_line,
+    until_told,
+    write_status_often,
+)
 from tests.component.running import AGENT, condition, running, until_idle, written
 from tests.controlplane.plane import ControlPlane
 from tests.played_jobs import bind, finish, jobs_of
@@ -23,14 +31,12 @@ from tests.world import World
 
 pytestmark = pytest.mark.anyio
 
-SOURCE, LOADER = "hf://owner/model", "model-downloader"
 OPTIONS = Options(cache_warmup=True)
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DETAILS_DELAY_SECONDS", "PER_SECONDS"):
-        monkeypatch.setattr(f"controller.reconcile.reporter.{name}", 0.1)
+    write_status_often(monkeypatch)
 
 
 async def started(world: World) -> tuple[Object, str]:
@@ -47,32 +53,9 @@ async def tell(world: World, pod: str, state: Object) -> None:
     await asyncio.to_thread(report, world.admin, pod, phase="Running", containerStatuses=status)
 
 
-def print_line(node: PlayedNode, pod: str, done: int) -> None:
-    """Plays the downloader of a pod: it prints how far it is."""
-    progress = {"bytesDone": done, "bytesTotal": 4000, "bytesPerSecond": 100, "secondsLeft": 30}
-    line = {"type": "progress", "source": SOURCE, "download": progress}
-    log = node.logs.get((pod, LOADER, False), "a line\n")
-    node.logs[pod, LOADER, False] = f"{log}{json.dumps(line)}\n"
-
-
-def download(booster: Object) -> Object:
-    """Returns the download in the status; ``{}`` without one."""
-    (entry,) = booster["status"]["backendStatuses"]
-    found: Object = entry.get("download", {})
-    return found
-
-
-async def until(world: World, **wanted: object) -> Object:
-    """Waits until the download in the status has some fields; returns the ModelBooster."""
-    return await world.until(MODEL_BOOSTER, "m", lambda b: wanted.items() <= download(b).items())
-
-
-def log_requests(plane: ControlPlane, namespace: str) -> int:
-    """Returns how often a controller has asked for logs."""
-    return sum(
-        request.agent.startswith(AGENT) and request.subresource == "log"
-        for request in audit.requests(plane, namespace=namespace)
-    )
+def progress(done: int) -> Object:
+    """Returns what a downloader prints of its progress."""
+    return {"bytesDone": done, "bytesTotal": 4000, "bytesPerSecond": 100, "secondsLeft": 30}
 
 
 async def test_the_status_tells_how_far_a_job_is_until_it_is_done(
@@ -81,9 +64,9 @@ async def test_the_status_tells_how_far_a_job_is_until_it_is_done(
     controlled = running(kubeconfig, world.namespace, options=OPTIONS, download_log_seconds=0.1)
     async with controlled as controller:
         job, pod = await started(world)
-        print_line(node, pod, 1000)
+        print_line(node, pod, progress(1000))
         await tell(world, pod, RUNNING)
-        booster = await until(world, bytesDone=1000)
+        booster = await until_told(world, bytesDone=1000)
         assert download(booster) == {
             "phase": "Downloading",
             "pod": pod,
@@ -105,8 +88,8 @@ async def test_the_status_tells_how_far_a_job_is_until_it_is_done(
         wanted = server["spec"]["workloadSelector"]["matchLabels"]
         assert not wanted.items() <= labels_of(found).items()
 
-        print_line(node, pod, 2000)
-        await until(world, bytesDone=2000)
+        print_line(node, pod, progress(2000))
+        await until_told(world, bytesDone=2000)
         await finish(world, [job])
         await world.until(
             MODEL_BOOSTER,
@@ -131,9 +114,9 @@ async def test_a_job_of_before_a_start_goes_on_and_is_told_without_its_log(
     scope: Object = {"options": OPTIONS, "download_log_seconds": None}
     async with running(kubeconfig, world.namespace, **scope):
         job, pod = await started(world)
-        print_line(node, pod, 1000)
+        print_line(node, pod, progress(1000))
         await tell(world, pod, RUNNING)
-        await until(world, phase="Downloading", pod=pod)
+        await until_told(world, phase="Downloading", pod=pod)
     before = await world.get(MODEL_BOOSTER, "m")
     assert before is not None
     assert download(before) == {"phase": "Downloading", "pod": pod, "pods": 1, "source": SOURCE}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Protocol
 
-from app.kube.connection import Connection, Endpoint, Headers, Response
+from app.kube.connection import Connection, Endpoint, Headers, Response, within
 
 READ_AHEAD_BYTES = 1 << 20
 """No more is read from the socket while this much waits for its reader."""
@@ -109,7 +109,8 @@ class StreamConnection(Connection):
                 raise self._error
             if not self._is_streaming:
                 return b""
-            await self._wait(seconds)
+            self._arrival = asyncio.get_running_loop().create_future()
+            await within(self._arrival, seconds)
         data = b"".join(self._unread)
         self._unread.clear()
         self._unread_bytes = 0
@@ -122,18 +123,6 @@ class StreamConnection(Connection):
     def has_unread(self) -> bool:
         """Whether something of a body waits for its reader."""
         return bool(self._unread)
-
-    async def _wait(self, seconds: float | None) -> None:
-        """Waits until something arrives or the response ends."""
-        loop = asyncio.get_running_loop()
-        self._arrival = arrival = loop.create_future()
-        # A timer costs a third of asyncio.timeout, and an event of a watch waits about once.
-        timer = None if seconds is None else loop.call_later(seconds, _expire, arrival)
-        try:
-            await arrival
-        finally:
-            if timer is not None:
-                timer.cancel()
 
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():
@@ -181,8 +170,3 @@ class StreamConnection(Connection):
         elif self._in_body:
             self.is_reusable = self._parser.should_keep_alive()
             self._complete()
-
-
-def _expire(arrival: asyncio.Future[None]) -> None:
-    if not arrival.done():
-        arrival.set_exception(TimeoutError())
