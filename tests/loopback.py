@@ -16,6 +16,6 @@ def get(url: str, *, seconds: float = 5, params: Mapping[str, str] | None = None
     """Returns the answer on a new connection.
 
     Raises:
-        httpx.TransportError: nobody answers.
+        httpx.TransportError: there is no answer in this time.
     """
     return httpx.get(url, params=params, timeout=seconds, trust_env=False, verify=_TRUSTS_NOBODY)

@@ -63,7 +63,8 @@ def forked(environment: dict[str, str], arguments: list[str], tmp_path: Path) ->
         child = int(stdout.readline())
         if kill_after is not None:
             time.sleep(kill_after)
-            os.kill(child, signal.SIGKILL)  # a zombie if it has ended: nobody has waited for it
+            # If it has ended, its number is still its own: waitpid has not been called yet.
+            os.kill(child, signal.SIGKILL)
         stdin.write("\n")
         stdin.flush()
         return int(stdout.readline())
