@@ -89,6 +89,20 @@ INDEXES: Mapping[Resource, Mapping[str, IndexFunc]] = MappingProxyType(
 """The indexes that the stores of each kind must have."""
 
 
+def text_of(index: str, value: str) -> str:
+    """Returns a text that is in the JSON of each object with a value in an index of ``INDEXES``.
+
+    Args:
+        index: name of the index.
+        value: the value.
+    """
+    if index != "child":
+        return value
+    # <kind>/<namespace>/<ModelBooster>-<backend>: both names may have hyphens. So the JSON has the
+    # text before the first one.
+    return value.rpartition("/")[2].partition("-")[0]
+
+
 class StoreLookup:
     """Answers queries from stores, ignoring objects that are being deleted.
 

@@ -57,6 +57,7 @@ async def follow(informer: Informer, take: Callable[[Object], object]) -> None:
             version = obj["metadata"]["resourceVersion"]
             if kind == "BOOKMARK":  # the first one follows the last object of the list
                 informer.synced.set()
+                informer._list_watch.backlog.is_open = True
             else:
                 take(obj)
         events = informer._list_watch.watch(version)

@@ -23,7 +23,7 @@ from typing import Any
 from app.errors import NotFound
 from app.kube import ApiDocument, Event, Kube
 from app.kube.access import Credentials
-from app.kube.connection import Response
+from app.kube.connections.connection import Response
 from app.kube.objects import event_from_line
 from app.kube.transport import Transport
 from app.metrics import Metrics

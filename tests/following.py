@@ -36,7 +36,12 @@ class Followed:
     """A running informer and its notifications."""
 
     def __init__(
-        self, kube: Kube, namespace: str, timing: Timing, store: Store | None = None
+        self,
+        kube: Kube,
+        namespace: str,
+        timing: Timing,
+        store: Store | None = None,
+        backlog_seconds: float = 0,
     ) -> None:
         self.store = Store() if store is None else store
         self.told: list[tuple[Object | None, Object | None]] = []
@@ -51,6 +56,7 @@ class Followed:
             label_selector="team",
             namespace=namespace,
             timing=timing,
+            backlog_seconds=backlog_seconds,
             count=self._count,
         )
 
@@ -94,10 +100,14 @@ class Followed:
 
 @asynccontextmanager
 async def following(
-    kube: Kube, namespace: str, timing: Timing = QUICK, store: Store | None = None
+    kube: Kube,
+    namespace: str,
+    timing: Timing = QUICK,
+    store: Store | None = None,
+    backlog_seconds: float = 0,
 ) -> AsyncIterator[Followed]:
     """Runs an informer on the labelled ConfigMaps of a namespace, from its first listing on."""
-    followed = Followed(kube, namespace, timing, store)
+    followed = Followed(kube, namespace, timing, store, backlog_seconds)
     running = asyncio.create_task(followed.informer.run())
     try:
         async with asyncio.timeout(60):

@@ -291,7 +291,7 @@ class Proxy:
     async def _open(self) -> None:
         trust = ssl.create_default_context(cafile=str(self._plane.ca_file))
         with warnings.catch_warnings():
-            # Else connections in their TLS shutdown are left over (see app/kube/sockets.py).
+            # Else connections in their TLS shutdown are left over.
             warnings.simplefilter("ignore", DeprecationWarning)
             connector = aiohttp.TCPConnector(ssl=trust, limit=0, enable_cleanup_closed=True)
         self._session = await self._stack.enter_async_context(

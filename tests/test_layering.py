@@ -92,7 +92,7 @@ LAYERS = {
         others=("kubernetes_asyncio", "httptools", "orjson"),
     ),
     # It is imported by a process that has an HTTP proxy; aiohttp takes a quarter of the start.
-    "app.kube.streams.proxied": Layer(ours=("app.kube",), others=("aiohttp",)),
+    "app.kube.connections.proxied": Layer(ours=("app.kube",), others=("aiohttp",)),
     "app.cache": Layer(ours=(*VOCABULARY, "app.kube"), others=("orjson",)),
     "app.installed": Layer(ours=(*VOCABULARY, "app.kube", "app.cache")),
     # Both processes ask whether the installed ModelBooster schema is ours.

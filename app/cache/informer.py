@@ -13,7 +13,7 @@ from app.cache.records import Record
 from app.cache.reflector import Reflector
 from app.cache.store import Delta, Store
 from app.cache.timing import DEFAULT_TIMING, Timing
-from app.kube import Kube
+from app.kube import Backlog, Kube
 from app.values.meta import Object, Resource
 
 Changed = Callable[[Record | None, Record | None], None]
@@ -49,6 +49,8 @@ class Informer:
         shape: returns what to store of an object; may modify its argument.
         only_metadata: whether to read only the metadata of the objects.
         timing: time limits.
+        backlog_seconds: how long an event may wait. If it may, call ``catch_up`` before the store
+            is read.
         count: called with failures, for metrics.
         listed: called after every list.
     """
@@ -66,6 +68,7 @@ class Informer:
         shape: Callable[[Object], Object] = without_managed_fields,
         only_metadata: bool = False,
         timing: Timing = DEFAULT_TIMING,
+        backlog_seconds: float = 0.0,
         count: Count = lambda resource, what: None,
         listed: Listed = lambda began: None,
     ) -> None:
@@ -85,6 +88,7 @@ class Informer:
             field_selector=field_selector,
             record=lambda obj: store.record_for(shape(obj)),
             timing=timing,
+            backlog=Backlog(backlog_seconds),
             only_metadata=only_metadata,
         )
         self._reflector = Reflector(
@@ -135,6 +139,14 @@ class Informer:
         self.synced.set()
         if began is not None:
             self._listed(began)
+
+    def catch_up(self, name: str) -> None:
+        """Takes the events that have arrived, unless none of them can be about a name.
+
+        Args:
+            name: any text of the objects that are about to be read from the store.
+        """
+        self._reflector.catch_up(name)
 
     def relist(self) -> None:
         """Lists everything once more, as soon as possible."""

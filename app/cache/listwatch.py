@@ -9,7 +9,7 @@ from enum import Enum, auto
 from app.cache.records import Record
 from app.cache.timing import Timing
 from app.errors import Unreachable
-from app.kube import Event, Kube
+from app.kube import Backlog, Event, Kube
 from app.values.meta import Key, Object, Resource, key_of, uid_of
 from app.values.value import hashable_value, keyword_value, value
 
@@ -55,6 +55,7 @@ class ListWatch:
         field_selector: only objects with these fields.
         record: returns the record to store for a listed object.
         timing: time limits.
+        backlog: what has arrived of the present watch and has not been decoded.
         only_metadata: whether to read only the metadata of the objects.
     """
 
@@ -65,6 +66,7 @@ class ListWatch:
     field_selector: str
     record: Callable[[Object], Record]
     timing: Timing
+    backlog: Backlog
     only_metadata: bool = False
 
     async def list(self, wanted: Wanted) -> Listing:
@@ -128,6 +130,7 @@ class ListWatch:
             only_metadata=self.only_metadata,
             timeout_seconds=random.randint(*self.timing.watch_seconds),  # noqa: S311 - jitter
             grace_seconds=self.timing.grace_seconds,
+            backlog=self.backlog,
         )
 
     async def collect(

@@ -106,6 +106,16 @@ class Reflector:
         else:  # in a pause
             self._wanted, self._version = Freshness.LATEST, None
 
+    def catch_up(self, name: str) -> None:
+        """Takes the events that have arrived, unless none of them can be about a name.
+
+        Args:
+            name: any text of the objects that are about to be read from the store.
+        """
+        if self._list_watch.backlog.mentions(name):
+            for event in self._list_watch.backlog.take():
+                self._take(event)
+
     async def _after(self, error: ApiError | Unreachable) -> float:
         """Decides whether to list again after a failure; returns how many seconds to wait."""
         self._count(type(error).__name__)
@@ -182,16 +192,25 @@ class Reflector:
             await self._take_events(events)
 
     async def _take_events(self, events: AsyncIterator[Event]) -> None:
-        async for kind, obj in events:
-            self._retry.received()
-            self.heard_at = time.monotonic()
-            if kind == "DELETED":
-                self._target.remove(obj)
-            elif kind != "BOOKMARK":
-                self._target.put(obj)
-            self._version = obj["metadata"]["resourceVersion"]
+        backlog = self._list_watch.backlog
+        backlog.is_open = True
+        try:
+            async for event in events:
+                self._take(event)
+        finally:
+            backlog.is_open = False
         self.heard_at = time.monotonic()
         self._retry.ended()
+
+    def _take(self, event: Event) -> None:
+        kind, obj = event
+        self._retry.received()
+        self.heard_at = time.monotonic()
+        if kind == "DELETED":
+            self._target.remove(obj)
+        elif kind != "BOOKMARK":
+            self._target.put(obj)
+        self._version = obj["metadata"]["resourceVersion"]
 
     async def _take_list(self, listing: Listing, began: float) -> None:
         self._version, self._wanted = listing.resource_version, Freshness.ANY

@@ -9,12 +9,12 @@ import orjson
 
 from app.kube.access import Credentials
 from app.kube.backoff import TokenBucket
-from app.kube.connection import Response
+from app.kube.connections.connection import Response
 from app.kube.objects import check_status, json_of, of_kind, path_of, path_to
 from app.kube.reader import Reader
-from app.kube.request import REQUEST_SECONDS, Request
+from app.kube.request import REQUEST_SECONDS, Guard, Observe, Request
 from app.kube.responses import decoded_unmanaged, warnings_in
-from app.kube.transport import Guard, Observe, Transport
+from app.kube.transport import Transport
 from app.values.meta import Object, Resource
 from app.version import VERSION
 

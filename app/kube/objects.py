@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from app.errors import Garbled
-from app.kube.connection import Response
+from app.kube.connections.connection import Response
 from app.kube.responses import (
     decoded,
     decoded_unmanaged,

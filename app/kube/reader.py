@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 
+from app.kube.backlog import Backlog
 from app.kube.list_parser import ListParser
 from app.kube.objects import (
     METADATA_KIND,
@@ -24,7 +26,6 @@ from app.kube.objects import (
     with_identity,
 )
 from app.kube.request import LIST_SECONDS, REQUEST_SECONDS, Request
-from app.kube.responses import Lines
 from app.kube.transport import Transport
 from app.values.meta import Object, Resource
 
@@ -162,6 +163,7 @@ class Reader:
         only_metadata: bool = False,
         timeout_seconds: int,
         grace_seconds: float = WATCH_GRACE_SECONDS,
+        backlog: Backlog | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Yields the changes of the objects of a kind, until the server ends the watch.
 
@@ -178,6 +180,7 @@ class Reader:
             only_metadata: whether to read only the metadata of the objects.
             timeout_seconds: the server ends the watch after this time.
             grace_seconds: after this additional time the connection counts as dead.
+            backlog: lets events wait; it serves one watch at a time.
 
         Raises:
             ApiError: the watch was rejected, or an ERROR event arrived; ``Gone`` if the version is
@@ -202,11 +205,13 @@ class Reader:
             headers={"Accept": _ONLY_METADATA} if only_metadata else {},
             seconds=timeout_seconds + grace_seconds,
         )
-        lines = Lines()
-        async with aclosing(self._transport.stream(request)) as pieces:
+        backlog = backlog or Backlog()
+        backlog.begin(partial(event_from_line, resource, only_metadata=only_metadata))
+        async with aclosing(self._transport.stream(request, opened=backlog.opened)) as pieces:
             async for piece in pieces:
-                for line in lines.feed(piece):
-                    yield event_from_line(resource, line, only_metadata=only_metadata)
+                for event in backlog.feed(piece):
+                    yield event
+                await backlog.wait()
 
     async def read(self, path: str, *, etag: str | None = None) -> ApiDocument:
         """Reads a document of discovery, OpenAPI or ``/version``.

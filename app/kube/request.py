@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -15,6 +15,15 @@ LIST_SECONDS = 60.0
 """Limit of a list, for large clusters. Ten seconds without data end it earlier."""
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
+
+Guard = Callable[[], float | None]
+"""Returns how many seconds a write may take, None for no limit.
+
+Raises LeadershipLost if nothing may be written.
+"""
+
+Observe = Callable[[str, str, str, float], None]
+"""Takes every response: method, host, status code or ``<error>``, seconds."""
 
 
 class Request(NamedTuple):

@@ -177,6 +177,17 @@ class Lines:
         self._max_bytes = max_bytes
         self._partial = bytearray()
 
+    @property
+    def partial(self) -> bytes:
+        """The line whose end has not arrived yet."""
+        return bytes(self._partial)
+
+    def copy(self) -> Lines:
+        """Returns a splitter that has been fed the same."""
+        copied = Lines(self._max_bytes)
+        copied._partial += self._partial
+        return copied
+
     def feed(self, chunk: bytes) -> list[bytes]:
         """Returns the lines that end in this chunk, without line ends. Empty lines are skipped.
 

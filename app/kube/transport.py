@@ -18,26 +18,17 @@ from urllib.parse import urlsplit
 from app.errors import ServerDown, Unreachable
 from app.kube.access import Access, Credentials
 from app.kube.backoff import TokenBucket
-from app.kube.connection import Endpoint, Response
-from app.kube.pool import ConnectionPool
-from app.kube.request import REQUEST_SECONDS, Request, serialize
+from app.kube.connections.connection import Endpoint, Response
+from app.kube.connections.pool import ConnectionPool, PooledResponse
+from app.kube.connections.stream import Opened, read_within, whole_of
+from app.kube.request import REQUEST_SECONDS, Guard, Observe, Request, serialize
 from app.kube.responses import error_from_response
-from app.kube.streams.connection import Opened, read_within, whole_of
 
 if TYPE_CHECKING:
-    from app.kube.streams.proxied import ProxiedClient
+    from app.kube.connections.proxied import ProxiedClient
 
 MAX_PARALLEL_WRITES = 64
 """Guarded writes at the same time; more wait for their turn."""
-
-Guard = Callable[[], float | None]
-"""Returns how many seconds a write may take, None for no limit.
-
-Raises LeadershipLost if nothing may be written.
-"""
-
-Observe = Callable[[str, str, str, float], None]
-"""Takes every response: method, host, status code or ``<error>``, seconds."""
 
 _AnyResponse = TypeVar("_AnyResponse", Response, Opened)
 
@@ -122,13 +113,18 @@ class Transport:
         return response
 
     async def stream(
-        self, request: Request, *, is_endless: bool = True
+        self,
+        request: Request,
+        *,
+        is_endless: bool = True,
+        opened: Callable[[PooledResponse], None] = lambda response: None,
     ) -> AsyncGenerator[bytes, None]:
         """Yields the pieces of a response as they arrive, until the server ends it.
 
         Args:
             request: the request.
             is_endless: whether to count the response when it begins, not when it ends.
+            opened: called with the response before its first piece, unless it comes by a proxy.
 
         Raises:
             ApiError: the status is not 200.
@@ -146,6 +142,8 @@ class Transport:
                     async with asyncio.timeout(REQUEST_SECONDS):
                         whole = await whole_of(response)
                     raise error_from_response(*whole[:2], whole.headers.get("retry-after"))
+                if isinstance(response, PooledResponse):
+                    opened(response)
                 until = opening + request.seconds
                 while piece := await read_within(response, until, request.silence_seconds):
                     yield piece
@@ -219,7 +217,7 @@ class Transport:
 
     def _through_proxy(self) -> ProxiedClient:
         if self._proxied is None:
-            from app.kube.streams.proxied import ProxiedClient  # loads aiohttp, which few need
+            from app.kube.connections.proxied import ProxiedClient  # loads aiohttp, which few need
 
             self._proxied = ProxiedClient()
             self._exit.push_async_callback(self._proxied.close)

@@ -15,7 +15,7 @@ from app.cache.informer import Informer
 from app.cache.records import always_whole
 from app.cache.store import Store
 from app.kube import Kube
-from app.lookup import INDEXES, Indexer, StoreLookup
+from app.lookup import INDEXES, Indexer, StoreLookup, text_of
 from app.metrics import Metrics
 from app.values.meta import Key, Object, Resource
 from modelbooster.parts.lookup_facts import (
@@ -27,6 +27,9 @@ from modelbooster.parts.lookup_facts import (
 
 MAX_SYNC_SECONDS = 10.0
 """How long admission is unready while the cache fills; then it answers without the cache."""
+
+BACKLOG_SECONDS = 0.1
+"""How long an event may wait until it is stored, unless a rule asks for a name in it."""
 
 MAX_SILENCE_SECONDS = 400.0
 """An informer that receives nothing for this time is stale; no watch lasts longer."""
@@ -60,31 +63,31 @@ class LookupCache:
             return booster
 
         self._informers: list[Informer] = []
-        stores: dict[Resource, Indexer] = {}
+        indexers: dict[Resource, Indexer] = {}
         for resource in (MODEL_BOOSTER, *CHILDREN):
-            parts: dict[str | None, Store] = {}
-            for namespace in namespaces or (None,):
-                is_booster = resource is MODEL_BOOSTER
-                parts[namespace] = Store(
-                    INDEXES.get(resource),
-                    facts=booster_facts if is_booster else child_facts,
-                    whole=is_unpruned if is_booster else always_whole,
-                    restore=restore_booster if is_booster else partial(restore_child, resource),
+            is_booster = resource is MODEL_BOOSTER
+            informers = {
+                namespace: Informer(
+                    kube,
+                    resource,
+                    Store(
+                        INDEXES.get(resource),
+                        facts=booster_facts if is_booster else child_facts,
+                        whole=is_unpruned if is_booster else always_whole,
+                        restore=restore_booster if is_booster else partial(restore_child, resource),
+                    ),
+                    lambda old, new: None,
+                    namespace=namespace,
+                    shape=read_booster if is_booster else lambda child: child,
+                    only_metadata=resource not in WITH_SPEC,
+                    backlog_seconds=BACKLOG_SECONDS,
+                    count=metrics.count_informer,
                 )
-                self._informers.append(
-                    Informer(
-                        kube,
-                        resource,
-                        parts[namespace],
-                        lambda old, new: None,
-                        namespace=namespace,
-                        shape=read_booster if is_booster else lambda child: child,
-                        only_metadata=resource not in WITH_SPEC,
-                        count=metrics.count_informer,
-                    )
-                )
-            stores[resource] = _NamespacedStores(parts)
-        self.lookup = StoreLookup(stores, self._is_current)
+                for namespace in namespaces or (None,)
+            }
+            self._informers += informers.values()
+            indexers[resource] = _Namespaced(informers)
+        self.lookup = StoreLookup(indexers, self._is_current)
         self._started_at = time.monotonic()
         self._current_until = 0.0
 
@@ -127,15 +130,21 @@ class LookupCache:
         return now < self._current_until
 
 
-class _NamespacedStores:
-    """The stores of several namespaces, read as one."""
+class _Namespaced:
+    """The objects of one kind in several namespaces, with all events that have arrived."""
 
-    def __init__(self, stores: dict[str | None, Store]) -> None:
-        self._stores = stores
+    def __init__(self, informers: dict[str | None, Informer]) -> None:
+        self._informers = informers
 
     def get(self, key: Key) -> Object | None:
-        store = self._stores.get(None if None in self._stores else key.namespace)
-        return store.get(key) if store else None
+        informer = self._informers.get(None if None in self._informers else key.namespace)
+        if informer is None:
+            return None
+        informer.catch_up(key.name)
+        return informer.store.get(key)
 
     def by(self, index: str, value: str) -> Iterable[Object]:
-        return [obj for store in self._stores.values() for obj in store.by(index, value)]
+        name = text_of(index, value)
+        for informer in self._informers.values():
+            informer.catch_up(name)
+        return [obj for i in self._informers.values() for obj in i.store.by(index, value)]

@@ -12,12 +12,19 @@ from app.apis.kinds import MODEL_BOOSTER, MODEL_ROUTE, MODEL_SERVER, MODEL_SERVI
 from app.kube import connect
 from app.metrics import Metrics
 from app.values.meta import Key, Object, key_of
+from modelbooster.parts import lookup_cache as module
 from modelbooster.parts.lookup_cache import LookupCache
 from tests.builders import booster_object
 from tests.controlplane.plane import ControlPlane
 from tests.world import PATIENCE_SECONDS, World
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True, params=[module.BACKLOG_SECONDS, 1e9])
+def backlog_seconds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long events wait, which no answer depends on."""
+    monkeypatch.setattr(module, "BACKLOG_SECONDS", request.param)
 
 
 @asynccontextmanager

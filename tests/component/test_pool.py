@@ -14,10 +14,10 @@ import pytest
 
 from app.errors import Unreachable
 from app.kube.access import Credentials
-from app.kube.connection import Endpoint, Response
-from app.kube.pool import ConnectionPool
+from app.kube.connections.connection import Endpoint, Response
+from app.kube.connections.pool import ConnectionPool
+from app.kube.connections.stream import READ_AHEAD_BYTES, read_within, whole_of
 from app.kube.request import Request, query_of, serialize
-from app.kube.streams.connection import READ_AHEAD_BYTES, read_within, whole_of
 from app.kube.transport import MAX_PARALLEL_WRITES, Transport
 from tests.controlplane.credentials import Authority, write_kubeconfig
 from tests.following import eventually

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 import aiohttp
 
 from app.kube.access import Access
+from app.kube.connections.sockets import CONNECT_SECONDS, IDLE_SECONDS, new_socket
 from app.kube.request import Request, query_of
-from app.kube.sockets import CONNECT_SECONDS, IDLE_SECONDS, new_socket
 
 
 class ProxiedClient:
@@ -69,7 +69,7 @@ class ProxiedClient:
 
 
 class ProxiedResponse:
-    """A response whose head has arrived (``app.kube.streams.connection.Opened``)."""
+    """A response whose head has arrived (``app.kube.connections.stream.Opened``)."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response

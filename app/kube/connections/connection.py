@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from httptools import HttpParserError, HttpResponseParser
 
+from app.kube.connections.coalescing import Coalescing
+
 _Result = TypeVar("_Result")
 
 
@@ -81,6 +83,7 @@ class Connection(asyncio.BufferedProtocol):
         endpoint: the server.
         buffer: what is received is written here, and parsed at once; connections of one event loop
             may share it. Without it, uvloop allocates 256 KiB for each read.
+        coalescing: is told when something arrives; connections of one event loop share it.
         opened: called when the connection is established, TLS included.
         closed: called when it is gone.
     """
@@ -89,6 +92,7 @@ class Connection(asyncio.BufferedProtocol):
         self,
         endpoint: Endpoint,
         buffer: memoryview,
+        coalescing: Coalescing,
         opened: Callable[[Connection], None],
         closed: Callable[[Connection], None],
     ) -> None:
@@ -98,6 +102,7 @@ class Connection(asyncio.BufferedProtocol):
         self.idle_since = 0.0
         """When the pool got it back (monotonic, seconds)."""
         self._buffer = buffer
+        self._coalescing = coalescing
         self._opened = opened
         self._closed = closed
         self._parser = HttpResponseParser(self)
@@ -166,6 +171,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._response is None:  # there is no request
             self.abort()
             return
+        self._coalescing.arrived()
         try:
             self._parser.feed_data(self._buffer[:nbytes])
         except HttpParserError as exc:

@@ -15,23 +15,29 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from app.kube.connection import Connection, Endpoint, Response
-from app.kube.sockets import HANDSHAKE_SECONDS, IDLE_SECONDS, connect_socket
-from app.kube.streams.connection import StreamConnection
+from app.kube.connections.coalescing import Coalescing
+from app.kube.connections.connection import Connection, Endpoint, Response
+from app.kube.connections.sockets import HANDSHAKE_SECONDS, IDLE_SECONDS, connect_socket
+from app.kube.connections.stream import StreamConnection
 
 READ_BYTES = 64 << 10
 """How much is read from a socket before it is parsed. More follows in the next turn of the loop."""
 
 
 class ConnectionPool:
-    """Open connections, in use or idle."""
+    """Open connections, in use or idle.
 
-    def __init__(self) -> None:
+    Args:
+        coalescing: shared by all connections.
+    """
+
+    def __init__(self, coalescing: Coalescing | None = None) -> None:
         self._open: set[Connection] = set()
         self._idle: list[StreamConnection] = []  # the last one used at the end
         self._sweep: asyncio.TimerHandle | None = None
         self._all_closed = asyncio.Event()
         self._buffer = memoryview(bytearray(READ_BYTES))
+        self._coalescing = coalescing or Coalescing()
 
     def __len__(self) -> int:
         """How many connections are open."""
@@ -58,11 +64,14 @@ class ConnectionPool:
                 connection = await self._connect(endpoint)
             if seconds is not None:
                 seconds = max(0.0, seconds - (time.monotonic() - began))
+        sent = self._coalescing.sent()
         try:
             response = await connection.send(request, seconds)
         except BaseException as exc:
             self._drop(connection, exc)
             raise
+        finally:
+            self._coalescing.answered(sent)
         self._release(connection)
         return response
 
@@ -134,7 +143,9 @@ class ConnectionPool:
         def protocol() -> StreamConnection:
             nonlocal is_taken
             is_taken = True
-            return StreamConnection(endpoint, self._buffer, self._open.add, self._note_closed)
+            return StreamConnection(
+                endpoint, self._buffer, self._coalescing, self._open.add, self._note_closed
+            )
 
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
@@ -179,7 +190,7 @@ class ConnectionPool:
 
 
 class PooledResponse:
-    """A response whose head has arrived (``app.kube.streams.connection.Opened``).
+    """A response whose head has arrived (``app.kube.connections.stream.Opened``).
 
     Args:
         head: its head.
@@ -202,6 +213,19 @@ class PooledResponse:
     async def read(self, seconds: float | None = None) -> bytes:
         """Returns what has arrived of the body since the last call; ``b""`` at its end."""
         return await self._connection.read(seconds)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether so much has arrived that more may wait in the socket."""
+        return not self._is_closed and self._connection.is_paused
+
+    def arrived(self) -> bytes:
+        """Returns what the next ``read`` would return without waiting, and leaves it there."""
+        return b"" if self._is_closed else self._connection.arrived()
+
+    def read_arrived(self) -> bytes:
+        """Returns what has arrived of the body since the last call, without waiting."""
+        return b"" if self._is_closed else self._connection.read_arrived()
 
     def close(self) -> None:
         """Ends the response. If all of it was read, its connection may serve another request."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Protocol
 
-from app.kube.connection import Connection, Endpoint, Headers, Response, within
+from app.kube.connections.coalescing import Coalescing
+from app.kube.connections.connection import Connection, Endpoint, Headers, Response, within
 
 READ_AHEAD_BYTES = 1 << 20
 """No more is read from the socket while this much waits for its reader."""
@@ -72,10 +73,11 @@ class StreamConnection(Connection):
         self,
         endpoint: Endpoint,
         buffer: memoryview,
+        coalescing: Coalescing,
         opened: Callable[[Connection], None],
         closed: Callable[[Connection], None],
     ) -> None:
-        super().__init__(endpoint, buffer, opened, closed)
+        super().__init__(endpoint, buffer, coalescing, opened, closed)
         self._is_streaming = False
         self._unread: list[bytes] = []
         self._unread_bytes = 0
@@ -111,6 +113,21 @@ class StreamConnection(Connection):
                 return b""
             self._arrival = asyncio.get_running_loop().create_future()
             await within(self._arrival, seconds)
+        return self.read_arrived()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether so much has arrived that more may wait in the socket."""
+        return self._is_paused
+
+    def arrived(self) -> bytes:
+        """Returns what the next ``read`` would return without waiting, and leaves it there."""
+        if len(self._unread) > 1:
+            self._unread = [b"".join(self._unread)]
+        return self._unread[0] if self._unread else b""
+
+    def read_arrived(self) -> bytes:
+        """Returns what has arrived of the body since the last call, without waiting."""
         data = b"".join(self._unread)
         self._unread.clear()
         self._unread_bytes = 0

@@ -1,0 +1,92 @@
+"""What has arrived of a watch and has not been decoded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from app.kube.connections.pool import PooledResponse
+from app.kube.objects import Event
+from app.kube.responses import Lines
+
+_USUAL = b"-._/:@"
+"""What a name may have besides letters and digits, so that JSON writes it as it is."""
+
+
+class Backlog:
+    """Lets the text of a watch wait, so that several events are decoded one after another.
+
+    That costs less than one at a time, because decoding and storing use much code and memory, which
+    other work displaces from the caches of the processor. Whoever reads the store of the events
+    asks before whether a name is in the text that waits, so no answer depends on the waiting.
+
+    Args:
+        seconds: how long text waits at most, counted from the text before it; 0 for not at all.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.is_open = False
+        """Whether text may wait; not while a list is read."""
+        self._seconds = seconds
+        self._lines = Lines()
+        self._decode: Callable[[bytes], Event]
+        self._response: PooledResponse | None = None
+
+    def begin(self, decode: Callable[[bytes], Event]) -> None:
+        """Must be called before a watch is opened.
+
+        Args:
+            decode: returns the event in a line; may raise an error.
+        """
+        self._lines, self._decode, self._response = Lines(), decode, None
+
+    def opened(self, response: PooledResponse) -> None:
+        """Must be called with the response. Without that, nothing waits: as through a proxy."""
+        self._response = response
+
+    def feed(self, piece: bytes) -> Iterator[Event]:
+        """Yields the events that end in a piece of the text, as the watch reads it.
+
+        Raises:
+            ApiError: a line is an ERROR event.
+            Garbled: a line is no event.
+        """
+        return map(self._decode, self._lines.feed(piece))
+
+    async def wait(self) -> None:
+        """Waits after a piece. All backlogs end their waiting in the same turn of the loop."""
+        if self._seconds and self.is_open and self._response is not None:
+            now = asyncio.get_running_loop().time()
+            await asyncio.sleep(self._seconds - now % self._seconds)
+
+    def mentions(self, text: str) -> bool:
+        """Returns whether a text, such as a name, may be in an event that has arrived.
+
+        Args:
+            text: the text. True is returned for one that JSON may write in another way.
+        """
+        if not self.is_open or self._response is None:
+            return False
+        arrived = self._response.arrived()
+        if not arrived:
+            return False
+        searched = text.encode()
+        if self._response.is_paused or not searched.translate(None, _USUAL).isalnum():
+            return True
+        return searched in (self._lines.partial + arrived if self._lines.partial else arrived)
+
+    def take(self) -> list[Event]:
+        """Returns the events that have arrived, without waiting, instead of the watch.
+
+        If a line is no usable event, all of the text is left to the watch, which raises the error.
+        """
+        if self._response is None:
+            return []
+        lines = self._lines.copy()
+        try:
+            events = [*map(self._decode, lines.feed(self._response.arrived()))]
+        except Exception:
+            return []
+        self._response.read_arrived()
+        self._lines = lines
+        return events
