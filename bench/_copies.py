@@ -22,7 +22,6 @@ from app.convert.options import Options
 from app.validation import Context
 from app.values.meta import Key, Object, annotations_of, labels_of, uid_of
 from controller.plan.desired import desired_state
-from controller.plan.rollout_marks import with_fingerprints
 from controller.status.pod_records import POD
 from tests.controlplane.plane import ControlPlane
 
@@ -131,8 +130,7 @@ class Copies:
     def _hashes_of(self, booster: bytes) -> list[str]:
         """Returns the hashes in the children of a ModelBooster, which does not have them itself."""
         obj = orjson.loads(booster)
-        children = with_fingerprints(obj, desired_state(obj, self._context).children, ())
-        objects = [child.object for child in children]
+        objects = [child.object for child in desired_state(obj, self._context).children]
         return [
             text
             for obj in objects

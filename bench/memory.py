@@ -49,7 +49,7 @@ from bench._fleet import NAMESPACE, US, Fleet, cluster, player
 from bench._pods import can_be_a_pod, in_pod
 from controller.plan.desired import desired_state
 from controller.plan.fingerprints import POD_INPUTS, POD_TEMPLATE
-from controller.plan.rollout_marks import with_fingerprints
+from controller.plan.rollout_marks import with_live_marks
 from tests.builders import booster_object
 from tests.controlplane.plane import ControlPlane
 
@@ -193,7 +193,7 @@ class Copies:
                 digest = obj["metadata"]["labels"][REVISION]
                 line = line.replace(digest.encode(), digests[obj["kind"]].encode())
             if obj["kind"] == MODEL_SERVING.kind:
-                line = _fingerprinted(line, obj, booster, children)
+                line = _fingerprinted(line, obj, children)
             version = f'"resourceVersion":"{obj["metadata"]["resourceVersion"]}"'
             line = line.replace(version.encode(), f'"resourceVersion":"{self._versions}"'.encode())
             found[obj["kind"]] = line + b"\n"
@@ -204,16 +204,13 @@ class Copies:
         return text.replace(uid_of(self._booster).encode(), uid.encode())
 
 
-def _fingerprinted(
-    line: bytes, sample: Object, booster: Object, children: Iterable[Desired]
-) -> bytes:
+def _fingerprinted(line: bytes, sample: Object, children: Iterable[Desired]) -> bytes:
     """Returns the line of a ModelServing with the fingerprints of a copy, as the controller writes.
 
     Args:
         line: with the fingerprints of the sample.
         sample: the ModelServing of the sample.
-        booster: the copy of the ModelBooster.
-        children: its desired children.
+        children: the desired children of the copy.
     """
     observed: list[Object] = []
     before = annotations_of(sample)
@@ -221,7 +218,7 @@ def _fingerprinted(
     for _ in range(2):
         [serving] = (
             child.object
-            for child in with_fingerprints(booster, children, observed)
+            for child in with_live_marks(children, observed)
             if child.resource is MODEL_SERVING
         )
         after = annotations_of(serving)

@@ -12,7 +12,6 @@ from typing import Any, Generic, TypeVar
 from app.apis.kinds import WORKLOAD
 from app.engines.release import Release, read_release
 from app.values.fields import FieldError, Path, invalid
-from app.values.meta import Object, annotations_of
 from app.values.value import hashable_value
 
 ENGINE_RELEASE = f"{WORKLOAD}/engine-release"
@@ -107,15 +106,3 @@ STARTUP_SECONDS: BackendAnnotation[int] = BackendAnnotation(
 
 BACKEND_ANNOTATIONS: tuple[BackendAnnotation[Any], ...] = (RELEASES, STARTUP_SECONDS)
 """All annotations that change what conversion makes."""
-
-
-def conversion_annotations(obj: Object) -> dict[str, str]:
-    """Returns the annotations of an object that conversion reads, by name; all of them or none.
-
-    They do not change ``metadata.generation``, so caches of conversion have them in their key.
-    """
-    annotations = annotations_of(obj)
-    names = [each.name for each in BACKEND_ANNOTATIONS]
-    if not any(name in annotations for name in names):
-        return {}
-    return {name: annotations.get(name, "") for name in names}

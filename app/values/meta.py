@@ -5,7 +5,7 @@ Objects are plain dicts, as the API server sends them. They are never changed in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from app.values.value import hashable_value
@@ -84,6 +84,12 @@ def labels_of(obj: Object) -> dict[str, str]:
 def annotations_of(obj: Object) -> dict[str, str]:
     """Returns the annotations of an object; an empty dict if it has none."""
     return obj["metadata"].get("annotations") or {}
+
+
+def annotated(obj: Object, annotations: Mapping[str, str]) -> Object:
+    """Returns an object with further annotations; they win over those that it has."""
+    merged = {**annotations_of(obj), **annotations}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": merged}}
 
 
 def is_terminating(obj: Object) -> bool:

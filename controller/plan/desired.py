@@ -1,4 +1,4 @@
-"""The desired state of a ModelBooster: everything a pass derives from the spec alone."""
+"""The desired state of a ModelBooster: everything a pass derives from what users wrote alone."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from app.validation import Context, validate_and_convert
 from app.values.fields import not_supported
 from app.values.meta import Object
 from app.values.value import value
+from controller.plan.rollout_marks import with_fingerprints
 
 
 @value
@@ -25,7 +26,7 @@ class DesiredState:
 
     Args:
         model: the canonical form of its spec.
-        children: the desired children.
+        children: the desired children, with fingerprints.
         notes: sentences for the message of the condition ``Active``.
         warmups: what the Jobs of ``cacheWarmup`` depend on, by name of the backend; empty if the
             operator creates none.
@@ -52,6 +53,7 @@ def desired_state(booster: Object, context: Context) -> DesiredState:
             Reason.UNSUPPORTED_TYPE,
         )
     notes = tuple(_notes(model, context))
+    children = with_fingerprints(booster, children)
     return DesiredState(model, tuple(children), notes, _warmups(model, context))
 
 

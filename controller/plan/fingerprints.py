@@ -17,7 +17,7 @@ and kthena restarts pods only if the roles of the template change.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from app.apis.kinds import DELETION_PROTECTION, REVISION, WORKLOAD
@@ -55,7 +55,7 @@ NOT_FOR_WORKER_PODS = frozenset({"replicas"})
 """The same for the workers of a backend. Kthena scales a role without restarting its pods."""
 
 MAX_TEMPLATES = 1024
-"""Templates whose hash is remembered, at some 150 bytes each: a pass asks for it several times."""
+"""Templates whose hash is remembered, at some 150 bytes each: each pass asks for a live one."""
 
 _DEFAULT_PROTOCOL = b',"protocol":"TCP"'
 """What the API server adds to the ports of our templates, in JSON with sorted keys."""
@@ -76,16 +76,31 @@ def pod_inputs(booster: Object) -> dict[str, str]:
         "namespace": metadata.get("namespace"),
         "uid": uid_of(booster),
     }
+    annotations = pod_annotations(booster)
     backends = {str(backend.get("name")): backend for backend in _backends(booster)}
     return {
         name: _digest(
             {
                 **shared,
-                "annotations": _annotations_for(booster, backends.keys() - {name}),
+                "annotations": _annotations_for(annotations, backends.keys() - {name}),
                 "backend": _for_pods(backend),
             }
         )
         for name, backend in backends.items()
+    }
+
+
+def pod_annotations(booster: Object) -> dict[str, str]:
+    """Returns the annotations of a ModelBooster that conversion may read, by name.
+
+    These are all of our group that do not ask for something else, also those that this version
+    does not know, so the set does not depend on the version. An edit of them does not change
+    ``metadata.generation``.
+    """
+    return {
+        key: str(text)
+        for key, text in as_dict(booster["metadata"].get("annotations")).items()
+        if key.startswith(f"{WORKLOAD}/") and key not in (ROLLOUT, DELETION_PROTECTION)
     }
 
 
@@ -117,17 +132,31 @@ def is_new_template(wanted: Desired, live: Object) -> bool:
         wanted: the desired ModelServing.
         live: the live one, with a template.
     """
-    template, written = wanted.object["spec"]["template"], written_hash(live)
-    if written is None and labels_of(live).get(REVISION) == labels_of(wanted.object)[REVISION]:
-        return False  # the same spec, written by a version without annotations
-    new = template_hash(template)
-    return new != written and new != template_hash(live["spec"]["template"])
+    if is_written(wanted, live):
+        return False
+    return wanted_hash(wanted) != template_hash(live["spec"]["template"])
 
 
-def written_hash(live: Object) -> str | None:
-    """Returns the hash of the template that we wrote; None if it is not known."""
-    text = annotations_of(live).get(POD_TEMPLATE)
-    return text.partition("/")[0] if text else None
+def is_written(wanted: Desired, live: Object) -> bool:
+    """Whether our pod template is the one that we last wrote, whoever edited the live one since.
+
+    Args:
+        wanted: the desired ModelServing.
+        live: the live one.
+    """
+    written = _first_hash(live)
+    if written is None:  # a version without annotations wrote it, or another controller
+        return labels_of(live).get(REVISION) == labels_of(wanted.object)[REVISION]
+    return written == wanted_hash(wanted)
+
+
+def wanted_hash(wanted: Desired) -> str:
+    """Returns the hash of the pod template of a desired ModelServing.
+
+    With fingerprints, it is not computed again. A held template has the hash of the one that we
+    wrote in its place: it is no new template.
+    """
+    return _first_hash(wanted.object) or template_hash(wanted.object["spec"]["template"])
 
 
 def accepted_hash(live: Object) -> str | None:
@@ -136,20 +165,23 @@ def accepted_hash(live: Object) -> str | None:
     return text.rpartition("/")[2] if text else None
 
 
-def _annotations_for(booster: Object, others: Collection[str]) -> dict[str, str]:
+def _first_hash(serving: Object) -> str | None:
+    """Returns the hash of the template that we wrote, or are to write; None if it is not known."""
+    text = annotations_of(serving).get(POD_TEMPLATE)
+    return text.partition("/")[0] if text else None
+
+
+def _annotations_for(annotations: Mapping[str, str], others: Collection[str]) -> dict[str, str]:
     """Returns the annotations that conversion may read for a backend.
 
-    These are all of our group that do not ask for something else, also those that this version
-    does not know, so the set does not depend on the version. Parts of a value that are for another
-    backend (``other=value,...``) are left out.
+    Parts of a value that are for another backend (``other=value,...``) are left out.
     """
     found = {}
-    for key, text in as_dict(booster["metadata"].get("annotations")).items():
-        if key.startswith(f"{WORKLOAD}/") and key not in (ROLLOUT, DELETION_PROTECTION):
-            parts = [part.strip() for part in str(text).split(",")]
-            rest = [part for part in parts if part.partition("=")[0].strip() not in others]
-            if rest:
-                found[key] = ",".join(rest)
+    for key, text in annotations.items():
+        parts = [part.strip() for part in text.split(",")]
+        rest = [part for part in parts if part.partition("=")[0].strip() not in others]
+        if rest:
+            found[key] = ",".join(rest)
     return found
 
 

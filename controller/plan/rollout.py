@@ -141,7 +141,8 @@ def _is_requested(child: Desired, live: Object) -> bool:
     present = template_of(live)
     if annotations[POD_INPUTS] != wanted[POD_INPUTS] or present is None:
         return True
-    if accepted_hash(live) not in (None, template_hash(present)):
+    accepted = accepted_hash(live)
+    if accepted is not None and accepted != template_hash(present):
         return True
     held = held_template(child.object["spec"]["template"], present)
     return keep_gang_policy(present, held) is None  # fewer replicas of a role than its gang has

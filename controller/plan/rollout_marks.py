@@ -5,20 +5,29 @@ They are metadata only: kthena restarts pods only if the roles of the template c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from app.apis.kinds import BACKEND_NAME, MODEL_SERVING, WORKLOAD
 from app.model.children import Desired
 from app.model.ownership import is_booster_reference
-from app.values.meta import Key, Object, annotations_of, key_of, labels_of, owner_references
+from app.values.meta import (
+    Key,
+    Object,
+    annotated,
+    annotations_of,
+    key_of,
+    labels_of,
+    owner_references,
+)
 from controller.plan.actions import Apply, ChildAction, Plan, Recreate, TakeOver
 from controller.plan.fingerprints import (
     POD_INPUTS,
     POD_TEMPLATE,
-    is_new_template,
+    is_written,
     pod_inputs,
     template_hash,
+    wanted_hash,
 )
 from controller.plan.held import is_same_template, template_of
 from controller.status.readiness import Readiness, serving_readiness
@@ -27,21 +36,43 @@ ROLLED_OUT = f"{WORKLOAD}/rolled-out"
 """Annotation of a ModelServing that got an unrequested restart: the ModelBooster's generation."""
 
 
-def with_fingerprints(
-    booster: Object, children: Iterable[Desired], observed: Iterable[Object]
-) -> list[Desired]:
+def with_fingerprints(booster: Object, children: Iterable[Desired]) -> list[Desired]:
     """Returns the children; each ModelServing with the annotations ``POD_INPUTS, POD_TEMPLATE``.
 
+    They depend on nothing but the arguments, so they may be cached with the children, for as long
+    as the spec and ``pod_annotations`` stay the same.
+
     Args:
-        booster: the ModelBooster.
+        booster: the ModelBooster as stored.
         children: its desired children, as conversion makes them.
-        observed: the live children.
     """
     inputs = pod_inputs(booster)
+    found = []
+    for child in children:
+        if child.resource is MODEL_SERVING:
+            marks = {
+                POD_INPUTS: inputs[labels_of(child.object)[BACKEND_NAME]],
+                POD_TEMPLATE: template_hash(child.object["spec"]["template"]),
+            }
+            child = replace(child, object=annotated(child.object, marks))
+        found.append(child)
+    return found
+
+
+def with_live_marks(children: Iterable[Desired], observed: Iterable[Object]) -> list[Desired]:
+    """Returns the children; each ModelServing with the annotations that its live one decides.
+
+    These are the hash of a template to which others added fields, in ``POD_TEMPLATE``, and
+    ``ROLLED_OUT``, which stays.
+
+    Args:
+        children: the desired children, with fingerprints.
+        observed: the live children.
+    """
     live = {o["metadata"]["name"]: o for o in observed if o["kind"] == MODEL_SERVING.kind}
     return [
-        _fingerprinted(child, inputs[labels_of(child.object)[BACKEND_NAME]], live.get(child.name))
-        if child.resource is MODEL_SERVING
+        _with_marks_of(live[child.name], child)
+        if child.resource is MODEL_SERVING and child.name in live
         else child
         for child in children
     ]
@@ -76,24 +107,17 @@ def written_child(action: ChildAction) -> Desired | None:
     return None
 
 
-def _fingerprinted(child: Desired, inputs: str, live: Object | None) -> Desired:
-    wanted = child.object["spec"]["template"]
-    written = template_hash(wanted)
-    marks = {POD_INPUTS: inputs, POD_TEMPLATE: written}
-    if live is not None:
-        present = template_of(live)
-        accepted = template_hash(present) if present else written
-        if accepted != written and _is_accepted(child, live):
+def _with_marks_of(live: Object, child: Desired) -> Desired:
+    marks = {}
+    present = template_of(live)
+    if present and is_written(child, live):
+        # It is ours; the API server or another webhook may have added fields to it.
+        written, accepted = wanted_hash(child), template_hash(present)
+        if accepted != written and is_same_template(child.object["spec"]["template"], present):
             marks[POD_TEMPLATE] = f"{written}/{accepted}"
-        if is_rolling_out(live):
-            marks[ROLLED_OUT] = annotations_of(live)[ROLLED_OUT]
-    return replace(child, object=_annotated(child.object, marks))
-
-
-def _is_accepted(child: Desired, live: Object) -> bool:
-    """Whether a live template is ours; the API server or another webhook may add fields to it."""
-    wanted, present = child.object["spec"]["template"], live["spec"]["template"]
-    return not is_new_template(child, live) and is_same_template(wanted, present)
+    if is_rolling_out(live):
+        marks[ROLLED_OUT] = annotations_of(live)[ROLLED_OUT]
+    return replace(child, object=annotated(child.object, marks)) if marks else child
 
 
 def _marked(action: ChildAction, servings: Collection[str], generation: int) -> ChildAction:
@@ -101,19 +125,13 @@ def _marked(action: ChildAction, servings: Collection[str], generation: int) -> 
     if child is None or child.resource is not MODEL_SERVING or child.name not in servings:
         return action
     mark = {ROLLED_OUT: str(generation)}
-    new = replace(child, object=_annotated(child.object, mark))
+    new = replace(child, object=annotated(child.object, mark))
     match action:
         case Apply():
-            return replace(action, child=new, body=_annotated(action.body, mark))
+            return replace(action, child=new, body=annotated(action.body, mark))
         case TakeOver():
             return replace(action, child=new)
         case Recreate(create=create):
-            body = _annotated(create.body, mark)
+            body = annotated(create.body, mark)
             return replace(action, create=replace(create, child=new, body=body))
     return action
-
-
-def _annotated(obj: Object, annotations: Mapping[str, str]) -> Object:
-    metadata = obj["metadata"]
-    merged = {**annotations_of(obj), **annotations}
-    return {**obj, "metadata": {**metadata, "annotations": merged}}

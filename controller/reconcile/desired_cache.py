@@ -10,12 +10,12 @@ from dataclasses import replace
 from app.apis.kinds import KthenaRelease, Profile
 from app.convert.options import Options
 from app.kube.backoff import Clock
-from app.model.annotations import conversion_annotations
 from app.model.forms import Model
 from app.validation import Context
 from app.values.meta import Object
 from controller.cluster.model_names import Claim, OlderClaims
 from controller.plan.desired import DesiredState, desired_state
+from controller.plan.fingerprints import pod_annotations
 from controller.status.booster_status import is_settled
 
 MAX_ENTRIES = 1000
@@ -27,8 +27,10 @@ fewer entries, each ModelBooster would be converted twice."""
 IDLE_SECONDS = 30.0
 """How long an entry is kept after its last use: most ModelBoosters need no pass for hours."""
 
-_CacheKey = tuple[str, int, Profile | None, KthenaRelease | None, tuple[str, ...]]
-"""Everything that a cached desired state depends on: uid, generation, kthena and annotations."""
+_CacheKey = tuple[str, int, Profile | None, KthenaRelease | None, tuple[tuple[str, str], ...]]
+"""Everything that a cached desired state depends on: uid, generation, kthena and annotations.
+
+The annotations are all that count for the fingerprints: more than this version converts."""
 
 
 class DesiredStateCache:
@@ -81,7 +83,7 @@ class DesiredStateCache:
 
     def _from_spec(self, booster: Object) -> DesiredState:
         metadata = booster["metadata"]
-        annotations = tuple(conversion_annotations(booster).values())
+        annotations = tuple(sorted(pod_annotations(booster).items()))
         kthena = self._profile, self._options.kthena_release
         key = (metadata["uid"], metadata["generation"], *kthena, annotations)
         entry = self._entries.pop(key, None)

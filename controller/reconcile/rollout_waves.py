@@ -28,7 +28,7 @@ from controller.plan.rollout import (
 from controller.plan.rollout_marks import (
     is_rolling_out,
     owning_booster,
-    with_fingerprints,
+    with_live_marks,
     with_rollout_mark,
 )
 from controller.plan.rollout_text import allow_command, what_is_held
@@ -99,7 +99,7 @@ class RolloutWaves:
         generation = booster["metadata"].get("generation", 0)
         if is_edited(booster):  # also for later passes, in case a write of this pass fails
             state.edited_generation = generation
-        children = with_fingerprints(booster, desired.children, observed)
+        children = with_live_marks(desired.children, observed)
         children = hold_models(children, observed, waiting)
         plan = make_plan(desired.model, children, observed, unlabeled)
         edited = state.edited_generation == generation

@@ -15,7 +15,7 @@ from controller.plan.fingerprints import is_new_template
 from controller.plan.held import is_same_template, template_diffs, template_of
 from controller.plan.planner import make_plan
 from controller.plan.rollout import ALLOW, is_edited, rollout_annotation, unrequested_restarts
-from controller.plan.rollout_marks import owning_booster, with_fingerprints
+from controller.plan.rollout_marks import owning_booster, with_fingerprints, with_live_marks
 from controller.plan.rollout_text import allow_command
 from modelbooster.offline.answers import NO_UID, Answer, desired
 
@@ -108,7 +108,7 @@ def compare(answer: Answer, servings: Sequence[Object]) -> Comparison | None:
     booster = pruned(answer.document.object).object
     metadata = {**as_dict(booster.get("metadata")), "namespace": key.namespace, "uid": uid}
     booster = {**booster, "metadata": metadata}
-    children = with_fingerprints(booster, children, live)
+    children = with_live_marks(with_fingerprints(booster, children), live)
     plan = make_plan(replace(model, uid=uid), children, live)
     found = unrequested_restarts(plan, live, {}, edited=is_edited(booster))
     allowed = rollout_annotation(booster) == ALLOW

@@ -22,14 +22,13 @@ from controller.plan.rollout import (
     unrequested_restarts,
     without_restarts,
 )
-from controller.plan.rollout_marks import ROLLED_OUT
+from controller.plan.rollout_marks import ROLLED_OUT, with_fingerprints
 from controller.reconcile.booster_state import BoosterState
 from controller.reconcile.rollout_waves import RolloutWaves
 from tests.builders import backend, booster_object, model
 
 MODEL = model("m", backend(), metadata={"uid": "u"})
 DESIRED = list(desired_children(MODEL, Profile.B, Options()))
-STATE = DesiredState(MODEL, tuple(DESIRED), ())
 
 
 def theirs() -> list[Object]:
@@ -57,6 +56,9 @@ def booster(order: str = "", seen: int = 1, generation: int = 1) -> Object:
         },
         "status": {"observedGeneration": seen},
     }
+
+
+STATE = DesiredState(MODEL, tuple(with_fingerprints(booster(), DESIRED)), ())
 
 
 def plan_for(observed: list[Object]) -> Plan:

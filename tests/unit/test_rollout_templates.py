@@ -18,7 +18,7 @@ from controller.plan.actions import Apply, Recreate
 from controller.plan.desired import DesiredState
 from controller.plan.fingerprints import POD_INPUTS, POD_TEMPLATE, ROLLOUT
 from controller.plan.rollout import ALLOW, HOLD
-from controller.plan.rollout_marks import ROLLED_OUT
+from controller.plan.rollout_marks import ROLLED_OUT, with_fingerprints
 from controller.reconcile.booster_state import BoosterState
 from controller.reconcile.rollout_waves import RolloutDecision, RolloutWaves
 from tests.builders import backend, stored_object, worker
@@ -34,7 +34,8 @@ def booster(*backends: Object, order: str = "", seen: int = 1, generation: int =
 
 def state_of(obj: Object, options: Options) -> DesiredState:
     model = canonical(ModelBooster.model_validate(obj))
-    return DesiredState(model, tuple(desired_children(model, Profile.B, options)), ())
+    children = with_fingerprints(obj, desired_children(model, Profile.B, options))
+    return DesiredState(model, tuple(children), ())
 
 
 class Cluster:
