@@ -14,7 +14,7 @@ from collections.abc import Callable
 MANY_REQUESTS = 8
 """With fewer requests under way nothing waits: each may be the next step that a user waits for."""
 
-SHARE = 0.25
+SHARE = 0.5
 """How long messages are collected, as a share of the time until a response."""
 
 MAX_SECONDS = 0.02
@@ -23,7 +23,7 @@ MAX_SECONDS = 0.02
 _WEIGHT = 1 / 16
 """Weight of a response in the moving average of their times."""
 
-_TURNS = 6
+_TURNS = 3
 """Turns of the event loop until all that a message causes is done: a pass of a worker, and its next
 request."""
 
