@@ -259,3 +259,15 @@ def test_changes_told_and_indexes_always_agree_with_what_is_held(
     for team in ("red", "blue"):
         found = sorted(o["metadata"]["name"] for o in store.by("team", team))
         assert found == sorted(n for n, record in held.items() if by_label(record.object) == [team])
+
+
+@pytest.mark.parametrize(
+    "version", ["1", "18446744073709551615", "0", "", "007", "v3", "\u0661\u0662", "9" * 500]
+)
+def test_a_version_is_told_as_it_was_read(version: str) -> None:
+    store = Store()
+    store.put(obj(version=version))
+    assert store.versions() == {"u1": version}
+    assert store.put(obj(version=version)) == []
+    assert store.put(obj(version=version + "5")) != []
+    assert store.versions() == {"u1": version + "5"}
