@@ -28,7 +28,7 @@ from modelbooster.parts.lookup_facts import (
 MAX_SYNC_SECONDS = 10.0
 """How long admission is unready while the cache fills; then it answers without the cache."""
 
-BACKLOG_SECONDS = 0.1
+BACKLOG_SECONDS = 0.2
 """How long an event may wait until it is stored, unless a rule asks for a name in it."""
 
 MAX_SILENCE_SECONDS = 400.0
