@@ -12,6 +12,10 @@ from app.kube.responses import Lines
 _USUAL = b"-._/:@"
 """What a name may have besides letters and digits, so that JSON writes it as it is."""
 
+_MAX_SEARCHED_BYTES = 64 << 10
+"""More text than this is decoded rather than searched. A search of it takes 25 µs, and a verdict
+needs several."""
+
 
 class Backlog:
     """Lets the text of a watch wait, so that several events are decoded one after another.
@@ -62,6 +66,8 @@ class Backlog:
     def mentions(self, text: str) -> bool:
         """Returns whether a text, such as a name, may be in an event that has arrived.
 
+        That is also so if it would take long to find out.
+
         Args:
             text: the text. True is returned for one that JSON may write in another way.
         """
@@ -70,8 +76,10 @@ class Backlog:
         arrived = self._response.arrived()
         if not arrived:
             return False
+        if self._response.is_paused or len(arrived) > _MAX_SEARCHED_BYTES:
+            return True
         searched = text.encode()
-        if self._response.is_paused or not searched.translate(None, _USUAL).isalnum():
+        if not searched.translate(None, _USUAL).isalnum():
             return True
         return searched in (self._lines.partial + arrived if self._lines.partial else arrived)
 

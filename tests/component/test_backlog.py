@@ -77,6 +77,13 @@ async def test_an_event_of_many_reads_is_found_by_its_end(followed: Followed, wo
     assert (followed.get("large") or {})["data"] == {**large, "last": "the-end"}
 
 
+async def test_much_text_does_not_wait(followed: Followed, world: World) -> None:
+    for n in range(8):
+        await world.put(CONFIG_MAP, config_map(f"green-{n}", text="x" * 10_000))
+    await _arrived(followed, "anything")
+    assert _asked(followed, "anything", "green-0")
+
+
 @pytest.mark.parametrize("text", ["a<b", 'a"b', "modèle", "a b", ""])
 async def test_a_text_that_json_may_write_otherwise_is_always_found(
     followed: Followed, world: World, text: str
