@@ -144,7 +144,16 @@ class _Namespaced:
         return informer.store.get(key)
 
     def by(self, index: str, value: str) -> Iterable[Object]:
-        name = text_of(index, value)
+        self._catch_up(text_of(index, value))
+        found = self._stored(index, value)
+        # An event that takes a value from an object does not have that value, but its name.
+        for obj in found:
+            self._catch_up(obj["metadata"]["name"])
+        return self._stored(index, value) if found else found
+
+    def _catch_up(self, name: str) -> None:
         for informer in self._informers.values():
             informer.catch_up(name)
+
+    def _stored(self, index: str, value: str) -> list[Object]:
         return [obj for i in self._informers.values() for obj in i.store.by(index, value)]

@@ -80,8 +80,12 @@ async def test_objects_are_found_by_the_names_they_use(plane: ControlPlane, worl
         assert lookup.child(MODEL_ROUTE, Key(here, "mine")) is not None
         assert lookup.child(MODEL_ROUTE, Key(here, "other")) is None
 
-        await world.delete(MODEL_BOOSTER, "m")
+        await world.patch(MODEL_BOOSTER, "m", {"spec": {"name": f"other-{here}"}})
         await _until(lambda: not lookup.routing(MODEL_BOOSTER, name))
+        assert _keys(lookup.routing(MODEL_BOOSTER, f"other-{here}")) == [Key(here, "m")]
+
+        await world.delete(MODEL_BOOSTER, "m")
+        await _until(lambda: not lookup.routing(MODEL_BOOSTER, f"other-{here}"))
 
 
 async def test_children_are_known_by_whose_they_are(plane: ControlPlane, world: World) -> None:
