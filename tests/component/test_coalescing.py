@@ -20,8 +20,8 @@ TURNS = 20
 """More turns of the event loop than one message needs."""
 
 
-async def _message(coalescing: Coalescing) -> None:
-    coalescing.arrived()
+async def _message(coalescing: Coalescing, size: int = 3000) -> None:
+    coalescing.arrived(size)
     for _ in range(TURNS):
         await asyncio.sleep(0)
 
@@ -52,6 +52,13 @@ async def test_a_stop_is_a_share_of_the_time_of_a_response() -> None:
     assert 0 < stops[0] <= SHARE * 0.05
 
 
+async def test_a_list_is_read_without_stops() -> None:
+    coalescing, stops = _with(MANY_REQUESTS, 30.0)
+    for _ in range(3):
+        await _message(coalescing, 65536)
+    assert stops == []
+
+
 async def test_a_stop_is_short_if_responses_take_long() -> None:
     coalescing, stops = _with(MANY_REQUESTS, 30.0)
     await _message(coalescing)
@@ -63,7 +70,7 @@ async def test_messages_of_one_turn_cause_one_stop() -> None:
     coalescing, stops = _with(MANY_REQUESTS, 30.0)
     await _message(coalescing)
     for _ in range(10):
-        coalescing.arrived()
+        coalescing.arrived(3000)
     await _message(coalescing)
     assert len(stops) == 1
 
@@ -78,7 +85,7 @@ async def test_a_turn_that_takes_longer_than_a_stop_causes_none() -> None:
 
 async def test_nothing_stops_any_more_when_the_requests_have_ended() -> None:
     coalescing, stops = _with(MANY_REQUESTS, 30.0)
-    coalescing.arrived()
+    coalescing.arrived(3000)
     for _ in range(MANY_REQUESTS):
         coalescing.answered(time.monotonic())
     await _message(coalescing)

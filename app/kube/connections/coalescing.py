@@ -20,6 +20,9 @@ SHARE = 0.5
 MAX_SECONDS = 0.02
 """How long they are collected at most."""
 
+LARGE_BYTES = 16 << 10
+"""Longer than nearly all messages, and as long as a TLS record."""
+
 _WEIGHT = 1 / 16
 """Weight of a response in the moving average of their times."""
 
@@ -59,9 +62,13 @@ class Coalescing:
         self._requests -= 1
         self._response_seconds += _WEIGHT * (time.monotonic() - sent - self._response_seconds)
 
-    def arrived(self) -> None:
-        """Must be called when something has arrived."""
-        if self._requests >= MANY_REQUESTS and not self._is_settling:
+    def arrived(self, size: int) -> None:
+        """Must be called when something has arrived.
+
+        Args:
+            size: how many bytes. A large piece is part of a list, and more of it follows at once.
+        """
+        if size < LARGE_BYTES and self._requests >= MANY_REQUESTS and not self._is_settling:
             self._is_settling = True
             asyncio.get_running_loop().call_soon(self._settle, _TURNS)
 

@@ -171,7 +171,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._response is None:  # there is no request
             self.abort()
             return
-        self._coalescing.arrived()
+        self._coalescing.arrived(nbytes)
         try:
             self._parser.feed_data(self._buffer[:nbytes])
         except HttpParserError as exc:
