@@ -140,13 +140,16 @@ class Informer:
         if began is not None:
             self._listed(began)
 
-    def catch_up(self, name: str) -> None:
+    def catch_up(self, name: str) -> bool:
         """Takes the events that have arrived, unless none of them can be about a name.
 
         Args:
-            name: any text of the objects that are about to be read from the store.
+            name: any text of the objects that are about to be read from the store; ``""`` for any.
+
+        Returns:
+            Whether there were some.
         """
-        self._reflector.catch_up(name)
+        return self._reflector.catch_up(name)
 
     def relist(self) -> None:
         """Lists everything once more, as soon as possible."""

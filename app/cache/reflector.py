@@ -70,6 +70,7 @@ class Reflector:
         self._unknown_in_a_row = 0  # answers that say that the kind does not exist
         self._is_unserved_logged = False
         self._target_is_synced = False
+        self._is_taking = False  # an event; others may have been read that come before the backlog
         self._interrupt: asyncio.Timeout | None = None  # ends the present request; None in a pause
 
     async def run(self) -> None:
@@ -101,20 +102,29 @@ class Reflector:
             log.warning("%s: %s; listing again", self._resource, why)
         if self._version is None:
             return  # a list is under way, or comes next
+        if not self._is_taking:
+            self._take_backlog()  # else it would be lost until the list is complete
         if self._interrupt is not None:
             self._interrupt.reschedule(asyncio.get_running_loop().time())
         else:  # in a pause
             self._wanted, self._version = Freshness.LATEST, None
 
-    def catch_up(self, name: str) -> None:
+    def catch_up(self, name: str) -> bool:
         """Takes the events that have arrived, unless none of them can be about a name.
 
         Args:
-            name: any text of the objects that are about to be read from the store.
+            name: any text of the objects that are about to be read from the store; ``""`` for any.
+
+        Returns:
+            Whether there were some.
         """
-        if self._list_watch.backlog.mentions(name):
-            for event in self._list_watch.backlog.take():
-                self._take(event)
+        return self._list_watch.backlog.mentions(name) and self._take_backlog()
+
+    def _take_backlog(self) -> bool:
+        events = self._list_watch.backlog.take()
+        for event in events:
+            self._take(event)
+        return bool(events)
 
     async def _after(self, error: ApiError | Unreachable) -> float:
         """Decides whether to list again after a failure; returns how many seconds to wait."""
@@ -206,10 +216,14 @@ class Reflector:
         kind, obj = event
         self._retry.received()
         self.heard_at = time.monotonic()
-        if kind == "DELETED":
-            self._target.remove(obj)
-        elif kind != "BOOKMARK":
-            self._target.put(obj)
+        self._is_taking = True
+        try:
+            if kind == "DELETED":
+                self._target.remove(obj)
+            elif kind != "BOOKMARK":
+                self._target.put(obj)
+        finally:
+            self._is_taking = False
         self._version = obj["metadata"]["resourceVersion"]
 
     async def _take_list(self, listing: Listing, began: float) -> None:

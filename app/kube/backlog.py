@@ -33,6 +33,7 @@ class Backlog:
         """Whether text may wait; not while a list is read."""
         self._seconds = seconds
         self._lines = Lines()
+        self._taken = 0  # lines of the text that waits which were taken already
         self._decode: Callable[[bytes], Event]
         self._response: PooledResponse | None = None
 
@@ -42,7 +43,7 @@ class Backlog:
         Args:
             decode: returns the event in a line; may raise an error.
         """
-        self._lines, self._decode, self._response = Lines(), decode, None
+        self._lines, self._taken, self._decode, self._response = Lines(), 0, decode, None
 
     def opened(self, response: PooledResponse) -> None:
         """Must be called with the response. Without that, nothing waits: as through a proxy."""
@@ -55,7 +56,8 @@ class Backlog:
             ApiError: a line is an ERROR event.
             Garbled: a line is no event.
         """
-        return map(self._decode, self._lines.feed(piece))
+        taken, self._taken = self._taken, 0
+        return map(self._decode, self._lines.feed(piece)[taken:])
 
     async def wait(self) -> None:
         """Waits after a piece. All backlogs end their waiting in the same turn of the loop."""
@@ -76,25 +78,30 @@ class Backlog:
         arrived = self._response.arrived()
         if not arrived:
             return False
-        if self._response.is_paused or len(arrived) > _MAX_SEARCHED_BYTES:
+        partial = self._lines.partial
+        if self._response.is_paused or len(partial) + len(arrived) > _MAX_SEARCHED_BYTES:
             return True
         searched = text.encode()
         if not searched.translate(None, _USUAL).isalnum():
             return True
-        return searched in (self._lines.partial + arrived if self._lines.partial else arrived)
+        return searched in (partial + arrived if partial else arrived)
 
     def take(self) -> list[Event]:
         """Returns the events that have arrived, without waiting, instead of the watch.
 
-        If a line is no usable event, all of the text is left to the watch, which raises the error.
+        A line that is no usable event, and what follows it, is left to the watch, which raises the
+        error.
         """
-        if self._response is None:
+        if not self.is_open or self._response is None:
             return []
         lines = self._lines.copy()
+        events: list[Event] = []
         try:
-            events = [*map(self._decode, lines.feed(self._response.arrived()))]
+            for line in lines.feed(self._response.arrived())[self._taken :]:
+                events.append(self._decode(line))
         except Exception:
-            return []
+            self._taken += len(events)
+            return events
         self._response.read_arrived()
-        self._lines = lines
+        self._lines, self._taken = lines, 0
         return events

@@ -31,6 +31,9 @@ MAX_SYNC_SECONDS = 10.0
 BACKLOG_SECONDS = 0.2
 """How long an event may wait until it is stored, unless a rule asks for a name in it."""
 
+MAX_SEARCHES = 8
+"""For more names than this, all events that wait are stored instead of being searched."""
+
 MAX_SILENCE_SECONDS = 400.0
 """An informer that receives nothing for this time is stale; no watch lasts longer."""
 
@@ -144,16 +147,16 @@ class _Namespaced:
         return informer.store.get(key)
 
     def by(self, index: str, value: str) -> Iterable[Object]:
-        self._catch_up(text_of(index, value))
+        self._catch_up([text_of(index, value)])
         found = self._stored(index, value)
         # An event that takes a value from an object does not have that value, but its name.
-        for obj in found:
-            self._catch_up(obj["metadata"]["name"])
-        return self._stored(index, value) if found else found
+        names = {obj["metadata"]["name"] for obj in found}
+        has_more = self._catch_up(names if len(names) <= MAX_SEARCHES else [""])
+        return self._stored(index, value) if has_more else found
 
-    def _catch_up(self, name: str) -> None:
-        for informer in self._informers.values():
-            informer.catch_up(name)
+    def _catch_up(self, names: Iterable[str]) -> bool:
+        asked = [i.catch_up(name) for name in names for i in self._informers.values()]
+        return any(asked)
 
     def _stored(self, index: str, value: str) -> list[Object]:
         return [obj for i in self._informers.values() for obj in i.store.by(index, value)]

@@ -101,6 +101,34 @@ async def test_more_than_is_read_ahead_is_found(followed: Followed, world: World
     assert len(followed.names) == 5
 
 
+async def test_events_before_a_line_that_is_no_event_are_found_once(
+    proxy: Proxy, world: World, namespace: str
+) -> None:
+    def with_garbage(piece: bytes) -> bytes:
+        return piece + b"%\n" if b"second" in piece else piece
+
+    proxy.add(Rule(Rewrite(with_garbage), verb="watch", times=None))
+    async with (
+        connect(str(proxy.kubeconfig)) as kube,
+        following(kube, namespace, LONG, backlog_seconds=NEVER) as followed,
+    ):
+        await world.put(CONFIG_MAP, config_map("first", n="1"))
+        await eventually(lambda: _asked(followed, "first", "first"))
+        await world.put(CONFIG_MAP, config_map("second", n="2"))
+        await eventually(lambda: _asked(followed, "second", "second"))
+        assert not followed.informer.catch_up("second")
+        assert followed.numbers == [1, 2]
+
+
+async def test_what_waits_is_stored_before_all_is_listed_again(
+    followed: Followed, world: World
+) -> None:
+    await world.put(CONFIG_MAP, config_map("green"))
+    await _arrived(followed, "green")
+    followed.informer.relist()
+    assert "green" in followed.names
+
+
 async def test_a_line_that_is_no_event_is_left_to_the_watch(
     proxy: Proxy, world: World, namespace: str
 ) -> None:

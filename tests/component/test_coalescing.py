@@ -59,6 +59,23 @@ async def test_a_list_is_read_without_stops() -> None:
     assert stops == []
 
 
+async def test_a_small_message_beside_a_list_causes_no_stop() -> None:
+    coalescing, stops = _with(MANY_REQUESTS, 30.0)
+    await _message(coalescing)
+    coalescing.arrived(65536)
+    await _message(coalescing)
+    assert stops == []
+
+
+async def test_one_request_that_hangs_does_not_delay_others_for_long() -> None:
+    coalescing, stops = _with(MANY_REQUESTS, 0.001)
+    coalescing.sent()
+    coalescing.answered(time.monotonic() - 10)
+    await _message(coalescing)
+    await _message(coalescing)
+    assert all(stop < 0.005 for stop in stops)
+
+
 async def test_a_stop_is_short_if_responses_take_long() -> None:
     coalescing, stops = _with(MANY_REQUESTS, 30.0)
     await _message(coalescing)

@@ -46,6 +46,7 @@ class Coalescing:
         self._requests = 0
         self._response_seconds = 0.0
         self._is_settling = False
+        self._listed_at = 0.0  # when a large piece has arrived
         self._read_at = 0.0  # when the sockets were last read after a time of collecting
 
     def sent(self) -> float:
@@ -60,7 +61,9 @@ class Coalescing:
             sent: what ``sent`` returned for it.
         """
         self._requests -= 1
-        self._response_seconds += _WEIGHT * (time.monotonic() - sent - self._response_seconds)
+        # Requests that hang must not delay others for long.
+        seconds = min(time.monotonic() - sent, MAX_SECONDS / SHARE)
+        self._response_seconds += _WEIGHT * (seconds - self._response_seconds)
 
     def arrived(self, size: int) -> None:
         """Must be called when something has arrived.
@@ -68,7 +71,9 @@ class Coalescing:
         Args:
             size: how many bytes. A large piece is part of a list, and more of it follows at once.
         """
-        if size < LARGE_BYTES and self._requests >= MANY_REQUESTS and not self._is_settling:
+        if size >= LARGE_BYTES:
+            self._listed_at = time.monotonic()
+        elif self._requests >= MANY_REQUESTS and not self._is_settling:
             self._is_settling = True
             asyncio.get_running_loop().call_soon(self._settle, _TURNS)
 
@@ -78,8 +83,9 @@ class Coalescing:
             return
         self._is_settling = False
         if self._requests >= MANY_REQUESTS:
-            seconds = min(SHARE * self._response_seconds, MAX_SECONDS)
-            left = self._read_at + seconds - time.monotonic()
-            if left > 0:  # else this turn took longer than that
+            now = time.monotonic()
+            left = self._read_at + SHARE * self._response_seconds - now
+            # If nothing is left, the turn took longer than that.
+            if left > 0 and now - self._listed_at > MAX_SECONDS:
                 self._sleep(left)
         self._read_at = time.monotonic()
