@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -96,6 +96,8 @@ class Server:
     done: asyncio.Task[None]
     metrics: Metrics
     limiter: InFlightLimiter
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    """Of all clients that have connected."""
 
     @property
     def url(self) -> str:
@@ -107,6 +109,7 @@ class Server:
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", self.port, ssl=trust(), server_hostname=NAME, limit=limit
         )
+        self.writers.append(writer)
         return Client(reader, writer)
 
     async def ask(self, raw: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -193,5 +196,10 @@ async def serving(
                 limiter=limiter,
             )
         )
-        yield Server(listening.getsockname()[1], stopping, done, metrics, limiter)
+        server = Server(listening.getsockname()[1], stopping, done, metrics, limiter)
+        yield server
         stopping.set()
+    # A client that waits for the end of its TLS shutdown would be left over in another test.
+    for writer in server.writers:
+        writer.transport.abort()
+    await asyncio.sleep(0.01)
