@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -202,4 +202,5 @@ async def serving(
     # A client that waits for the end of its TLS shutdown would be left over in another test.
     for writer in server.writers:
         writer.transport.abort()
-    await asyncio.sleep(0.01)
+        with suppress(OSError):
+            await writer.wait_closed()

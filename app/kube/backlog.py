@@ -20,9 +20,9 @@ needs several."""
 class Backlog:
     """Lets the text of a watch wait, so that several events are decoded one after another.
 
-    That costs less than one at a time, because decoding and storing use much code and memory, which
-    other work displaces from the caches of the processor. Whoever reads the store of the events
-    asks before whether a name is in the text that waits, so no answer depends on the waiting.
+    That costs less than one at a time: other work removes the code and the data that decoding needs
+    from the processor's caches. A reader of the store first asks whether the waiting text has a
+    name, so no answer depends on the waiting.
 
     Args:
         seconds: how long text waits at most, counted from the text before it; 0 for not at all.
@@ -99,7 +99,7 @@ class Backlog:
         try:
             for line in lines.feed(self._response.arrived())[self._taken :]:
                 events.append(self._decode(line))
-        except Exception:
+        except Exception:  # the watch decodes the same line, and raises the same error
             self._taken += len(events)
             return events
         self._response.read_arrived()

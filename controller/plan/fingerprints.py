@@ -138,7 +138,7 @@ def is_new_template(wanted: Desired, live: Object) -> bool:
 
 
 def is_written(wanted: Desired, live: Object) -> bool:
-    """Whether our pod template is the one that we last wrote, whoever edited the live one since.
+    """Whether we last wrote this pod template. The live one may have been edited since then.
 
     Args:
         wanted: the desired ModelServing.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -139,8 +138,5 @@ async def test_a_line_that_is_no_event_is_left_to_the_watch(
         rule = proxy.add(Rule(Rewrite(lambda piece: b"%" + piece), verb="watch"))
         await eventually(lambda: rule.acted)  # by the watch that follows that of the list
         await world.put(CONFIG_MAP, config_map("second"))
-        async with asyncio.timeout(60):
-            while "second" not in followed.names:
-                followed.informer.catch_up("second")  # raises nothing
-                await asyncio.sleep(0.01)
+        await eventually(lambda: _asked(followed, "second", "second"))  # raises nothing
         assert "Garbled" in followed.counted

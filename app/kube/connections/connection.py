@@ -76,35 +76,38 @@ class Endpoint(NamedTuple):
     tls_name: str | None
 
 
+class Shared(NamedTuple):
+    """What the connections of a pool share.
+
+    Args:
+        buffer: what is received is written here, and parsed at once. Without it, uvloop allocates
+            256 KiB for each read.
+        coalescing: is told when something arrives.
+        opened: called when a connection is established, TLS included.
+        closed: called when it is gone.
+    """
+
+    buffer: memoryview
+    coalescing: Coalescing
+    opened: Callable[[Connection], None]
+    closed: Callable[[Connection], None]
+
+
 class Connection(asyncio.BufferedProtocol):
     """One connection. The event loop and httptools call the methods in the second half.
 
     Args:
         endpoint: the server.
-        buffer: what is received is written here, and parsed at once; connections of one event loop
-            may share it. Without it, uvloop allocates 256 KiB for each read.
-        coalescing: is told when something arrives; connections of one event loop share it.
-        opened: called when the connection is established, TLS included.
-        closed: called when it is gone.
+        shared: what it shares with the other connections of its pool.
     """
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        buffer: memoryview,
-        coalescing: Coalescing,
-        opened: Callable[[Connection], None],
-        closed: Callable[[Connection], None],
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, shared: Shared) -> None:
         self.endpoint = endpoint
         self.is_reusable = False
         """Whether another request may be sent after the response that has arrived."""
         self.idle_since = 0.0
         """When the pool got it back (monotonic, seconds)."""
-        self._buffer = buffer
-        self._coalescing = coalescing
-        self._opened = opened
-        self._closed = closed
+        self._buffer, self._coalescing, self._opened, self._closed = shared
         self._parser = HttpResponseParser(self)
         self._transport: asyncio.Transport
         self._response: asyncio.Future[Response] | None = None

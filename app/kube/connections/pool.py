@@ -16,7 +16,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from app.kube.connections.coalescing import Coalescing
-from app.kube.connections.connection import Connection, Endpoint, Response
+from app.kube.connections.connection import Connection, Endpoint, Response, Shared
 from app.kube.connections.sockets import HANDSHAKE_SECONDS, IDLE_SECONDS, connect_socket
 from app.kube.connections.stream import StreamConnection
 
@@ -36,8 +36,9 @@ class ConnectionPool:
         self._idle: list[StreamConnection] = []  # the last one used at the end
         self._sweep: asyncio.TimerHandle | None = None
         self._all_closed = asyncio.Event()
-        self._buffer = memoryview(bytearray(READ_BYTES))
         self._coalescing = coalescing or Coalescing()
+        buffer = memoryview(bytearray(READ_BYTES))
+        self._shared = Shared(buffer, self._coalescing, self._open.add, self._note_closed)
 
     def __len__(self) -> int:
         """How many connections are open."""
@@ -143,9 +144,7 @@ class ConnectionPool:
         def protocol() -> StreamConnection:
             nonlocal is_taken
             is_taken = True
-            return StreamConnection(
-                endpoint, self._buffer, self._coalescing, self._open.add, self._note_closed
-            )
+            return StreamConnection(endpoint, self._shared)
 
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from typing import Protocol
 
-from app.kube.connections.coalescing import Coalescing
-from app.kube.connections.connection import Connection, Endpoint, Headers, Response, within
+from app.kube.connections.connection import (
+    Connection,
+    Endpoint,
+    Headers,
+    Response,
+    Shared,
+    within,
+)
 
 READ_AHEAD_BYTES = 1 << 20
 """No more is read from the socket while this much waits for its reader."""
@@ -69,15 +75,8 @@ async def whole_of(response: Opened) -> Response:
 class StreamConnection(Connection):
     """A connection for requests of both kinds: ``send`` as in the base class, or ``open``."""
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        buffer: memoryview,
-        coalescing: Coalescing,
-        opened: Callable[[Connection], None],
-        closed: Callable[[Connection], None],
-    ) -> None:
-        super().__init__(endpoint, buffer, coalescing, opened, closed)
+    def __init__(self, endpoint: Endpoint, shared: Shared) -> None:
+        super().__init__(endpoint, shared)
         self._is_streaming = False
         self._unread: list[bytes] = []
         self._unread_bytes = 0
@@ -128,7 +127,7 @@ class StreamConnection(Connection):
 
     def read_arrived(self) -> bytes:
         """Returns what has arrived of the body since the last call, without waiting."""
-        data = b"".join(self._unread)
+        data = self.arrived()
         self._unread.clear()
         self._unread_bytes = 0
         if self._is_paused:
