@@ -201,6 +201,7 @@ async def measure(sides: list[Side], pairs: int, size: int) -> list[list[Run]]:
             found.append([{} for _ in sides])
             turns = [*enumerate(sides)]
             for number, side in turns[:: -1 if turn % 2 else 1]:
+                clear(plane)
                 with running(plane, side, port) as parts:
                     async with connect(str(plane.kubeconfig)) as kube, player(kube):
                         fleet = Fleet(kube)
@@ -209,7 +210,6 @@ async def measure(sides: list[Side], pairs: int, size: int) -> list[list[Run]]:
                         found[-1][number] = run
                         following.cancel()
                     print(side.name, {k: round(v, 2) for k, v in run.items()}, flush=True)
-                clear(plane)
     return found
 
 

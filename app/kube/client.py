@@ -86,7 +86,7 @@ class Kube(Reader):
         """Applies an object (server-side apply, forced: takes over fields of other managers)."""
         query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
         path = path_of(resource, obj)
-        return _stored(resource, await self._send("PATCH", path, obj, query, _APPLY))
+        return self._written(resource, await self._send("PATCH", path, obj, query, _APPLY))
 
     async def apply_as(
         self,
@@ -125,7 +125,7 @@ class Kube(Reader):
         path = path_to(resource, namespace, name, subresource)
         query = {"fieldManager": FIELD_MANAGER}
         kind = "application/merge-patch+json"
-        return _stored(resource, await self._send("PATCH", path, patch, query, kind))
+        return self._written(resource, await self._send("PATCH", path, patch, query, kind))
 
     async def json_patch(
         self,
@@ -140,7 +140,7 @@ class Kube(Reader):
         path = path_to(resource, namespace, name, subresource)
         query = {"fieldManager": FIELD_MANAGER}
         kind = "application/json-patch+json"
-        return _stored(resource, await self._send("PATCH", path, patch, query, kind))
+        return self._written(resource, await self._send("PATCH", path, patch, query, kind))
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
@@ -179,6 +179,12 @@ class Kube(Reader):
         headers = {} if body is None else {"Content-Type": "application/json"}
         request = Request(method=method, path=path, body=body, headers=headers, seconds=seconds)
         return await self._transport.send(request, self._guard)
+
+    def _written(self, resource: Resource, response: Response) -> Object:
+        """Returns the object that the API server stored, and notes it for the watches."""
+        obj = _stored(resource, response)
+        self._transport.own_writes.note(response.body, obj)
+        return obj
 
     async def _send(
         self,

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from app.errors import Garbled
 from app.kube.connections.connection import Response
+from app.kube.own_writes import OwnWrites
 from app.kube.responses import (
     decoded,
     decoded_unmanaged,
@@ -138,11 +139,14 @@ def collection_version(value: Object) -> str:
     return version
 
 
-def event_from_line(resource: Resource, line: bytes, *, only_metadata: bool = False) -> Event:
+def event_from_line(
+    resource: Resource, own_writes: OwnWrites, line: bytes, *, only_metadata: bool = False
+) -> Event:
     """Returns the event in a line of a watch; its object has no ``managedFields``.
 
     Args:
         resource: the kind.
+        own_writes: recent writes, whose events are not decoded.
         line: the line.
         only_metadata: whether the metadata of the objects was asked for, and nothing else.
 
@@ -150,6 +154,8 @@ def event_from_line(resource: Resource, line: bytes, *, only_metadata: bool = Fa
         ApiError: the line is an ERROR event.
         Garbled: the line is no event of this kind.
     """
+    if own := own_writes.take(line):
+        return Event(own[0], with_identity(of_kind(resource.kind, own[1])))
     value = decoded_unmanaged(line, "object")
     kind, obj = value.get("type"), value.get("object")
     if not isinstance(obj, dict):

@@ -206,7 +206,8 @@ class Reader:
             seconds=timeout_seconds + grace_seconds,
         )
         backlog = backlog or Backlog()
-        backlog.begin(partial(event_from_line, resource, only_metadata=only_metadata))
+        own_writes = self._transport.own_writes
+        backlog.begin(partial(event_from_line, resource, own_writes, only_metadata=only_metadata))
         async with aclosing(self._transport.stream(request, opened=backlog.opened)) as pieces:
             async for piece in pieces:
                 for event in backlog.feed(piece):

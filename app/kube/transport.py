@@ -21,6 +21,7 @@ from app.kube.backoff import TokenBucket
 from app.kube.connections.connection import Endpoint, Response
 from app.kube.connections.pool import ConnectionPool, PooledResponse
 from app.kube.connections.stream import Opened, read_within, whole_of
+from app.kube.own_writes import OwnWrites
 from app.kube.request import REQUEST_SECONDS, Guard, Observe, Request, serialize
 from app.kube.responses import error_from_response
 
@@ -56,6 +57,8 @@ class Transport:
         observe: Observe | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        self.own_writes = OwnWrites()
+        """Recent writes of all clients, which their watches recognise."""
         self._credentials = credentials
         self._bucket = bucket
         self._observe = observe
