@@ -22,8 +22,12 @@ class Limits:
     """Between two requests. The API server closes idle connections after 90 s. If the webhook
     closed first, a request sent at that moment would be lost."""
     unused_seconds: float = 6.0
-    """From the handshake to the first byte; less than 10 s together with ``closing_seconds``. The
-    API server sometimes opens a spare connection, and opens another one when it needs it."""
+    """From the handshake to the first byte; less than 10 s together with ``closing_seconds``."""
+    spare_connections: int = 16
+    """Connections without a request yet that have ``idle_seconds`` instead of ``unused_seconds``.
+    While an API server opens a connection, another one may get free and carry the request. It keeps
+    the new one and uses it later, perhaps while the webhook closes it: that request would be lost.
+    """
     closing_seconds: float = 3.0
     """For the client to read the last reply and to close its side."""
     header_bytes: int = 16 * 1024
@@ -92,6 +96,11 @@ class Connections:
         self._open.discard(connection)
         self.finish_body(connection)
         self._changed.set()
+
+    def may_be_spare(self) -> bool:
+        """Returns whether all connections without an answered request may be spare ones."""
+        unproven = sum(not each.proven and not each.closing for each in self._open)
+        return unproven <= self.limits.spare_connections
 
     def start_unproven_body(self, connection: OpenConnection) -> None:
         """Registers a body on an unproven connection; aborts the oldest if there are too many."""

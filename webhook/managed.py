@@ -146,10 +146,11 @@ class ManagedConnection(asyncio.BufferedProtocol):
             self.connections.finish_body(self)
 
     def _check_idle(self) -> None:
-        """Closes a connection that was idle too long; an unproven one gets less time."""
+        """Closes a connection that was idle too long; one of many unproven ones gets less time."""
         now = self.loop.time()
         since = now if self.idle_since is None else self.idle_since
-        limit = self.limits.idle_seconds if self.proven else self.limits.unused_seconds
+        is_kept = self.proven or self.connections.may_be_spare()
+        limit = self.limits.idle_seconds if is_kept else self.limits.unused_seconds
         left = since + limit - now
         if left <= 0:
             self.close()

@@ -57,9 +57,32 @@ async def test_idle_connection_outlives_the_header_timeout() -> None:
             client.close()
 
 
-async def test_connection_without_request_is_closed_and_keep_alive_kept() -> None:
+@pytest.mark.fault("F61")
+async def test_a_spare_connection_carries_a_request_much_later() -> None:
+    """As API servers use those that they opened for a request that another connection carried."""
+    limits = Limits(unused_seconds=0.2, spare_connections=3)
+    async with serving(limits=limits) as server:
+        clients = [await server.connect() for _ in range(8)]
+        closed = await asyncio.gather(*(client.closed(within=2) for client in clients))
+        assert closed.count(False) == limits.spare_connections
+        for client, is_closed in zip(clients, closed, strict=True):
+            if not is_closed:
+                assert (await client.ask(GOOD))[0] == 200
+            client.close()
+
+
+async def test_spare_connections_are_closed_like_used_ones() -> None:
+    async with serving(limits=Limits(unused_seconds=0.2, idle_seconds=1.0)) as server:
+        client = await server.connect()
+        assert not await client.closed(within=0.5)
+        assert await client.closed(within=60)
+        client.close()
+
+
+async def test_connections_without_request_are_closed_and_keep_alive_kept() -> None:
     assert Limits().unused_seconds + Limits().closing_seconds < 10
-    async with serving(limits=Limits(unused_seconds=0.3, closing_seconds=0.2)) as server:
+    limits = Limits(unused_seconds=0.3, closing_seconds=0.2, spare_connections=0)
+    async with serving(limits=limits) as server:
         used = await server.connect()
         assert (await used.ask(GOOD))[0] == 200
         unused = [await server.connect() for _ in range(20)]
