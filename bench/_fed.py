@@ -25,7 +25,6 @@ from app.kube import ApiDocument, Event, Kube
 from app.kube.access import Credentials
 from app.kube.connections.connection import Response
 from app.kube.objects import event_from_line
-from app.kube.own_writes import OwnWrites
 from app.kube.transport import Transport
 from app.metrics import Metrics
 from app.values.meta import Object, Resource
@@ -75,7 +74,7 @@ class Fed(Kube):
                     if i % LINES_AT_ONCE == 0:
                         await asyncio.sleep(0)
                     self.told[resource.kind] += 1
-                    yield event_from_line(resource, OwnWrites(), line)
+                    yield event_from_line(resource, self._transport.own_writes, line)
         metadata = {"resourceVersion": "1", "annotations": {"k8s.io/initial-events-end": "true"}}
         yield Event("BOOKMARK", {"kind": resource.kind, "metadata": metadata})
         await asyncio.Event().wait()

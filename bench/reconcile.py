@@ -203,7 +203,8 @@ def edit_spans(plane: ControlPlane, name: str, since: datetime) -> list[float]:
     for line in plane.audit_log.read_text().splitlines():
         event = json.loads(line)
         ref = event.get("objectRef", {})
-        if event["verb"] != "patch" or _time(event["requestReceivedTimestamp"]) <= since:
+        is_end = event["verb"] == "patch" and event["stage"] == "ResponseComplete"
+        if not is_end or _time(event["requestReceivedTimestamp"]) <= since:
             continue
         is_ours = event["user"].get("username") == US.name
         if ref.get("resource") == "modelboosters" and ref["name"] == name and not is_ours:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from uuid import uuid4
@@ -13,6 +14,9 @@ import orjson
 
 from app.values.meta import Object
 from tests.controlplane.plane import ControlPlane
+
+LOST = timedelta(seconds=5)
+"""A write without an answer after this time may never get one: its server was killed, perhaps."""
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
@@ -78,7 +82,8 @@ def requests(
         since: only those after this moment, see ``now``.
         namespace: only those to objects of this namespace.
     """
-    _marker(plane)
+    marker = _marker(plane)
+    _await_writes(plane, marker.at)
     return sorted(
         (
             request
@@ -103,8 +108,21 @@ def _marker(plane: ControlPlane) -> Request:
     return next(request for request in reversed(_read(plane)) if request.uri == path)
 
 
+def _await_writes(plane: ControlPlane, before: datetime) -> None:
+    """Waits until the writes that came before a moment are answered.
+
+    Others see what a write did before its own answer is complete, which is when it is logged.
+    """
+    while any(at < before and datetime.now(UTC) - at < LOST for at in _log(plane).unanswered()):
+        time.sleep(0.01)
+
+
 def _read(plane: ControlPlane) -> list[Request]:
-    return _LOGS.setdefault(plane, _Log(plane.audit_log)).read()
+    return _log(plane).read()
+
+
+def _log(plane: ControlPlane) -> _Log:
+    return _LOGS.setdefault(plane, _Log(plane.audit_log))
 
 
 class _Log:
@@ -114,6 +132,7 @@ class _Log:
         self._path = path
         self._offset = 0
         self._requests: dict[str, Request] = {}  # a watch has two entries: its begin and its end
+        self._unanswered: dict[str, datetime] = {}  # a write too: its arrival and its end
         self._lock = Lock()  # tests read it in threads
 
     def read(self) -> list[Request]:
@@ -125,8 +144,19 @@ class _Log:
                     break  # not yet complete
                 self._offset += len(line)
                 event = orjson.loads(line)
-                self._requests[event["auditID"]] = _request(event)
+                identity = event["auditID"]
+                if event["stage"] == "RequestReceived":
+                    self._unanswered[identity] = _time(event["requestReceivedTimestamp"])
+                else:
+                    self._unanswered.pop(identity, None)
+                    self._requests[identity] = _request(event)
             return list(self._requests.values())
+
+    def unanswered(self) -> list[datetime]:
+        """Returns when each write arrived that is not answered."""
+        self.read()
+        with self._lock:
+            return list(self._unanswered.values())
 
 
 _LOGS: WeakKeyDictionary[ControlPlane, _Log] = WeakKeyDictionary()

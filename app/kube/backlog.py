@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
+from app.errors import ApiError, Garbled
 from app.kube.connections.pool import PooledResponse
 from app.kube.objects import Event
 from app.kube.responses import Lines
@@ -99,7 +100,7 @@ class Backlog:
         try:
             for line in lines.feed(self._response.arrived())[self._taken :]:
                 events.append(self._decode(line))
-        except Exception:  # the watch decodes the same line, and raises the same error
+        except (ApiError, Garbled):  # the watch decodes the same line, and raises the same error
             self._taken += len(events)
             return events
         self._response.read_arrived()

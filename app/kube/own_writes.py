@@ -13,8 +13,7 @@ MAX_OWN_WRITES = 64
 """How many responses are kept; as many as there can be guarded writes at a time. The event of a
 write without effect never comes."""
 
-_MODIFIED = b'{"type":"MODIFIED","object":'
-_ADDED = b'{"type":"ADDED","object":'
+_BEGINS = {kind: b'{"type":"%b","object":' % kind.encode() for kind in ("MODIFIED", "ADDED")}
 _END = b"}"
 
 
@@ -47,7 +46,7 @@ class OwnWrites:
         """
         if not self._objects or not line.endswith(_END):
             return None
-        for kind, begin in (("MODIFIED", _MODIFIED), ("ADDED", _ADDED)):
+        for kind, begin in _BEGINS.items():
             if line.startswith(begin):
                 obj = self._objects.pop(line[len(begin) : -len(_END)], None)
                 return None if obj is None else (kind, obj)

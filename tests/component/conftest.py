@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.apis.kinds import Profile
+from app.kube import Kube, connect
 from tests.component.running import running
 from tests.conftest import PROFILE, collect_quietly
 from tests.controlplane import crds
@@ -21,6 +22,13 @@ def node(admin: Admin, tmp_path: Path) -> Iterator[PlayedNode]:
     """A node that answers requests for the logs of its pods."""
     with played_node(admin, tmp_path) as node:
         yield node
+
+
+@pytest.fixture
+async def kube(plane: ControlPlane) -> AsyncIterator[Kube]:
+    """A client with the rights of an administrator, without a proxy."""
+    async with connect(str(plane.kubeconfig)) as connected:
+        yield connected
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -18,8 +17,6 @@ from tests.controlplane.plane import ControlPlane
 from tests.world import PATIENCE_SECONDS
 
 AGENT = "model-booster/"
-LOGGED_SECONDS = 0.1
-"""After this time a write that was seen is in the audit log, as a rule."""
 
 
 @asynccontextmanager
@@ -85,20 +82,7 @@ def asked(plane: ControlPlane, namespace: str, since: datetime | None = None) ->
 
 
 def written(plane: ControlPlane, namespace: str, since: datetime | None = None) -> list[str]:
-    """Returns the writes among these requests.
-
-    What a write did is seen a moment before its answer is complete and logged. So it looks again
-    until nothing was logged meanwhile.
-    """
-    found: list[str] | None = None
-    while True:
-        before, found = found, _logged_writes(plane, namespace, since)
-        if found == before:
-            return found
-        time.sleep(LOGGED_SECONDS)
-
-
-def _logged_writes(plane: ControlPlane, namespace: str, since: datetime | None) -> list[str]:
+    """Returns the writes among these requests."""
     return [
         str(request)
         for request in audit.requests(plane, namespace=namespace, since=since)

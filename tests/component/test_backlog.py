@@ -8,7 +8,6 @@ import pytest
 
 from app.cache.timing import Timing
 from app.kube import Kube, connect
-from tests.controlplane.plane import ControlPlane
 from tests.following import CONFIG_MAP, QUICK, Followed, config_map, eventually, following
 from tests.proxy import Proxy, Rewrite, Rule
 from tests.world import World
@@ -18,12 +17,6 @@ pytestmark = pytest.mark.anyio
 LONG = Timing(watch_seconds=(600, 600))
 NEVER = 1e9
 """Events wait for longer than any test."""
-
-
-@pytest.fixture
-async def kube(plane: ControlPlane) -> AsyncIterator[Kube]:
-    async with connect(str(plane.kubeconfig)) as connected:
-        yield connected
 
 
 @pytest.fixture

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
 
 from app.apis.kinds import MODEL_BOOSTER, MODEL_SERVER
-from app.kube import Event, Kube, connect
+from app.kube import Event, Kube
 from app.kube.own_writes import MAX_OWN_WRITES
 from app.values.meta import Object, Resource
 from tests.builders import booster_object
-from tests.controlplane.plane import ControlPlane
 from tests.following import CONFIG_MAP, config_map
 from tests.world import World
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def kube(plane: ControlPlane) -> AsyncIterator[Kube]:
-    async with connect(str(plane.kubeconfig)) as connected:
-        yield connected
 
 
 def _server(name: str) -> Object:

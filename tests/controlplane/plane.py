@@ -28,8 +28,9 @@ RARE_COLLECTIONS = {"GOGC": "300"}
 AUDIT_POLICY = """\
 apiVersion: audit.k8s.io/v1
 kind: Policy
-omitStages: [RequestReceived]
-rules: [{level: Metadata}]
+rules:
+  - {level: Metadata, verbs: [create, update, patch, delete, deletecollection]}
+  - {level: Metadata, omitStages: [RequestReceived]}
 """
 
 
