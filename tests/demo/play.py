@@ -125,7 +125,8 @@ def _asked(folder: Path) -> tuple[int, int]:
     verbs = [
         event["verb"]
         for event in events
-        if event["user"].get("username") == CONTROLLER
+        if event["stage"] != "RequestReceived"  # else writes count twice
+        and event["user"].get("username") == CONTROLLER
         and event.get("objectRef", {}).get("namespace") == "default"
         and event["objectRef"]["resource"] != "events"
     ]
