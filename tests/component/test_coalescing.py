@@ -20,8 +20,8 @@ TURNS = 20
 """More turns of the event loop than one message needs."""
 
 
-async def _message(coalescing: Coalescing, size: int = 3000) -> None:
-    coalescing.arrived(size)
+async def _message(coalescing: Coalescing, *, is_full: bool = False) -> None:
+    coalescing.arrived(is_full=is_full)
     for _ in range(TURNS):
         await asyncio.sleep(0)
 
@@ -55,14 +55,14 @@ async def test_a_stop_is_a_share_of_the_time_of_a_response() -> None:
 async def test_a_list_is_read_without_stops() -> None:
     coalescing, stops = _with(MANY_REQUESTS, 30.0)
     for _ in range(3):
-        await _message(coalescing, 65536)
+        await _message(coalescing, is_full=True)
     assert stops == []
 
 
 async def test_a_small_message_beside_a_list_causes_no_stop() -> None:
     coalescing, stops = _with(MANY_REQUESTS, 30.0)
     await _message(coalescing)
-    coalescing.arrived(65536)
+    coalescing.arrived(is_full=True)
     await _message(coalescing)
     assert stops == []
 
@@ -87,7 +87,7 @@ async def test_messages_of_one_turn_cause_one_stop() -> None:
     coalescing, stops = _with(MANY_REQUESTS, 30.0)
     await _message(coalescing)
     for _ in range(10):
-        coalescing.arrived(3000)
+        coalescing.arrived()
     await _message(coalescing)
     assert len(stops) == 1
 
@@ -102,7 +102,7 @@ async def test_a_turn_that_takes_longer_than_a_stop_causes_none() -> None:
 
 async def test_nothing_stops_any_more_when_the_requests_have_ended() -> None:
     coalescing, stops = _with(MANY_REQUESTS, 30.0)
-    coalescing.arrived(3000)
+    coalescing.arrived()
     for _ in range(MANY_REQUESTS):
         coalescing.answered(time.monotonic())
     await _message(coalescing)
@@ -115,6 +115,24 @@ async def test_requests_to_the_api_server(
     plane: ControlPlane, at_once: int, stops_are_due: bool
 ) -> None:
     """All are answered, whether the loop stops or not."""
+    watch = {"watch": "true", "timeoutSeconds": "1"}  # a request that takes a second
+    request = Request("GET", "/api/v1/configmaps", watch)
+    assert bool(await _stops(plane, request, at_once, times=3)) is stops_are_due
+
+
+async def test_long_responses_do_not_prevent_stops(plane: ControlPlane) -> None:
+    """Nor do events that were collected: they are as long together."""
+    path = "/api/v1/namespaces/default/configmaps"
+    long = {"metadata": {"name": "long"}, "data": {"text": "x" * 30_000}}
+    plane.api.request("POST", path, long)
+    try:
+        assert await _stops(plane, Request("GET", f"{path}/long"), 32, times=20)
+    finally:
+        plane.api.request("DELETE", f"{path}/long")
+
+
+async def _stops(plane: ControlPlane, request: Request, at_once: int, *, times: int) -> list[float]:
+    """Sends a request many times, and returns the stops. All must be answered."""
     stops: list[float] = []
 
     def stop(seconds: float) -> None:
@@ -123,13 +141,12 @@ async def test_requests_to_the_api_server(
 
     access = await Credentials(str(plane.kubeconfig)).current()
     endpoint = Endpoint(access.server, access.tls, access.tls_name)
-    watch = {"watch": "true", "timeoutSeconds": "1"}  # a request that takes a second
     headers = {"Authorization": access.authorization or ""}
-    request = serialize(Request("GET", "/api/v1/configmaps", watch), access.server, headers)
+    text = serialize(request, access.server, headers)
     pool = ConnectionPool(Coalescing(stop))
 
     async def ask() -> set[int]:
-        return {(await pool.send(endpoint, request)).status for _ in range(3)}
+        return {(await pool.send(endpoint, text)).status for _ in range(times)}
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -137,4 +154,4 @@ async def test_requests_to_the_api_server(
     finally:
         await pool.close()
     assert [task.result() for task in asking] == [{200}] * at_once
-    assert bool(stops) is stops_are_due
+    return stops

@@ -17,11 +17,8 @@ MANY_REQUESTS = 8
 SHARE = 0.5
 """How long messages are collected, as a share of the time until a response."""
 
-MAX_SECONDS = 0.02
-"""How long they are collected at most."""
-
-LARGE_BYTES = 16 << 10
-"""Longer than nearly all messages, and as long as a TLS record."""
+MAX_SECONDS = 0.05
+"""How long they are collected at most. Probes and the lease wait that long too."""
 
 _WEIGHT = 1 / 16
 """Weight of a response in the moving average of their times."""
@@ -46,7 +43,7 @@ class Coalescing:
         self._requests = 0
         self._response_seconds = 0.0
         self._is_settling = False
-        self._listed_at = 0.0  # when a large piece has arrived
+        self._listed_at = 0.0  # when the buffer was full
         self._read_at = 0.0  # when the sockets were last read after a time of collecting
 
     def sent(self) -> float:
@@ -65,13 +62,14 @@ class Coalescing:
         seconds = min(time.monotonic() - sent, MAX_SECONDS / SHARE)
         self._response_seconds += _WEIGHT * (seconds - self._response_seconds)
 
-    def arrived(self, size: int) -> None:
+    def arrived(self, *, is_full: bool = False) -> None:
         """Must be called when something has arrived.
 
         Args:
-            size: how many bytes. A large piece is part of a list, and more of it follows at once.
+            is_full: whether it fills the buffer. Then more of it waits in the socket, as of a list.
+                Events that were collected during a stop are fewer.
         """
-        if size >= LARGE_BYTES:
+        if is_full:
             self._listed_at = time.monotonic()
         elif self._requests >= MANY_REQUESTS and not self._is_settling:
             self._is_settling = True

@@ -174,7 +174,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._response is None:  # there is no request
             self.abort()
             return
-        self._coalescing.arrived(nbytes)
+        self._coalescing.arrived(is_full=nbytes == len(self._buffer))
         try:
             self._parser.feed_data(self._buffer[:nbytes])
         except HttpParserError as exc:
