@@ -67,7 +67,7 @@ class Coalescing:
 
         Args:
             is_full: whether it fills the buffer. Then more of it waits in the socket, as of a list.
-                Events that were collected during a stop are fewer.
+                Events that were collected during a stop rarely do.
         """
         if is_full:
             self._listed_at = time.monotonic()
@@ -84,6 +84,7 @@ class Coalescing:
             now = time.monotonic()
             left = self._read_at + SHARE * self._response_seconds - now
             # If nothing is left, the turn took longer than that.
+            # A list goes on for at least as long as it was stopped.
             if left > 0 and now - self._listed_at > MAX_SECONDS:
                 self._sleep(left)
         self._read_at = time.monotonic()
